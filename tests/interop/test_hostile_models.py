@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 import graphnn as gn
-from graphnn.errors import GraphnnError
+from graphnn import cli
+from graphnn.errors import GraphnnError, GraphnnWarning
 
 TEXTS = [
     "m (float[n, 3] x) => (float[n, 3] y) {h = Neg(x) y = Exp(h)}",
@@ -133,12 +134,13 @@ def test_distorted_models_give_a_graph_or_a_named_error() -> None:
     assert counts["error"] >= 500, counts
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link/hostname", "", "nul\0"])
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link/hostname", "", "nul\0", "loop", "a" * 300])
 def test_external_data_outside_the_folder_are_refused(tmp_path: Path, location: str) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(b"\0" * 8)
     (folder / "link").symlink_to("/etc")
+    (folder / "loop").symlink_to("loop")
     proto = model("m (float[2] x) => (float[2] y) <float[2] w = {1, 2}> {y = Add(x, w)}")
     tensor = proto.graph.initializer[0]
     tensor.ClearField("float_data")
@@ -187,3 +189,174 @@ def test_functions_that_call_themselves_end() -> None:
     proto.functions.append(helper.make_function("own", "again", ["x"], ["y"], body, list(proto.opset_import)))
     with pytest.raises(ValueError, match="call each other more than 50 deep"):
         gn.from_onnx(proto)
+
+
+# --- what nobody would write ----------------------------------------------------------------------------------------
+
+
+def refused(proto: object) -> str:
+    with pytest.raises(GraphnnError) as error:
+        gn.from_onnx(proto)
+    return str(error.value)
+
+
+def of_one(
+    op: str, inputs: dict[str, list[int]], arrays: dict[str, object], outs: int = 1, **settings: object
+) -> onnx.ModelProto:
+    node = helper.make_node(op, [*inputs, *arrays], [f"y{i}" for i in range(outs)], "it", **settings)
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in node.output]
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
+    whole = helper.make_graph([node], "one", given, made, tensors)
+    return helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (1.0, "a float"),
+        ("1", "a text"),
+        ([1], "ints"),
+        (["a"], "texts"),
+        (numpy_helper.from_array(np.ones(1)), "a tensor"),
+        (helper.make_graph([], "g", [], []), "a graph"),
+    ],
+)
+def test_an_attribute_of_another_type_is_refused(value: object, what: str) -> None:
+    proto = of_one("Softmax", {"x": [2, 3]}, {}, axis=value)
+    assert f"the Softmax \"it\": its attribute 'axis' is {what}, and must be an int" in refused(proto)
+
+
+@pytest.mark.parametrize(
+    ("proto", "why"),
+    [
+        (of_one("TopK", {"x": [2, 3]}, {"k": [4]}, 2), "it takes 4 of 3 elements"),
+        (of_one("TopK", {"x": [2, 3]}, {"k": [-1]}, 2), "it takes -1 of 3 elements"),
+        (of_one("Split", {"x": [3]}, {"s": [1, 1]}, 2), "it cuts an axis of 3 into parts of [1, 1]"),
+        (of_one("Split", {"x": [3]}, {"s": [4, -1]}, 2), "it cuts an axis of 3 into parts of [4, -1]"),
+        (of_one("RNN", {"x": [3, 1, 2], "w": [1, 4, 2], "r": [1, 4, 4]}, {}, hidden_size=5), "its hidden_size is 5"),
+        (of_one("MaxPool", {"x": [1, 1, 8, 8]}, {}, kernel_shape=[2, 2], pads=[1, 1]), "[1, 1], where 4 numbers are"),
+        (of_one("Conv", {"x": [1, 1, 8, 8], "w": [1, 1, 3, 3]}, {}, strides=[2]), "[2], where 2 numbers are needed"),
+    ],
+)
+def test_numbers_that_fit_nothing_are_refused(proto: object, why: str) -> None:
+    assert why in refused(proto)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("m (float[n] x) => (float[n] x) {x = Neg(x)}", "'x' is made by a node, and given besides"),
+        ("m (float[n] x) => (float[n] w) <float[1] w = {1}> {w = Neg(x)}", "'w' is made by a node, and given besides"),
+        ("m (float[n] x) => (float[n] y) {y, y = Split<axis = 0>(x)}", "'y' is made twice"),
+        ("m (float[n] x) => (float[n] y) {y = Neg(x) y = Abs(x)}", "'y' is made twice"),
+    ],
+)
+def test_a_name_for_two_things_is_refused(text: str, why: str) -> None:
+    assert why in refused(model(text))
+
+
+def branched(*nodes: onnx.NodeProto, tensors: tuple[onnx.TensorProto, ...] = ()) -> onnx.ModelProto:
+    """Return a model with an If, whose branches are these nodes and make what is called as its own output."""
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    body = helper.make_graph(nodes, "body", [], [out], tensors)
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [2]),
+        helper.make_tensor_value_info("flag", TensorProto.BOOL, []),
+    ]
+    choice = helper.make_node("If", ["flag"], ["y"], then_branch=body, else_branch=body)
+    whole = helper.make_graph([choice, helper.make_node("Neg", ["x"], ["later"])], "m", inputs, [out])
+    return helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_names_in_a_branch_are_its_own_and_those_around_it_are_read() -> None:
+    one = numpy_helper.from_array(np.float32(1.0), "one")
+    add, double = helper.make_node("Add", ["later", "one"], ["h"]), helper.make_node("Add", ["h", "h"], ["y"])
+    graph = gn.from_onnx(branched(add, double, tensors=(one,)))
+    feed = {"x": np.float32([3.0, -1.0]), "flag": np.array(True)}
+    np.testing.assert_array_equal(gn.run(graph.outputs["y"], feed), [-4.0, 4.0])
+    assert "a subgraph has two initializers of one name" in refused(branched(add, double, tensors=(one, one)))
+    assert "'h' is made twice" in refused(branched(add, add, double, tensors=(one,)))
+    sparse = branched(add, double, tensors=(one,))
+    for attribute in sparse.graph.node[0].attribute:
+        attribute.g.sparse_initializer.append(
+            helper.make_sparse_tensor(one, numpy_helper.from_array(np.array([0])), [2**40])
+        )
+    assert "a subgraph has sparse initializers" in refused(sparse)
+    assert "in a circle" in refused(
+        branched(helper.make_node("Add", ["x", "y"], ["h"]), helper.make_node("Neg", ["h"], ["z"]))
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "number"),
+    [(3, "int32_data", 300), (2, "int32_data", -1), (10, "int32_data", 70000), (12, "uint64_data", 2**40)],
+)
+def test_a_number_that_its_dtype_does_not_hold_is_refused(kind: int, field: str, number: int) -> None:
+    proto = of_one("Cast", {}, {"w": [1.0]}, to=1)
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_type = kind
+    getattr(tensor, field).append(number)
+    assert "has a number that its dtype does not hold" in refused(proto)
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**40])
+def test_an_opset_that_there_is_not_is_refused(version: int) -> None:
+    proto = model(TEXTS[0])
+    proto.opset_import[0].version = version
+    assert f"is of opset {version}" in refused(proto)
+
+
+def test_a_newer_opset_is_read_with_a_warning() -> None:
+    proto = model(TEXTS[0])
+    proto.opset_import[0].version = 999
+    with pytest.warns(GraphnnWarning, match="is of opset 999, and read as one of") as told:
+        gn.from_onnx(proto)
+    assert told[0].filename == __file__
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GraphnnError, match="is neither a file nor a pipe"):
+        gn.from_onnx(tmp_path)
+
+
+WILD = '\x1b[2J\x1b]0;a\x07\r\x9b31m\u202e</script><script>alert(1)</script>"<b>../../'
+
+
+def test_wild_names_reach_no_terminal_picture_page_or_file_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nodes = [
+        helper.make_node("Mul", ["x" + WILD, "w" + WILD], ["h" + WILD], "a/" + WILD),
+        helper.make_node("Exp", ["h" + WILD], ["y" + WILD], WILD),
+    ]
+    entry = nodes[0].metadata_props.add()
+    entry.key, entry.value = "pkg.torch.onnx.stack_trace", 'File "/\x1b[2J\x07.py", line 3'
+    whole = helper.make_graph(
+        nodes,
+        WILD,
+        [helper.make_tensor_value_info("x" + WILD, TensorProto.FLOAT, ["n" + WILD, 3])],
+        [helper.make_tensor_value_info("y" + WILD, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.float32([1.0, 300.0, -1.0]), "w" + WILD)],
+    )
+    onnx.save(helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "m.onnx")
+    whole.node[1].op_type += WILD
+    onnx.save(helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "bad.onnx")
+    commands = (
+        "summary m; run m --steps; check m; profile m; trace m; draw m; draw m --text; draw m -o d.svg; summary bad"
+    )
+    said = []
+    for command in (commands + "; replay m -o page.html; run m --size q=3; run m --fetch q; run m -o v.npz").split(
+        "; "
+    ):
+        verb, name, *options = command.split()
+        cli.main([verb, f"{name}.onnx", *options])
+        said.append("".join(capsys.readouterr()))
+        assert said[-1]
+    said += [Path(name).read_text(encoding="utf-8") for name in ("d.svg", "page.html")]
+    for text in said:
+        assert not set(text) & set("\x1b\x07\x9b\u202e")
+    assert all("alert(1)</script" not in text for text in said[-2:])
+    assert {each.name for each in tmp_path.iterdir()} == {"m.onnx", "bad.onnx", "d.svg", "page.html", "v.npz"}

@@ -10,13 +10,21 @@ from ...errors import FileFormatError
 from ...text import short_repr
 from .tensors import array_of
 
+_KINDS = {1: "a float", 2: "an int", 3: "a text", 4: "a tensor", 5: "a graph", 6: "floats", 7: "ints", 8: "texts"}
+_KINDS |= {9: "tensors", 10: "graphs", 11: "a sparse tensor", 12: "sparse tensors", 13: "a type", 14: "types"}
+
 
 def attributes_of(
-    proto: Any, bindings: Mapping[str, Any], folder: Path | None, where: str = "attribute"
+    proto: Any,
+    bindings: Mapping[str, Any],
+    folder: Path | None,
+    where: str = "attribute",
+    kinds: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return {name: value} of a node; what refers to an attribute of the function around it gets that one's value.
 
-    Numbers are int and float, texts str, tensors arrays, lists lists, subgraphs GraphProto, types TypeProto.
+    Numbers are int and float, texts str, tensors arrays, lists lists, subgraphs GraphProto, types TypeProto. Where
+    `kinds` says of which type an attribute is, it may be of no other.
     """
     found: dict[str, Any] = {}
     for attribute in getattr(proto, where):
@@ -26,6 +34,10 @@ def attributes_of(
             if attribute.ref_attr_name in bindings:
                 found[attribute.name] = bindings[attribute.ref_attr_name]
             continue
+        kind = attribute.type if kinds is None else kinds.get(attribute.name, attribute.type)
+        if kind != attribute.type:
+            given = _KINDS.get(attribute.type, "of no type")
+            raise FileFormatError(f"its attribute {short_repr(attribute.name)} is {given}, and must be {_KINDS[kind]}")
         found[attribute.name] = value_of(attribute, folder)
     return found
 

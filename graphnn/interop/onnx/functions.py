@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,18 @@ def _schema(proto: Any, version: int) -> Any:
         return defs.get_schema(proto.op_type, version, proto.domain)
     except defs.SchemaError:
         return None
+
+
+@lru_cache(maxsize=4096)
+def kinds_of(domain: str, op: str, version: int) -> dict[str, int]:
+    """Return {attribute: the number of its type} of an operation of ONNX itself, in an opset; of others nothing."""
+    from onnx import defs
+
+    try:
+        attributes = defs.get_schema(op, version, domain).attributes
+    except defs.SchemaError:
+        return {}
+    return {name: each.type.value for name, each in attributes.items()}
 
 
 def body_of(proto: Any, version: int, operands: Sequence[Value | None]) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import os
 import re
+import stat
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,15 +16,15 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ...errors import FileFormatError, LookupFailure, NoRuleError, ShapeError, UsageError, near
+from ...errors import FileFormatError, GraphnnWarning, LookupFailure, NoRuleError, ShapeError, UsageError, near
 from ...graph import Array, Dim, Graph, Node, sealed
 from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
 from .functions import has_body
-from .metadata import Told, is_ours
+from .metadata import TO_THE_USER, Told, is_ours
 from .order import reads
-from .reading import Frame, Reader, Weight
+from .reading import Frame, Reader, Weight, initializers_of
 from .restoring import Restorer
 from .rule import RULES, Value
 from .rules.refused import REFUSED
@@ -149,6 +151,7 @@ def graph_of(
     graph = Graph(title, np.float32) if told is None else told.graph
     ends = {each.name for each in (*proto.graph.input, *proto.graph.output)}
     versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
+    _check_opsets(versions, file)
     functions = {(each.domain, each.name): each for each in proto.functions}
     reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, ends)
     frame = Frame()
@@ -180,7 +183,10 @@ def _proto(model: Any) -> tuple[Any, Path | None]:
     path = None
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
-        if path.stat().st_size >= _MOST_BYTES:
+        about = path.stat()
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode)):
+            raise FileFormatError(f"{str(path)!r} is neither a file nor a pipe")
+        if about.st_size >= _MOST_BYTES:
             raise FileFormatError(f"{str(path)!r} has 2 GiB or more, which no ONNX model has in one file")
         content = path.read_bytes()
     elif isinstance(model, bytes):
@@ -222,6 +228,21 @@ def _check(proto: Any, file: str) -> None:
             for kind, count in missing.most_common()
         )
         raise NoRuleError(f"{file} has operations that graphnn does not read: {listed}")
+
+
+def _check_opsets(versions: Mapping[str, int], file: str) -> None:
+    from onnx import defs
+
+    newest = defs.onnx_opset_version()
+    for domain, version in versions.items():
+        if not (0 if domain else 1) <= version < 2**31:
+            raise FileFormatError(f"{file} is of opset {version} of {short_repr(domain)}, and there is no such opset")
+    if versions.get("", 1) > newest:
+        warnings.warn(
+            f"{file} is of opset {versions['']}, and read as one of {newest}, the newest that the package onnx knows",
+            GraphnnWarning,
+            stacklevel=TO_THE_USER,
+        )
 
 
 def _texts(proto: Any) -> Iterator[Any]:
@@ -266,11 +287,7 @@ def _inputs(
     weights: dict[str, bool],
     restorer: Restorer | None,
 ) -> None:
-    initializers = {tensor.name: tensor for tensor in graph.initializer}
-    if graph.sparse_initializer:
-        raise FileFormatError(f"{reader.file} has sparse initializers, which graphnn does not read")
-    if len(initializers) < len(graph.initializer) or "" in initializers:
-        raise FileFormatError(f"{reader.file} has two initializers of one name, or one without a name")
+    initializers = initializers_of(graph, reader.file)
     inputs = [each for each in graph.input if each.name not in initializers]
     names = [each.name for each in inputs]
     for name in values:

@@ -16,15 +16,18 @@ def in_order(nodes: Sequence[Any], known: Iterable[str]) -> Iterator[tuple[int, 
     Raises
     ------
     FileFormatError
-        When a name is made twice, or nodes wait for each other in a circle.
+        When a name is made twice, or is that of an input, or nodes wait for each other in a circle.
     """
     makers: dict[str, int] = {}
+    known = set(known)
     for place, node in enumerate(nodes):
         for name in node.output:
-            if name and makers.setdefault(name, place) != place:
-                raise FileFormatError(f"{short_repr(name)} is made by two nodes")
-    known = set(known)
-    needs = [{makers[name] for name in reads(node) if name in makers and name not in known} for node in nodes]
+            if name in makers or name in known:
+                also = "is made twice" if name in makers else "is made by a node, and given besides"
+                raise FileFormatError(f"{short_repr(name)} {also}")
+            if name:
+                makers[name] = place
+    needs = [{makers[name] for name in reads(node) if name in makers} for node in nodes]
     if all(all(need < place for need in wanted) for place, wanted in enumerate(needs)):
         yield from enumerate(nodes)
         return
@@ -52,12 +55,15 @@ def in_order(nodes: Sequence[Any], known: Iterable[str]) -> Iterator[tuple[int, 
 
 
 def reads(node: Any) -> Iterator[str]:
-    """Yield the names that a node reads, those of its subgraphs too, whether they are made inside or around."""
-    stack = [node]
+    """Yield the names that a node reads, and those that its subgraphs read of what is around them."""
+    nothing: frozenset[str] = frozenset()
+    stack = [(node, nothing)]
     while stack:
-        proto = stack.pop()
-        yield from (name for name in proto.input if name)
+        proto, inside = stack.pop()
+        yield from (name for name in proto.input if name and name not in inside)
         for attribute in proto.attribute:
             for graph in (attribute.g, *attribute.graphs) if attribute.type in (5, 10) else ():
-                stack.extend(graph.node)
-                yield from (each.name for each in graph.output)
+                given = [each.name for each in (*graph.input, *graph.initializer)]
+                own = inside.union(given, (name for each in graph.node for name in each.output))
+                stack += [(each, own) for each in graph.node]
+                yield from (each.name for each in graph.output if each.name not in own)

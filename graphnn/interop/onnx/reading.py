@@ -17,11 +17,12 @@ from ...execute.interpreter import run
 from ...graph import Array, Constant, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance
 from ...graph.collector import collector_paused
 from ...graph.scopes import Scope, forget
+from ...graph.tables import checked_name
 from ...origin import Origin, user_origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
 from .call import Call, to_give
-from .functions import body_of, defaults_of
+from .functions import body_of, defaults_of, kinds_of
 from .order import in_order
 from .rule import ON_SIZES, RULES, Rule, Value
 from .sizes import MOST, Sizes, Undecided
@@ -144,7 +145,7 @@ class Reader:
         scope = self._around if self.readers[name] == 1 else None
         origin = current_provenance(self.graph).origin or user_origin()
         with Provenance(self.graph, lambda around: (None, False)):
-            name = self.graph.free_name(name)
+            name = checked_name(self.graph.free_name(name))
         return self.graph._make(op, (), Spec(array.shape, array.dtype), name, array, (scope, origin))
 
     def stored(self, node: Node) -> Array | None:
@@ -176,7 +177,8 @@ class Reader:
             operands = [frame.find(name) if name else None for name in proto.input]
             call = Call(self, self.graph, proto.op_type, self._version(proto.domain), outputs)
             call.frame, call.bindings = frame, dict(bindings)
-            call.attributes = attributes_of(proto, bindings, self.folder)
+            kinds = kinds_of(proto.domain, proto.op_type, call.version)
+            call.attributes = attributes_of(proto, bindings, self.folder, kinds=kinds)
             results = self._results(call, proto, operands, origin)
         except Exception as error:
             raise self._explained(error, proto) from error
@@ -234,8 +236,8 @@ class Reader:
         """Return the outputs of a subgraph, which sees the names around it."""
         self.counted()
         frame = Frame(call.frame)
-        for tensor in graph.initializer:
-            frame.values[tensor.name] = array_of(tensor, self.folder)
+        for name, tensor in initializers_of(graph, "a subgraph").items():
+            frame.values[name] = array_of(tensor, self.folder)
         frame.values.update(zip([each.name for each in graph.input], operands, strict=False))
         with ExitStack() as stack:
             if name:
@@ -338,6 +340,16 @@ def _small(node: Node) -> bool:
     for dim in node.spec.shape:
         total *= dim if isinstance(dim, int) else _MOST_RESULT + 1
     return total <= _MOST_RESULT
+
+
+def initializers_of(graph: Any, where: str) -> dict[str, Any]:
+    """Return the tensors of a graph or a subgraph by their names."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    if graph.sparse_initializer:
+        raise FileFormatError(f"{where} has sparse initializers, which graphnn does not read")
+    if len(found) < len(graph.initializer) or "" in found:
+        raise FileFormatError(f"{where} has two initializers of one name, or one without a name")
+    return found
 
 
 def origin_in(proto: Any) -> Origin | None:

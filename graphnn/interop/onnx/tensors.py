@@ -43,6 +43,11 @@ _FIELDS = {
 """The field that holds the numbers of a dtype where they are not raw bytes; else int32_data."""
 
 
+_RANGES: dict[int, Any] = {2: (0, 255), 3: (-128, 127), 4: (0, 65535), 5: (-(2**15), 2**15 - 1), 12: (0, 2**32 - 1)}
+_RANGES |= dict.fromkeys((10, 16), (0, 65535))
+"""The smallest and largest number in a wider field; of a half float, it is the number that its bits are."""
+
+
 def dtype_of(number: int, what: str) -> np.dtype[Any]:
     """Return NumPy's dtype for ONNX's; bfloat16, which NumPy lacks, is widened to float32."""
     if number == BFLOAT16:
@@ -105,6 +110,9 @@ def _typed(tensor: Any, what: str, kind: np.dtype[Any], count: int) -> Array:
     if len(numbers) != count:
         raise FileFormatError(f"{what} has {counted(len(numbers), 'number')}, where its shape needs {count}")
     array = np.array(numbers)
+    lowest, highest = _RANGES.get(tensor.data_type, (None, None))
+    if count and lowest is not None and not lowest <= array.min() <= array.max() <= highest:
+        raise FileFormatError(f"{what} has a number that its dtype does not hold")
     if kind == np.float16:
         return array.astype(np.uint16).view(np.float16)
     return array.astype(kind)
@@ -116,8 +124,12 @@ def _mapped(tensor: Any, what: str, folder: Path | None, kind: np.dtype[Any], co
         raise FileFormatError(f"{what} is in a file beside the model, and the model was not read from a file")
     location = about.get("location", "")
     root = folder.resolve()
-    # Links are followed first, so none leads out of the folder.
-    path = (root / location).resolve() if isinstance(location, str) and "\0" not in location else root
+    try:
+        # Links are followed first, so none leads out of the folder.
+        path = (root / location).resolve() if isinstance(location, str) and "\0" not in location else root
+        found = path.is_file()
+    except (OSError, RuntimeError):  # a name that is too long, or links in a circle
+        path, found = root, False
     if path == root or Path(location).is_absolute() or not path.is_relative_to(root):
         raise FileFormatError(f"{what} is said to be in {short_repr(location)}, which is not in the model's folder")
     try:
@@ -125,7 +137,7 @@ def _mapped(tensor: Any, what: str, folder: Path | None, kind: np.dtype[Any], co
         length = int(about.get("length", str(count * kind.itemsize)))
     except ValueError:
         raise FileFormatError(f"{what} has an offset or a length that is not a number") from None
-    if not path.is_file():
+    if not found:
         raise FileFormatError(f"{what} is in {short_repr(location)}, and there is no such file in the model's folder")
     if offset < 0 or length < 0 or offset + length > path.stat().st_size:
         raise FileFormatError(f"{what} is said to be in bytes of {short_repr(location)} that it does not have")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....errors import ValueRangeError
 from ....graph import Array, Dim, Node, fn
 from ....graph.dimensions import add, clamp, floor_divide, minimum, multiply, subtract
+from ....text import counted, short_repr
 from ..sizes import Sizes
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ def ints(value: Any) -> list[int]:
 
 def each(value: Any, count: int, default: int = 1) -> tuple[int, ...]:
     """Return an attribute with a number for each axis, which may be missing."""
-    return tuple(ints(value)) if value is not None and len(ints(value)) else (default,) * count
+    numbers = [] if value is None else ints(value)
+    if numbers and len(numbers) != count:
+        raise ValueRangeError(f"an attribute is {short_repr(numbers)}, where {counted(count, 'number')} are needed")
+    return tuple(numbers) or (default,) * count
 
 
 def held(call: Call, value: Value) -> Array | None:

@@ -159,6 +159,8 @@ class _Given:
         self.directions = int(w.shape[0])
         self.units, several = sorted(int(dim) for dim in r.shape[1:])
         self.gates = several // self.units
+        if call.attributes.get("hidden_size", self.units) != self.units:
+            call.refuse(f"its hidden_size is {call.attributes['hidden_size']}, and its weights are for {self.units}")
         self.clip = settings["clip"]
         self.direction = settings["direction"]
         zeros = None

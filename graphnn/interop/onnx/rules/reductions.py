@@ -9,6 +9,7 @@ import numpy as np
 from ....graph import Node, fn
 from ....graph.dimensions import product
 from ....ops.compose import log_softmax_nodes, softmax_nodes
+from ....text import counted
 from .. import sizes as of
 from ..rule import rule
 
@@ -105,8 +106,11 @@ def running(call: Call, x: Node, axis: Known, *, exclusive: int = 0, reverse: in
 def topk(call: Call, x: Node, k: Dims, *, axis: int = -1, largest: int = 1, sorted_: int = 1) -> Any:
     """Return the k largest or smallest elements along an axis, in order, and their indices."""
     place = axis % x.ndim
+    size = x.spec.shape[place]
+    if isinstance(k[0], int) and isinstance(size, int) and not 0 <= k[0] <= size:
+        call.refuse(f"it takes {k[0]} of {counted(size, 'element')}")
     order = fn.argsort(x, place, bool(largest))
-    if k[0] != x.spec.shape[place]:
+    if k[0] != size:
         order = fn.getitem(order, (*[slice(None)] * place, slice(k[0])))
     return fn.take_along_axis(x, order, place), order
 

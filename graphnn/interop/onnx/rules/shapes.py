@@ -10,6 +10,7 @@ import numpy as np
 
 from ....graph import Array, Node, fn
 from ....graph.dimensions import broadcast, product
+from ....text import short_repr
 from .. import sizes as of
 from ..rule import on_sizes, rule
 from ..tensors import dtype_of
@@ -185,17 +186,18 @@ def gather(call: Call, x: Node, indices: Value, *, axis: int = 0) -> Any:
 @rule("Split")
 def split(call: Call, x: Node, split: Known | None = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
     """Return consecutive parts of x."""
-    count = len(call.outputs)
+    count, dim = len(call.outputs), x.spec.shape[axis]
     if num_outputs not in (None, count):
         call.refuse(f"it has {count} outputs, and says that there are {num_outputs}")
     if split is None:
-        dim = x.spec.shape[axis]
         if not isinstance(dim, int):
-            call.refuse(f"the axis of size {dim} is cut into {count} parts, and their sizes are not known")
+            call.ask_for_sizes(f"how long each of {count} parts is", [dim])
         part = -(-dim // count)
         lengths = [part] * (count - 1) + [dim - part * (count - 1)]
     else:
         lengths = _ints(split)
+        if min(lengths, default=0) < 0 or (isinstance(dim, int) and sum(lengths) != dim):
+            call.refuse(f"it cuts an axis of {dim} into parts of {short_repr(lengths)}")
     ends = np.cumsum([0, *lengths]).tolist()
     index: list[Any] = [slice(None)] * x.ndim
     parts = []
