@@ -168,6 +168,14 @@ def test_external_data_are_mapped_and_their_place_is_checked(tmp_path: Path) -> 
         gn.from_onnx(tmp_path / "m.onnx")
 
 
+def test_an_error_says_of_which_file_it_is(tmp_path: Path) -> None:
+    proto = model("m (float[2] x) => (float[2] y) <float[2] w = {1, 2}> {y = Add(x, w)}")
+    proto.graph.initializer[0].float_data.append(3.0)
+    (tmp_path / "two.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(ValueError, match=r"^two\.onnx: the tensor 'w' has 3 numbers"):
+        gn.from_onnx(tmp_path / "two.onnx")
+
+
 def test_a_tensor_that_asks_for_more_than_it_has_is_refused_before_it_is_made() -> None:
     proto = model("m (float[2] x) => (float[2] y) <float[2] w = {1, 2}> {y = Add(x, w)}")
     proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones(2, np.float32), "w"))
@@ -237,6 +245,7 @@ def test_an_attribute_of_another_type_is_refused(value: object, what: str) -> No
         (of_one("RNN", {"x": [3, 1, 2], "w": [1, 4, 2], "r": [1, 4, 4]}, {}, hidden_size=5), "its hidden_size is 5"),
         (of_one("MaxPool", {"x": [1, 1, 8, 8]}, {}, kernel_shape=[2, 2], pads=[1, 1]), "[1, 1], where 4 numbers are"),
         (of_one("Conv", {"x": [1, 1, 8, 8], "w": [1, 1, 3, 3]}, {}, strides=[2]), "[2], where 2 numbers are needed"),
+        (of_one("Conv", {"x": [1, 1, 8, 8], "w": [1, 1, 3, 3]}, {}, kernel_shape=[3, 1]), "its kernel_shape is [3, 1]"),
     ],
 )
 def test_numbers_that_fit_nothing_are_refused(proto: object, why: str) -> None:

@@ -263,3 +263,18 @@ def test_counts_of_ngrams_have_weights(mode: str, opset: int) -> None:
         " pool_int64s=[1, 2, 1, 2, 2, 2], weights=[2.0, 3.0, 5.0, 7.0]>(x)}"
     )
     same(text, {"x": RNG.integers(1, 4, (3, 6))}, opset)
+
+
+def test_a_sum_of_sizes_over_no_axes_may_be_the_sizes() -> None:
+    text = '<ir_version: 8, opset_import: ["": 17]> m (float[n, 3] x) => (float[a, b] y)'
+    body = " {s = Shape(x) t = ReduceSum<keepdims = 1, noop_with_empty_axes = %d>(s) y = Expand(one, t)}"
+    one = " <float one = {1}>"
+    assert gn.from_onnx(parser.parse_model(text + one + body % 1)).outputs["y"].shape == ("n", 3)
+    assert gn.from_onnx(parser.parse_model(text + one + body % 0)).outputs["y"].shape == ("n+3",)
+
+
+def test_the_first_tile_goes_along_one_axis() -> None:
+    text = '<ir_version: 3, opset_import: ["": 1]> m (float[2, 1] x) => (float[2, 3] y)'
+    graph = gn.from_onnx(parser.parse_model(text + " <int64 n = {3}, int64 axis = {1}> {y = Tile(x, n, axis)}"))
+    x = np.array([[1.0], [2.0]], np.float32)
+    np.testing.assert_array_equal(gn.run(graph.outputs["y"], {"x": x}), [[1, 1, 1], [2, 2, 2]])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ...errors import NoRuleError
-from ...graph import Array, Graph, Node, Parameter, Placeholder, fn
+from ...graph import Graph, Node, Parameter, Placeholder, fn
 from ...graph.dimensions import add, names_in
 from ...ops.shape import Arange
-from .sizes import Scaled, Sizes, boxed, dims_of, sized
+from .sizes import Scaled, Sizes, boxed, dims_of
 
 if TYPE_CHECKING:
     from .reading import Reader
@@ -122,11 +122,6 @@ def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
     given = ", ".join(f'"{name}": …' for name in asked)
     options = " ".join(f"--size {name}=…" for name in asked)
     return f"; fix {'it' if len(asked) == 1 else 'them'}: from_onnx(…, sizes={{{given}}}), or {options} of a command"
-
-
-def shape_value(node: Node) -> Array | Sizes:
-    """Return the shape of a node as an array of sizes."""
-    return sized(list(node.spec.shape), np.int64)
 
 
 def sizes_behind(node: Node) -> set[str]:

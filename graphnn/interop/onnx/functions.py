@@ -46,10 +46,10 @@ def kinds_of(domain: str, op: str, version: int) -> dict[str, int]:
     from onnx import defs
 
     try:
-        attributes = defs.get_schema(op, version, domain).attributes
+        schema: Any = defs.get_schema(op, version, domain)
     except defs.SchemaError:
         return {}
-    return {name: each.type.value for name, each in attributes.items()}
+    return {name: each.type.value for name, each in schema.attributes.items()}
 
 
 def body_of(proto: Any, version: int, operands: Sequence[Value | None]) -> Any:

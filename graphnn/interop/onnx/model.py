@@ -9,6 +9,7 @@ import stat
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,16 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ...errors import FileFormatError, GraphnnWarning, LookupFailure, NoRuleError, ShapeError, UsageError, near
+from ...errors import (
+    FileFormatError,
+    GraphnnError,
+    GraphnnWarning,
+    LookupFailure,
+    NoRuleError,
+    ShapeError,
+    UsageError,
+    near,
+)
 from ...graph import Array, Dim, Graph, Node, sealed
 from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
@@ -156,13 +166,15 @@ def graph_of(
     reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, ends)
     frame = Frame()
     restorer = None if told is None else Restorer(reader, frame, proto, told)
-    _inputs(reader, frame, proto.graph, sizes, values, weights, restorer)
+    with _of_file(file):
+        _inputs(reader, frame, proto.graph, sizes, values, weights, restorer)
     if restorer is None:
         reader.readers.update(name for node in proto.graph.node for name in reads(node))
         reader.read(proto.graph.node, frame, {})
     else:
         restorer.read()
-    _outputs(reader, frame, proto.graph)
+    with _of_file(file):
+        _outputs(reader, frame, proto.graph)
     frame.values = {name: reader.weight(value) for name, value in frame.values.items()}
     if restorer is not None:
         restorer.finish()
@@ -230,6 +242,15 @@ def _check(proto: Any, file: str) -> None:
         raise NoRuleError(f"{file} has operations that graphnn does not read: {listed}")
 
 
+@contextmanager
+def _of_file(file: str) -> Iterator[None]:
+    """Have the errors inside say which model it is."""
+    try:
+        yield
+    except GraphnnError as error:
+        raise error.within(f"{file}: ") from None
+
+
 def _check_opsets(versions: Mapping[str, int], file: str) -> None:
     from onnx import defs
 
@@ -287,7 +308,7 @@ def _inputs(
     weights: dict[str, bool],
     restorer: Restorer | None,
 ) -> None:
-    initializers = initializers_of(graph, reader.file)
+    initializers = initializers_of(graph, "the model")
     inputs = [each for each in graph.input if each.name not in initializers]
     names = [each.name for each in inputs]
     for name in values:

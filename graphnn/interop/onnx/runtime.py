@@ -30,7 +30,7 @@ def run_by_onnxruntime(
     names = _names(source)
     wanted = [node for node in nodes if node in names and node not in feed]
     session = _session(source, [names[node] for node in wanted])
-    return _values(session, source, wanted, names, _fed(source, feed, sizes, graph), sizes)
+    return _values(session, wanted, names, _fed(source, feed, sizes, graph), sizes)
 
 
 @runtime("onnx.reference", reads="gn.from_onnx(path)")
@@ -101,7 +101,6 @@ def _fed(source: Source, feed: Mapping[Node, Array], sizes: Mapping[str, int], g
 
 def _values(
     session: Any,
-    source: Source,
     wanted: Sequence[Node],
     names: Mapping[Node, str],
     fed: Mapping[str, Array],

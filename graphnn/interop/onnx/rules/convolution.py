@@ -9,8 +9,9 @@ import numpy as np
 
 from ....graph import Node, fn
 from ....graph.dimensions import product
+from ....text import short_repr
 from ..rule import rule
-from .kit import along, bounded, computed, each, padded, padding, spans_of
+from .kit import along, bounded, computed, each, ints, padded, padding, spans_of
 from .sampling import linear
 from .whole import aligned, centred, exact, requantized
 
@@ -41,6 +42,9 @@ def _sizes(call: Call, w: Node) -> tuple[int, ...]:
     sizes = w.spec.shape[2:]
     if not all(isinstance(size, int) for size in sizes):
         call.refuse(f"the size of its kernel is not known: {sizes}")
+    asked = call.attributes.get("kernel_shape")
+    if asked is not None and tuple(ints(asked)) != sizes:
+        call.refuse(f"its kernel_shape is {short_repr(asked)}, and its weights are for {sizes}")
     return tuple(int(size) for size in sizes)
 
 

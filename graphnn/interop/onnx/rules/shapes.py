@@ -107,9 +107,13 @@ def expand(call: Call, x: Node, shape: Dims) -> Any:
 
 
 @rule("Tile")
-def tile(call: Call, x: Node, repeats: Known, tiles: Known | None = None) -> Any:
-    """Return x laid out several times along each axis."""
-    return fn.tile(x, tuple(_ints(repeats)))
+def tile(call: Call, x: Node, repeats: Known, axis: Known | None = None) -> Any:
+    """Return x laid out several times along each axis; before opset 6, along one."""
+    counts = _ints(repeats)
+    if axis is not None:
+        place, counts = int(axis.item()) % x.ndim, counts * x.ndim
+        counts = [count if each == place else 1 for each, count in enumerate(counts)]
+    return fn.tile(x, tuple(counts))
 
 
 @rule("ConstantOfShape")
@@ -288,6 +292,8 @@ def sizes_reduction(
     """Return what is made of all places of a vector."""
     if x.places.ndim != 1:
         raise of.Undecided
+    if noop_with_empty_axes and (axes is None or not axes.size):
+        return x
     function = {"ReduceProd": of.times, "ReduceSum": of.plus, "ReduceMax": of.larger, "ReduceMin": of.smaller}[call.op]
     total = functools.reduce(function, x.places)
     return of.sized([total] if keepdims else total, x.dtype)

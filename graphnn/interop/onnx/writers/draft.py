@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ....errors import LookupFailure
-from ....graph.dimensions import dimension, names_in
+from ....graph.dimensions import dimension
 
 if TYPE_CHECKING:
     from ....graph import Array, Dim
@@ -184,8 +184,3 @@ class Draft:
         for key, value in about.items():
             entry = proto.metadata_props.add()
             entry.key, entry.value = f"graphnn.{key}", value if type(value) is str else json.dumps(value)
-
-
-def are_known(dims: Iterable[Dim], sources: Mapping[str, Any]) -> bool:
-    """Tell whether inputs of these dimensions give all of some dimensions their sizes."""
-    return all(dim in sources or names_in((dim,)) <= sources.keys() for dim in dims if isinstance(dim, str))
