@@ -6,7 +6,6 @@ import json
 import pickle
 import random
 import sys
-import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -740,14 +739,14 @@ def chain_of(count: int) -> nx.DiGraph:
         (49_997, r"cycle: (?=.*49997)(?=.*49998)(?=.*49999)[^…]*$"),
     ],
 )
-def test_a_cycle_in_a_huge_graph_is_found_at_once(back: int, path: str) -> None:
+@pytest.mark.timeout(60)  # some 0.2 s; a quadratic search would take many minutes
+def test_a_cycle_in_a_huge_graph_is_found(back: int, path: str) -> None:
     count = 50_000
     dag = chain_of(count)
     dag.add_edge(str(count - 1), str(back))
-    limit, start = sys.getrecursionlimit(), time.perf_counter()
+    limit = sys.getrecursionlimit()
     with pytest.raises(gn.GraphError, match=path) as caught:
         gn.Graph.from_networkx(dag)
-    assert time.perf_counter() - start < 20  # some 0.2 s; a quadratic search would take many minutes
     assert len(str(caught.value)) < 300
     assert sys.getrecursionlimit() == limit
 

@@ -417,16 +417,15 @@ def test_parameter_used_late_is_not_far_away() -> None:
 
 
 @needs_engine
-def test_a_thousand_boxes_in_seconds() -> None:
+def test_a_thousand_boxes_that_are_all_different_are_drawn() -> None:
     g = Graph()
     rng = np.random.default_rng(0)
     nodes = [g.placeholder("x")]
     while len(g) < 1000:
         a, b = rng.integers(max(0, len(nodes) - 30), len(nodes)), rng.integers(0, len(nodes))
         nodes.append(nodes[a] + nodes[b])
-    start = time.perf_counter()
-    assert draw(g).svg()
-    assert time.perf_counter() - start < 15  # 0.4 s on an idle machine
+    shown = draw(g).svg()
+    assert all(node.name in shown for node in g)
 
 
 # --- names ----------------------------------------------------------------------------------------------------
