@@ -183,3 +183,17 @@ def test_one_head_restores_what_a_broken_row_has_lost(trained: gn.Graph, right: 
     assert [int(row.argmax()) for row in shares] == [2, 3, 9]
     assert np.all(np.partition(shares, -1)[:, -1] >= 0.8)
     assert np.all(np.abs(np.partition(shares, -2)[:, :-1]) <= 0.1)
+
+
+def test_the_circuit_goes_through_values_and_then_through_keys(trained: gn.Graph) -> None:
+    clean, corrupted = LESSON["pairs"](np.random.default_rng(3))
+    parts = [f"multi_head_attention_{layer}/{part}/matmul" for layer in (1, 2) for part in ("query", "key", "value")]
+
+    def parts_of(g: gn.Graph, method: str) -> list[str]:
+        found = gn.circuit(-gn.mean(g["losses"][:, 9]), clean, corrupted, threshold=0.3, method=method, progress=None)
+        assert found.faithfulness == pytest.approx(1.0, abs=0.2)
+        return [part for part in parts if part in found.graph]
+
+    assert {parts[2], parts[4]} <= set(parts_of(trained, "greedy")) <= set(parts) - {parts[5]}
+    kept = holding(ROOT / "examples" / "lesson_induction.npz")
+    assert parts_of(kept, "greedy") == parts_of(kept, "attribution") == [parts[2], parts[4]]
