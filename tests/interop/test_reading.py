@@ -72,3 +72,16 @@ def test_a_weight_is_in_the_scope_of_the_node_that_reads_it(trainable: bool) -> 
     np.testing.assert_array_equal(gn.run(graph.outputs["y"], {"x": x}), [[-6.0, -4.0]])
     if trainable:
         assert [row.parameters for row in gn.summary(graph).rows if row.name == "first"] == [6]
+
+
+def test_the_domain_of_onnx_itself_has_two_names() -> None:
+    text = '<ir_version: 8, opset_import: ["%s": 18]> m (float[n] x) => (float[n] y) {h = Neg(x) y = Mish(h)}'
+    proto = parser.parse_model(text % "ai.onnx")
+    for node in proto.graph.node:
+        node.domain = "ai.onnx"
+    x = np.array([1.0, -2.0], np.float32)
+    y, same = (gn.run(gn.from_onnx(each).outputs["y"], {"x": x}) for each in (proto, parser.parse_model(text % "")))
+    np.testing.assert_array_equal(y, same)
+    proto.graph.node[0].op_type = "Nothing"
+    with pytest.raises(NotImplementedError, match=r"does not read: Nothing \(1 node"):
+        gn.from_onnx(proto)

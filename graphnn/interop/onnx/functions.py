@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from .rule import Value
 
 
+def domain_of(part: Any) -> str:
+    """Return the domain of a node, a function or an opset; ONNX's own, which has two names, is ""."""
+    return "" if part.domain == "ai.onnx" else str(part.domain)
+
+
 def composed() -> list[tuple[str, str]]:
     """Return the (domain, operation) pairs that ONNX composes of others."""
     from onnx import defs
@@ -27,7 +32,7 @@ def composed() -> list[tuple[str, str]]:
 
 def has_body(proto: Any, versions: Mapping[str, int]) -> bool:
     """Return whether ONNX composes an operation of others."""
-    schema = _schema(proto, versions.get(proto.domain, 0))
+    schema = _schema(proto, versions.get(domain_of(proto), 0))
     return schema is not None and (schema.has_function or schema.has_context_dependent_function)
 
 
@@ -35,7 +40,7 @@ def _schema(proto: Any, version: int) -> Any:
     from onnx import defs
 
     try:
-        return defs.get_schema(proto.op_type, version, proto.domain)
+        return defs.get_schema(proto.op_type, version, domain_of(proto))
     except defs.SchemaError:
         return None
 

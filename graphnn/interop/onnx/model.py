@@ -31,9 +31,9 @@ from ...graph import Array, Dim, Graph, Node, sealed
 from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
-from .functions import has_body
+from .functions import domain_of, has_body
 from .metadata import TO_THE_USER, Told, is_ours
-from .order import reads
+from .order import graphs_in, reads
 from .reading import Frame, Reader, Weight, initializers_of
 from .restoring import Restorer
 from .rule import RULES, Value
@@ -160,9 +160,9 @@ def graph_of(
     told = Told(proto, title) if not sizes and not values and is_ours(proto, file) else None
     graph = Graph(title, np.float32) if told is None else told.graph
     ends = {each.name for each in (*proto.graph.input, *proto.graph.output)}
-    versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
+    versions = {domain_of(each): each.version for each in proto.opset_import}
     _check_opsets(versions, file)
-    functions = {(each.domain, each.name): each for each in proto.functions}
+    functions = {(domain_of(each), each.name): each for each in proto.functions}
     reader = Reader(graph, versions, functions, file, path.parent if path is not None else None, ends)
     frame = Frame()
     restorer = None if told is None else Restorer(reader, frame, proto, told)
@@ -221,16 +221,16 @@ def _check(proto: Any, file: str) -> None:
     for text in _texts(proto):
         if not isinstance(text, str):  # protobuf hands on bytes that are not UTF-8 as they are
             raise FileFormatError(f"{file} is damaged: {short_repr(text)} is not a text")
-    versions = {"" if each.domain == "ai.onnx" else each.domain: each.version for each in proto.opset_import}
-    own = {(each.domain, each.name) for each in proto.functions}
+    versions = {domain_of(each): each.version for each in proto.opset_import}
+    own = {(domain_of(each), each.name) for each in proto.functions}
     missing: Counter[str] = Counter()
     firsts: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for node in _all_nodes(proto):
-        key = node.domain, node.op_type
+        key = domain_of(node), node.op_type
         if key in RULES or key in own or has_body(node, versions):
             continue
-        kind = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
+        kind = ".".join(filter(None, key))
         missing[kind] += 1
         firsts.setdefault(kind, node.name or next(iter(node.output), ""))
         reasons[kind] = f": {REFUSED[key]}" if key in REFUSED else ""
@@ -292,7 +292,7 @@ def _all_nodes(proto: Any) -> Iterator[Any]:
         node = stack.pop()
         yield node
         for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs) if attribute.type in (5, 10) else ():
+            for graph in graphs_in(attribute):
                 stack.extend(graph.node)
 
 

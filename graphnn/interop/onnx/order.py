@@ -62,8 +62,13 @@ def reads(node: Any) -> Iterator[str]:
         proto, inside = stack.pop()
         yield from (name for name in proto.input if name and name not in inside)
         for attribute in proto.attribute:
-            for graph in (attribute.g, *attribute.graphs) if attribute.type in (5, 10) else ():
+            for graph in graphs_in(attribute):
                 given = [each.name for each in (*graph.input, *graph.initializer)]
                 own = inside.union(given, (name for each in graph.node for name in each.output))
                 stack += [(each, own) for each in graph.node]
                 yield from (each.name for each in graph.output if each.name not in own)
+
+
+def graphs_in(attribute: Any) -> list[Any]:
+    """Return the subgraphs that an attribute holds."""
+    return [attribute.g, *attribute.graphs] if attribute.type in (5, 10) else []

@@ -22,7 +22,7 @@ from ...origin import Origin, user_origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
 from .call import Call, to_give
-from .functions import body_of, defaults_of, kinds_of
+from .functions import body_of, defaults_of, domain_of, kinds_of
 from .order import in_order
 from .rule import ON_SIZES, RULES, Rule, Value
 from .sizes import MOST, Sizes, Undecided
@@ -175,9 +175,10 @@ class Reader:
         outputs = tuple(proto.output)
         try:
             operands = [frame.find(name) if name else None for name in proto.input]
-            call = Call(self, self.graph, proto.op_type, self._version(proto.domain), outputs)
+            domain = domain_of(proto)
+            call = Call(self, self.graph, proto.op_type, self._version(domain), outputs)
             call.frame, call.bindings = frame, dict(bindings)
-            kinds = kinds_of(proto.domain, proto.op_type, call.version)
+            kinds = kinds_of(domain, proto.op_type, call.version)
             call.attributes = attributes_of(proto, bindings, self.folder, kinds=kinds)
             results = self._results(call, proto, operands, origin)
         except Exception as error:
@@ -193,7 +194,8 @@ class Reader:
     def _results(
         self, call: Call, proto: Any, operands: list[Value | None], origin: Origin | None
     ) -> Sequence[Value | None]:
-        rule = RULES.get((proto.domain, proto.op_type))
+        kind = domain_of(proto), proto.op_type
+        rule = RULES.get(kind)
         if rule is not None:
             folded = self._folded(call, rule, operands)
             if folded is not None:
@@ -203,7 +205,7 @@ class Reader:
             operands = [self.weight(operand) for operand in operands]
             if rule is not None:
                 return applied(rule, call, operands)
-            own = self.functions.get((proto.domain, proto.op_type))
+            own = self.functions.get(kind)
             body = own if own is not None else body_of(proto, call.version, operands)
             if body is None:
                 raise NoRuleError(f"graphnn has no rule for {proto.op_type}")
@@ -222,7 +224,7 @@ class Reader:
         self._depth += 1
         if self._depth > _MOST_DEPTH:
             raise FileFormatError(f"functions call each other more than {_MOST_DEPTH} deep")
-        kept, self.versions = self.versions, {**self.versions, **{o.domain: o.version for o in body.opset_import}}
+        kept, self.versions = self.versions, {**self.versions, **{domain_of(o): o.version for o in body.opset_import}}
         try:
             self.read(body.node, frame, bindings, "inner")
         finally:
@@ -246,7 +248,7 @@ class Reader:
         return [self.weight(frame.find(each.name)) for each in graph.output]
 
     def _version(self, domain: str) -> int:
-        version = self.versions.get("" if domain == "ai.onnx" else domain)
+        version = self.versions.get(domain)
         if version is None:
             raise FileFormatError(f"the model does not say which opset of the domain {short_repr(domain)} it uses")
         return version

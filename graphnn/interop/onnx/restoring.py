@@ -23,6 +23,7 @@ from ...graph.node import put_twin
 from ...graph.scopes import forget
 from ...origin import Origin
 from ...text import counted, quoted
+from .functions import domain_of
 from .metadata import TO_THE_USER, Entry, Told, Unfit, about, decoded, entry_of
 from .order import in_order, reads
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
@@ -152,7 +153,7 @@ class Restorer:
                 self.graph.scopes[path] = scope
                 around = "" if scope.parent is None else scope.parent.path
                 reader._paths[around, path.removeprefix(f"{around}/")] = path
-        versions = [each.version for each in proto.opset_import if each.domain in ("", "ai.onnx")]
+        versions = [each.version for each in proto.opset_import if not domain_of(each)]
         self._opset = versions[0] if len(versions) == 1 and LEAST_OPSET <= versions[0] <= MOST_OPSET else 0
         self._trial = _Trial(onnx, self._opset)
         self._array_of = onnx.numpy_helper.to_array

@@ -59,6 +59,7 @@ from ...order import ordered
 from ...replacing import replacing
 from ...text import counted, quoted
 from . import writers as _registered  # noqa: F401
+from .order import reads
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
 from .writers.group import WRITERS, Group, Unwritable
 
@@ -344,7 +345,7 @@ def _keep_needed(draft: Draft, names: _Names, groups: Mapping[Node, list[Any]], 
     for node, written in reversed(list(groups.items())):
         if names.of[node] in read:
             kept.add(node)
-            read.update(*map(_reads, written))
+            read.update(*map(reads, written))
     told: set[Node] = set()
     for node, written in groups.items():
         if node in kept:
@@ -363,12 +364,6 @@ def _keep_needed(draft: Draft, names: _Names, groups: Mapping[Node, list[Any]], 
             draft.nodes.insert(0, size)
             read.update(size.input)
     draft.initializers += [tensor for tensor in draft.constants if tensor.name in read]
-
-
-def _reads(written: Any) -> list[str]:
-    """Return the tensors that an ONNX node reads, in the body of a loop, too."""
-    bodies = [attribute.g.node for attribute in written.attribute if attribute.HasField("g")]
-    return [*written.input, *(name for body in bodies for inner in body for name in inner.input)]
 
 
 def _between(node: Node, dropped: Set[Node]) -> list[Node]:

@@ -11,7 +11,7 @@ from ....graph import Node, fn
 from ....graph.dimensions import product
 from ....text import short_repr
 from ..rule import rule
-from .kit import along, bounded, computed, each, ints, padded, padding, spans_of
+from .kit import along, bounded, check_auto_pad, computed, each, ints, padded, padding, spans_of
 from .sampling import linear
 from .whole import aligned, centred, exact, requantized
 
@@ -87,6 +87,7 @@ def conv_transpose(
     axes = x.ndim - 2
     stride, dilation, more = each(strides, axes), each(dilations, axes), each(output_padding, axes, 0)
     spans = spans_of(_sizes(call, w), dilation)
+    check_auto_pad(auto_pad)
     if output_shape is None and auto_pad in ("NOTSET", "VALID"):
         pairs = padding(x.spec.shape[2:], spans, stride, pads, auto_pad)
     else:

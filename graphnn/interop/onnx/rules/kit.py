@@ -26,6 +26,13 @@ _MOST_CONSTANT = 2**24
 """The most elements of an array that a rule makes while a model is read."""
 
 
+def check_auto_pad(auto_pad: str) -> None:
+    """Refuse what is no way to pad."""
+    known = "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"
+    if auto_pad and auto_pad not in known:
+        raise ValueRangeError(f"auto_pad is {', '.join(known)}, not {short_repr(auto_pad)}")
+
+
 def bounded(call: Call, *counts: Any) -> None:
     """Refuse to make an array of so many elements while a model is read, if it is a large one."""
     total = math.prod(abs(int(count)) for count in counts)
@@ -89,6 +96,7 @@ def padding(
 
     SAME gives as many windows as there are elements, divided by the stride, rounded up.
     """
+    check_auto_pad(auto_pad)
     if auto_pad in ("NOTSET", "VALID", ""):
         axes = len(spans)
         numbers = each(pads if auto_pad == "NOTSET" else None, 2 * axes, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from ....graph import Array, Dim, Node, fn
 from ....graph.dimensions import add, multiply, product, subtract
 from ..rule import rule
-from .kit import Pairs, along, bounded, each, ints, number, padded, padding, rounded_up, spans_of
+from .kit import Pairs, along, bounded, each, number, padded, padding, rounded_up, spans_of
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -25,7 +25,7 @@ class _Pool:
     ) -> None:
         self.x = x
         axes = x.ndim - 2
-        self.sizes = tuple(ints(kernel_shape))
+        self.sizes = each(kernel_shape, axes)
         self.strides, self.dilations = each(strides, axes), each(dilations, axes)
         self.spans = spans_of(self.sizes, self.dilations)
         self.lengths = x.spec.shape[2:]
@@ -204,7 +204,7 @@ def max_unpool(
 ) -> Any:
     """Return zeros with the elements of x where `MaxPool` found them."""
     axes = x.ndim - 2
-    sizes, steps, ends = ints(kernel_shape), each(strides, axes), each(pads, 2 * axes, 0)
+    sizes, steps, ends = each(kernel_shape, axes), each(strides, axes), each(pads, 2 * axes, 0)
     lengths = [
         add(multiply(subtract(n, 1), steps[axis]), sizes[axis] - ends[axis] - ends[axis + axes])
         for axis, n in enumerate(x.spec.shape[2:])

@@ -14,15 +14,11 @@ from ....text import short_repr
 from .. import sizes as of
 from ..rule import on_sizes, rule
 from ..tensors import dtype_of
-from .kit import held
+from .kit import held, ints
 
 if TYPE_CHECKING:
     from ..call import Call
     from ..rule import Dims, Known, Value
-
-
-def _ints(value: Any) -> list[int]:
-    return [int(each) for each in np.asarray(value).reshape(-1)]
 
 
 @rule("Shape")
@@ -77,14 +73,14 @@ def squeeze(call: Call, x: Node, axes: Known | None = None) -> Any:
     if axes is None:
         chosen = [axis for axis, dim in enumerate(dims) if dim == 1]
     else:
-        chosen = [axis % x.ndim for axis in _ints(axes)]
+        chosen = [axis % x.ndim for axis in ints(axes)]
     return fn.reshape(x, tuple(dim for axis, dim in enumerate(dims) if axis not in chosen)) if chosen else x
 
 
 @rule("Unsqueeze")
 def unsqueeze(call: Call, x: Node, axes: Known) -> Any:
     """Return x with new axes of size 1."""
-    return fn.expand_dims(x, tuple(_ints(axes))) if len(_ints(axes)) else x
+    return fn.expand_dims(x, tuple(ints(axes))) if len(ints(axes)) else x
 
 
 @rule("Transpose")
@@ -109,7 +105,7 @@ def expand(call: Call, x: Node, shape: Dims) -> Any:
 @rule("Tile")
 def tile(call: Call, x: Node, repeats: Known, axis: Known | None = None) -> Any:
     """Return x laid out several times along each axis; before opset 6, along one."""
-    counts = _ints(repeats)
+    counts = ints(repeats)
     if axis is not None:
         place, counts = int(axis.item()) % x.ndim, counts * x.ndim
         counts = [count if each == place else 1 for each, count in enumerate(counts)]
@@ -144,9 +140,9 @@ def slice_(
     starts, ends = (
         call.known(each, "where a slice begins and ends") if isinstance(each, Node) else each for each in (starts, ends)
     )
-    chosen = list(range(len(of.boxed(starts).reshape(-1)))) if axes is None else [axis % x.ndim for axis in _ints(axes)]
+    chosen = list(range(len(of.boxed(starts).reshape(-1)))) if axes is None else [axis % x.ndim for axis in ints(axes)]
     for place, axis in enumerate(chosen):
-        step = 1 if steps is None else _ints(steps)[place]
+        step = 1 if steps is None else ints(steps)[place]
         start, end = (_place(each, place) for each in (starts, ends))
         index[axis] = _slice(start, end, step, x.spec.shape[axis])
     return x if all(each == slice(None) for each in index) else fn.getitem(x, tuple(index))
@@ -199,7 +195,7 @@ def split(call: Call, x: Node, split: Known | None = None, *, axis: int = 0, num
         part = -(-dim // count)
         lengths = [part] * (count - 1) + [dim - part * (count - 1)]
     else:
-        lengths = _ints(split)
+        lengths = ints(split)
         if min(lengths, default=0) < 0 or (isinstance(dim, int) and sum(lengths) != dim):
             call.refuse(f"it cuts an axis of {dim} into parts of {short_repr(lengths)}")
     ends = np.cumsum([0, *lengths]).tolist()
@@ -237,9 +233,9 @@ def sizes_concat(call: Call, *arrays: Value, axis: int = 1) -> Any:
 @on_sizes("Slice")
 def sizes_slice(call: Call, x: Value, starts: Value, ends: Value, axes: Value = None, steps: Value = None) -> Any:
     """Return a part of the places."""
-    lists = [_ints(call.known(each)) for each in (starts, ends)]
-    chosen = range(len(lists[0])) if axes is None else _ints(call.known(axes))
-    jumps = [1] * len(lists[0]) if steps is None else _ints(call.known(steps))
+    lists = [ints(call.known(each)) for each in (starts, ends)]
+    chosen = range(len(lists[0])) if axes is None else ints(call.known(axes))
+    jumps = [1] * len(lists[0]) if steps is None else ints(call.known(steps))
     index: list[Any] = [slice(None)] * len(x.shape)
     for axis, start, end, step in zip(chosen, *lists, jumps, strict=True):
         index[axis] = slice(start, end if end > -_FAR else None, step)
@@ -249,25 +245,25 @@ def sizes_slice(call: Call, x: Value, starts: Value, ends: Value, axes: Value = 
 @on_sizes("Reshape")
 def sizes_reshape(call: Call, x: Value, shape: Value, *, allowzero: int = 0) -> Any:
     """Return the places in another shape."""
-    return of.sized(of.boxed(x).reshape(_ints(call.known(shape))), x.dtype)
+    return of.sized(of.boxed(x).reshape(ints(call.known(shape))), x.dtype)
 
 
 @on_sizes("Squeeze")
 def sizes_squeeze(call: Call, x: Value, axes: Value = None) -> Any:
     """Return the places without axes of size 1."""
-    return of.sized(np.squeeze(of.boxed(x), None if axes is None else tuple(_ints(_known(call, axes)))), x.dtype)
+    return of.sized(np.squeeze(of.boxed(x), None if axes is None else tuple(ints(_known(call, axes)))), x.dtype)
 
 
 @on_sizes("Unsqueeze")
 def sizes_unsqueeze(call: Call, x: Value, axes: Value) -> Any:
     """Return the places with new axes of size 1."""
-    return of.sized(np.expand_dims(of.boxed(x), tuple(_ints(_known(call, axes)))), x.dtype)
+    return of.sized(np.expand_dims(of.boxed(x), tuple(ints(_known(call, axes)))), x.dtype)
 
 
 @on_sizes("Expand")
 def sizes_expand(call: Call, x: Value, shape: Value) -> Any:
     """Return the places repeated along axes of size 1."""
-    wanted = np.broadcast_shapes(x.shape, tuple(_ints(call.known(shape))))
+    wanted = np.broadcast_shapes(x.shape, tuple(ints(call.known(shape))))
     return of.sized(np.broadcast_to(of.boxed(x), wanted), x.dtype)
 
 
@@ -275,7 +271,7 @@ def sizes_expand(call: Call, x: Value, shape: Value) -> Any:
 def sizes_split(call: Call, x: Value, split: Value = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
     """Return parts of the places."""
     count = len(call.outputs)
-    cuts: Any = count if split is None else np.cumsum(_ints(_known(call, split)))[:-1]
+    cuts: Any = count if split is None else np.cumsum(ints(_known(call, split)))[:-1]
     return tuple(of.sized(part, x.dtype) for part in np.split(of.boxed(x), cuts, axis=axis))
 
 
