@@ -111,6 +111,8 @@ def _shapes(tensors: Sequence[Any], dims: Any) -> Any:
     return tuple(found)
 
 
-def _not_exported(module: Any, error: Exception) -> GraphnnError:
+def _not_exported(module: Any, error: BaseException) -> GraphnnError:
+    while error.__cause__ is not None:  # what the exporter says of it comes to "it failed", and names its steps
+        error = error.__cause__
     first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return restated(UsageError(f"PyTorch cannot export {type(module).__name__}: {first.strip()}"))

@@ -85,3 +85,23 @@ def test_the_domain_of_onnx_itself_has_two_names() -> None:
     proto.graph.node[0].op_type = "Nothing"
     with pytest.raises(NotImplementedError, match=r"does not read: Nothing \(1 node"):
         gn.from_onnx(proto)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("x", np.ones(3), r'the input "x" is \(n, 3\) float32, and its value \(3,\)'),
+        ("x", np.ones((2, 4)), r'the input "x" is \(n, 3\) float32, and its value \(2, 4\)'),
+        ("x", np.ones((2, 3), complex), 'the input "x" is float32, and its value complex128'),
+        ("w", np.ones(2), r'the input "w" is \(3,\) float32, and its value \(2,\)'),
+        ("w", [1, 2, 3], None),
+    ],
+)
+def test_a_value_fits_its_input(name: str, value: object, why: str | None) -> None:
+    proto = model("m (float[n, 3] x) => (float[n, 3] y) <float[3] w = {1, 2, 4}> {y = Mul(x, w)}")
+    if why is None:
+        y = gn.from_onnx(proto, values={name: value}).outputs["y"]
+        np.testing.assert_array_equal(gn.run(y, {"x": np.float32([[1, 1, 1]])}), [[1, 2, 3]])
+        return
+    with pytest.raises(gn.GraphnnError, match=why):
+        gn.from_onnx(proto, values={name: value})

@@ -354,3 +354,15 @@ def test_no_distortion_of_metadata_gives_another_graph() -> None:
         for name, node in g.outputs.items():
             np.testing.assert_allclose(gn.run(node, feed), expected[name], rtol=1e-5, atol=1e-6)
     assert counts["graph"] >= 240, counts
+
+
+def test_a_weight_of_which_the_metadata_lie_is_a_parameter_where_it_is_asked_for() -> None:
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x", shape=("n", 3))
+    model = gn.to_onnx({"y": x @ g.parameter("w", np.ones((3, 2), np.float32))})
+    (about,) = (each for each in model.graph.initializer[0].metadata_props if each.key == "graphnn.dtype")
+    about.value = "float64"
+    with pytest.warns(gn.GraphnnWarning, match='of 1 tensor, the first "w"'):
+        again = gn.from_onnx(model, trainable=True)
+    assert [node.name for node in again] == ["x", "w", "matmul"]
+    assert [node.name for node in again.parameters] == ["w"]

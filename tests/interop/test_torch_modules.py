@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.interop.torch import _not_exported
 
 DATA = Path(__file__).parents[1] / "data" / "torch_modules"
 NAMES = sorted(path.stem for path in DATA.glob("*.onnx"))
@@ -61,3 +62,11 @@ def test_scopes_are_called_as_the_modules_are() -> None:
     g = gn.from_onnx(DATA / "encoder.onnx", trainable=True)
     assert {"self_attn", "linear1", "linear2", "norm1", "norm2"} <= set(g.scopes)
     assert "self_attn.in_proj_weight" in {node.name for node in g.parameters}
+
+
+def test_why_pytorch_cannot_export_is_told_by_the_first_cause() -> None:
+    wrapped, cause = RuntimeError("Failed to export.\nThis is step 1/3"), ValueError("\nshapes (2x5 and 4x8)\nmore")
+    wrapped.__cause__ = cause
+    found = _not_exported([], wrapped)
+    assert isinstance(found, TypeError)
+    assert str(found).startswith("PyTorch cannot export list: shapes (2x5 and 4x8)\n")

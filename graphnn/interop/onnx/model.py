@@ -27,7 +27,7 @@ from ...errors import (
     UsageError,
     near,
 )
-from ...graph import Array, Dim, Graph, Node, sealed
+from ...graph import Array, Dim, Graph, Node, Spec, sealed
 from ...graph.dimensions import dimension, names_in, size_of
 from ...text import counted, quoted, short_repr
 from . import rules as rules  # registers them
@@ -318,24 +318,35 @@ def _inputs(
     for each in inputs:
         dtype, shape = dims.spec(each)
         if each.name in values:
-            given = np.asarray(values[each.name])
-            if not np.can_cast(given.dtype, dtype, "same_kind"):
-                raise UsageError(f"the input {quoted(each.name)} is {dtype}, and its value {given.dtype}")
-            frame.values[each.name] = given.astype(dtype)
+            frame.values[each.name] = _value(each.name, values[each.name], Spec(shape, dtype))
         else:
             node = None if restorer is None else restorer.input(each, dtype, shape)
             frame.values[each.name] = reader.graph.placeholder(each.name, shape, dtype) if node is None else node
     dims.check_given()
     for name, tensor in initializers.items():
-        array = np.asarray(values[name]) if name in values else array_of(tensor, reader.folder)
+        array = array_of(tensor, reader.folder)
+        if name in values:
+            array = _value(name, values[name], Spec(array.shape, array.dtype))
         node = None if restorer is None else restorer.stored(tensor, array, name in weights)
         if node is not None:
             frame.values[name] = node
         elif name in weights and name not in values:
-            frame.values[name] = Weight(name, sealed(array), weights[name])
+            weight = Weight(name, sealed(array), weights[name])
+            frame.values[name] = weight if restorer is None else reader.weight(weight)
         else:
             frame.values[name] = array
             reader.titles[id(array)] = name
+
+
+def _value(name: str, value: Any, spec: Spec) -> Array:
+    """Return what an input is said to be always."""
+    given = np.asarray(value)
+    if not np.can_cast(given.dtype, spec.dtype, "same_kind"):
+        raise UsageError(f"the input {quoted(name)} is {spec.dtype}, and its value {given.dtype}")
+    fixed = [n for n, dim in zip(given.shape, spec.shape, strict=False) if isinstance(dim, int) and n != dim]
+    if given.ndim != len(spec.shape) or fixed:
+        raise ShapeError(f"the input {quoted(name)} is {spec}, and its value {given.shape}")
+    return given.astype(spec.dtype)
 
 
 def _outputs(reader: Reader, frame: Frame, graph: Any) -> None:
