@@ -169,6 +169,29 @@ def test_what_is_padded_in_another_order_is_planned(shape: tuple[int, ...], orde
     assert_equal([*sums, *[gn.sum(each * 1.7) for each in padded]], {x: numbers(rng, shape, "float32") * 1.1})
 
 
+@pytest.mark.parametrize("order", [(0, 3, 1, 2), (3, 2, 1, 0), (1, 0, 2, 3), (2, 3, 0, 1)])
+@pytest.mark.parametrize("shape", [(2, 7, 5, 3), (1, 7, 5, 3), (1, 1, 6, 1), (2, 2, 2, 2)])
+def test_what_is_joined_in_other_orders_is_planned(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    g = gn.Graph(dtype="float32")
+    x, y = g.placeholder("x", shape), g.placeholder("y", [shape[axis] for axis in order])
+    turned = gn.transpose(x, order)
+    pairs = [(turned, y), (y, turned), (turned, turned * 2), (turned, gn.broadcast_to(y[..., :1], y.shape))]
+    several = [joined(pair, axis) for pair in pairs for joined in (gn.concatenate, gn.stack) for axis in (0, 1, -1)]
+    if y.shape[2] > 1:
+        several.append(gn.concatenate([gn.windows(y, 2, axes=2), gn.windows(turned, 2, axes=2)], 1))
+    fed = {x: numbers(rng, shape, "float32") * 1.1, y: numbers(rng, y.shape, "float32") * 1.3}
+    assert_equal([*[gn.sum(each * 1.7) for each in several], *[gn.sum(each, 0) for each in several]], fed)
+
+
+def test_what_follows_a_join_of_two_orders_is_planned_whole() -> None:
+    g = gn.Graph(dtype="float32")
+    x, y = g.placeholder("x", (2, 4, 4, 3)), g.placeholder("y", (2, 3, 4, 4))
+    z = gn.tanh(gn.concatenate([y, gn.transpose(x, (0, 3, 1, 2))], 1))
+    feed = {node: np.ones(node.shape, np.float32) for node in (x, y)}
+    assert "asarray(" not in gn.compile(z, backend="numpy").plan(feed).source
+
+
 def test_a_convolution_of_channels_that_come_last_is_planned_whole() -> None:
     x = gn.Graph(dtype="float32").placeholder("x", ("n", 8, 8, 3))
     w = x.graph.parameter("w", np.linspace(-1, 1, 4 * 27, dtype="float32").reshape(4, 3, 3, 3))

@@ -35,7 +35,16 @@ def joined(
     return build.call(do.Join(op.forward, op.name, False, tuple(places), fill), *operands, result=result)
 
 
-@rule(joining.Concatenate)
+def _joins_in_order(op: joining.Concatenate | joining.Stack, operands: Sequence[Value]) -> bool:
+    """Tell whether NumPy joins into C order: so it does most arrays that are laid out in several ways."""
+    if False not in [x.ordered for x in operands]:
+        return True
+    if None in [x.strides for x in operands]:
+        return False
+    return bool(op.forward(*[x.stand_in(2) for x in operands]).flags.c_contiguous)
+
+
+@rule(joining.Concatenate, in_order=_joins_in_order)
 def concatenate(op: joining.Concatenate, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operands one after the other."""
     if op.axis is None and all(x.whole for x in operands):
@@ -51,7 +60,7 @@ def concatenate(op: joining.Concatenate, build: Builder, result: Result, operand
     return joined(op, build, result, operands, places)
 
 
-@rule(joining.Stack)
+@rule(joining.Stack, in_order=_joins_in_order)
 def stack(op: joining.Stack, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operands side by side."""
     axis = axis_of(op.name, op.axis, len(result.shape))
