@@ -70,7 +70,7 @@ def plain() -> dict[str, str]:
     found |= {name: diagram.svg() for name, diagram in lessons().items()}
     for name, diagram in gallery().items():
         found[f"gallery/{name}"] = diagram.svg()
-    for page, folder in {**dict.fromkeys(told(), "lessons"), "bring-your-model": "models"}.items():
+    for page, folder in (dict.fromkeys(told(), "lessons") | FOLDERS).items():
         found |= {f"{folder}/{name}": diagram.svg() for name, diagram in made_by(page, "svg", folder).items()}
     return found
 
@@ -131,6 +131,10 @@ def plots() -> dict[str, Any]:
 def told() -> list[str]:
     """Return the names of the pages that are lessons."""
     return sorted(path.stem for path in HERE.parent.glob("lesson-*.md"))
+
+
+# The folders of the pictures of other pages.
+FOLDERS = {"bring-your-model": "models", "interventions": "interventions"}
 
 
 def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]:
