@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .interop.torch import from_torch
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
+    from .mapped import vmap
     from .order import critical_path, generations, schedule
     from .transform import extract, replace
     from .view import draw, summary
@@ -76,6 +77,7 @@ _LATER = {
     "interop.onnx": "from_onnx",
     "interop.torch": "from_torch",
     "linearized": "Linearization linearize",
+    "mapped": "vmap",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
     "view": "draw summary",
@@ -164,6 +166,7 @@ __all__ = [
     "trace",
     "view",
     "vjp",
+    "vmap",
 ]
 _explain_public(globals(), ["Graph", "Node", "Op", "Scope", "name"])
 

@@ -198,25 +198,48 @@ def _take(rows: _Rows) -> Node | None:
     """The same, or what each row of indices takes of one array."""
     if not rows.many[1]:
         return _flattened(rows)
-    if rows.many[0]:
-        return None
     x, indices = rows.operands
     axis = rows.op.axis  # type: ignore[attr-defined]
-    return fn.moveaxis(rows.op(x, indices), 0 if axis is None else axis % x.ndim, 0)
+    if not rows.many[0]:
+        return fn.moveaxis(rows.op(x, indices), 0 if axis is None else axis % x.ndim, 0)
+    if axis is None:
+        x, axis = fn.reshape(x, (rows.size, product(x.shape[1:]))), 0
+    axis %= x.ndim - 1
+    return fn.take_along_axis(x, _one_axis(indices, axis, x.ndim - 1), axis + 1)
+
+
+def _index_add(rows: _Rows) -> Node | None:
+    """The same, or what each row of indices adds up."""
+    if not rows.many[1]:
+        return _flattened(rows)
+    op = rows.op
+    assert isinstance(op, index.IndexAdd)
+    axis, shape = (0, (product(op.shape),)) if op.axis is None else (op.axis % len(op.shape), op.shape)
+    indices = _one_axis(rows.operands[1], axis, len(shape))
+    count = indices.shape[axis + 1]
+    x = fn.reshape(rows.stretched(0), (rows.size, *shape[:axis], count, *shape[axis + 1 :]))
+    return index.AddAlongAxis((rows.size, *shape), axis + 1)(x, indices)
+
+
+def _one_axis(indices: Node, axis: int, ndim: int) -> Node:
+    """Return rows of indices as one axis of so many, beside which they broadcast."""
+    size, *rest = indices.shape
+    return fn.reshape(indices, (size, *[1] * axis, product(rest), *[1] * (ndim - 1 - axis)))
 
 
 def _along(rows: _Rows) -> Node | None:
     """The same, where indices broadcast with the other operands beside their axis."""
     if rows.many[1]:
-        return None
+        if rows.op.axis is None:  # type: ignore[attr-defined]
+            return None
+        return _shifted(rows.op, rows.size)(rows.stretched(0), rows.operands[1])
     rows.operands[1] = fn.expand_dims(rows.operands[1], 0)
     return _flattened(rows)
 
 
-def _put_along(rows: _Rows) -> Node | None:
-    if rows.many[1]:
-        return None
-    indices, values = fn.expand_dims(rows.operands[1], 0), rows.aligned(2, rows.node.ndim)
+def _put_along(rows: _Rows) -> Node:
+    indices = rows.operands[1] if rows.many[1] else fn.expand_dims(rows.operands[1], 0)
+    values = rows.aligned(2, rows.node.ndim)
     return _shifted(rows.op, rows.size)(rows.stretched(0), indices, values)
 
 
@@ -316,7 +339,7 @@ _RULES: dict[type[Op], _Rule] = {
     **dict.fromkeys((running.Cumsum, joining.Concatenate, joining.Repeat, arranging.Roll), _flattened),
     **dict.fromkeys((running.Cumprod, reduce.Argmax, reduce.Argmin, reduce.Norm, sorting.Argsort), _flattened),
     index.Take: _take,
-    index.IndexAdd: _flattened,
+    index.IndexAdd: _index_add,
     **dict.fromkeys((index.TakeAlongAxis, index.AddAlongAxis), _along),
     **dict.fromkeys((shape.Reshape, shape.ExpandDims, shape.Squeeze, joining.Stack, reduce.ProdOthers), _by_attributes),
     **dict.fromkeys((index.Getitem, index.SliceAdd, index.SlicesAdd), _by_attributes),

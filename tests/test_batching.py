@@ -53,9 +53,14 @@ def test_indices_that_differ_from_row_to_row_take_from_one_array_at_once(axis: i
     assert "stack" not in check_rows(gn.ops.index.Take(axis), operands, {1})
 
 
-def test_indices_that_differ_from_row_to_row_are_taken_one_by_one() -> None:
+@pytest.mark.parametrize("op", [gn.ops.index.Take(0), gn.ops.index.Take(None), gn.ops.index.TakeAlongAxis(1)])
+def test_indices_that_differ_from_row_to_row_take_of_rows_at_once(op: gn.Op) -> None:
+    indices = np.array([[1, 0], [0, 1], [1, 1]])
+    assert "stack" not in check_rows(op, (np.arange(6.0).reshape(3, 2), indices), {0, 1})
+
+
+def test_several_indices_that_differ_from_row_to_row_are_taken_one_by_one() -> None:
     indices = np.array([1, 0])
-    assert "stack" in check_rows(gn.ops.index.Take(0), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
     assert "stack" in check_rows(gn.ops.scattering.GatherNd(), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
 
 

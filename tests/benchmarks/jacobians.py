@@ -1,6 +1,6 @@
-"""Time Jacobians and a Hessian in graphnn, by torch.func and in JAX.
+"""Time Jacobians, a Hessian and the gradients of single samples in graphnn, by torch.func and in JAX.
 
-    python tests/benchmarks/jacobians.py [--problems input,weights,hessian,kernel] [--dtypes float32]
+    python tests/benchmarks/jacobians.py [--problems input,weights,hessian,samples,kernel] [--dtypes float32]
         [--engines plan,native,torch,jax] [--processes 3] [--rounds 5] [--json FILE] [--table FILE] [--quick]
 
 How engines are timed, `turns.py` says. In place of losses, a number that depends on every derivative is compared with

@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
     "execute": 4,
     "jacobians": 4,
     "linearized": 5,
+    "mapped": 4,
     "nn": 5,
     "inspector": 5,
     "testing": 5,

@@ -21,7 +21,8 @@ CHECKED = 3
 class Function(NamedTuple):
     """What is differentiated: its kind, the parameters, the input, and the labels of its rows.
 
-    The kinds are "input", "weights" and "hessian" of a network of tanh, and "kernel" of a convolution.
+    The kinds are "input", "weights", "hessian" and "samples" (a gradient for each) of a network of tanh, and "kernel"
+    of a convolution.
     """
 
     kind: str
@@ -68,6 +69,7 @@ FUNCTIONS: Mapping[str, tuple[str, Callable[[str], Function]]] = {
     "input": ("160 outputs by 512 inputs", partial(network, "input", (32, 64, 64, 10), 16)),
     "weights": ("160 outputs by 6,922 weights", partial(network, "weights", (32, 64, 64, 10), 16)),
     "hessian": ("Hessian by 212 weights", partial(network, "hessian", (8, 16, 4), 32)),
+    "samples": ("gradients of 64 samples by 6,922 weights", partial(network, "samples", (32, 64, 64, 10), 64)),
     "kernel": ("convolution, 6,272 outputs by 216 weights", convolution),
 }
 

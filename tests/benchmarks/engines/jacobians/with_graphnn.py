@@ -43,6 +43,15 @@ def _compiled(function: Function, backend: str) -> Training:
         feed[labels] = function.labels
         loss = nn.softmax_crossentropy(_logits(x, weights), labels)
         found = [block for row in gn.hessian(loss, weights) for block in row]
+    elif function.kind == "samples":
+        labels = g.placeholder("labels", function.labels.shape, "int64")
+        feed[labels] = function.labels
+
+        def of_one(row: gn.Node, label: gn.Node) -> list[gn.Node]:
+            logits = _logits(gn.expand_dims(row, 0), weights)
+            return gn.grad(nn.softmax_crossentropy(logits, gn.expand_dims(label, 0)), weights)
+
+        found = gn.vmap(of_one)(x, labels)
     else:
         found = [gn.jacobian(gn.conv(x, *weights), weights[0])]
     step = gn.compile(found, backend=backend)

@@ -27,10 +27,18 @@ def jitted(function: Function) -> Training:
     def convolved(x: Any, kernel: Any) -> Any:
         return jax.lax.conv(x, kernel, (1, 1), "VALID")
 
+    def of_one(row: Any, label: Any, *weights: Any) -> Any:
+        return -jax.nn.log_softmax(_logits(row[None], *weights))[0, label]
+
+    def of_samples(x: Any, *weights: Any) -> Any:
+        nones = (None,) * len(weights)
+        return jax.vmap(jax.grad(of_one, tuple(range(2, len(weights) + 2))), (0, 0, *nones))(x, labels, *weights)
+
     taken = {
         "input": jax.jacrev(_logits),
         "weights": jax.jacrev(_logits, places),
         "hessian": jax.hessian(loss, places),
+        "samples": of_samples,
         "kernel": jax.jacfwd(convolved, 1),
     }[function.kind]
     step = jax.jit(taken)

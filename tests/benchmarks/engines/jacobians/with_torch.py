@@ -22,10 +22,17 @@ def eager(function: Function) -> Training:
     def loss(*weights: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(_logits(x, *weights), labels)
 
+    def of_one(*given: torch.Tensor) -> torch.Tensor:
+        *weights, row, label = given
+        return functional.cross_entropy(_logits(row[None], *weights), label[None])
+
     taken: Any = {
         "input": lambda: torch.func.jacrev(_logits)(x, *weights),
         "weights": lambda: torch.func.jacrev(lambda *w: _logits(x, *w), places)(*weights),
         "hessian": lambda: torch.func.hessian(loss, places)(*weights),
+        "samples": lambda: torch.func.vmap(torch.func.grad(of_one, places), (*[None] * len(weights), 0, 0))(
+            *weights, x, labels
+        ),
         "kernel": lambda: torch.func.jacfwd(lambda w: functional.conv2d(x, w))(*weights),
     }[function.kind]
     return training(lambda: _arrays(taken()))
