@@ -245,6 +245,18 @@ def test_an_attribute_of_another_type_is_refused(value: object, what: str) -> No
         (of_one("RNN", {"x": [3, 1, 2], "w": [1, 4, 2], "r": [1, 4, 4]}, {}, hidden_size=5), "its hidden_size is 5"),
         (of_one("MaxPool", {"x": [1, 1, 8, 8]}, {}, kernel_shape=[2, 2], pads=[1, 1]), "[1, 1], where 4 numbers are"),
         (of_one("Conv", {"x": [1, 1, 8, 8], "w": [1, 1, 3, 3]}, {}, strides=[2]), "[2], where 2 numbers are needed"),
+        (
+            of_one("DepthToSpace", {"x": [1, 4, 2, 2]}, {}, blocksize=2, mode="dcr"),
+            "its mode is 'dcr', and graphnn knows",
+        ),
+        (
+            of_one("BitShift", {"x": [2]}, {"n": [1.0]}, direction="left"),
+            "its direction is 'left', and graphnn knows 'LEFT'",
+        ),
+        (
+            of_one("RNN", {"x": [3, 1, 2], "w": [1, 4, 2], "r": [1, 4, 4]}, {}, direction="both"),
+            "knows 'forward', 'rev",
+        ),
         (of_one("MaxPool", {"x": [1, 1, 8, 8]}, {}, kernel_shape=[2]), "[2], where 2 numbers are needed"),
         (of_one("MaxPool", {"x": [1, 1, 8, 8]}, {}, kernel_shape=[2, 2], auto_pad="SAME"), "SAME_LOWER, not 'SAME'"),
         (of_one("ConvTranspose", {"x": [1, 1, 8, 8], "w": [1, 1, 3, 3]}, {}, auto_pad="SAME"), "not 'SAME'"),

@@ -394,7 +394,9 @@ def applied(rule: Rule, call: Call, operands: Sequence[Value | None]) -> Sequenc
         key = name if name in rule.forms else f"{name}_"
         if key not in rule.forms or key in given or key == rule.rest:
             call.refuse(f"graphnn does not read its attribute {name}={short_repr(value)}")
-        form = rule.forms[key]
+        form, choices = rule.forms[key], rule.choices.get(key, (value,))
+        if value not in choices:
+            call.refuse(f"its {name} is {short_repr(value)}, and graphnn knows {', '.join(map(repr, choices))}")
         given[key] = _as(call, form, np.asarray(value), key) if form in ("Node", "Known", "Dims") else value
     lacking = rule.required - set(given)
     if lacking:

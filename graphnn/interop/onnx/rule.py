@@ -12,12 +12,15 @@ either. The annotation says in which form:
     A tuple of dimensions: known whole numbers, or sizes.
 ``Value``
     Whatever it is: a node, an array, `Sizes`, or a list of them (ONNX's sequences).
+``Literal["a", "b"]``
+    One of these texts; another one is refused.
 
 A rule returns a value, or a tuple of them: one for each output.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +49,8 @@ class Rule:
         The parameters that operands fill, in order.
     rest : str or None
         The parameter that takes all further operands, where there may be any number.
+    choices : dict of str to tuple of str
+        {attribute: the texts that it may be}, of those that say so.
     """
 
     function: Callable[..., Any]
@@ -54,6 +59,7 @@ class Rule:
     optional: tuple[str, ...]
     operands: tuple[str, ...]
     rest: str | None
+    choices: dict[str, tuple[str, ...]]
 
 
 RULES: dict[tuple[str, str], Rule] = {}
@@ -81,8 +87,13 @@ def rule(*names: str, domain: str = "") -> Callable[[Callable[..., Any]], Callab
                 optional.append(parameter.name)
             else:
                 required.add(parameter.name)
-        for name in names:
-            RULES[domain, name] = Rule(function, forms, frozenset(required), tuple(optional), tuple(operands), rest)
+        choices = {
+            name: tuple(ast.literal_eval(form.removeprefix("Literal")))
+            for name, form in forms.items()
+            if form.startswith("Literal[")
+        }
+        made = Rule(function, forms, frozenset(required), tuple(optional), tuple(operands), rest, choices)
+        RULES.update({(domain, name): made for name in names})
         return function
 
     return register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -187,7 +187,7 @@ def isinf(call: Call, x: Node, *, detect_negative: int = 1, detect_positive: int
 
 
 @rule("BitShift")
-def bit_shift(call: Call, x: Node, y: Node, *, direction: str) -> Any:
+def bit_shift(call: Call, x: Node, y: Node, *, direction: Literal["LEFT", "RIGHT"]) -> Any:
     """Return x with its bits shifted."""
     return fn.left_shift(x, y) if direction == "LEFT" else fn.right_shift(x, y)
 

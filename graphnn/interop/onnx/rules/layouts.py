@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def _trues(x: Node) -> Node:
 
 
 @rule("DepthToSpace")
-def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") -> Any:
+def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: Literal["DCR", "CRD"] = "DCR") -> Any:
     """Return channels laid out as squares."""
     n, c, h, w = x.spec.shape
     b, depth = blocksize, floor_divide(c, blocksize**2)
@@ -71,7 +71,7 @@ def depth_to_space(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") ->
 
 
 @rule("SpaceToDepth")
-def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: str = "DCR") -> Any:
+def space_to_depth(call: Call, x: Node, *, blocksize: int, mode: Literal["DCR", "CRD"] = "DCR") -> Any:
     """Return squares as channels."""
     n, c, h, w = x.spec.shape
     b = blocksize
@@ -111,7 +111,7 @@ def tensor_scatter(
     write_indices: Node | None = None,
     *,
     axis: int = -2,
-    mode: str = "linear",
+    mode: Literal["linear", "circular"] = "linear",
 ) -> Any:
     """Return a cache with an update in it, from an index of each row of the batch on; around its end if circular."""
     place = axis % past.ndim

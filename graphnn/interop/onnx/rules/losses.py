@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def nll_loss(
     weight: Node | None = None,
     *,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Literal["none", "sum", "mean"] = "mean",
 ) -> Any:
     """Return minus the logarithms of probabilities that labels pick from axis 1, weighted by the labels' weights."""
     return _loss(call, x, target, weight, ignore_index, reduction)
@@ -36,7 +36,7 @@ def cross_entropy(
     weights: Node | None = None,
     *,
     ignore_index: int | None = None,
-    reduction: str = "mean",
+    reduction: Literal["none", "sum", "mean"] = "mean",
 ) -> Any:
     """Return the loss of the log-softmax along axis 1, and the log-softmax."""
     logs = log_softmax_nodes(scores, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -274,7 +274,7 @@ def rnn(
     activation_beta: Any = None,
     activations: Any = None,
     clip: float | None = None,
-    direction: str = "forward",
+    direction: Literal["forward", "reverse", "bidirectional"] = "forward",
     hidden_size: int | None = None,
     layout: int = 0,
     output_sequence: int = 1,
@@ -306,7 +306,7 @@ def gru(
     activation_beta: Any = None,
     activations: Any = None,
     clip: float | None = None,
-    direction: str = "forward",
+    direction: Literal["forward", "reverse", "bidirectional"] = "forward",
     hidden_size: int | None = None,
     layout: int = 0,
     linear_before_reset: int = 0,
@@ -367,7 +367,7 @@ def lstm(
     activation_beta: Any = None,
     activations: Any = None,
     clip: float | None = None,
-    direction: str = "forward",
+    direction: Literal["forward", "reverse", "bidirectional"] = "forward",
     hidden_size: int | None = None,
     input_forget: int = 0,
     layout: int = 0,
@@ -421,7 +421,7 @@ def dynamic_quantize_lstm(
     activation_beta: Any = None,
     activations: Any = None,
     clip: float | None = None,
-    direction: str = "forward",
+    direction: Literal["forward", "reverse", "bidirectional"] = "forward",
     hidden_size: int | None = None,
     input_forget: int = 0,
 ) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -223,8 +223,8 @@ def resize(
     cubic_coeff_a: float = -0.75,
     exclude_outside: int = 0,
     extrapolation_value: float = 0.0,
-    keep_aspect_ratio_policy: str = "stretch",
-    mode: str = "nearest",
+    keep_aspect_ratio_policy: Literal["stretch", "not_larger", "not_smaller"] = "stretch",
+    mode: Literal["nearest", "linear", "cubic"] = "nearest",
     nearest_mode: str = "round_prefer_floor",
 ) -> Any:
     """Return x resized along its axes: one after the other, as they are independent."""
@@ -295,7 +295,9 @@ def _all_axes(
 
 
 @rule("Upsample")
-def upsample(call: Call, x: Node, scales: Value = None, *, mode: str = "nearest") -> Any:
+def upsample(
+    call: Call, x: Node, scales: Value = None, *, mode: Literal["nearest", "linear", "bilinear", "cubic"] = "nearest"
+) -> Any:
     """Return x enlarged along its axes."""
     settings = _Settings(
         "linear" if mode in ("linear", "bilinear") else mode, "asymmetric", "floor", -0.75, False, False
