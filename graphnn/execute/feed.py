@@ -145,7 +145,7 @@ def _fed(graph: Graph, key: Any) -> Node:
     if node.graph is not graph:
         whose = f'of the graph "{node.graph.name}", not of "{graph.name}"'
         if node.graph.name == graph.name:
-            whose = f'of another graph that is called "{graph.name}", too'
+            whose = f'of another graph that is called "{graph.name}", too; a copy is fed by name'
         raise GraphError(f'the feed gives "{node.name}" {whose}')
     if not isinstance(node.op, Placeholder):
         raise LookupFailure(

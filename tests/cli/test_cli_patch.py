@@ -141,9 +141,9 @@ def test_effects_of_two_paths_are_their_shares(paths, capsys, tmp_path):
     assert values == {f"right[:, {i}]": 20.0 for i in range(3)}
     assert cli.main(["trace", target, "--feed", zeros, "-o", str(tmp_path / "zeros.trace")]) == 0
     capsys.readouterr()
-    other = ["--corrupted", f"{tmp_path}/zeros.trace", "--over", "left", "--over", "right[0]"]
+    other = ["--corrupted", f"{tmp_path}/zeros.trace", "--over", "left", "--over", "right[0]", "--over", "x->left"]
     _, values = effects(capsys, target, "--metric", "total", *other)
-    assert values == {"left": 12.0, "right[0]": 30.0}
+    assert values == {"left": 12.0, "right[0]": 30.0, "x → left": 12.0}
 
 
 def test_effects_are_printed_largest_first(paths, capsys):

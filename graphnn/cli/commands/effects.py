@@ -15,7 +15,11 @@ from ..targets import Target, fed, named
     cli.FEED,
     cli.feed_option("--corrupted", text="the other run, FILE.trace or what differs in it: "),
     cli.option("--metric", metavar="NAME", help="what is measured, instead of the fetch: one number"),
-    cli.several("--over", metavar="PLACE", help="nodes (the default), edges, or a node, scope or part"),
+    cli.several(
+        "--over",
+        metavar="PLACE",
+        help="nodes (the default), edges, or a node, scope, NODE->READER or part, NODE[INDEX]",
+    ),
     cli.several("--parts", nargs=2, metavar=("NODE", "AXIS"), help="each part along an axis: heads, positions"),
     cli.option("--direction", choices=("denoise", "noise"), default="denoise", help="which run is patched"),
     cli.option("--method", choices=("exact", "attribution"), default="exact", help="how (%(default)s)"),

@@ -68,14 +68,12 @@ def patch(options: cli.Options) -> None:
         screen.say_files([Path(options.output)], [])
 
 
-def _read(text: str, graph: gn.Graph) -> tuple[Any, Any]:
+def _read(text: str, graph: gn.Graph) -> tuple[str, Any]:
     """Return the place and the value that a patch on the command line means."""
     where, equals, value = text.rpartition("=")
     if not equals or not where.strip() or not value.strip():
         raise cli.Misuse(f'"{text}" is not a patch: write NODE=VALUE, "NODE[:, 3]=VALUE" or "NODE->READER=VALUE"')
-    node, arrow, reader = [part.strip() for part in where.partition("->")]
-    key: Any = (node, reader) if arrow else node
-    value = value.strip()
+    key, value = where.strip(), value.strip()
     if value in _NAMED:
         return key, _NAMED[value]
     if _NUMBER.fullmatch(value):

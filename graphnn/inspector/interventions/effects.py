@@ -87,6 +87,8 @@ def effects(
         that is no float.
     LookupFailure
         When the metric does not depend on a place.
+    AxisError
+        When a value has no such part.
     GraphError
         When a trace is of another graph.
     FileFormatError
@@ -99,8 +101,9 @@ def effects(
     computed once. The values of both runs are held in memory.
 
     Attribution is exact where the metric is linear in the values. It misses what saturates, as softmax does; `steps`
-    helps there. It is NaN where a value goes from or to infinity. The second call with the same metric and places
-    compiles it, and those after it are fast.
+    helps there. Its gradient is that of `grad`: a place has the effect 0 if all that leads from it to the metric passes
+    no gradient, as ``stop_gradient``, ``round`` and comparisons do not. It is NaN where a value goes from or to
+    infinity. The second call with the same metric and places compiles it, and those after it are fast.
 
     Examples
     --------
@@ -139,7 +142,7 @@ def effects(
 
 
 def _check_choice(what: str, given: Any, choices: Sequence[str]) -> None:
-    if given not in choices:
+    if not isinstance(given, str) or given not in choices:
         listed = " or ".join(f'"{choice}"' for choice in choices)
         raise UsageError(f"{what}= is {listed}, not {short_repr(given)}")
 
@@ -155,6 +158,11 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
     if isinstance(over, str) and over in ("nodes", "edges"):
         nodes = [pair.order[i] for i in sorted(pair.reached) if pair.order[i] is not pair.metric]
         nodes = [node for node in nodes if not floats or node.dtype.kind == "f"]
+        if not nodes:
+            raise UsageError(
+                f'nothing {"with floats " * floats}that "{pair.metric.name}" is computed of differs between the clean '
+                "and the corrupted run: there is nothing to patch"
+            )
         if over == "nodes":
             return [Place(node) for node in nodes]
         return [Place(node, pair.order[i]) for node in nodes for i in pair.readers[pair.position[node]]]
@@ -173,6 +181,8 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
             f"the clean and the corrupted run have the same value of {short_places(list(found))}, as nothing that "
             "differs between them leads there: a patch would change nothing"
         )
+    for place in found:
+        place.part_in(pair.base.shape_of(place.node))
     return list(found)
 
 

@@ -212,18 +212,28 @@ class Effects(Shown):
         Raises
         ------
         UsageError
-            When there are places that are no such parts.
+            When there are places that are no such parts, or parts of one node along different axes.
         """
         rows: dict[str, dict[Any, float]] = {}
+        along: dict[str, list[Any]] = {}
+        lengths = set()
         for place, value in zip(self.places, self.values.tolist(), strict=True):
-            indices = tuple([part for part in place.index or () if isinstance(part, int)])
-            if not indices:
+            parts = place.index or ()
+            column = tuple([part for part in parts if isinstance(part, int)])
+            if not column:
                 raise UsageError(
                     f'a grid is of parts along an axis, and "{place.name}" is none: gn.patches.each(node, axis) gives '
                     "them, over=[each(a, 1), each(b, 1)]"
                 )
             row = place.node.title + ("" if place.reader is None else f" → {place.reader.title}")
-            rows.setdefault(row, {})[indices[0] if len(indices) == 1 else indices] = value
+            axes = [None if isinstance(part, int) else part for part in parts]
+            lengths.add(len(column))
+            if along.setdefault(row, axes) != axes or len(lengths) > 1:
+                raise UsageError(
+                    f'a grid has a column for each index along one axis of a node, and "{place.name}" is a part along '
+                    "other axes than those before it: measure one sort of parts, gn.patches.each(node, axis)"
+                )
+            rows.setdefault(row, {})[column[0] if len(column) == 1 else column] = value
         columns = sorted({column for row in rows.values() for column in row})
         values = np.array([[row.get(column, np.nan) for column in columns] for row in rows.values()])
         return Grid(list(rows), columns, values)
@@ -291,7 +301,7 @@ def short_places(places: Sequence[Place]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:,.0f} %" if np.isfinite(share) else "-"
+    return f"{round(share * 100):,} %" if np.isfinite(share) else "-"
 
 
 def _ranks(values: Array) -> Array:

@@ -31,8 +31,9 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     patches : mapping
         {where: value}. Where: a node or its name; ``(node, reader)``, for what only that reader sees of it;
         ``gn.patches.at(node)[:, 3]`` or ``"name[:, 3]"``, for a part; the name of a scope, for all that is read of it
-        from outside. The value: an array, which is broadcast to the shape there; a node of the graph; a function of the
-        old node, which returns a node or an array; a trace, for the value that it has of the node; or
+        from outside; or the name of any of these places, ``"name[:, 3] → reader"``, where ``->`` serves, too. The
+        value: an array, which is broadcast to the shape there; a node of the graph; a function of the old node, which
+        returns a node or an array; a trace, for the value that it has of the node; or
         ``gn.patches.zero``, ``gn.patches.mean()``, ``gn.patches.resample()``.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
@@ -46,6 +47,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     ------
     LookupFailure
         When the fetches do not need a node, or a trace does not hold its value.
+    AxisError
+        When a node has no such part.
     UsageError
         When a reader does not read the node, or the same place is patched twice.
     ShapeError, DtypeError
@@ -125,7 +128,7 @@ def _part_of(place: Place, record: Record) -> Array:
         raise ShapeError(
             f'"{record.name}" has shape {shown(shape)} in the trace, and "{node.name}" has {shown(node.shape)}'
         )
-    return np.asarray(record.value[place.part])
+    return np.asarray(record.value[place.part_in(shape)])
 
 
 def _as_recorded(array: Array, part: Node) -> Node:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import AxisError, DtypeError
+from ...errors import AxisError, DtypeError, UsageError
 from ...graph import Node, fn
+from ...graph.attributes import whole
 from ...graph.dimensions import shown
 from .places import at as at
 from .places import each as each
@@ -61,6 +62,12 @@ def _check_axis(old: Node, axis: int) -> None:
         raise AxisError(f'"{old.name}" has no axis {axis}: its shape is {shown(old.shape)}')
 
 
+def _whole(patch: str, what: str, value: object, least: int | None = None) -> int:
+    if isinstance(value, Node):
+        raise UsageError(f"gn.patches.{patch} makes a patch, and is none: write gn.patches.{patch}()")
+    return whole(f"the {what} of gn.patches.{patch}", value, least)
+
+
 zero = _Zero()
 """Zeros, the ablation of what is added to a stream."""
 
@@ -83,7 +90,7 @@ def mean(axis: int = 0) -> Patch:
     >>> mean()
     mean(axis=0)
     """
-    return _Mean(axis)
+    return _Mean(_whole("mean", "axis", axis))
 
 
 def resample(seed: int = 0, axis: int = 0) -> Patch:
@@ -106,4 +113,4 @@ def resample(seed: int = 0, axis: int = 0) -> Patch:
     >>> resample(seed=3)
     resample(seed=3, axis=0)
     """
-    return _Resample(seed, axis)
+    return _Resample(_whole("resample", "seed", seed, 0), _whole("resample", "axis", axis))

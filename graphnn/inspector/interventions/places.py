@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import AxisError, ShapeError, UsageError
-from ...graph import Graph, Node, Shape
+from ...graph import Graph, Node, Shape, Spec
+from ...graph.attributes import whole
 from ...graph.dimensions import shown
 from ...ops.index import Getitem, numpy_index
 from ...text import quoted
 from ..select import many, one
 
+_EDGE = re.compile(r"(?P<name>.*\S)\s*(?:→|->)\s*(?P<reader>.+)", re.DOTALL)
 _TYPED = re.compile(r"(?P<name>.+?)\s*\[(?P<index>[-+\d\s:,.]*)\]", re.ASCII)
 
 
@@ -59,8 +61,9 @@ class Place:
         op = Getitem(index)
         if None in op.index:
             raise UsageError("the index of a part is made of integers, slices and ..., not of None")
-        op.infer(self.node.spec)
-        return replace(self, index=op.index)
+        part = replace(self, index=op.index)
+        part.part_in(self.node.spec.shape)
+        return part
 
     @property
     def name(self) -> str:
@@ -72,6 +75,20 @@ class Place:
     def part(self) -> tuple[Any, ...]:
         """The index that NumPy takes; ``...`` for the whole."""
         return (...,) if self.index is None else numpy_index(self.index)
+
+    def part_in(self, shape: Shape) -> tuple[Any, ...]:
+        """Return the index that NumPy takes, of a value of this shape.
+
+        Raises
+        ------
+        AxisError, ShapeError
+            When the value has no such part.
+        """
+        try:
+            Getitem(self.index or ()).infer(Spec(shape, self.node.dtype))
+        except (AxisError, ShapeError) as error:
+            raise error.within(f"there is no {quoted(self.name)}: ") from None
+        return self.part
 
     @property
     def shape(self) -> Shape:
@@ -117,7 +134,7 @@ def at(node: Any, reader: Any = None) -> Place:
     """
     if not isinstance(node, Node) or not (reader is None or isinstance(reader, Node)):
         other = node if not isinstance(node, Node) else reader
-        raise UsageError(f"at() takes a node, and a node that reads it, not {type(other).__name__}")
+        raise UsageError(f"a place is made of a node, and of a node that reads it, not of {type(other).__name__}")
     if reader is not None and node not in reader.inputs:
         reads = ", ".join(quoted(operand.name) for operand in reader.inputs) or "nothing"
         raise UsageError(f'"{reader.name}" does not read "{node.name}": it reads {reads}')
@@ -145,6 +162,8 @@ def each(node: Node, axis: int, reader: Any = None) -> list[Place]:
         When there is no such axis.
     ShapeError
         When the axis has a name for its size.
+    UsageError
+        When the axis is no int, or the reader does not read the node.
 
     Examples
     --------
@@ -152,8 +171,8 @@ def each(node: Node, axis: int, reader: Any = None) -> list[Place]:
     >>> each(g.placeholder("heads", ("batch", 3, 8)), 1)
     [<Place "heads[:, 0]">, <Place "heads[:, 1]">, <Place "heads[:, 2]">]
     """
-    place = at(node, reader)
-    if not isinstance(axis, int) or not -len(node.shape) <= axis < len(node.shape):
+    place, axis = at(node, reader), whole("the axis of each()", axis)
+    if not -len(node.shape) <= axis < len(node.shape):
         raise AxisError(f'"{node.name}" has no axis {axis}: its shape is {shown(node.shape)}')
     size = node.shape[axis]
     if not isinstance(size, int):
@@ -175,7 +194,8 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
     graph : Graph
     key : Place, Node, str or tuple
         The name of a scope means what is read of it from outside; a pattern, ``block_*/scores``, all nodes that
-        match; ``"scores[:, 3]"`` a part; ``(node, reader)`` what the reader sees of the node.
+        match; ``"scores[:, 3]"`` a part; ``(node, reader)``, or ``"scores -> softmax"``, what the reader sees of the
+        node. The name of a place is a key, too.
 
     Raises
     ------
@@ -194,7 +214,7 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
         if len(key) != 2:
             raise UsageError(f"what one reader sees of a node is given as (node, reader), not as {len(key)} things")
         reader = one(order, graph, key[1])
-        return [replace(place, reader=at(place.node, reader).reader) for place in places_in(order, graph, key[0])]
+        return [_seen_by(reader, place) for place in places_in(order, graph, key[0])]
     if isinstance(key, Node):
         return [Place(one(order, graph, key))]
     if not isinstance(key, str):
@@ -202,6 +222,9 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
             "a place is a node, its name or a scope's, (node, reader) or gn.patches.at(node)[…], "
             f"not {type(key).__name__}"
         )
+    edge = _EDGE.fullmatch(key) if key not in graph else None
+    if edge is not None:
+        return places_in(order, graph, (edge["name"], edge["reader"]))
     typed = _TYPED.fullmatch(key) if key not in graph else None
     if typed is not None:
         return [place[_read(typed["index"], key)] for place in places_in(order, graph, typed["name"])]
@@ -210,6 +233,12 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
     if key not in graph and any(sign in key for sign in "*?"):
         return [Place(node) for node in many(order, graph, key)]
     return [Place(one(order, graph, key))]
+
+
+def _seen_by(reader: Node, place: Place) -> Place:
+    if place.reader is not None:
+        raise UsageError(f'"{place.name}" is what one reader sees already, and not what "{reader.name}" does')
+    return replace(place, reader=at(place.node, reader).reader)
 
 
 def _leaving(order: Sequence[Node], graph: Graph, scope: str) -> list[Place]:

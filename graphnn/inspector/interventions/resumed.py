@@ -6,12 +6,11 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...container import read, write
+from ...container import path_of, read, write
 from ...errors import FileFormatError
 from ...graph import Constant
 from ..trace import digest_of
@@ -51,7 +50,9 @@ class Resumed:
         self._of = _digest(pair, places)
         self._last = time.monotonic()
         self.found: dict[int, float] = {}
-        if Path(path).exists():
+        if not path_of(path).exists():
+            self._write()  # so that it is known now whether it can be
+        else:
             data, arrays = read(path, _KIND)
             if not isinstance(data, dict) or data.get("of") != self._of or list(arrays) != ["metrics"]:
                 raise FileFormatError(
@@ -67,10 +68,14 @@ class Resumed:
         """Write what is known, if it is time to."""
         if len(found) == len(self.found) or not (now or time.monotonic() - self._last > _EVERY):
             return
-        self._last, self.found = time.monotonic(), dict(found)
+        self.found = dict(found)
+        self._write()
+
+    def _write(self) -> None:
         metrics = np.full(self._count, math.nan)
-        metrics[list(found)] = list(found.values())
-        write(self._path, _KIND, {"of": self._of, "known": sorted(found)}, {"metrics": metrics})
+        metrics[list(self.found)] = list(self.found.values())
+        write(self._path, _KIND, {"of": self._of, "known": sorted(self.found)}, {"metrics": metrics})
+        self._last = time.monotonic()
 
 
 def _checked(known: object, count: int, path: StrPath) -> list[int]:

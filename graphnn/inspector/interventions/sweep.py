@@ -20,6 +20,7 @@ from ...graph import Array, Graph, Node, fn
 from ...graph.collector import collector_paused
 from ...graph.quiet import quietly
 from ...ops.index import numpy_index
+from ...text import quoted
 from .runs import Pair, same_bits, values_of
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Sweep:
     """
 
     def __init__(self, pair: Pair, places: Sequence[Place]) -> None:
-        self.pair = pair
+        self.pair, self._places = pair, places
         self._values, self._others = values_of(pair.base), values_of(pair.other, pair.reached)
         self._metric = pair.position[pair.metric]
         self.base, self.other = float(self._values[self._metric]), float(self._others[self._metric])
@@ -167,8 +168,15 @@ class Sweep:
             with suppress(GraphnnError):  # then one by one, so that the error is of a node that the user knows
                 metrics = quietly(self._rows.metrics, patches, self._others)
         if not metrics:
-            metrics = [quietly(self._alone, patch) for patch in patches]
+            metrics = [self._alone_or_refused(patch) for patch in patches]
         return {n: metric for patch, metric in zip(patches, metrics, strict=True) for n in self._numbers[patch]}
+
+    def _alone_or_refused(self, patch: _Patch) -> float:
+        try:
+            return quietly(self._alone, patch)
+        except GraphnnError as error:
+            name = self._places[self._numbers[patch][0]].name
+            raise error.within(f"with {quoted(name)} from the other run: ") from None
 
     def _alone(self, patch: _Patch) -> float:
         """Return the metric under one patch."""
