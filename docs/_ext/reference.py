@@ -299,7 +299,8 @@ def _operand(action: argparse.Action) -> str:
 
 
 def _argument(action: argparse.Action) -> tuple[str, str]:
-    value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
+    given = action.metavar or action.dest.upper()
+    value = "" if action.nargs == 0 else given if isinstance(given, str) else " ".join(given)
     if action.choices is not None and action.metavar is None:
         value = "{" + ", ".join(map(str, action.choices)) + "}"
     names = [f"{flag} {value}".rstrip() for flag in action.option_strings] or [_operand(action)]

@@ -882,3 +882,14 @@ def test_what_is_fed_is_run_and_drawn_with_its_values() -> None:
         gn.draw(y, {x: X}, trace=gn.trace(y, {x: X}))
     with pytest.raises(TypeError, match="a detail is"):
         gn.draw(y, {"head": 1})
+
+
+def test_two_layers_with_one_title_say_it_once() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", 2)
+    total = gn.sum(x * 2.0 + gn.exp(x))
+    runs = ({x: [1.0, 1.0]}, {x: [0.0, 0.0]})
+    both = [gn.effects(total, *runs), gn.effects(total, *runs, over="edges")]
+    shown = gn.draw(total, overlay=both, engine="plain").svg()
+    assert shown.count("how far the metric moves from") == 1
+    assert "width: how far the metric moves if the edge is patched" in shown

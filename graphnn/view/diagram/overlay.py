@@ -191,9 +191,10 @@ def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
     """Yield legends, each without what one before it says."""
     said: set[str] = set()
     for legend in legends:
-        key = legend.key.split("; ")
-        yield legend._replace(key="; ".join(part for part in key if part not in said))
-        said.update(key)
+        parts = legend.key.split("; ")
+        key = "; ".join(part for part in parts if part not in said)
+        yield legend._replace(what="" if legend.what in said else legend.what, key=key)
+        said.update([legend.what, *parts])
 
 
 def _panel(patch: Patch, label: str) -> Panel:
