@@ -283,6 +283,9 @@ def circuit(
     meets last. Two effects that cancel each other, on edges of their own, are kept by both methods; what cancels within
     one node before it reaches the metric is left out by both.
 
+    An ablated edge inside of a softmax, such as that of its maximum, may let the exponentials overflow: the metric of
+    the circuit is then NaN, and so is the faithfulness.
+
     Examples
     --------
     >>> import graphnn as gn
