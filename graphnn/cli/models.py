@@ -14,7 +14,7 @@ from ..graph.dimensions import concrete, names_in
 from ..interop.onnx.model import SOURCES
 from ..text import visible
 from .feeds import existing
-from .registry import Misuse
+from .registry import Misuse, Value
 from .screen import note
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ _OTHERS = 32, 64, 48, 224, 512, 1024, 1280, 4096, 16000, *range(1, 32)
 """What it is taken as on the other axes: the first of these that the model takes."""
 
 
-def model_of(file: str, sizes: Sequence[tuple[str, int]], trainable: bool) -> Graph:
-    """Return the graph of a model in a file, with these sizes."""
-    return gn.from_onnx(existing(file), sizes=dict(sizes), trainable=trainable)
+def model_of(file: str, given: Sequence[tuple[str, int] | Value], trainable: bool) -> Graph:
+    """Return the graph of a model in a file, with these sizes, and values of inputs."""
+    values = {each.name: each.number for each in given if isinstance(each, Value)}
+    sizes = dict(each for each in given if not isinstance(each, Value))
+    return gn.from_onnx(existing(file), sizes=sizes, values=values, trainable=trainable)
 
 
 def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:

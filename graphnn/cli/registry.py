@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
@@ -127,6 +128,23 @@ def size(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
+class Value(NamedTuple):
+    """What an input of a model always is."""
+
+    name: str
+    number: int | float
+
+
+def value(text: str) -> Value:
+    """Return what ``--value NAME=NUMBER`` says."""
+    name, _, number = text.rpartition("=")
+    for kind in (int, float):
+        with suppress(ValueError):
+            if name:
+                return Value(name, kind(number))
+    raise argparse.ArgumentTypeError(f"{text} is not NAME=NUMBER, such as sr=16000")
+
+
 def together(*arguments: Argument) -> Argument:
     """Return several arguments as one."""
 
@@ -144,9 +162,16 @@ TARGET = together(
         help="FILE.py:FUNCTION or MODULE:FUNCTION that returns fetches, a compiled step, or (fetches, feed); "
         "or the file of a graph, trace or ONNX model",
     ),
-    several("--size", type=size, default=[], metavar="NAME=N", help="a size of an ONNX model; repeatable"),
+    several(
+        "--size",
+        type=size,
+        default=[],
+        metavar="NAME=N",
+        help="sizes of an ONNX model; --value NAME=N: of its inputs",
+    ),
+    several("--value", dest="size", type=value, default=[], help=argparse.SUPPRESS),
 )
-# --input is another word for it; it has no line of its own in the help, which fits a screen.
+# --input is another word for it; like --value, it has no line of its own in the help, which fits a screen.
 FEED = together(feed_option("--feed"), several("--input", dest="feed", default=[], help=argparse.SUPPRESS))
 UPDATES = switch("--updates", "the whole training step, with the updates of the graph")
 

@@ -22,7 +22,7 @@ from ..graph.fetches import resolve
 from ..text import counted
 from .feeds import arrays_of, existing, memory_budget
 from .models import MODEL, model_of, with_inputs
-from .registry import Misuse
+from .registry import Misuse, Value
 from .screen import note
 
 _targets = count()
@@ -39,14 +39,14 @@ class Target(NamedTuple):
     """The fetches, a compiled step, or a trace, which holds its feed."""
 
 
-def target_of(text: str, sizes: Sequence[tuple[str, int]] = (), trainable: bool = False) -> Target:
+def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainable: bool = False) -> Target:
     """Return what a text stands for: a graph or a trace in a file, or what a function in a file returns."""
     if text.endswith(MODEL):
         return _meant_by(model_of(text, sizes, trainable), {}, text)
     if trainable:
         raise Misuse(f"--trainable is for an ONNX model; the parameters of {text} are what they are")
     if sizes:
-        raise Misuse(f"--size is for an ONNX model; the sizes of {text} are those of what it is fed")
+        raise Misuse(f"--size and --value are for an ONNX model; the sizes of {text} are those of what it is fed")
     file, colon, function = text.rpartition(":")
     if colon and file.endswith(".py"):
         result: Any = _made(existing(file), function, text)
@@ -180,7 +180,7 @@ def fed(target: Target, feeds: Sequence[str]) -> Target:
 
 
 def inspected(
-    text: str, feeds: Sequence[str], updates: bool, sizes: Sequence[tuple[str, int]] = ()
+    text: str, feeds: Sequence[str], updates: bool, sizes: Sequence[tuple[str, int] | Value] = ()
 ) -> tuple[Target, dict[Any, Any] | None]:
     """Return a target whose `run` is inspected, and its feed: None for a trace, which holds one or takes none."""
     target = target_of(text, sizes)

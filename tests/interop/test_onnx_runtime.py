@@ -174,3 +174,32 @@ def test_what_the_reference_evaluator_computes_wrong_is_named(kind: str) -> None
     is_right = np.allclose(theirs, gn.run(graph.outputs["y"], feed), rtol=1e-4)
     assert found.equal == is_right
     assert is_right or (found.first is not None and found.first.node.name.startswith(f"{kind}/"))
+
+
+BRANCHED = """<ir_version: 8, opset_import: ["": 17]>
+by_rate (float[1, n] x, int64 sr) => (float[1, m] y) <int64 fast = {16000}, int64[2] row = {1, 3}>
+{f = Equal(sr, fast)
+ y = If<then_branch = t () => (a) {a = Neg(x)}, else_branch = e () => (b) {c = Reshape(x, row) b = Exp(c)}>(f)}
+"""
+
+
+def test_a_value_of_an_input_decides_a_branch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _model(tmp_path, BRANCHED)
+    assert cli.main(["run", path, "--size", "n=4"]) == 1
+    assert 'an If chooses by sr: values={"sr": …}, or --value sr=… of a command' in capsys.readouterr().err
+    assert cli.main(["run", path, "--size", "n=4", "--value", "sr=16000", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["values"]["y"]["shape"] == [1, 4]
+    assert cli.main(["summary", path, "--value", "sr=8000", "--size", "n=3"]) == 0
+    assert "Exp" in capsys.readouterr().out
+    assert cli.main(["summary", path, "--value", "sr=16000"]) == 0
+    assert cli.main(["summary", _model(tmp_path, WINDOWED), "--size", "n=512"]) == 0  # batch is open still
+    _model(tmp_path, BRANCHED)
+    for wrong, why in {"sr=1.5": "is int64, and its value float64", "q=1": 'has no input "q"'}.items():
+        assert cli.main(["run", path, "--value", wrong]) == 1
+        assert why in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["run", path, "--value", "sr"])
+    assert "sr is not NAME=NUMBER" in capsys.readouterr().err
+    gn.save(gn.from_onnx(path, sizes={"n": 3}), tmp_path / "g.gnn")
+    assert cli.main(["summary", str(tmp_path / "g.gnn"), "--value", "sr=1"]) == 2
+    assert "--size and --value are for an ONNX model" in capsys.readouterr().err

@@ -3,8 +3,10 @@
 import graphnn as gn
 
 from ... import cli
+from ...graph.dimensions import names_in
 from .. import screen
 from ..models import MODEL
+from ..registry import Value
 
 
 @cli.command(
@@ -15,7 +17,10 @@ def summary(options: cli.Options) -> None:
     """Print layers, shapes, parameters; at given sizes, memory, too."""
     # The sizes of a model are fixed when it is read; those of a graph are asked for.
     of_model = options.target.endswith(MODEL)
-    graph, fetches, _, _ = cli.target_of(options.target, options.size if of_model else (), of_model)
-    sizes = None if not options.size else {} if of_model else dict(options.size)
+    values = [each for each in options.size if isinstance(each, Value)]
+    asked = dict(each for each in options.size if each not in values)
+    graph, fetches, _, _ = cli.target_of(options.target, options.size if of_model else values, of_model)
+    left_open = of_model and names_in(dim for node in graph.placeholders for dim in node.spec.shape)
+    sizes = None if not asked or left_open else {} if of_model else asked
     found = gn.summary(fetches, sizes=sizes, depth=options.depth, graph=graph)
     screen.show(found, options.json, lambda: found.table(screen.room()))

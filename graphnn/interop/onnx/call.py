@@ -137,3 +137,12 @@ def sizes_behind(node: Node) -> set[str]:
         stack += [each for each in last.inputs if each not in seen]
         seen.update(last.inputs)
     return names
+
+
+def inputs_behind(node: Node) -> set[Node]:
+    """Return the inputs of the model that a node is computed from."""
+    seen, stack = {node}, [node]
+    while stack:
+        stack += [each for each in stack.pop().inputs if each not in seen]
+        seen.update(stack)
+    return {each for each in seen if isinstance(each.op, Placeholder)}

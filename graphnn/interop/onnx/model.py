@@ -341,6 +341,8 @@ def _inputs(
 def _value(name: str, value: Any, spec: Spec) -> Array:
     """Return what an input is said to be always."""
     given = np.asarray(value)
+    if given.size == 1 and set(spec.shape) <= {1}:
+        given = given.reshape((1,) * len(spec.shape))
     if not np.can_cast(given.dtype, spec.dtype, "same_kind"):
         raise UsageError(f"the input {quoted(name)} is {spec.dtype}, and its value {given.dtype}")
     fixed = [n for n, dim in zip(given.shape, spec.shape, strict=False) if isinstance(dim, int) and n != dim]

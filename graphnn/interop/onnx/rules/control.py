@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....errors import GraphnnError
 from ....graph import Node, fn
 from .. import sizes as of
-from ..call import sizes_behind
+from ..call import inputs_behind, sizes_behind
 from ..rule import rule
 from ..tensors import dtype_of
 
@@ -29,7 +30,16 @@ def if_(call: Call, cond: Value, *, then_branch: Any, else_branch: Any) -> Any:
         return tuple(call.body(then_branch if known.reshape(()) else else_branch, ()))
     flag = fn.reshape(cond, ())
     names = sizes_behind(cond)
-    both = [call.body(graph, (), name) for name, graph in (("then", then_branch), ("else", else_branch))]
+    try:
+        both = [call.body(graph, (), name) for name, graph in (("then", then_branch), ("else", else_branch))]
+    except GraphnnError as error:
+        fixed = sorted(node.name for node in inputs_behind(cond) if node.ndim == 0 or set(node.shape) == {1})
+        if not fixed:
+            raise
+        given = ", ".join(f'"{name}": …' for name in fixed)
+        options = " ".join(f"--value {name}=…" for name in fixed)
+        advice = f"  an If chooses by {', '.join(fixed)}: values={{{given}}}, or {options} of a command, decides it"
+        raise error.within("", advice) from None
     return tuple(_either(call, flag, names, *pair) for pair in zip(*both, strict=True))
 
 
