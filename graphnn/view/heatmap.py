@@ -16,6 +16,7 @@ import numpy as np
 
 from ..graph import as_array
 from ..graph.attributes import whole
+from ..text import short_name
 from .text import at_least, by_times, compact
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _BAR_CELLS = 16
 _TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
 _PIXELS = 480
 _THUMBNAIL = (6, 16)
+_NAME = 40  # the most characters of a name
 _ROUNDED = 4  # numbers that differ by so many units of rounding are one to the eye
 
 
@@ -469,13 +471,15 @@ _HATCH = "background:repeating-linear-gradient(45deg,#B3261E 0 3px,#7A1712 3px 6
 _STROKES = {"?": "M{x}.2 {y}.2l.6 .6m0 -.6l-.6 .6", "+": "M{x}.2 {y}.5h.6m-.3 -.3v.6", "-": "M{x}.2 {y}.5h.6"}
 
 
-def heatmap(value: Any) -> str:
+def heatmap(value: Any, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> str:
     """Return a value as a heatmap in HTML: a table with its numbers where they fit, else cells of colours.
 
     Parameters
     ----------
     value : array_like
         Of more than two axes, the first slice is shown.
+    rows, columns : sequence of str, optional
+        Their names; else they are numbered.
 
     Returns
     -------
@@ -487,12 +491,18 @@ def heatmap(value: Any) -> str:
         return f'<code style="{_PAGE}">{html.escape(compact(seen.array.item()))}</code>'
     if not seen.array.size:
         return f'<span style="{_PAGE}">no element: {by_times(seen.array.shape)}</span>'
-    _, rows, columns = seen.planes.shape
-    most_across, most_down = _TABLE if columns <= _TABLE[0] else _CELLS
-    down, across = _every(rows, most_down), _every(columns, most_across)
+    _, height, width = seen.planes.shape
+    most_across, most_down = _TABLE if width <= _TABLE[0] else _CELLS
+    down, across = _every(height, most_down), _every(width, most_across)
     plane = seen.planes[0][down, across]
-    picture = _table(seen, plane, range(rows)[down]) if columns <= _TABLE[0] else _svg(seen, plane)
-    words = _left_out(down, rows, "row") + _left_out(across, columns, "column")
+    beside, above = [
+        [short_name(str(name), _NAME) for name in (names or range(count))[places]]
+        for names, count, places in ((rows, height, down), (columns, width, across))
+    ]
+    picture = _table(seen, plane, beside, above) if width <= _TABLE[0] else _svg(seen, plane)
+    words = _left_out(down, height, "row") + _left_out(across, width, "column")
+    if rows and width > _TABLE[0]:
+        words.append(f"from above: {', '.join(beside)}")
     if len(seen.planes) > 1:
         words.append(f"the slice {seen.title(0)} of {len(seen.planes):,}")
     notes = "; ".join([*seen.strange(), *_shown(words)])
@@ -500,7 +510,7 @@ def heatmap(value: Any) -> str:
     return f'<div style="{_PAGE}">{picture}{_gradient(seen)}{said}</div>'
 
 
-def _table(seen: _Value, plane: Array, rows: range) -> str:
+def _table(seen: _Value, plane: Array, rows: Sequence[str], columns: Sequence[str]) -> str:
     faint = "padding:1px 6px;opacity:.6;text-align:right;font-weight:normal;border:0"
     body = []
     for name, line, backs in zip(rows, plane, seen.colours(plane), strict=True):
@@ -510,9 +520,9 @@ def _table(seen: _Value, plane: Array, rows: range) -> str:
             look = f"background:rgb({red},{green},{blue});color:{'#000' if ink_on(rgb) == _BLACK else '#fff'}"
             look = look if math.isfinite(shown) else _HATCH
             cells.append(f'<td style="padding:1px 6px;text-align:right;border:0;{look}">{compact(shown)}</td>')
-        head = f'<th style="{faint}">{name}</th>' if seen.array.ndim > 1 else ""
+        head = f'<th style="{faint}">{html.escape(name)}</th>' if seen.array.ndim > 1 else ""
         body.append(f"<tr>{head}{''.join(cells)}</tr>")
-    heads = "".join(f'<th style="{faint}">{i}</th>' for i in range(plane.shape[1]))
+    heads = "".join(f'<th style="{faint}">{html.escape(name)}</th>' for name in columns)
     corner = f'<th style="{faint}"></th>' * (seen.array.ndim > 1)
     rest = "".join(body)
     look = "font:inherit;border-collapse:collapse;border:0;margin:2px 0"

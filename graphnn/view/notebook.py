@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DrawingError
+from ..errors import DrawingError, UsageError
 from ..execute.explain import Explanation
 from ..inspector.compare.differences import Comparison
 from ..inspector.debugger import Debugger
@@ -94,6 +94,15 @@ def circuit_as_html(circuit: Circuit) -> str:
 
 
 @show_as(Effects, "text/html")
+def effects_as_html(effects: Effects) -> str:
+    """Return effects as HTML: what is printed of them, and of parts along an axis a heatmap, such as layer by head."""
+    try:
+        grid = effects.grid()
+    except UsageError:  # they are not of such parts
+        return _page([_code(str(effects))])
+    return _page([_code(str(effects)), heatmap(grid.values, grid.rows, grid.columns)])
+
+
 @show_as(Health, "text/html")
 @show_as(Comparison, "text/html")
 @show_as(Profile, "text/html")

@@ -11,7 +11,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.errors import AxisError, DtypeError, NoRuleError, ShapeError, UsageError, ValueRangeError
+from graphnn.errors import AxisError, DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
 from graphnn.graph import Spec, registry
 from graphnn.inspector.interventions.saliency import Rule
 
@@ -246,13 +246,20 @@ def test_what_is_refused_leaves_no_node() -> None:
         (lambda: s.gradient_input(whole, n), DtypeError, '"n", is int64; only floats have gradients'),
         (lambda: s.smooth_grad(gn.Graph().placeholder("z"), x), gn.errors.GraphError, "two graphs|is in"),
         (lambda: s.occlusion(apart, x, 1), UsageError, 'occlusion: "apart" does not depend on "x"'),
-        (lambda: s.integrated_gradients(y, x, steps=0), ValueRangeError, "steps is 1 or more, not 0"),
-        (lambda: s.integrated_gradients(y, x, steps=1, method="trapezoid"), ValueRangeError, "steps is 2 or more"),
+        (lambda: s.integrated_gradients(y, x, steps=0), ValueRangeError, "steps is an int of 1 or more, not 0"),
+        (
+            lambda: s.integrated_gradients(y, x, steps=1, method="trapezoid"),
+            ValueRangeError,
+            "steps is an int of 2 or more",
+        ),
         (lambda: s.integrated_gradients(y, x, method="simpson"), ValueRangeError, 'method is one of "gauss-legendre"'),
         (lambda: s.integrated_gradients(y, x, [1.0, 2.0]), ShapeError, r"the baseline has shape \(2,\)"),
         (lambda: s.integrated_gradients(y, x, np.ones((1, 1, 4))), ShapeError, r"the baseline has shape \(1, 1, 4\)"),
-        (lambda: s.smooth_grad(y, x, samples=2.5), UsageError, "samples is a whole number, not 2.5"),
-        (lambda: s.smooth_grad(y, x, seed=-1), ValueRangeError, "the seed is 0 or more, not -1"),
+        (lambda: s.smooth_grad(y, x, samples=2.5), UsageError, "samples is an int of 1 or more, not 2.5"),
+        (lambda: s.smooth_grad(y, x, seed=-1), ValueRangeError, "the seed is an int of 0 or more, not -1"),
+        (lambda: s.smooth_grad(y, x, sigma=-0.1), ValueRangeError, "sigma is 0 or more, not -0.1"),
+        (lambda: s.integrated_gradients(y, x, method=np.array(["left", "right"])), ValueRangeError, "method is one of"),
+        (lambda: s.integrated_gradients(y, x, baseline=gn.Graph("far").constant(0.0)), GraphError, "baseline.*far"),
         (lambda: s.occlusion(y, x, 5), ShapeError, "a window of 5 does not fit into an axis of 4"),
         (lambda: s.occlusion(y, x, (2, 2)), ShapeError, "at most 1; not"),
         (lambda: s.occlusion(gn.sum(y), x, (2, 2)), ShapeError, 'one of "x" has batch'),

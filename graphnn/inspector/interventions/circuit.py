@@ -14,7 +14,7 @@ from ...errors import UsageError, ValueRangeError, near
 from ...graph.attributes import whole
 from ...order import schedule
 from ...show import Shown
-from ...text import counted, number, plain, quoted, short_name, visible
+from ...text import counted, number, plain, quoted, short_name, short_repr, visible
 from .attribution import attributed
 from .places import Place
 from .progress import Progress
@@ -359,7 +359,7 @@ def _measured(runs: Substituted, found: Found, method: str, ablation: str) -> Ci
 def _checked(keep: Any, threshold: Any, method: Any, ablation: Any) -> tuple[int | None, float | None]:
     for what, given, known in (("a method", method, _METHODS), ("an ablation", ablation, ABLATIONS)):
         if not isinstance(given, str) or given not in known:
-            raise UsageError(f"{given!r} is not {what}.{near(given, known)}")
+            raise UsageError(f"{short_repr(given)} is not {what}.{near(given, known)}")
     if (keep is None) == (threshold is None):
         raise UsageError("a circuit is found by keep=, the most edges, or by threshold=: give one of the two")
     if keep is not None:

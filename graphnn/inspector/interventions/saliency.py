@@ -18,9 +18,11 @@ from ...batching import batched
 from ...calls import explain_public
 from ...errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeError
 from ...graph import Array, Node, Provenance, as_array, fn
+from ...graph.attributes import whole
 from ...graph.dimensions import broadcast, shown
 from ...graph.fetches import ancestors, resolve
 from ...graph.scopes import mirrored
+from ...graph.tables import owned
 from ...text import quoted, short_repr
 
 Rule = Literal["gauss-legendre", "trapezoid", "middle", "left", "right"]
@@ -106,10 +108,10 @@ def integrated_gradients(y: Any, x: Any, baseline: Any = 0.0, steps: int = 50, m
     [array([12.66666667,  4.33333333]), array(17.)]
     """
     y, x = _smooth("integrated_gradients", y, x)
-    if method not in get_args(Rule):
+    if not isinstance(method, str) or method not in get_args(Rule):
         rules = ", ".join(map(quoted, get_args(Rule)))
         raise ValueRangeError(f"integrated_gradients: method is one of {rules}, not {short_repr(method)}")
-    points, weights = _quadrature(method, _count("integrated_gradients: steps", steps, 1 + (method == "trapezoid")))
+    points, weights = _quadrature(method, whole("integrated_gradients: steps", steps, 1 + (method == "trapezoid")))
     start = _baseline("integrated_gradients", x, baseline)
     with _method("integrated_gradients", y) as provenance:
         along, shares = _column(x, points, "points"), _column(x, weights, "weights")
@@ -143,7 +145,7 @@ def smooth_grad(y: Any, x: Any, samples: int = 25, sigma: Any = 0.1, seed: int =
     ShapeError
         When `y` has another shape, or sigma does not broadcast.
     ValueRangeError
-        When the number of samples is less than 1, or the seed is negative.
+        When the number of samples is less than 1, or sigma or the seed is negative.
     UsageError, DtypeError, NoRuleError
         As in `gradient_input`.
 
@@ -162,9 +164,11 @@ def smooth_grad(y: Any, x: Any, samples: int = 25, sigma: Any = 0.1, seed: int =
     array([0.7])
     """
     y, x = _smooth("smooth_grad", y, x)
-    shape = (_count("smooth_grad: samples", samples), *x.shape)
+    shape = (whole("smooth_grad: samples", samples, 1), *x.shape)
     spread = _baseline("smooth_grad", x, sigma, "sigma")
-    key = _count("smooth_grad: the seed", seed, 0)
+    if not isinstance(spread, Node) and not (spread >= 0).all():
+        raise ValueRangeError(f"smooth_grad: sigma is 0 or more, not {short_repr(sigma)}")
+    key = whole("smooth_grad: the seed", seed, 0)
     with _method("smooth_grad", y) as provenance:
         counter = y.graph.constant(0)
         noise = fn.random_normal(counter, shape, key, dtype=x.dtype.name, name="noise")
@@ -285,16 +289,17 @@ def attention_rollout(weights: Sequence[Any], residual: float = 0.5, heads: int 
     graph, nodes, _ = resolve(list(weights))
     if not isinstance(residual, (int, float)) or not 0 <= residual <= 1:
         raise ValueRangeError(f"attention_rollout: residual is a share from 0 to 1, not {short_repr(residual)}")
+    heads = None if heads is None else whole("attention_rollout: heads", heads)
     for node in nodes:
         _check_weights(node, nodes[0], heads)
     with graph.new_scope("attention_rollout", kind="attention_rollout"):
         beside = fn.eye(nodes[0].shape[-1], nodes[0].dtype.name, graph=graph) * residual
-        whole = None
+        found = None
         for node in nodes:
             layer = (node if heads is None else fn.mean(node, heads)) * (1 - residual) + beside
-            whole = layer if whole is None else layer @ whole
-        assert whole is not None
-        return whole
+            found = layer if found is None else layer @ found
+        assert found is not None
+        return found
 
 
 def logit_lens(logits: Any, through: Any, at: Sequence[Any]) -> Node:
@@ -427,7 +432,7 @@ def _covers(y: Node, x: Node, window: Any, stride: Any) -> list[Array]:
         )
     covers = []
     for size, step, length in zip(windows, strides, x.shape[x.ndim - len(windows) :], strict=True):
-        size, step = _count("occlusion: the window", size), _count("occlusion: the stride", step)
+        size, step = whole("occlusion: the window", size, 1), whole("occlusion: the stride", step, 1)
         if not isinstance(length, int):
             raise ShapeError(
                 f"occlusion: windows slide along axes of known size, and one of {quoted(x.name)} has {length}; "
@@ -502,18 +507,11 @@ def _check_weights(node: Node, first: Node, heads: int | None) -> None:
         )
 
 
-def _count(what: str, value: Any, least: int = 1) -> int:
-    """Return a whole number from `least` up."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise UsageError(f"{what} is a whole number, not {short_repr(value)}")
-    if value < least:
-        raise ValueRangeError(f"{what} is {least} or more, not {value}")
-    return int(value)
-
-
 def _baseline(method: str, x: Node, value: Any, what: str = "the baseline") -> Any:
     """Return a value that broadcasts to the shape of x: a node, or an array of its dtype."""
-    if not isinstance(value, Node):
+    if isinstance(value, Node):
+        owned(x.graph, value, f"{method}: {what}")
+    else:
         given = as_array(value, f"{method}: {what}")
         value = given.astype(x.dtype, casting="unsafe")
         if x.dtype.kind != "f" and not np.array_equal(value, given):

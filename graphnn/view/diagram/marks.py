@@ -337,7 +337,8 @@ def _effects(effects: Effects) -> dict[Node, Mark]:
     for place, value, share in sorted(effects, key=lambda effect: abs(effect.value)):
         if place.reader is None:
             part = "" if place.index is None else f"\nof {place.name.removeprefix(place.node.name)}"
-            marks[place.node] = Mark(f"{compact(value)}{f', {share:.0%}' if math.isfinite(share) else ''}{part}", value)
+            of_gap = f", {round(share * 100)}%" if math.isfinite(share) else ""
+            marks[place.node] = Mark(f"{compact(value)}{of_gap}{part}", value)
     return marks
 
 
