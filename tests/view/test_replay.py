@@ -435,6 +435,14 @@ def test_every_picture_holds_every_node_once() -> None:
         assert len(view["titles"]) == len(view["boxes"])
 
 
+def test_no_layer_of_a_large_picture_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = unpacked(spiral_step().to_html()).data["views"]
+    largest = max(len(view["boxes"]) for view in levels if view["label"] == "layers")
+    assert any("opens" in view for view in levels)
+    monkeypatch.setattr(views, "MOST_OPENED", 5 * largest - 1)
+    assert not any("opens" in view for view in unpacked(spiral_step().to_html()).data["views"])
+
+
 def test_each_collapsed_layer_can_be_opened() -> None:
     page = unpacked(spiral_step().to_html())
     layers = next(view for view in page.data["views"] if view["label"] == "layers")
