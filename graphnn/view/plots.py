@@ -20,12 +20,15 @@ from ..graph.attributes import whole
 from ..inspector.health.training import gradients_in
 from ..inspector.trace import Record, Trace
 from ..order import schedule
+from ..text import short_names
 from .heatmap import ALIKE, COLOURS, NOT_FINITE, Scale, eps_of, in_hex, ink_on
 from .text import compact, counted, norm_of, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ..inspector.interventions import Effects
 
 __all__ = ["boundary", "gradient_norms", "histograms", "images", "scatter"]
 
@@ -38,6 +41,9 @@ _COLUMNS, _MOST_PANELS = 3, 12
 _CLASSES_IN_ROW = 4
 _USUALLY_ACROSS, _MOST_ACROSS, _MOST_IMAGES = 8, 12, 96
 _DPI = 100
+_MOST_NUMBERS = 160  # that are written into a table
+_MOST_TICKS = 40
+_CELLS = 32  # of a name beside a row
 
 
 def scatter(points: Any, labels: Any, *, title: str = "The data") -> Figure:
@@ -356,6 +362,54 @@ def images(values: Any, *, columns: int | None = None, numbers: bool = False, ti
     more = f"the first {len(shown)} of {len(found):,}" if len(found) > len(shown) else ""
     if said := " · ".join(filter(None, (title, more))):
         figure.suptitle(said)
+    return figure
+
+
+def effects(found: Effects, *, title: str | None = None) -> Figure:
+    """Return effects of parts along an axis as a table in colours: layer by head, layer by position.
+
+    Parameters
+    ----------
+    found : Effects
+        Of places as `gn.patches.each` gives them, for one node or several.
+    title : str, optional
+        The name of the metric, unless given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row for each node, a column for each index. As in heatmaps, orange is above 0 and blue is below. The numbers
+        are written where there are few.
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    UsageError
+        When there are places that are no such parts.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Graph().placeholder("x", (2, 3))
+    >>> total = gn.sum(x * np.arange(3.0))
+    >>> found = gn.effects(total, {x: np.ones((2, 3))}, {x: np.zeros((2, 3))}, over=gn.patches.each(x, 1))
+    >>> [label.get_text() for label in effects(found).axes[0].get_yticklabels()]
+    ['x']
+    """
+    grid = found.grid()
+    rows, across = grid.values.shape
+    numbers = grid.values.size <= _MOST_NUMBERS
+    image = _Image("", grid.values, _scale(grid.values))
+    figure = _empty(min(0.6 * across + 3.0, 14.0), min(0.4 * rows + 1.1, 14.0))
+    axes = figure.add_subplot()
+    drawn = _show(axes, image, numbers)
+    axes.set(aspect="auto")
+    axes.set_xticks(range(across), [str(column) for column in grid.columns] if across <= _MOST_TICKS else [""] * across)
+    axes.set_yticks(range(rows), [_text(name) for name in short_names(grid.rows, _CELLS)], fontsize="small")
+    if not numbers:
+        _key(figure, drawn, image.scale, [axes])
+    figure.suptitle(title or f"Effects on {_text(found.metric.title)}", fontsize="medium")
     return figure
 
 
