@@ -192,8 +192,9 @@ def _copy_tables(source: Graph, target: Graph, copies: Mapping[Node, Node], oper
     outputs = {name: operand(None, node) for name, node in source.outputs.items()}
     target.outputs.update({name: copies[node] for name, node in outputs.items() if node in copies})
     for name, node in source.names.items():
-        # What comes in for a node that stays behind takes over its name, as it does of an output.
-        kept = copies.get(node, copies.get(operand(None, node)))
+        # What comes in for a node takes over its name where that stays behind, as it does of an output, or is renamed.
+        new = operand(None, node)
+        kept = copies.get(new if node in changes.names else node, copies.get(new))
         if kept is not None and kept.title == kept.name:
             target.names[name] = kept
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})

@@ -75,6 +75,23 @@ def test_arrays_and_traces_are_read_from_files_and_the_graph_is_written(model, c
     np.testing.assert_allclose(gn.run(gn.load(file).outputs["total"], {"x": x}), wanted)
 
 
+def test_fetches_are_written_by_names_that_are_free(model, capsys, tmp_path):
+    (tmp_path / "scoped.py").write_text(
+        "import graphnn as gn\n"
+        "def fed():\n"
+        "    x = gn.Graph().placeholder('x', 2)\n"
+        "    with x.graph.scope('block'):\n"
+        "        y = gn.tanh(gn.exp(x))\n"
+        "    return gn.sum(y), {x: [1.0, 2.0]}\n",
+        encoding="utf-8",
+    )
+    file = str(tmp_path / "patched.gnn")
+    fetches = ["--fetch", "block", "--fetch", "x"]
+    assert cli.main(["patch", f"{tmp_path}/scoped.py:fed", "block/exp=0", "x=3", *fetches, "-o", file]) == 0
+    found = gn.run(gn.load(file).outputs, {"x": [1.0, 2.0]})
+    assert [value.tolist() for value in found.values()] == [[0.0, 0.0], [3.0, 3.0]]
+
+
 def test_what_changes_is_printed_as_a_table(model, capsys):
     assert cli.main(["patch", f"{model}:fed", "h[0, 0]=2", "--fetch", "left", "--fetch", "h"]) == 0
     shown = capsys.readouterr().out

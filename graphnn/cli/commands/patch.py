@@ -43,7 +43,9 @@ def patch(options: cli.Options) -> None:
     before, after = gn.run(wanted, feed), gn.run(other, feed)
     if options.output:
         patched = next(iter(other.values())).graph
-        patched.outputs.update(other)
+        for name, node in other.items():
+            taken = name in patched.scopes or (name in patched and patched[name] is not node)
+            patched.outputs[node.name if taken else name] = node
         gn.save(patched, options.output)
     changes = {name: _change(before[name], after[name]) for name in wanted}
     if options.json:

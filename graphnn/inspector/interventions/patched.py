@@ -41,7 +41,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     Returns
     -------
     Node, or list, tuple or dict of them
-        In the form of `fetches`; nodes of a new graph, which is fed by name. The graph that was given gets no node.
+        In the form of `fetches`; nodes of a new graph, which is fed by name. It has all placeholders, so that it takes
+        the same feeds. The graph that was given gets no node.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     -----
     A value that is a node or a function is computed in the copy, behind the other patches. A reader with a patch of its
     own sees that one, and not the patch of the node. In the copy, what takes the place of a node has its name; what the
-    node computes, where it is still needed, is called ``name_unpatched``.
+    node computes, where it is still needed, is called ``name_unpatched``. Gradients among the fetches are patched as
+    any nodes are, and need not be those of the patched function: ask for these in the copy.
 
     Examples
     --------
@@ -87,7 +89,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
             wanted[place] = value if callable(value) else _value(place, value)
     given = [owned(source, value, "a patch") for value in wanted.values() if isinstance(value, Node)]
     with collector_paused():
-        target, _, copies = copied(source, [*nodes, *given])
+        # What is fed comes along, needed or not: so the same feed goes, and it tells the sizes.
+        target, _, copies = copied(source, [*nodes, *given], beside=source.placeholders)
         instead: dict[Node | tuple[Node, Node], Node] = {}
         own = len(target)
         for place, value in wanted.items():
@@ -100,9 +103,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
         for key, new in instead.items():
             if isinstance(key, Node) and new.index >= own and not key.has_value and not isinstance(key.op, Placeholder):
                 names |= {new: key.name, key: target.free_name(f"{key.name}_unpatched")}
-        # What is fed stays, needed or not: so the same feed goes, and it tells the sizes.
-        fed = [copies[node] for node in order if isinstance(node.op, Placeholder)]
-        return rebuild(copied(target, [copies[node] for node in nodes], instead, Changes(names=names), fed)[1])
+        found = [copies[node] for node in nodes]
+        return rebuild(copied(target, found, instead, Changes(names=names), target.placeholders)[1])
 
 
 def _value(place: Place, value: Any) -> Any:

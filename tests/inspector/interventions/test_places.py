@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,57 @@ def test_a_share_of_nothing_has_no_sign() -> None:
     printed = str(gn.effects(metric, {x: [1.0, 1.0]}, {x: [0.0, 0.0]}, ["x[0]", "x[1]"], progress=False))
     assert "-0 %" not in printed
     assert "100 %" in printed
+
+
+def test_what_takes_the_place_of_a_node_has_the_name_that_it_was_given() -> None:
+    g, metric = network()
+    gn.name(g["h"], "hidden")
+    for value in (0.5, lambda old: old * 0.0 + 0.5):
+        other = gn.patched(metric, {"hidden": value})
+        names = other.graph.names
+        assert names["hidden"] is other.graph["h"]
+        assert (names["hidden"].title, names["hidden"].name) == ("hidden", "h")
+        assert gn.run(gn.patched(other, {"hidden": 0.25}), {"x": A}) == pytest.approx(0.5 + np.exp(0.25))
+        assert gn.run("hidden", {"x": A}, graph=other.graph).tolist() == np.full((3, 4), 0.5).tolist()
+
+
+def test_a_copy_takes_the_feed_that_the_graph_takes() -> None:
+    g, metric = network()
+    g.placeholder("labels", "batch", np.int64)
+    feed = {"x": A, "labels": [0, 1, 2]}
+    once = gn.patched(metric, {"h": 0.5})
+    twice = gn.patched(once, {"left": 1.0})
+    for found in (metric, once, twice):
+        assert gn.run(found, feed).shape == ()
+    assert [node.name for node in twice.graph.placeholders] == ["x", "labels"]
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+def test_the_memory_of_a_sweep_does_not_grow_with_the_places() -> None:
+    g = gn.Graph()
+    h = x = g.placeholder("x", (64, 64), dtype=np.float32)
+    for _ in range(20):
+        h = gn.tanh(h * 1.1)
+    metric = gn.mean(h)
+    runs = [{x: RNG.normal(size=(64, 64))} for _ in range(2)]
+    values = sum(4 * 64 * 64 for node in gn.schedule(metric) if not node.has_value)
+
+    def peak(places: list[Any]) -> int:
+        gc.collect()
+        tracemalloc.start()
+        gn.effects(metric, *runs, places, progress=False)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few = [gn.patches.at(h)[0], gn.patches.at(x)[1]]
+    many = [gn.patches.each(node, 0) for node in gn.schedule(metric) if node.shape == (64, 64)][::8]
+    peak(few)
+    rows = 16 * 4 * 64 * 64  # of a value with as many rows as are computed at once
+    assert peak(many) < 2 * values + 6 * rows
+    assert peak(few) > 2 * values
 
 
 # --- attribution against finite differences -----------------------------------------------------------------------
