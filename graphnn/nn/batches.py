@@ -10,11 +10,11 @@ from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from ..callables import check_takes
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..execute.feed import Feed, checked_feed
 from ..graph.attributes import whole
 from ..graph.dimensions import names_in
-from .checks import check_takes
 from .rng import plain_state
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..callables import check_takes
 from ..errors import UsageError
-from .checks import check_takes
 from .stopping import EarlyStopping
 
 if TYPE_CHECKING:

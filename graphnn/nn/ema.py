@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..callables import check_takes
 from ..errors import GraphError, UsageError
 from ..execute.advances import moves_of
 from ..execute.compiled import updating
@@ -16,7 +17,7 @@ from ..graph.collector import collector_paused
 from ..graph.fetches import resolve
 from ..graph.tables import checked_update
 from .accumulation import held, place_of
-from .checks import check_takes, checked_flag, checked_number
+from .checks import checked_flag, checked_number
 from .loss_scale import widened
 from .operands import as_float
 

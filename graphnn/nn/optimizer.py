@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..callables import check_takes
 from ..errors import GraphError, NoRuleError, ShapeError, UsageError
 from ..execute.compiled import updating
 from ..graph import Array, Graph, Node, Provenance, fitting, fn
@@ -20,7 +21,7 @@ from ..graph.fetches import ancestors
 from ..graph.tables import owned
 from ..habits import elsewhere
 from .accumulation import GROUP, held, place_of, precise
-from .checks import check_takes, checked_number
+from .checks import checked_number
 from .groups import Group, asked_for, checked_groups, positional_of
 from .loss_scale import LossScale, Scaled
 from .operands import as_float

@@ -8,12 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import UsageError
+from ..callables import line_writer
 from ..show import rendered
 from ..text import clock
-from .checks import check_takes
 from .history import figure
 
 if TYPE_CHECKING:
@@ -131,26 +130,10 @@ def reporter(progress: Any, run: Run) -> Reporter:
 
 
 def _of_progress(progress: Any, run: Run) -> Reporter:
-    if progress is None or progress is False:
-        return Reporter()
-    if progress is True:
-        shown: Reporter | None = rendered(run, "live progress")
-        return shown or _Lines(_writer(sys.stderr), run, _draws_bars(sys.stderr))
-    if callable(getattr(progress, "write", None)):
-        return _Lines(_writer(progress), run)
-    if callable(progress):
-        check_takes("progress", progress, "a line")
-        return _Lines(progress, run)
-    raise UsageError(f"progress is True, False, a stream or a function of a line, not {type(progress).__name__}")
-
-
-def _writer(stream: Any) -> Callable[[str], Any]:
-    def write(line: str) -> None:
-        stream.write(line + "\n")
-        if callable(getattr(stream, "flush", None)):
-            stream.flush()
-
-    return write
+    if progress is True and (shown := rendered(run, "live progress")) is not None:
+        return cast("Reporter", shown)
+    write = line_writer(progress)
+    return Reporter() if write is None else _Lines(write, run, progress is True and _draws_bars(sys.stderr))
 
 
 def written(row: Mapping[str, Any]) -> str:

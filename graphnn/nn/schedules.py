@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ..callables import check_takes
 from ..errors import UsageError, ValueRangeError
 from ..graph import Node, fn
 from ..graph.attributes import whole
-from .checks import check_takes, checked_flag, checked_number
+from .checks import checked_flag, checked_number
 
 Schedule = Callable[[Node], Any]
 

@@ -124,7 +124,8 @@ class Effects(Shown):
     def recovered(self) -> Array:
         """The effects as shares of the gap; NaN where there is none."""
         gap = self.gap
-        return self.values / gap if gap else np.full(len(self.places), np.nan)
+        with np.errstate(all="ignore"):  # the metric may be infinite
+            return self.values / gap if gap else np.full(len(self.places), np.nan)
 
     @cached_property
     def _numbers(self) -> dict[Place, int]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
-from ...errors import UsageError
-from ...text import clock
+from ...callables import line_writer
+from ...text import clock, columns_there
 
 _FIRST, _EVERY = 1.0, 10.0
 """Seconds before the first line, and between lines where they stay."""
@@ -37,29 +36,16 @@ class Progress:
         self._what, self._total = what, total
         self._began = self._last = time.perf_counter()
         self._start: int | None = None
-        self._over = False
-        self._write = self._writer(progress)
-
-    def _writer(self, progress: Any) -> Callable[[str], Any] | None:
-        if progress is None or progress is False:
-            return None
-        if progress is True:
-            progress = sys.stderr
-            self._over = bool(callable(getattr(progress, "isatty", None)) and progress.isatty())
-        stream = progress if callable(getattr(progress, "write", None)) else None
-        if stream is not None:
-            return lambda line: (stream.write(line), getattr(stream, "flush", lambda: None)())
-        if callable(progress):
-            return lambda line: progress(line.rstrip("\n"))
-        raise UsageError(f"progress is True, False, a stream or a function of a line, not {type(progress).__name__}")
+        self._write = line_writer(progress)
+        self._terminal = sys.stderr if progress is True and columns_there(sys.stderr) is not None else None
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *raised: object) -> None:
         """Leave the line that was written over."""
-        if self._over and self._write is not None and self._last != self._began:
-            self._write("\n")
+        if self._terminal is not None and self._last != self._began:
+            self._terminal.write("\n")
 
     def tell(self, done: int) -> None:
         """Tell how many are done, if it is time to; the first time, how many were done before."""
@@ -68,14 +54,15 @@ class Progress:
             return
         now = time.perf_counter()
         first = self._last == self._began
-        if now - self._last < (_FIRST if first else _OFTEN if self._over else _EVERY):
+        if now - self._last < (_FIRST if first else _EVERY if self._terminal is None else _OFTEN):
             return
         self._last = now
         made = done - self._start
         left = f", {clock((now - self._began) / made * (self._total - done))} left" if made else ""
         line = f"{self._what} {done:,}/{self._total:,}, {done * 100 // self._total} %{left}"
-        if self._over:
-            filled = done * _BAR // self._total
-            self._write(f"\r{'#' * filled}{'.' * (_BAR - filled)} {line}\x1b[K")
+        if self._terminal is None:
+            self._write(line)
         else:
-            self._write(f"{line}\n")
+            filled = done * _BAR // self._total
+            self._terminal.write(f"\r{'#' * filled}{'.' * (_BAR - filled)} {line}\x1b[K")
+            self._terminal.flush()

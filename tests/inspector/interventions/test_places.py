@@ -79,6 +79,11 @@ REFUSED: dict[str, tuple[Any, type[GraphnnError], str]] = {
         UsageError,
         'nothing that "p" is computed of differs',
     ),
+    "a progress that takes no line": (
+        lambda g, m: gn.effects(m, {"x": A}, {"x": B}, progress=lambda: None),
+        UsageError,
+        "progress is called with one argument, a line, and takes none",
+    ),
     "no path": (lambda g, m: effects(m, path=3), UsageError, "a path is text"),
     "an axis that is a bool": (lambda g, m: gn.patches.each(g["h"], True), UsageError, "the axis of each"),
     "an axis for a mean": (lambda g, m: gn.patches.mean("rows"), UsageError, r"axis of gn\.patches\.mean is an int"),
@@ -160,6 +165,16 @@ def test_a_share_of_nothing_has_no_sign() -> None:
     printed = str(gn.effects(metric, {x: [1.0, 1.0]}, {x: [0.0, 0.0]}, ["x[0]", "x[1]"], progress=False))
     assert "-0 %" not in printed
     assert "100 %" in printed
+
+
+def test_an_infinite_metric_warns_of_nothing() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", 2)
+    metric = gn.sum(gn.divide(1.0, x), name="metric")
+    found = gn.effects(metric, {x: [0.0, 1.0]}, {x: [1.0, 2.0]}, ["x", "x[1]"], progress=False)
+    assert found.values.tolist() == [np.inf, 0.5]
+    assert np.isnan(found.recovered[0])
+    assert found.recovered[1] == 0
 
 
 def test_what_takes_the_place_of_a_node_has_the_name_that_it_was_given() -> None:
