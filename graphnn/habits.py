@@ -137,7 +137,6 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             "to zeros.",
         ),
         "unsqueeze": "Write gn.expand_dims(x, axis).",
-        "vmap": "Make the batch an axis: operations broadcast, and gn.matmul and gn.einsum take stacks of matrices.",
     },
     "nn": {
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "Write nn.BatchNorm()."),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..inspector.interventions import Effects
 
-__all__ = ["boundary", "gradient_norms", "histograms", "images", "scatter"]
+__all__ = ["boundary", "effects", "gradient_norms", "histograms", "images", "scatter"]
 
 # The lines of the visual language; a marker of its own for each, since in grey they are one.
 _COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")

@@ -402,7 +402,13 @@ def test_without_matplotlib_the_way_to_install_it_is_told(plot: str, monkeypatch
     x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", [1.0, 1.0])
     score = x @ w
     seen = gn.trace(gn.grad(gn.sum(score * score), w), {x: POINTS})
-    given = {"scatter": (POINTS, LABELS), "boundary": (score, POINTS, LABELS), "images": (POINTS,)}.get(plot, (seen,))
+    total = gn.sum(score)
+    given = {
+        "scatter": (POINTS, LABELS),
+        "boundary": (score, POINTS, LABELS),
+        "images": (POINTS,),
+        "effects": (gn.effects(total, {x: POINTS}, {x: -POINTS}, over=gn.patches.each(x, 1), progress=False),),
+    }.get(plot, (seen,))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(gn.DrawingError, match=r'pip install "graphnn\[plot\]"'):
         getattr(plots, plot)(*given)
