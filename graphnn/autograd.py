@@ -58,7 +58,7 @@ def grad(result: Any, wrt: Any) -> Any:
     ShapeError
         When the result is not a scalar.
     DtypeError
-        When the result or what it is differentiated by is not a float.
+        When the result, or a node of `wrt`, is not a float.
     NoRuleError
         When an operation on the way has no gradient rule.
 
@@ -67,9 +67,8 @@ def grad(result: Any, wrt: Any) -> Any:
     Where a function has a kink, the value is a convention: 0 for relu and abs at 0, even shares for ties of
     maximum and max, 1 for clip on its bound.
 
-    What was made for one gradient serves the next: asking again makes no node twice. A call that is refused adds
-    nothing to the graph; where a rule itself fails, the cotangents of the nodes before it stay, and are used when
-    asked again.
+    What was made for one gradient is used for the next: asking again makes no node twice. A call that is refused adds
+    nothing to the graph. If a rule itself fails, the cotangents made before it stay, and are used the next time.
 
     Examples
     --------
@@ -110,7 +109,7 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     Raises
     ------
     ShapeError
-        When a cotangent has not its result's shape.
+        When a cotangent does not have the shape of its result.
     DtypeError, NoRuleError
         As in `grad`.
 
@@ -135,7 +134,8 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     ----------
     results : Node, str, or list, tuple or dict of them
     tangents : mapping of Node to Node or array_like
-        For each node, the direction it moves in, beside what others in the mapping move it; of its shape.
+        For each node, the direction in which it moves, in its shape. If a node also depends on another in the mapping,
+        both movements are added.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
     Raises
     ------
     ShapeError
-        When a tangent has not its node's shape.
+        When a tangent does not have the shape of its node.
     DtypeError, NoRuleError
         As in `grad`.
 
@@ -167,18 +167,18 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
 # --- shared -------------------------------------------------------------------------------------------------
 
 _Seed = Node | Array | None
-"""A cotangent of a result, or a tangent of what moves, as the user gave it; None stands for ones."""
+"""A result's cotangent, or a node's tangent, as the user gave it; None stands for ones."""
 _Flow = dict[Node, list[int]]
-"""The nodes that a derivative passes through, in order of making, with the operands that it passes to or from."""
+"""{node: positions of the operands that a derivative passes to or from}, in the order in which nodes were made."""
 
 
 def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
-    """Return what lies between some nodes and the results, where a derivative passes.
+    """Return the nodes between `wrt` and the results, both included, through which a derivative passes.
 
     Raises
     ------
     DtypeError
-        When one of them is not a float.
+        When a result or a node of `wrt` is not a float.
     NoRuleError
         When an operation between them has no rule.
     """
@@ -213,7 +213,7 @@ def _check_rule(node: Node, mode: str) -> None:
     cls = type(node.op)
     if isinstance(node.op, Unknown):
         raise NoRuleError(f'"{node.name}" has no derivative: its operation "{node.op.name}" is not defined here')
-    # What is elementwise goes forwards by its reverse rule, unless it has a rule of its own.
+    # An elementwise operation without a forward rule of its own uses its reverse rule: see `Elementwise.jvp`.
     rule = "vjp" if mode == "jvp" and cls.jvp is Elementwise.jvp else mode
     if getattr(cls, rule) is getattr(Op, rule):
         kind = "gradient" if rule == "vjp" else "forward-mode"
@@ -231,14 +231,14 @@ def _new_root(graph: Graph, name: str) -> Scope:
 
 
 class _Attribution:
-    """Says for which node others are made: in the mirror of its scope, with its origin, and with it as their twin."""
+    """Sets for which node new ones are made: they get its origin, it as their twin, and its scope's counterpart."""
 
     def __init__(self, provenance: Provenance, root: Scope) -> None:
         self._provenance, self._root = provenance, root
         self._mirrors: dict[str, Scope | None] = {}
 
     def to(self, node: Node) -> None:
-        """Attribute to `node` what is made from now on."""
+        """Make all that follows for `node`."""
         provenance, path = self._provenance, node.scope
         if path not in self._mirrors:
             graph = provenance.graph
@@ -265,8 +265,8 @@ def _fitted(derivative: Any, node: Node, resize: str) -> Node:
         What a rule gives.
     node : Node
     resize : str
-        The operation that gives it the shape: "sum_to" undoes a broadcast, for a cotangent; a tangent takes part in
-        one, by "broadcast_to".
+        The operation that gives it the shape: "sum_to" for a cotangent, which undoes a broadcast, or "broadcast_to"
+        for a tangent, which takes part in it.
     """
     if not isinstance(derivative, Node):
         raise UsageError(f"the rule gives a {type(derivative).__name__}, not a node")
@@ -332,8 +332,8 @@ def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], seeds:
     return known.get(key) or known.setdefault(key, Derivatives(_new_root(graph, name), {}))
 
 
-def _found(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[Node]) -> list[Node]:
-    """Return the derivative of each node: zeros if none has reached it."""
+def _derivatives_or_zeros(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[Node]) -> list[Node]:
+    """Return the derivative of each node, and for a node that none has reached, zeros, which are remembered."""
     found = []
     for node in nodes:
         if node not in known:
@@ -351,7 +351,7 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
     flow = flow_of(seeds, wrt, "vjp")
     _warn_of_zeros([node for node in wrt if node not in flow], seeds)
     root, cotangents = _remembered(graph, "grad", graph.cotangents, seeds)
-    # A provenance of our own in the scope open now; `attribution` moves it from node to node.
+    # A provenance of our own, whose scope, origin and twin `attribution` changes from node to node.
     with graph.in_scope(None) as provenance, _Attribution(provenance, root) as attribution:
         arrived: dict[Node, Node] = {}
         sliced: dict[Node, list[tuple[Node, Node]]] = {}
@@ -364,9 +364,10 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
                 slices, parts = zip(*sliced.pop(node), strict=True)
                 attribution.to(slices[0] if len(slices) == 1 else node)
                 _add(slices_put_back(node, slices, parts), node, arrived, attribution)
-            if node in arrived:  # from all its readers
+            if node in arrived:  # by now from all its readers
                 cotangents[node] = arrived.pop(node)
-            # A remembered cotangent is complete: every path to the results counts, whatever was asked for.
+            # A remembered cotangent is complete, and takes nothing more: all paths from its node to the results were
+            # followed, whatever `wrt` was.
             passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
             if isinstance(
                 node.op, Getitem
@@ -375,7 +376,7 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
                     sliced.setdefault(node.inputs[i], []).append((node, cotangents[node]))
             else:
                 _pull(node, cotangents[node], passes, arrived, attribution)
-        return _found(cotangents, attribution, wrt)
+        return _derivatives_or_zeros(cotangents, attribution, wrt)
 
 
 def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], attribution: _Attribution) -> None:
@@ -388,7 +389,7 @@ def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, No
 
 
 def _add(part: Node, operand: Node, arrived: dict[Node, Node], attribution: _Attribution) -> None:
-    """Add a part of the cotangent of an operand to the others, as they arrive: in a run, they need not all wait."""
+    """Add a part of an operand's cotangent to what has arrived, one by one, so that a run need not hold all parts."""
     if operand in arrived:
         attribution.to(operand)
         part = arrived[operand] + part
@@ -408,11 +409,11 @@ def _pushed_forward(graph: Graph, seeds: Mapping[Node, _Seed], results: Sequence
             if node not in tangents:
                 attribution.to(node)
                 tangents[node] = _pushed(node, passes, seeds, tangents)
-        return _found(tangents, attribution, results)
+        return _derivatives_or_zeros(tangents, attribution, results)
 
 
 def _pushed(node: Node, passes: list[int], seeds: Mapping[Node, _Seed], tangents: Mapping[Node, Node]) -> Node:
-    """Return the tangent of a node: its seed, and what comes from its operands."""
+    """Return the tangent of a node: its seed, plus what its operands' tangents give."""
     tangent = _seed_of(seeds[node], node) if node in seeds else None
     if not passes:
         assert tangent is not None, "a node in the flow moves by itself or with an operand"

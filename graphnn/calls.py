@@ -42,7 +42,8 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
     namespace : dict
         Of the module. A function is replaced here and in the module that defines it.
     names : iterable of str, optional
-        The public names; by default, what the module defines. Exceptions, and what is not a function, stay as they are.
+        The public names; by default, what the module defines. Exceptions, and what is neither function nor class, stay
+        as they are.
     """
     own = [n for n, thing in namespace.items() if getattr(thing, "__module__", "") == namespace["__name__"]]
     for name in [n for n in own if n[0] != "_"] if names is None else names:
@@ -72,7 +73,7 @@ def misused(
     if parameters and parameters[0].name == "self" and args:
         parameters = parameters[1:]
         if name == "__init__":
-            # The arguments of the subclass, then those that it passes on to its base.
+            # The arguments of the class that was called, then those that it passes on to the base which refused them.
             name = type(args[0]).__name__
             own = [*inspect.signature(type(args[0]).__init__).parameters.values()][1:]
             taken = {p.name for p in own}

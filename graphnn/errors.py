@@ -31,12 +31,12 @@ class GraphnnError(Shown, Exception):
     *args : object
         The reason: a sentence.
     **fields : object
-        Attributes to set. With ``origin``, the text is taken to name that line already.
+        Attributes to set. If ``origin`` is among them, the reason must name that line itself: it is not appended.
 
     Attributes
     ----------
     origin : Origin
-        The user's line that was refused; of a run, the line that made the node.
+        The user's line that was refused; for an error in a run, the line that made the node.
     node : Node or None
         The node that failed, or that does not fit.
     op : str or None
@@ -51,6 +51,7 @@ class GraphnnError(Shown, Exception):
     """
 
     instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
+    """What to do with an error that was given as a fetch; for the message of `graphnn.graph.fetches.resolve`."""
 
     origin: Origin = NOWHERE
     node: Any = None
@@ -67,13 +68,13 @@ class GraphnnError(Shown, Exception):
     unfed: tuple[str, ...] = ()
     """The names of the placeholders that the feed lacks."""
     calls: tuple[Any, ...] = ()
-    """The calls that the message advises, each with what one types for it in the terminal."""
+    """The calls that the message recommends, each with what to type for it in the debugger's terminal."""
     context: str = ""
     """What was being done; before the reason."""
     details: tuple[str, ...] = ()
     """Lines after the reason, such as one for each operand."""
     advice: str = ""
-    """What to do; after the reason. For the one who raised the error, not for whoever looks into it later."""
+    """What to do; after the reason. For the user whose call failed; left out where the error is looked into later."""
     _names_line = False
 
     def __init__(self, *args: object, **fields: Any) -> None:
@@ -112,7 +113,7 @@ class GraphnnError(Shown, Exception):
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What cannot be pickled, such as a node, is sent as its name. A run is not sent.
+        # What cannot be pickled, such as a node, is replaced by its name. `stopped` holds a run, and is left out.
         fields = {k: _sent(v) for k, v in vars(self).items() if k != "stopped"}
         return _made, (type(self), tuple(map(_sent, self.args)), fields)
 
@@ -254,7 +255,7 @@ class GradientError(GraphnnError, AssertionError):
 
 
 class EvaluationError(GraphnnError, RuntimeError):
-    """An operation raised an error that none of the other classes stands for."""
+    """An operation raised an error that matches no other class of error."""
 
 
 class GraphnnWarning(UserWarning):
@@ -321,7 +322,7 @@ def near(name: object, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        Starts with a blank, so that it can be appended to a sentence.
+        Starts with a space, so that it can be appended to a sentence.
 
     Examples
     --------

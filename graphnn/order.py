@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
     """Return the nodes that will run, in the order they will run.
 
-    Only what the fetches need; topological, by order of making, so that it reads as it was written.
+    Only what the fetches need, in the order in which the nodes were made: a topological order, which reads as the code
+    was written.
 
     Parameters
     ----------
@@ -41,19 +42,19 @@ def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
 
 
 def ordered(nodes: Sequence[Node]) -> list[Node]:
-    """Return `nodes` and all that they need, by order of making."""
+    """Return `nodes` and all that they need, in the order in which they were made."""
     return sorted(ancestors(nodes), key=lambda node: node.index)
 
 
 def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int, ...]]:
-    """Return, for each step of a schedule, the places of the values that nothing reads after it.
+    """Return, for each step of a schedule, the positions of the values that nothing reads after it.
 
     Parameters
     ----------
     order : sequence of Node
         A schedule.
     fetches : sequence of Node
-        What is handed out in the end, and so never dies.
+        What is returned in the end, and so is never released.
 
     Returns
     -------
@@ -68,17 +69,17 @@ def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int,
     >>> last_uses(schedule(y + 1.0), [])
     [(), (0,), (), (1, 2, 3)]
     """
-    place = {node: i for i, node in enumerate(order)}
+    position = {node: i for i, node in enumerate(order)}
     last = list(range(len(order)))
     for i, node in enumerate(order):
         for operand in node.inputs:
-            last[place[operand]] = i
-    kept = {place[node] for node in fetches}
+            last[position[operand]] = i
+    kept = {position[node] for node in fetches}
     dying: list[list[int]] = [[] for _ in order]
     for i, at in enumerate(last):
         if i not in kept:
             dying[at].append(i)
-    return [tuple(places) for places in dying]
+    return [tuple(positions) for positions in dying]
 
 
 def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
@@ -122,7 +123,7 @@ def critical_path(
     ----------
     fetches : Node, str, or list, tuple or dict of them
     cost : mapping or callable, optional
-        Of a node; 1 an operation unless given.
+        The cost of each node; by default 1 for a node with operands, and 0 for one without.
     graph : Graph, optional
 
     Returns

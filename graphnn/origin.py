@@ -36,12 +36,13 @@ class Origin(NamedTuple):
 
 
 _OF_DATACLASS = "__create_fn__"
-"""Where `dataclasses` makes ``__init__``: its code is in no file."""
+"""The function in which `dataclasses` makes ``__init__``; the code that it makes is in no file."""
 
 NOWHERE = Origin("", 0)
-"""Where there is no user's line: the command was asked, not a program."""
+"""The origin when no line of the user's code is on the stack, as in the command ``graphnn``."""
 
-# file → whether it is skipped when looking for the user's line: graphnn's own files, and those that call it between.
+# file → whether it is skipped in the search for the user's line: graphnn's own files, and library files that may stand
+# on the stack between the user's line and graphnn.
 _skipped: dict[str, bool] = {
     function.__code__.co_filename: True
     for function in (

@@ -65,15 +65,15 @@ def prepare(
 def _normalized(node: Node, given: Array) -> Array:
     """Return a fed array with the placeholder's dtype, read-only, aligned and in C order.
 
-    The last bits of a sum depend on the layout, and equal feeds must give equal bits. So do those of a function of a
-    single element that lies backwards or far away, which NumPy takes to be in C order.
+    Equal feeds must give equal bits, and the last bits of a sum depend on the layout. Those of a function of a single
+    element depend on its stride, which NumPy ignores when it says that an array is in C order.
     """
     array = given
     if given.dtype != node.dtype:
         array = in_range(given, node.dtype, f'the feed of "{node.name}"')
     array = np.asarray(array, order="C")
-    near = all(0 <= step <= array.nbytes for step in array.strides)
-    array = array.view() if near and array.flags.aligned else array.copy()
+    compact = all(0 <= step <= array.nbytes for step in array.strides)
+    array = array.view() if compact and array.flags.aligned else array.copy()
     if node.dtype == np.float16:
         warn_of_float16(node, array, [given])
     array.flags.writeable = False
@@ -106,7 +106,7 @@ def checked_feed(
         node = _fed(graph, key)
         if node in given:
             raise LookupFailure(f'"{node.name}" is fed twice, as a node and by name')
-        array = value if type(value) is np.ndarray and value.dtype == node.spec.dtype else _fitting(node, value)
+        array = value if type(value) is np.ndarray and value.dtype == node.spec.dtype else _castable(node, value)
         declared = node.spec.shape
         if array.shape != declared:
             if len(array.shape) != len(declared):
@@ -155,8 +155,8 @@ def _fed(graph: Graph, key: Any) -> Node:
     return node
 
 
-def _fitting(node: Node, value: Any) -> Array:
-    """Return `value` as an array whose dtype can be cast to the placeholder's."""
+def _castable(node: Node, value: Any) -> Array:
+    """Return `value` as an array, if its dtype can be cast to the placeholder's; else raise."""
     array = as_array(value, f'the feed of "{node.name}"')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         remedy = (

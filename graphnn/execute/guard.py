@@ -9,7 +9,7 @@ from ..graph import Array, Constant, Node
 
 GUARDS = (None, "nan", "finite")
 LOOK = ": error.debug() looks at it (except gn.GraphnnError as error)"
-"""The advice of an error that is raised. The debugger, which is open already, leaves it out."""
+"""The advice at the end of a raised error. The debugger leaves it out, since it is open already."""
 
 
 def violating(guard: str, value: Array) -> Array:

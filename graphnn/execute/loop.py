@@ -18,7 +18,7 @@ from .guard import violation
 from .program import Binding, Program, infer_error
 
 RunNode = Callable[..., Any]
-"""Called with a node, its operation's ``forward`` and the operands; returns the value."""
+"""A function called with a node, its operation's ``forward`` and the operands; returns the node's value."""
 
 
 class Step(NamedTuple):
@@ -27,7 +27,7 @@ class Step(NamedTuple):
     Attributes
     ----------
     index : int
-        The position of the node in the schedule.
+        The position of the node in the schedule; not its ``node.index``.
     node : Node
     operands : tuple of array
         The values it was computed from.
@@ -123,6 +123,8 @@ def evaluate(
 ) -> Generator[Step, None, None]:
     """Evaluate one node per iteration, never ahead. A value is released when no later node reads it.
 
+    Between two iterations nothing runs, so whoever takes the steps may wait as long as they like: a debugger does.
+
     The caller turns NumPy's floating-point warnings off around each iteration, as `run` and `steps` do.
 
     Parameters
@@ -131,8 +133,8 @@ def evaluate(
     positions : iterable of int, optional
         Evaluate only these positions of the schedule, in increasing order.
     values : list, optional
-        The values by position, already holding the operands that `positions` read and do not compute. Filled in place,
-        and nothing is released.
+        The values by position, which must hold the operands that `positions` read and do not compute. Filled in place,
+        and nothing is released. So one may stop, go back, and evaluate any positions again.
     run_node : callable, optional
         Called as ``run_node(node, forward, *operands)`` for each node that computes; returns its value.
 
@@ -153,7 +155,7 @@ def evaluate(
         values = [None] * len(order)
     else:
         dying = [()] * len(order)
-    ndarray, make = np.ndarray, tuple.__new__  # past the slower Step(…): this loop is hot
+    ndarray, make = np.ndarray, tuple.__new__  # faster than Step(…), in a loop that runs for every node
     columns = order, forwards, program.operands, dying
     rows: Iterable[tuple[Any, ...]]
     if positions is None:
@@ -202,7 +204,7 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
 
 
 def compute(op: Op, *operands: Array) -> Array:
-    """Return the value of an operation for operands of no run, such as wider ones; shape and dtype are not checked."""
+    """Return the value of an operation for operands outside a run, such as wider ones; it is not checked."""
     return np.asarray(quietly(op.forward, *operands))
 
 
@@ -266,7 +268,7 @@ def collect(
 
 
 def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
-    """Handle the error of a plan: evaluate again with the interpreter, whose errors have node, operands and origin.
+    """Evaluate again with the interpreter, and raise its error, which names node, operands and origin, for a plan's.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A schedule ready to be evaluated: constraints on dimensions checked, dimensions in attributes replaced by sizes."""
+"""`Program`: what an evaluation needs of a schedule, for any sizes; `Binding`: what it needs for one set of sizes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ALWAYS_FITS = 64 * 2**20
 
 
 class Binding(NamedTuple):
-    """A program for one set of sizes.
+    """A program for one set of sizes: constraints are checked, dimensions in attributes replaced by sizes.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Binding(NamedTuple):
 
 
 class Program:
-    """A schedule ready to be evaluated. It is kept with its graph, since nodes never change.
+    """A schedule, and all that follows from it for any sizes. It is kept with its graph, since nodes never change.
 
     Attributes
     ----------
@@ -57,10 +57,10 @@ class Program:
     operands : list of tuple of int
         The positions of each node's operands.
     dying : list of tuple of int
-        For each node, the positions of the values that no later node reads.
+        For each node, the positions of the values to release after it, since no later node reads them.
     placeholders : list of Node
     dimension_names : list of str
-        The dimensions whose sizes a run needs.
+        The names of dimensions for which a run needs sizes.
     """
 
     def __init__(self, graph: Graph, fetches: Sequence[Node]) -> None:
@@ -78,7 +78,7 @@ class Program:
         self._bindings: dict[tuple[int | None, ...], Binding] = {}
 
     def bound(self, sizes: Mapping[str, int]) -> Binding:
-        """Return the program for these sizes.
+        """Return the binding for these sizes.
 
         Raises
         ------
@@ -149,7 +149,7 @@ If an array that a user's `forward` returns has more, someone else still holds i
 
 
 def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
-    """Return what computes a node with an operation, for these sizes."""
+    """Return the function that computes a node's value by an operation, for these sizes."""
     if op.sized:
         try:
             op = op.bound(sizes)
@@ -157,8 +157,8 @@ def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
             raise _of_node(node, error) from None
     forward: Forward = op.forward
     if not type(op).__module__.startswith(_PACKAGE):
-        forward = _checked(node, forward, concrete(node.spec.shape, sizes))
-    return forward if node.dtype != np.float16 else _warning(node, forward)
+        forward = _with_checks(node, forward, concrete(node.spec.shape, sizes))
+    return forward if node.dtype != np.float16 else _with_warning(node, forward)
 
 
 def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> GraphnnError:
@@ -205,7 +205,7 @@ def _valued(dim: Any, sizes: Mapping[str, int]) -> str:
     return str(dim) if isinstance(dim, int) else f"{dim} = {size_of(dim, sizes)}"
 
 
-def _warning(node: Node, forward: Forward) -> Forward:
+def _with_warning(node: Node, forward: Forward) -> Forward:
     """Return `forward` with a warning the first time that this float16 node overflows."""
 
     def watched(*operands: Array) -> Any:
@@ -234,7 +234,7 @@ def warn_of_float16(node: Node, value: Any, operands: Sequence[Array]) -> None:
             )
 
 
-def _checked(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forward:
+def _with_checks(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forward:
     """Return the `forward` of a user's operation: it cannot write to its operands, and its result is checked."""
 
     def checked(*operands: Array) -> Any:

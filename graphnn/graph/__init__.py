@@ -1,4 +1,4 @@
-"""The ground floor: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
+"""What everything else is built on: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
 
 from ..origin import Origin, user_origin
 from .arrays import as_array, in_range, sealed

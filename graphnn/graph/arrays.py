@@ -49,10 +49,10 @@ def as_array(value: Any, what: str) -> Array:
         if "inhomogeneous" in str(error):
             raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
         raise restated(error, f"{what}: ") from None
-    kind = supported(array.dtype, what)
+    dtype = supported(array.dtype, what)
     if _holds_mask(value):
         raise DtypeError(lost)
-    return array if kind is array.dtype else array.astype(kind)
+    return array if dtype is array.dtype else array.astype(dtype)
 
 
 def _holds_mask(value: Any) -> bool:
@@ -62,7 +62,7 @@ def _holds_mask(value: Any) -> bool:
 
 
 def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
-    """Return a copy as another dtype. An integer that does not fit raises, where NumPy would wrap it around.
+    """Return a copy in another dtype. An integer that does not fit is an error, where NumPy would wrap it around.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def warn_of_overflow(given: Array, cast: Array, what: str) -> None:
 
 
 def sealed(array: Array) -> Array:
-    """Return a private array, in C order, as a view that nobody can make writable again."""
+    """Make a private array read-only, and return it, in C order, as a view that nobody can make writable again."""
     own = array if array.flags.c_contiguous else np.asarray(array, order="C")
     if own.base is not None and not (isinstance(own.base, np.ndarray) and not own.base.flags.writeable):
         own = own.copy()

@@ -33,7 +33,7 @@ class Kind:
     Attributes
     ----------
     said, many : str
-        The kind in words, for the end of an error: "an int"; and the plural: "ints".
+        The kind in words, as an error says what is allowed: "an int", and in the plural "ints".
     may_name_dimensions : bool
         Whether a value may contain names of dimensions.
     takes, refuses : frozenset of type
@@ -317,12 +317,12 @@ class DtypeName(Kind):
     def read(self, value: Any) -> str:
         """Return the name."""
         try:
-            kind = np.dtype(_TEXT.read(value) if issubclass(type(value), str) else value)
+            dtype = np.dtype(_TEXT.read(value) if issubclass(type(value), str) else value)
         except Exception:  # noqa: BLE001 - NumPy raises errors of many classes here
             raise DtypeError from None
-        if value is None or kind.kind not in self._kinds or kind.itemsize > 8:
+        if value is None or dtype.kind not in self._kinds or dtype.itemsize > 8:
             raise DtypeError
-        return str.__str__(kind.name)
+        return str.__str__(dtype.name)
 
 
 class Bound(Kind):
@@ -398,7 +398,7 @@ _BY_CLASS: dict[Any, Kind] = {
 
 
 def kind_of(annotation: Any) -> Kind:
-    """Return the kind of an annotation; for one that says nothing of use, that of all plain data.
+    """Return the kind of an annotation; for one that does not restrict the value, `Kind()`, which takes all plain data.
 
     Examples
     --------
@@ -441,7 +441,7 @@ def kinds_of(cls: Any) -> dict[str, Kind]:
 def kinds_of_arguments(function: Callable[..., Any]) -> dict[str, Kind]:
     """Return the kinds of a function's arguments, by name, without those that may be a node.
 
-    An argument is taken for an operand where its annotation says nothing of use, as ``Any`` and ``Kind()`` do.
+    An argument counts as an operand if its annotation does not restrict the value, as ``Any`` and ``Kind()``.
     """
     space = getattr(function, "__globals__", {})
     said = {name: a for name, a in function.__annotations__.items() if name not in ("return", "name")}

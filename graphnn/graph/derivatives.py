@@ -38,7 +38,7 @@ def derivatives_among(
     Yields
     ------
     backwards : bool
-        Whether it comes from ``graph.cotangents``; else from ``graph.tangents``.
+        Whether they are from ``graph.cotangents``; else they are from ``graph.tangents``.
     seeds : Seeds
     derivatives : Derivatives
     """

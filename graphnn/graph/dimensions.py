@@ -26,17 +26,19 @@ _Poly = dict[tuple[str, ...], int]
 _MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_BITS = 1000, 100, 4000, 200
 
 
-def _constant(poly: _Poly) -> int | None:
+def _int_of_poly(poly: _Poly) -> int | None:
+    """Return the number that a polynomial without names is, else None."""
     if not poly:
         return 0
     return poly[()] if len(poly) == 1 and () in poly else None
 
 
-def _whole(number: int) -> _Poly:
+def _poly_of_int(number: int) -> _Poly:
     return {(): number} if number else {}
 
 
 def _combine(a: _Poly, b: _Poly, factor: int = 1) -> _Poly:
+    """Return a + factor * b."""
     result = dict(a)
     for product, coefficient in b.items():
         total = result.get(product, 0) + factor * coefficient
@@ -59,7 +61,7 @@ def _times(a: _Poly, b: _Poly) -> _Poly:
 
 
 def _divided(a: _Poly, b: _Poly) -> _Poly:
-    """Return a // b. The terms that b divides exactly give terms; the quotient of the others is an atom."""
+    """Return a // b. Terms that b divides exactly give terms; the quotient of the rest becomes one atom."""
     if not b:
         raise ShapeError(f"the dimension ({_text(a)})//0 divides by zero")
     whole: _Poly = {}
@@ -72,13 +74,13 @@ def _divided(a: _Poly, b: _Poly) -> _Poly:
                 del rest[product]
     else:
         ratio = next(iter(a.values()), 0) // next(iter(b.values()))
-        if not _combine(a, _times(b, _whole(ratio)), -1):
-            return _whole(ratio)
+        if not _combine(a, _times(b, _poly_of_int(ratio)), -1):
+            return _poly_of_int(ratio)
     if not rest:
         return whole
-    numerator, divisor_value = _constant(rest), _constant(b)
+    numerator, divisor_value = _int_of_poly(rest), _int_of_poly(b)
     if numerator is not None and divisor_value is not None:
-        return _combine(whole, _whole(numerator // divisor_value))
+        return _combine(whole, _poly_of_int(numerator // divisor_value))
     return _combine(whole, {(f"({_grouped(rest)}//{_grouped(b)})",): 1})
 
 
@@ -98,7 +100,7 @@ def _clamped(poly: _Poly) -> _Poly:
     if offset < 0 and len(atoms) == 1 and len(atoms[0]) == 1 and poly[atoms[0]] == 1 and atoms[0][0].startswith("max("):
         # max(max(p, 0) - k, 0) is max(p - k, 0): slices of slices stay short.
         inner = _poly_of_text(atoms[0][0].removeprefix("max(").removesuffix(", 0)"))
-        return _clamped(_combine(inner, _whole(offset)))
+        return _clamped(_combine(inner, _poly_of_int(offset)))
     return {(f"max({_text(poly)}, 0)",): 1}
 
 
@@ -123,7 +125,7 @@ def _grouped(poly: _Poly) -> str:
 def _from_tree(tree: ast.AST) -> _Poly:
     match tree:
         case ast.Constant(value=int() as value) if type(value) is int:
-            return _whole(_fitting(value))
+            return _poly_of_int(_checked_size(value))
         case ast.Name(id=name) if name != "max":
             return {(name,): 1}
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -163,11 +165,11 @@ def _poly_of_text(text: str) -> _Poly:
 def _poly(dim: Dim) -> _Poly:
     if isinstance(dim, str):
         return _poly_of_text(dim)
-    return _whole(dim)
+    return _poly_of_int(dim)
 
 
 def _dim(poly: _Poly) -> Dim:
-    value = _constant(poly)
+    value = _int_of_poly(poly)
     return _text(poly) if value is None else value
 
 
@@ -186,7 +188,7 @@ def dimension(value: Any) -> Dim:
     Raises
     ------
     ShapeError
-        When it is negative, or text that is no such expression.
+        When it is negative, or text that is not such an expression.
     UsageError
         When it is neither an int nor text.
 
@@ -201,14 +203,14 @@ def dimension(value: Any) -> Dim:
             return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if value < 0:
-            raise ShapeError(f"a dimension is 0 or more, not {_fitting(int(value))}")
-        return _fitting(int(value))
+            raise ShapeError(f"a dimension is 0 or more, not {_checked_size(int(value))}")
+        return _checked_size(int(value))
     hint = "; give an unknown size a name, such as 'batch'" if value is None else ""
     raise UsageError(f"a dimension is an int or a name, not {short_repr(value)}{hint}")
 
 
-def _fitting(number: int) -> int:
-    """Return a number, unless it is so large that Python could not write out the product of a shape."""
+def _checked_size(number: int) -> int:
+    """Return a size; refuse one so large that Python could not print the product of a shape."""
     if number.bit_length() > _MOST_BITS:
         raise ShapeError(f"a dimension is below 2**{_MOST_BITS}, and one of {number.bit_length():,} bits is not")
     return number
@@ -304,7 +306,7 @@ _NOT_TAKEN = {
     "__rtruediv__": "{1} / {0}",
     "__truediv__": "{0} / {1}",
 }
-"""The operators that a dimension refuses, with how they are written. ``"%s" % n`` still makes text."""
+"""The operators that a dimension refuses, and how each is written. ``"%s" % n`` still makes text."""
 
 
 def _not_taken(written: str) -> Callable[..., Any]:
@@ -439,7 +441,7 @@ def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def unify(a: Dim, b: Dim) -> tuple[Dim, tuple[Constraint, ...]] | None:
-    """Return the common size and the constraints it rests on, or None if the two can never be equal."""
+    """Return the common size and what must hold for it (the constraints), or None if the two can never be equal."""
     if a == b:
         return a, ()
     if isinstance(a, int) and isinstance(b, int):

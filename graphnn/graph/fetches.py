@@ -19,11 +19,11 @@ def resolve(
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them
-        Names need a graph that is known.
+        Names can be looked up only if the graph is known.
     graph : Graph, optional
         Where names are looked up; by default the graph of the first node in `fetches` or `others`.
     others : iterable
-        More nodes that may tell the graph, such as the keys of a feed.
+        More nodes from which the graph may be known, such as the keys of a feed.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
 
 
 def partners(graph: Graph, nodes: Container[Node]) -> set[Node]:
-    """Return what comes along with nodes: the updates that belong to them, and their replacements in evaluation."""
+    """Return what is copied along with nodes: the updates that belong to them, and their replacements in evaluation."""
     moved = [(at, part) for (parameter, at), node in graph.advances.items() for part in (parameter, node)]
     return {other for node, other in [*moved, *graph.evaluating.items()] if node in nodes}
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import UsageError
 
 _Step = tuple[Callable[[list[Any]], Any], int] | None
-"""None for a leaf; else a function that puts so many together."""
+"""A step of rebuilding: None takes the next leaf; a function and a number combine that many of the last parts."""
 
 
 def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
@@ -25,7 +25,7 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     leaves : list
         In order.
     rebuild : callable
-        Takes as many objects and returns them in the same form.
+        Takes one object for each leaf and returns them in the same form.
 
     Raises
     ------

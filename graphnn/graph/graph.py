@@ -54,20 +54,21 @@ class Graph(Shown):
     names : dict of str to Node
         The second names that `gn.name` gave. They cannot be removed.
     updates : dict of Node to Node
-        The next value of parameters, as an optimizer left them.
+        {parameter: node of its next value}, as an optimizer entered them.
     state : dict of Node to array
         The values of the parameters.
     advances : dict of (Node, Node) to Node
         {(parameter, node): next value of the parameter}. A compiled step with updates that evaluates the node makes
-        this update, too. If it evaluates several, the next value of each is computed from that of the one before.
-        A parameter as the key stands for (parameter, parameter): each step that reads it makes the update.
+        this update, too. If it evaluates several such nodes of one parameter, each update starts from the value that
+        the one before gives. A parameter as the key stands for (parameter, parameter): each step that reads it makes
+        the update.
     evaluating : dict of Node to Node
         {training-only node: its replacement in evaluation}; for the output of dropout, the input of dropout. `nn.fit`
         refuses to evaluate a random node without an entry; a node mapped to itself stays random.
     idle : dict of str to Node
-        {layer path: output} of the layers that are the identity in evaluation and were called for it.
+        {layer path: output} of layers that make no node in evaluation, such as dropout, and were called for evaluation.
     cotangents, tangents : dict
-        {seeds: derivatives of all nodes reached}, of reverse and of forward mode. They let `gn.grad` reuse nodes.
+        {seeds: derivatives of all nodes reached}, of reverse and of forward mode, so that no node is made twice.
     placeholders : list of Node
     scopes : dict of str to Scope
     memory_budget : float or None
@@ -107,7 +108,7 @@ class Graph(Shown):
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
-        """What layers above have computed from this graph. Nodes never change, so it stays true; it may be cleared."""
+        """What other modules computed from this graph. Nodes never change, so it stays valid; it may be cleared."""
         self.building = RLock()
         """Held while a node is made. Hold it to make several with none of another thread between them."""
         # The node being entered; if an interrupt cut that short, `_finish` redoes it.
@@ -119,11 +120,11 @@ class Graph(Shown):
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
         """The live graph, read-only, with node names as keys. The key of an edge is the position of the operand."""
-        return self._whole
+        return self._complete_dag
 
     @property
-    def _whole(self) -> Dag:
-        """The DAG, after redoing an interrupted entry; `_dag` serves where a half-entered node does no harm."""
+    def _complete_dag(self) -> Dag:
+        """The DAG with every node entered completely; `_dag` is used where a half-entered node does no harm."""
         if self._begun is not None:
             self._finish()
         return self._dag
@@ -164,7 +165,7 @@ class Graph(Shown):
 
     def __iter__(self) -> Iterator[Node]:
         # A copy: the loop may make more nodes, and so may another thread.
-        return iter([data.node for data in list(self._whole._node.values())])
+        return iter([data.node for data in list(self._complete_dag._node.values())])
 
     def _ipython_key_completions_(self) -> list[str]:
         return [*self.dag, *self.scopes, *self.names, *self.outputs]
@@ -184,7 +185,7 @@ class Graph(Shown):
         return self.names[name] if name in self.names else self.outputs.get(name)
 
     def __getitem__(self, name: str) -> Node:
-        """Return the node, else the result of the scope, the node with the second name, or the output, of that name."""
+        """Return the node of that name; else the result of the scope, the node with that second name, or the output."""
         if not isinstance(name, str):
             raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
         node = self._find(name)
@@ -194,7 +195,7 @@ class Graph(Shown):
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
-        nodes = self._whole._node
+        nodes = self._complete_dag._node
         return tuple([nodes[name].node for name in list(self._dag._adj[node.name])])
 
     def _stored(self, node: Node) -> Array:
@@ -338,7 +339,7 @@ class Graph(Shown):
         value: Array | None = None,
         restored: tuple[Scope | None, Origin] | None = None,
     ) -> Node:
-        """Make a node with the current provenance, or, restored, with a given one and a whole name that is free."""
+        """Make a node with the current provenance, or with `restored`; `name` is then a free whole name, and kept."""
         node = Unmade()
         node.graph = self
         node.op = op
@@ -410,7 +411,7 @@ class Graph(Shown):
         ----------
         base : str
         numbered : bool
-            Whether the first has a number, too: ``base_1``, ``base_2``, …; else `base` itself, then ``base_2``, …
+            Whether the first name has a number, too: ``base_1``, ``base_2``, …; else `base` itself, then ``base_2``, …
 
         Returns
         -------
@@ -451,7 +452,7 @@ class Graph(Shown):
         name : str
             If it is taken, the scope is called ``name_2``.
         reuse : bool
-            Whether to go on in the scope of that name, if there is one.
+            Whether to continue the scope of that name, if there is one.
 
         Returns
         -------
@@ -554,7 +555,7 @@ class Graph(Shown):
         scope = self.scopes[path] = Scope(path, kind, origin or user_origin(), parent, phase)
         return scope
 
-    # --- the way back ----------------------------------------------------------------------------------------
+    # --- from NetworkX ---------------------------------------------------------------------------------------
 
     @classmethod
     def from_networkx(cls, dag: nx.DiGraph[Any]) -> Graph:
@@ -565,7 +566,7 @@ class Graph(Shown):
         dag : networkx.MultiDiGraph or networkx.DiGraph
             Keyed by node name, with the data that ``graph.dag`` shows: ``op``; ``attributes``; of placeholders
             ``shape`` and ``dtype``; of parameters and constants ``value``, an array or lists. ``scope``,
-            ``origin``, ``twin``, ``shape`` and ``dtype`` are kept or checked where they stand. An edge's key (of
+            ``origin``, ``twin``, ``shape`` and ``dtype`` are kept or checked if they are there. An edge's key (of
             a `DiGraph` its ``position``) is the operand's position.
 
         Returns
@@ -575,7 +576,7 @@ class Graph(Shown):
         Raises
         ------
         GraphError
-            When there is a cycle, an operand is missing or doubled, or data are missing.
+            When there is a cycle, an operand is missing or given twice, or data are missing.
         LookupFailure
             When there is no such operation.
         ShapeError, DtypeError

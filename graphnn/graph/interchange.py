@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
-    """Make the nodes, scopes and tables of a new graph from those of a NetworkX graph."""
-    whole = dag.graph
-    scopes: Mapping[str, Mapping[str, Any]] = whole.get("scopes", {})
+    """Fill a new graph with the nodes, scopes and tables that a NetworkX graph describes."""
+    graph_data = dag.graph
+    scopes: Mapping[str, Mapping[str, Any]] = graph_data.get("scopes", {})
     for path, about in scopes.items():
         parent, origin = graph.scopes.get(about.get("parent", "")), origin_of(about.get("origin"))
         graph._add_scope(path, about.get("kind", ""), about.get("phase", "forward"), origin, parent)
@@ -49,9 +49,9 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
         if about.get("result") in nodes:
             graph.scopes[path].result = nodes[about["result"]].node
     for table in NODE_TABLES:
-        for key, name in whole.get(table, {}).items():
+        for key, name in graph_data.get(table, {}).items():
             getattr(graph, table)[key] = name
-    graph.advances.update({(parameter, at): name for parameter, at, name in whole.get("advances", ())})
+    graph.advances.update({(parameter, at): name for parameter, at, name in graph_data.get("advances", ())})
 
 
 def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:
@@ -121,9 +121,10 @@ def restored(
     scope: Scope | None,
     origin: Origin | None,
 ) -> Node:
-    """Make a node from the data of another graph or a file, with all checks of making one by hand.
+    """Make a node from the data of another graph or a file, with the same checks as for one made by hand.
 
-    A dtype and a shape that are given must be those that the operation gives; a placeholder is given its own by them.
+    A placeholder and an unknown operation have the dtype and shape that are given. For any other node, those must
+    agree with its value, or with what `infer` gives.
     """
     if not op.variadic and len(inputs) != len(op.operands):
         raise GraphError(f"{op.name} takes {counted(len(op.operands), 'operand')}, got {len(inputs)}")
@@ -144,7 +145,7 @@ def restored(
 
 
 def _restored_scope(graph: Graph, path: str) -> Scope | None:
-    """Return the scope of a path, made if need be together with the scopes around it."""
+    """Return the scope of a path; make it, and the scopes around it, if need be."""
     scope = graph.scopes.get(path)
     if scope is None:
         for outer in accumulate(path.split("/"), "{}/{}".format):

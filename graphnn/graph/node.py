@@ -14,7 +14,7 @@ from ..show import Shown
 from ..text import visible, with_article
 from .arrays import as_array, own_array, sealed, warn_of_overflow
 from .dimensions import Dimension, as_dimensions, shown
-from .op import Array, Bare, Constant, Op, Parameter, Spec, fn, operation
+from .op import Array, Constant, MissingMethods, Op, Parameter, Spec, fn, operation
 
 if TYPE_CHECKING:
     from ..origin import Origin
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 
 @cache
-def _bare(name: str) -> Op:
+def _default_op(name: str) -> Op:
+    """Return the operation of that name without attributes, or with their defaults."""
     return operation(name)()
 
 
 def _binary(name: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
     def method(self: Node, other: Any) -> Node:
-        return self.graph._add(_bare(name), (other, self) if swapped else (self, other))
+        return self.graph._add(_default_op(name), (other, self) if swapped else (self, other))
 
     method.__doc__ = f"Make a `{name}` node."
     return method
@@ -47,14 +48,15 @@ def _logical(name: str, symbol: str, swapped: bool = False) -> Callable[[Node, A
 
 
 def _check_bool(value: Any, symbol: str, name: str) -> None:
-    # NumPy's operator works on the bits of integers, which would silently be something else.
+    # For integers, NumPy's operator works bit by bit, and would silently give something else.
     dtype = value.dtype if hasattr(value, "dtype") else as_array(value, f"an operand of {symbol}").dtype
     if dtype != np.dtype(bool):
         what = f'"{value.name}"' if isinstance(value, Node) else "an operand"
         raise DtypeError(f"{symbol} is for bools, and {what} is {dtype}: gn.{name} takes numbers, and 0 for False")
 
 
-# The ufunc that NumPy calls for an operator of an array: the methods of a node that do the same, first or second.
+# The ufunc that NumPy calls for an operator of an array: the node's method that does the same if the node is the first
+# operand, and the one if it is the second.
 _OPERATORS = {
     "add": ("__add__", "__radd__"),
     "subtract": ("__sub__", "__rsub__"),
@@ -73,7 +75,7 @@ _OPERATORS = {
     "bitwise_and": ("__and__", "__rand__"),
     "bitwise_or": ("__or__", "__ror__"),
 }
-# NumPy's functions that have another name here.
+# NumPy's functions that are called differently here.
 _NAMES_HERE = {
     "add.accumulate": "cumsum",
     "add.reduce": "sum",
@@ -101,13 +103,13 @@ def _not_an_array(name: str, node: Node, module: str = "numpy") -> UsageError:
 
 def _unary(name: str) -> Callable[[Node], Node]:
     def method(self: Node) -> Node:
-        return self.graph._add(_bare(name), (self,))
+        return self.graph._add(_default_op(name), (self,))
 
     method.__doc__ = f"Make a `{name}` node."
     return method
 
 
-class Node(Bare, Shown):
+class Node(MissingMethods, Shown):
     """One use of an operation: its inputs, and the shape and dtype of its value.
 
     Nodes are made by calling operations, never by hand. They compare by identity, so they serve in lists,
@@ -129,9 +131,9 @@ class Node(Bare, Shown):
     origin : Origin
         The user's line that made it.
     index : int
-        Its place in the order of making.
+        Its position in the order in which the graph's nodes were made; not its position in a schedule.
     twin : Node or None
-        The node that a transformation made this one for: of a gradient node, its forward node.
+        The node that a transformation made this one for; for a gradient node, its forward node.
     """
 
     __slots__ = ("graph", "index", "inputs", "name", "op", "origin", "scope", "spec", "twin")
@@ -178,7 +180,7 @@ class Node(Bare, Shown):
 
     @property
     def users(self) -> tuple[Node, ...]:
-        """The nodes that read this one, in order of making."""
+        """The nodes that read this one, in the order in which they were made."""
         return self.graph._users(self)
 
     @property
@@ -194,7 +196,7 @@ class Node(Bare, Shown):
 
     @property
     def has_value(self) -> bool:
-        """Whether its value is known without a run: of parameters and constants."""
+        """Whether its value is known without a run: true for parameters and constants."""
         return isinstance(self.op, (Parameter, Constant))
 
     @property
@@ -319,17 +321,17 @@ class Node(Bare, Shown):
 
     def __invert__(self) -> Node:
         _check_bool(self, "~", "logical_not")
-        return self.graph._add(_bare("logical_not"), (self,))
+        return self.graph._add(_default_op("logical_not"), (self,))
 
     def __pow__(self, exponent: Any) -> Node:
         # As NumPy's own operator: a literal 2 is a square; 0.5 and -1 of a float are a root and a reciprocal.
         if type(exponent) in (int, float) and self.dtype.kind == "f":
             short = {2: "square", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
             if short is not None:
-                return self.graph._add(_bare(short), (self,))
+                return self.graph._add(_default_op(short), (self,))
         elif type(exponent) is int and exponent == 2:
-            return self.graph._add(_bare("square"), (self,))
-        return self.graph._add(_bare("power"), (self, exponent))
+            return self.graph._add(_default_op("square"), (self,))
+        return self.graph._add(_default_op("power"), (self, exponent))
 
     def __getitem__(self, index: Any) -> Node:
         return fn.getitem(self, index)
@@ -339,7 +341,7 @@ class Node(Bare, Shown):
 
 
 class Unmade(Node):
-    """A node whose fields can still be set. Once all are, its class becomes `Node`, and nothing changes it again."""
+    """A node being made, whose fields can still be set. Once all are set, its class becomes `Node`, for good."""
 
     __slots__ = ()
     __setattr__ = object.__setattr__
@@ -347,7 +349,10 @@ class Unmade(Node):
 
 
 put_twin = vars(Node)["twin"].__set__
-"""Sets the twin of a restored node, past the check: the twin may come after the node."""
+"""Sets the twin of a node that was read from elsewhere, without the check that a node never changes.
+
+A twin may be read after its node.
+"""
 
 
 def _is_fixed(node: Node, name: str) -> GraphnnError:
@@ -360,7 +365,7 @@ def _is_fixed(node: Node, name: str) -> GraphnnError:
 
 
 def imagined(graph: Graph, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: str, origin: Origin) -> Node:
-    """Return a node that is not in the graph, named after its operation."""
+    """Return a node that is not entered into the graph, for a drawing of what could not be made."""
     node = Unmade()
     node.graph, node.index, node.twin = graph, len(graph), None
     node.name, node.op, node.inputs, node.spec = op.name, op, inputs, spec
@@ -370,7 +375,7 @@ def imagined(graph: Graph, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: 
 
 
 def titles_of(graph: Graph) -> dict[Node, str]:
-    """Return the names that `gn.name` gave, ``{node: name}``."""
+    """Return the second names that `gn.name` gave, ``{node: name}``."""
     titles: dict[Node, str] = graph.caches.get("titles", {})
     if len(titles) != len(graph.names):
         titles = graph.caches["titles"] = {node: name for name, node in list(graph.names.items())}

@@ -58,8 +58,8 @@ _functions: dict[str, Callable[..., Any]] = {}
 
 
 @elsewhere("node", "a node")
-class Bare:
-    """The base of nodes, with the attributes that they have not: arrays have many functions as methods, nodes none."""
+class MissingMethods:
+    """The base of `Node`: for each method that arrays have and nodes lack, an error that says what to write instead."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ def _written(name: str) -> str:
 
 
 def _claim(name: str, new: Any) -> None:
-    """Take a name for an operation or a function; one of another module is refused, and one of this one replaced."""
+    """Take a name for an operation or a function. If another module has it, refuse; if the same module, replace it."""
     known: tuple[Any, ...] = registry.get(name), _compositions.get(name)
     for taken in filter(None, known):
         two_classes = isinstance(taken, type) and isinstance(new, type)
@@ -79,7 +79,7 @@ def _claim(name: str, new: Any) -> None:
                 f'"{name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
                 f"give {new.__qualname__} another name"
             )
-    setattr(Bare, name, Absent("a node", name, _written))
+    setattr(MissingMethods, name, Absent("a node", name, _written))
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -87,28 +87,29 @@ class Op:
     """A kind of computation; an instance of it holds the attributes of one use.
 
     A subclass is registered by being defined. Its annotated fields are the attributes, and each value is checked
-    against the annotation when an operation is made, typed or loaded: it becomes plain data of exact types. Which
-    operands it takes is read from the signature of `forward`. Operands are never changed.
+    against the annotation, wherever it comes from, and becomes plain data of exact types. The names and the number of
+    the operands are read from the signature of `forward`. Operands are never changed.
 
     Required:
 
-    - ``infer(*specs) -> Spec``: what comes out, or an error that says why these operands cannot go in.
+    - ``infer(*specs) -> Spec``: the shape and dtype of the result, or an error that says why these operands do not fit.
     - ``forward(*arrays, out=None) -> array``: NumPy, pure. ``out``, where a forward takes it, is an array to write the
       result into and to return; compiled plans pass it.
 
     For gradients, unless it has ``differentiable = False``:
 
-    - ``vjp(i, cotangent, output, inputs) -> node``: the cotangent of operand i, in nodes.
-    - ``jvp(tangents, output, inputs) -> node``: the tangent of the output; None stands for a zero tangent. Elementwise
-      and linear operations have it from their base.
-    - ``flows(i) -> bool``: whether operand i passes a gradient at all; by default each does.
+    - ``vjp(i, cotangent, output, inputs) -> node``: the cotangent of operand i. `cotangent` is that of the result, and
+      `output` the node itself; all are nodes.
+    - ``jvp(tangents, output, inputs) -> node``: the tangent of the result; None stands for a zero tangent. Elementwise
+      and linear operations inherit it.
+    - ``flows(i) -> bool``: whether a gradient passes to operand i at all; by default it does.
 
     For explanations:
 
     - ``formula``: the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
     - ``equation``: the same for one element, where that reads otherwise.
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
-    - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the page of a training need to know.
+    - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the training page need to know.
 
     For the tests that every registered operation gets:
 
@@ -116,7 +117,7 @@ class Op:
     """
 
     name: ClassVar[str] = ""
-    """NumPy's word for it; from the class's name unless given."""
+    """The name, NumPy's where NumPy has it; by default made of the class's name."""
     operands: ClassVar[tuple[str, ...]] = ()
     """The operands' names, from the signature of `forward`."""
     attribute_names: ClassVar[tuple[str, ...]] = ()
@@ -128,18 +129,18 @@ class Op:
     sized: ClassVar[tuple[str, ...]] = ()
     """Names of the attributes that hold a shape or a dimension, and so may name dimensions; from their annotations."""
     weak: ClassVar[bool] = False
-    """Whether a Python number as operand takes the dtype of the others, as beside a ufunc."""
+    """Whether an operand that is a Python number takes the dtype of the others, as with NumPy's ufuncs."""
     differentiable: ClassVar[bool] = True
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
     traits: ClassVar[Trait] = Trait(0)
-    """What holds of its numbers: `graphnn.graph.Trait`."""
+    """What is known about its numbers: `graphnn.graph.Trait`."""
     bounds: ClassVar[tuple[float, float] | None] = None
-    """Between which its results lie."""
+    """The two numbers between which its results lie."""
     formula: ClassVar[str] = ""
     equation: ClassVar[str | None] = None
-    """The formula of one element: None where it is as `formula`, "" where the element is a copy of one of an operand.
+    """The formula of one element: None if it is `formula`, "" if the element is a copy of an operand's element.
 
     ``[…]`` marks a term that is repeated, and what stands between ``]`` and ``…`` joins the repetitions:
     ``([{0}] + …) / {count}``. ``{count}`` is their number, ``{factors}`` all operands with a ``·`` between them, and
@@ -203,7 +204,7 @@ class Op:
         return f"{type(self).__name__}({settings})"
 
     def __call__(self, *inputs: Any, name: str | None = None, graph: Graph | None = None) -> Node:
-        """Make a node that computes this of `inputs`: nodes, or numbers and arrays that become constants."""
+        """Make a node that applies this operation to `inputs`: nodes, or numbers and arrays that become constants."""
         for value in inputs:
             graph = graph or getattr(value, "graph", None)
         if graph is None:
@@ -219,14 +220,14 @@ class Op:
         return frozenset(found)
 
     def bound(self, sizes: Mapping[str, int]) -> Self:
-        """Return the same operation with sizes for the names of dimensions in its attributes."""
+        """Return the same operation with the names of dimensions in its attributes replaced by sizes."""
         if not self.dimension_names:
             return self
         numbers = {a: over_dimensions(getattr(self, a), lambda dim: size_of(dim, sizes)) for a in self.sized}
         return replace(self, **numbers)  # type: ignore[type-var]
 
     def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
-        """Return a Python number as an operand beside others of these dtypes, if the operation is `weak`.
+        """Return a Python number as an operand next to others of these dtypes; called if the operation is `weak`.
 
         Raises
         ------
@@ -239,11 +240,11 @@ class Op:
         return quietly(np.asarray, value, dtype)
 
     def flows(self, i: int) -> bool:
-        """Whether operand `i` passes a gradient at all."""
+        """Whether a gradient passes to operand `i` at all."""
         return True
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        """Return the cotangent of operand `i`, in nodes; asked only where a gradient is wanted."""
+        """Return the cotangent of operand `i`, in nodes; called only for operands whose gradient is needed."""
         raise NoRuleError(f'the operation "{self.name}" has no gradient rule: define {type(self).__name__}.vjp')
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
@@ -256,15 +257,15 @@ class Op:
         Parameters
         ----------
         index : tuple of int
-            One from 0 up for each axis.
+            One index, counted from 0, for each axis.
         operands : sequence of ndarray
 
         Returns
         -------
         sequence
             One entry per operand: a NumPy index, so that ``operand[entry]`` is what is read. It is a tuple of ints,
-            slices, and arrays of integers or bools; ``...`` for all of the operand, None for none of it. Of a sum of
-            products, the entries broadcast with each other to the factors.
+            slices, and arrays of integers or bools; ``...`` for all of the operand, None for none of it. For a sum of
+            products, the entries, broadcast with each other, give the factors.
         """
         return (...,) * len(operands)
 
@@ -284,7 +285,7 @@ class Op:
 
 
 class _Leaf(Op, abstract=True):
-    """What has no operands, and is made by a method of the graph."""
+    """An operation without operands, whose nodes are made by a method of the graph."""
 
     def infer(self) -> Spec:
         """Refuse: the graph's method says the shape."""
@@ -380,7 +381,7 @@ def operation(name: str) -> type[Op]:
 
 
 def _function_of(cls: type[Op]) -> Callable[..., Any]:
-    """Return the public function of an operation: its operands first, then its attributes."""
+    """Return the public function of an operation: it takes the operands, then the attributes."""
     count = len(cls.operands)
     only = None if cls.attribute_names or cls.variadic else cls()
 
@@ -522,7 +523,7 @@ class Functions:
 
 fn = Functions()
 for _alias in ALIASES:
-    setattr(Bare, _alias, Absent("a node", _alias, _written))
+    setattr(MissingMethods, _alias, Absent("a node", _alias, _written))
 
 
 def composition(function: Callable[..., Any]) -> Callable[..., Any]:

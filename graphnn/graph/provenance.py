@@ -50,7 +50,7 @@ class _Exit:
 
 
 class Provenance:
-    """A context manager: what the nodes of one graph get that are made inside. It is entered once.
+    """A context manager: the scope, origin and twin of the nodes of one graph made inside. It is entered only once.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .node import Node
 
 PHASES = ("forward", "backward", "update")
-"""Of a training step, in order."""
+"""The parts of a training step, in order."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Scope:
 
 
 def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Scope | None:
-    """Return this graph's counterpart of a scope. It is made if need be, and so are those around it.
+    """Return this graph's counterpart of a scope; make it, and those around it, if need be.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Sc
 
 
 def bring_back(graph: Graph, scope: Scope | None) -> None:
-    """Register a scope again that another thread forgot while this one was in it."""
+    """Register a scope again if another thread forgot it while this one was making nodes in it."""
     while scope is not None and scope.result is None:
         graph.scopes.setdefault(scope.path, scope)
         scope = scope.parent

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 _Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
-"""Returns the key and the value of an entry as the table keeps them, or raises."""
+"""Takes the graph and an entry; returns its key and value as the table keeps them, or raises."""
 
 
 class CheckedDict(dict[Any, Any]):
@@ -58,7 +58,7 @@ class CheckedDict(dict[Any, Any]):
             raise
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """Return the entry; without one, `default` becomes it."""
+        """Return the value of a key; if there is none, enter `default` first."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -93,7 +93,7 @@ def owned(graph: Graph, node: Any, what: str) -> Node:
 
 
 def checked_output(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
-    """Refuse an output whose name belongs to another node or scope."""
+    """Return an entry of `Graph.outputs`; refuse a name that belongs to another node or a scope."""
     node = owned(graph, node, f'the output "{name}"')
     other = graph._dag._node.get(checked_name(name))
     if (other is not None and other.node is not node) or name in graph.scopes or graph.names.get(name, node) != node:
@@ -102,7 +102,7 @@ def checked_output(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
 
 
 def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
-    """Refuse a second name that is taken, and a node that has one already."""
+    """Return an entry of `Graph.names`; refuse a name that is taken, and a node that has a second name already."""
     node = owned(graph, node, f'what is to be called "{name}"')
     if not checked_name(name):
         raise ValueRangeError("a name is text, and not empty")
@@ -120,7 +120,7 @@ def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
 
 
 def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update") -> tuple[Node, Node]:
-    """Refuse a next value, or a gradient, of another shape or dtype than its parameter."""
+    """Return an entry of `Graph.updates`; refuse a next value, or a gradient, that does not fit its parameter."""
     parameter = owned(graph, parameter, "what is updated")
     node = owned(graph, node, f'the {what} of "{parameter.name}"')
     if not isinstance(parameter.op, Parameter):
@@ -135,32 +135,32 @@ def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update"
 
 
 def checked_advance(graph: Graph, key: Any, node: Any) -> tuple[tuple[Node, Node], Node]:
-    """Refuse a next value that does not fit, and one that belongs to no node."""
+    """Return an entry of `Graph.advances`; refuse a next value that does not fit, or that belongs to no node."""
     parameter, at = key if type(key) is tuple and len(key) == 2 else (key, key)
     parameter, node = checked_update(graph, parameter, node)
     return (parameter, owned(graph, at, f'what the update of "{parameter.name}" belongs to')), node
 
 
-def checked_evaluating(graph: Graph, trained: Any, node: Any) -> tuple[Node, Node]:
-    """Refuse a node that cannot replace another in evaluation."""
-    trained = owned(graph, trained, "what is made for training")
-    node = owned(graph, node, f'what takes the place of "{trained.name}" in evaluation')
-    if node.spec != trained.spec:
-        error = DtypeError if node.shape == trained.shape else ShapeError
+def checked_evaluating(graph: Graph, replaced: Any, node: Any) -> tuple[Node, Node]:
+    """Return an entry of `Graph.evaluating`; refuse a node that cannot replace the other."""
+    replaced = owned(graph, replaced, "what is made for training")
+    node = owned(graph, node, f'what takes the place of "{replaced.name}" in evaluation')
+    if node.spec != replaced.spec:
+        error = DtypeError if node.shape == replaced.shape else ShapeError
         raise error(
-            f'in evaluation "{node.name}" {node.spec} cannot take the place of "{trained.name}" {trained.spec}: '
+            f'in evaluation "{node.name}" {node.spec} cannot take the place of "{replaced.name}" {replaced.spec}: '
             "it needs the same shape and dtype"
         )
-    return trained, graph.evaluating.get(node, node)  # if it is replaced as well: by the end of the chain
+    return replaced, graph.evaluating.get(node, node)  # if that is replaced as well, by what replaces it
 
 
 def checked_idle(graph: Graph, path: Any, node: Any) -> tuple[str, Node]:
-    """Refuse an output of a layer that is not a node of the graph."""
+    """Return an entry of `Graph.idle`; refuse what is not a node of the graph."""
     return checked_name(path), owned(graph, node, f'what "{path}" hands on in evaluation')
 
 
 def checked_state(graph: Graph, parameter: Any, value: Any) -> tuple[Node, Array]:
-    """Refuse a value of another shape or dtype than its parameter, and the value of any other node."""
+    """Return an entry of `Graph.state`; refuse a value that does not fit its parameter, and any other node."""
     parameter = owned(graph, parameter, "what has a value in the state")
     if not isinstance(parameter.op, Parameter):
         what = with_article(parameter.op.name)
@@ -185,7 +185,7 @@ def name(node: Node, name: str) -> Node:
     """Give a node another name: the result of an operator, or what a layer returns.
 
     The node keeps its own name as well. The new one is kept in ``graph.names``, saved and copied with the graph, and
-    taken wherever a node is asked for by name. Pictures, tables and the debugger show it; ``node.title`` is the name
+    accepted wherever a node is looked up by name. Pictures, tables and the debugger show it; ``node.title`` is the name
     that they show.
 
     Parameters

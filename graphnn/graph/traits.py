@@ -1,4 +1,4 @@
-"""Traits: what is known of the numbers of an operation, for the health check and the page of a training."""
+"""Traits: what is known about the numbers of an operation, for the health check and the training page."""
 
 from enum import Flag, auto
 
@@ -6,7 +6,7 @@ from enum import Flag, auto
 class Trait(Flag):
     """A property of an operation's numbers. An operation has several: ``traits = Trait.WRAPS | Trait.UNDERFLOWS``.
 
-    The health check asks for them, so it finds in the operations of users what it finds in graphnn's own.
+    The health check reads them, so it finds in users' operations what it finds in graphnn's own.
     """
 
     OVERFLOWS = auto()
@@ -16,17 +16,17 @@ class Trait(Flag):
     UNDERFLOWS = auto()
     """A result may round to 0 although no operand is 0."""
     FADES = auto()
-    """A result may round to 0, also where an operand is 0."""
+    """For `UNDERFLOWS`: an operand of 0 does not make the result 0, so a 0 was rounded (exp, sigmoid)."""
     SATURATES = auto()
     """Near its `bounds` it is flat and passes no gradient."""
     STEADY = auto()
     """Its derivative does not depend on its operands."""
     SCALES = auto()
-    """Beside constants it scales or shifts an operand: a·x + b (a quotient: its numerator)."""
+    """If the other operands are constants, it scales or shifts one: a·x + b (of a quotient, the numerator)."""
     ADDS_UP = auto()
     """It adds up its elements, or takes their mean."""
     DECIDED_BY_ONE = auto()
-    """A single one of many elements may make the result 0 or infinite."""
+    """One of many elements may alone make the result 0 or infinite."""
     CHOOSES = auto()
     """Each element is one of its operands' elements, or a bound."""
     HIDES = auto()
@@ -34,6 +34,6 @@ class Trait(Flag):
     KEEPS_SIZE = auto()
     """A result may be an operand's element, up to the sign."""
     DIES = auto()
-    """It is 0 for all operands below a point, and passes no gradient there: a unit may be 0 for good."""
+    """It is 0 for all operands below a point, and passes no gradient there: a unit may stay 0 forever."""
     ACTIVATES = auto()
-    """It is an activation function: the page of a training shows how its results spread."""
+    """It is an activation function: the training page shows how its results are distributed."""
