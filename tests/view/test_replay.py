@@ -626,6 +626,14 @@ def test_a_clean_a_corrupted_and_a_patched_run_stand_side_by_side() -> None:
     assert page.data["pair"]["says"].endswith(f"total: {', then '.join(f'{each:.4g}' for each in totals)}.")
 
 
+def test_there_are_more_runs_than_letters() -> None:
+    x = gn.Graph().placeholder("x", shape=(1,))
+    runs = [gn.trace(gn.exp(x), {x: [float(i)]}) for i in range(28)]
+    page = unpacked(runs[0].to_html(beside=runs[1:]))
+    said = [run["label"].split()[0] for run in page.data["runs"]]
+    assert (len(set(said)), said[0], said[25:]) == (28, "a", ["z", "a2", "b2"])
+
+
 def test_a_node_with_another_attribute_in_the_other_run_keeps_its_equation() -> None:
     def run(most: float) -> gn.Trace:
         g = gn.Graph()
@@ -642,7 +650,8 @@ def test_a_node_with_another_attribute_in_the_other_run_keeps_its_equation() -> 
     [
         ({"beside": ["run"]}, "not str"),
         ({"beside": "run"}, "not str"),
-        ({"names": ["one", "two"]}, "a name for each of 1 runs"),
+        ({"names": ["one", "two"]}, "they go with beside="),
+        ({"names": ["alone"]}, "they go with beside="),
     ],
 )
 def test_what_cannot_stand_beside_a_run_is_refused(arguments: Any, says: str) -> None:

@@ -453,6 +453,8 @@ class Trace(Shown):
         for other in others:
             if not isinstance(other, Trace):
                 raise UsageError(f"beside= is another trace, or several, not {type(other).__name__}")
+        if names and not others:
+            raise UsageError("names= are those of runs side by side: they go with beside=")
         if names and (isinstance(names, str) or len(names) != len(others) + 1):
             raise UsageError(f"names= has a name for each of {len(others) + 1} runs, this one first; got {names!r}")
         if not others:

@@ -51,11 +51,17 @@ def page_of_several(beside: Beside) -> Page:
         for other, name in zip(others, beside.names[1:], strict=True)
     ]
     partners = [{node: other for node, other in each.pairs if other is not None} for each in found]
-    labels = [f"{letter} ({name})" for letter, name in zip(ascii_lowercase, beside.names, strict=False)]
+    labels = [f"{_letters(i)} ({name})" for i, name in enumerate(beside.names)]
     maker = Maker(first, beside.runs, labels, partners)
     maker.data["outputs"] = maker.outputs()
     maker.data["pair"] = _comparison_of(found[0], beside, maker)
     return maker.page("pair")
+
+
+def _letters(i: int) -> str:
+    """Return what stands for a run in few words: a to z, then a2 to z2, and so on."""
+    again, letter = divmod(i, len(ascii_lowercase))
+    return ascii_lowercase[letter] + (str(again + 1) if again else "")
 
 
 def _comparison_of(found: Comparison, beside: Beside, maker: Maker) -> dict[str, Any]:
