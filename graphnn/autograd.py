@@ -326,6 +326,7 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
 
 
 def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], seeds: Mapping[Node, _Seed]) -> Derivatives:
+    """Return the derivatives of these seeds that were made before, else new ones. Those of arrays are not kept."""
     key: Any = tuple(sorted(seeds.items(), key=lambda pair: pair[0].index))
     if any(isinstance(value, np.ndarray) for value in seeds.values()):
         return Derivatives(_new_root(graph, name), {})

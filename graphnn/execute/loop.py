@@ -169,7 +169,7 @@ def evaluate(
         else:
             try:
                 value = forward(*operands)
-            except Warning:
+            except Warning:  # the user's filters turn warnings into errors: not a failure of the node
                 raise
             except Exception as error:
                 raise failure(node, operands, error, Stop(prepared, i)) from error

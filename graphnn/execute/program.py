@@ -173,6 +173,7 @@ def _of_node(node: Node, error: GraphnnError) -> GraphnnError:
 
 
 def _line_of(node: Node) -> str:
+    """Return the last line of an error that is found before a run."""
     return f'  in "{node.name}", made at {node.origin}; nothing was computed'
 
 

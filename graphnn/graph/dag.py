@@ -178,7 +178,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         """Ignore the empty dict that NetworkX sets first; `__setattr__` refuses any other."""
 
     def _append(self, node: Node) -> None:
-        # After an interrupt this runs again, and then changes nothing that was done.
+        # An interrupt may make this run again; no node that reads this one exists yet, so nothing is lost.
         name = node.name
         put = dict.__setitem__
         successors: dict[str, dict[str, Any]] = self._adj

@@ -73,8 +73,8 @@ class Provenance:
         self._new = False
         self._end: ref[Any] | None = None
         self._left = False
-        self._outer: Provenance | None = None  # the one open before
-        self._others: Provenance | None = None  # the innermost of another graph
+        self._outer: Provenance | None = None  # the one that was open when this one was entered
+        self._others: Provenance | None = None  # the nearest outer one of another graph
 
     def __enter__(self) -> Self:
         find, self._find = self._find, None
