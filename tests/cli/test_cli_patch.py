@@ -163,6 +163,13 @@ def test_effects_of_two_paths_are_their_shares(paths, capsys, tmp_path):
     assert values == {"left": 12.0, "right[0]": 30.0, "x → left": 12.0}
 
 
+def test_one_element_is_a_metric(paths, capsys):
+    target, zeros = paths
+    found, values = effects(capsys, target, "--metric", "both[1, 2]", "--corrupted", zeros, "--over", "left")
+    assert (found["clean"], found["corrupted"]) == (12.0, 0.0)
+    assert values == {"left": 2.0}
+
+
 def test_effects_are_printed_largest_first(paths, capsys):
     target, zeros = paths
     assert cli.main(["effects", target, "--metric", "total", "--corrupted", zeros, "--over", "nodes", "--all"]) == 0
@@ -179,6 +186,9 @@ def test_effects_are_printed_largest_first(paths, capsys):
         (["--corrupted", "ZEROS", "--metric", "both"], "a metric is one number"),
         (["--corrupted", "ZEROS", "--metric", "total", "--parts", "right", "x"], "whole number"),
         (["--corrupted", "ZEROS", "--metric", "total", "--over", "rigth"], 'Did you mean "right"'),
+        (["--corrupted", "ZEROS", "--metric", "both[1]"], "a metric is one number"),
+        (["--corrupted", "ZEROS", "--metric", "both[1, 3]"], '[1, 3]": getitem: index 3 is out of range'),
+        (["--corrupted", "ZEROS", "--metric", "x -> left"], "is not one number"),
         (["--corrupted", "none.trace", "--metric", "total"], "none.trace"),
     ],
 )

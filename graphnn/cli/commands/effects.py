@@ -5,6 +5,8 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
+from ...inspector.interventions.places import places_in
+from ...ops.index import Getitem
 from .. import screen
 from ..registry import from_1
 from ..targets import Target, fed, named
@@ -14,7 +16,7 @@ from ..targets import Target, fed, named
     cli.TARGET,
     cli.FEED,
     cli.feed_option("--corrupted", text="the other run, FILE.trace or what differs in it: "),
-    cli.option("--metric", metavar="NAME", help="what is measured, instead of the fetch: one number"),
+    cli.option("--metric", metavar="NAME[INDEX]", help="what is measured, instead of the fetch: one number"),
     cli.several(
         "--over",
         metavar="PLACE",
@@ -35,11 +37,10 @@ def effects(options: cli.Options) -> None:
     wanted = named(target.fetches)
     if options.metric is None and len(wanted) != 1:
         raise cli.Misuse(f"say which number is measured, --metric NAME: {options.target} has {', '.join(wanted)}")
-    metric = options.metric or next(iter(wanted))
     over: list[Any] = [*(options.over or ())]
     over += [gn.patches.each(target.graph[node], _axis(axis)) for node, axis in options.parts or ()]
     found = gn.effects(
-        wanted[metric] if metric in wanted else target.graph[metric],
+        _measured(target.graph, wanted, options.metric or next(iter(wanted))),
         target.feed,
         _other(target, options.corrupted),
         over if len(over) > 1 else (over or ["nodes"])[0],
@@ -49,6 +50,20 @@ def effects(options: cli.Options) -> None:
         path=options.keep,
     )
     screen.show(found, options.json, lambda: found.table(None if options.all else screen.room()))
+
+
+def _measured(graph: gn.Graph, wanted: dict[str, gn.Node], name: str) -> gn.Node:
+    """Return the node of a name, or of one element of it; it is made in the graph, which nobody else has."""
+    if name in wanted or name in graph:
+        return wanted[name] if name in wanted else graph[name]
+    called, _, index = name.partition("[")
+    node = wanted.get(called.strip())
+    place, *more = places_in(list(graph), graph, name if node is None else f"{node.name}[{index}")
+    if more or place.reader is not None:
+        raise cli.Misuse(f'"{name}" is not one number: --metric takes NAME, or one element of it, NAME[INDEX]')
+    if place.index is None:
+        return place.node
+    return Getitem(place.index)(place.node, name=graph.free_name(place.name))
 
 
 def _axis(text: str) -> int:
