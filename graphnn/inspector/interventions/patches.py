@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...calls import explain_public
 from ...errors import AxisError, DtypeError, UsageError
 from ...graph import Node, fn
 from ...graph.attributes import whole
@@ -114,3 +115,6 @@ def resample(seed: int = 0, axis: int = 0) -> Patch:
     resample(seed=3, axis=0)
     """
     return _Resample(_whole("resample", "seed", seed, 0), _whole("resample", "axis", axis))
+
+
+explain_public(globals(), ["at", "each", "mean", "resample"])
