@@ -301,3 +301,11 @@ def test_an_operation_without_a_rule_is_named_before_anything_is_made() -> None:
         assert gn.run(lost, {x: [1.0, 2.0, 3.0]}).tolist() == [0.5, 1.0, 1.5], "made for each row, without a rule"
     finally:
         del registry["halved"]
+
+
+def test_two_names_do_not_tell_the_graph() -> None:
+    with pytest.raises(UsageError, match="one is a node, which tells the graph"):
+        gn.saliency.gradient_input("y", "x")
+    g = gn.Graph()
+    y = gn.sum(g.placeholder("x", 2) * 3.0, name="y")
+    np.testing.assert_array_equal(gn.run(gn.saliency.gradient_input(y, "x"), {"x": [1.0, 2.0]}), [3.0, 6.0])

@@ -166,6 +166,8 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
         if over == "nodes":
             return [Place(node) for node in nodes]
         return [Place(node, pair.order[i]) for node in nodes for i in pair.readers[pair.position[node]]]
+    if isinstance(over, str) and over in ("node", "edge") and over not in pair.graph:
+        raise UsageError(f'over="{over}s" means all of them; "{over}" is not the name of a node')
     waiting = list(over) if isinstance(over, list) else [over]
     found: dict[Place, None] = {}
     while waiting:

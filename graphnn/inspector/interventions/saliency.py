@@ -466,6 +466,8 @@ def _hidden(x: Node, covers: Sequence[Array]) -> Node:
 
 def _checked(method: str, y: Any, x: Any) -> tuple[Node, Node]:
     """Return a result and what it is explained by, as nodes."""
+    if isinstance(y, str) and isinstance(x, str):
+        raise UsageError(f"{method}: of y and x, one is a node, which tells the graph; both are names")
     graph, (y,), _ = resolve([y], others=[x])
     _, (x,), _ = resolve([x], graph)
     if y.shape != x.shape[: y.ndim]:

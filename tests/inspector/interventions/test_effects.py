@@ -497,6 +497,7 @@ REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
         'the same value of "w", "relu"',
     ),
     "no edge": (lambda g, y, a, b: gn.effects(y, a, b, [("x", "y")]), UsageError, '"y" does not read "x"'),
+    "one of all": (lambda g, y, a, b: gn.effects(y, a, b, "edge"), UsageError, 'over="edges" means all of them'),
     "nothing": (lambda g, y, a, b: gn.effects(y, a, b, []), UsageError, "over= is empty"),
     "a direction": (lambda g, y, a, b: gn.effects(y, a, b, direction="up"), UsageError, '"denoise" or "noise", not'),
     "a method": (lambda g, y, a, b: gn.effects(y, a, b, method="fast"), UsageError, '"exact" or "attribution"'),
