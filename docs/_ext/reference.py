@@ -198,6 +198,7 @@ API = {
     "What optimizers keep": ["nn.EMA", "nn.LossScale", "nn.slots.Slots"],
     "Learning rates that change": ["nn.schedules.*"],
     "Training": ["nn.fit", "nn.evaluate", "nn.Callback", "nn.Run", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
+    "Estimators of scikit-learn": ["nn.Classifier", "nn.Regressor"],
     "Data sets": ["datasets.*"],
     "Testing": ["testing.check_grads", "testing.check_op", "testing.GradientReport", "testing.Draw"],
     "Errors": ["errors.*"],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..calls import explain_public as _explain_public
 from ..graph import fn
 from ..habits import instead
-from . import init, schedules
+from . import estimators, init, schedules
 from .callbacks import Callback
 from .dropout import Dropout
 from .ema import EMA
@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # at run time, by `_defined`
     from .convolution import *  # noqa: F403
     from .distances import *  # noqa: F403
     from .embedding import *  # noqa: F403
+    from .estimators import Classifier as Classifier
+    from .estimators import Regressor as Regressor
     from .layers import *  # noqa: F403
     from .lbfgs import *  # noqa: F403
     from .losses import *  # noqa: F403
@@ -84,9 +86,11 @@ _explain_public(vars(schedules))
 def __getattr__(name: str) -> Any:
     if name == "summary":  # made on a higher floor: the package around this one hands it on
         return getattr(sys.modules[__name__.rpartition(".")[0]], name)
+    if name in estimators.NAMES:
+        return getattr(estimators, name)
     hint = f" Write gn.{name}." if name in dir(fn) else instead("nn", name, __all__)
     raise AttributeError(f'there is no "nn.{name}".{hint}')
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *estimators.NAMES})

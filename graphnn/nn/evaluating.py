@@ -108,7 +108,8 @@ class _Form(NamedTuple):
             dict.update(self.graph.state, {copy: self.source.state[node] for node, copy in self.state.items()})
 
 
-def _evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
+def evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
+    """Return nodes without what is for training alone: in a copy of the graph if anything had to be replaced."""
     needed = ancestors(nodes)
     replacements = {trained: node for trained, node in source.evaluating.items() if trained in needed}
     fed = source.placeholders
@@ -203,7 +204,7 @@ class Evaluation:
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], batches: Batches, added: Sequence[Node] = ()) -> None:
         self._batches = batches
-        self._form = _evaluating_form(graph, nodes)
+        self._form = evaluating_form(graph, nodes)
         pairs = zip(nodes, self._form.nodes, strict=True)
         self._figures = [_Figure.of(evaluated, batches, node in added) for node, evaluated in pairs]
         self._step = compile([figure.parts for figure in self._figures], None)

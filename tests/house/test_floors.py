@@ -85,7 +85,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
 # Third-party packages that are always there. What may be missing is imported where it is used; not all systems have
 # readline.
 REQUIRED = {"numpy", "networkx", "graphviz"}
-OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite"}
+OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite", "sklearn"}
 OPTIONAL |= {"torch", "onnxscript", "onnxruntime"}  # only for users who have modules of PyTorch, or compare
 
 
