@@ -217,6 +217,8 @@ MEMBERS = {
     "nn.slots.Slots": "kept",
     "nn.Sequential": "add",
     "nn.History": "plot",
+    "nn.Classifier": "fit, partial_fit, predict, predict_proba",
+    "nn.Regressor": "fit, partial_fit, predict",
 }
 SPECIAL = {"Debugger": "__getitem__, __setitem__, __delitem__"}
 _NOT_FOR_USERS = {"errors.restated", "errors.placed", "errors.near", "nn.init.checked_initializer"} | {

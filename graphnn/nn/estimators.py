@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..callables import check_takes
+from ..calls import explain_public
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..execute.compiled import compile
 from ..files import load, save
@@ -116,25 +117,25 @@ class _Estimator:
         from sklearn.utils import check_random_state
 
         seed = check_random_state(self.random_state).randint(2**31)
-        self._rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         graph = Graph(type(self).__name__.lower(), dtype=X.dtype.name)
         x = graph.placeholder("x", ("batch", X.shape[1]))
         y = self._target(graph, outputs)
-        found = self._built(x, outputs)
+        found = self._built(x, outputs, rng)
         loss = self._loss_of(found, y)
         graph.outputs[self._prediction] = self._predicted(found)
         graph.outputs["loss"] = loss
         self._made_optimizer().updates(loss)
-        self.graph_ = graph
         self._network = _Network(graph, self._prediction)
+        self.graph_, self._rng = graph, rng
 
-    def _built(self, x: Node, outputs: int) -> Node:
+    def _built(self, x: Node, outputs: int, rng: np.random.Generator) -> Node:
         build = small_network if self.build is None else self.build
         such = "build is a function (x, outputs, rng) that returns the node of the outputs"
         if not callable(build):
             raise UsageError(f"{such}, not {short_repr(build)}")
         check_takes("build", build, "x", "the number of outputs", "rng")
-        found = build(x, outputs, self._rng)
+        found = build(x, outputs, rng)
         if not isinstance(found, Node) or found.graph is not x.graph:
             raise UsageError(f"{such} in the graph of x; it returned {short_repr(found)}")
         if found.shape != ("batch", outputs) or found.dtype.kind != "f":
@@ -240,7 +241,7 @@ class _Classifier(_Estimator):
         The share of the rows, drawn by `random_state`, to validate with and not to train on.
     early_stopping : EarlyStopping, optional
     callbacks : callable, Callback, or iterable of them
-    progress : bool, stream or callable
+    progress : bool or callable
         These, `epochs` and `batch_size` are as in `nn.fit`.
     random_state : int, numpy.random.RandomState or None
         An int gives the same bits each time. None: the global generator of NumPy.
@@ -413,6 +414,8 @@ class _Regressor(_Estimator):
         tags.target_tags.multi_output = True
         return tags
 
+
+explain_public(globals(), ["_Estimator", "_Classifier", "_Regressor"])
 
 if TYPE_CHECKING:  # at run time, by `__getattr__`
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin

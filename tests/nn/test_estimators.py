@@ -227,6 +227,17 @@ def test_errors_come_in_fit(settings: dict[str, Any], error: type[Exception], sa
         model.fit(IRIS, NAMES)
 
 
+def test_unknown_arguments_are_named() -> None:
+    with pytest.raises(
+        UsageError, match=r'Classifier takes no argument "epoch"\..* The call is Classifier\(build=None'
+    ):
+        nn.Classifier(epoch=3)
+    with pytest.raises(UsageError, match=r'no argument "max_iter"\. Here it is epochs=\.'):
+        nn.Regressor(max_iter=200)
+    with pytest.raises(UsageError, match=r'fit takes no argument "sample_weight"\..* The call is fit\(X, y\)'):
+        nn.Regressor().fit(IRIS, SPECIES, sample_weight=SPECIES)
+
+
 def test_a_build_that_fails_leaves_the_model_as_it_was() -> None:
     model = nn.Classifier(linear).fit(IRIS, NAMES)
     before = model.predict(IRIS)
