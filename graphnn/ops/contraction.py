@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from . import places, rows
 
@@ -46,30 +48,8 @@ class Steps(Protocol):
     def in_order(self, x: Any) -> Any:
         """Return a copy in C order of what does not lie so."""
 
-    def summed(self, subscripts: str, x: Any, y: Any, shape: tuple[int, ...]) -> Any:
-        """Return what NumPy's einsum gives, in C order."""
-
-    def placed(self, placing: Placing, parts: list[Any], shape: tuple[int, ...]) -> Any:
-        """Return an array with each part at its place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placing:
-    """Puts arrays into another.
-
-    Attributes
-    ----------
-    places : tuple of tuple
-        An index for each: ints, and None for all of an axis.
-    """
-
-    places: tuple[tuple[int | None, ...], ...]
-
-    def __call__(self, *parts: Array, out: Array) -> Array:
-        """Put the arrays at their places."""
-        for place, part in zip(self.places, parts, strict=True):
-            out[tuple(slice(None) if i is None else i for i in place)] = part
-        return out
+    def summed(self, summing: Summing, x: Any, y: Any, shape: tuple[int, ...]) -> Any:
+        """Return sums over windows, in C order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +82,8 @@ class Contraction:
 
     def take(self, steps: Steps, x: Any, y: Any) -> Any:
         """Take the steps, and return the result in C order."""
-        if self.kind == "product":
-            return self._product(steps, x, y)
-        if self.kind == "windows":
-            return self._of_windows(steps, x, y)
+        if self.kind in ("product", "windows"):
+            return self._by_letters(steps, x, y)
         ends = [self._beside(steps, each, term) for each, term in zip((x, y), self.terms, strict=True)]
         shape, none = self.shape(self.right), (None,) * len(self.right)
         total = None
@@ -115,18 +93,6 @@ class Contraction:
             total = found if total is None else steps.joined(np.add, total, found, shape)
         return total
 
-    def _of_windows(self, steps: Steps, x: Any, y: Any) -> Any:
-        free = [letter for letter in self.right if any(letter not in term for term in self.terms)]
-        terms = ["".join(letter for letter in term if letter not in free) for term in self.terms]
-        batch = [letter for letter in self.right if letter not in free]
-        parts, placed = [], []
-        for place in np.ndindex(*self.shape(free)):
-            at = dict(zip(free, place, strict=True))
-            ends = [steps.at(each, tuple(map(at.get, term))) for each, term in zip((x, y), self.terms, strict=True)]
-            parts.append(steps.summed(f"{','.join(terms)}->{''.join(batch)}", ends[0], ends[1], self.shape(batch)))
-            placed.append(tuple(map(at.get, self.right)))
-        return steps.placed(Placing(tuple(placed)), parts, self.shape(self.right))
-
     def _beside(self, steps: Steps, x: Any, term: str) -> Any:
         """Return an operand with the axes of the result, of size 1 where it has none, and then those summed over."""
         kept = [letter for letter in self.right + self.summed if letter in term]
@@ -135,25 +101,27 @@ class Contraction:
             x, tuple(self.sizes[letter] if letter in term else 1 for letter in self.right + self.summed)
         )
 
-    def _product(self, steps: Steps, x: Any, y: Any) -> Any:
-        batch = [letter for letter in self.right if all(letter in term for term in self.terms)]
-        free = [[letter for letter in self.right if letter in term and letter not in batch] for term in self.terms]
-        if free[0] and free[1] and self.right.index(free[1][0]) < self.right.index(free[0][0]):
-            free, x, y, terms = free[::-1], y, x, self.terms[::-1]
-        else:
-            terms = self.terms
-        left = self._matrices(steps, x, terms[0], batch, free[0])
-        right = self._matrices(steps, y, terms[1], batch, free[1])
-        turned = tuple(range(len(batch)))
-        right = steps.transposed(right, (*turned, len(batch) + 1, len(batch)))
-        rows, columns = (math.prod(self.shape(letters)) for letters in free)
-        found = steps.product(left, right, (*self.shape(batch), rows, columns))
+    def _by_letters(self, steps: Steps, x: Any, y: Any) -> Any:
+        terms, right, place = self.terms, self.right, self.right.index
+        batch = [letter for letter in right if all(letter in term for term in terms)]
+        free = [[letter for letter in right if letter in term and letter not in batch] for term in terms]
+        if free[1] and (place(free[1][0]) < place(free[0][0]) if free[0] else self.kind == "windows"):
+            free, x, y, terms = free[::-1], y, x, terms[::-1]
         letters = [*batch, *free[0], *free[1]]
-        found = steps.reshaped(found, self.shape(letters))
-        order = tuple(letters.index(letter) for letter in self.right)
+        if self.kind == "windows":
+            lead, moving = self.summed[: -len(free[0])], self.summed[-len(free[0]) :]
+            x = steps.transposed(x, tuple(map(terms[0].index, (*lead, *batch, *moving, *free[0]))))
+            y = steps.transposed(y, tuple(map(terms[1].index, (*lead, *batch, *moving, *free[1]))))
+            found = steps.summed(Summing(len(lead), len(batch), len(moving)), x, y, self.shape(letters))
+        else:
+            one, other = map(partial(self._matrices, steps, batch), (x, y), terms, free)
+            other = steps.transposed(other, (*range(len(batch)), len(batch) + 1, len(batch)))
+            shape = (*self.shape(batch), *(math.prod(self.shape(each)) for each in free))
+            found = steps.reshaped(steps.product(one, other, shape), self.shape(letters))
+        order = tuple(map(letters.index, right))
         return found if order == tuple(range(len(order))) else steps.in_order(steps.transposed(found, order))
 
-    def _matrices(self, steps: Steps, x: Any, term: str, batch: list[str], free: list[str]) -> Any:
+    def _matrices(self, steps: Steps, batch: list[str], x: Any, term: str, free: list[str]) -> Any:
         """Return an operand as a stack of matrices, whose columns are summed over."""
         summed = list(self.summed)
         one, other = self.shape(free), self.shape(summed)
@@ -197,14 +165,10 @@ def contraction_of(subscripts: str, *arrays: Any) -> Contraction | Literal[False
         return False
     if any(len(set(term)) < len(term) for term in terms) or not all(x.size for x in arrays):
         return False
-    sizes: dict[str, int] = {}
-    for term, x in zip(terms, arrays, strict=True):
-        for letter, n in zip(term, x.shape, strict=True):
-            if sizes.setdefault(letter, n) != n:
-                return False
-    one, other = terms
-    if (set(one) ^ set(other)) - set(right):
-        return False  # a letter of one operand alone is summed over
+    pairs = [pair for term, x in zip(terms, arrays, strict=True) for pair in zip(term, x.shape, strict=True)]
+    sizes, (one, other) = dict(pairs), terms
+    if any(sizes[letter] != n for letter, n in pairs) or (set(one) ^ set(other)) - set(right):
+        return False  # the last: a letter of one operand alone is summed over
     summed = "".join(letter for letter in one if letter not in right)
     kind = _kind(sizes, (one, other), right, summed)
     if kind is None:
@@ -229,15 +193,12 @@ def _kind(sizes: dict[str, int], terms: tuple[str, str], right: str, summed: str
     if not summed:
         return "outer" if result >= places.LEAST else None
     count = math.prod(sizes[letter] for letter in summed)
-    rows, columns = (math.prod(sizes[i] for i in right if i in term and i not in other) for term, other in _ways(terms))
+    ways = (terms, terms[::-1])
+    rows, columns = (math.prod(sizes[i] for i in right if i in term and i not in other) for term, other in ways)
     stacks = result // (rows * columns)
     if stacks > 1 and 1 in (rows, columns) and count <= places.MOST and result >= places.LEAST:
         return "places"
     return "product" if stacks == 1 or rows * columns * count >= _WORTH else None
-
-
-def _ways(terms: tuple[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:
-    return terms, terms[::-1]
 
 
 class Directly:
@@ -274,27 +235,55 @@ class Directly:
         return x.copy("C")
 
     @staticmethod
-    def summed(subscripts: str, x: Array, y: Array, shape: tuple[int, ...]) -> Any:
-        """Return what NumPy's einsum gives, in C order."""
-        return Summing(subscripts)(x, y)
-
-    @staticmethod
-    def placed(placing: Placing, parts: list[Array], shape: tuple[int, ...]) -> Array:
-        """Return an array with each part at its place."""
-        return placing(*parts, out=np.empty(shape, parts[0].dtype))
+    def summed(summing: Summing, x: Array, y: Array, shape: tuple[int, ...]) -> Any:
+        """Return sums over windows, in C order."""
+        return summing(x, y)
 
 
 @dataclass(frozen=True, slots=True)
 class Summing:
-    """NumPy's einsum, with an array of its own in C order.
+    """Sums the products of windows with an array.
+
+    Where the windows slide by one over all of an image, each is one row of numbers, of which some lie between its
+    lines: with zeros there in the array, one call of BLAS sums a whole window. What becomes infinite or NaN by them,
+    and all other windows, are summed place by place.
 
     Attributes
     ----------
-    subscripts : str
+    lead, batch, moving : int
+        How many axes both operands have, in this order: summed over; kept; summed over within a window. Those of one
+        alone follow.
     """
 
-    subscripts: str
+    lead: int
+    batch: int
+    moving: int
 
     def __call__(self, x: Array, y: Array) -> Any:
-        """Call it."""
-        return np.einsum(self.subscripts, x, y, order="C")
+        """Return the sums, in C order."""
+        found = self._by_rows(x, y)
+        if found is not None and np.isfinite(found).all():
+            return found
+        kept, n = self.lead + self.batch, self.lead + self.batch + self.moving
+        axes: list[Any] = list(range(n))
+        found = np.empty((*x.shape[self.lead : kept], *x.shape[n:], *y.shape[n:]), x.dtype)
+        for place in np.ndindex(found.shape[self.batch :]):
+            one, other = x[(..., *place[: x.ndim - n])], y[(..., *place[x.ndim - n :])]
+            found[(..., *place)] = np.einsum(one, axes, other, axes, axes[self.lead : kept], order="C")
+        return found
+
+    def _by_rows(self, x: Array, y: Array) -> Any:
+        """Return the sums of windows that are rows; None if they are not."""
+        k, lead, counts = self.moving, y.shape[: -self.moving], y.shape[-self.moving :]
+        widths = [n + size - 1 for n, size in zip(counts, x.shape[-k:], strict=True)]
+        spaced = np.zeros((*lead, counts[0], *widths[1:]), y.dtype)
+        steps = spaced.strides[-k:]
+        lie = zip(x.shape[-2 * k :], x.strides[-2 * k :], steps * 2, strict=True)
+        if (x.ndim - k, y.ndim) != (self.lead + self.batch + k,) * 2 or any(n > 1 and a != b for n, a, b in lie):
+            return None
+        spaced[tuple(map(slice, y.shape))] = y
+        length = 1 + sum((n - 1) * step for n, step in zip(counts, steps, strict=True)) // x.itemsize
+        row = spaced.reshape(*lead, *(1,) * k, -1)[..., :length]
+        shown = as_strided(x, (*lead, *x.shape[-k:], length), (*x.strides[: -2 * k], *x.strides[-k:], x.itemsize))
+        with np.errstate(all="ignore"):
+            return np.add.reduce(np.vecdot(shown, row), axis=tuple(range(self.lead)))

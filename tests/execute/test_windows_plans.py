@@ -131,6 +131,26 @@ def test_windows_are_not_copied_to_be_contracted() -> None:
         assert max([piece.size for piece in pieces], default=0) < windows.nbytes / 9
 
 
+@pytest.mark.parametrize(("size", "stride", "dilation"), [((3, 3), 1, 1), ((3, 1), 1, 1), ((3, 2), (2, 1), (1, 2))])
+@pytest.mark.parametrize("value", [0.5, np.inf, np.nan])
+def test_an_element_counts_only_in_the_windows_that_have_it(
+    size: tuple[int, int], stride: int | tuple[int, int], dilation: int | tuple[int, int], value: float
+) -> None:
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x", (4, 8, 52, 50))
+    moving = gn.windows(x, size, stride, dilation)
+    y = g.placeholder("y", moving.shape[:4])
+    rng = np.random.default_rng(0)
+    feed = {each: rng.standard_normal(each.shape, np.float32) for each in (x, y)}
+    feed[x][1, 2, 7, 0] = feed[x][0, 5, 51, 49] = value
+    found, turned, windows = assert_equal(
+        [gn.einsum("nchwij,nchw->cij", moving, y), gn.einsum("nchw,nchwij->jci", y, moving), moving], feed
+    )
+    exact = np.einsum("nchwij,nchw->cij", *(each.astype("float64") for each in (windows, feed[y])))
+    for each in (found, turned.transpose(1, 2, 0)):
+        np.testing.assert_allclose(each, exact, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("subscripts", "shapes", "kind"),
     [

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ops import linalg as ops
 from ...ops import rows
-from ...ops.contraction import Placing, Summing, contraction_of
+from ...ops.contraction import Summing, contraction_of
 from .. import instructions as do
 from ..instructions import Result
 from ..values import Value, in_c_order
@@ -107,19 +107,10 @@ class _Planned:
         """Copy it."""
         return self._build.call(do.Copy(), x, result=Result(x.shape, x.dtype))
 
-    def summed(self, subscripts: str, x: Value, y: Value, shape: tuple[int, ...]) -> Value:
-        """Call einsum."""
+    def summed(self, summing: Summing, x: Value, y: Value, shape: tuple[int, ...]) -> Value:
+        """Call it."""
         result = Result(shape, x.dtype)
-        return self._build.fresh(
-            do.Own(Summing(subscripts), "einsum"), x, y, result=result, strides=in_c_order(*result)
-        )
-
-    def placed(self, placing: Placing, parts: list[Value], shape: tuple[int, ...]) -> Value:
-        """Put each part at its place."""
-        every = (None, None, None)
-        where = tuple((*[every if i is None else i for i in place], Ellipsis) for place in placing.places)
-        how = do.Join(placing, "einsum", False, where)
-        return self._build.call(how, *parts, result=Result(shape, parts[0].dtype))
+        return self._build.fresh(do.Own(summing, "einsum"), x, y, result=result, strides=in_c_order(*result))
 
 
 def _is_ours(op: ops.Einsum, operands: Sequence[Value]) -> bool:
