@@ -21,8 +21,8 @@ from .layer import snake
 from .rng import set_state
 
 if TYPE_CHECKING:
-    from .batches import Passes
     from .evaluating import Evaluation
+    from .passes import Passes
     from .training import Training
 
 _KIND, _VERSION = "checkpoint", 2

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ShapeError, UsageError
+from ..execute.batches import (
+    USUAL_SIZE,
+    Batches,
+    Data,
+    Rows,
+    batches_of,
+    check_not_cut,
+    checked_size,
+    needed_placeholders,
+)
 from ..execute.compiled import compile, updating
 from ..execute.feed import Feed, prepare
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
 from ..transform import extract, replace
-from .batches import USUAL_SIZE, Batches, Data, Rows, batches_of, check_not_cut, checked_size
 from .tallied import parts_of, reached
 
 if TYPE_CHECKING:
@@ -75,12 +84,6 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, g
     if not isinstance(batches, Rows):
         check_not_cut("the set", batch_size=batch_size is not USUAL_SIZE)
     return rebuild(Evaluation(graph, nodes, batches)() if nodes else [])
-
-
-def needed_placeholders(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
-    """Return the placeholders that nodes need, in the order in which they were made."""
-    needed = ancestors(nodes)
-    return [node for node in graph.placeholders if node in needed]
 
 
 class _Form(NamedTuple):

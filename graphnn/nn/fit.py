@@ -11,6 +11,16 @@ import numpy as np
 
 from ..container import StrPath, path_of
 from ..errors import UsageError
+from ..execute.batches import (
+    USUAL_SIZE,
+    Batches,
+    Data,
+    Rows,
+    batches_of,
+    check_not_cut,
+    checked_size,
+    needed_placeholders,
+)
 from ..execute.compiled import Compiled
 from ..execute.feed import prepare
 from ..graph import Node
@@ -18,14 +28,13 @@ from ..graph.attributes import whole
 from ..graph.fetches import resolve
 from ..replacing import replacing
 from ..text import quoted, short_repr
-from .batches import USUAL_SIZE, Batches, Data, Passes, Rows, batches_of, check_not_cut, checked_size
 from .callbacks import Callbacks, checked_callbacks
 from .checkpoint import resume as resumed
 from .checkpoint import save
 from .checks import checked_flag, checked_number
-from .evaluating import needed_placeholders
 from .init import Rng, checked_rng
 from .live import LivePage, checked_page
+from .passes import Passes
 from .training import Figures, Training
 
 if TYPE_CHECKING:

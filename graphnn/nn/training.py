@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphnnError, UsageError
+from ..execute.batches import Batches, Rows
 from ..graph import Node, flatten
-from .batches import Batches, Passes, Rows
 from .callbacks import Callback, after_each_step, is_true
 from .evaluating import Evaluation
 from .history import History
@@ -18,6 +18,7 @@ from .stopping import EarlyStopping, watched
 
 if TYPE_CHECKING:
     from ..execute.compiled import Compiled
+    from .passes import Passes
 
 
 class Figures:

@@ -270,7 +270,7 @@ def test_a_feed_that_does_not_fit_raises() -> None:
         (lambda look, y, x: look("sum"), gn.UsageError, "no graph is known"),
         (lambda look, y, x: look("summ", graph=y.graph), gn.LookupFailure, 'Did you mean "sum"'),
         (lambda look, y, x: look(y), gn.LookupFailure, 'the feed lacks "x"'),
-        (lambda look, y, x: look(y, [1.0]), gn.UsageError, "a feed is a dict"),
+        (lambda look, y, x: look(y, [1.0]), gn.UsageError, "a feed is a dict|a batch is a feed"),
         (lambda look, y, x: look(y, {"q": 1.0}), gn.LookupFailure, 'the feed names "q"'),
         (lambda look, y, x: look(y, {x: [None]}), gn.DtypeError, "dtype object"),
         (lambda look, y, x: look(y, {x: [1j]}), gn.DtypeError, "complex128"),

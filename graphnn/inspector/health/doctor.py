@@ -5,6 +5,8 @@ It makes one run and keeps every value. The checks look at it; findings with one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +19,12 @@ from .blame import GIVEN
 from .checks import all_checks, findings_of
 from .evaluation import Evaluation, dependents
 from .findings import Finding, Health, listed, rounded, same_in
+from .search import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ...execute.feed import Feed
+    from ...execute.batches import Data
     from ...execute.loop import Prepared
 
 _FAMILIES = [module.__name__ for module in (axes, attention, sizes, units, losses, arising, gradients, updates)]
@@ -150,33 +153,53 @@ def _drop(run: Evaluation, found: Sequence[Finding]) -> None:
 
 def check_health(
     target: Any,
-    feed: Feed | None = None,
+    feed: Data | None = None,
     *,
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
+    batch_size: int | None = None,
 ) -> Health:
     """Make a run, and report where NaN, inf, overflow and the like arise, why, and what to do about it.
+
+    With many batches, it looks for the first one in which NaN or inf arises or an operation fails, and for the sample
+    that does it.
 
     Parameters
     ----------
     target : Node, str, or list, tuple or dict of them, Compiled, Trace, or Film
         Fetches; a compiled step, whose updates are evaluated but not made; a trace; or a film, the recorded calls of
         a step, of which the first with an error is reported, or else the first with a warning.
-    feed, sizes, graph
+    feed : mapping of Node or str to array_like, iterable of batches, or function
+        What one run is fed, as `graphnn.run` takes it. Or many batches, to be searched: from a loader, a generator, or
+        a function that returns one, as `nn.evaluate` takes them; or of a mapping, with `batch_size`.
+    sizes, graph
         As `graphnn.run` takes them.
+    batch_size : int, optional
+        Split the arrays of `feed` whose placeholder has a name as its first dimension into batches of so many rows, and
+        search them. The others are passed whole.
 
     Returns
     -------
     Health
-        True if nothing is wrong; else it holds the findings, worst first.
+        True if nothing is wrong; else it holds the findings, worst first. Of many batches it is about the first one
+        with an error, or else the first with a warning: `batch` and `sample` say where, the findings are those of the
+        sample alone, as a batch of one row, and `trace` is its run. Where no sample alone has the fault, as when a sum
+        over the batch overflows, `sample` is None, and the finding says how many have it together.
 
     Raises
     ------
     GraphnnError
         When the feed does not fit, as in `graphnn.run`. An operation that fails in the run is a finding.
+    UsageError
+        When many batches are given with a trace or a film, or `batch_size` with data that come in batches.
 
     Notes
     -----
+    A search computes the batches by a compiled plan, with the present parameters and without updates, and looks only at
+    values that show every NaN and inf that there is. Only a batch that has one is looked at node by node, and split in
+    half again and again. What is infinite or NaN and no fault, like the infinities of a mask, is not looked at again
+    in the same node.
+
     An infinite constant is taken as intended, and so is a fed inf that spoils no result: masks are made of them.
     The thresholds of the checks are in `graphnn.inspector.health`. All values are kept until it returns.
 
@@ -195,7 +218,17 @@ def check_health(
     >>> print(health.first.remedy)
     mask the input of log instead, gn.log(gn.where(condition, x, 1)): both branches of a where are computed, and a
     gradient of 0 becomes NaN in the hidden one
+
+    Of many batches:
+
+    >>> rows = np.ones(1000)
+    >>> rows[700] = -1.0
+    >>> health = check_health(fn.log(x), {x: rows}, batch_size=64)
+    >>> health.batch, health.sample, health.first.code, float(health.trace["x"].value[0])
+    (10, 700, 'log-of-negative', -1.0)
     """
+    if batch_size is not None or not isinstance(feed, (Mapping, NoneType)):
+        return Search(target, feed, sizes, graph, batch_size, examined)()
     if not isinstance(target, Film):
         seen = target if isinstance(target, Trace) else ()
         recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ...graph import Array, Graph, Node, Origin
+    from ..trace import Trace
     from ..why import Index, Number
 
 SHOWN = 12
@@ -175,6 +176,43 @@ class Finding:
         }
 
 
+class Searched(NamedTuple):
+    """How far data were searched for a fault, and where it is.
+
+    Attributes
+    ----------
+    batches, samples : int
+        How many were looked at, up to the end of the batch with the fault.
+    batch : int or None
+        The batch with the fault; None if there is none.
+    rows : range or None
+        The rows of the batch that give the fault: one, or the fewest that are known to give it together. None if it
+        does not depend on the samples, as that of a parameter.
+    before : int
+        How many samples come before that batch.
+    """
+
+    batches: int
+    samples: int
+    batch: int | None = None
+    rows: range | None = None
+    before: int = 0
+
+    def __str__(self) -> str:
+        if self.batch is None:
+            batches = f"{self.batches:,} {'batch' if self.batches == 1 else 'batches'}"
+            return f"in {counted(self.samples, 'sample')} of {batches}"
+        if self.rows is None:
+            return "with any sample"
+        first, last = self.rows[0], self.rows[-1]
+        if first == last:
+            return f"batch {self.batch:,}, row {first:,} (sample {self.before + first:,})"
+        return (
+            f"batch {self.batch:,}, rows {first:,} to {last:,} (samples {self.before + first:,} to "
+            f"{self.before + last:,})"
+        )
+
+
 class Health(Shown):
     """The report of `check_health`. It is true if nothing is wrong; iterating gives the findings, worst first.
 
@@ -193,19 +231,32 @@ class Health(Shown):
         The number of recorded calls, if nothing is wrong with any of them.
     before : Health or None
         The report of an earlier call: the first with a warning or a large step.
+    searched : Searched or None
+        How far data were searched, and which rows of which batch have the fault.
+    trace : Trace or None
+        Where data were searched: the run of the sample that has the fault, alone; where none has it alone, of
+        those that have it together.
     """
 
     instead_of_fetch: ClassVar[str] = "gn.draw(fetches, trace=health) draws it"
 
     before: Health | None = None
+    trace: Trace | None = None
 
     def __init__(
-        self, graph: Graph, count: int, found: Iterable[Finding], call: int | None = None, calls: int | None = None
+        self,
+        graph: Graph,
+        count: int,
+        found: Iterable[Finding],
+        call: int | None = None,
+        calls: int | None = None,
+        searched: Searched | None = None,
     ) -> None:
         self.graph = graph
         self.count = count
         self.call = call
         self.calls = calls
+        self.searched = searched
         listed = sorted(found, key=lambda each: _RANK[each.severity])
         self.findings = tuple([each for each in listed if each.severity != "note"])
         self.notes = tuple(listed[len(self.findings) :])
@@ -224,6 +275,17 @@ class Health(Shown):
     def warnings(self) -> tuple[Finding, ...]:
         """What may go wrong, or goes wrong unnoticed."""
         return tuple([each for each in self.findings if each.severity == "warning"])
+
+    @property
+    def batch(self) -> int | None:
+        """The number of the batch that has the fault, counted from 0, where data were searched."""
+        return None if self.searched is None else self.searched.batch
+
+    @property
+    def sample(self) -> int | None:
+        """The number of the sample that has the fault alone, counted from 0 through all batches."""
+        rows = None if self.searched is None else self.searched.rows
+        return None if self.searched is None or rows is None or len(rows) > 1 else self.searched.before + rows[0]
 
     @property
     def first(self) -> Finding | None:
@@ -249,6 +311,8 @@ class Health(Shown):
             "call": self.call,
             "calls": self.calls,
             "before": None if self.before is None else self.before.to_dict(),
+            "batch": self.batch,
+            "sample": self.sample,
             "nodes": self.count,
             "ok": self.ok,
             "findings": [each.to_dict() for each in self.findings],
@@ -264,8 +328,11 @@ class Health(Shown):
         call = "" if self.call is None else f", call {self.call:,}"
         if self.calls is not None:
             call = f", {counted(self.calls, 'recorded call')}"
+        if self.searched is not None and self.batch is not None:
+            call = f", {self.searched}"
+        over = f", {self.searched}" if self.searched is not None and self.batch is None else ""
         what = ", ".join(parts) if self.findings else "nothing wrong"
-        return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}'
+        return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}{over}'
 
     def text(self, width: int | None = PAGE) -> str:
         """Return the report as it is printed.

@@ -1,4 +1,4 @@
-"""What `fit` trains on and `evaluate` looks at: batches cut from arrays, or as a loader or a generator yields them."""
+"""What is computed batch by batch: batches cut from arrays, or as a loader or a generator yields them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..callables import check_takes
 from ..errors import ShapeError, UsageError, ValueRangeError
-from ..execute.feed import Feed, checked_feed
 from ..graph.attributes import whole
 from ..graph.dimensions import names_in
-from .rng import plain_state
+from ..graph.fetches import ancestors
+from .feed import Feed, checked_feed
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..graph import Array, Graph, Node
-    from .init import Rng
 
 Data = Feed | Iterable[Any] | Callable[[], Iterable[Any]]
 """A feed of arrays, an iterable of batches, or a function that returns one."""
@@ -90,7 +91,7 @@ class Rows(Batches):
             names = ", ".join(f'"{node.name}"' for node in self.cut)
             raise ValueRangeError(f"{what} is empty: {names} has no rows")
         self._graph = graph
-        self._rng: Rng | None = None
+        self._rng: np.random.Generator | np.random.RandomState | None = None
         self._order: Array | None = None
         self._cut_into(batch_size or self.count, self.count)
 
@@ -99,7 +100,7 @@ class Rows(Batches):
         self.length = -(-used // size)
         self.is_whole = size >= self.count
 
-    def for_training(self, rng: Rng | None, drop_last: bool) -> Rows:
+    def for_training(self, rng: np.random.Generator | np.random.RandomState | None, drop_last: bool) -> Rows:
         """Return the same rows, in a new order in each pass if there is a generator of random numbers."""
         used = self.count - self.count % self.size if drop_last else self.count
         if not used:
@@ -224,65 +225,6 @@ class Stream(Batches):
         _close(self._source)
 
 
-class Passes:
-    """The batches of one epoch after another.
-
-    An epoch is a pass, or so many steps: then it begins where the last one ended, and a pass that ends within it is
-    followed by another one.
-    """
-
-    def __init__(self, batches: Batches, rng: Rng | None, steps: int | None) -> None:
-        self.batches, self.rng = batches, rng
-        self.steps = steps
-        self.drawn = 0
-        """How many batches of the present pass were drawn."""
-        self.ran_dry = False
-        """Whether the batches ended, and there is no other pass."""
-        self._open: Generator[Batch] | None = None
-        self._before: Any = None
-
-    @property
-    def per_epoch(self) -> int | None:
-        """How many steps an epoch has, if it is known."""
-        return self.steps or self.batches.length
-
-    @property
-    def state(self) -> Any:
-        """The state of the generator of random numbers from before the present pass, or else before the next one."""
-        return plain_state(self.rng) if self._open is None else self._before
-
-    def epoch(self, start: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch from number `start` on."""
-        taken = start
-        while self.steps is None or taken < self.steps:
-            if self._open is None:
-                self._before = plain_state(self.rng)
-                self._open = self.batches.opened(self.drawn)
-            batch = next(self._open, None)
-            if batch is not None:
-                self.drawn, taken = self.drawn + 1, taken + 1
-                yield batch
-                continue
-            self.end_pass()
-            self.ran_dry = self.batches.once
-            if self.steps is None or self.ran_dry:
-                return
-
-    def end_pass(self) -> None:
-        """Let the next epoch begin a pass."""
-        if self._open is not None:
-            self._open.close()
-        self._open, self.drawn = None, 0
-
-    def rows_of(self, size: int) -> str:
-        """Return which rows are in the batch that was drawn last, for an error."""
-        return self.batches.rows_of(self.drawn - 1, size)
-
-    def division(self) -> dict[str, int]:
-        """Return what must be the same where a checkpoint from within an epoch resumes; 0 where it does not apply."""
-        return {**self.batches.division(), "steps_per_epoch": self.steps or 0}
-
-
 def batches_of(
     graph: Graph,
     data: Any,
@@ -337,6 +279,12 @@ def check_not_cut(what: str, **given: bool) -> None:
             raise UsageError(
                 f"{name} is for arrays that are split; the batches of {what} come as they are: leave it out"
             )
+
+
+def needed_placeholders(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
+    """Return the placeholders that nodes need, in the order in which they were made."""
+    needed = ancestors(nodes)
+    return [node for node in graph.placeholders if node in needed]
 
 
 def _row_names(nodes: Iterable[Node]) -> set[str]:

@@ -1,0 +1,263 @@
+"""The search for a fault in many batches: which batch, which sample of it, and what goes wrong with that alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...errors import GraphnnError, GraphnnWarning, UsageError
+from ...execute.batches import USUAL_SIZE, Rows, batches_of, check_not_cut, checked_size, needed_placeholders
+from ...execute.compiled import Compiled
+from ...execute.feed import prepare
+from ...execute.loop import Stop, collect
+from ...execute.program import program_of
+from ...graph.fetches import resolve
+from ..trace import Film, Trace, prepared_for, stopped_trace, trace
+from .evaluation import dependents
+from .findings import Finding, Health, Searched
+from .watched import finite, watched_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...execute.feed import Feed
+    from ...graph import Array, Graph, Node
+    from .evaluation import Evaluation
+
+_MOST_PARTS = 4096
+"""How many parts of a batch are tried, where many samples fail together and none alone."""
+
+
+class Faults(NamedTuple):
+    """What makes NaN or inf in a run, or fails."""
+
+    run: Evaluation
+    health: Health
+    """Without what else the checks find."""
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes of the worst ones."""
+        first = self.health.first
+        return [] if first is None else [each.node for each in self.health if each.severity == first.severity]
+
+
+class Search:
+    """Runs a target on batches until one has a fault.
+
+    Parameters
+    ----------
+    target, sizes, graph
+        As `check_health` takes them.
+    data : mapping, iterable or function
+        As `check_health` takes it.
+    batch_size : int or None
+        For a mapping.
+    examined : callable
+        Makes a run and the report about it.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        data: Any,
+        sizes: Mapping[str, int] | None,
+        graph: Graph | None,
+        batch_size: int | None,
+        examined: Callable[..., tuple[Evaluation, Health]],
+    ) -> None:
+        if isinstance(target, (Trace, Film)):
+            kind = type(target).__name__.lower()
+            raise UsageError(
+                f"a {kind} holds values that were computed, and takes no other data: give the step or the fetches to "
+                "search data for a fault"
+            )
+        self._target, self._sizes, self._asked, self._examined = target, sizes, graph, examined
+        self._step = target if isinstance(target, Compiled) else None
+        if self._step is None:
+            self._graph, self._wanted, _ = resolve(target, graph, data if isinstance(data, Mapping) else ())
+        else:
+            self._graph, self._wanted = self._step.graph, [*self._step.fetches, *self._step.updates.values()]
+        size = checked_size(USUAL_SIZE if batch_size is None else batch_size)
+        self._batches = batches_of(self._graph, data, needed_placeholders(self._graph, self._wanted), "the data", size)
+        if not isinstance(self._batches, Rows):
+            check_not_cut("the data", batch_size=batch_size is not None)
+        self._looking: Compiled | None = None
+        self._count = 0  # nodes
+        self._warns = False
+        self._for_nan: set[int] = set()  # of what is watched, what may be infinite
+        self._for_nothing: set[int] = set()  # and what may be NaN, too
+
+    def __call__(self) -> Health:
+        """Return the report about the first batch with an error, or else with a warning."""
+        batch = samples = 0
+        warned: Health | None = None
+        with closing(self._batches.opened()) as batches:
+            for batch, (size, feed) in enumerate(batches):
+                try:
+                    found = None if self._is_sound(feed) else self._looked_into(batch, samples, feed)
+                except GraphnnError as error:
+                    error.add_note(f"in batch {batch:,} of the data{self._batches.rows_of(batch, size)}")
+                    raise
+                if found is not None and found.errors:
+                    return found
+                warned = found if warned is None else warned
+                samples += size
+        if warned is not None:
+            return warned
+        return Health(self._graph, self._count, (), searched=Searched(batch + 1, samples))
+
+    # --- looking at a batch
+
+    def _is_sound(self, feed: Feed) -> bool:
+        """Return whether nothing that is watched is NaN or infinite with a batch, but what may be."""
+        step = self._looking
+        try:
+            if step is None:
+                step = self._looking = self._watching(feed)
+            # Filters are changed only for what is known to warn: Python then forgets which warnings it has shown.
+            call = partial(step, feed, sizes=self._sizes)
+            values = self._quietly(call) if self._warns else call()
+        except GraphnnWarning:  # made an error by the user's filters
+            return False
+        except GraphnnError as error:
+            if not isinstance(error.stopped, Stop):
+                raise
+            return False
+        if not self._for_nan:
+            return finite(values)
+        strict = [value for i, value in enumerate(values) if i not in self._for_nan]
+        others = [values[i] for i in self._for_nan - self._for_nothing]
+        return finite(strict) and not any(np.isnan(value).any() for value in others)
+
+    def _watching(self, feed: Feed) -> Compiled:
+        """Return a step that computes what is watched."""
+        prepared, _ = prepared_for(self._target, feed, self._sizes, self._asked)
+        self._count = len(prepared.program.order)
+        self._warns = any(node.dtype == np.float16 for node in prepared.program.order)
+        watched = watched_of(prepared, self._wanted)
+        if self._step is None:
+            return Compiled(watched, graph=self._graph)
+        return Compiled(watched, backend=self._step.backend, graph=self._graph, settings=self._step.settings)
+
+    def _quietly(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function without warnings of overflow: what it comes to is reported."""
+        caches = self._graph.caches
+        warned = set(caches.get("overflowed", ()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GraphnnWarning)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                caches["overflowed"] = warned
+
+    def _faults(self, feed: Feed, whole: Faults | None = None) -> Faults:
+        """Return what goes wrong with a feed; of a part of a batch, only where it goes wrong with the whole batch.
+
+        A row alone may fail otherwise, as a deviation of one number does.
+        """
+        prepared, updates = prepared_for(self._target, feed, self._sizes, self._asked)
+        run, health = self._examined(prepared, updates)
+        found = [each for each in health if _is_fault(run, each)]
+        if whole is not None:
+            known = {each.node for first in whole.health for each in (first, *first.leads_to)}
+            found = [each for each in found if each.node in known]
+        return Faults(run, Health(run.graph, run.count, found))
+
+    def _looked_into(self, batch: int, before: int, feed: Feed) -> Health | None:
+        """Return the report about a batch, `before` which there were so many samples; None if nothing is wrong."""
+        faults = self._faults(feed)
+        if not faults.health.errors:
+            self._permit(faults.run)
+        if not faults.nodes:
+            return None
+        rows = Rows(self._graph, feed, 1, "the batch")
+        if dependents(faults.run.order, rows.cut).isdisjoint(faults.nodes):
+            return self._report(faults, feed, Searched(batch + 1, before + rows.count, batch))
+        part, found = self._narrowed(rows, faults)
+        searched = Searched(batch + 1, before + rows.count, batch, part, before)
+        return self._report(found, _part(rows, part), searched)
+
+    def _permit(self, run: Evaluation) -> None:
+        """Do not stop again at what is NaN or infinite in a run without errors, such as the infinities of a mask."""
+        if self._looking is None or run.failure is not None:
+            return
+        for i, node in enumerate(self._looking.fetches):
+            value = run.value_of(node)
+            if not np.isfinite(value).all():
+                self._for_nan.add(i)
+            if np.isnan(value).any():
+                self._for_nothing.add(i)
+
+    # --- splitting a batch
+
+    def _narrowed(self, rows: Rows, whole: Faults) -> tuple[range, Faults]:
+        """Return the first row that gives a fault alone; else the fewest that are known to do so together."""
+        fewest = range(rows.count)
+        waiting, tried, cannot = [fewest], 0, ""
+        while waiting and tried < _MOST_PARTS:
+            part = waiting.pop()
+            tried += 1
+            try:
+                if len(part) < rows.count and not self._goes_wrong(whole.nodes, _part(rows, part)):
+                    continue
+                if len(part) == 1:
+                    alone = self._faults(_part(rows, part), whole)
+                    if alone.nodes:
+                        return part, alone
+                    continue
+            except GraphnnError as error:
+                cannot = error.reason.partition("\n")[0]  # its sizes are of the whole batch
+                break
+            fewest = min(fewest, part, key=len)
+            half = len(part) // 2
+            waiting += [part[half:], part[:half]]
+        found = whole if len(fewest) == rows.count else self._faults(_part(rows, fewest), whole)
+        if not found.nodes:
+            fewest, found = range(rows.count), whole
+        which = f"{len(fewest):,} samples of the batch give it together"
+        says = f"no sample alone gives this, {which}"
+        if waiting and not cannot:
+            says = f"{which}; whether one gives it alone is not known after {tried:,} trials"
+        elif cannot:
+            says = f"the batch cannot be split to find a sample: {cannot}"
+        found.health.findings[0].cause += f"; {says}"
+        return fewest, found
+
+    def _goes_wrong(self, nodes: Sequence[Node], feed: Feed) -> bool:
+        """Return whether one of these nodes is NaN or infinite with a feed, or an operation fails."""
+        names = program_of(self._graph, nodes).dimension_names
+        sizes = {name: size for name, size in (self._sizes or {}).items() if name in names}
+        prepared = prepare(self._graph, nodes, feed, sizes)
+        try:
+            values: list[Array] = self._quietly(collect, prepared)
+        except GraphnnError as error:
+            if not isinstance(error.stopped, Stop):
+                raise
+            return True
+        return not finite(values)
+
+    def _report(self, faults: Faults, feed: Feed, searched: Searched) -> Health:
+        try:
+            seen: Trace | None = self._quietly(trace, self._target, feed, sizes=self._sizes, graph=self._asked)
+        except GraphnnError as error:
+            seen = stopped_trace(error)
+        health = faults.health
+        health.searched, health.trace = searched, seen
+        return health
+
+
+def _is_fault(run: Evaluation, found: Finding) -> bool:
+    """Return whether a finding is about NaN, inf or an operation that fails."""
+    place = run.places.get(found.node)
+    return place is not None and (run.values[place] is None or run.bad[place])
+
+
+def _part(rows: Rows, part: range) -> dict[Node, Any]:
+    """Return a feed of some rows of a batch."""
+    return {**rows.whole, **{node: array[part.start : part.stop] for node, array in rows.cut.items()}}
