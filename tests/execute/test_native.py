@@ -94,6 +94,23 @@ def test_random_networks_train_as_the_interpreter_does_to_the_bit(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "shapes", [(a, b) for a in [(), (1,), (1, 1), (3,)] for b in [(), (1,), (1, 1), (3,)]], ids=str
+)
+def test_powers_of_minus_zero_are_the_interpreters_to_the_bit(shapes: Any, dtype: str) -> None:
+    g = gn.Graph(dtype=dtype)
+    x, y = g.placeholder("x", shapes[0]), g.placeholder("y", shapes[1])
+    both = [gn.power(x, y), gn.power(x * 1.0, y * 1.0)]  # fed, and computed in the plan
+    for exponent in (0.5, 2.0, 3.0, -0.5):
+        feed = {x: np.full(shapes[0], -0.0), y: np.full(shapes[1], exponent)}
+        step = gn.compile(both, backend="native")
+        for found in [step(feed) for _ in range(3)]:
+            for a, b in zip(found, gn.run(both, feed), strict=True):
+                np.testing.assert_array_equal(np.signbit(a), np.signbit(b))
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rows", [1, 2, 32, 300])
 def test_a_training_is_the_interpreters_to_the_bit(dtype: str, rows: int) -> None:
     graph = gn.Graph(dtype=dtype)

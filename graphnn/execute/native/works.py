@@ -203,6 +203,9 @@ def _by_loop(value: Value, ufunc: np.ufunc, loop: tuple[DType, ...]) -> tuple[st
         return "python", f"{name} is not of one element"
     if any(x.dtype != dtype for x, dtype in zip((*value.operands, value), loop, strict=True)):
         return "python", f"{name} casts its operands"
+    if ufunc is np.power and value.size == 1 and value.shape:
+        # With an exponent that does not step, it takes the square root of -0, which is -0, for its power of 0.5, 0.
+        return "python", "whether the exponent of one power steps depends on the shapes"
     if value.size and not all(along(x, value) is not None for x in value.operands):
         return "python", f"an operand of {name} does not lie in order"
     return ("loop", "") if loop_of(ufunc, loop) else ("python", f"{name} has no loop of its own for {loop[0]}")
