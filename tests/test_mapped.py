@@ -76,8 +76,6 @@ def test_rows_lie_along_the_axes_that_are_named(axes):
     g = gn.Graph()
     x, y = g.placeholder("x", (4, 4)), g.placeholder("y", (4, 4))
     pair = axes if isinstance(axes, tuple) else (axes, axes)
-    one = (4, 4) if pair[0] is None else (4,), (4, 4) if pair[1] is None else (4,)
-    assert one  # vectors against matrices: the product of each
     found = gn.vmap(lambda p, q: gn.sum(p * 2.0) + q @ gn.ones_like(q), axes)(x, y)
     wanted = row_by_row(lambda p, q: (p * 2).sum() + q @ np.ones_like(q), a, b, axes=pair)
     np.testing.assert_allclose(gn.run(found, {x: a, y: b}), wanted, rtol=1e-13)
