@@ -12,6 +12,7 @@ from . import errors, functions, ops
 from .calls import explain_public as _explain_public
 from .errors import (
     AxisError,
+    ClusterError,
     DivisionError,
     DrawingError,
     DtypeError,
@@ -93,6 +94,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AxisError",
     "Circuit",
+    "ClusterError",
     "Comparison",
     "Compiled",
     "Debugger",

@@ -23,9 +23,10 @@ import re
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 
@@ -35,7 +36,7 @@ from .errors import DtypeError, FileFormatError, UsageError
 from .replacing import replacing
 from .text import short_repr
 
-__all__ = ["peek", "read", "write"]
+__all__ = ["pack", "peek", "read", "unpack", "write"]
 
 MAGIC = b"\x89gnn\r\n\x1a\n"  # as PNG's: a transfer as text, or over seven bits, shows at once
 LAYOUT = 1
@@ -127,21 +128,49 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
       at <doctest ...>:1
     >>> folder.cleanup()
     """
-    if not _KIND.fullmatch(kind):
-        raise FileFormatError(f"kind {short_repr(kind)} cannot be stored; 1 to 16 letters of a to z can")
-    if not 0 < version < 2**32:
-        raise FileFormatError(f"version {version} cannot be stored; 1 to 4294967295 can")
-    named = list(arrays.items())
-    header = _encoded_header(data, [_announced(name, array) for name, array in named])
-    blocks = [_PREAMBLE.size, len(header), *(array.nbytes for _, array in named)]
-    total = sum(blocks) + _DIGEST_SIZE * len(blocks)
-    preamble = _PREAMBLE.pack(MAGIC, LAYOUT, version, kind.encode(), len(header), total)
-
+    first, stored = _blocks(kind, data, arrays, version)
     with replacing(path_of(path)) as file:
-        digest = _write_block(file, b"", preamble)
-        digest = _write_block(file, digest, header)
-        for _, array in named:
-            digest = _write_block(file, digest, _bytes_of(_as_stored(array)))
+        _write_blocks(file, first, stored)
+
+
+def pack(kind: str, data: object, arrays: Mapping[str, Array], *, version: int = 1) -> bytes:
+    """Return the bytes of the file that `write` would write.
+
+    Parameters
+    ----------
+    kind, data, arrays, version
+        As `write` takes them.
+
+    Raises
+    ------
+    GraphnnError
+        As `write` does.
+    """
+    file = BytesIO()
+    _write_blocks(file, *_blocks(kind, data, arrays, version))
+    return file.getvalue()
+
+
+def unpack(block: bytes, kind: str, *, version: int = 1) -> tuple[Any, dict[str, Array]]:
+    """Return what `pack` made bytes of, checked as `read` checks a file.
+
+    Parameters
+    ----------
+    block : bytes
+    kind, version
+        As `read` takes them.
+
+    Raises
+    ------
+    FileFormatError
+        As `read` does.
+
+    Examples
+    --------
+    >>> unpack(pack("trace", ["a", 1], {"x": np.arange(3.0)}), "trace")
+    (['a', 1], {'x': array([0., 1., 2.])})
+    """
+    return _held(_Reader(BytesIO(block), "the bytes", len(block)), kind, version)
 
 
 def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, Array]]:
@@ -188,15 +217,8 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
       at <doctest ...>:1
     >>> folder.cleanup()
     """
-    with _opened(path) as file:
-        reader = _Reader(file, path)
-        held, written, header_size = reader.preamble()
-        if held != kind:
-            reader.refuse(f"holds a {held} where a {kind} was asked for")
-        if written > version:
-            reader.refuse_newer(f"version {written} of a {kind}", version)
-        data, entries = reader.header(header_size)
-        return data, {entry.name: reader.array(entry) for entry in entries}
+    with _opened(path) as reader:
+        return _held(reader, kind, version)
 
 
 def peek(path: StrPath) -> str:
@@ -230,8 +252,8 @@ def peek(path: StrPath) -> str:
     'trace'
     >>> folder.cleanup()
     """
-    with _opened(path) as file:
-        return _Reader(file, path).preamble()[0]
+    with _opened(path) as reader:
+        return reader.preamble()[0]
 
 
 def path_of(path: Any) -> Path:
@@ -255,16 +277,55 @@ def path_of(path: Any) -> Path:
     return Path(text)
 
 
-def _opened(path: StrPath) -> BufferedReader:
+@contextmanager
+def _opened(path: StrPath) -> Iterator[_Reader]:
     path = path_of(path)
     # Opening a pipe that nobody writes to would wait for ever.
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise FileFormatError(f"{os.fspath(path)!r} is not a regular file")
-    return path.open("rb")
+    with path.open("rb") as file:
+        info = os.fstat(file.fileno())
+        reader = _Reader(file, path, info.st_size)
+        if not stat.S_ISREG(info.st_mode):
+            reader.refuse("is not a regular file, so that its size cannot be checked; copy it to one")
+        yield reader
+
+
+def _held(reader: _Reader, kind: str, version: int) -> tuple[Any, dict[str, Array]]:
+    """Return the data and arrays of a file, which must be of a kind."""
+    held, written, header_size = reader.preamble()
+    if held != kind:
+        reader.refuse(f"holds a {held} where a {kind} was asked for")
+    if written > version:
+        reader.refuse_newer(f"version {written} of a {kind}", version)
+    data, entries = reader.header(header_size)
+    return data, {entry.name: reader.array(entry) for entry in entries}
 
 
 # What goes into a file
+
+
+def _blocks(kind: str, data: object, arrays: Mapping[str, Array], version: int) -> tuple[list[bytes], list[Array]]:
+    """Return the first blocks of a file, and the arrays that come after them."""
+    if not _KIND.fullmatch(kind):
+        raise FileFormatError(f"kind {short_repr(kind)} cannot be stored; 1 to 16 letters of a to z can")
+    if not 0 < version < 2**32:
+        raise FileFormatError(f"version {version} cannot be stored; 1 to 4294967295 can")
+    named = list(arrays.items())
+    header = _encoded_header(data, [_announced(name, array) for name, array in named])
+    blocks = [_PREAMBLE.size, len(header), *(array.nbytes for _, array in named)]
+    total = sum(blocks) + _DIGEST_SIZE * len(blocks)
+    preamble = _PREAMBLE.pack(MAGIC, LAYOUT, version, kind.encode(), len(header), total)
+    return [preamble, header], [array for _, array in named]
+
+
+def _write_blocks(file: BinaryIO, first: Iterable[bytes], arrays: Iterable[Array]) -> None:
+    digest = b""
+    for block in first:
+        digest = _write_block(file, digest, block)
+    for array in arrays:
+        digest = _write_block(file, digest, _bytes_of(_as_stored(array)))
 
 
 def _announced(name: object, array: object) -> list[object]:
@@ -396,14 +457,11 @@ def _write_block(file: BinaryIO, previous: bytes, block: bytes | memoryview) -> 
 class _Reader:
     """The blocks of one file, in their order, each checked before it is used."""
 
-    def __init__(self, file: BufferedReader, path: StrPath) -> None:
+    def __init__(self, file: BufferedReader | BytesIO, path: StrPath, size: int) -> None:
         self.file = file
         self.path = os.fspath(path)
+        self.size = size
         self.digest = b""
-        info = os.fstat(file.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            self.refuse("is not a regular file, so that its size cannot be checked; copy it to one")
-        self.size = info.st_size
 
     def refuse(self, what: str) -> NoReturn:
         raise FileFormatError(f"{self.path!r} {what}")

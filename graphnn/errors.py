@@ -170,8 +170,7 @@ class GraphnnError(Shown, Exception):
         return self._as("diagram", "is of no node: there is nothing to draw")
 
     def _as(self, form: str, otherwise: str) -> Any:
-        made = rendered(self, form)
-        if made is None:
+        if (made := rendered(self, form)) is None:
             raise UsageError(f"this {type(self).__name__} {otherwise}")
         return made
 
@@ -256,6 +255,10 @@ class GradientError(GraphnnError, AssertionError):
 
 class EvaluationError(GraphnnError, RuntimeError):
     """An operation raised an error that matches no other class of error."""
+
+
+class ClusterError(GraphnnError, RuntimeError):
+    """Workers elsewhere that cannot compute this, or not the same bits; or that are lost."""
 
 
 class GraphnnWarning(UserWarning):

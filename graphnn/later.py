@@ -24,6 +24,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "live page": ("graphnn.view.live.page",),
     "replay": ("graphnn.view.replay.pages",),
     "runtime": ("graphnn.interop.onnx.runtime",),
+    "cluster": ("graphnn.interop.dask.cluster",),
     "a file of a trace": (_TRACE,),
 }
 """form, or kind of file → the modules that register it for classes of other modules."""

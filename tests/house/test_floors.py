@@ -86,6 +86,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
 # readline.
 REQUIRED = {"numpy", "networkx", "graphviz"}
 OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite", "sklearn"}
+OPTIONAL |= {"distributed", "threadpoolctl"}  # with Dask
 OPTIONAL |= {"torch", "onnxscript", "onnxruntime"}  # only for users who have modules of PyTorch, or compare
 
 

@@ -1,0 +1,228 @@
+"""The workers of a client: what is sent to them, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ClusterError, GraphnnError, GraphnnWarning
+from ...execute.engines import opens_cluster
+from ...text import in_bytes
+from . import worker
+from .facts import differing, facts, one_blas_thread, told
+from .programs import named, packed
+
+if TYPE_CHECKING:
+    from ...graph import Array, Node
+
+MOST_LOST_WORKERS = 10
+"""How many workers a task may lose before it is given up. Dask's own default is 3."""
+_PATIENCE = 10.0
+"""Seconds of waiting, after which the scheduler is asked whether it is there."""
+_LOST_AFTER = 30.0
+"""Seconds in which it must answer."""
+_QUIETER = {
+    "distributed.admin.large-graph-warning-threshold": "1 TiB",  # a state is sent once, and as a task on purpose
+    "distributed.diagnostics.computations.nframes": 0,
+}
+
+
+@dataclass
+class Tally:
+    """What a worker did."""
+
+    tasks: int = 0
+    seconds: float = 0.0
+    read: int = 0
+    returned: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tasks:,} tasks, {self.seconds:.2f} s, read {in_bytes(self.read)}, "
+            f"returned {in_bytes(self.returned)}"
+        )
+
+
+class DaskCluster:
+    """The workers of a client."""
+
+    def __init__(self, client: Any, same: bool) -> None:
+        self._client, self._facts = client, facts() if same else None
+        self._prefix, self._number = f"graphnn-{token_hex(4)}", count()
+        self.work: dict[str, Tally] = {}
+
+    @property
+    def threads(self) -> int:
+        """How many tasks are computed at once."""
+        threads: dict[str, int] = self._client.nthreads()
+        return max(sum(threads.values()), 1)
+
+    def program(self, fetches: Sequence[Node], backend: str | None = None) -> Any:
+        """Send what computes some nodes."""
+        return self._task("program", worker.keep, packed(fetches, backend, self._facts))
+
+    def state(self, values: Mapping[Node, Array]) -> Any:
+        """Send a version of the values of parameters."""
+        key = f"{self._prefix}-state-{next(self._number)}"
+        return self._task("state", worker.keep, worker.State(key, named(values)))
+
+    def submit(self, program: Any, state: Any, feed: Mapping[Any, Any], *, name: str = "run") -> Any:
+        """Let a worker compute a program."""
+        fed = named(feed)
+        return self._task(name, worker.evaluate, program, state, list(fed), *fed.values())
+
+    def added(self, left: Any, right: Any) -> Any:
+        """Let a worker add the values of two futures."""
+        return self._task("add", worker.add, left, right)
+
+    def call(self, function: Callable[..., worker.Answer], *args: Any, name: str) -> Any:
+        """Let a worker call a function of ours, which returns an answer."""
+        return self._task(name, function, *args)
+
+    def _task(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        key = f"{self._prefix}-{name}-{next(self._number)}"
+        with _explained():
+            return self._client.submit(function, *args, key=key, pure=False)
+
+    def gather(self, futures: Sequence[Any]) -> list[list[Any]]:
+        """Wait for futures, and return the values of each."""
+        self._wait(futures)
+        with _explained():
+            answers = self._client.gather(list(futures))
+        for work in [work for answer in answers for work in answer.work]:
+            tally = self.work.setdefault(work.worker, Tally())
+            tally.tasks += 1
+            tally.seconds += work.seconds
+            tally.read += work.read
+            tally.returned += work.returned
+        return [answer.values for answer in answers]
+
+    def in_order(self, futures: Iterator[Any], ahead: int | None = None) -> Generator[list[Any]]:
+        """Yield the values of futures in their order, with a few under way for each thread of the workers."""
+        futures, waiting = iter(futures), deque[Any]()
+        most = ahead or 2 * self.threads + 1
+        try:
+            while True:
+                waiting.extend(islice(futures, most - len(waiting)))
+                if not waiting:
+                    return
+                yield self.gather([waiting.popleft()])[0]
+        finally:
+            if waiting:
+                self._client.cancel(list(waiting))
+
+    def _wait(self, futures: Sequence[Any]) -> None:
+        from distributed import wait
+
+        while True:
+            try:
+                with _explained():
+                    wait(list(futures), timeout=_PATIENCE)
+                return
+            except TimeoutError:
+                self._ping()
+
+    def _ping(self) -> None:
+        """Raise an error if the scheduler does not answer, be it that Dask has not noticed yet."""
+        client = self._client
+        with _explained():
+            try:
+                client.sync(_asked, client, callback_timeout=_LOST_AFTER)
+            except TimeoutError:
+                raise _lost(f"it has not answered for {_LOST_AFTER:.0f} s") from None
+
+
+async def _asked(client: Any) -> None:
+    if client.scheduler is None or client.scheduler_comm is None:
+        await asyncio.sleep(_LOST_AFTER)  # Dask connects again meanwhile, or gives up
+    await client.scheduler.identity(n_workers=0)
+
+
+def _lost(why: object) -> ClusterError:
+    return ClusterError(
+        f"the scheduler of the workers is lost: {why}. What was under way is lost with it: start a cluster again, and "
+        "go on from the last checkpoint, nn.fit(…, resume=path)"
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise what Dask says of lost workers and schedulers as errors of ours."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.client import FutureCancelledError, FuturesCancelledError
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except GraphnnError:
+        raise
+    except KilledWorker as error:
+        raise ClusterError(
+            f"{error.allowed_failures + 1} workers died while they computed {error.task!r}, the last one at "
+            f"{getattr(error.last_worker, 'address', 'an unknown address')}: often for lack of memory. Give smaller "
+            "shards or batches, or workers with more memory; their logs say more, client.get_worker_logs()"
+        ) from error
+    except (FutureCancelledError, FuturesCancelledError, CancelledError, CommClosedError) as error:
+        raise _lost(str(error).strip().replace("\n", " ") or type(error).__name__) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, TimeoutError) or not _is_about_the_connection(error):
+            raise
+        raise _lost(error) from error
+
+
+def _is_about_the_connection(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, ConnectionError) or "not running" in text or "client is closed" in text
+
+
+@opens_cluster
+def opened(client: Any, exact: bool) -> Any:
+    """Return the block in which the workers of a client of Dask compute; None if it is none."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None or not isinstance(client, distributed.Client):
+        return None
+    return _opened(client, exact)
+
+
+@contextmanager
+def _opened(client: Any, exact: bool) -> Iterator[DaskCluster]:
+    import dask
+
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_QUIETER))
+        stack.enter_context(one_blas_thread())
+        with _explained():
+            _check_alike(client, exact)
+            before = client.run_on_scheduler(worker.allow_failures, MOST_LOST_WORKERS)
+        try:
+            yield DaskCluster(client, exact)
+        finally:
+            if client.status == "running":
+                client.run_on_scheduler(worker.allow_failures, before, at_least=False)
+
+
+def _check_alike(client: Any, exact: bool) -> None:
+    """Compare what workers compute with to what this process does."""
+    client.wait_for_workers(1, timeout=_LOST_AFTER)
+    here = facts()
+    found: Iterable[tuple[str, Any]] = client.run(worker.report, on_error="return").items()
+    unlike = {
+        address: [str(there)] if isinstance(there, Exception) else differing(here, there) for address, there in found
+    }
+    unlike = {address: clauses for address, clauses in unlike.items() if clauses}
+    if not unlike:
+        return
+    if exact:
+        raise ClusterError(
+            f"client and workers may compute different bits: {told(unlike)}. Give them the same, or allow for it with "
+            "exact=False"
+        )
+    warnings.warn(f"client and workers may compute different bits: {told(unlike)}", GraphnnWarning, stacklevel=4)

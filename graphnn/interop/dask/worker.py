@@ -1,0 +1,149 @@
+"""What runs on a worker. Each thread keeps the plans of the programs that it was given, and their state by version."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...errors import ClusterError
+from .facts import differing, facts, one_blas_thread
+from .programs import Program, compiled
+
+if TYPE_CHECKING:
+    from ...execute.compiled import Compiled
+    from ...graph import Array
+
+_MOST_KEPT = 8
+"""Programs of one thread."""
+
+
+class State(NamedTuple):
+    """A version of the values of parameters."""
+
+    version: str
+    values: dict[str, Array]
+
+
+class Work(NamedTuple):
+    """What a worker did in one task."""
+
+    worker: str
+    seconds: float
+    read: int
+    """Bytes of its operands."""
+    returned: int
+
+
+class Answer(NamedTuple):
+    """What a task returns."""
+
+    values: list[Any]
+    work: list[Work]
+
+
+class _Kept(threading.local):
+    def __init__(self) -> None:
+        self.steps: OrderedDict[str, list[Any]] = OrderedDict()
+
+
+_kept = _Kept()
+
+
+def step_of(program: Program, state: State | None) -> Compiled:
+    """Return the compiled step of a program with this state; it is this thread's own.
+
+    Raises
+    ------
+    ClusterError
+        When this process may compute other bits than the one that sent the program.
+    """
+    entry = _kept.steps.get(program.digest)
+    if entry is None:
+        check_alike(program)
+        entry = _kept.steps[program.digest] = [compiled(program.block), None]
+        while len(_kept.steps) > _MOST_KEPT:
+            _kept.steps.popitem(last=False)
+    _kept.steps.move_to_end(program.digest)
+    step: Compiled = entry[0]
+    if state is not None and entry[1] != state.version:
+        graph = step.graph
+        # Past the checks of the table, which would copy each array: what has arrived is nobody else's.
+        dict.update(graph.state, {node: _aligned(state.values[node.name]) for node in graph.state})
+        entry[1] = state.version
+    return step
+
+
+def check_alike(program: Program) -> None:
+    """Refuse to compute where other bits may come of it."""
+    if program.facts is not None and (clauses := differing(program.facts, facts())):
+        raise ClusterError(
+            f"the worker {address()} may compute other bits than the client: {', '.join(clauses)}. Give it the same, "
+            "or allow for it with exact=False"
+        )
+
+
+def address() -> str:
+    """Return the address of this worker."""
+    from distributed import get_worker
+
+    return str(get_worker().address)
+
+
+def evaluate(program: Program, state: State | None, names: Sequence[str], *given: Any) -> Answer:
+    """Compute a program, fed by names."""
+    begun = perf_counter()
+    arrays = [each.values[0] if isinstance(each, Answer) else each for each in given]
+    step = step_of(program, state)
+    with one_blas_thread():
+        values = step(dict(zip(names, arrays, strict=True)))
+    return answer(values, begun, arrays, [work for each in given if isinstance(each, Answer) for work in each.work])
+
+
+def add(left: Answer, right: Answer) -> Answer:
+    """Add the values of two answers."""
+    begun = perf_counter()
+    values = [np.add(a, b) for a, b in zip(left.values, right.values, strict=True)]
+    return answer(values, begun, left.values + right.values, [*left.work, *right.work])
+
+
+def keep(value: Any) -> Any:
+    """Return what was sent: a task, so that Dask has it again if the worker that kept it is lost."""
+    return value
+
+
+def answer(values: Sequence[Any], begun: float, read: Sequence[Any], before: Sequence[Work] = ()) -> Answer:
+    """Return the answer of a task, with the work that led to it."""
+    work = Work(address(), perf_counter() - begun, _bytes(read), _bytes(values))
+    return Answer(list(values), [*before, work])
+
+
+def _bytes(values: Sequence[Any]) -> int:
+    return sum(getattr(value, "nbytes", 0) for value in values)
+
+
+def _aligned(array: Array) -> Array:
+    """Return a read-only array that lies in memory as one of a graph does: what a socket brings may begin anywhere."""
+    own = np.require(array, requirements=["C", "ALIGNED"])
+    own = own.view() if own.dtype.isnative else own.astype(own.dtype.newbyteorder("="))
+    own.setflags(write=False)
+    return own
+
+
+def report() -> Mapping[str, str]:
+    """Return what this process computes with."""
+    return facts()
+
+
+def allow_failures(most: int, at_least: bool = True, dask_scheduler: Any = None) -> int:
+    """Let a task survive so many lost workers, or at least so many; return what was allowed before.
+
+    It runs on the scheduler.
+    """
+    before = int(dask_scheduler.allowed_failures)
+    dask_scheduler.allowed_failures = max(before, most) if at_least else most
+    return before

@@ -1,0 +1,185 @@
+"""Workers of Dask: what they are given, what they refuse, and what is told of those that are lost."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.execute.engines import opened_cluster
+from graphnn.interop.dask import facts as facts_of
+from graphnn.interop.dask import worker
+from graphnn.interop.dask.programs import compiled, packed
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _loss() -> tuple[gn.Node, gn.Node, gn.Node]:
+    x = gn.Graph("small").placeholder("x", ("batch", 5))
+    labels = x.graph.placeholder("labels", ("batch",), np.int64)
+    rng = np.random.default_rng(0)
+    network = nn.Sequential(nn.Dense(7, rng=rng), nn.Tanh(), nn.Dense(3, rng=rng))
+    return x, labels, nn.softmax_crossentropy(network(x), labels)
+
+
+def test_workers_compute_the_bits_of_this_process_for_each_version_of_the_state(client: Client) -> None:
+    x, labels, loss = _loss()
+    rng = np.random.default_rng(1)
+    weights = [node for node in x.graph.parameters if node.trainable]
+    wanted = [loss, *gn.grad(loss, weights)]
+    step = gn.compile(wanted)
+    shards = [{x: rng.random((size, 5)), labels: rng.integers(0, 3, size)} for size in (4, 4, 3)]
+    with opened_cluster(client) as cluster:
+        program = cluster.program(wanted)
+        for _ in range(2):
+            state = cluster.state(x.graph.state)
+            futures = [cluster.submit(program, state, shard) for shard in shards]
+            total = cluster.added(cluster.added(futures[0], futures[1]), futures[2])
+            *answers, added = cluster.gather([*futures, total])
+            here = [step(shard) for shard in shards]
+            for answer, expected in zip(answers, here, strict=True):
+                assert [value.tobytes() for value in answer] == [value.tobytes() for value in expected]
+            for value, *parts in zip(added, *here, strict=True):
+                assert value.tobytes() == np.asarray(parts[0] + parts[1] + parts[2]).tobytes()
+            x.graph.state[weights[0]] = weights[0].value * 0.5
+    assert sum(tally.tasks for tally in cluster.work.values()) == 2 * (3 + 3 + 2)
+    assert all(tally.returned > 0 for tally in cluster.work.values())
+
+
+def test_what_a_worker_raises_is_raised_here(client: Client) -> None:
+    x, labels, loss = _loss()
+    with opened_cluster(client) as cluster:
+        program, state = cluster.program([loss]), cluster.state(x.graph.state)
+        wrong = cluster.submit(program, state, {x: np.zeros((2, 5)), labels: [0, 3]})
+        with pytest.raises(gn.LabelError, match="label 3") as caught:
+            cluster.gather([wrong])
+    assert caught.value.origin.file == __file__
+
+
+def test_a_program_is_data_in_our_own_format() -> None:
+    x, _, loss = _loss()
+    program = packed([loss], None, None)
+    again = compiled(program.block)
+    dict.update(again.graph.state, {again.graph[node.name]: value for node, value in x.graph.state.items()})
+    feed = {"x": np.ones((2, 5)), "labels": [0, 1]}
+    assert again(feed)[0] == gn.run(loss, feed)
+    assert packed([loss], None, None).digest == program.digest
+    x.graph.state[x.graph.parameters[0]] = x.graph.parameters[0].value + 1
+    assert packed([loss], None, None).digest == program.digest  # values are no part of it
+    for at in (60, len(program.block) // 2, len(program.block) - 1):
+        damaged = bytearray(program.block)
+        damaged[at] ^= 1
+        with pytest.raises(gn.FileFormatError):
+            compiled(bytes(damaged))
+
+
+def test_a_worker_that_may_compute_other_bits_is_refused_before_anything_runs(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {**worker.facts(), "NumPy": "1.0", "BLAS": "openblas 0.1 Zen"}
+    monkeypatch.setattr("graphnn.interop.dask.cluster.facts", lambda: other)
+    with pytest.raises(gn.ClusterError, match=r"2 workers \(tcp.*NumPy 1.0 here and 2.* there, BLAS openblas 0.1 Zen"):
+        opened_cluster(client).__enter__()
+    block = opened_cluster(client, exact=False)
+    with pytest.warns(gn.errors.GraphnnWarning, match="may compute different bits: 2 workers"):
+        cluster = block.__enter__()
+    y = gn.Graph().constant([1.0]) + 1.0
+    assert cluster.gather([cluster.submit(cluster.program([y]), None, {})])[0][0] == 2.0
+    block.__exit__(None, None, None)
+
+
+def test_a_worker_that_comes_later_is_compared_too(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    y = gn.Graph().constant([1.0]) + 1.0
+    with opened_cluster(client) as cluster:
+        monkeypatch.setattr(cluster, "_facts", {**worker.facts(), "NumPy": "1.0"})
+        with pytest.raises(gn.ClusterError, match=r"NumPy 1.0 here and 2.* there.*exact=False"):
+            cluster.gather([cluster.submit(cluster.program([y]), None, {})])
+
+
+def test_blas_has_one_thread_while_it_runs() -> None:
+    def counts() -> list[int]:
+        return [library["num_threads"] for library in facts_of._controller().info()]
+
+    before = counts()
+    with facts_of.one_blas_thread():
+        with facts_of.one_blas_thread():
+            assert counts() == [1] * len(before)
+        assert counts() == [1] * len(before)
+    assert counts() == before
+
+
+def test_a_worker_that_dies_is_no_matter(client: Client) -> None:
+    x, labels, loss = _loss()
+    rng = np.random.default_rng(2)
+    shards = [{x: rng.random((3, 5)), labels: rng.integers(0, 3, 3)} for _ in range(12)]
+    step, allowed = gn.compile([loss]), client.run_on_scheduler(_allowed)
+    with opened_cluster(client) as cluster:
+        assert client.run_on_scheduler(_allowed) > allowed
+        program, state = cluster.program([loss]), cluster.state(x.graph.state)
+        cluster.gather([cluster.submit(program, state, shards[0])])
+        pids = client.run(os.getpid)
+        futures = [cluster.submit(program, state, shard) for shard in shards]
+        for pid in pids.values():  # what was sent is lost with them
+            os.kill(pid, signal.SIGKILL)
+        found = cluster.gather(futures)
+    assert found == [step(shard) for shard in shards]
+    assert client.run_on_scheduler(_allowed) == allowed
+
+
+def _allowed(dask_scheduler: Any) -> int:
+    return int(dask_scheduler.allowed_failures)
+
+
+def test_a_scheduler_that_is_lost_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    begin = [sys.executable, "-m", "dask"]
+    where = ["--scheduler-file", str(file)]
+    with contextlib.ExitStack() as stack:
+        scheduler, _ = (
+            stack.enter_context(_process([*begin, *each, *where]))
+            for each in (
+                ["scheduler", "--port", "0", "--no-dashboard", "--no-show"],
+                ["worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"],
+            )
+        )
+        client = stack.enter_context(Client(scheduler_file=str(file), timeout=3))
+        x, labels, loss = _loss()
+        with opened_cluster(client) as cluster:
+            program, state = cluster.program([loss]), cluster.state(x.graph.state)
+            feed = {x: np.zeros((2, 5)), labels: [0, 1]}
+            cluster.gather([cluster.submit(program, state, feed)])
+            os.kill(scheduler, signal.SIGKILL)
+            for _ in range(2):
+                with pytest.raises(gn.ClusterError, match="the scheduler of the workers is lost"):
+                    cluster.gather([cluster.submit(program, state, feed)])
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[int]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("what", [None, 5, "tcp://127.0.0.1:8786"])
+def test_what_is_no_client_is_refused(what: Any) -> None:
+    with pytest.raises(gn.UsageError, match="client= is a client of Dask"):
+        opened_cluster(what)
