@@ -35,6 +35,7 @@ from .checks import checked_flag, checked_number
 from .init import Rng, checked_rng
 from .live import LivePage, checked_page
 from .passes import Passes
+from .shards import computed_by_shards
 from .training import Figures, Training
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def fit(
     resume: StrPath | None = None,
     progress: Any = False,
     page: LivePage | StrPath | None = None,
+    shards: int | None = None,
+    statistics: str = "all",
 ) -> History:
     """Train a network: call a compiled step with one batch after another, for some epochs.
 
@@ -136,6 +139,14 @@ def fit(
         the first step at which `graphnn.check_health` finds something. It is written every few seconds, completely or
         not at all. For its figures a step is evaluated again now and then, so seldom that it takes less than 2 %
         of the time. Random nodes draw in it as in the next step. A `LivePage` shows several trainings over each other.
+    shards : int, optional
+        Cut each batch into so many shards, whose sizes differ by one row at most. What has rows is computed by shards,
+        the sums over rows are added two by two, means are divided by the number of all rows, and what follows runs
+        once. So the function is the same, up to rounding, but for random numbers, of which each shard draws its own.
+    statistics : {"all", "shard"}
+        Over which rows `BatchNorm` takes mean and variance in training: over all rows, for which the shards meet
+        several times in a step; or over those of each shard, as if it were a batch. Then its running statistics move
+        by the mean over the shards, weighted by their rows.
 
     Returns
     -------
@@ -146,6 +157,7 @@ def fit(
     ------
     UsageError
         When the step makes no updates, its loss is not a scalar, or a metric is a sum over the batch or similar; when
+        `shards` are asked for, and a node mixes rows, such as a sort along the batch; when
         a figure would be random in evaluation; when an iterator would have to be gone through twice; when
         `batch_size`, `shuffle` or `drop_last` is given, and `data` yields the batches.
     ValueRangeError
@@ -217,7 +229,8 @@ def fit(
         given_size = batch_size is not USUAL_SIZE and not isinstance(apart, Rows)
         check_not_cut("the training set", batch_size=given_size, shuffle=shuffle is not None, drop_last=drop_last)
         passes = Passes(kept, given, steps_per_epoch)
-    training = Training(step, passes, figures, early_stopping, epochs)
+    computed = computed_by_shards(step, shards, statistics)
+    training = Training(step, passes, figures, early_stopping, epochs, computed)
     if resume is not None:
         resumed(training, resume)
     keep = None if checkpoint is None else partial(save, path=checkpoint)

@@ -18,6 +18,7 @@ from .stopping import EarlyStopping, watched
 
 if TYPE_CHECKING:
     from ..execute.compiled import Compiled
+    from ..execute.feed import Feed
     from .passes import Passes
 
 
@@ -72,9 +73,17 @@ class Training:
     """A training: its parts, its position and its history."""
 
     def __init__(
-        self, step: Compiled, passes: Passes, figures: Figures, stopping: EarlyStopping | None, epochs: int
+        self,
+        step: Compiled,
+        passes: Passes,
+        figures: Figures,
+        stopping: EarlyStopping | None,
+        epochs: int,
+        computed: Callable[[Feed], Any],
     ) -> None:
         self.step, self.graph = step, step.graph
+        self.computed = computed
+        """What makes a step: the step itself, or its shards."""
         self.passes, self.figures = passes, figures
         self.watch = watched(stopping, figures.columns)
         self.history = History()
@@ -165,7 +174,7 @@ class Training:
                 if amid is not None:
                     amid.take_over_state()
                     amid.add(size, batch)
-                results = self.step(batch)
+                results = self.computed(batch)
             except GraphnnError as error:
                 error.add_note(f"in {self._place(run)}{self.passes.rows_of(size)}")
                 raise

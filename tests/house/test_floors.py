@@ -47,6 +47,7 @@ FLOORS: dict[str, int] = {
     "jacobians": 4,
     "linearized": 5,
     "mapped": 4,
+    "sharding": 4,
     "nn": 5,
     "inspector": 5,
     "testing": 5,
