@@ -25,6 +25,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "replay": ("graphnn.view.replay.pages",),
     "runtime": ("graphnn.interop.onnx.runtime",),
     "cluster": ("graphnn.interop.dask.cluster",),
+    "data": ("graphnn.interop.dask.data",),
     "a file of a trace": (_TRACE,),
 }
 """form, or kind of file → the modules that register it for classes of other modules."""

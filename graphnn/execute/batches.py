@@ -1,20 +1,25 @@
-"""What is computed batch by batch: batches cut from arrays, or as a loader or a generator yields them."""
+"""What is computed batch by batch: batches cut from arrays, or as a loader or a generator yields them.
+
+Data of other kinds, which need not be in memory, are registered by higher rooms; see `reads_data`.
+"""
 
 from __future__ import annotations
 
 import math
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..callables import check_takes
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph.attributes import whole
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
+from ..later import load_registrars
 from .feed import Feed, checked_feed
 
 if TYPE_CHECKING:
@@ -35,6 +40,21 @@ class _Usual(int):
 USUAL_SIZE = _Usual(32)
 """The rows of a batch by default."""
 _MOST_ROWS_SHOWN = 64  # rows of a batch in a message
+_OF_A_SHARD = 32  # batches
+
+
+class Shard(NamedTuple):
+    """A part of a set that workers elsewhere can compute, a whole number of batches.
+
+    Attributes
+    ----------
+    feed : mapping, or what higher rooms load as one
+    size : int or None
+        Rows of a batch; None: it is one batch.
+    """
+
+    feed: Any
+    size: int | None = None
 
 
 class Batches(ABC):
@@ -49,6 +69,8 @@ class Batches(ABC):
 
     def __init__(self, what: str, sizes: set[str]) -> None:
         self.what = what
+        self.whole: dict[Node, Any] = {}
+        """What each batch is fed beside its rows."""
         self._sizes = sizes  # names of the numbers of rows
 
     @abstractmethod
@@ -58,6 +80,10 @@ class Batches(ABC):
     @abstractmethod
     def division(self) -> dict[str, int]:
         """Return what must be the same where a checkpoint from within an epoch resumes; 0 where it does not apply."""
+
+    @abstractmethod
+    def shards(self) -> Iterator[Shard]:
+        """Begin a pass, and yield the set in parts, in order, without what is fed whole."""
 
     def rows_of(self, number: int, size: int) -> str:
         """Return which rows are in a batch of the present pass, for an error."""
@@ -71,14 +97,25 @@ class Batches(ABC):
         return any(not self._sizes.isdisjoint(names_in(operand.shape)) for operand in node.inputs)
 
 
-class Rows(Batches):
+class Split(Batches):
+    """A set whose rows are split into batches here: in any size, and in any order."""
+
+    size: int
+    """The most rows of a batch."""
+
+    @abstractmethod
+    def for_training(self, rng: np.random.Generator | np.random.RandomState | None, drop_last: bool) -> Split:
+        """Return the same rows, in a new order in each pass if there is a generator of random numbers."""
+
+
+class Rows(Split):
     """A feed of arrays that is split into batches."""
 
     def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
         given = checked_feed(graph, feed)[0]
-        self.whole = {node: array for node, array in given.items() if not _is_named(node)}
         self.cut = {node: array for node, array in given.items() if _is_named(node)}
         super().__init__(what, _row_names(self.cut))
+        self.whole = {node: array for node, array in given.items() if not _is_named(node)}
         lengths = {node: len(array) for node, array in self.cut.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
@@ -134,6 +171,12 @@ class Rows(Batches):
             if self._order is not None:
                 rows = self._order[rows]
             yield size, {**self.whole, **{node: array[rows] for node, array in self.cut.items()}}
+
+    def shards(self) -> Iterator[Shard]:
+        """Yield some batches at a time."""
+        most = self.size * _OF_A_SHARD
+        for first in range(0, self.used, most):
+            yield Shard({node: array[first : first + most] for node, array in self.cut.items()}, self.size)
 
     def division(self) -> dict[str, int]:
         """Return the numbers of rows."""
@@ -216,6 +259,12 @@ class Stream(Batches):
         rows = Rows(self._graph, feed, None, "the batch")
         return rows.count, {**rows.whole, **rows.cut}
 
+    def shards(self) -> Iterator[Shard]:
+        """Yield each batch."""
+        with closing(self.opened()) as batches:
+            for _, feed in batches:
+                yield Shard(feed)
+
     def division(self) -> dict[str, int]:
         """Return zeros: nothing is known of the rows to come."""
         return {"rows": 0, "batch_size": 0, "rows in batches": 0}
@@ -241,6 +290,8 @@ def batches_of(
     GraphnnError
         When it is a feed that does not fit the graph.
     """
+    if (found := _read(graph, data, placeholders, what, batch_size)) is not None:
+        return found
     if isinstance(data, Mapping):
         return Rows(graph, data, batch_size, what)
     if hasattr(data, "__array__") or not (isinstance(data, Iterable) or callable(data)):
@@ -252,6 +303,27 @@ def batches_of(
     if not isinstance(data, Iterable):
         check_takes(f"the function for {what}", data)
     return Stream(graph, data, placeholders, what)
+
+
+_Reader = Callable[["Graph", Any, "Sequence[Node]", str, "int | None"], "Batches | None"]
+_R = TypeVar("_R", bound=_Reader)
+_readers: list[_Reader] = []
+
+
+def reads_data(reader: _R) -> _R:
+    """Register the decorated function: it returns the batches of data of a kind, or None where they are of another.
+
+    It takes what `batches_of` takes. The modules that register one are listed in `later`, under ``"data"``, and load
+    where Dask is loaded: without it, nobody has such data.
+    """
+    _readers.append(reader)
+    return reader
+
+
+def _read(graph: Graph, *data: Any) -> Batches | None:
+    if "dask" in sys.modules:
+        load_registrars("data")
+    return next((found for reader in _readers if (found := reader(graph, *data)) is not None), None)
 
 
 def checked_size(batch_size: Any) -> int | None:

@@ -13,7 +13,7 @@ from ..execute.batches import (
     USUAL_SIZE,
     Batches,
     Data,
-    Rows,
+    Split,
     batches_of,
     check_not_cut,
     checked_size,
@@ -47,9 +47,10 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, g
         out, as in `fit`.
     data : mapping of Node or str to array_like, iterable of batches, or function
         Of a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
-        passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one.
+        passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one; or
+        arrays, columns or shards of Dask, as it takes them, of which one chunk at a time is loaded.
     batch_size : int or None
-        Rows per batch of a mapping. None: all rows in one batch.
+        Rows per batch of a mapping. None: all rows in one batch, or those of a chunk.
     graph : Graph, optional
         The graph of the names, if neither fetches nor data contain a node.
 
@@ -81,7 +82,7 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, g
     size = checked_size(batch_size)
     graph, nodes, rebuild = resolve(fetches, graph, data if isinstance(data, Mapping) else ())
     batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", size)
-    if not isinstance(batches, Rows):
+    if not isinstance(batches, Split):
         check_not_cut("the set", batch_size=batch_size is not USUAL_SIZE)
     return rebuild(Evaluation(graph, nodes, batches)() if nodes else [])
 
@@ -260,7 +261,7 @@ class Evaluation:
 def _check_mean(node: Node, batches: Batches) -> None:
     """Refuse what is no mean over the batch, if there are several batches."""
     if not batches.is_whole and node.op.name in _NO_MEANS and batches.reduced_by(node):
-        at_once = ", or all of them at once (batch_size=None)" if isinstance(batches, Rows) else ""
+        at_once = ", or all of them at once (batch_size=None)" if isinstance(batches, Split) else ""
         raise UsageError(
             f'"{node.name}" is the {node.op.name} over a batch, and the mean of those is not that of the '
             f"whole set: take the mean over the rows (gn.mean){at_once}"

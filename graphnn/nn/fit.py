@@ -16,6 +16,7 @@ from ..execute.batches import (
     Batches,
     Data,
     Rows,
+    Split,
     batches_of,
     check_not_cut,
     checked_size,
@@ -85,6 +86,11 @@ def fit(
         - a function without arguments, such as a generator function, that returns an iterator for an epoch;
         - an iterator, such as a generator. It can be gone through only once: for one epoch, or for several of
           `steps_per_epoch` steps. It is closed if training fails or is interrupted.
+
+        Of what does not fit into memory, one chunk at a time is loaded, and no batch has rows of two chunks: a mapping
+        with arrays of Dask, or with columns of one dataframe of Dask; such a dataframe, whose columns are called like
+        the placeholders; or a list of delayed shards, each a mapping or a tuple as below. An epoch takes the chunks,
+        and the rows within each, in an order that `rng` draws.
 
         A batch is a mapping as above. It can also be a tuple or list of arrays, for the placeholders that the loss and
         the metrics need, in the order in which they were made; or one array, for the only one. Batches may have
@@ -221,12 +227,12 @@ def fit(
     kept = batches_of(graph, data, needed, "the training set", size)
     kept, apart = _with_validation(graph, kept, validation, validation_split, needed, size)
     figures = Figures(step, kept, measured, apart, _checked_validation_loss(graph, validation_loss, apart))
-    if isinstance(kept, Rows):
+    if isinstance(kept, Split):
         prepare(graph, step.fetches, next(kept.opened())[1])
         order = (given or np.random.default_rng(0)) if shuffled else None
         passes = Passes(kept.for_training(order, drop_last), order, steps_per_epoch)
     else:
-        given_size = batch_size is not USUAL_SIZE and not isinstance(apart, Rows)
+        given_size = batch_size is not USUAL_SIZE and not isinstance(apart, Split)
         check_not_cut("the training set", batch_size=given_size, shuffle=shuffle is not None, drop_last=drop_last)
         passes = Passes(kept, given, steps_per_epoch)
     computed = computed_by_shards(step, shards, statistics)

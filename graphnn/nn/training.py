@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphnnError, UsageError
-from ..execute.batches import Batches, Rows
+from ..execute.batches import Batches, Split
 from ..graph import Node, flatten
 from .callbacks import Callback, after_each_step, is_true
 from .evaluating import Evaluation
@@ -43,7 +43,7 @@ class Figures:
         self.amid = Evaluation(graph, list(metrics.values()), batches) if metrics else None
         """What is evaluated batch by batch."""
         self._names, self._after = list(metrics), []
-        if self.amid is not None and isinstance(batches, Rows):
+        if self.amid is not None and isinstance(batches, Split):
             self._after.append((self._names, self.amid))
             self.amid.check()
             self.amid = None

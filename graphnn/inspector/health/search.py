@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...errors import GraphnnError, GraphnnWarning, UsageError
-from ...execute.batches import USUAL_SIZE, Rows, batches_of, check_not_cut, checked_size, needed_placeholders
+from ...execute.batches import USUAL_SIZE, Rows, Split, batches_of, check_not_cut, checked_size, needed_placeholders
 from ...execute.compiled import Compiled
 from ...execute.feed import prepare
 from ...execute.loop import Stop, collect
@@ -85,7 +85,7 @@ class Search:
             self._graph, self._wanted = self._step.graph, [*self._step.fetches, *self._step.updates.values()]
         size = checked_size(USUAL_SIZE if batch_size is None else batch_size)
         self._batches = batches_of(self._graph, data, needed_placeholders(self._graph, self._wanted), "the data", size)
-        if not isinstance(self._batches, Rows):
+        if not isinstance(self._batches, Split):
             check_not_cut("the data", batch_size=batch_size is not None)
         self._looking: Compiled | None = None
         self._count = 0  # nodes
