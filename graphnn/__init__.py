@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .interop.torch import from_torch
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
+    from .loops import scan
     from .mapped import vmap
     from .order import critical_path, generations, schedule
     from .transform import extract, replace
@@ -78,6 +79,7 @@ _LATER = {
     "interop.onnx": "from_onnx",
     "interop.torch": "from_torch",
     "linearized": "Linearization linearize",
+    "loops": "scan",
     "mapped": "vmap",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
@@ -160,6 +162,7 @@ __all__ = [
     "run",
     "saliency",
     "save",
+    "scan",
     "schedule",
     "steps",
     "summary",

@@ -382,19 +382,17 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
 
 def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], attribution: _Attribution) -> None:
     """Hand the cotangent of a node on to its operands."""
+    parts = node.op.vjps(passes, cotangent, node, node.inputs)
     for i in passes:
-        operand = node.inputs[i]
         attribution.to(node)
-        part = _fitted(node.op.vjp(i, cotangent, node, node.inputs), operand, "sum_to")
-        _add(part, operand, arrived, attribution)
+        _add(_fitted(next(parts), node.inputs[i], "sum_to"), node.inputs[i], arrived, attribution)
 
 
 def _add(part: Node, operand: Node, arrived: dict[Node, Node], attribution: _Attribution) -> None:
     """Add a part of an operand's cotangent to what has arrived, one by one, so that a run need not hold all parts."""
     if operand in arrived:
         attribution.to(operand)
-        part = arrived[operand] + part
-    arrived[operand] = part
+    arrived[operand] = arrived[operand] + part if operand in arrived else part
 
 
 # --- forward mode -------------------------------------------------------------------------------------------

@@ -28,7 +28,6 @@ from .graph import (
     Shape,
     Unknown,
     flatten,
-    registry,
     sealed,
 )
 from .graph.arrays import checked_value
@@ -39,7 +38,7 @@ from .graph.interchange import restored
 from .graph.node import put_twin
 from .graph.scopes import PHASES
 from .later import load_registrars
-from .tables import ADDED, TABLES
+from .tables import ADDED, TABLES, class_of
 from .text import short_repr
 
 __all__ = ["from_data", "load", "loads", "save", "to_data"]
@@ -546,7 +545,7 @@ def _nodes(
 
 def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
     name, module, operands, attributes = row
-    cls = registry.get(name)
+    cls = class_of(name)
     if cls is None and unknown:
         return Unknown(name, tuple((key, tupled(value)) for key, value in attributes.items())), operands
     if cls is None:

@@ -27,6 +27,9 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "cluster": ("graphnn.interop.dask.cluster",),
     "data": ("graphnn.interop.dask.data",),
     "a file of a trace": (_TRACE,),
+    "the operation loop": ("graphnn.loops",),
+    "the operation loop_item": ("graphnn.loops",),
+    "the operation loop_bundle": ("graphnn.loops",),
 }
 """form, or kind of file → the modules that register it for classes of other modules."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .graph import Op, registry
+from .later import load_registrars
+
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
 TABLES: dict[str, dict[str, type | str]] = {
     # Attributes as they are, tuples as lists. The module is told in a message, if the operation is not graphnn's own
@@ -41,3 +44,10 @@ TABLES: dict[str, dict[str, type | str]] = {
 ADDED: dict[str, dict[str, list[Any]]] = {
     table: {column: [] for column in TABLES[table]} for table in ("evaluating", "idle", "names")
 }
+
+
+def class_of(operation: str) -> type[Op] | None:
+    """Return the class of an operation, which may be in a module that is loaded only now."""
+    if operation not in registry:
+        load_registrars(f"the operation {operation}")
+    return registry.get(operation)

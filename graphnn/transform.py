@@ -149,7 +149,7 @@ def copied(
     wanted = [operand(None, node) for node in fetches]
     target = Graph(source.name, source.dtype)
     target.memory_budget = source.memory_budget
-    order = _in_order([*wanted, *beside], operand, changes.inputs)
+    order = in_order([*wanted, *beside], operand, changes.inputs)
     # A node comes with the updates that belong to it, or every step of the copy would draw the same numbers; and what
     # is for training with what takes its place in evaluation.
     while True:
@@ -158,7 +158,7 @@ def copied(
         others = [operand(None, other) for other in moved]
         if here.issuperset(others):
             break
-        order = _in_order([*wanted, *beside, *others], operand, changes.inputs)
+        order = in_order([*wanted, *beside, *others], operand, changes.inputs)
     changes.check(source, order)
     copies: dict[Node, Node] = {}
     for node in order:
@@ -207,7 +207,7 @@ def _copy_tables(source: Graph, target: Graph, copies: Mapping[Node, Node], oper
             target.advances[copies[parts[0]], copies[parts[1]]] = copies[parts[2]]
 
 
-def _in_order(wanted: Sequence[Node], operand: Any, fed: Container[Node]) -> list[Node]:
+def in_order(wanted: Sequence[Node], operand: Any, fed: Container[Node]) -> list[Node]:
     """Return what the nodes need, operands first; without recursion. What is fed needs nothing."""
     order: list[Node] = []
     done: dict[Node, bool] = {}

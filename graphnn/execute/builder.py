@@ -32,10 +32,13 @@ class Builder:
         In an order in which they can be computed.
     node : Node
         The node for which values are made now.
+    order : sequence of Node
+        All nodes of the schedule.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, order: Sequence[Node]) -> None:
         self.settings = settings
+        self.order = order
         self.values: list[Value] = []
         self.node: Node
         self._known: dict[object, Value] = {}

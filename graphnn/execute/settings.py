@@ -37,6 +37,8 @@ class Settings:
         Bytes of a table from which an update of few of its rows writes only these.
     sorted_buffers : int
         Up to so many buffers, the arena is also laid out with the largest buffers first.
+    native : bool
+        Whether it is a native plan.
     """
 
     threads: int = 1
@@ -54,3 +56,4 @@ class Settings:
     written_over: int = 2**15
     table: int = 2**18
     sorted_buffers: int = 500
+    native: bool = False

@@ -247,6 +247,10 @@ class Op:
         """Return the cotangent of operand `i`, in nodes; called only for operands whose gradient is needed."""
         raise NoRuleError(f'the operation "{self.name}" has no gradient rule: define {type(self).__name__}.vjp')
 
+    def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
+        """Return the cotangents of several operands, each made when it is asked for."""
+        return (self.vjp(i, cotangent, output, inputs) for i in positions)
+
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the tangent of the output, in nodes; at least one of `tangents` is not None."""
         raise NoRuleError(f'the operation "{self.name}" has no forward-mode rule: define {type(self).__name__}.jvp')

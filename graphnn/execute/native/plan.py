@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ NATIVE = Settings(
     narrow=0,
     narrow_repeated=0,
     large=_NEVER,
+    native=True,
 )
 
 
@@ -56,7 +58,11 @@ class Native(Plan):
         settings: Settings = _USUAL,
         tables: Tables | None = None,
     ) -> None:
-        lowering = Lowering(prepared, NATIVE, {} if tables is None else tables.found(prepared, settings))
+        lowering = Lowering(
+            prepared,
+            replace(NATIVE, threads=settings.threads),
+            {} if tables is None else tables.found(prepared, settings),
+        )
         for value in (*lowering.given, *lowering.values):
             value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
         _hand_out(lowering)

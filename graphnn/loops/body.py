@@ -1,0 +1,158 @@
+"""Bodies: what a loop does in one iteration, as a graph that does not change, kept as text."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..changes import Changes
+from ..errors import FileFormatError, GraphnnError, UsageError
+from ..files import from_data, to_data
+from ..graph import Constant, Dim, Graph, Kind, Node, Parameter, Placeholder, Spec
+from ..graph.attributes import DimOf, Several, Text
+from ..graph.scopes import mirrored
+from ..transform import in_order
+
+Read = Callable[[Any, Node], Node]
+
+_MOST = 2**28
+"""Characters of a body."""
+
+
+@lru_cache(maxsize=128)
+def graph_of(body: str) -> Graph:
+    """Return the graph of a body. It is shared by all who ask: nobody may add to it.
+
+    Its placeholders are the inputs, in their order.
+    """
+    return new_graph_of(body)
+
+
+def new_graph_of(body: str) -> Graph:
+    """Return the graph of a body as a new graph, to which more may be added.
+
+    Raises
+    ------
+    UsageError
+        When the text is not a body.
+    """
+    try:
+        data, stored = json.loads(body)
+        arrays = {name: _array(*entry) for name, entry in dict(stored).items()}
+        graph = from_data(data, arrays)
+    except (GraphnnError, ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"the text is not the body of a loop: {error}") from error
+    if graph.state or graph.updates or graph.advances:
+        raise UsageError("the body of a loop holds no parameters: they are operands of the loop")
+    return graph
+
+
+def _array(dtype: str, shape: Sequence[int], data: str) -> np.ndarray[Any, np.dtype[Any]]:
+    if dtype not in np.sctypeDict or np.dtype(dtype).kind not in "biuf":
+        raise FileFormatError(f"{dtype!r} is not the dtype of a constant")
+    return np.frombuffer(base64.b64decode(data, validate=True), dtype).reshape(shape).copy()
+
+
+def text_of(graph: Graph) -> str:
+    """Return a graph as the text of a body."""
+    data, arrays = to_data(graph)
+    stored = {
+        name: [array.dtype.name, list(array.shape), base64.b64encode(array.tobytes()).decode()]
+        for name, array in arrays.items()
+    }
+    return json.dumps([data, stored], separators=(",", ":"), ensure_ascii=False)
+
+
+class BodyText(Kind):
+    """The text of a body."""
+
+    said = "the body of a loop"
+    many = "bodies of loops"
+
+    def read(self, value: Any) -> str:
+        """Return the text, if it is that of a graph."""
+        text = Text().read(value)
+        if len(text) > _MOST:
+            raise UsageError
+        graph_of(text)
+        return text
+
+
+BodyOf = Annotated[str, BodyText()]
+Dims = Annotated[tuple[Dim, ...], Several(DimOf())]
+"""What the names of dimensions in a body stand for, where it is used."""
+
+
+class Excerpt:
+    """A part of a graph that becomes a body: everything between some inputs and what is wanted.
+
+    Parameters
+    ----------
+    source : Graph
+    wanted : sequence of Node
+    inputs : sequence of Node
+        They become the placeholders, in this order.
+    prefix : str
+        What the names begin with, and do not in the body.
+    read : callable, optional
+        Takes a node that reads and one of its operands, and returns what it reads in the body.
+
+    Attributes
+    ----------
+    body : str
+    of : dict of Node to int
+        {node of the source: place of its counterpart among the nodes of the body}.
+    """
+
+    def __init__(
+        self,
+        source: Graph,
+        wanted: Sequence[Node],
+        inputs: Sequence[Node],
+        prefix: str = "",
+        read: Read = lambda reader, operand: operand,
+    ) -> None:
+        graph = Graph("body", source.dtype)
+        copies: dict[Node, Node] = {}
+        for node in inputs:
+            name = _free(graph, node.name.removeprefix(prefix))
+            copies[node] = graph._make(Placeholder(), (), Spec(node.shape, node.dtype), name, None, (None, node.origin))
+        for node in in_order(wanted, read, inputs):
+            if node in copies:
+                continue
+            if isinstance(node.op, (Placeholder, Parameter)):
+                raise UsageError(f'a body would need "{node.name}", which is not among its inputs')
+            value = source._constants[node] if isinstance(node.op, Constant) else None
+            operands = tuple([copies[read(node, operand)] for operand in node.inputs])
+            scope = _counterpart(source, graph, node.scope, prefix)
+            name = _free(graph, node.name.removeprefix(prefix))
+            copies[node] = graph._make(node.op, operands, node.spec, name, value, (scope, node.origin))
+        self.body = text_of(graph)
+        self.of = {node: copy.index for node, copy in copies.items()}
+
+
+def _counterpart(source: Graph, graph: Graph, path: str, prefix: str) -> Any:
+    """Return the counterpart of a scope without the prefix of its path."""
+    scope = source.scopes.get(path)
+    if scope is None or not path.startswith(prefix):
+        return None if prefix else mirrored(graph, scope)
+    short = path.removeprefix(prefix)
+    known = graph.scopes.get(short)
+    if known is None:
+        around = _counterpart(source, graph, path.rpartition("/")[0], prefix) if "/" in short else None
+        known = graph._add_scope(short, scope.kind, scope.phase, scope.origin, around)
+    return known
+
+
+def _free(graph: Graph, name: str) -> str:
+    return name if not graph._taken(name) else graph.free_name(name)
+
+
+def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:
+    """Return a shape of a body with the dimensions for which its names stand."""
+    return tuple(map(Changes(sizes=dict(zip(names, dims, strict=True))).dim, shape))

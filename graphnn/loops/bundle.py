@@ -1,0 +1,189 @@
+"""Bundles: several arrays as one value. A node has one value, and a loop gives several arrays.
+
+A bundle is one flat array, and its items lie in it one after the other. Only `loop_item` reads it. Floats are kept as
+numbers, so cotangents of bundles add up as those of any array do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..graph import Array, Dim, DType, Node, Op, Shape, Spec, fn
+from ..graph.dimensions import add, floor_divide, multiply, product
+from ..ops.base import Linear, no_flops
+
+
+class Place(NamedTuple):
+    """Where an item lies in a bundle: from which word on, and as what."""
+
+    start: Dim
+    shape: Shape
+    dtype: np.dtype[Any]
+
+
+class Layout:
+    """Where the items of a bundle lie.
+
+    Floats are kept as the widest of their dtypes, and everything else by its bytes, from a multiple of 8 bytes on. The
+    places of the first items do not depend on how many more there are.
+
+    Attributes
+    ----------
+    places : list of Place
+    size : int or str
+        How many words the bundle has.
+    dtype : dtype
+        Of the words; uint8 if no item is a float.
+    """
+
+    def __init__(self, items: Sequence[tuple[Shape, np.dtype[Any]]], word: np.dtype[Any] | None = None) -> None:
+        floats = [dtype for _, dtype in items if dtype.kind == "f"]
+        self.dtype = word or (max(floats, key=lambda dtype: dtype.itemsize) if floats else np.dtype(np.uint8))
+        self.places: list[Place] = []
+        self.size: Dim = 0
+        width = self.dtype.itemsize
+        for shape, dtype in items:
+            words = product(shape)
+            if dtype.kind != "f":
+                # Where numbers of 8 bytes begin at a multiple of 8, any dtype is aligned.
+                self.size = multiply(floor_divide(add(multiply(self.size, width), 7), 8), 8 // width)
+                words = floor_divide(add(multiply(words, dtype.itemsize), width - 1), width)
+            self.places.append(Place(self.size, shape, dtype))
+            self.size = add(self.size, words)
+
+    @property
+    def spec(self) -> Spec:
+        """The shape and dtype of the bundle."""
+        return Spec((self.size,), self.dtype)
+
+
+def shown_in(words: Array, place: Place) -> Array:
+    """Return the view of an item whose dtype is that of the words, or which is kept by its bytes."""
+    shape: Any = place.shape
+    start: Any = place.start
+    count = int(np.prod(shape, dtype=np.int64))
+    if place.dtype == words.dtype:
+        return words[start : start + count].reshape(shape)
+    return words[start:].view(np.uint8)[: count * place.dtype.itemsize].view(place.dtype).reshape(shape)
+
+
+def read(words: Array, place: Place) -> Array:
+    """Return an item of a bundle; a view where it can be one."""
+    if place.dtype.kind == "f" and place.dtype != words.dtype:
+        return shown_in(words, place._replace(dtype=words.dtype)).astype(place.dtype)
+    return shown_in(words, place)
+
+
+def place_to_write(words: Array, place: Place) -> Array:
+    """Return the view of a bundle to write an item into: it may have a wider dtype."""
+    return shown_in(words, place._replace(dtype=words.dtype) if place.dtype.kind == "f" else place)
+
+
+class LoopItem(Op):
+    """One of the arrays that a loop gives: a part of its bundle."""
+
+    start: Dim
+    shape: Shape
+    dtype: DType
+    formula = "{0} from {start}"
+    equation = ""
+    flops = no_flops
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return Place(self.start, self.shape, np.dtype(self.dtype))
+
+    def infer(self, bundle: Spec) -> Spec:
+        """Return the shape and dtype of the item."""
+        return Spec(self.shape, np.dtype(self.dtype))
+
+    def forward(self, bundle: Array) -> Array:
+        """Show it."""
+        return read(bundle, self.place)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Put the cotangent into a bundle of zeros."""
+        (bundle,) = inputs
+        return LoopBundle(self.start, bundle.shape[0], bundle.dtype.name)(cotangent)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Take the item of the tangents."""
+        (tangent,) = tangents
+        assert tangent is not None
+        return item(tangent, self.place)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return the word of the element; of what is kept by its bytes, all."""
+        if self.dtype != operands[0].dtype:
+            return (...,)
+        return ((int(self.start) + int(np.ravel_multi_index(index, self.shape)),),)  # type: ignore[arg-type]
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw a bundle and a part of it."""
+        shape = draw.shape()
+        start, more = draw.integer(0, 3), draw.integer(0, 3)
+        x = draw.floats((start + int(np.prod(shape, dtype=int)) + more,))
+        return cls(start, shape, x.dtype.name), (x,)
+
+
+class LoopBundle(Linear):
+    """A bundle that holds one array at its place, and zeros."""
+
+    start: Dim
+    size: Dim
+    dtype: DType
+    formula = "{0} at {start} of {size} words"
+    equation = ""
+    flops = no_flops
+
+    def infer(self, x: Spec) -> Spec:
+        """Return the bundle."""
+        return Spec((self.size,), np.dtype(self.dtype))
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        """Put it there."""
+        words = np.empty(int(self.size), self.dtype) if out is None else out
+        words.fill(0)
+        place_to_write(words, Place(self.start, x.shape, x.dtype))[...] = x
+        return words
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Take the item of the cotangent."""
+        return item(cotangent, Place(self.start, inputs[0].shape, inputs[0].dtype))
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return the element that lies at the place, if one does."""
+        at = index[0] - int(self.start)
+        inside = 0 <= at < operands[0].size
+        return (tuple(map(int, np.unravel_index(at, operands[0].shape))) if inside else None,)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw an array and a larger bundle."""
+        x = draw.floats(draw.shape())
+        start, more = draw.integer(0, 3), draw.integer(0, 3)
+        return cls(start, start + x.size + more, x.dtype.name), (x,)
+
+
+def item(bundle: Node, place: Place) -> Node:
+    """Return an item of a bundle; of one that was just made of items, the item itself."""
+    found = found_in(bundle, place)
+    return fn.zeros(place.shape, place.dtype, graph=bundle.graph) if found is None else found
+
+
+def found_in(bundle: Node, place: Place) -> Node | None:
+    """Return an item of a bundle, or None if it is known to be zeros."""
+    op = bundle.op
+    if isinstance(op, LoopBundle):
+        return bundle.inputs[0] if op.start == place.start else None
+    if op.name == "zeros":
+        return None
+    if op.name == "add":
+        parts = [part for x in bundle.inputs if (part := found_in(x, place)) is not None]
+        return parts[0] + parts[1] if len(parts) == 2 else parts[0] if parts else None
+    return LoopItem(place.start, place.shape, place.dtype.name)(bundle)

@@ -1,0 +1,188 @@
+"""`Loop`: an operation that computes a body again and again, each time from what the time before gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError
+from ..execute.loop import Prepared
+from ..execute.program import program_of
+from ..graph import Array, Count, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
+from ..graph.attributes import Choice
+from ..graph.dimensions import shown, unify
+from .backwards import pulled_back, pushed_forward
+from .body import BodyOf, Dims, graph_of, outside, text_of
+from .bundle import Layout, Place, place_to_write
+from .running import Iterations
+
+Kept = tuple[str, int]
+"""What a loop keeps: ("last", number of the carried value), ("each", place of a node in the body), ("count", 0)."""
+
+
+class Loop(Op):
+    """Compute a body again and again. What it keeps of that is one bundle, of which `loop_item` reads the arrays.
+
+    The operands are, one after the other: the number of iterations, if it is `counted`; the first value of what is
+    carried from one iteration to the next; the arrays of which each iteration gets one row; and what is the same for
+    all.
+
+    Notes
+    -----
+    Where it ends before `length` iterations, the rows of the others are zeros.
+    """
+
+    body: BodyOf
+    names: tuple[str, ...]
+    """Dimensions in the body, and in `dims` what they stand for."""
+    dims: Dims
+    length: Dim
+    """The most iterations."""
+    carried: tuple[Count, ...]
+    """Places in the body of the next value of each carried one."""
+    rows: Count = 0
+    """How many operands have one row for each iteration."""
+    kept: Annotated[tuple[Kept, ...], Several(Row((Choice(("last", "each", "count")), Whole(0))))] = ()
+    indexed: bool = False
+    """Whether the first input of the body is the number of the iteration, from 0."""
+    counted: bool = False
+    backwards: bool = False
+    """Whether it goes through the rows from the last to the first."""
+    while_: Annotated[int, Whole(-1)] = -1
+    """The place in the body of a bool: after the first iteration where it is False there is no other. -1: none."""
+    recomputed: bool = False
+    """Whether a gradient computes the iterations again, from what was carried into each, instead of keeping more."""
+    name = "loop"
+    formula = "loop({0}, …)"
+
+    # --- what the operands and results are ---------------------------------------------------------------------
+
+    def split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """Return the operands that are carried, that have rows, and that are the same for all iterations."""
+        first = int(self.counted)
+        rows = first + len(self.carried)
+        return operands[first:rows], operands[rows : rows + self.rows], operands[rows + self.rows :]
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """The nodes of the body."""
+        return list(graph_of(self.body))
+
+    @cached_property
+    def inputs(self) -> list[Node]:
+        """The inputs of the body."""
+        return graph_of(self.body).placeholders
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where what is kept lies in the bundle."""
+        return Layout([self._spec_of(*kept) for kept in self.kept])
+
+    def _spec_of(self, kind: str, which: int) -> tuple[tuple[Dim, ...], np.dtype[Any]]:
+        if kind == "count":
+            return (), np.dtype(np.int64)
+        node = self.nodes[self.carried[which] if kind == "last" else which]
+        shape = outside(node.shape, self.names, self.dims)
+        return ((self.length, *shape) if kind == "each" else shape), node.dtype
+
+    def place(self, kind: str, which: int) -> Place:
+        """Return where something kept lies."""
+        return self.layout.places[self.kept.index((kind, which))]
+
+    def infer(self, *operands: Spec) -> Spec:
+        """Return the bundle, if the operands are what the body takes."""
+        inputs = self.inputs[int(self.indexed) :]
+        given = list(operands[int(self.counted) :])
+        if len(given) != len(inputs):
+            raise ShapeError(f"loop: the body takes {len(inputs)} operands, not {len(given)}")
+        constraints = []
+        for position, (node, spec) in enumerate(zip(inputs, given, strict=True)):
+            shape = outside(node.shape, self.names, self.dims)
+            if len(self.carried) <= position < len(self.carried) + self.rows:
+                shape = (self.length, *shape)
+            met = [unify(a, b) for a, b in zip(shape, spec.shape, strict=False)]
+            if len(shape) != len(spec.shape) or None in met:
+                raise ShapeError(f'loop: "{node.name}" is {shown(shape)} in the body, not {shown(spec.shape)}')
+            if node.dtype != spec.dtype:
+                raise DtypeError(f'loop: "{node.name}" is {node.dtype} in the body, not {spec.dtype}')
+            constraints += [pair for found in met if found is not None for pair in found[1]]
+        for node, at in zip(inputs, self.carried, strict=False):
+            if self.nodes[at].shape != node.shape or self.nodes[at].dtype != node.dtype:
+                raise ShapeError(f'loop: the next value of "{node.name}" is {self.nodes[at].spec}, not {node.spec}')
+        spec = self.layout.spec
+        return Spec(spec.shape, spec.dtype, tuple(constraints))
+
+    def keeping(self, kept: Sequence[Kept]) -> Loop:
+        """Return the same loop that keeps something else of its iterations."""
+        return replace(self, kept=tuple(kept))
+
+    def is_like(self, other: Op) -> bool:
+        """Whether another loop differs only in what it keeps."""
+        return isinstance(other, Loop) and self.keeping(()) == other.keeping(())
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    def prepared(self, inputs: Sequence[Array] = ()) -> Prepared:
+        """Return one iteration, ready to be evaluated; without inputs, ready to be planned."""
+        sizes: dict[str, Any] = dict(zip(self.names, self.dims, strict=True))
+        program = program_of(graph_of(self.body), [self.nodes[at] for at in self.wanted])
+        given = dict(zip(self.inputs, inputs, strict=False))
+        return Prepared(program, program.bound(sizes), given, sizes)
+
+    @cached_property
+    def wanted(self) -> list[int]:
+        """The places in the body of the nodes whose values an iteration must give."""
+        each = [at for kind, at in self.kept if kind == "each"]
+        return sorted({*self.carried, *each, *([self.while_] if self.while_ >= 0 else [])})
+
+    def forward(self, *operands: Array, out: Array | None = None) -> Array:
+        """Compute the iterations, node by node."""
+        return self.collected(Iterations(self, operands), out)
+
+    def collected(self, iterations: Iterations, out: Array | None = None) -> Array:
+        """Go through the iterations, and return what is kept of them."""
+        words = np.empty(int(self.layout.size), self.layout.dtype) if out is None else out
+        places = [place_to_write(words, place) for place in self.layout.places]
+        each = [(rows, at) for (kind, at), rows in zip(self.kept, places, strict=True) if kind == "each"]
+        for row, values in iterations:
+            for rows, at in each:
+                rows[row] = values[at]
+        for rows, _ in each:
+            rows[: iterations.rows_done.start] = 0
+            rows[iterations.rows_done.stop :] = 0
+        for (kind, at), place in zip(self.kept, places, strict=True):
+            if kind != "each":
+                place[...] = iterations.done if kind == "count" else iterations.carry[at]
+        return words
+
+    # --- derivatives --------------------------------------------------------------------------------------------
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the cotangent of one operand."""
+        return next(self.vjps([i], cotangent, output, inputs))
+
+    def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
+        """Return the cotangents of operands: all by one loop, which goes through the iterations the other way."""
+        return iter(pulled_back(self, positions, cotangent, inputs))
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the tangent: that of a loop that computes values and tangents together."""
+        return pushed_forward(self, tangents, output, inputs)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return all: which iteration made what is told by the iterations."""
+        return (...,) * len(operands)
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw a loop that adds up tanh of the sum of rows and the sum before."""
+        width, length = draw.integer(1, 3), draw.integer(0, 4)
+        graph = Graph("body")
+        h, x = (graph.placeholder(name, (width,)) for name in ("h", "x"))
+        following = fn.tanh(h + x)
+        op = cls(text_of(graph), (), (), length, (following.index,), 1, (("last", 0), ("each", following.index)))
+        return op, (draw.floats((width,)), draw.floats((length, width)))

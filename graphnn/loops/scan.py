@@ -1,0 +1,228 @@
+"""`scan`: a loop over the rows of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError, UsageError
+from ..graph import Dim, Graph, Node, flatten, fn
+from ..graph.dimensions import dimension
+from ..text import short_repr, with_article
+from .body import Read, graph_of
+from .bundle import LoopItem
+from .loop import Kept, Loop
+from .tracing import apart, as_node, cut, graph_of_arguments, made_of, names_of, with_iteration
+
+
+def scan(
+    step: Callable[..., Any],
+    init: Any,
+    xs: Any = None,
+    reverse: bool = False,
+    *,
+    length: int | str | None = None,
+    mask: Any = None,
+    recompute: bool = False,
+) -> tuple[Any, Any]:
+    """Apply a function to one row of arrays after another, and carry a state along.
+
+    Parameters
+    ----------
+    step : callable
+        Called once, as ``step(state, row)``, with nodes in the forms of `init` and of `xs`; as ``step(state)`` without
+        `xs`. It returns the next state, or ``(next state, result)``. It may read other nodes, and call layers: their
+        parameters belong to the graph, and are the same in all iterations.
+    init : Node or array_like, or list, tuple or dict of them
+        The first state. Each part keeps its shape and dtype.
+    xs : Node or array_like, or list, tuple or dict of them, optional
+        Arrays with one row for each iteration along axis 0, whose length may be a name.
+    reverse : bool
+        Whether to go from the last row to the first. The results lie at the places of their rows.
+    length : int or str, optional
+        The number of iterations; needed if there are no `xs`.
+    mask : Node or array_like, optional
+        Bools, of shape ``(length,)`` or ``(length, batch)``. Where it is False, the state stays as it is, and results
+        are zeros: for sequences of different lengths. With a batch, states and results have it as their first axis.
+    recompute : bool
+        Whether a gradient computes each iteration again. Then only the states are kept for it, instead of all that it
+        reads, and it takes about half as long again.
+
+    Returns
+    -------
+    last : Node, or list, tuple or dict of them
+        The state after the last iteration, in the form of `init`.
+    results : Node, or list, tuple or dict of them
+        What each iteration gives, stacked along axis 0: its results, or its next states if it returns only these.
+
+    Raises
+    ------
+    UsageError
+        When the function does not return a state in the form of `init`, or makes updates.
+    ShapeError, DtypeError
+        When a next state has another shape or dtype than the state, or lengths differ.
+
+    Notes
+    -----
+    The loop is one node, whatever its length; see `gn.draw`, which shows its body. The nodes that the call of the
+    function makes stay in the graph, in the scope ``scan_1/iteration``: they are those of the first iteration. What
+    depends neither on the state nor on a row is computed once, before the loop. Random numbers differ between
+    iterations.
+
+    Gradients of any order are loops as well; one loop gives the cotangents of all operands.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> g = gn.Graph()
+    >>> xs = g.placeholder("xs", ("time",))
+    >>> last, sums = gn.scan(lambda total, x: total + x, 0.0, xs)
+    >>> gn.run([last, sums, gn.grad(last, xs)], {xs: [1.0, 2.0, 3.0]})
+    [array(6.), array([1., 3., 6.]), array([1., 1., 1.])]
+    """
+    if not callable(step):
+        raise UsageError(f"scan takes a function, not {with_article(type(step).__name__)}")
+    graph = graph_of_arguments("scan", init, xs, mask)
+    states, as_state = flatten(init)
+    rows, as_row = flatten(xs) if xs is not None else ([], None)
+    with graph.building, graph.new_scope("scan", numbered=True, kind="scan") as provenance:
+        scope = provenance.scope
+        assert scope is not None
+        first = [as_node(graph, leaf) for leaf in states]
+        stacks = [as_node(graph, leaf) for leaf in rows]
+        masks = [] if mask is None else [_checked_mask(as_node(graph, mask))]
+        count = _length(length, [*stacks, *masks])
+        before_call = dict(graph.updates), dict(graph.advances)
+        start = len(graph)
+        with graph.new_scope("iteration", kind="iteration") as inside:
+            assert inside.scope is not None
+            index = graph.constant(np.int64(0), name="index")
+            before = [apart(node) for node in first]
+            now = [fn.getitem(node, 0) for node in [*stacks, *masks]]
+            given = [as_state(before)] + ([] if as_row is None else [as_row(now[: len(stacks)])])
+            following, (results, as_results) = _taken_apart(step(*given), init)
+            after = [as_node(graph, leaf) for leaf in following]
+            outs = [as_node(graph, leaf) for leaf in results]
+            if masks:
+                outs = [_where(now[-1], out, fn.zeros(out.shape, out.dtype, graph=graph)) for out in outs]
+                after = [_where(now[-1], new, old) for new, old in zip(after, before, strict=True)]
+            _check_states(before, after)
+            arguments = [index, *before, *now]
+            moving = made_of(graph, start, arguments)
+            _check_updates(graph, before_call, moving)
+            counters = with_iteration(moving, index)
+            moving = made_of(graph, start, arguments)
+        op_of = partial(_op, graph, arguments, moving, f"{inside.scope.path}/", count, reverse, recompute)
+        op, same = op_of(after, outs, lambda reader, operand: counters.get((reader, operand), operand))
+        bundle = op(*first, *stacks, *masks, *same, graph=graph)
+        instead = {node: other for node, other in graph.evaluating.items() if node in moving}
+        if instead:
+            after, outs = ([instead.get(node, node) for node in nodes] for nodes in (after, outs))
+            evaluating, same = op_of(after, outs, lambda reader, operand: instead.get(operand, operand))
+            graph.evaluating[bundle] = evaluating(*first, *stacks, *masks, *same, graph=graph)
+        items = [LoopItem(place.start, place.shape, place.dtype.name)(bundle) for place in op.layout.places]
+    return as_state(items[: len(after)]), as_results(items[len(after) :])
+
+
+def _op(
+    graph: Graph,
+    arguments: Sequence[Node],
+    moving: set[Node],
+    prefix: str,
+    count: Dim,
+    reverse: bool,
+    recompute: bool,
+    after: Sequence[Node],
+    outs: Sequence[Node],
+    read: Read,
+) -> tuple[Loop, list[Node]]:
+    """Return the loop, and what is the same in all of its iterations."""
+    body, same = cut(graph, [*after, *outs], arguments, moving, prefix, read)
+    names = names_of(graph_of(body.body))
+    kept: list[Kept] = [("last", k) for k in range(len(after))]
+    kept += [("each", body.of[node]) for node in outs]
+    carried = tuple([body.of[node] for node in after])
+    rows = len(arguments) - 1 - len(after)
+    settings = {"indexed": True, "backwards": reverse, "recomputed": recompute}
+    return Loop(body.body, names, names, count, carried, rows, tuple(kept), **settings), same
+
+
+def _taken_apart(result: Any, init: Any) -> tuple[list[Any], tuple[list[Any], Any]]:
+    """Return the next states, and the results with a function that puts them into their form."""
+    count = len(flatten(init)[0])
+    if _form(result) == _form(init):
+        states, rebuild = flatten(result)
+        return states, (states, rebuild)
+    if isinstance(result, (tuple, list)) and len(result) == 2 and _form(result[0]) == _form(init):
+        return flatten(result[0])[0], flatten(result[1]) if result[1] is not None else ([], lambda parts: None)
+    what = f"{count} arrays" if count != 1 else "one array"
+    raise UsageError(
+        f"scan: the function returns the next state in the form of init, which holds {what}, or (next state, result); "
+        f"it returned {short_repr(result)}"
+    )
+
+
+def _form(value: Any) -> Any:
+    """Return the form of nested lists, tuples and dicts, to compare."""
+    if isinstance(value, Mapping):
+        return {key: _form(part) for key, part in value.items()}
+    return [_form(part) for part in value] if isinstance(value, (list, tuple)) else None
+
+
+def _checked_mask(mask: Node) -> Node:
+    if mask.dtype != np.bool_:
+        raise DtypeError(f'scan: the mask holds bools, and "{mask.name}" is {mask.dtype}')
+    if mask.ndim not in (1, 2):
+        raise ShapeError(f'scan: the mask is of shape (length,) or (length, batch), and "{mask.name}" {mask.spec}')
+    return mask
+
+
+def _where(mask: Node, yes: Node, no: Node) -> Node:
+    """Return one or the other, by a mask for all or for each of the batch."""
+    missing = yes.ndim - mask.ndim
+    if missing < 0:
+        raise ShapeError(f'scan: the mask has a batch, and "{yes.name}" {yes.spec} has none')
+    return fn.where(fn.expand_dims(mask, tuple(range(mask.ndim, yes.ndim))) if mask.ndim and missing else mask, yes, no)
+
+
+def _length(length: Any, stacks: Sequence[Node]) -> Dim:
+    """Return the number of iterations, which all stacks must have."""
+    for node in stacks:
+        if not node.ndim:
+            raise ShapeError(f'scan: "{node.name}" is a single number, and has no rows to go through')
+    counts = {node.shape[0]: node for node in reversed(stacks)}
+    if length is not None:
+        counts = {dimension(length): None, **counts}  # type: ignore[dict-item]
+    if not counts:
+        raise UsageError("scan: without xs, length= says how many iterations there are")
+    if len(counts) > 1:
+        listed = [f"length={count}" if node is None else f'"{node.name}" {node.spec}' for count, node in counts.items()]
+        raise ShapeError(f"scan: the numbers of rows differ: {', '.join(listed)}")
+    return next(iter(counts))
+
+
+def _check_states(before: Sequence[Node], after: Sequence[Node]) -> None:
+    for old, new in zip(before, after, strict=True):
+        if old.shape != new.shape:
+            raise ShapeError(
+                f'scan: the state "{old.inputs[0].name}" is {old.spec}, and the next one, "{new.name}", {new.spec}: a '
+                "state keeps its shape; give init the shape that it is to have"
+            )
+        if old.dtype != new.dtype:
+            raise DtypeError(
+                f'scan: the state "{old.inputs[0].name}" is {old.dtype}, and the next one, "{new.name}", {new.dtype}: '
+                f"give init as {new.dtype}, or cast the next state"
+            )
+
+
+def _check_updates(graph: Graph, before: tuple[Any, Any], moving: set[Node]) -> None:
+    """Refuse updates that were made in an iteration, other than those of the counters of random numbers."""
+    advances = {key: node for key, node in graph.advances.items() if key not in before[1]}
+    if graph.updates != before[0] or any(at in moving or node in moving for (_, at), node in advances.items()):
+        raise UsageError(
+            "scan: the function makes updates, as batch normalization does in training, and a parameter has one value "
+            "for all iterations: carry what changes as a state"
+        )

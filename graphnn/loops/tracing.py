@@ -1,0 +1,123 @@
+"""A user's function called once, in the graph itself, and what it made taken as the body of a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..errors import UsageError
+from ..graph import Constant, Graph, Node, Op, flatten, fn
+from ..graph.dimensions import names_in
+from ..graph.fetches import ancestors
+from ..ops.random import Random
+from .body import Excerpt, Read, graph_of
+from .loop import Loop
+
+_MOST_INLINE = 64
+"""Elements of a constant that a body holds itself. A larger one is an operand."""
+
+
+def graph_of_arguments(what: str, *forms: Any) -> Graph:
+    """Return the graph of the first node among the arguments.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    for form in forms:
+        for leaf in flatten(form)[0]:
+            if isinstance(leaf, Node):
+                return leaf.graph
+    raise UsageError(f"{what} takes nodes, at least one; gn.Graph().constant(array) makes one")
+
+
+def as_node(graph: Graph, leaf: Any) -> Node:
+    """Return a node, or a constant of an array."""
+    return leaf if isinstance(leaf, Node) else graph.constant(leaf)
+
+
+def apart(node: Node) -> Node:
+    """Return a node with the same value that is none that was there before."""
+    return fn.getitem(node, ...)
+
+
+def made_of(graph: Graph, start: int, arguments: Sequence[Node]) -> set[Node]:
+    """Return what was made since `start` and differs between iterations: it depends on the arguments, or is random."""
+    moving = set(arguments)
+    for node in list(graph)[start:]:
+        if is_random(node.op) or not moving.isdisjoint(node.inputs):
+            moving.add(node)
+    return moving
+
+
+def is_random(op: Op) -> bool:
+    """Whether an operation draws random numbers, or is a loop that does."""
+    return isinstance(op, Random) or (isinstance(op, Loop) and any(is_random(node.op) for node in op.nodes))
+
+
+def counters_of(op: Op) -> list[int]:
+    """Return which operands are counters of random numbers."""
+    if isinstance(op, Random):
+        return [0]
+    if not isinstance(op, Loop) or not is_random(op):
+        return []
+    counters = [node.inputs[place] for node in op.nodes for place in counters_of(node.op)]
+    inputs = graph_of(op.body).placeholders[int(op.indexed) :]
+    same = op.split([None] * int(op.counted) + inputs)[2]
+    found = ancestors(counters)
+    return [int(op.counted) + position for position, node in enumerate(inputs) if node in found and node in same]
+
+
+_FACTOR, _BITS = 0x1E3779B97F4A7C15, 2**62 - 1
+
+
+def with_iteration(moving: set[Node], index: Node) -> dict[tuple[Node, Node], Node]:
+    """Return for random nodes what they read instead of their counters: numbers of counter and iteration together.
+
+    A counter that differs between iterations anyhow is left as it is.
+    """
+    found: dict[tuple[Node, Node], Node] = {}
+    mixed: dict[Node, Node] = {}
+    for node in sorted(moving, key=lambda node: node.index):
+        for place in counters_of(node.op):
+            counter = node.inputs[place]
+            if counter not in moving:
+                if counter not in mixed:
+                    wide = fn.cast(counter, "int64")
+                    mixed[counter] = fn.bitwise_and(wide * _FACTOR + (index + 1), _BITS)
+                found[node, counter] = mixed[counter]
+    return found
+
+
+def cut(
+    graph: Graph,
+    wanted: Sequence[Node],
+    arguments: Sequence[Node],
+    moving: set[Node],
+    prefix: str,
+    read: Read = lambda reader, operand: operand,
+) -> tuple[Excerpt, list[Node]]:
+    """Return the body between the arguments and what is wanted, and which other nodes it reads."""
+    outer: dict[Node, None] = {}
+    seen: set[Node] = set(arguments)
+    waiting = list(wanted)
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        small = isinstance(node.op, Constant) and graph._constants[node].size <= _MOST_INLINE
+        if node in moving:
+            waiting.extend([read(node, operand) for operand in node.inputs])
+        elif not small:
+            outer[node] = None
+    same = sorted(outer, key=lambda node: node.index)
+    return Excerpt(graph, wanted, [*arguments, *same], prefix, read), same
+
+
+def names_of(body: Iterable[Node]) -> tuple[str, ...]:
+    """Return the names of dimensions that a body uses."""
+    body = list(body)
+    found = names_in(dim for node in body for dim in node.shape)
+    return tuple(sorted(found.union(*[node.op.dimension_names for node in body if node.op.sized])))

@@ -1,0 +1,159 @@
+"""Loops over rows against the same iterations written out."""
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+
+RNG = np.random.default_rng(0)
+T, B, N, H = 5, 3, 2, 4
+
+
+def cell(w, u, b):
+    """Return the step of an LSTM."""
+
+    def step(state, x):
+        h, c = state
+        i, f, o, new = gn.split(x @ w + h @ u + b, 4, axis=-1)
+        c = gn.sigmoid(f) * c + gn.sigmoid(i) * gn.tanh(new)
+        h = gn.sigmoid(o) * gn.tanh(c)
+        return (h, c), h * 2.0
+
+    return step
+
+
+def networks(named, reverse, recompute):
+    """Return a graph, its feed, and two losses: of a loop, and of the iterations written out."""
+    g = gn.Graph()
+    x = g.placeholder("x", ("time" if named else T, "batch" if named else B, N))
+    w, u, b = [g.parameter(n, RNG.normal(size=s)) for n, s in (("w", (N, 4 * H)), ("u", (H, 4 * H)), ("b", (4 * H,)))]
+    h0, c0 = [g.placeholder(n, (x.shape[1], H)) for n in ("h0", "c0")]
+    (h, c), ys = gn.scan(cell(w, u, b), (h0, c0), x, reverse, recompute=recompute)
+    loop = gn.sum(h * h) + gn.sum(c) + gn.sum(ys**3.0)
+    state, outs = (h0, c0), [None] * T
+    rows = gn.reshape(x, (T, x.shape[1], N))
+    for t in reversed(range(T)) if reverse else range(T):
+        state, outs[t] = cell(w, u, b)(state, rows[t])
+    written = gn.sum(state[0] * state[0]) + gn.sum(state[1]) + gn.sum(gn.stack(outs) ** 3.0)
+    feed = {x: RNG.normal(size=(T, B, N)), h0: RNG.normal(size=(B, H)), c0: RNG.normal(size=(B, H))}
+    return feed, [w, u, b, h0, c0, x], loop, written
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_values_and_derivatives_are_those_of_the_iterations_written_out(named, reverse, recompute):
+    feed, wrt, loop, written = networks(named, reverse, recompute)
+    found = []
+    for loss in (loop, written):
+        first = gn.grad(loss, wrt)
+        mixed = gn.sum(first[0] ** 2.0) + gn.sum(first[3] * first[5][0, :, :1])
+        tangents = {wrt[0]: np.ones((N, 4 * H)), wrt[2]: np.arange(4.0 * H)}
+        found.append([loss, *first, *gn.grad(mixed, wrt), gn.jvp(loss, tangents)])
+    values = gn.run(found, feed)
+    assert values[0][0] == values[1][0]
+    for ours, theirs in zip(*values, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12 * np.abs(theirs).max())
+    for backend in ("numpy", "native", "interpreter"):
+        step = gn.compile(found[0], backend=backend)
+        for _ in range(3):
+            planned = step(feed)
+        for ours, theirs in zip(planned, values[0], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_loop_over_a_named_length_takes_any_length():
+    g = gn.Graph()
+    xs = g.placeholder("xs", ("time",))
+    last, sums = gn.scan(lambda total, x: total + x, 1.0, xs)
+    slope = gn.grad(last * last, xs)
+    for n in (0, 1, 7, 300):
+        total, running, slopes = gn.run([last, sums, slope], {xs: np.ones(n)})
+        assert total == n + 1
+        np.testing.assert_array_equal(running, np.arange(2.0, n + 2))
+        np.testing.assert_array_equal(slopes, np.full(n, 2.0 * (n + 1)))
+    assert len(g) < 40
+
+
+def test_states_of_any_dtype_are_carried():
+    g = gn.Graph()
+    xs = g.placeholder("xs", ("time",), np.float32)
+
+    def step(state, x):
+        count, largest, seen = state
+        return (count + 1, gn.maximum(largest, x), gn.logical_or(seen, x > 2.0)), (
+            count,
+            x > 1.0,
+            gn.cast(x, "float64"),
+        )
+
+    init = (np.int32(0), np.float32(-np.inf), np.bool_(False))
+    (count, largest, seen), (counts, above, wide) = gn.scan(step, init, xs)
+    given = np.array([0.5, 3.0, 1.5], np.float32)
+    for backend in ("interpreter", "numpy", "native"):
+        run = gn.compile([count, largest, seen, counts, above, wide], backend=backend)
+        for _ in range(3):
+            values = run({xs: given})
+        assert [v.tolist() for v in values] == [3, 3.0, True, [0, 1, 2], [False, True, True], [0.5, 3.0, 1.5]]
+        assert [v.dtype.name for v in values] == ["int32", "float32", "bool", "int32", "bool", "float64"]
+
+
+def test_masks_keep_states_and_give_zeros():
+    g = gn.Graph()
+    xs, mask = g.placeholder("xs", ("time", "batch")), g.placeholder("mask", ("time", "batch"), bool)
+    last, sums = gn.scan(
+        lambda total, x: total + x, np.zeros(2), gn.reshape(xs, ("time", 2)), mask=gn.reshape(mask, ("time", 2))
+    )
+    x, m = RNG.normal(size=(4, 2)), np.array([[1, 1], [1, 0], [1, 0], [0, 0]], bool)
+    total, running, slope = gn.run([last, sums, gn.grad(gn.sum(last), xs)], {xs: x, mask: m})
+    np.testing.assert_allclose(total, (x * m).sum(0), rtol=1e-15)
+    np.testing.assert_allclose(running, np.cumsum(x * m, 0) * m, rtol=1e-15)
+    np.testing.assert_array_equal(slope, m.astype(float))
+
+
+def test_random_numbers_differ_between_iterations_and_are_the_same_in_every_run():
+    g = gn.Graph()
+    counter = g.parameter("counter", np.int64(5), trainable=False)
+    _, drawn = gn.scan(lambda s: (s, gn.random_uniform(counter, (2,), 3)), g.constant(0.0), length=4)
+    values = gn.run(drawn)
+    assert len(np.unique(values)) == 8
+    np.testing.assert_array_equal(gn.run(drawn), values)
+
+
+def test_dropout_in_a_loop_draws_anew_in_every_iteration_and_step_and_is_left_out_in_evaluation():
+    g = gn.Graph()
+    x = g.placeholder("x", ("time", 50))
+    drop = gn.nn.Dropout(0.5)
+    _, kept = gn.scan(lambda s, row: (s, drop(row, training=True)), 0.0, x)
+    step = gn.compile(kept, {})
+    ones = np.ones((3, 50))
+    first, second = step({x: ones}), step({x: ones})
+    assert len({row.tobytes() for row in (*first, *second)}) == 6
+    np.testing.assert_array_equal(gn.run(gn.replace(kept, g.evaluating), {"x": ones}), ones)
+
+
+def test_a_graph_with_a_loop_is_saved_and_loaded(tmp_path):
+    feed, wrt, loop, _ = networks(True, False, False)
+    g = loop.graph
+    g.outputs["loss"], g.outputs["slope"] = loop, gn.grad(loop, wrt[0])
+    gn.save(g, tmp_path / "loop.gnn")
+    again = gn.load(tmp_path / "loop.gnn")
+    named = {node.name: value for node, value in feed.items()}
+    for name in ("loss", "slope"):
+        np.testing.assert_array_equal(gn.run(again.outputs[name], named), gn.run(g.outputs[name], feed))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x: gn.scan(lambda s, r: (s, r, r), 0.0, x), r"returns the next state in the form of init"),
+        (lambda x: gn.scan(lambda s, r: s + r, 0, x), r"is int64, and the next one"),
+        (lambda x: gn.scan(lambda s, r: gn.stack([s, s]), 0.0, x), r"a state keeps its shape"),
+        (lambda x: gn.scan(lambda s: s, x[0]), r"length= says how many"),
+        (lambda x: gn.scan(lambda s, r: s, 0.0, x, length=3), r"numbers of rows differ: length=3, \"x\" \(time,\)"),
+        (lambda x: gn.scan(3, 0.0, x), r"takes a function"),
+    ],
+)
+def test_errors_say_what_fits(call, words):
+    with pytest.raises(gn.GraphnnError, match=words):
+        call(gn.Graph().placeholder("x", ("time",)))
