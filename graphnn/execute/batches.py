@@ -48,13 +48,27 @@ class Shard(NamedTuple):
 
     Attributes
     ----------
-    feed : mapping, or what higher rooms load as one
+    feed : mapping, or what has a method `loaded` that returns one
+        In text, what it is of the data; "" for a mapping.
     size : int or None
         Rows of a batch; None: it is one batch.
+    rows : int or None
+        How many it has; None where that shows only when it is loaded.
     """
 
     feed: Any
-    size: int | None = None
+    size: int | None
+    rows: int | None
+
+    @property
+    def part(self) -> str:
+        """Which part of the data it is, where they have parts; else nothing."""
+        return "" if isinstance(self.feed, Mapping) else str(self.feed)
+
+    def first_feed(self) -> dict[Any, Any]:
+        """Return its first batch, having loaded it."""
+        feed = self.feed if isinstance(self.feed, Mapping) else self.feed.loaded()
+        return {key: array if self.size is None else array[: self.size] for key, array in feed.items()}
 
 
 class Batches(ABC):
@@ -71,6 +85,8 @@ class Batches(ABC):
         self.what = what
         self.whole: dict[Node, Any] = {}
         """What each batch is fed beside its rows."""
+        self.part = ""
+        """Which part of the data the present batch is of, where they have parts."""
         self._sizes = sizes  # names of the numbers of rows
 
     @abstractmethod
@@ -176,7 +192,8 @@ class Rows(Split):
         """Yield some batches at a time."""
         most = self.size * _OF_A_SHARD
         for first in range(0, self.used, most):
-            yield Shard({node: array[first : first + most] for node, array in self.cut.items()}, self.size)
+            feed = {node: array[first : min(first + most, self.used)] for node, array in self.cut.items()}
+            yield Shard(feed, self.size if self.cut else None, min(most, self.used - first))
 
     def division(self) -> dict[str, int]:
         """Return the numbers of rows."""
@@ -262,8 +279,8 @@ class Stream(Batches):
     def shards(self) -> Iterator[Shard]:
         """Yield each batch."""
         with closing(self.opened()) as batches:
-            for _, feed in batches:
-                yield Shard(feed)
+            for size, feed in batches:
+                yield Shard(feed, None, size)
 
     def division(self) -> dict[str, int]:
         """Return zeros: nothing is known of the rows to come."""
@@ -324,6 +341,11 @@ def _read(graph: Graph, *data: Any) -> Batches | None:
     if "dask" in sys.modules:
         load_registrars("data")
     return next((found for reader in _readers if (found := reader(graph, *data)) is not None), None)
+
+
+def holds_chunks(data: Any) -> bool:
+    """Tell whether a mapping has values that need not be in memory, as arrays of Dask are."""
+    return "dask" in sys.modules and any(hasattr(value, "__dask_graph__") for value in (data or {}).values())
 
 
 def checked_size(batch_size: Any) -> int | None:

@@ -5,7 +5,7 @@ The modules that do are listed in `later`, under ``"cluster"``, and load when a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from ..later import load_registrars
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
+    from .batches import Shard
 
 
 class Cluster(Protocol):
@@ -53,7 +54,41 @@ class Cluster(Protocol):
     def added(self, left: Any, right: Any) -> Any:
         """Let a worker add what two futures have, each value of one to that of the other; return the future."""
 
-    def gather(self, futures: Sequence[Any]) -> list[list[Array]]:
+    def sent(self, feed: Mapping[Any, Any]) -> Any:
+        """Send arrays, once, and return them as they are known there."""
+
+    def through(
+        self,
+        shard: Shard,
+        judge: Callable[..., list[Any]],
+        sent: Sequence[tuple[Any, Any]],
+        whole: Any,
+        *args: Any,
+        start: int = 0,
+    ) -> Any:
+        """Let a worker go through the batches of a shard.
+
+        Parameters
+        ----------
+        shard : Shard
+        judge : callable
+            A function of a module of ours. It takes an iterator of batches, each its number, first row, number of rows
+            and feed, then a list of compiled steps, then `args`. It returns a list of arrays and plain data.
+        sent : sequence of pairs
+            Programs with their states; what the steps are made of.
+        whole
+            From `sent`: what each batch is fed beside its rows.
+        *args : object
+            Plain data.
+        start : int
+            The batch of the shard to begin with.
+
+        Returns
+        -------
+        future
+        """
+
+    def gather(self, futures: Sequence[Any]) -> list[list[Any]]:
         """Wait for futures, and return the values of each.
 
         Raises
@@ -64,7 +99,7 @@ class Cluster(Protocol):
             What a worker raised.
         """
 
-    def in_order(self, futures: Iterator[Any], ahead: int | None = None) -> Iterator[list[Array]]:
+    def in_order(self, futures: Iterator[Any], ahead: int | None = None) -> Generator[list[Any]]:
         """Yield the values of futures in their order, with no more under way than the workers need."""
 
     @property

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -16,6 +18,7 @@ from distributed import Client, LocalCluster
 import graphnn as gn
 from graphnn import nn
 from graphnn.execute.engines import opened_cluster
+from graphnn.inspector.health import check_health
 from graphnn.interop.dask import facts as facts_of
 from graphnn.interop.dask import worker
 from graphnn.interop.dask.programs import compiled, packed
@@ -177,6 +180,72 @@ def _process(command: list[str]) -> Iterator[int]:
             yield process.pid
         finally:
             process.kill()
+
+
+# --- the search for a fault ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[gn.Node, gn.Node, Any]:
+    """Return x, labels, and a training step that takes the logarithm of 2 + x, and hides infinities of a mask."""
+    rng = np.random.default_rng(5)
+    x = gn.Graph(dtype="float32").placeholder("x", ("batch", 3))
+    labels = x.graph.placeholder("labels", ("batch",), np.int64)
+    masked = gn.softmax(x + np.array([0.0, 0.0, -np.inf], np.float32))
+    network = nn.Sequential(nn.Dense(4, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))
+    loss = nn.softmax_crossentropy(network(gn.log(2.0 + x) + masked), labels)
+    return x, labels, gn.compile(loss, nn.SGD(0.01).updates(loss))
+
+
+@pytest.mark.parametrize(
+    ("sample", "value"), [(0, np.nan), (2_999, np.inf), (1_500, -3.0), (2_050, -2.0), (777, np.nan), (None, 0.0)]
+)
+def test_workers_find_what_one_process_finds(
+    client: Client, trained: tuple[gn.Node, gn.Node, Any], sample: int | None, value: float
+) -> None:
+    x, labels, step = trained
+    rng = np.random.default_rng(6)
+    rows, classes = rng.random((3_000, 3), np.float32), rng.integers(0, 3, 3_000)
+    if sample is not None:
+        rows[sample, 1] = value
+    here = check_health(step, {x: rows, labels: classes}, batch_size=10)
+    assert here.sample == sample
+    there = check_health(step, {x: rows, labels: classes}, batch_size=10, client=client)
+    assert there.to_dict() == here.to_dict()
+    assert str(there) == str(here)
+    chunked = {x: da.from_array(rows, chunks=(1_000, 3)), "labels": classes}
+    found = check_health(step, chunked, batch_size=10, client=client)
+    assert found.to_dict() == here.to_dict()
+    if sample is not None:
+        assert found.trace is not None
+        np.testing.assert_array_equal(found.trace["x"].value, rows[sample : sample + 1])
+        assert f"in chunk {sample // 1_000} of the data" in str(found)
+
+
+def test_workers_find_sums_that_overflow_and_operations_that_fail(client: Client) -> None:
+    x = gn.Graph(dtype="float32").placeholder("x", ("n", 2))
+    rows = np.ones((1000, 2), np.float32)
+    rows[610:620] = 6e18
+    total = gn.sum(gn.square(x))
+    here, there = (check_health(total, {x: rows}, batch_size=200, client=each) for each in (None, client))
+    assert str(there) == str(here)
+    assert "no sample alone gives this" in str(there)
+    labels = x.graph.placeholder("labels", ("n",), np.int64)
+    losses, batches = nn.softmax_crossentropy(x, labels), [(rows[:5], [0, 1, 1, 0, at]) for at in (0, 1, 2, 1)]
+    here, there = (check_health(losses, batches, client=each) for each in (None, client))
+    assert (there.batch, there.sample) == (2, 14)
+    assert str(there) == str(here)
+    with pytest.raises(gn.ShapeError, match="expected"):
+        check_health(losses, [*batches[:2], (rows[:5, :1], [0] * 5)], client=client)
+
+
+def test_a_chunk_that_a_worker_cannot_read_is_named(client: Client) -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    shards = [dask.delayed(np.load)(f"/nowhere/part.{number}.npy") for number in range(3)]
+    shards[0] = dask.delayed(np.ones)(5)
+    with pytest.raises(FileNotFoundError, match=r"part\.1") as caught:
+        check_health(gn.exp(x), shards, client=client)
+    assert "in chunk 1 of the data (/nowhere/part.1.npy)" in caught.value.__notes__
 
 
 @pytest.mark.parametrize("what", [None, 5, "tcp://127.0.0.1:8786"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import UsageError
+from ...execute.batches import holds_chunks
 from ...graph import Array, Graph, Node, Parameter, Unknown
 from ..trace import Film, Trace, prepared_for
 from . import arising, attention, axes, gradients, losses, sizes, units, updates
@@ -158,6 +159,8 @@ def check_health(
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
     batch_size: int | None = None,
+    client: Any = None,
+    exact: bool = True,
 ) -> Health:
     """Make a run, and report where NaN, inf, overflow and the like arise, why, and what to do about it.
 
@@ -171,12 +174,18 @@ def check_health(
         a step, of which the first with an error is reported, or else the first with a warning.
     feed : mapping of Node or str to array_like, iterable of batches, or function
         What one run is fed, as `graphnn.run` takes it. Or many batches, to be searched: from a loader, a generator, or
-        a function that returns one, as `nn.evaluate` takes them; or of a mapping, with `batch_size`.
+        a function that returns one, or of arrays, columns or shards of Dask, as `nn.evaluate` takes them; or of a
+        mapping, with `batch_size` or `client`.
     sizes, graph
         As `graphnn.run` takes them.
     batch_size : int, optional
         Split the arrays of `feed` whose placeholder has a name as its first dimension into batches of so many rows, and
-        search them. The others are passed whole.
+        search them. The others are passed whole. By default 1,024, where arrays or shards are searched.
+    client : distributed.Client, optional
+        Let the workers of this client of Dask search. The report is the same; what is found is looked into here. For
+        this, the batch with the fault is sent here.
+    exact : bool
+        With a client: refuse workers that may compute other bits than this process. If False, they are warned of.
 
     Returns
     -------
@@ -192,6 +201,8 @@ def check_health(
         When the feed does not fit, as in `graphnn.run`. An operation that fails in the run is a finding.
     UsageError
         When many batches are given with a trace or a film, or `batch_size` with data that come in batches.
+    ClusterError
+        When workers may compute other bits, or they or the scheduler are lost.
 
     Notes
     -----
@@ -227,8 +238,8 @@ def check_health(
     >>> health.batch, health.sample, health.first.code, float(health.trace["x"].value[0])
     (10, 700, 'log-of-negative', -1.0)
     """
-    if batch_size is not None or not isinstance(feed, (Mapping, NoneType)):
-        return Search(target, feed, sizes, graph, batch_size, examined)()
+    if batch_size is not None or client is not None or not isinstance(feed, (Mapping, NoneType)) or holds_chunks(feed):
+        return Search(target, feed, sizes, graph, batch_size, examined, client, exact)()
     if not isinstance(target, Film):
         seen = target if isinstance(target, Trace) else ()
         recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}

@@ -190,6 +190,8 @@ class Searched(NamedTuple):
         does not depend on the samples, as that of a parameter.
     before : int
         How many samples come before that batch.
+    part : str
+        Which part of the data the batch is of, such as a chunk with its file; "" where they have no parts.
     """
 
     batches: int
@@ -197,8 +199,12 @@ class Searched(NamedTuple):
     batch: int | None = None
     rows: range | None = None
     before: int = 0
+    part: str = ""
 
     def __str__(self) -> str:
+        return f"{self._place()}{f', in {self.part}' if self.part else ''}"
+
+    def _place(self) -> str:
         if self.batch is None:
             batches = f"{self.batches:,} {'batch' if self.batches == 1 else 'batches'}"
             return f"in {counted(self.samples, 'sample')} of {batches}"

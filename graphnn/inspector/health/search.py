@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...errors import GraphnnError, GraphnnWarning, UsageError
-from ...execute.batches import USUAL_SIZE, Rows, Split, batches_of, check_not_cut, checked_size, needed_placeholders
+from ...execute.batches import Rows, Split, batches_of, check_not_cut, checked_size, needed_placeholders
 from ...execute.compiled import Compiled
+from ...execute.engines import opened_cluster
 from ...execute.feed import prepare
 from ...execute.loop import Stop, collect
 from ...execute.program import program_of
@@ -20,15 +23,19 @@ from ...graph.fetches import resolve
 from ..trace import Film, Trace, prepared_for, stopped_trace, trace
 from .evaluation import dependents
 from .findings import Finding, Health, Searched
-from .watched import finite, watched_of
+from .watched import finite, sound, watched_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
+    from ...execute.batches import Shard
+    from ...execute.engines import Cluster
     from ...execute.feed import Feed
     from ...graph import Array, Graph, Node
     from .evaluation import Evaluation
 
+_SEARCHED = 1024
+"""Rows of a batch, if nothing else is asked for: with few, calls take longer than what they compute."""
 _MOST_PARTS = 4096
 """How many parts of a batch are tried, where many samples fail together and none alone."""
 
@@ -60,6 +67,8 @@ class Search:
         For a mapping.
     examined : callable
         Makes a run and the report about it.
+    client, exact
+        As `check_health` takes them.
     """
 
     def __init__(
@@ -70,6 +79,8 @@ class Search:
         graph: Graph | None,
         batch_size: int | None,
         examined: Callable[..., tuple[Evaluation, Health]],
+        client: Any = None,
+        exact: bool = True,
     ) -> None:
         if isinstance(target, (Trace, Film)):
             kind = type(target).__name__.lower()
@@ -83,10 +94,13 @@ class Search:
             self._graph, self._wanted, _ = resolve(target, graph, data if isinstance(data, Mapping) else ())
         else:
             self._graph, self._wanted = self._step.graph, [*self._step.fetches, *self._step.updates.values()]
-        size = checked_size(USUAL_SIZE if batch_size is None else batch_size)
+        size = checked_size(_SEARCHED if batch_size is None else batch_size)
         self._batches = batches_of(self._graph, data, needed_placeholders(self._graph, self._wanted), "the data", size)
         if not isinstance(self._batches, Split):
             check_not_cut("the data", batch_size=batch_size is not None)
+        self._client, self._exact = client, exact
+        self._batch = self._before = self._size = 0  # the present batch, the samples before it, and its own
+        self._part = ""
         self._looking: Compiled | None = None
         self._count = 0  # nodes
         self._warns = False
@@ -95,22 +109,75 @@ class Search:
 
     def __call__(self) -> Health:
         """Return the report about the first batch with an error, or else with a warning."""
-        batch = samples = 0
         warned: Health | None = None
-        with closing(self._batches.opened()) as batches:
-            for batch, (size, feed) in enumerate(batches):
-                try:
-                    found = None if self._is_sound(feed) else self._looked_into(batch, samples, feed)
-                except GraphnnError as error:
-                    error.add_note(f"in batch {batch:,} of the data{self._batches.rows_of(batch, size)}")
-                    raise
+        with ExitStack() as stack:
+            if self._client is None:
+                suspects = self._suspects()
+            else:
+                suspects = self._suspects_by(stack.enter_context(opened_cluster(self._client, self._exact)))
+            for feed in stack.enter_context(closing(suspects)):
+                with self._noted():
+                    found = self._looked_into(feed)
                 if found is not None and found.errors:
                     return found
                 warned = found if warned is None else warned
-                samples += size
         if warned is not None:
             return warned
-        return Health(self._graph, self._count, (), searched=Searched(batch + 1, samples))
+        return Health(self._graph, self._count, (), searched=Searched(self._batch, self._before))
+
+    def _suspects(self) -> Generator[Feed]:
+        """Yield each batch that is not sound."""
+        with closing(self._batches.opened()) as batches:
+            for size, feed in batches:
+                self._size, self._part = size, self._batches.part
+                with self._noted():
+                    is_sound = self._is_sound(feed)
+                if not is_sound:
+                    yield feed
+                self._batch += 1
+                self._before += size
+
+    def _suspects_by(self, cluster: Cluster) -> Generator[Feed]:
+        """Yield each batch that workers do not find sound, and that is not here."""
+        shards = self._batches.shards()
+        first = next(shards)
+        with self._noted():
+            step = self._looking = self._watching({**self._batches.whole, **first.first_feed()})
+        sent = [(cluster.program(step.fetches, step.backend), cluster.state(self._graph.state))]
+        whole = cluster.sent(self._batches.whole)
+        under_way: deque[Shard] = deque()
+
+        def passed(shard: Shard, start: int = 0) -> Any:
+            told = sorted(self._for_nan), sorted(self._for_nothing), dict(self._sizes or {})
+            return cluster.through(shard, unsound_in, sent, whole, *told, start=start)
+
+        def begun() -> Iterator[Any]:
+            for shard in chain([first], shards):
+                under_way.append(shard)
+                yield passed(shard)
+
+        with closing(cluster.in_order(begun())) as results:
+            for batches, rows, size, feed in results:
+                shard = under_way.popleft()
+                batch, before, self._part = self._batch, self._before, shard.part
+                while feed is not None:
+                    self._batch, self._before, self._size = batch + batches, before + rows, size
+                    with self._noted():
+                        is_sound = self._is_sound(feed)
+                    if not is_sound:
+                        yield feed
+                    batches, rows, size, feed = cluster.gather([passed(shard, batches + 1)])[0]
+                self._batch, self._before = batch + batches, before + rows
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Add the place of the present batch to an error."""
+        try:
+            yield
+        except GraphnnError as error:
+            where = f" in {self._part}" if self._part else self._batches.rows_of(self._batch, self._size)
+            error.add_note(f"in batch {self._batch:,} of the data{where}")
+            raise
 
     # --- looking at a batch
 
@@ -129,11 +196,7 @@ class Search:
             if not isinstance(error.stopped, Stop):
                 raise
             return False
-        if not self._for_nan:
-            return finite(values)
-        strict = [value for i, value in enumerate(values) if i not in self._for_nan]
-        others = [values[i] for i in self._for_nan - self._for_nothing]
-        return finite(strict) and not any(np.isnan(value).any() for value in others)
+        return sound(values, self._for_nan, self._for_nothing)
 
     def _watching(self, feed: Feed) -> Compiled:
         """Return a step that computes what is watched."""
@@ -169,8 +232,8 @@ class Search:
             found = [each for each in found if each.node in known]
         return Faults(run, Health(run.graph, run.count, found))
 
-    def _looked_into(self, batch: int, before: int, feed: Feed) -> Health | None:
-        """Return the report about a batch, `before` which there were so many samples; None if nothing is wrong."""
+    def _looked_into(self, feed: Feed) -> Health | None:
+        """Return the report about the present batch; None if nothing is wrong."""
         faults = self._faults(feed)
         if not faults.health.errors:
             self._permit(faults.run)
@@ -178,9 +241,9 @@ class Search:
             return None
         rows = Rows(self._graph, feed, 1, "the batch")
         if dependents(faults.run.order, rows.cut).isdisjoint(faults.nodes):
-            return self._report(faults, feed, Searched(batch + 1, before + rows.count, batch))
+            return self._report(faults, feed, Searched(self._batch + 1, self._before + rows.count, self._batch))
         part, found = self._narrowed(rows, faults)
-        searched = Searched(batch + 1, before + rows.count, batch, part, before)
+        searched = Searched(self._batch + 1, self._before + rows.count, self._batch, part, self._before, self._part)
         return self._report(found, _part(rows, part), searched)
 
     def _permit(self, run: Evaluation) -> None:
@@ -250,6 +313,31 @@ class Search:
         health = faults.health
         health.searched, health.trace = searched, seen
         return health
+
+
+def unsound_in(
+    batches: Iterator[tuple[int, int, int, Feed]],
+    steps: Sequence[Compiled],
+    for_nan: Collection[int],
+    for_nothing: Collection[int],
+    sizes: Mapping[str, int],
+) -> list[Any]:
+    """Return number, first row, rows and feed of the first batch that is not sound, or on which the step fails.
+
+    If there is none, it returns how many batches there are, how many rows, 0 and None.
+    """
+    count = rows = 0
+    for number, first, size, feed in batches:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", GraphnnWarning)
+                is_sound = sound(steps[0](feed, sizes=sizes or None), for_nan, for_nothing)
+        except GraphnnError:
+            is_sound = False
+        if not is_sound:
+            return [number, first, size, feed]
+        count, rows = number + 1, first + size
+    return [count, rows, 0, None]
 
 
 def _is_fault(run: Evaluation, found: Finding) -> bool:

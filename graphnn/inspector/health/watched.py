@@ -14,7 +14,7 @@ from ...ops.base import Multilinear
 from ...ops.elementwise import Elementwise
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from ...execute.loop import Prepared
 
@@ -74,3 +74,20 @@ def finite(arrays: Collection[Array]) -> bool:
     if small and not np.isfinite(np.concatenate(small)).all():
         return False
     return len(small) == len(arrays) or all(np.isfinite(array).all() for array in arrays if array.size > _SMALL)
+
+
+def sound(values: Sequence[Array], for_nan: Collection[int], for_nothing: Collection[int]) -> bool:
+    """Return whether nothing is NaN or infinite but what may be.
+
+    Parameters
+    ----------
+    values : sequence of array
+    for_nan : collection of int
+        Which of them may be infinite: they are looked at for NaN only.
+    for_nothing : collection of int
+        Which of these may be NaN, too.
+    """
+    if not for_nan:
+        return finite(values)
+    strict = [value for i, value in enumerate(values) if i not in for_nan]
+    return finite(strict) and not any(np.isnan(values[i]).any() for i in for_nan if i not in for_nothing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -66,14 +66,32 @@ def rows_in(arrays: Mapping[str, Any]) -> int:
     return next(iter(lengths.values()))
 
 
-def in_batches(arrays: Mapping[str, Any], size: int | None, start: int = 0) -> Any:
-    """Yield the number of each batch from `start` on, its rows, and its arrays."""
+def in_batches(
+    arrays: Mapping[str, Any], size: int | None, rows: int | None, start: int = 0
+) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+    """Yield the number of each batch from `start` on, its first row, how many it has, and its arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+    size : int or None
+        Rows of a batch; None: all is one batch, which has so many `rows`.
+    rows : int or None
+    start : int
+    """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    rows = rows_in(arrays) if size is not None else 0
-    for number, first in enumerate(range(0, rows, size) if size is not None else [0]):
-        if number >= start:
-            part = slice(None) if size is None else slice(first, first + size)
-            yield number, first, {name: array[part] if size is not None else array for name, array in arrays.items()}
+    if size is None:
+        yield from [(0, 0, rows or 0, arrays)][start:]
+        return
+    rows = rows_in(arrays)
+    for number in range(start, -(-rows // size)):
+        first = number * size
+        yield (
+            number,
+            first,
+            min(size, rows - first),
+            {name: array[first : first + size] for name, array in arrays.items()},
+        )
 
 
 def files_of(part: Any) -> str:

@@ -21,6 +21,7 @@ from .facts import differing, facts, one_blas_thread, told
 from .programs import named, packed
 
 if TYPE_CHECKING:
+    from ...execute.batches import Shard
     from ...graph import Array, Node
 
 MOST_LOST_WORKERS = 10
@@ -58,6 +59,7 @@ class DaskCluster:
         self._client, self._facts = client, facts() if same else None
         self._prefix, self._number = f"graphnn-{token_hex(4)}", count()
         self.work: dict[str, Tally] = {}
+        self._shards: dict[str, Shard] = {}
 
     @property
     def threads(self) -> int:
@@ -83,9 +85,28 @@ class DaskCluster:
         """Let a worker add the values of two futures."""
         return self._task("add", worker.add, left, right)
 
-    def call(self, function: Callable[..., worker.Answer], *args: Any, name: str) -> Any:
-        """Let a worker call a function of ours, which returns an answer."""
-        return self._task(name, function, *args)
+    def sent(self, feed: Mapping[Any, Any]) -> Any:
+        """Send arrays, once."""
+        return self._task("feed", worker.keep, named(feed))
+
+    def through(
+        self,
+        shard: Shard,
+        judge: worker.Judge,
+        sent: Sequence[tuple[Any, Any]],
+        whole: Any,
+        *args: Any,
+        start: int = 0,
+    ) -> Any:
+        """Let a worker go through the batches of a shard."""
+        chunk = None if isinstance(shard.feed, Mapping) else shard.feed
+        part = worker.Part(None if chunk is None else chunk.taken, shard.size, shard.rows, start)
+        with _explained():
+            loaded = named(shard.feed) if chunk is None else self._client.compute(chunk.part)
+        each = [thing for pair in sent for thing in pair]
+        future = self._task(judge.__name__, worker.through, part, judge, args, whole, loaded, *each)
+        self._shards[future.key] = shard
+        return future
 
     def _task(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         key = f"{self._prefix}-{name}-{next(self._number)}"
@@ -94,9 +115,17 @@ class DaskCluster:
 
     def gather(self, futures: Sequence[Any]) -> list[list[Any]]:
         """Wait for futures, and return the values of each."""
-        self._wait(futures)
-        with _explained():
-            answers = self._client.gather(list(futures))
+        try:
+            self._wait(futures)
+            with _explained():
+                answers = self._client.gather(list(futures))
+        except Exception as error:
+            parts = [shard.part for future in futures if (shard := self._shards.get(future.key)) is not None]
+            if any(parts):
+                error.add_note(f"in {', '.join(parts)}")
+            raise
+        for future in futures:
+            self._shards.pop(future.key, None)
         for work in [work for answer in answers for work in answer.work]:
             tally = self.work.setdefault(work.worker, Tally())
             tally.tasks += 1

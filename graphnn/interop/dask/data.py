@@ -99,7 +99,7 @@ class Chunks(Split):
                 came += known
                 continue
             arrays = self._chunks[number].loaded()
-            rows = rows_in(arrays)
+            self.part, rows = str(self._chunks[number]), rows_in(arrays)
             permuted = None if seed is None else np.random.default_rng([seed, number]).permutation(rows)
             for place in range(self._batches_in(rows)):
                 came += 1
@@ -107,7 +107,7 @@ class Chunks(Split):
                     first = place * self.size
                     size = min(self.size, rows - first)
                     part = slice(first, first + size) if permuted is None else permuted[first : first + size]
-                    self._at = f": rows {first:,} to {first + size - 1:,} of {self._chunks[number]}"
+                    self._at = f": rows {first:,} to {first + size - 1:,} of {self.part}"
                     if permuted is not None:
                         self._at += ", in the order that was drawn"
                     yield size, self._feed({name: array[part] for name, array in arrays.items()})
@@ -120,7 +120,8 @@ class Chunks(Split):
 
     def shards(self) -> Iterator[Shard]:
         """Yield the chunks, not loaded."""
-        yield from [Shard(chunk, self.size) for chunk in self._chunks]
+        for chunk in self._chunks:
+            yield Shard(chunk, self.size, None if self._counts is None else self._counts[chunk.number])
 
     def rows_of(self, number: int, size: int) -> str:
         """Return the rows and the chunk."""

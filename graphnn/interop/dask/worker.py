@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...errors import ClusterError
+from .chunks import Taken, in_batches
 from .facts import differing, facts, one_blas_thread
 from .programs import Program, compiled
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ...execute.compiled import Compiled
     from ...graph import Array
 
+Judge = Callable[..., list[Any]]
+"""Takes an iterator of batches (number, first row, rows, feed) and the steps, and returns what it tells."""
 _MOST_KEPT = 8
 """Programs of one thread."""
 
@@ -114,6 +117,28 @@ def add(left: Answer, right: Answer) -> Answer:
 def keep(value: Any) -> Any:
     """Return what was sent: a task, so that Dask has it again if the worker that kept it is lost."""
     return value
+
+
+class Part(NamedTuple):
+    """How a shard is gone through."""
+
+    taken: Taken | None
+    """What is taken of what was loaded; None: it is a feed by names."""
+    size: int | None
+    rows: int | None
+    start: int
+    """The batch to begin with."""
+
+
+def through(part: Part, judge: Judge, args: Sequence[Any], whole: Mapping[str, Any], loaded: Any, *sent: Any) -> Answer:
+    """Go through the batches of a shard with the programs that were sent, each followed by its state."""
+    begun = perf_counter()
+    arrays = loaded if part.taken is None else part.taken.arrays(loaded)
+    steps = [step_of(program, state) for program, state in zip(sent[::2], sent[1::2], strict=True)]
+    batches = in_batches(arrays, part.size, part.rows, part.start)
+    with one_blas_thread():
+        told = judge(((*place, {**whole, **feed}) for *place, feed in batches), steps, *args)
+    return answer(told, begun, [*arrays.values()])
 
 
 def answer(values: Sequence[Any], begun: float, read: Sequence[Any], before: Sequence[Work] = ()) -> Answer:
