@@ -102,6 +102,9 @@ class Cluster(Protocol):
     def in_order(self, futures: Iterator[Any], ahead: int | None = None) -> Generator[list[Any]]:
         """Yield the values of futures in their order, with no more under way than the workers need."""
 
+    def crew(self) -> AbstractContextManager[Any]:
+        """Return a block in which the workers compute the shards of a training; it gives a `graphnn.nn.shards.Crew`."""
+
     @property
     def work(self) -> dict[str, Any]:
         """What each worker did, by its address: tasks, seconds of computing, bytes read and returned."""

@@ -36,7 +36,7 @@ from .checks import checked_flag, checked_number
 from .init import Rng, checked_rng
 from .live import LivePage, checked_page
 from .passes import Passes
-from .shards import computed_by_shards
+from .shards import Sharded, computed
 from .training import Figures, Training
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def fit(
     page: LivePage | StrPath | None = None,
     shards: int | None = None,
     statistics: str = "all",
+    client: Any = None,
+    exact: bool = True,
 ) -> History:
     """Train a network: call a compiled step with one batch after another, for some epochs.
 
@@ -153,6 +155,13 @@ def fit(
         Over which rows `BatchNorm` takes mean and variance in training: over all rows, for which the shards meet
         several times in a step; or over those of each shard, as if it were a batch. Then its running statistics move
         by the mean over the shards, weighted by their rows.
+    client : distributed.Client, optional
+        A client of Dask, whose workers compute the shards: each some that stand side by side, and it sends back what
+        they add up to. The update is made here. The bits are those of the same `shards` without a client, however many
+        workers there are, and whichever of them are lost. ``history.workers`` tells what each of them did.
+    exact : bool
+        Whether to refuse workers that may compute other bits, because versions or processors differ. Else a warning
+        tells.
 
     Returns
     -------
@@ -235,12 +244,15 @@ def fit(
         given_size = batch_size is not USUAL_SIZE and not isinstance(apart, Split)
         check_not_cut("the training set", batch_size=given_size, shuffle=shuffle is not None, drop_last=drop_last)
         passes = Passes(kept, given, steps_per_epoch)
-    computed = computed_by_shards(step, shards, statistics)
-    training = Training(step, passes, figures, early_stopping, epochs, computed)
-    if resume is not None:
-        resumed(training, resume)
     keep = None if checkpoint is None else partial(save, path=checkpoint)
-    return training.run(called, keep, checkpoint_every, progress, shown_on)
+    with computed(step, shards, statistics, client, exact) as made:
+        training = Training(step, passes, figures, early_stopping, epochs, made)
+        if resume is not None:
+            resumed(training, resume)
+        history = training.run(called, keep, checkpoint_every, progress, shown_on)
+        if isinstance(made, Sharded):
+            history.workers = made.workers
+        return history
 
 
 def _with_validation(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..errors import DrawingError, LookupFailure, UsageError, near
 from ..habits import elsewhere
 from ..show import Shown, show_as
-from ..text import visible
+from ..text import in_bytes, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +17,33 @@ if TYPE_CHECKING:
 _MOST_ROWS = 20
 # Distinct for colour-blind people; in grey, dashes and markers distinguish the lines.
 _COLOURS = ("#0072B2", "#D55E00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
+
+
+class WorkerReport(NamedTuple):
+    """What a worker did in a training.
+
+    Attributes
+    ----------
+    tasks : int
+    seconds : float
+        Of computing, on all its threads together.
+    waited : float
+        Seconds in which a thread of it had nothing to compute for this training.
+    read, returned : int
+        Bytes of the rows and parameters that it got, and of the sums that it returned.
+    """
+
+    tasks: int
+    seconds: float
+    waited: float
+    read: int
+    returned: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tasks:,} tasks, computed {self.seconds:.2f} s, waited {self.waited:.2f} s, "
+            f"read {in_bytes(self.read)}, returned {in_bytes(self.returned)}"
+        )
 
 
 @elsewhere("history", "a history")
@@ -38,6 +65,8 @@ class History(dict[str, list[Any]], Shown):
         Whether the training ended early because its data ended. The last epoch may have had fewer steps.
     best : int or None
         The epoch, from 1, with the best figure that early stopping monitored.
+    workers : dict of str to WorkerReport
+        What each worker did in a training with a client, by its address: tasks, seconds, bytes.
 
     Examples
     --------
@@ -60,6 +89,7 @@ class History(dict[str, list[Any]], Shown):
         self.interrupted = False
         self.exhausted = False
         self.best: int | None = None
+        self.workers: dict[str, WorkerReport] = {}
 
     def __missing__(self, name: Any) -> NoReturn:
         raise LookupFailure(f'"{name}" is not recorded.{near(name, self)}')

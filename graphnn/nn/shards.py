@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import GraphnnError, UsageError
+from ..execute.blas import one_blas_thread
 from ..execute.compiled import Compiled, compile, updating
+from ..execute.engines import opened_cluster
 from ..graph import Array, Graph, Placeholder
 from ..graph.attributes import whole
 from ..graph.fetches import ancestors
-from ..sharding import Joined, Once, Programs, Stage, cut, programs_of
-from ..text import quoted, short_repr
+from ..sharding import Once, Programs, Stage, cut, programs_of
+from ..text import short_repr
+from .checks import checked_flag
 
 if TYPE_CHECKING:
     from ..execute.feed import Feed
+    from .history import WorkerReport
 
 Values = dict[str, Array]
 """Arrays by the names of their nodes."""
+Kept = dict[int, tuple[int, Values]]
+"""{shard: how many of its stages were computed, and what it keeps of them}."""
 
 
 def bounds(shard: int, shards: int, rows: int) -> tuple[int, int]:
@@ -52,77 +59,94 @@ def subtrees(first: int, last: int, shards: int) -> Iterator[tuple[int, int]]:
             waiting += [(middle(a, b), b), (a, middle(a, b))]
 
 
-class Shares:
-    """What shards give of what is joined: put together two by two, as far as the tree goes."""
+def both(joined: Mapping[str, str], one: Values | None, other: Values | None) -> Values | None:
+    """Return what two parts of the tree give, put together; None stands for shards without rows."""
+    if one is None or other is None:
+        return one if other is None else other
+    return {name: np.asarray(getattr(np, how)(one[name], other[name])) for name, how in joined.items()}
 
-    def __init__(self, joined: Mapping[str, Joined]) -> None:
-        self._ufuncs = {name: getattr(np, how.value) for name, how in joined.items()}
 
-    def both(self, one: Values | None, other: Values | None) -> Values | None:
-        """Return what two parts of the tree give; None stands for shards without rows."""
-        if one is None or other is None:
-            return one if other is None else other
-        return {name: np.asarray(ufunc(one[name], other[name])) for name, ufunc in self._ufuncs.items()}
+def all_of(joined: Mapping[str, str], parts: Mapping[tuple[int, int], Values | None], shards: int) -> Values:
+    """Return what all shards give, put together from what parts of the tree give."""
 
-    def whole(self, parts: Mapping[tuple[int, int], Values | None], shards: int) -> Values:
-        """Return what all shards give, of what parts of the tree give."""
-        found = self._of(0, shards, parts)
-        assert found is not None
-        return found
-
-    def _of(self, first: int, last: int, parts: Mapping[tuple[int, int], Values | None]) -> Values | None:
+    def found(first: int, last: int) -> Values | None:
         if (first, last) in parts:
             return parts[first, last]
         half = middle(first, last)
-        return self.both(self._of(first, half, parts), self._of(half, last, parts))
+        return both(joined, found(first, half), found(half, last))
+
+    values = found(0, shards)
+    assert values is not None
+    return values
+
+
+class Layout(NamedTuple):
+    """What a compiled stage is fed, and what it gives, by the names of nodes: first what is joined, then the others."""
+
+    feeds: list[str]
+    joined: dict[str, str]
+    """How two shards make one, by the name of a ufunc."""
+    kept: list[str]
+    rows: list[str]
+    whole: str | None
+    shard: str | None
+
+    @classmethod
+    def of(cls, stage: Stage) -> Layout:
+        """Return that of a stage."""
+        joined = {name: how.value for name, how in stage.joined.items()}
+        return cls(stage.feeds, joined, stage.kept, list(stage.rows), stage.whole, stage.shard)
 
 
 class Computer:
-    """Computes shards: the stages of a step that is cut, compiled, and the values of the parameters."""
+    """Computes shards of one batch.
 
-    def __init__(self, stages: Sequence[Stage], backend: str | None = None, guard: str | None = None) -> None:
-        self.stages = stages
-        self._steps = [compile(stage.fetches, backend=backend, guard=guard) for stage in stages]
-        self._shares = [Shares(stage.joined) for stage in stages]
+    Parameters
+    ----------
+    layouts : sequence of Layout
+    steps : sequence of Compiled
+        The stages, with the values of the parameters.
+    round_ : Round
+    kept : dict of int to tuple
+        How many stages of each shard were computed, and what it keeps of them for later ones; it is added to. What is
+        not there is computed again.
+    """
 
-    def take_over(self, state: Mapping[str, Array]) -> None:
-        """Compute with these values of the parameters from now on."""
-        for stage in self.stages:
-            give(stage.graph, stage.state, state)
+    def __init__(self, layouts: Sequence[Layout], steps: Sequence[Compiled], round_: Round, kept: Kept) -> None:
+        self._layouts, self._steps, self._round, self._kept = layouts, steps, round_, kept
+        self.rows: dict[int, Values] = {}
+        """The rows of fetches, by shard."""
 
-    def part(
-        self, number: int, first: int, last: int, round_: Round, kept: dict[int, Values], rows: dict[int, Values]
-    ) -> Values | None:
-        """Compute a stage of the shards from `first` to below `last`, which are a part of the tree.
+    def part(self, number: int, first: int, last: int) -> Values | None:
+        """Compute a stage of the shards from `first` to below `last`, which are a part of the tree."""
+        if last - first == 1:
+            return self._one(number, first)
+        half = middle(first, last)
+        one = self.part(number, first, half)
+        return both(self._layouts[number].joined, one, self.part(number, half, last))
 
-        `kept` takes what a shard keeps for later stages, and `rows` its rows of fetches.
-        """
-        if last - first > 1:
-            half = middle(first, last)
-            one = self.part(number, first, half, round_, kept, rows)
-            return self._shares[number].both(one, self.part(number, half, last, round_, kept, rows))
-        feed, size = round_.shard(first)
-        return self._one(number, first, feed, round_, kept, rows) if size else None
-
-    def _one(
-        self, number: int, shard: int, feed: Values, round_: Round, kept: dict[int, Values], rows: dict[int, Values]
-    ) -> Values:
-        stage = self.stages[number]
-        mine = {**feed, **round_.totals, **kept.get(shard, {})}
-        if stage.shard is not None:
-            mine[stage.shard] = np.asarray(shard, np.int64)
-        sizes = None if stage.whole is None else {stage.whole: round_.rows}
+    def _one(self, number: int, shard: int) -> Values | None:
+        round_, layout = self._round, self._layouts[number]
+        feed, size = round_.shard(shard)
+        if not size:
+            return None
+        for before in range(self._kept.get(shard, (0, {}))[0], number):
+            self._one(before, shard)
+        done, kept = self._kept.get(shard, (0, {}))
+        mine = {**feed, **round_.totals, **kept}
+        if layout.shard is not None:
+            mine[layout.shard] = np.asarray(shard, np.int64)
+        sizes = None if layout.whole is None else {layout.whole: round_.rows}
         try:
-            found = self._steps[number]({name: mine[name] for name in stage.feeds}, sizes=sizes)
+            values = iter(self._steps[number]({name: mine[name] for name in layout.feeds}, sizes=sizes))
         except GraphnnError as error:
             first, last = bounds(shard, round_.shards, round_.rows)
             error.add_note(f"in shard {shard + 1} of {round_.shards}, rows {first:,} to {last - 1:,} of the batch")
             raise
-        values = iter(found)
-        given = dict(zip(stage.joined, values, strict=False))
-        kept.setdefault(shard, {}).update(zip(stage.kept, values, strict=False))
-        rows.setdefault(shard, {}).update(zip(stage.rows, values, strict=False))
-        return given
+        joined = {name: next(values) for name in layout.joined}
+        self._kept[shard] = max(done, number + 1), {**kept, **{name: next(values) for name in layout.kept}}
+        self.rows.setdefault(shard, {}).update({name: next(values) for name in layout.rows})
+        return joined
 
 
 class Round:
@@ -159,8 +183,15 @@ class Crew(ABC):
         """Take over what is to be computed."""
 
     @abstractmethod
-    def compute(self, number: int, round_: Round, state: Mapping[str, Array], rows: dict[int, Values]) -> Values:
-        """Compute a stage of all shards, with these values of the parameters, and return what is joined."""
+    def compute(self, number: int, round_: Round, state: Callable[[], Values]) -> tuple[Values, dict[int, Values]]:
+        """Compute a stage of all shards, and return what is joined, and the rows of fetches by shard.
+
+        `state` returns the values of the parameters. They are the same in all stages of a step.
+        """
+
+    def workers(self) -> dict[str, WorkerReport]:
+        """Return what each worker did so far, if there are any."""
+        return {}
 
 
 class Alone(Crew):
@@ -168,17 +199,21 @@ class Alone(Crew):
 
     def begin(self, programs: Programs, step: Compiled) -> None:
         """Compile the stages."""
-        self._computer = Computer(programs.stages, step.backend, step.guard)
-        self._kept: dict[int, Values] = {}
+        self._stages = programs.stages
+        self._layouts = [Layout.of(stage) for stage in programs.stages]
+        self._steps = [compile(stage.fetches, backend=step.backend, guard=step.guard) for stage in programs.stages]
+        self._kept: Kept = {}
 
-    def compute(self, number: int, round_: Round, state: Mapping[str, Array], rows: dict[int, Values]) -> Values:
+    def compute(self, number: int, round_: Round, state: Callable[[], Values]) -> tuple[Values, dict[int, Values]]:
         """Compute all shards."""
         if not number:
-            self._kept = {}
-            self._computer.take_over(state)
-        found = self._computer.part(number, 0, round_.shards, round_, self._kept, rows)
+            self._kept, values = {}, state()
+            for stage in self._stages:
+                give(stage.graph, stage.state, values)
+        computer = Computer(self._layouts, self._steps, round_, self._kept)
+        found = computer.part(number, 0, round_.shards)
         assert found is not None
-        return found
+        return found, computer.rows
 
 
 class Sharded:
@@ -206,8 +241,8 @@ class Sharded:
             )
         names = {str(node.shape[0]) for node in self._split}
         self._programs = programs_of(cut(step.fetches, step.updates, names, statistics), shards)
-        self._names = {name for stage in self._programs.stages for name in stage.state}
-        self._by_name = {node.name: node for node in step.graph.state if node.name in self._names}
+        names = {node.name for stage in self._programs.stages for node in stage.graph.state}
+        self._state = [node for node in step.graph.state if node.name in names]
         crew.begin(self._programs, step)
         self._once = None if self._programs.once is None else _Once(self._programs.once, step)
 
@@ -221,15 +256,26 @@ class Sharded:
         passed = {node.name: array for node, array in batch.items() if node not in self._split}
         with updating(step.graph):
             round_ = Round(shards, rows, split, passed)
-            state = {name: step.graph.state[node] for name, node in self._by_name.items()}
             by_shard: dict[int, Values] = {}
             for number in range(len(self._programs.stages)):
-                round_.totals |= self._crew.compute(number, round_, state, by_shard)
+                joined, came = self._crew.compute(number, round_, self._values)
+                round_.totals |= joined
+                for shard, values in came.items():
+                    by_shard.setdefault(shard, {}).update(values)
             found = {} if self._once is None else self._once(round_)
         for stage in self._programs.stages:
             for name, axis in stage.rows.items():
                 found[name] = np.concatenate([by_shard[shard][name] for shard in sorted(by_shard)], axis)
         return step.rebuild([found[node.name] for node in step.fetches])
+
+    @property
+    def workers(self) -> dict[str, WorkerReport]:
+        """What each worker did, by its address."""
+        return self._crew.workers()
+
+    def _values(self) -> Values:
+        state = self._step.graph.state
+        return {node.name: state[node] for node in self._state}
 
 
 class _Once:
@@ -256,18 +302,33 @@ class _Once:
         return found
 
 
-def computed_by_shards(step: Compiled, shards: Any, statistics: Any) -> Callable[[Feed], Any]:
-    """Return what makes a step: itself, or shards of it.
+@contextmanager
+def computed(step: Compiled, shards: Any, statistics: Any, client: Any, exact: Any) -> Iterator[Callable[[Feed], Any]]:
+    """Give what makes a step: itself, or shards of it, here or on the workers of a client.
 
     Raises
     ------
     UsageError, ValueRangeError
         When an argument is not as `fit` takes it, or the step cannot be cut.
+    ClusterError
+        When the workers may compute other bits.
     """
     if statistics not in ("all", "shard"):
         raise UsageError(f'statistics= are those of "all" rows or of each "shard", not {short_repr(statistics)}')
+    checked_flag("exact", exact)
     if shards is None:
-        if statistics != "all":
-            raise UsageError(f"statistics={quoted(statistics)} is for shards: give shards=, how many there are")
-        return step
-    return Sharded(step, whole("shards", shards, 1), statistics, Alone())
+        for name, is_given in (("statistics", statistics != "all"), ("client", client is not None)):
+            if is_given:
+                raise UsageError(
+                    f"{name}= is for shards: give shards=, into how many a batch is cut, be there so many workers or "
+                    "not; the bits of a training depend on it"
+                )
+        yield step
+        return
+    number = whole("shards", shards, 1)
+    if client is None:
+        with one_blas_thread():
+            yield Sharded(step, number, statistics, Alone())
+        return
+    with opened_cluster(client, exact) as cluster, cluster.crew() as crew:
+        yield Sharded(step, number, statistics, crew)

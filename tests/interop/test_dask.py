@@ -17,9 +17,9 @@ from distributed import Client, LocalCluster
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.execute.blas import blas_libraries, one_blas_thread
 from graphnn.execute.engines import opened_cluster
 from graphnn.inspector.health import check_health
-from graphnn.interop.dask import facts as facts_of
 from graphnn.interop.dask import worker
 from graphnn.interop.dask.programs import compiled, packed
 
@@ -117,11 +117,11 @@ def test_a_worker_that_comes_later_is_compared_too(client: Client, monkeypatch: 
 
 def test_blas_has_one_thread_while_it_runs() -> None:
     def counts() -> list[int]:
-        return [library["num_threads"] for library in facts_of._controller().info()]
+        return [library["num_threads"] for library in blas_libraries()]
 
     before = counts()
-    with facts_of.one_blas_thread():
-        with facts_of.one_blas_thread():
+    with one_blas_thread():
+        with one_blas_thread():
             assert counts() == [1] * len(before)
         assert counts() == [1] * len(before)
     assert counts() == before

@@ -7,17 +7,19 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ClusterError, GraphnnError, GraphnnWarning
+from ...execute.blas import one_blas_thread
 from ...execute.engines import opens_cluster
 from ...text import in_bytes
 from . import worker
-from .facts import differing, facts, one_blas_thread, told
+from .crew import DaskCrew
+from .facts import differing, facts, told
 from .programs import named, packed
 
 if TYPE_CHECKING:
@@ -67,14 +69,23 @@ class DaskCluster:
         threads: dict[str, int] = self._client.nthreads()
         return max(sum(threads.values()), 1)
 
+    @property
+    def slots(self) -> list[str]:
+        """The address of its worker for each thread of them."""
+        threads: dict[str, int] = self._client.nthreads()
+        return [address for address in sorted(threads) for _ in range(threads[address])]
+
     def program(self, fetches: Sequence[Node], backend: str | None = None) -> Any:
         """Send what computes some nodes."""
         return self._task("program", worker.keep, packed(fetches, backend, self._facts))
 
-    def state(self, values: Mapping[Node, Array]) -> Any:
+    def state(self, values: Mapping[Any, Array]) -> Any:
         """Send a version of the values of parameters."""
-        key = f"{self._prefix}-state-{next(self._number)}"
-        return self._task("state", worker.keep, worker.State(key, named(values)))
+        return self._task("state", worker.keep, self.version(values))
+
+    def version(self, values: Mapping[Any, Array]) -> worker.State:
+        """Return a version of the values of parameters as it is, to be sent with a task."""
+        return worker.State(f"{self._prefix}-state-{next(self._number)}", named(values))
 
     def submit(self, program: Any, state: Any, feed: Mapping[Any, Any], *, name: str = "run") -> Any:
         """Let a worker compute a program."""
@@ -108,10 +119,19 @@ class DaskCluster:
         self._shards[future.key] = shard
         return future
 
-    def _task(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+    def call(self, function: Callable[..., worker.Answer], *args: Any, name: str, at: str | None = None) -> Any:
+        """Let a worker call a function of ours, which returns an answer; if it can be, the one at this address."""
+        return self._task(name, function, *args, at=at)
+
+    def crew(self) -> AbstractContextManager[DaskCrew]:
+        """Return a block in which the workers compute the shards of a training."""
+        return nullcontext(DaskCrew(self))
+
+    def _task(self, name: str, function: Callable[..., Any], *args: Any, at: str | None = None) -> Any:
         key = f"{self._prefix}-{name}-{next(self._number)}"
+        where = {} if at is None else {"workers": [at], "allow_other_workers": True}
         with _explained():
-            return self._client.submit(function, *args, key=key, pure=False)
+            return self._client.submit(function, *args, key=key, pure=False, **where)
 
     def gather(self, futures: Sequence[Any]) -> list[list[Any]]:
         """Wait for futures, and return the values of each."""

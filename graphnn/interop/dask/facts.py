@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from ...execute.blas import blas_libraries
 from ...text import counted
 
 Facts = Mapping[str, str]
@@ -55,42 +54,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-# --- threads of BLAS ----------------------------------------------------------------------------------------------
-
-
-@cache
-def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")
-
-
 def _numpys() -> list[Mapping[str, Any]]:
     """Return what is told of the BLAS of NumPy; of all that are loaded, where that is not told apart."""
-    found = _controller().info()
+    found = blas_libraries()
     return [library for library in found if "numpy" in library["filepath"].lower()] or found
-
-
-_lock = Lock()
-_inside = 0
-_limited: Any = None
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Let BLAS compute on one thread in this process: how it cuts a product depends on their number."""
-    global _inside, _limited  # noqa: PLW0603 - the number of threads belongs to the process
-    with _lock:
-        if not _inside:
-            _limited = _controller().limit(limits=1)
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if not _inside:
-                _limited.restore_original_limits()
 
 
 def told(workers: Mapping[str, list[str]]) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...errors import ClusterError
+from ...execute.blas import one_blas_thread
 from .chunks import Taken, in_batches
-from .facts import differing, facts, one_blas_thread
+from .facts import differing, facts
 from .programs import Program, compiled
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def step_of(program: Program, state: State | None) -> Compiled:
-    """Return the compiled step of a program with this state; it is this thread's own.
+def step_of(program: Program, state: State | None, most: int = _MOST_KEPT) -> Compiled:
+    """Return the compiled step of a program with this state; it is this thread's own, and `most` of them are kept.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def step_of(program: Program, state: State | None) -> Compiled:
     if entry is None:
         check_alike(program)
         entry = _kept.steps[program.digest] = [compiled(program.block), None]
-        while len(_kept.steps) > _MOST_KEPT:
+        while len(_kept.steps) > most:
             _kept.steps.popitem(last=False)
     _kept.steps.move_to_end(program.digest)
     step: Compiled = entry[0]

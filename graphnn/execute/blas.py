@@ -1,0 +1,45 @@
+"""How many threads BLAS computes on: how it cuts a product, and so the last bits, may depend on their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from typing import Any
+
+
+@cache
+def _controller() -> Any:
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+def blas_libraries() -> list[Mapping[str, Any]]:
+    """Return what is known of each BLAS that is loaded; nothing without threadpoolctl."""
+    return [] if _controller() is None else _controller().info()
+
+
+_lock = Lock()
+_inside = 0
+_limited: Any = None
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS compute on one thread in this process. Without threadpoolctl, it goes on as it does."""
+    global _inside, _limited  # noqa: PLW0603 - the number of threads belongs to the process
+    with _lock:
+        if not _inside and _controller() is not None:
+            _limited = _controller().limit(limits=1)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside and _limited is not None:
+                _limited.restore_original_limits()

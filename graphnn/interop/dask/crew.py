@@ -1,0 +1,155 @@
+"""Workers that compute the shards of a training."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...errors import UsageError
+from ...execute.blas import one_blas_thread
+from ...nn.history import WorkerReport
+from ...nn.shards import Computer, Crew, Kept, Layout, Round, Values, all_of, bounds, subtrees
+from .worker import Answer, State, answer, step_of
+
+if TYPE_CHECKING:
+    from ...execute.compiled import Compiled
+    from ...sharding import Programs
+    from .cluster import DaskCluster
+    from .programs import Program
+
+_ASKED_AGAIN = 2.0
+"""Seconds after which the scheduler is asked again which workers there are."""
+_SENT_WITH_TASKS = 2**26
+"""Bytes of parameters, for all workers together, that the scheduler hands on with the tasks. Larger ones go to one
+worker, and from there to the others, which takes longer to begin."""
+_MOST_RUNS = 4
+"""Of how many trainings a worker keeps something between the stages of a step."""
+
+
+class Part(NamedTuple):
+    """Shards that stand side by side, as they are sent: from `first` to below `last`."""
+
+    shards: int
+    first: int
+    last: int
+    rows: int
+    split: Values
+    passed: Values
+    totals: Values
+
+
+class DaskCrew(Crew):
+    """The workers of a client: each computes some shards that stand side by side.
+
+    A task has everything that it needs, so Dask can give it to another worker if one is lost.
+    """
+
+    def __init__(self, cluster: DaskCluster) -> None:
+        self._cluster, self._begun = cluster, monotonic()
+        self._slots: list[str | None] = []
+        self._asked = -_ASKED_AGAIN
+        self._most: dict[str, int] = {}
+        """Of each worker that was seen, the threads."""
+
+    def begin(self, programs: Programs, step: Compiled) -> None:
+        """Send what is to be computed."""
+        if step.guard is not None:
+            raise UsageError(
+                f'guard="{step.guard}" looks at each value of a step, and with client= workers compute it: '
+                "gn.check_health(step, data, client=client) finds the sample; or compile the step without guard="
+            )
+        self._shards = programs.shards
+        self._layouts = [Layout.of(stage) for stage in programs.stages]
+        self._programs = [self._cluster.program(stage.fetches, step.backend) for stage in programs.stages]
+
+    def compute(self, number: int, round_: Round, state: Callable[[], Values]) -> tuple[Values, dict[int, Values]]:
+        """Let each worker compute its shards."""
+        slots = self._now()[: self._shards]
+        if not number:
+            values = state()
+            size = len(slots) * sum(value.nbytes for value in values.values())
+            self._state = self._cluster.version(values) if size <= _SENT_WITH_TASKS else self._cluster.state(values)
+        futures, places = [], []
+        for i, slot in enumerate(slots):
+            first, last = bounds(i, len(slots), self._shards)
+            split = round_.between(first, last)
+            part = Part(round_.shards, first, last, round_.rows, split, round_.passed, round_.totals)
+            programs = self._programs[: number + 1]
+            futures.append(
+                self._cluster.call(compute, programs, self._layouts, self._state, part, name="shards", at=slot)
+            )
+            places.append((first, last))
+        layout, parts, rows = self._layouts[number], dict[tuple[int, int], Values | None](), dict[int, Values]()
+        for (first, last), found in zip(places, self._cluster.gather(futures), strict=True):
+            given = iter(found)
+            for a, b in subtrees(first, last, self._shards):
+                has_rows = bounds(a, self._shards, round_.rows)[0] < bounds(b, self._shards, round_.rows)[0]
+                parts[a, b] = {name: next(given) for name in layout.joined} if has_rows else None
+            for shard in _with_rows(first, last, self._shards, round_.rows) if layout.rows else ():
+                rows[shard] = {name: next(given) for name in layout.rows}
+        return all_of(layout.joined, parts, self._shards), rows
+
+    def _now(self) -> list[str | None]:
+        """Return the workers that there are; those that came or went lately may be missed, and nothing hangs on it."""
+        if not self._slots or monotonic() - self._asked > _ASKED_AGAIN:
+            self._slots, self._asked = [*self._cluster.slots] or [None], monotonic()
+            self._most |= {address: self._slots.count(address) for address in self._slots if address is not None}
+        return self._slots
+
+    def workers(self) -> dict[str, WorkerReport]:
+        """Return what each worker did so far."""
+        elapsed = monotonic() - self._begun
+        return {
+            address: WorkerReport(
+                did.tasks,
+                did.seconds,
+                max(0.0, elapsed * self._most.get(address, 1) - did.seconds),
+                did.read,
+                did.returned,
+            )
+            for address, did in self._cluster.work.items()
+        }
+
+
+def _with_rows(first: int, last: int, shards: int, rows: int) -> Iterator[int]:
+    for shard in range(first, last):
+        a, b = bounds(shard, shards, rows)
+        if a < b:
+            yield shard
+
+
+# --- on a worker --------------------------------------------------------------------------------------------------
+
+_kept: OrderedDict[str, tuple[str, Kept]] = OrderedDict()
+"""Between the stages of a step: {training: version of its state, what the shards keep}."""
+_keeping = Lock()
+
+
+def compute(programs: Sequence[Program], layouts: Sequence[Layout], state: State, part: Part) -> Answer:
+    """Compute the last of these stages of some shards; those before it, where what they keep is not here."""
+    begun, number = perf_counter(), len(programs) - 1
+    steps = [step_of(program, state, most=len(layouts) + 8) for program in programs]
+    round_ = Round(part.shards, part.rows, part.split, part.passed, bounds(part.first, part.shards, part.rows)[0])
+    round_.totals = part.totals
+    computer = Computer(layouts, steps, round_, _kept_of(state.version))
+    with one_blas_thread():
+        parts = [computer.part(number, a, b) for a, b in subtrees(part.first, part.last, part.shards)]
+    joined, rows = layouts[number].joined, layouts[number].rows
+    values: list[Any] = [found[name] for found in parts if found is not None for name in joined]
+    values += [computer.rows[shard][name] for shard in sorted(computer.rows) for name in rows]
+    read = [*part.split.values(), *part.passed.values(), *part.totals.values()]
+    return answer(values, begun, read)
+
+
+def _kept_of(version: str) -> Kept:
+    run = version.rpartition("-")[0]
+    with _keeping:
+        if _kept.get(run, ("", {}))[0] != version:
+            _kept[run] = version, {}
+            _kept.move_to_end(run)
+            while len(_kept) > _MOST_RUNS:
+                _kept.popitem(last=False)
+        return _kept[run][1]
