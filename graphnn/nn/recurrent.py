@@ -1,4 +1,4 @@
-"""Recurrent layers: one step after the other over a known length, each step as nodes of its own."""
+"""Recurrent layers: one step after the other, by a loop, or over a short known length each as nodes of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Array, Dim, Graph, Node, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown, unify
+from ..loops import scan
 from .checks import check_choice, checked_flag, checked_number
 from .dropout import Dropout
 from .init import Rng, checked_initializer, glorot_uniform, orthogonal, zeros
@@ -19,6 +20,9 @@ from .layer import only_node
 from .weights import Weighted, check_float
 
 _States = tuple[Node, ...]
+
+MOST_UNROLLED = 64
+"""The most steps that are nodes of their own, if nobody says."""
 
 
 class _Recurrent(Weighted):
@@ -43,6 +47,7 @@ class _Recurrent(Weighted):
         use_bias: bool = True,
         return_sequences: bool = True,
         return_state: bool = False,
+        unroll: bool | None = None,
         weight_init: Any = glorot_uniform,
         recurrent_init: Any = orthogonal,
         bias_init: Any = zeros,
@@ -56,6 +61,7 @@ class _Recurrent(Weighted):
         self.use_bias = checked_flag(f"{kind}: use_bias", use_bias)
         self.return_sequences = checked_flag(f"{kind}: return_sequences", return_sequences)
         self.return_state = checked_flag(f"{kind}: return_state", return_state)
+        self.unroll = None if unroll is None else checked_flag(f"{kind}: unroll", unroll)
         self.weight_init = checked_initializer(weight_init, f"{kind}: weight_init")
         self.recurrent_init = checked_initializer(recurrent_init, f"{kind}: recurrent_init")
         self.bias_init = checked_initializer(bias_init, f"{kind}: bias_init")
@@ -64,45 +70,52 @@ class _Recurrent(Weighted):
         self.between = [Dropout(rate, seed, rng=rng) for seed in seeds] if rate else []
         self.weights: dict[str, Node] = {}
 
-    def call(self, x: Node, mask: Any = None, initial_state: Any = None) -> Any:
+    def call(self, x: Node, mask: Any = None, initial_state: Any = None, lengths: Any = None) -> Any:
         """Return the states of the last layer, and, if asked for, the last states of all layers.
 
         Parameters
         ----------
         x : Node
-            (batch, time, features), of a known time.
-        mask : Node, optional
+            (batch, time, features). The time may have a name, unless the steps are unrolled.
+        mask : Node or array_like, optional
             (batch, time), bools. True means keep. Where it is False, the states stay as they are, and the result is 0.
         initial_state : Node, or tuple of two for an LSTM, optional
             (layers · directions, batch, units), as the last states. By default zeros.
+        lengths : Node or array_like, optional
+            (batch,), integers: how many steps of each sequence count. It stands for a mask.
         """
         kind = type(self).__name__
         check_float(kind, only_node(self, x))
         if x.ndim != 3:
             raise ShapeError(f'{kind} takes (batch, time, features), and "{x.name}" has shape {shown(x.shape)}')
-        _, features = self.sizes(x, [1, 2], "its steps and parameters")
-        kept = None if mask is None else self._steps_of_mask(x, mask)
+        (features,) = self.sizes(x, [2])
+        unrolled = self._is_unrolled(x)
+        if lengths is not None:
+            if mask is not None:
+                raise UsageError(f"{kind}: give mask= or lengths=, which say the same")
+            mask = self._mask_of(x, lengths)
+        kept = None if mask is None else self._checked_mask(x, mask)
         given = None if initial_state is None else self._given_states(x, initial_state)
         directions = ("", "_reverse") if self.bidirectional else ("",)
         lasts: list[_States] = []
         single = self.layers == 1 and not self.bidirectional
+        run = self._unrolled if unrolled else self._scanned
         for layer in range(self.layers):
-            results: list[list[Node]] = []
+            results: list[Any] = []
             for suffix in directions:
                 names = self._made(x.graph, layer, suffix, features)
                 start = given[len(lasts)] if given else self._zeros(x)
                 if single:
-                    result, last = self._run(x, names, start, kept, reverse=bool(suffix))
+                    result, last = run(x, names, start, kept, reverse=bool(suffix))
                 else:
                     with x.graph.new_scope(f"layer_{layer + 1}{suffix}", kind=f"{kind} layer"):
-                        result, last = self._run(x, names, start, kept, reverse=bool(suffix))
+                        result, last = run(x, names, start, kept, reverse=bool(suffix))
                 results.append(result)
                 lasts.append(last)
             if layer + 1 == self.layers and not self.return_sequences:
-                ends = [last[0] for last in lasts[-len(directions) :]]
-                x = ends[0] if len(ends) == 1 else fn.concatenate(ends, axis=-1)
+                x = _beside([last[0] for last in lasts[-len(directions) :]])
             else:
-                x = fn.swapaxes(fn.stack(_joined(results), axis=0), 0, 1)
+                x = fn.swapaxes(_in_time(results), 0, 1)
                 features = self.units * len(directions)
             if layer < len(self.between):
                 x = self.between[layer](x)
@@ -119,29 +132,61 @@ class _Recurrent(Weighted):
         """Return the parts of gates that lie one beside the other along the last axis."""
         return _unbound(fn.reshape(x, (x.shape[0], self.gates, self.units)), 1)
 
-    def _run(
-        self, x: Node, names: Sequence[str], states: _States, kept: list[Node] | None, reverse: bool
+    def _is_unrolled(self, x: Node) -> bool:
+        """Whether each step is nodes of its own."""
+        if self.unroll:
+            self.sizes(x, [1], "its steps, which unroll=True makes one by one")
+        known = isinstance(x.shape[1], int)
+        return known and int(x.shape[1]) <= MOST_UNROLLED if self.unroll is None else self.unroll
+
+    def _inputs(self, x: Node, names: Sequence[str]) -> tuple[Node, Node, Node | None]:
+        """Return the input's part of the gates, time first, the weight of the state, and the bias that is added later.
+
+        That is made for all steps at once, and each step lies in one piece.
+        """
+        weight_ih, weight_hh, *biases = (self.weights[name] for name in names)
+        inputs = fn.matmul(fn.swapaxes(x, 0, 1), weight_ih)
+        if not biases:
+            return inputs, weight_hh, None
+        first, later = (biases[0] + biases[1], None) if self.adds_biases else biases
+        return inputs + first, weight_hh, later
+
+    def _unrolled(
+        self, x: Node, names: Sequence[str], states: _States, kept: Node | None, reverse: bool
     ) -> tuple[list[Node], _States]:
         """Return the result of each step, and the last states, of one layer in one direction."""
-        weight_ih, weight_hh, *biases = (self.weights[name] for name in names)
-        # All steps at once, and time first, so that each step lies in one piece.
-        inputs = fn.matmul(fn.swapaxes(x, 0, 1), weight_ih)
-        later = None
-        if biases:
-            first, later = (biases[0] + biases[1], None) if self.adds_biases else biases
-            inputs = inputs + first
+        inputs, weight, bias = self._inputs(x, names)
         steps = _unbound(inputs, 0)
+        masks = None if kept is None else _unbound(fn.expand_dims(kept, -1), 1)
         results: list[Node] = []
         for t in reversed(range(len(steps))) if reverse else range(len(steps)):
             with x.graph.new_scope("step", numbered=True, kind=f"{type(self).__name__} step"):
-                following = self.step(steps[t], states, weight_hh, later)
+                following = self.step(steps[t], states, weight, bias)
                 result = following[0]
-                if kept is not None:
-                    following = tuple(fn.where(kept[t], a, b) for a, b in zip(following, states, strict=True))
-                    result = fn.where(kept[t], result, 0.0)
+                if masks is not None:
+                    following = tuple(fn.where(masks[t], a, b) for a, b in zip(following, states, strict=True))
+                    result = fn.where(masks[t], result, 0.0)
             states = following
             results.append(result)
         return results[::-1] if reverse else results, states
+
+    def _scanned(
+        self, x: Node, names: Sequence[str], states: _States, kept: Node | None, reverse: bool
+    ) -> tuple[Node, _States]:
+        """Return the results of all steps, time first, and the last states, by a loop."""
+        inputs, weight, bias = self._inputs(x, names)
+
+        def step(states: _States, row: Node) -> tuple[_States, Node]:
+            following = self.step(row, states, weight, bias)
+            return following, following[0]
+
+        dtype = np.result_type(inputs.dtype, *[state.dtype for state in states])
+        sizes = [node.shape[0] for node in (x, *states, *([] if kept is None else [kept]))]
+        batch = next((size for size in sizes if isinstance(size, int) and size != 1), x.shape[0])
+        first = tuple([_fitting(state, (batch, self.units), dtype) for state in states])
+        mask = None if kept is None else fn.swapaxes(_fitting(kept, (batch, x.shape[1]), kept.dtype), 0, 1)
+        found: tuple[_States, Node] = scan(step, first, inputs, reverse, mask=mask)
+        return found[1], found[0]
 
     def _made(self, graph: Graph, layer: int, suffix: str, features: int) -> list[str]:
         """Make the parameters of a layer in one direction, unless there are, and return their names."""
@@ -179,16 +224,28 @@ class _Recurrent(Weighted):
                 )
         return list(zip(*(_unbound(node, 0) for node in nodes), strict=True))
 
-    def _steps_of_mask(self, x: Node, mask: Any) -> list[Node]:
-        mask = mask if isinstance(mask, Node) else x.graph.constant(mask)
-        if mask.dtype != np.dtype(bool):
-            raise DtypeError(f'{type(self).__name__}: a mask is bools, True to keep; "{mask.name}" is {mask.dtype}')
-        if mask.ndim != 2 or mask.shape[1] != x.shape[1] or not _for_batch(mask.shape[0], x):
+    def _mask_of(self, x: Node, lengths: Any) -> Node:
+        """Return the mask that lengths stand for."""
+        lengths = lengths if isinstance(lengths, Node) else x.graph.constant(lengths)
+        if lengths.dtype.kind not in "iu":
+            raise DtypeError(f'{type(self).__name__}: lengths are integers, and "{lengths.name}" is {lengths.dtype}')
+        if lengths.ndim != 1 or not _for_batch(lengths.shape[0], x):
             raise ShapeError(
-                f'{type(self).__name__}: a mask has shape (batch, time), here {shown(x.shape[:2])}, and "{mask.name}" '
-                f"has {shown(mask.shape)}"
+                f"{type(self).__name__}: lengths have shape (batch,), here {shown(x.shape[:1])}, and "
+                f'"{lengths.name}" has {shown(lengths.shape)}'
             )
-        return _unbound(fn.expand_dims(mask, -1), 1)
+        return fn.less(fn.arange(x.shape[1], graph=x.graph), fn.expand_dims(lengths, -1))
+
+    def _checked_mask(self, x: Node, mask: Any) -> Node:
+        node: Node = mask if isinstance(mask, Node) else x.graph.constant(mask)
+        if node.dtype != np.dtype(bool):
+            raise DtypeError(f'{type(self).__name__}: a mask is bools, True to keep; "{node.name}" is {node.dtype}')
+        if node.ndim != 2 or node.shape[1] != x.shape[1] or not _for_batch(node.shape[0], x):
+            raise ShapeError(
+                f'{type(self).__name__}: a mask has shape (batch, time), here {shown(x.shape[:2])}, and "{node.name}" '
+                f"has {shown(node.shape)}"
+            )
+        return node
 
     def _held(self) -> Iterable[tuple[str, Any]]:
         return [*self.weights.items(), *((name, value) for name, value in super()._held() if name != "weights")]
@@ -207,17 +264,30 @@ def _unbound(x: Node, axis: int) -> list[Node]:
     return list(parts)
 
 
-def _joined(results: Sequence[Sequence[Node]]) -> list[Node]:
-    """Return the results of each step, those of both directions one beside the other."""
-    if len(results) == 1:
-        return list(results[0])
-    return [fn.concatenate(list(both), axis=-1) for both in zip(*results, strict=True)]
+def _fitting(x: Node, shape: tuple[Dim, ...], dtype: Any) -> Node:
+    """Return a state or a mask in the shape and dtype that it has in all steps."""
+    x = x if x.dtype == dtype else fn.cast(x, dtype)
+    return x if x.shape == shape else fn.broadcast_to(x, shape)
+
+
+def _in_time(results: Sequence[Any]) -> Node:
+    """Return the results of one direction or both, time first."""
+    if isinstance(results[0], Node):
+        return _beside(results)
+    return fn.stack([_beside(both) for both in zip(*results, strict=True)], axis=0)
+
+
+def _beside(both: Sequence[Node]) -> Node:
+    """Return what both directions give, one beside the other."""
+    if len(both) > 1:
+        return fn.concatenate(list(both), axis=-1)
+    return both[0]
 
 
 class RNN(_Recurrent):
     """The simple recurrent layer: h = tanh(x @ weight_ih + bias_ih + h @ weight_hh + bias_hh).
 
-    Call it on x of shape (batch, time, features), of a known time, with ``mask=`` and ``initial_state=`` if need be.
+    Call it on x of shape (batch, time, features), with ``mask=`` or ``lengths=`` and ``initial_state=`` if need be.
 
     Parameters
     ----------
@@ -262,7 +332,7 @@ class RNN(_Recurrent):
 class LSTM(_Recurrent):
     """Long short-term memory: a cell state that gates write to, keep, and read.
 
-    Call it on x of shape (batch, time, features), of a known time, with ``mask=`` and ``initial_state=`` if need be.
+    Call it on x of shape (batch, time, features), with ``mask=`` or ``lengths=`` and ``initial_state=`` if need be.
     The gates stand in the order of PyTorch and Keras: input, forget, candidate, output.
 
     Parameters
@@ -283,6 +353,9 @@ class LSTM(_Recurrent):
     return_state : bool
         Whether the last states of all layers are returned, too: ``(result, (h, c))``, of a layer with one state
         ``(result, h)``. They have the shape (layers · directions, batch, units).
+    unroll : bool, optional
+        Whether each step becomes nodes of its own, which takes a known time; else a loop goes over the steps. By
+        default, up to 64 steps of a known time become nodes.
     weight_init, recurrent_init, bias_init : initializer
         Of the weights of the input, of those of the state, and of the biases. By default, `nn.init.glorot_uniform`,
         `nn.init.orthogonal` and zeros, as in Keras.
@@ -345,7 +418,7 @@ class LSTM(_Recurrent):
 class GRU(_Recurrent):
     """Gated recurrent units: gates that mix the last state with a candidate for the next.
 
-    Call it on x of shape (batch, time, features), of a known time, with ``mask=`` and ``initial_state=`` if need be.
+    Call it on x of shape (batch, time, features), with ``mask=`` or ``lengths=`` and ``initial_state=`` if need be.
     The gates stand in the order of PyTorch: reset, update, candidate; the reset gate comes after the product of the
     state with its weight, as in PyTorch and Keras.
 

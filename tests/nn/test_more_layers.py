@@ -340,7 +340,10 @@ def test_values_that_are_given() -> None:
         (lambda: nn.BatchNorm()(input_of("n", 3, dtype=np.int64)), "BatchNorm takes floats"),
         (lambda: nn.BatchNorm(num_features=3), "leave it out"),
         (lambda: nn.Embedding(3, 2)(input_of("n")), "takes the numbers of vectors, and so integers"),
-        (lambda: nn.LSTM(3)(input_of("n", "t", 2)), 'size of axis 1 for its steps .* is the name "t"'),
+        (
+            lambda: nn.LSTM(3, unroll=True)(input_of("n", "t", 2)),
+            'axis 1 for its steps, which unroll=True .* the name "t"',
+        ),
         (lambda: nn.LSTM(3)(input_of("n", 2)), r"LSTM takes \(batch, time, features\)"),
         (lambda: nn.LSTM(hidden_size=3), "Here it is units="),
         (lambda: nn.RNN(3, activation="elu"), "activation is one of 'tanh', 'relu'"),
