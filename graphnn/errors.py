@@ -335,8 +335,7 @@ def near(name: object, known: Iterable[str]) -> str:
     ' There is: "x", "labels".'
     """
     known = list(known)
-    close = difflib.get_close_matches(str(name)[:200], [k[:200] for k in known[:5000]], n=3, cutoff=0.6)
-    if close:
+    if close := difflib.get_close_matches(str(name)[:200], [k[:200] for k in known[:5000]], n=3, cutoff=0.6):
         return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?"
     if not known:
         return " There is none."

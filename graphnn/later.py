@@ -25,7 +25,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "replay": ("graphnn.view.replay.pages",),
     "runtime": ("graphnn.interop.onnx.runtime",),
     "cluster": ("graphnn.interop.dask.cluster",),
-    "data": ("graphnn.interop.dask.data",),
+    "data": ("graphnn.interop.dask.data", "graphnn.interop.dask.mapped"),
     "a file of a trace": (_TRACE,),
     "the operation loop": ("graphnn.loops",),
     "the operation loop_item": ("graphnn.loops",),

@@ -344,8 +344,28 @@ def _read(graph: Graph, *data: Any) -> Batches | None:
 
 
 def holds_chunks(data: Any) -> bool:
-    """Tell whether a mapping has values that need not be in memory, as arrays of Dask are."""
-    return "dask" in sys.modules and any(hasattr(value, "__dask_graph__") for value in (data or {}).values())
+    """Tell whether data are a mapping with values that need not be in memory, as arrays of Dask are."""
+    if "dask" not in sys.modules or not isinstance(data, Mapping):
+        return False
+    return any(hasattr(value, "__dask_graph__") for value in data.values())
+
+
+_Run = Callable[["Graph", "Sequence[Node]", Feed, "Mapping[str, int] | None", "str | None"], list[Any]]
+_runs: list[_Run] = []
+
+
+def runs_by_chunks(run: _Run) -> _Run:
+    """Register the decorated function: it runs nodes on a feed of chunks, and returns what they will be."""
+    _runs.append(run)
+    return run
+
+
+def run_by_chunks(
+    graph: Graph, nodes: Sequence[Node], feed: Any, sizes: Mapping[str, int] | None, guard: str | None
+) -> list[Any]:
+    """Return the values of nodes on a feed that need not be in memory, to be computed later, chunk by chunk."""
+    load_registrars("data")
+    return _runs[-1](graph, nodes, feed, sizes, guard)
 
 
 def checked_size(batch_size: Any) -> int | None:

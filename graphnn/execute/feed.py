@@ -43,8 +43,7 @@ def prepare(
     """
     program = program_of(graph, fetches)
     given, bound = checked_feed(graph, feed, sizes)
-    missing = [node for node in program.placeholders if node not in given]
-    if missing:
+    if missing := [node for node in program.placeholders if node not in given]:
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
         needed = "it is" if len(missing) == 1 else "they are"
         unfed = tuple(node.name for node in missing)

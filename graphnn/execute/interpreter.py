@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..graph.fetches import resolve
+from .batches import holds_chunks, run_by_chunks
 from .feed import Feed, prepare
 from .guard import checked_guard
 from .loop import Step, collect, evaluate, own_arrays, quiet_steps
@@ -29,6 +30,7 @@ def run(
     fetches : Node, str, or list, tuple or dict of them
     feed : mapping of Node or str to array_like
         A value for each placeholder that the fetches need; cast to its dtype where NumPy's "same_kind" rule allows.
+        Of arrays of Dask, and columns of a dataframe of Dask, the rows are computed chunk by chunk, and later.
     sizes : mapping of str to int, optional
         The sizes of dimensions that no feed determines.
     graph : Graph, optional
@@ -39,7 +41,8 @@ def run(
     Returns
     -------
     array, or list, tuple or dict of arrays
-        In the form of `fetches`. The caller may change them.
+        In the form of `fetches`. The caller may change them. With a feed of Dask, arrays of Dask, of which nothing is
+        computed yet; what is computed from all rows together, as a mean over them is, is refused there.
 
     Raises
     ------
@@ -62,6 +65,8 @@ def run(
     {'twice': array([2., 4.])}
     """
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
+    if holds_chunks(feed):
+        return rebuild(run_by_chunks(graph, nodes, feed, sizes, guard))
     prepared = prepare(graph, nodes, feed, sizes)
     return rebuild(own_arrays(collect(prepared, checked_guard(guard))))
 

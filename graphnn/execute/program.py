@@ -121,8 +121,7 @@ def program_of(graph: Graph, fetches: Sequence[Node]) -> Program:
     """Return the program of these fetches, made once and kept with the graph."""
     programs: dict[tuple[Node, ...], Program] = graph.caches.setdefault("programs", {})
     key = tuple(fetches)
-    program = programs.get(key)
-    if program is None:
+    if (program := programs.get(key)) is None:
         _make_room(programs, _MOST_PROGRAMS)
         with collector_paused():
             program = programs[key] = Program(graph, fetches)

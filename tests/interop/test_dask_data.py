@@ -180,3 +180,46 @@ def test_columns_that_may_have_other_rows_are_refused(tmp_path: Path) -> None:
             nn.evaluate(step.fetches[0], {x: frame[["a", "b", "c"]], labels: other})
     found = nn.evaluate(step.fetches[0], {x: frame[["a", "b", "c"]], labels: frame["l"]})
     assert found == gn.run(step.fetches[0], {x: [[0.0, 0.0, 0.0]], labels: [1]})
+
+
+# --- gn.run -------------------------------------------------------------------------------------------------------
+
+
+def test_run_gives_arrays_of_dask_that_are_computed_later(tmp_path: Path) -> None:
+    x, labels, scores, step = _network()
+    rows, classes = _arrays()
+    wanted = {"scores": scores, "both": [gn.transpose(scores), scores.inputs[0]], "weight": x.graph.parameters[0]}
+    expected = gn.run(wanted, {x: rows})
+    step({x: rows, labels: classes})
+    lazily = gn.run(scores, {x: da.from_array(rows, chunks=(CHUNK, 3))})
+    assert isinstance(lazily, da.Array)
+    assert (lazily.shape, lazily.dtype, lazily.chunks) == ((ROWS, 2), np.float64, ((CHUNK,) * 3, (2,)))
+    np.testing.assert_allclose(lazily.compute(), gn.run(scores, {x: rows}), rtol=1e-14)
+    assert abs(lazily.compute() - expected["scores"]).max() > 0.01  # of the state as it was when it was asked for
+    found = gn.run(wanted, {x: da.from_array(rows, chunks=(25, 3))})
+    assert found["both"][0].chunks == ((2,), (25, 25, 10))
+    np.testing.assert_array_equal(found["weight"], x.graph.parameters[0].value)
+    np.testing.assert_allclose(found["both"][0].compute(), found["scores"].compute().T, rtol=0)
+    columns = gn.run(scores, {x: _kinds(tmp_path)["columns"](x, labels)[x]})
+    np.testing.assert_allclose(columns.compute(), lazily.compute(), rtol=1e-14)
+    assert columns.shape[1] == 2
+    assert np.isnan(columns.shape[0])
+
+
+def test_what_chunks_cannot_compute_by_themselves_is_refused() -> None:
+    x, labels, scores, step = _network()
+    rows = da.zeros((ROWS, 3), chunks=(CHUNK, 3))
+    loss = step.fetches[0]
+    cases = [
+        (loss, {x: rows, labels: np.zeros(ROWS, int)}, r"is a .* of rows of the batch \(batch\) together"),
+        (loss + 1.0, {x: rows, labels: np.zeros(ROWS, int)}, "nn.evaluate gives"),
+        (x - gn.mean(x, axis=0), {x: rows}, '"mean" is a mean of rows'),
+        (gn.sort(x, axis=0), {x: rows}, '"argsort" is an argsort of rows'),
+        (nn.Dropout(0.5)(x, training=True), {x: rows}, "would draw the same numbers for each chunk"),
+        (scores, {labels: da.zeros(ROWS, dtype=int)}, 'the feed lacks "x"'),
+    ]
+    for fetches, feed, message in cases:
+        with pytest.raises(gn.GraphnnError, match=message):
+            gn.run(fetches, feed)
+    with pytest.raises(gn.UsageError, match="guard= stops a run"):
+        gn.run(scores, {x: rows}, guard="nan")

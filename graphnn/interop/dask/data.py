@@ -57,15 +57,17 @@ class Chunks(Split):
         self, graph: Graph, parts: Sequence[Any], taken: Taken, counts: Sequence[int] | None, whole: Any, how: Any
     ) -> None:
         what, batch_size = how
-        self._cut = [graph[name] for name in taken.names]
-        super().__init__(what, {name for node in self._cut for name in names_in(node.shape[:1])})
+        self.taken = taken
+        self.cut = [graph[name] for name in taken.names]
+        super().__init__(what, {name for node in self.cut for name in names_in(node.shape[:1])})
         self._graph, self.whole = graph, whole
-        self._chunks = [Chunk(part, taken, number, what) for number, part in enumerate(parts)]
+        self.chunks = [Chunk(part, taken, number, what) for number, part in enumerate(parts)]
         self._counts = counts
         if not parts or (counts is not None and not sum(counts)):
             raise ValueRangeError(f"{what} is empty: it has no rows")
         self._asked = batch_size
         self.size = batch_size or (max(counts) if counts is not None else sys.maxsize)
+        self._others: dict[Node, tuple[float, ...]] = {}  # the sizes of the other dimensions
         self._rng: Any = None
         self._drops = False
         self._at = ""  # the rows of the batch that was drawn last
@@ -91,15 +93,15 @@ class Chunks(Split):
     def opened(self, skip: int = 0) -> Generator[Batch]:
         """Draw an order of the chunks and of their rows, and yield the batches from number `skip` on."""
         rng, came = self._rng, 0
-        order = range(len(self._chunks)) if rng is None else rng.permutation(len(self._chunks)).tolist()
+        order = range(len(self.chunks)) if rng is None else rng.permutation(len(self.chunks)).tolist()
         seed = None if rng is None else int.from_bytes(rng.bytes(16), "little")
         for number in order:
             known = None if self._counts is None else self._batches_in(self._counts[number])
             if known is not None and came + known <= skip:
                 came += known
                 continue
-            arrays = self._chunks[number].loaded()
-            self.part, rows = str(self._chunks[number]), rows_in(arrays)
+            arrays = self.chunks[number].loaded()
+            self.part, rows = str(self.chunks[number]), rows_in(arrays)
             permuted = None if seed is None else np.random.default_rng([seed, number]).permutation(rows)
             for place in range(self._batches_in(rows)):
                 came += 1
@@ -118,9 +120,14 @@ class Chunks(Split):
     def _feed(self, arrays: Mapping[str, Any]) -> dict[Node, Array]:
         return {**self.whole, **{self._graph[name]: np.asarray(array) for name, array in arrays.items()}}
 
+    def shapes(self, number: int) -> dict[Node, tuple[float, ...]]:
+        """Return the shapes of the arrays of a chunk as far as they are known; NaN where they are not."""
+        rows = np.nan if self._counts is None else self._counts[number]
+        return {node: (rows, *self._others.get(node, (np.nan,) * (node.ndim - 1))) for node in self.cut}
+
     def shards(self) -> Iterator[Shard]:
         """Yield the chunks, not loaded."""
-        for chunk in self._chunks:
+        for chunk in self.chunks:
             yield Shard(chunk, self.size, None if self._counts is None else self._counts[chunk.number])
 
     def rows_of(self, number: int, size: int) -> str:
@@ -234,7 +241,9 @@ def _of_arrays(graph: Graph, lazy: Mapping[Node, Any], given: Mapping[Node, Any]
             )
         blocks.append(alike.to_delayed().reshape(len(rows), -1)[:, 0])
     parts = [dask.delayed(list)(list(row)) for row in zip(*blocks, strict=True)]
-    return Chunks(graph, parts, Taken(tuple([node.name for node in cut])), counts, whole, how)
+    chunks = Chunks(graph, parts, Taken(tuple([node.name for node in cut])), counts, whole, how)
+    chunks._others = {node: array.shape[1:] for node, array in cut.items()}
+    return chunks
 
 
 def _check_declared(node: Node, array: Any, first: Any, counts: Any) -> None:
