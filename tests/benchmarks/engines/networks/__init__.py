@@ -164,6 +164,8 @@ ENGINES = {
     "interpreter": Engine("graphnn, interpreter", "networks.with_graphnn:interpreted"),
     "plan": Engine("graphnn, plan", "networks.with_graphnn:planned"),
     "native": Engine("graphnn, native", "networks.with_graphnn:native", "llvmlite"),
+    "loop": Engine("graphnn, plan, `scan`", "networks.with_graphnn:looped", only="lstm"),
+    "loop-native": Engine("graphnn, native, `scan`", "networks.with_graphnn:looped_native", "llvmlite", only="lstm"),
     "torch": Engine("PyTorch, eager", "networks.with_torch:eager", "torch"),
     "torch-lstm": Engine("PyTorch, eager, `nn.LSTM`", "networks.with_torch:whole_lstm", "torch", only="lstm"),
     "jax": Engine("JAX, `jit`", "networks.with_jax:jitted", "jax"),

@@ -30,6 +30,16 @@ def native(network: Network) -> Training:
     return _KINDS[network.kind](network, "native")
 
 
+def looped(network: Network) -> Training:
+    """Return the step whose cells are one loop, as a plan."""
+    return _lstm_loop(network, "numpy")
+
+
+def looped_native(network: Network) -> Training:
+    """Return the step whose cells are one loop, as a native plan."""
+    return _lstm_loop(network, "native")
+
+
 class _Parts:
     """Parameters by name in a graph, and the layers that read them."""
 
@@ -131,6 +141,26 @@ def _lstm(network: Network, backend: str) -> Training:
         h = gn.sigmoid(give) * gn.tanh(c)
         states.append(h)
     loss = _crossentropy(parts.dense("logits", gn.stack(states[-counted:], axis=1)), labels)
+    return parts.training(loss, nn.SGD(network.rate), {x: network.data["X"], labels: network.data["labels"]}, backend)
+
+
+def _lstm_loop(network: Network, backend: str) -> Training:
+    parts, counted = _Parts(network), network.data["labels"].shape[1]
+    _, _, inputs = network.data["X"].shape
+    x = parts.graph.placeholder("x", ("rows", "steps", inputs))
+    labels = parts.graph.placeholder("labels", ("rows", counted if counted == 1 else "steps"), dtype="int64")
+    recurrent = parts.parameters["recurrent/weight"]
+    start = gn.zeros(("rows", len(recurrent.value)), x.dtype, graph=parts.graph)
+
+    def cell(state: tuple[gn.Node, gn.Node], given: gn.Node) -> tuple[gn.Node, gn.Node]:
+        h, c = state
+        take, keep, new, give = gn.split(given + h @ recurrent, 4, axis=-1)
+        c = gn.sigmoid(keep) * c + gn.sigmoid(take) * gn.tanh(new)
+        return gn.sigmoid(give) * gn.tanh(c), c
+
+    (last, _), (states, _) = gn.scan(cell, (start, start), parts.dense("input", gn.swapaxes(x, 0, 1)))
+    seen = gn.expand_dims(last, 1) if counted == 1 else gn.swapaxes(states, 0, 1)
+    loss = _crossentropy(parts.dense("logits", seen), labels)
     return parts.training(loss, nn.SGD(network.rate), {x: network.data["X"], labels: network.data["labels"]}, backend)
 
 
