@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .values import Value, in_c_order
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
+    from .program import Program
     from .settings import Settings
 
 _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
@@ -32,13 +33,16 @@ class Builder:
         In an order in which they can be computed.
     node : Node
         The node for which values are made now.
-    order : sequence of Node
-        All nodes of the schedule.
+    program : Program
+        The whole schedule.
+    notes : dict
+        What rules tell each other of nodes.
     """
 
-    def __init__(self, settings: Settings, order: Sequence[Node]) -> None:
+    def __init__(self, settings: Settings, program: Program) -> None:
         self.settings = settings
-        self.order = order
+        self.program = program
+        self.notes: dict[Any, Any] = {}
         self.values: list[Value] = []
         self.node: Node
         self._known: dict[object, Value] = {}

@@ -63,7 +63,7 @@ class Lowering:
         self.foreign = False
         self.of: dict[Node, Value] = {}
         self._prepared = prepared
-        self._build = Builder(settings, program.order)
+        self._build = Builder(settings, program)
         self._shapes: dict[Shape, tuple[int, ...]] = {}
         """{shape as it is declared: in numbers}"""
         self._memory: dict[Node, Node] = {}

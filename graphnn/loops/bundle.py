@@ -180,7 +180,8 @@ def found_in(bundle: Node, place: Place) -> Node | None:
     """Return an item of a bundle, or None if it is known to be zeros."""
     op = bundle.op
     if isinstance(op, LoopBundle):
-        return bundle.inputs[0] if op.start == place.start else None
+        inside = bundle.inputs[0]  # an empty one may begin where another one does
+        return inside if (op.start, inside.shape, inside.dtype) == place else None
     if op.name == "zeros":
         return None
     if op.name == "add":

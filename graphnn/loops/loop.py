@@ -120,10 +120,6 @@ class Loop(Op):
         """Return the same loop that keeps something else of its iterations."""
         return replace(self, kept=tuple(kept))
 
-    def is_like(self, other: Op) -> bool:
-        """Whether another loop differs only in what it keeps."""
-        return isinstance(other, Loop) and self.keeping(()) == other.keeping(())
-
     # --- running ------------------------------------------------------------------------------------------------
 
     def prepared(self, inputs: Sequence[Array] = ()) -> Prepared:

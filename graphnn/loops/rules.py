@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..execute import instructions as do
@@ -14,14 +14,15 @@ from ..execute.native.plan import Native
 from ..execute.plan import Plan
 from ..execute.rules import rule
 from ..execute.settings import Settings
-from .bundle import LoopItem
+from .bundle import LoopItem, read
 from .loop import Loop
 from .running import Iterations
 
 if TYPE_CHECKING:
     from ..execute.builder import Builder
     from ..execute.values import Value
-    from ..graph import Array, Node
+    from ..graph import Array, Node, Op
+    from .loop import Kept
 
 
 class Planned:
@@ -68,33 +69,57 @@ class Planned:
 
 @rule(Loop, in_order=True, folds=False)
 def loop(op: Loop, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
-    """Call the loop; of those that differ only in what they keep, the one that keeps most, once."""
-    widest = _widest(op, build.node, build.order)
-    if widest.layout.size == op.layout.size:
+    """Call the loop. Loops that differ in what they keep are one, and keep what somebody reads."""
+    node, readers = build.node, _readers(build)
+    if node not in readers:
         return build.call(do.Call(Planned(op, build.settings), op.name), *operands, result=result)
-    how = do.Call(Planned(widest, build.settings), op.name)
-    whole = build.call(how, *operands, result=Result((int(widest.layout.size),), result.dtype))
-    return build.view(do.Index(((0, result.shape[0], 1),)), whole, result.shape)
+    like = [other for other in readers if other.inputs == node.inputs and _is_like(other.op, node.op)]
+    kept = dict.fromkeys([each for other in like for each in readers[other]])
+    narrow = op.keeping(tuple(kept))
+    size = Result((int(narrow.layout.size),), narrow.layout.dtype)
+    build.notes[node] = narrow, build.call(do.Call(Planned(narrow, build.settings), op.name), *operands, result=size)
+    return build.filled(0, result)  # nobody reads it
 
 
-def _widest(op: Loop, node: Node, order: Sequence[Node]) -> Loop:
-    """Return the loop in a schedule that keeps most, of those that keep what this one does, and more."""
-    found = op
-    for other in order:
-        if isinstance(other.op, Loop) and other.inputs == node.inputs and other.dtype == node.dtype:
-            wider = op.keeping(other.op.kept)
-            more = len(wider.kept) > len(found.kept) and wider.kept[: len(op.kept)] == op.kept
-            if more and other.op.is_like(node.op):
-                found = wider
+def _is_like(op: Op, other: Op) -> bool:
+    return isinstance(op, Loop) and isinstance(other, Loop) and op.keeping(()) == other.keeping(())
+
+
+def _readers(build: Builder) -> dict[Node, list[Kept]]:
+    """Return what is read of the loops in a schedule of which only items are read."""
+    found: dict[Node, list[Kept]] | None = build.notes.get("loops")
+    if found is None:
+        program = build.program
+        found = {node: [] for node in program.order if isinstance(node.op, Loop)}
+        for node in program.order:
+            for operand in node.inputs:
+                if operand in found and isinstance(node.op, LoopItem):
+                    found[operand].append(_kept_at(operand, node.op))
+                else:
+                    found.pop(operand, None)
+        for position in program.fetches:
+            found.pop(program.order[position], None)
+        build.notes["loops"] = found
     return found
+
+
+def _kept_at(loop: Node, item: LoopItem) -> Kept:
+    op = loop.op
+    assert isinstance(op, Loop)
+    return op.kept[op.layout.places.index(item.place)]
 
 
 @rule(LoopItem, in_order=True, folds=False)
 def loop_item(op: LoopItem, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Show a part of the bundle."""
-    (bundle,) = operands
+    (bundle,), place = operands, op.place
+    node = build.node
+    if node.inputs[0] in build.notes:
+        narrow, bundle = build.notes[node.inputs[0]]
+        assert isinstance(node.op, LoopItem)
+        place = narrow.place(*_kept_at(node.inputs[0], node.op))
     if bundle.dtype != result.dtype:
-        return build.fresh(do.Own(op.forward, op.name), bundle, result=result)
-    start, count = int(op.start), math.prod(result.shape)
+        return build.fresh(do.Own(partial(read, place=place), op.name), bundle, result=result)
+    start, count = int(place.start), math.prod(result.shape)
     part = build.view(do.Index(((start, start + count, 1),)), bundle, (count,))
     return build.reshape(part, result.shape)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Dim, Graph, Node, flatten, fn
+from ..graph.attributes import whole
 from ..graph.dimensions import dimension
 from ..text import short_repr, with_article
 from .body import Read, graph_of
-from .bundle import LoopItem
 from .loop import Kept, Loop
+from .segments import in_segments, items_of
 from .tracing import apart, as_node, cut, graph_of_arguments, made_of, names_of, with_iteration
 
 
@@ -26,7 +28,7 @@ def scan(
     *,
     length: int | str | None = None,
     mask: Any = None,
-    recompute: bool = False,
+    recompute: bool | int = False,
 ) -> tuple[Any, Any]:
     """Apply a function to one row of arrays after another, and carry a state along.
 
@@ -47,9 +49,10 @@ def scan(
     mask : Node or array_like, optional
         Bools, of shape ``(length,)`` or ``(length, batch)``. Where it is False, the state stays as it is, and results
         are zeros: for sequences of different lengths. With a batch, states and results have it as their first axis.
-    recompute : bool
-        Whether a gradient computes each iteration again. Then only the states are kept for it, instead of all that it
-        reads, and it takes about half as long again.
+    recompute : bool or int
+        What a gradient keeps. False: all that it reads of each iteration. True: the states, and it computes each
+        iteration again, which takes about half as long again. A number, best the square root of the length: the states
+        with which segments of so many iterations begin, and then all of one segment, which it computes again.
 
     Returns
     -------
@@ -85,69 +88,125 @@ def scan(
     """
     if not callable(step):
         raise UsageError(f"scan takes a function, not {with_article(type(step).__name__)}")
+    segment = 0 if isinstance(recompute, bool) else whole("scan: recompute=", recompute, 1)
     graph = graph_of_arguments("scan", init, xs, mask)
     states, as_state = flatten(init)
-    rows, as_row = flatten(xs) if xs is not None else ([], None)
-    with graph.building, graph.new_scope("scan", numbered=True, kind="scan") as provenance:
-        scope = provenance.scope
-        assert scope is not None
+    with graph.building, graph.new_scope("scan", numbered=True, kind="scan"):
         first = [as_node(graph, leaf) for leaf in states]
+        rows, as_rows = ([], None) if xs is None else flatten(xs)
         stacks = [as_node(graph, leaf) for leaf in rows]
         masks = [] if mask is None else [_checked_mask(as_node(graph, mask))]
         count = _length(length, [*stacks, *masks])
-        before_call = dict(graph.updates), dict(graph.advances)
-        start = len(graph)
-        with graph.new_scope("iteration", kind="iteration") as inside:
-            assert inside.scope is not None
-            index = graph.constant(np.int64(0), name="index")
-            before = [apart(node) for node in first]
-            now = [fn.getitem(node, 0) for node in [*stacks, *masks]]
-            given = [as_state(before)] + ([] if as_row is None else [as_row(now[: len(stacks)])])
-            following, (results, as_results) = _taken_apart(step(*given), init)
-            after = [as_node(graph, leaf) for leaf in following]
-            outs = [as_node(graph, leaf) for leaf in results]
-            if masks:
-                outs = [_where(now[-1], out, fn.zeros(out.shape, out.dtype, graph=graph)) for out in outs]
-                after = [_where(now[-1], new, old) for new, old in zip(after, before, strict=True)]
-            _check_states(before, after)
-            arguments = [index, *before, *now]
-            moving = made_of(graph, start, arguments)
-            _check_updates(graph, before_call, moving)
-            counters = with_iteration(moving, index)
-            moving = made_of(graph, start, arguments)
-        op_of = partial(_op, graph, arguments, moving, f"{inside.scope.path}/", count, reverse, recompute)
-        op, same = op_of(after, outs, lambda reader, operand: counters.get((reader, operand), operand))
-        bundle = op(*first, *stacks, *masks, *same, graph=graph)
-        instead = {node: other for node, other in graph.evaluating.items() if node in moving}
+        call = partial(_called, step, init, as_state, as_rows)
+        traced, as_results = _traced(graph, call, first, stacks, masks, indexed=not segment)
+        if segment:
+            stacks = [fn.arange(0, count, graph=graph), *stacks]
+
+        def results_of(after: Sequence[Node], outs: Sequence[Node], read: Read) -> list[Node]:
+            op, same = traced.op(after, outs, read, count, reverse, bool(recompute))
+            operands = first, [*stacks, *masks], same
+            if segment:
+                return in_segments(op, segment, *operands, graph)
+            return items_of(op(*chain(*operands), graph=graph), op)
+
+        after, outs, counters = traced.after, traced.outs, traced.counters
+        items = results_of(after, outs, lambda reader, operand: counters.get((reader, operand), operand))
+        instead = {node: other for node, other in graph.evaluating.items() if node in traced.moving}
         if instead:
-            after, outs = ([instead.get(node, node) for node in nodes] for nodes in (after, outs))
-            evaluating, same = op_of(after, outs, lambda reader, operand: instead.get(operand, operand))
-            graph.evaluating[bundle] = evaluating(*first, *stacks, *masks, *same, graph=graph)
-        items = [LoopItem(place.start, place.shape, place.dtype.name)(bundle) for place in op.layout.places]
+            evaluated = results_of(
+                [instead.get(node, node) for node in after],
+                [instead.get(node, node) for node in outs],
+                lambda reader, operand: counters.get((reader, operand)) or instead.get(operand, operand),
+            )
+            graph.evaluating.update(zip(items, evaluated, strict=True))
     return as_state(items[: len(after)]), as_results(items[len(after) :])
 
 
-def _op(
+class _Traced(NamedTuple):
+    """The first iteration.
+
+    Attributes
+    ----------
+    graph : Graph
+    path : str
+        Of its scope.
+    arguments : list of Node
+        What stands for the inputs of the body, in their order.
+    indexed : bool
+        Whether the first of them is the number of the iteration, and no row.
+    after, outs : list of Node
+        The next states, and the results.
+    moving : set of Node
+        What differs between iterations.
+    counters : dict
+        {(random node, its counter): what it reads instead}.
+    """
+
+    graph: Graph
+    path: str
+    arguments: list[Node]
+    indexed: bool
+    after: list[Node]
+    outs: list[Node]
+    moving: set[Node]
+    counters: dict[tuple[Node, Node], Node]
+
+    def op(
+        self, after: Sequence[Node], outs: Sequence[Node], read: Read, count: Dim, reverse: bool, recomputed: bool
+    ) -> tuple[Loop, list[Node]]:
+        """Return the loop, and what is the same in all of its iterations."""
+        body, same = cut(self.graph, [*after, *outs], self.arguments, self.moving, f"{self.path}/", read)
+        names = names_of(graph_of(body.body))
+        kept: list[Kept] = [("last", k) for k in range(len(after))]
+        kept += [("each", body.of[node]) for node in outs]
+        carried = tuple([body.of[node] for node in after])
+        rows = len(self.arguments) - int(self.indexed) - len(after)
+        settings = {"indexed": self.indexed, "backwards": reverse, "recomputed": recomputed}
+        return Loop(body.body, names, names, count, carried, rows, tuple(kept), **settings), same
+
+
+def _traced(
     graph: Graph,
-    arguments: Sequence[Node],
-    moving: set[Node],
-    prefix: str,
-    count: Dim,
-    reverse: bool,
-    recompute: bool,
-    after: Sequence[Node],
-    outs: Sequence[Node],
-    read: Read,
-) -> tuple[Loop, list[Node]]:
-    """Return the loop, and what is the same in all of its iterations."""
-    body, same = cut(graph, [*after, *outs], arguments, moving, prefix, read)
-    names = names_of(graph_of(body.body))
-    kept: list[Kept] = [("last", k) for k in range(len(after))]
-    kept += [("each", body.of[node]) for node in outs]
-    carried = tuple([body.of[node] for node in after])
-    rows = len(arguments) - 1 - len(after)
-    settings = {"indexed": True, "backwards": reverse, "recomputed": recompute}
-    return Loop(body.body, names, names, count, carried, rows, tuple(kept), **settings), same
+    call: Callable[..., Any],
+    first: Sequence[Node],
+    stacks: Sequence[Node],
+    masks: Sequence[Node],
+    indexed: bool,
+) -> tuple[_Traced, Any]:
+    """Make the first iteration; return it, and a function that puts results into their form."""
+    before_call = dict(graph.updates), dict(graph.advances)
+    start = len(graph)
+    with graph.new_scope("iteration", kind="iteration") as inside:
+        index = graph.constant(np.int64(0), name="index")
+        before = [apart(node) for node in first]
+        now = [fn.getitem(node, 0) for node in [*stacks, *masks]]
+        following, (results, as_results) = call(before, now[: len(stacks)])
+        after = [as_node(graph, leaf) for leaf in following]
+        outs = [as_node(graph, leaf) for leaf in results]
+        if masks:
+            outs = [_where(now[-1], out, fn.zeros(out.shape, out.dtype, graph=graph)) for out in outs]
+            after = [_where(now[-1], new, old) for new, old in zip(after, before, strict=True)]
+        _check_states(before, after)
+        arguments = [index, *before, *now] if indexed else [*before, index, *now]
+        moving = made_of(graph, start, arguments)
+        _check_updates(graph, before_call, moving)
+        counters = with_iteration(moving, index)
+        moving = made_of(graph, start, arguments)
+    assert inside.scope is not None
+    return _Traced(graph, inside.scope.path, arguments, indexed, after, outs, moving, counters), as_results
+
+
+def _called(
+    step: Callable[..., Any],
+    init: Any,
+    as_state: Callable[..., Any],
+    as_rows: Callable[..., Any] | None,
+    before: Sequence[Node],
+    now: Sequence[Node],
+) -> tuple[list[Any], tuple[list[Any], Any]]:
+    """Call the user's function; return the next states, and the results with their form."""
+    rows = [] if as_rows is None else [as_rows(now)]
+    return _taken_apart(step(as_state(before), *rows), init)
 
 
 def _taken_apart(result: Any, init: Any) -> tuple[list[Any], tuple[list[Any], Any]]:

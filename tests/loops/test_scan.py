@@ -41,7 +41,7 @@ def networks(named, reverse, recompute):
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("recompute", [False, True, 1, 2, 5, 9])
 def test_values_and_derivatives_are_those_of_the_iterations_written_out(named, reverse, recompute):
     feed, wrt, loop, written = networks(named, reverse, recompute)
     found = []
