@@ -19,6 +19,9 @@ from .loop import Kept, Loop
 from .segments import in_segments, items_of
 from .tracing import apart, as_node, cut, graph_of_arguments, made_of, names_of, with_iteration
 
+MOST_UNROLLED = 64
+"""Up to how many iterations, where the number is known, layers and models are written out as nodes instead."""
+
 
 def scan(
     step: Callable[..., Any],

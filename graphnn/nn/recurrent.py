@@ -12,7 +12,7 @@ from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Array, Dim, Graph, Node, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown, unify
-from ..loops import scan
+from ..loops.scan import MOST_UNROLLED, scan
 from .checks import check_choice, checked_flag, checked_number
 from .dropout import Dropout
 from .init import Rng, checked_initializer, glorot_uniform, orthogonal, zeros
@@ -20,9 +20,6 @@ from .layer import only_node
 from .weights import Weighted, check_float
 
 _States = tuple[Node, ...]
-
-MOST_UNROLLED = 64
-"""The most steps that are nodes of their own, if nobody says."""
 
 
 class _Recurrent(Weighted):

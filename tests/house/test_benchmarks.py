@@ -113,7 +113,8 @@ def test_the_page_of_models_holds_the_figures_that_are_kept(monkeypatch: pytest.
     [
         ("m (float[n, k] x) => (float[n, k] y) {y = Relu(x)}", "open"),
         ("m (float[2, 3] x) => (float[2, 3] y) {y = Relu(x)}", "numbers"),
-        ("m (float[t, n, 2] x, float[1,8,2] w) => (float[t, 1, n, 2] y) {y = LSTM<hidden_size=2>(x, w, w)}", "given"),
+        ("m (float[t, n, 2] x, float[1,8,2] w) => (float[t, 1, n, 2] y) {y = LSTM<hidden_size=2>(x, w, w)}", "open"),
+        ("m (float[n] x) => (float[a] y) <float[1] s = {1.5}> {y = Resize(x, , s)}", "given"),
     ],
 )
 def test_models_are_read_and_compared_at_two_sizes(

@@ -26,7 +26,8 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 @pytest.mark.parametrize("op", GATES)
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
-def test_recurrent_layers_with_all_operands(check: Check, op: str, direction: str) -> None:
+@pytest.mark.parametrize("time", ["5", "time"])
+def test_recurrent_layers_with_all_operands(check: Check, op: str, direction: str, time: str) -> None:
     two, gates = 1 + (direction == "bidirectional"), GATES[op]
     feed = {
         "x": normal(5, 3, 2),
@@ -43,24 +44,28 @@ def test_recurrent_layers_with_all_operands(check: Check, op: str, direction: st
     takes = ", ".join(
         f"{'int32' if name == 'l' else 'float'}[{','.join(map(str, array.shape))}] {name}"
         for name, array in feed.items()
-    )
+    ).replace("[5,3,2]", f"[{time},3,2]")
     for settings in ("", ", clip=0.4") + ((", linear_before_reset=1",) if op == "GRU" else ()):
-        check(
-            f"({takes}) => (float[5,{two},3,4] y, float[{two},3,4] s{last})"
+        graph = check(
+            f"({takes}) => (float[{time},{two},3,4] y, float[{two},3,4] s{last})"
             f" {{y, s{', z' if last else ''} = "
             f'{op}<hidden_size=4, direction="{direction}"{settings}>(x, w, r, b, l, h{more})}}',
             feed,
         )
+        assert sum(node.op.name == "loop" for node in graph) == (two if time == "time" else 0)
 
 
-def test_a_recurrent_layer_over_a_named_length_asks_for_it() -> None:
-    model = parser.parse_model(
-        '<ir_version: 8, opset_import: ["": 17]> m (float[time,n,2] x, float[1,4,2] w, float[1,4,4] r)'
-        " => (float[time,1,n,4] y) {y = RNN<hidden_size=4>(x, w, r)}"
+@pytest.mark.parametrize("op", GATES)
+def test_a_recurrent_layer_over_a_named_length_takes_any(check: Check, op: str) -> None:
+    text = (
+        f"(float[time,n,2] x, float[2,{4 * GATES[op]},2] w, float[2,{4 * GATES[op]},4] r) => (float[time,2,n,4] y)"
+        f' {{y = {op}<hidden_size=4, direction="bidirectional">(x, w, r)}}'
     )
-    with pytest.raises(gn.GraphnnError, match=r"how many steps it goes depends on the size time.*sizes="):
-        gn.from_onnx(model)
-    assert gn.from_onnx(model, sizes={"time": 3}).outputs["y"].shape == (3, 1, "n", 4)
+    for time, batch in ((1, 3), (70, 1)):
+        feed = {"x": normal(time, batch, 2), "w": normal(2, 4 * GATES[op], 2), "r": normal(2, 4 * GATES[op], 4)}
+        assert len(check(text, feed)) < 120
+    assert len(check(text, feed, sizes={"time": 70})) < 120
+    assert check(text, feed | {"x": normal(3, 1, 2)}, sizes={"time": 3}).outputs["y"].shape == (3, 2, "n", 4)
 
 
 @pytest.mark.parametrize("transform", ["half_pixel", "pytorch_half_pixel", "asymmetric"])
@@ -139,10 +144,11 @@ def test_bytes_through_layers(check: Check, dtype: str) -> None:
     check(f"{one} {{y = com.microsoft.QLinearAveragePool<kernel_shape=[2]>(a, p, q, o, k)}}", given, atol=1)
 
 
-def test_a_recurrent_layer_of_bytes(check: Check) -> None:
+@pytest.mark.parametrize("time", ["4", "time"])
+def test_a_recurrent_layer_of_bytes(check: Check, time: str) -> None:
     feed = {"x": normal(4, 1, 3), "w": whole(1, 3, 20, dtype="int8"), "r": whole(1, 5, 20, dtype="int8")}
     check(
-        "(float[4,1,3] x, int8[1,3,20] w, int8[1,5,20] r) => (float[4,1,1,5] y)"
+        f"(float[{time},1,3] x, int8[1,3,20] w, int8[1,5,20] r) => (float[{time},1,1,5] y)"
         " <float[1] s = {0.01}, int8[1] z = {0}>"
         " {y = com.microsoft.DynamicQuantizeLSTM<hidden_size=5>(x, w, r, , , , , , s, z, s, z)}",
         feed,
@@ -218,7 +224,6 @@ def test_attention_as_the_runtime_fuses_it(check: Check, causal: int) -> None:
         "(float[1,8,1] x) => (float[1,m,2] y) <int64 l = {1099511627776}> {y = DFT(x, l)}",
         "() => (float[n] y) <int64 l = {1099511627776}> {y = HannWindow(l)}",
         "(float[1,1,9000000000] x) => (float[1,1,n] y) {y = AveragePool<kernel_shape=[3], pads=[1,1]>(x)}",
-        "(float[90000000,1,2] x, float[1,2,2] w) => (float[90000000,1,1,2] y) {y = RNN<hidden_size=2>(x, w, w)}",
     ],
 )
 def test_what_would_take_much_memory_or_time_to_read_is_refused(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Recurrent layers, unrolled over a known length."""
+"""Recurrent layers: over a short known length as nodes of each step, else by a loop."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ....graph import Node, fn
+from ....loops.scan import MOST_UNROLLED, scan
 from ..rule import rule
-from .control import MOST_ROUNDS
 from .kit import computed, number
 from .quantization import dynamic
 from .whole import aligned, centred, exact
@@ -149,12 +149,7 @@ class _Given:
         self.scales = scales
         self.layout = settings["layout"]
         self.x = fn.transpose(x, (1, 0, 2)) if self.layout else x
-        steps = self.x.spec.shape[0]
-        if not isinstance(steps, int):
-            call.ask_for_sizes("over how many steps it goes", [steps])
-        self.steps = int(steps)
-        if self.steps > MOST_ROUNDS:
-            call.refuse(f"it goes over {self.steps:,} steps, and {MOST_ROUNDS:,} is the most")
+        self.steps = self.x.spec.shape[0]
         self.w, self.r, self.b, self.p, self.lengths = w, r, b, p, lengths
         self.directions = int(w.shape[0])
         self.units, several = sorted(int(dim) for dim in r.shape[1:])
@@ -198,53 +193,75 @@ def _settings(
     }
 
 
-def _unrolled(call: Call, given: _Given, make: Callable[[_Layer], tuple[Node, _Step]]) -> tuple[Node | None, ...]:
+def _stepped(call: Call, given: _Given, make: Callable[[_Layer], tuple[Node, _Step]]) -> tuple[Node | None, ...]:
     """Return the states of all steps, and the last ones."""
-    outputs: list[list[Node]] = []
-    lasts: list[list[Node]] = []
-    masks = _masks(call, given)
+    outputs: list[Node] = []
+    lasts: list[_States] = []
     for place in range(given.directions):
         layer = _Layer(call, given, place)
         x, step = make(layer)
         backwards = given.direction == "reverse" or place == 1
-        steps: Any = fn.unbind(x, axis=0)
-        states: _States = tuple(layer.states)
-        results: list[Any] = [None] * given.steps
-        for t in reversed(range(given.steps)) if backwards else range(given.steps):
-            found = step(steps[t], states)
-            if masks is not None:
-                states = tuple(fn.where(masks[t], new, old) for new, old in zip(found, states, strict=True))
-                results[t] = fn.where(masks[t], found[0], number(call, 0, found[0]))
-            else:
-                states = found
-                results[t] = states[0]
-        outputs.append(results)
-        lasts.append(list(states))
+        short = isinstance(given.steps, int) and given.steps <= MOST_UNROLLED
+        result, last = (_unrolled if short else _looped)(call, given, x, tuple(layer.states), step, backwards)
+        outputs.append(fn.swapaxes(result, 0, 1) if given.layout else result)
+        lasts.append(last)
     asked = [*call.outputs, "", "", ""]
-    last = [
+    ends = [
         fn.stack([each[i] for each in lasts], axis=1 if given.layout else 0) if asked[i + 1] else None
         for i in range(len(lasts[0]))
     ]
-    y = None
-    if asked[0]:
-        whole = [fn.stack(results, axis=1 if given.layout else 0) for results in outputs]
-        y = (
-            fn.stack(whole, axis=2 if given.layout else 1)
-            if len(whole) > 1
-            else fn.expand_dims(whole[0], 2 if given.layout else 1)
-        )
-    return (y, *last)
+    axis = 2 if given.layout else 1
+    whole = fn.expand_dims(outputs[0], axis) if len(outputs) == 1 else fn.stack(outputs, axis=axis)
+    return (whole if asked[0] else None, *ends)
 
 
-def _masks(call: Call, given: _Given) -> list[Node] | None:
-    """Return for each step which sequences are that long, or None where all are."""
+def _unrolled(
+    call: Call, given: _Given, x: Node, states: _States, step: _Step, backwards: bool
+) -> tuple[Node, _States]:
+    """Return the states of all steps, and the last ones, with nodes of its own for each step."""
+    steps: Any = fn.unbind(x, axis=0)
+    lengths = _uneven(call, given)
+    results: list[Any] = [None] * len(steps)
+    for t in reversed(range(len(steps))) if backwards else range(len(steps)):
+        found = step(steps[t], states)
+        results[t] = found[0]
+        if lengths is not None:
+            mask = fn.greater(fn.reshape(lengths, (-1, 1)), call.node(np.asarray(t, lengths.spec.dtype)))
+            results[t] = fn.where(mask, found[0], number(call, 0, found[0]))
+            found = tuple(fn.where(mask, new, old) for new, old in zip(found, states, strict=True))
+        states = found
+    return fn.stack(results, axis=0), states
+
+
+def _looped(call: Call, given: _Given, x: Node, states: _States, step: _Step, backwards: bool) -> tuple[Node, _States]:
+    """Return the states of all steps, and the last ones, by a loop."""
+    lengths = _uneven(call, given)
+    of_batch = [x.spec.shape[1], *[state.spec.shape[0] for state in states]]
+    of_batch += [] if lengths is None else [lengths.spec.shape[0]]
+    batch = next((size for size in of_batch if isinstance(size, int) and size != 1), of_batch[0])
+    mask = None
+    if lengths is not None:
+        mask = fn.less(fn.expand_dims(fn.arange(given.steps, graph=call.graph), 1), fn.cast(lengths, "int64"))
+        mask = fn.broadcast_to(mask, (given.steps, batch))
+    first = tuple([fn.broadcast_to(state, (batch, given.units)) for state in states])
+    last: tuple[_States, Node] = scan(
+        lambda states, row: _with_result(step(row, states)), first, x, backwards, mask=mask
+    )
+    return last[1], last[0]
+
+
+def _with_result(states: _States) -> tuple[_States, Node]:
+    return states, states[0]
+
+
+def _uneven(call: Call, given: _Given) -> Node | None:
+    """Return the lengths of the sequences, or None where they are all of the whole length."""
     if given.lengths is None:
         return None
     known = call.reader.stored(given.lengths)
-    if known is not None and np.all(known >= given.steps):
-        return None
-    lengths = fn.reshape(given.lengths, (-1, 1))
-    return [fn.greater(lengths, call.node(np.asarray(t, given.lengths.spec.dtype))) for t in range(given.steps)]
+    return (
+        None if known is not None and isinstance(given.steps, int) and np.all(known >= given.steps) else given.lengths
+    )
 
 
 def _projected(layer: _Layer, x: Node, bias: Value) -> Node:
@@ -289,7 +306,7 @@ def rnn(
 
         return _projected(layer, given.x, _both(call, layer)), step
 
-    return _unrolled(call, given, make)
+    return _stepped(call, given, make)
 
 
 @rule("GRU")
@@ -344,7 +361,7 @@ def gru(
 
         return _projected(layer, given.x, bias), step
 
-    return _unrolled(call, given, make)
+    return _stepped(call, given, make)
 
 
 def _columns(call: Call, x: Value, part: slice) -> Value:
@@ -398,7 +415,7 @@ def _lstm(call: Call, given: _Given, input_forget: int) -> tuple[Node | None, ..
 
         return _projected(layer, given.x, _both(call, layer)), step
 
-    return _unrolled(call, given, make)
+    return _stepped(call, given, make)
 
 
 @rule("DynamicQuantizeLSTM", domain="com.microsoft")
