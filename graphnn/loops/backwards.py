@@ -37,11 +37,11 @@ class _Backwards:
         """{input of the body: operand}"""
         self.wanted = [self.joint.placeholders[int(op.indexed) + position - first] for position in positions]
         self.carries, self.rows, self.same = op.split([None] * first + list(self.input_of))
-        self.arriving = {
-            kept: found_in(cotangent, place)
-            for kept, place in zip(op.kept, op.layout.places, strict=True)
-            if place.dtype.kind == "f"
-        }
+        self.arriving: dict[Kept, Node] = {}
+        for kept, place in zip(op.kept, op.layout.places, strict=True):
+            found = found_in(cotangent, place) if place.dtype.kind == "f" else None
+            if found is not None:  # what is kept twice gets the cotangents of both
+                self.arriving[kept] = self.arriving[kept] + found if kept in self.arriving else found
 
     def cotangents(self) -> list[Node]:
         """Make the loop, and return the cotangents of the operands that are wanted."""
@@ -56,7 +56,7 @@ class _Backwards:
 
         carried = [k for k, at in enumerate(op.carried) if self.nodes[at].dtype.kind == "f"]
         following = [seed(op.carried[k], "cotangent") for k in carried]
-        each = [(at, node) for (kind, at), node in self.arriving.items() if kind == "each" and node is not None]
+        each = [(at, node) for (kind, at), node in self.arriving.items() if kind == "each"]
         of_rows = [seed(at, "arriving") for at, _ in each]
         slopes = self._slopes(seeds, [self.carries[k] for k in carried])
         sums = [node for node in self.wanted if node in self.same]
@@ -126,7 +126,7 @@ class _Backwards:
         more: list[Kept] = [("count", 0)] if op.counted or op.while_ >= 0 else []
         given = {*self.rows, *self.same, *self.index}
         more += [("each", node.index) for node in read if node not in given]
-        wider = replace(op, kept=tuple(dict.fromkeys([*op.kept, *more])))
+        wider = replace(op, kept=(*op.kept, *dict.fromkeys([kept for kept in more if kept not in op.kept])))
         users = self.outer._users(self.inputs[-1]) if self.inputs else ()
         known = [node for node in users if node.inputs == self.inputs and node.op == wider]
         loops = known[:1]
@@ -175,9 +175,9 @@ def pushed_forward(op: Loop, tangents: Sequence[Node | None], output: Node, inpu
     moving = [node for node in carries if node.dtype.kind == "f"]
     moving += [node for node in (*rows, *same) if tangent_of[node] is not None]
     moved = {node: joint._make(Placeholder(), (), node.spec, joint.free_name("tangent")) for node in moving}
-    floats = [kept for kept in op.kept if kept[0] != "count" and _node_of(op, nodes, kept).dtype.kind == "f"]
+    floats = [(k, p) for k, p in zip(op.kept, op.layout.places, strict=True) if k[0] != "count" and p.dtype.kind == "f"]
     results = [nodes[at] for at in op.carried if nodes[at].dtype.kind == "f"]
-    results = list(dict.fromkeys([*results, *[_node_of(op, nodes, kept) for kept in floats]]))
+    results = list(dict.fromkeys([*results, *[_node_of(op, nodes, kept) for kept, _ in floats]]))
     flow = flow_of(results, moving, "jvp") if moving else {}
     reached = [node for node in results if node in flow]
     found = dict(zip(reached, tangents_of(reached, moved), strict=True)) if reached else {}
@@ -200,7 +200,7 @@ def pushed_forward(op: Loop, tangents: Sequence[Node | None], output: Node, inpu
 
     with_tangent = [k for k, at in enumerate(op.carried) if nodes[at] in found]
     kept: list[Kept] = []
-    for kind, which in floats:
+    for (kind, which), _ in floats:
         kept.append(
             (kind, len(op.carried) + with_tangent.index(which) if kind == "last" else body.of[found[nodes[which]]])
         )
@@ -219,8 +219,8 @@ def pushed_forward(op: Loop, tangents: Sequence[Node | None], output: Node, inpu
     )
     bundle = both(*inputs[:first], *map(operand, order), graph=outer)
     parts = [
-        LoopBundle(op.place(*was).start, output.shape[0], output.dtype.name)(_item_of(bundle, both, now))
-        for was, now in zip(floats, kept, strict=True)
+        LoopBundle(place.start, output.shape[0], output.dtype.name)(_item_of(bundle, both, now))
+        for (_, place), now in zip(floats, kept, strict=True)
     ]
     total = parts[0]
     for part in parts[1:]:

@@ -182,7 +182,7 @@ def _traced(
     with graph.new_scope("iteration", kind="iteration") as inside:
         index = graph.constant(np.int64(0), name="index")
         before = [apart(node) for node in first]
-        now = [fn.getitem(node, 0) for node in [*stacks, *masks]]
+        now = [_first_row(node) for node in [*stacks, *masks]]
         following, (results, as_results) = call(before, now[: len(stacks)])
         after = [as_node(graph, leaf) for leaf in following]
         outs = [as_node(graph, leaf) for leaf in results]
@@ -248,6 +248,13 @@ def _where(mask: Node, yes: Node, no: Node) -> Node:
     if missing < 0:
         raise ShapeError(f'scan: the mask has a batch, and "{yes.name}" {yes.spec} has none')
     return fn.where(fn.expand_dims(mask, tuple(range(mask.ndim, yes.ndim))) if mask.ndim and missing else mask, yes, no)
+
+
+def _first_row(stack: Node) -> Node:
+    """Return the first row; where it is known that there is none, zeros."""
+    if stack.shape[0] == 0:
+        return fn.zeros(stack.shape[1:], stack.dtype, graph=stack.graph)
+    return fn.getitem(stack, 0)
 
 
 def _length(length: Any, stacks: Sequence[Node]) -> Dim:

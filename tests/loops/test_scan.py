@@ -157,3 +157,32 @@ def test_a_graph_with_a_loop_is_saved_and_loaded(tmp_path):
 def test_errors_say_what_fits(call, words):
     with pytest.raises(gn.GraphnnError, match=words):
         call(gn.Graph().placeholder("x", ("time",)))
+
+
+def test_what_is_given_twice_has_the_cotangents_and_tangents_of_both():
+    g = gn.Graph()
+    xs = g.placeholder("xs", (3,))
+    last, (a, b) = gn.scan(lambda s, x: (s + x, (y := s * x, y)), 1.0, xs)
+    loss = gn.sum(a * [1.0, 2.0, 3.0]) + gn.sum(b * 10.0) + last
+    # last = 1 + x0 + x1 + x2; y = x0, (1 + x0) x1, (1 + x0 + x1) x2
+    x = np.array([2.0, 3.0, 5.0])
+    right = [1 + 11 + 12 * x[1] + 13 * x[2], 1 + 12 * (1 + x[0]) + 13 * x[2], 1 + 13 * (1 + x[0] + x[1])]
+    slope, tangent = gn.run([gn.grad(loss, xs), gn.jvp(loss, {xs: np.array([1.0, 0.0, 0.0])})], {xs: x})
+    np.testing.assert_allclose(slope, right, rtol=1e-15)
+    np.testing.assert_allclose(tangent, right[0], rtol=1e-15)
+
+
+def test_states_without_elements_and_fixed_lengths_of_0_work():
+    g = gn.Graph()
+    xs, none = g.placeholder("xs", (0, 2)), g.placeholder("none", (0, 2))
+    (empty, total), rows = gn.scan(lambda s, x: ((s[0] * 2.0, s[1] + x), x), (none, np.ones(2)), xs)
+    full, _ = gn.scan(lambda s: (s[0], s[1] * 3.0), (none, np.ones(2)), length=2)
+    loss = gn.sum(empty) + gn.sum(total) + gn.sum(rows) + gn.sum(full[1]) + gn.sum(full[0])
+    feed = {xs: np.ones((0, 2)), none: np.ones((0, 2))}
+    assert [v.tolist() for v in gn.run([total, rows, loss, *gn.grad(loss, [xs, none])], feed)] == [
+        [1.0, 1.0],
+        [],
+        20.0,
+        [],
+        [],
+    ]
