@@ -127,7 +127,7 @@ class LoopItem(Op):
         """Draw a bundle and a part of it."""
         shape = draw.shape()
         start, more = draw.integer(0, 3), draw.integer(0, 3)
-        x = draw.floats((start + int(np.prod(shape, dtype=int)) + more,))
+        x = draw.array((start + int(np.prod(shape, dtype=int)) + more,))
         return cls(start, shape, x.dtype.name), (x,)
 
 
@@ -165,7 +165,7 @@ class LoopBundle(Linear):
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         """Draw an array and a larger bundle."""
-        x = draw.floats(draw.shape())
+        x = draw.array(draw.shape())
         start, more = draw.integer(0, 3), draw.integer(0, 3)
         return cls(start, start + x.size + more, x.dtype.name), (x,)
 

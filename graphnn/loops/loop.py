@@ -181,4 +181,4 @@ class Loop(Op):
         h, x = (graph.placeholder(name, (width,)) for name in ("h", "x"))
         following = fn.tanh(h + x)
         op = cls(text_of(graph), (), (), length, (following.index,), 1, (("last", 0), ("each", following.index)))
-        return op, (draw.floats((width,)), draw.floats((length, width)))
+        return op, (draw.array((width,)), draw.array((length, width)))

@@ -156,32 +156,87 @@ def test_a_loop_of_known_count_is_unrolled() -> None:
     assert "Loop/round_2/Add/add" not in names
 
 
-def test_a_scan_is_unrolled_over_a_known_length() -> None:
+def loops_in(graph: gn.Graph) -> int:
+    return sum(node.op.name == "loop" for node in graph)
+
+
+def test_a_scan_is_unrolled_over_a_short_known_length_and_else_one_node() -> None:
     text = (
         "m (float[{n}, 2] x, float[2] h) => (float[2] y, float[2, {n}] all)"
         " {{y, all = Scan<num_scan_inputs=1, scan_input_directions=[1], scan_output_axes=[1],"
         " body = b (float[2] a, float[2] u) => (float[2] c, float[2] d) {{c = Add(a, u) d = Mul(a, u)}}>(h, x)}}"
     )
     feed = {"x": floats(3, 2), "h": floats(2)}
-    same(text.format(n=3), feed)
-    same(text.format(n="t"), feed, sizes={"t": 3})
-    with pytest.raises(NotImplementedError, match=r"the Scan.*how often it goes round depends on the size t; fix it"):
-        gn.from_onnx(model(text.format(n="t")))
+    assert not loops_in(same(text.format(n=3), feed))
+    assert not loops_in(same(text.format(n="t"), feed, sizes={"t": 3}))
+    for n in (1, 3, 90):
+        assert loops_in(same(text.format(n="t"), feed | {"x": floats(n, 2)})) == 1
+    assert loops_in(same(text.format(n=90), feed | {"x": floats(90, 2)})) == 1
+
+
+def test_a_scan_goes_along_axes_and_backwards() -> None:
+    text = (
+        "m (float[2, t] x, float[t, n] z, float[n] h) => (float[n] y, float[n, t] all, float[t] sums)"
+        " {y, all, sums = Scan<num_scan_inputs=2, scan_input_axes=[-1, 0], scan_input_directions=[1, 0],"
+        " scan_output_axes=[1, 0], scan_output_directions=[0, 1],"
+        " body = b (float[n] a, float[2] u, float[n] v) => (float[n] c, float[n] d, float e)"
+        " {s = ReduceSum<keepdims=0>(u) w = Mul(v, s) c = Add(a, w) d = Identity(c) e = ReduceSum<keepdims=0>(w)}>"
+        "(h, x, z)}"
+    )
+    for t, n in ((4, 3), (1, 1)):
+        same(text, {"x": floats(2, t), "z": floats(t, n), "h": floats(n)})
+
+
+COUNTED = (
+    "m (float[t, 2] x, float[2] h) => (float[2] y, int64 last, float[2] same, float[t, 2] all)"
+    " <int64 zero = {0}, int64 two = {2}, int64 no = {0}>"
+    " {s = Shape(x) z = Constant<value_int=0>() n = Gather(s, z) start = Less(no, n)"
+    " y, last, kept, same, all = Loop<body = b (int64 i, bool go, float[2] a, int64 j, int64 m, float[2] w) =>"
+    " (bool on, float[2] c, int64 k, int64 m2, float[2] w2, float[2] d)"
+    " {r = Gather(x, i) one = Constant<value_int=2>() k = Add(j, one) half = Div(k, two) on = Less(half, m)"
+    " f = Cast<to=1>(k) v = Mul(a, w) u = Add(v, r) c = Tanh(u) d = Mul(c, f) m2 = Identity(m) w2 = Identity(w)}>"
+    "(n, start, h, zero, n, h)}"
+)
+
+
+def test_a_loop_that_counts_to_a_size_is_one_node() -> None:
+    for n in (1, 2, 7):
+        graph = same(COUNTED, {"x": floats(n, 2), "h": floats(2)})
+        assert loops_in(graph) == 1
+    (loop,) = [node for node in graph if node.op.name == "loop"]
+    assert len(loop.op.carried) == 1  # numbers that grow and what stays as it is are not carried
+    assert len(graph) < 60
+    x, h = graph["x"], graph["h"]
+    loss = gn.sum(graph.outputs["all"] * graph.outputs["all"])
+    slopes = gn.run(gn.grad(loss, [x, h]), {x: np.ones((3, 2)), h: np.ones(2)})
+    assert [slope.shape for slope in slopes] == [(3, 2), (2,)]
+
+
+def test_a_loop_that_ends_before_its_count_is_not_read_as_one_that_does_not() -> None:
+    text = COUNTED.replace("on = Less(half, m)", "on = Less(k, m)")
+    with pytest.raises(NotImplementedError, match="how often it goes round depends on the size t; fix it"):
+        gn.from_onnx(model(text))
+    same(text.replace("float[t, 2] all", "float[q, 2] all"), {"x": floats(6, 2), "h": floats(2)}, sizes={"t": 6})
+
+
+def test_a_loop_whose_state_changes_its_shape_asks_for_the_count() -> None:
+    text = (
+        "m (float[n] x) => (float[k] y) {s = Size(x) y = Loop<body = b (int64 i, bool go, float[m] h) =>"
+        " (bool on, float[j] next) {on = Identity(go) next = Concat<axis=0>(h, h)}>(s, , x)}"
+    )
+    with pytest.raises(gn.ShapeError, match=r"a state keeps its shape[^\n]*\n *or fix it: from_onnx\(…, sizes="):
+        gn.from_onnx(model(text))
+    same(text, {"x": floats(3)}, sizes={"n": 3})
 
 
 def test_loops_that_no_one_can_unroll_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "MOST_ROUNDS", 50)
-    size = "m (float[n] x) => (float[n] y) {s = Size(x) y = Loop<body = b (int64 i, bool go, float[n] h) => (bool on,"
-    body = " float[n] next) {on = Identity(go) next = Neg(h)}>(s, , x)}"
-    with pytest.raises(NotImplementedError, match="how often it goes round depends on the size n; fix it"):
-        gn.from_onnx(model(size + body))
+    text = "m (float[n] x{}) => (float[n] y) {{y = Loop<body = b (int64 i, bool go, float[n] h) => (bool on,"
+    body = " float[n] next) {{on = Identity(go) next = Neg(h)}}>({}, , x)}}"
     with pytest.raises(NotImplementedError, match=r"goes round more than 50 times"):
-        gn.from_onnx(
-            model(size.replace("s = Size(x)", "") + "float[n] next) {on = Identity(go) next = Identity(h)}>(, , x)}")
-        )
-    data = "m (float[n] x, int64 s) => (float[n] y) {y = Loop<body = b (int64 i, bool go, float[n] h) => (bool on,"
+        gn.from_onnx(model(text.format("") + body.format("")))
     with pytest.raises(NotImplementedError, match="how often it goes round is computed from data"):
-        gn.from_onnx(model(data + body))
+        gn.from_onnx(model(text.format(", int64 s") + body.format("s")))
 
 
 def test_sequences_are_lists_while_a_model_is_read() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import FileFormatError, GraphnnError, NoRuleError, restated
 from ...execute.interpreter import run
-from ...graph import Array, Constant, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance
+from ...graph import Array, Constant, Dim, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance
 from ...graph.collector import collector_paused
 from ...graph.scopes import Scope, forget
 from ...graph.tables import checked_name
@@ -24,7 +24,7 @@ from .attributes import attributes_of
 from .call import Call, to_give
 from .functions import body_of, defaults_of, domain_of, kinds_of
 from .order import in_order
-from .rule import ON_SIZES, RULES, Rule, Value
+from .rule import LOGIC, ON_SIZES, RULES, Rule, Value
 from .sizes import MOST, Sizes, Undecided
 from .tensors import array_of
 
@@ -109,6 +109,8 @@ class Reader:
         """id of an array → the name of the initializer that it is."""
         self.readers: Counter[str] = Counter()
         """How often a tensor is read by the nodes of the model, whose names are not those of a function's body."""
+        self.undecided: dict[Node, tuple[Call, list[Value | None]]] = {}
+        """What depends on sizes alone and is not known whatever they are → of what it is computed."""
         self._depth = 0
         self._constants: dict[int, tuple[Array, Node]] = {}
         self._paths: dict[tuple[str, str], str] = {}
@@ -204,7 +206,12 @@ class Reader:
         with self._scope(proto, origin_in(proto) or origin):
             operands = [self.weight(operand) for operand in operands]
             if rule is not None:
-                return applied(rule, call, operands)
+                made = applied(rule, call, operands)
+                if (call.op in ON_SIZES or call.op in LOGIC) and all(
+                    self._is_of_sizes(operand) for operand in operands
+                ):
+                    self.undecided.update({node: (call, operands) for node in made if isinstance(node, Node)})
+                return made
             own = self.functions.get(kind)
             body = own if own is not None else body_of(proto, call.version, operands)
             if body is None:
@@ -284,6 +291,47 @@ class Reader:
             return None
         values = dict(zip(nodes, run(nodes), strict=True)) if nodes else {}
         return [np.asarray(values[result]) if isinstance(result, Node) else result for result in results]
+
+    def _is_of_sizes(self, value: Value | None) -> bool:
+        return isinstance(value, (np.ndarray, Sizes)) or (isinstance(value, Node) and value in self.undecided)
+
+    def supposing(self, value: Value, sizes: dict[str, Dim], depth: int = 0) -> Value | None:
+        """Return what a value is with other sizes, if it is of numbers and sizes alone; no node is made."""
+        if isinstance(value, Sizes):
+            return value.supposing(sizes)
+        if not isinstance(value, Node) or value not in self.undecided or depth > _MOST_DEPTH:
+            return None if isinstance(value, Node) else value
+        call, operands = self.undecided[value]
+        given = [self.supposing(operand, sizes, depth + 1) for operand in operands]
+        rule = RULES.get(("", call.op))
+        if rule is None or any(operand is None for operand in given):
+            return None
+        found = self._folded(call, rule, given)
+        return None if found is None else found[0]
+
+    def known(
+        self, call: Call, graph: Any, nodes: Sequence[Any], given: Mapping[str, Value], name: str
+    ) -> Value | None:
+        """Return what some nodes of a subgraph make of numbers and sizes, if that is known; no node is made."""
+        frame = Frame(call.frame, dict.fromkeys(each.name for each in graph.input))
+        for title, tensor in initializers_of(graph, "a subgraph").items():
+            frame.values[title] = array_of(tensor, self.folder)
+        frame.values.update(given)
+        for _, proto in in_order(nodes, frame.values):
+            self.counted()
+            rule = RULES.get((domain_of(proto), proto.op_type))
+            operands = [frame.find(each) for each in proto.input]
+            operands = [self.stored(each) if isinstance(each, Node) else each for each in operands]
+            if rule is None or any(operand is None for operand in operands):
+                return None
+            one = Call(self, self.graph, proto.op_type, self._version(domain_of(proto)), tuple(proto.output))
+            one.attributes = attributes_of(proto, call.bindings, self.folder)
+            found = self._folded(one, rule, operands)
+            if found is None:
+                return None
+            frame.values.update(zip(proto.output, found, strict=False))
+        found_there = frame.find(name)
+        return self.stored(found_there) if isinstance(found_there, Node) else found_there
 
     def _on_sizes(self, call: Call, operands: Sequence[Value | None]) -> Sequence[Value] | None:
         function = ON_SIZES.get(call.op)

@@ -68,6 +68,9 @@ RULES: dict[tuple[str, str], Rule] = {}
 ON_SIZES: dict[str, Callable[..., Any]] = {}
 """Operation → what it is on `Sizes`: takes operands as arrays of objects and attributes, returns such an array."""
 
+LOGIC = ("And", "Or", "Xor", "Not")
+"""What combines answers to questions about sizes."""
+
 
 def rule(*names: str, domain: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as the rule of the operations with these names."""

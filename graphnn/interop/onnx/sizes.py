@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...changes import Changes
 from ...graph.dimensions import Dimension, add, clamp, floor_divide, multiply, subtract
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ class Sizes:
     def shape(self) -> tuple[int, ...]:
         """The shape of the array."""
         return tuple(self.places.shape)
+
+    def supposing(self, sizes: dict[str, Dim]) -> Array | Sizes:
+        """Return the array with other sizes in the place of names."""
+        changes = Changes(sizes=sizes)
+
+        def supposed(place: Any) -> Any:
+            if isinstance(place, Scaled):
+                return _plain(Scaled(changes.dim(place.dim), place.by))
+            return changes.dim(place) if isinstance(place, str) else place
+
+        return sized(each(supposed, self), self.dtype)
 
     def __repr__(self) -> str:
         return f"<Sizes {self.places.tolist()} {self.dtype}>"

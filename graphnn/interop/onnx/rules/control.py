@@ -1,4 +1,4 @@
-"""Branches and loops: decided while a model is read, or unrolled."""
+"""Branches and loops: decided while a model is read, written out round by round, or one node."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import numpy as np
 
 from ....errors import GraphnnError
 from ....graph import Node, fn
+from ....graph.dimensions import names_in
+from ....loops.scan import MOST_UNROLLED
 from .. import sizes as of
-from ..call import inputs_behind, sizes_behind
+from ..call import inputs_behind, sizes_behind, to_give
 from ..rule import rule
 from ..tensors import dtype_of
+from .loops import Rounds, looped, scanned
 
 if TYPE_CHECKING:
+    from ....graph import Dim
     from ..call import Call
     from ..rule import Value
 
@@ -59,6 +63,40 @@ def _either(call: Call, flag: Node, names: set[str], then: Value, other: Value) 
 @rule("Loop")
 def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, body: Any) -> Any:
     """Return what a body makes of its state, round by round, and what it gives in each round as one array."""
+    length = _count(call, count)
+    if isinstance(length, str) or (length is not None and length > MOST_UNROLLED):
+        rounds = Rounds(call, body, state)
+        if _begins(call, cond, length) and rounds.goes_on(length):
+            try:
+                return tuple(looped(call, rounds, length))
+            except GraphnnError as error:
+                if isinstance(length, str):
+                    raise error.within("", to_give(call.graph, names_in([length])).replace("; ", "  or ")) from None
+    return _unrolled(call, count, cond, state, body)
+
+
+def _count(call: Call, count: Value) -> Dim | None:
+    """Return how often a loop goes round at the most, if that is a number or a size."""
+    if isinstance(count, Node):
+        count = call.reader.stored(count)
+    return None if count is None else call.dims(count, "how often it goes round")[0]
+
+
+def _begins(call: Call, cond: Value, length: Dim) -> bool:
+    """Return whether there is a first round, if it is to go round at all."""
+    if isinstance(cond, Node):
+        stored = call.reader.stored(cond)
+        more: dict[str, Dim] = (
+            {str(length): f"{length} + 1"} if isinstance(length, str) and length.isidentifier() else {}
+        )
+        cond = call.reader.supposing(cond, more) if stored is None else stored
+        if not isinstance(cond, np.ndarray):
+            return False
+    return cond is None or bool(np.all(call.known(cond)))
+
+
+def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], body: Any) -> tuple[Value, ...]:
+    """Return what a Loop gives, each round as nodes of its own."""
     what = "how often it goes round"
     rounds = None if count is None else int(call.known(count, what).reshape(()))
     values = list(state)
@@ -121,7 +159,9 @@ def scan(
     if operands[0] is not None:
         call.refuse("its sequences have lengths of their own, which graphnn does not read")
     nodes = [call.node(each) for each in operands[1:]]
-    batch = _length(call, nodes[0], 0)
+    batch = nodes[0].spec.shape[0]
+    if not isinstance(batch, int):
+        call.ask_for_sizes("how many sequences it goes through", [batch])
     rows = [
         _scanned(call, [fn.getitem(node, (i,)) for node in nodes], body, num_scan_inputs, settings, f"row_{i}_")
         for i in range(batch)
@@ -135,8 +175,14 @@ def _scanned(
     states = list(operands[: len(operands) - count])
     inputs = [call.node(each) for each in operands[len(states) :]]
     axes = [axis % node.ndim for axis, node in zip(settings[0], inputs, strict=True)]
-    length = _length(call, inputs[0], axes[0])
+    length = inputs[0].spec.shape[axes[0]]
     kept = len(states)
+    if isinstance(length, str) or length > MOST_UNROLLED:
+        try:
+            return tuple(scanned(call, operands, body, count, [axes, *settings[1:]]))
+        except GraphnnError:
+            if isinstance(length, str) or length > MOST_ROUNDS:
+                raise
     collected: list[list[Value]] = [[] for _ in body.output[kept:]]
     for step in range(length):
         slices = []
@@ -149,13 +195,3 @@ def _scanned(
             parts.insert(0 if backwards else len(parts), part)
     ends = zip(collected, settings[2], body.output[kept:], strict=True)
     return *states, *(_stacked(call, parts, axis, end) for parts, axis, end in ends)
-
-
-def _length(call: Call, node: Node, axis: int) -> int:
-    """Return the size of an axis that is gone along."""
-    size = node.spec.shape[axis]
-    if not isinstance(size, int):
-        call.ask_for_sizes("how often it goes round", [size])
-    if size > MOST_ROUNDS:
-        call.refuse(f"it goes round {size:,} times, and {MOST_ROUNDS:,} is the most")
-    return size

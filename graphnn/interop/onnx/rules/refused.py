@@ -47,9 +47,9 @@ CONDITIONS: dict[str, str] = {
     "BitCast": "of data, only between whole numbers of one width",
     "Compress": _KNOWN.replace("what is known", "a condition that is known"),
     "If": "on data, both branches are computed, and must give the same shapes",
-    "Loop": "only as often as is known when the model is read: it is unrolled",
+    "Loop": "as often as is known when the model is read, or as a size says; up to 64 rounds are written out",
     "NonZero": _KNOWN,
-    "Scan": "only over a known size: it is unrolled",
+    **dict.fromkeys(("GRU", "LSTM", "RNN", "Scan"), "over a size with a name, or more than 64 steps, as a loop"),
     "SequenceAt": "sequences are lists while the model is read, so positions must be known",
     "Unique": _KNOWN,
     **dict.fromkeys(

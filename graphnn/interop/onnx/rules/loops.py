@@ -1,0 +1,180 @@
+"""Loops of a model as one node, whatever the number of rounds: what a body does in all of them alike is found first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....graph import Node, fn
+from ....graph.dimensions import Dimension, names_in, subtract, unify
+from ....loops import scan
+from .. import sizes as of
+from ..order import reads
+from ..rule import LOGIC, ON_SIZES
+
+if TYPE_CHECKING:
+    from ....graph import Dim
+    from ..call import Call
+    from ..rule import Value
+
+
+class Rounds:
+    """What is known of the body of a Loop before it goes round.
+
+    Parameters
+    ----------
+    call : Call
+    body : GraphProto
+    state : sequence of Value
+        The first state.
+
+    Attributes
+    ----------
+    steps : dict of int to int
+        {place in the state: by how much that number grows in each round}; 0 of what stays as it is.
+    """
+
+    def __init__(self, call: Call, body: Any, state: Sequence[Value]) -> None:
+        self.call, self.body, self.state = call, body, state
+        self._makers = {name: place for place, node in enumerate(body.node) for name in node.output}
+        self.inputs = [each.name for each in body.input[2:]]
+        self.outputs = [each.name for each in body.output[1 : 1 + len(state)]]
+        self.steps = {
+            place: 0 for place in range(len(state)) if self._source(self.outputs[place]) == self.inputs[place]
+        }
+        for place, value in enumerate(state):
+            step = self._step(place, value) if place not in self.steps else 0
+            if step:
+                self.steps[place] = step
+
+    def _source(self, name: str) -> str:
+        """Return what a name stands for, through what only hands on."""
+        for _ in self.body.node:
+            maker = self.body.node[self._makers[name]] if name in self._makers else None
+            if maker is None or maker.op_type != "Identity" or maker.domain:
+                break
+            name = maker.input[0]
+        return name
+
+    def _step(self, place: int, value: Value) -> int | None:
+        """Return by how much a number grows in each round, if it is the same in all."""
+        if (
+            not isinstance(value, (np.ndarray, of.Sizes))
+            or value.dtype.kind not in "iu"
+            or value.shape not in ((), (1,))
+        ):
+            return None
+        name = _unused(self.call)
+        before = of.sized(np.full(value.shape, Dimension(name), object), value.dtype)
+        after = self._computed(
+            self.outputs[place], {self.inputs[place]: before}, ("Add", "Sub", "Identity", "Constant")
+        )
+        if after is None or after.shape != value.shape:
+            return None
+        grown = subtract(of.boxed(after).reshape(-1)[0], name)
+        return grown if isinstance(grown, int) else None
+
+    def goes_on(self, length: Dim) -> bool:
+        """Whether the body never ends the loop before it has gone round so many times."""
+        beyond = subtract(subtract(length, 2), _unused(self.call))  # any round but the last
+        given: dict[str, Value] = {
+            self.body.input[0].name: of.sized(beyond, np.int64),
+            self.body.input[1].name: np.array(True),
+        }
+        for place, step in self.steps.items():
+            value = self.state[place]
+            if isinstance(value, (np.ndarray, of.Sizes)):
+                given[self.inputs[place]] = _grown(value, step, beyond)
+        known = self._computed(self.body.output[0].name, given, {*ON_SIZES, *LOGIC, "Constant"})
+        return isinstance(known, np.ndarray) and known.size == 1 and bool(known.reshape(())[()])
+
+    def _computed(self, name: str, given: dict[str, Value], operations: Iterable[str]) -> Value:
+        """Return what a name of the body is, of numbers and sizes alone, or None."""
+        needed, waiting = set(), [name]
+        while waiting:
+            place = self._makers.get(waiting.pop())
+            if place is not None and place not in needed:
+                if self.body.node[place].op_type not in operations:
+                    return None
+                needed.add(place)
+                waiting.extend(reads(self.body.node[place]))
+        nodes = [self.body.node[place] for place in sorted(needed)]
+        return self.call.reader.known(self.call, self.body, nodes, given, name)
+
+    def after(self, place: int, length: Dim) -> Value:
+        """Return a number that grows, after all rounds."""
+        return _grown(self.state[place], self.steps[place], length)
+
+    def inside(self, place: int, index: Node) -> Value:
+        """Return what stays as it is or grows, in a round."""
+        value, step = self.state[place], self.steps[place]
+        return (
+            value if not step else self.call.node(value) + fn.cast(index, value.dtype) * np.asarray(step, value.dtype)
+        )
+
+
+def _unused(call: Call) -> str:
+    """Return a name that no size of the model has."""
+    names = names_in(dim for node in call.reader.graph.placeholders for dim in node.shape)
+    return next(name for name in (f"any_{number}" for number in range(len(names) + 1)) if name not in names)
+
+
+def _grown(value: Value, step: int, rounds: Dim) -> Value:
+    if not step:
+        return value
+    return of.sized(of.each(lambda place: of.plus(place, of.times(rounds, step)), value), value.dtype)
+
+
+def looped(call: Call, rounds: Rounds, length: Dim) -> list[Value]:
+    """Return what a Loop gives that goes round so many times: its last state, and what each round gives."""
+    moving = [place for place in range(len(rounds.state)) if place not in rounds.steps]
+
+    def step(states: list[Node], index: Node) -> tuple[list[Node], list[Node]]:
+        values = [None if place in moving else rounds.inside(place, index) for place in range(len(rounds.state))]
+        for place, node in zip(moving, states, strict=True):
+            values[place] = node
+        _, *results = call.body(rounds.body, [index, np.array(True), *values])
+        after = [_like(call, results[place], node) for place, node in zip(moving, states, strict=True)]
+        return after, [call.node(each) for each in results[len(values) :]]
+
+    first = [call.node(rounds.state[place]) for place in moving]
+    last, results = scan(step, first, fn.arange(length, graph=call.graph))
+    ends = [rounds.after(place, length) if place in rounds.steps else None for place in range(len(rounds.state))]
+    for place, node in zip(moving, last, strict=True):
+        ends[place] = node
+    return [*ends, *results]
+
+
+def scanned(
+    call: Call, operands: Sequence[Value], body: Any, count: int, settings: Sequence[Sequence[int]]
+) -> list[Value]:
+    """Return what a Scan gives, as one node."""
+    kept = len(operands) - count
+    rows = []
+    for each, axis, backwards in zip(operands[kept:], settings[0], settings[1], strict=True):
+        node = fn.moveaxis(call.node(each), axis, 0)
+        rows.append(fn.flip(node, 0) if backwards else node)
+
+    def step(states: list[Node], slices: list[Node]) -> tuple[list[Node], list[Node]]:
+        results = call.body(body, [*states, *slices])
+        return [_like(call, *pair) for pair in zip(results, states, strict=False)], [
+            call.node(each) for each in results[kept:]
+        ]
+
+    last, results = scan(step, [call.node(each) for each in operands[:kept]], rows)
+    for place, (axis, backwards) in enumerate(zip(settings[2], settings[3], strict=True)):
+        node = fn.flip(results[place], 0) if backwards else results[place]
+        results[place] = fn.moveaxis(node, 0, axis)
+    return [*last, *results]
+
+
+def _like(call: Call, value: Value, before: Node) -> Node:
+    """Return a next state in the shape that it had before, which may have other names."""
+    node = call.node(value)
+    if node.shape == before.shape or node.ndim != before.ndim:
+        return node
+    pairs = list(zip(node.shape, before.shape, strict=True))
+    fits = all(unify(a, b) is not None and (a == b or not names_in([a]) & names_in([b])) for a, b in pairs)
+    return fn.broadcast_to(node, before.shape) if fits else node
