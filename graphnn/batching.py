@@ -243,6 +243,22 @@ def _put_along(rows: _Rows) -> Node:
     return _shifted(rows.op, rows.size)(rows.stretched(0), indices, values)
 
 
+def _update_slice(rows: _Rows) -> Node | None:
+    """The same; with a start for each row, by the indices of what is written."""
+    if not rows.many[2]:
+        return _by_attributes(rows)
+    x, update, start = rows.stretched(0), rows.stretched(1), fn.cast(rows.operands[2], "int64")
+    axis = rows.op.axis % (x.ndim - 1)  # type: ignore[attr-defined]
+    n = x.shape[axis + 1]
+    size = n if isinstance(n, int) else fn.sum(fn.ones_like(fn.arange(n, graph=x.graph)))
+    start = fn.where(fn.less(start, 0), start + size, start)
+    start = fn.where(
+        fn.less(start, 0), start - size, start
+    )  # still out of range, and not from the end of another slice
+    places = fn.expand_dims(start, 1) + fn.arange(update.shape[axis + 1], graph=x.graph)
+    return fn.put_along_axis(x, _one_axis(places, axis, x.ndim - 1), update, axis + 1)
+
+
 def _broadcast_to(rows: _Rows) -> Node:
     wanted = rows.node.shape
     return fn.broadcast_to(rows.aligned(0, len(wanted)), (rows.size, *wanted))
@@ -349,6 +365,7 @@ _RULES: dict[type[Op], _Rule] = {
     **dict.fromkeys((labels.Pick, labels.Place), _with_labels),
     **dict.fromkeys((scattering.GatherNd, scattering.ScatterNd), _nd),
     scattering.PutAlongAxis: _put_along,
+    scattering.UpdateSlice: _update_slice,
     choosing.FirstEqual: _over_all,
     shape.BroadcastTo: _broadcast_to,
     shape.SumTo: _sum_to,

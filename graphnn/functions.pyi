@@ -338,6 +338,8 @@ def unbind(x: Any, axis: int = 0) -> list[Node]: ...
 
 def unstack(x: Any, axis: int = 0) -> list[Node]: ...
 
+def update_slice(x: Operand, update: Operand, start: Operand, axis: int = 0, *, name: str | None = None) -> Node: ...
+
 def var(x: Operand, axis: Axes = None, keepdims: bool = False, ddof: Int64 = 0, *, name: str | None = None) -> Node: ...
 
 def where(condition: Operand, x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
@@ -510,6 +512,7 @@ __all__ = [
     "triu",
     "unbind",
     "unstack",
+    "update_slice",
     "var",
     "where",
     "windows",

@@ -317,6 +317,21 @@ class Taken(Call):
     axis: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Written(Call):
+    """A call that gives the first operand with the second in the place of a slice, which the third says where to begin.
+
+    Where nobody else reads the first operand, it may be written over.
+
+    Attributes
+    ----------
+    axis : int
+        Along which the slice lies.
+    """
+
+    axis: int = 0
+
+
 # --- what needs memory of its own -----------------------------------------------------------------------------
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ class Lowering:
         The value of each node.
     foreign : bool
         Whether the plan calls a user's operation, or something that may warn.
+    over : dict of Value to Value
+        {value that is written over a given one: the given one}.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ class Lowering:
     settings : Settings
     patches : mapping of Node to (RowsAlone, sequence of Node)
         The updates of few rows of a table, as `Tables` finds them.
+    lent : collection of Node
+        Placeholders whose arrays may be written over.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Lowering:
         prepared: Prepared,
         settings: Settings,
         patches: Mapping[Node, tuple[RowsAlone, Sequence[Node]]] = MappingProxyType({}),
+        lent: Collection[Node] = (),
     ) -> None:
         program = prepared.program
         self.given: list[Value] = []
@@ -83,6 +89,7 @@ class Lowering:
         self.values = _alive(self._build.values, self.fetches)
         for index, value in enumerate(self.values):
             value.index = index
+        self.over = _written_over(self.values, self.fetches, lent) if lent else {}
 
     def _shape_of(self, node: Node) -> tuple[int, ...]:
         declared = node.spec.shape
@@ -190,3 +197,15 @@ def _alive(values: Sequence[Value], fetches: Sequence[Value]) -> list[Value]:
         if value in alive:
             alive.update(value.operands)
     return [value for value in values if value in alive]
+
+
+def _written_over(values: Sequence[Value], fetches: Sequence[Value], lent: Collection[Node]) -> dict[Value, Value]:
+    """Return which fetches are written over what is given: nobody else reads that."""
+    readers = Counter(x.root for value in values for x in value.operands) + Counter(x.root for x in fetches)
+    found: dict[Value, Value] = {}
+    for value in values:
+        if isinstance(value.how, do.Written) and value in fetches:
+            given = value.operands[0]
+            if given.kind == "given" and given.node in lent and readers[given] == 1 and given.dtype == value.dtype:
+                found[value] = given
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context
 from functools import cache
 from itertools import chain
@@ -23,7 +23,7 @@ from .settings import Settings
 from .values import in_c_order
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ..graph import Array, Node
     from .loop import Prepared
     from .patching import Tables
     from .values import Value
@@ -44,10 +44,26 @@ class Plan:
         The placeholders, then the parameters that are read.
     calls : int
         How often the compiled step has called it.
+    written : list of Node
+        The placeholders whose arrays a call writes over.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    settings : Settings
+    tables : Tables, optional
+    lent : collection of Node
+        Placeholders whose arrays may be written over: the caller needs them no more.
     """
 
-    def __init__(self, prepared: Prepared, settings: Settings = _USUAL, tables: Tables | None = None) -> None:
-        lowering = Lowering(prepared, settings, {} if tables is None else tables.found(prepared, settings))
+    def __init__(
+        self,
+        prepared: Prepared,
+        settings: Settings = _USUAL,
+        tables: Tables | None = None,
+        lent: Collection[Node] = (),
+    ) -> None:
+        lowering = Lowering(prepared, settings, {} if tables is None else tables.found(prepared, settings), lent)
         self._take(prepared, lowering)
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
         self._layout = Layout(lowering.values, lowering.fetches, found, settings)
@@ -79,6 +95,7 @@ class Plan:
         # Otherwise each call must check `sizes=`, or the memory that is free.
         self._settled = prepared.binding.fits_any_memory(program.graph) and fed_dims.issuperset(program.dimension_names)
         self._lowering = lowering
+        self.written = [given.node for given in lowering.over.values()]
 
     def __call__(self, *given: Array) -> tuple[Array, ...]:
         """Return the fetches, each an array of its own.

@@ -137,7 +137,7 @@ class _Writer:
         elif chain is None and value not in self._layout.anew and _makes_arrays(value):
             self._body.append(f"{name} = {self._anew(value)}")
             return
-        elif chain is None or value not in chain.inner:
+        elif value not in self._lowering.over and (chain is None or value not in chain.inner):
             first = self._layout.anew[value].values[0] if value in self._layout.anew else value
             memory = f"empty({literal(value.shape)}, {_called(value.dtype)})"
             self._body.append(f"{name} = {memory if first is value else self._names[first]}")
@@ -460,6 +460,7 @@ class _Names(dict["Value", str]):
                 continue
             own = isinstance(value.how, do.Constant) and value.how.name
             self[value] = _free(_identifier(own or value.node.name), self._taken)
+        self.update({value: self[given] for value, given in lowering.over.items()})
 
 
 def _free(base: str, taken: set[str]) -> str:

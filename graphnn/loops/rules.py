@@ -47,13 +47,15 @@ class Planned:
     @cached_property
     def plan(self) -> Plan:
         """The plan of the body."""
-        prepared = self.op.prepared()
+        prepared, carried = self.op.prepared(), self.op.carried
+        inputs = self.op.inputs[int(self.op.indexed) :]
+        lent = [node for node, at in zip(inputs, carried, strict=False) if carried.count(at) == 1]
         if self._settings.native:
             try:
-                return Native(prepared, settings=self._settings)
+                return Native(prepared, settings=self._settings, lent=lent)
             except Doubt:
                 pass  # the plan around it finds the same
-        return Plan(prepared, Settings(threads=self._settings.threads))
+        return Plan(prepared, Settings(threads=self._settings.threads), lent=lent)
 
     @cached_property
     def _places(self) -> list[int]:
@@ -61,7 +63,11 @@ class Planned:
 
     def __call__(self, *operands: Array, out: Array | None = None) -> Array:
         """Compute the loop."""
-        return self.op.collected(Iterations(self.op, operands, self._computed), out)
+        iterations = Iterations(self.op, operands, self._computed)
+        for node in self.plan.written:
+            place = self.op.inputs.index(node) - int(self.op.indexed)
+            iterations.carry[place] = iterations.carry[place].copy()
+        return self.op.collected(iterations, out)
 
     def _computed(self, inputs: Sequence[Array]) -> Sequence[Array]:
         return self.plan.of(tuple([inputs[place] for place in self._places]))

@@ -147,7 +147,18 @@ class DivideBy(Elementwise):
         return fn.divide_by(cotangent, self.count)
 
 
-class FloorDivide(Elementwise):
+class WholeQuotient(Elementwise, abstract=True):
+    """Base of what a division without fractions gives."""
+
+    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
+        """Divide; refuse to divide integers by 0."""
+        if y.dtype.kind in "biu" and x.dtype.kind in "biu" and x.size and not np.all(y):
+            where = tuple(int(i) for i in np.argwhere(y == 0)[0])
+            raise DivisionError(f"{self.name}: an integer is divided by 0, which stands at index {where} of operand 1")
+        return self.like(x, y, out=out)  # type: ignore[misc]
+
+
+class FloorDivide(WholeQuotient):
     """The floor of x / y; passes no gradient. Integers divided by zero raise ZeroDivisionError."""
 
     traits = Trait.WRAPS
@@ -156,12 +167,8 @@ class FloorDivide(Elementwise):
     formula = "{0} // {1}"
     domain = ((-9.0, 9.0), (0.4, 3.0))
 
-    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
-        _refuse_zero(self.name, x, y)
-        return np.floor_divide(x, y, out=out)
 
-
-class Remainder(Elementwise):
+class Remainder(WholeQuotient):
     """x - y * floor(x / y), with the sign of y. Integers divided by zero raise ZeroDivisionError.
 
     The gradient is that between the jumps: 1 for x, -floor(x / y) for y.
@@ -171,16 +178,12 @@ class Remainder(Elementwise):
     formula = "{0} mod {1}"
     domain = ((1.1, 1.9), (2.1, 2.9))
 
-    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
-        _refuse_zero(self.name, x, y)
-        return np.remainder(x, y, out=out)
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x, y = inputs
         return cotangent if i == 0 else -(cotangent * fn.floor_divide(x, y))
 
 
-class Fmod(Elementwise):
+class Fmod(WholeQuotient):
     """x - y * trunc(x / y), with the sign of x. Integers divided by zero raise ZeroDivisionError.
 
     The gradient is that between the jumps: 1 for x, -trunc(x / y) for y.
@@ -190,19 +193,9 @@ class Fmod(Elementwise):
     formula = "fmod({0}, {1})"
     domain = ((2.1, 2.9), (1.5, 2.0))
 
-    def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
-        _refuse_zero(self.name, x, y)
-        return np.fmod(x, y, out=out)
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x, y = inputs
         return cotangent if i == 0 else -(cotangent * fn.round((x - output) / y))
-
-
-def _refuse_zero(name: str, x: Array, y: Array) -> None:
-    if y.dtype.kind in "biu" and x.dtype.kind in "biu" and x.size and not np.all(y):
-        where = tuple(int(i) for i in np.argwhere(y == 0)[0])
-        raise DivisionError(f"{name}: an integer is divided by 0, which stands at index {where} of operand 1")
 
 
 class Negative(Elementwise):
@@ -452,37 +445,38 @@ class Cast(Elementwise):
         return fn.cast(cotangent, inputs[0].dtype)
 
 
-class StopGradient(Elementwise):
-    """x, through which no gradient passes."""
+class Same(Elementwise, abstract=True):
+    """Base of what gives x itself."""
 
     traits = Trait.KEEPS_SIZE
-    differentiable = False
     formula = "{0}"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        """Keep the dtype."""
         return dtypes[0]
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
+        """Return x."""
         return into(out, x)
 
     flops = no_flops
 
 
-class Tally(Elementwise):
+class StopGradient(Same):
+    """x, through which no gradient passes."""
+
+    differentiable = False
+
+
+class Tally(Same):
     """x, a sum over the rows of a batch, such as a number of rows: the tallies of batches are added up."""
 
     traits = Trait.STEADY | Trait.KEEPS_SIZE
-    formula = "{0}"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         if dtypes[0].kind not in "iuf":
             raise DtypeError(f"tally takes integers and floats, not {dtypes[0]}")
         return dtypes[0]
 
-    def forward(self, x: Array, out: Array | None = None) -> Any:
-        return into(out, x)
-
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return cotangent
-
-    flops = no_flops

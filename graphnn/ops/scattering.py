@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import AxisError, ShapeError
 from ..graph import AnyShape, Array, Node, Op, Shape, Spec, Trait, fn
 from ..graph.dimensions import shown, unify
 from .base import Linear, Rearranging, axis_of, check_shape, flops_of_operand, flows_through_first, into, unbroadcast
@@ -175,3 +175,63 @@ class PutAlongAxis(Linear):
         index[axis], values[axis] = count, draw.choice([count, 1])
         indices = draw.integers(tuple(index), -shape[axis], shape[axis] - 1)
         return cls(axis), (draw.array(shape), indices, draw.array(tuple(values)))
+
+
+class UpdateSlice(Rearranging):
+    """x with the update in the place of the slice that begins at `start` along the axis, an integer without axes.
+
+    The update has the shape of x but along the axis. A negative start counts from the end; where the update would reach
+    beyond an end, it is an IndexError. In a plan, an x that nobody else reads is written over: a write in a loop costs
+    what is written.
+    """
+
+    traits = Trait.CHOOSES
+    axis: int = 0
+    formula = "{0} with {1} from {2} on along {axis}"
+
+    def infer(self, x: Spec, update: Spec, start: Spec) -> Spec:
+        axis = axis_of(self.name, self.axis, len(x.shape))
+        check_integers(self.name, start, "starts")
+        beside = (*x.shape[:axis], *update.shape[axis : axis + 1], *x.shape[axis + 1 :])
+        constraints = check_shape(self.name, start.shape, ()) + check_shape(self.name, update.shape, beside)
+        return Spec(x.shape, np.result_type(x.dtype, update.dtype), constraints)
+
+    def first(self, x: Array, update: Array, start: Array) -> int:
+        """Return where along the axis the update begins, counted from the front."""
+        n, count = x.shape[self.axis], update.shape[self.axis]
+        first: int = int(start) + n * int(start < 0)
+        if not 0 <= first <= n - count:
+            raise AxisError(f"{self.name}: {count} elements from {start} on do not lie within an axis of size {n}")
+        return first
+
+    def forward(self, x: Array, update: Array, start: Array, out: Array | None = None) -> Any:
+        first = self.first(x, update, start)
+        result = np.empty(x.shape, np.result_type(x.dtype, update.dtype)) if out is None else out
+        if result is not x:
+            result[...] = x
+        np.moveaxis(result, self.axis, 0)[first : first + update.shape[self.axis]] = np.moveaxis(update, self.axis, 0)
+        return result
+
+    def flows(self, i: int) -> bool:
+        return i < 2
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        _, update, start = inputs
+        if i == 0:
+            return self(cotangent, fn.zeros(update.shape, cotangent.dtype, graph=start.graph), start)
+        places = fn.arange(update.shape[self.axis], graph=start.graph)
+        return fn.take(cotangent, fn.cast(start, "int64") + places, self.axis)
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        axis = axis_of(self.name, self.axis, len(index))
+        at = index[axis] - self.first(*operands)
+        written = 0 <= at < operands[1].shape[axis]
+        return None if written else index, (*index[:axis], at, *index[axis + 1 :]) if written else None, ()
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        x = draw.array(draw.shape(min_ndim=1, min_side=1))
+        axis = draw.axis(x.ndim)
+        first, n = draw.integer(0, x.shape[axis] - 1), x.shape[axis]
+        update = draw.array(x.take(range(first, draw.integer(first, n)), axis).shape)
+        return cls(axis), (x, update, np.array(first - draw.choice([0, n])))

@@ -9,40 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError, ValueRangeError
-from ..graph import (
-    AnyShape,
-    Array,
-    Bound,
-    Dim,
-    DType,
-    DtypeName,
-    Either,
-    Graph,
-    Node,
-    Op,
-    Real,
-    Several,
-    Shape,
-    Spec,
-    Trait,
-    composition,
-    fn,
-)
-from ..graph.attributes import Nothing
+from ..graph import AnyShape, Array, Dim, DType, Graph, Node, Op, Shape, Spec, Trait, composition, fn
+from ..graph.attributes import Bound, DtypeName, Either, Nothing, Real, Several
 from ..graph.dimensions import Constraint, add, clamp, floor_divide, product, shape_of, shown, subtract, unify
 from . import places, rows
-from .base import (
-    Axes,
-    Linear,
-    Rearranging,
-    accumulated,
-    axes_of,
-    cleared,
-    flops_of_operand,
-    into,
-    no_flops,
-    reduced,
-)
+from .base import Axes, Linear, Rearranging, accumulated, axes_of, cleared, flops_of_operand, into, no_flops, reduced
 
 _BOUND = Bound()
 _NUMBER = Either(_BOUND, Real())

@@ -56,6 +56,11 @@ class _Cubic(Op, abstract=True):
         """Return the matrix."""
         return (index[: operands[0].ndim - 2],)
 
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw matrices."""
+        return cls(), (_drawn(draw),)
+
 
 class Inv(_Cubic):
     """The inverses of square matrices. A matrix that has none is a ValueError."""
@@ -75,10 +80,6 @@ class Inv(_Cubic):
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         return -(output @ tangents[0] @ output)
 
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        return cls(), (_drawn(draw),)
-
 
 class Det(_Cubic):
     """The determinants of square matrices. The gradient takes their inverses, and so that none is singular."""
@@ -96,10 +97,6 @@ class Det(_Cubic):
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         return output * fn.sum(_turned(fn.inv(inputs[0])) * tangents[0], axis=(-2, -1))
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        return cls(), (_drawn(draw),)
 
 
 class Solve(_Cubic):
@@ -196,10 +193,6 @@ class Cholesky(_Cubic):
         matrix = mask[tuple(stack)]
         matrix[: column + 1, : column + 1] = matrix[row, : column + 1] = matrix[: column + 1, row] = True
         return ((mask,),)
-
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        return cls(), (_drawn(draw),)
 
 
 def _half(x: Node) -> Node:

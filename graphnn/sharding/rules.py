@@ -394,6 +394,13 @@ def _scattered(use: Use) -> Joined:
     return Joined.ADD
 
 
+def _update_slice(use: Use) -> int:
+    rows, mine, start = use.axes
+    if rows is None or rows != mine or start is not None or rows == use.op.axis % use.node.ndim:
+        raise Mixed
+    return rows
+
+
 def _with_labels(use: Use) -> int:
     if use.axes[0] is None or use.axes[0] != use.axes[1]:
         raise Mixed
@@ -467,6 +474,7 @@ _RULES: dict[type[Op], Rule] = {
     index.AddAlongAxis: _add_along,
     scattering.GatherNd: _gathered,
     scattering.ScatterNd: _scattered,
+    scattering.UpdateSlice: _update_slice,
     **dict.fromkeys((labels.Pick, labels.Place), _with_labels),
     labels.OneHot: _labelled,
     linalg.Einsum: _einsum,

@@ -45,6 +45,9 @@ def pointing(op: Any, operands: Sequence[Array], position: int) -> range | None:
             return range(-n, n)
         case "put_along_axis", 1:
             return range(-shape[op.axis], shape[op.axis])
+        case "update_slice", 2:
+            count = operands[1].shape[op.axis]
+            return range(shape[op.axis] - count + 1 if count else 1)
         case "pick", 1:
             return range(shape[-1])
         case "place", 1:

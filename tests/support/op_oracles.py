@@ -92,6 +92,14 @@ def _scatter_nd(op: Any, x: Array, indices: Array) -> Array:
     return result
 
 
+def _update_slice(op: Any, x: Array, update: Array, start: Array) -> Array:
+    axis, places = op.axis % x.ndim, range(x.shape[op.axis])[int(start) :][: update.shape[op.axis]]
+    result = x.astype(np.result_type(x, update))
+    for at in np.ndindex(*update.shape):
+        result[(*at[:axis], places[at[axis]], *at[axis + 1 :])] = update[at]
+    return result
+
+
 def _put_along_axis(op: Any, x: Array, indices: Array, values: Array) -> Array:
     result = x.astype(np.result_type(x, values))
     axis = op.axis % x.ndim
@@ -255,6 +263,7 @@ ORACLES: dict[str, Oracle] = {
     "gather_nd": Oracle(lambda op, x, indices: x[tuple(np.moveaxis(indices, -1, 0))]),
     "scatter_nd": Oracle(_scatter_nd),
     "put_along_axis": Oracle(_put_along_axis),
+    "update_slice": Oracle(_update_slice),
     "argsort": Oracle(_argsort),
     "cholesky": Oracle(_cholesky),
     "sum_to": Oracle(_sum_to),

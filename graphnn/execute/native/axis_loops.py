@@ -128,6 +128,65 @@ end:
 }
 """
 
+# Writes a slice into another array, or into a copy of it, unless that is where it lies. Arguments (x, update, start,
+# out), dimensions (outer, n, bytes of a slice, count), and as data the word that tells that something is wrong.
+WRITE = """
+define void @write(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
+entry:
+  %x = load ptr, ptr %args
+  %update.p = getelementptr ptr, ptr %args, i64 1
+  %update.0 = load ptr, ptr %update.p
+  %start.p = getelementptr ptr, ptr %args, i64 2
+  %start.at = load ptr, ptr %start.p
+  %start = load i64, ptr %start.at
+  %out.p = getelementptr ptr, ptr %args, i64 3
+  %out.0 = load ptr, ptr %out.p
+  %outer = load i64, ptr %dims
+  %n.p = getelementptr i64, ptr %dims, i64 1
+  %n = load i64, ptr %n.p
+  %bytes.p = getelementptr i64, ptr %dims, i64 2
+  %bytes = load i64, ptr %bytes.p
+  %count.p = getelementptr i64, ptr %dims, i64 3
+  %count = load i64, ptr %count.p
+  %row = mul i64 %n, %bytes
+  %part = mul i64 %count, %bytes
+  %is.below = icmp slt i64 %start, 0
+  %from.end = add i64 %start, %n
+  %first = select i1 %is.below, i64 %from.end, i64 %start
+  %most = sub i64 %n, %count
+  %too.many = icmp slt i64 %most, 0
+  %beyond = icmp ugt i64 %first, %most
+  %bad = or i1 %too.many, %beyond
+  br i1 %bad, label %wrong, label %right
+wrong:
+  store i64 1, ptr %data
+  ret void
+right:
+  %same = icmp eq ptr %x, %out.0
+  br i1 %same, label %go, label %copy
+copy:
+  %whole = mul i64 %outer, %row
+  call void @llvm.memcpy.p0.p0.i64(ptr %out.0, ptr %x, i64 %whole, i1 false)
+  br label %go
+go:
+  %before = mul i64 %first, %bytes
+  %out.first = getelementptr i8, ptr %out.0, i64 %before
+  br label %loop
+loop:
+  %i = phi i64 [0, %go], [%j, %loop]
+  %update = phi ptr [%update.0, %go], [%update.next, %loop]
+  %out = phi ptr [%out.first, %go], [%out.next, %loop]
+  call void @llvm.memcpy.p0.p0.i64(ptr %out, ptr %update, i64 %part, i1 false)
+  %update.next = getelementptr i8, ptr %update, i64 %part
+  %out.next = getelementptr i8, ptr %out, i64 %row
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, %outer
+  br i1 %more, label %loop, label %end
+end:
+  ret void
+}
+"""
+
 # Finds the first largest element, or smallest, along the middle one of three axes. Arguments (x, out), dimensions
 # (outer, n, inner).
 _POSITION = """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .. import instructions as do
 from ..buffers import Buffer, _place, _rounded
 from . import cutting
 from .tables import Pointer
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 class Memory:
     """Where values lie: in an arena, but for what is given, constant, made by Python's calls, or handed out."""
 
-    def __init__(self, works: Sequence[Work], fetches: Sequence[Value], written_over: int) -> None:
+    def __init__(
+        self, works: Sequence[Work], fetches: Sequence[Value], written_over: int, given: Mapping[Value, Value]
+    ) -> None:
+        self.given = given
+        """{value that is written over a given one: the given one}"""
         self.of: dict[Value, Buffer] = {}
         self.anew: dict[Value, Value] = {}
         """{value: what is handed out, in whose memory it lies until that is written over it}"""
@@ -113,8 +118,8 @@ class Memory:
             self.anew[other] = value
 
     def _donors(self, work: Work, at: int) -> list[Value]:
-        """Return what is read here for the last time, element by element, and may be written over."""
-        if work.how == "python" or work.values[0].kind != "each":
+        """Return what is read here for the last time, in the place of what is made, and may be written over."""
+        if work.how == "python" or not (work.values[0].kind == "each" or isinstance(work.values[0].how, do.Written)):
             return []
         found: dict[Value, bool] = {}
         for value in work.values:
@@ -136,7 +141,7 @@ class Memory:
         """Return where a value's first element lies."""
         place = place_of(value)
         assert place is not None
-        root = place.root
+        root = self.given.get(place.root, place.root)
         if root in self.of:
             return Pointer("arena", self.of[root].offset + place.offset)
         if root in self.anew:

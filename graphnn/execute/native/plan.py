@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +57,13 @@ class Native(Plan):
         updated: Sequence[Node] = (),
         settings: Settings = _USUAL,
         tables: Tables | None = None,
+        lent: Collection[Node] = (),
     ) -> None:
         lowering = Lowering(
             prepared,
             replace(NATIVE, threads=settings.threads),
             {} if tables is None else tables.found(prepared, settings),
+            lent,
         )
         for value in (*lowering.given, *lowering.values):
             value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
@@ -70,7 +72,7 @@ class Native(Plan):
         self.works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
         if settings.threads > 1:
             share(self.works, settings.threads)
-        self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over)
+        self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over, lowering.over)
         self._alike = prepared._replace(given={}), _USUAL, tables
         keys = Keys(self._count, self.given, list(updated))
         writer = Writer(self.works, self.layout, lowering, keys)

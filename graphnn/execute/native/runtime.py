@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import FITS, IS_FREE
-from .axis_loops import RUNNING, TAKE
+from .axis_loops import RUNNING, TAKE, WRITE
 from .engine import engine
 from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .pool import Pool, pooled
@@ -102,7 +102,7 @@ def _expanded(text: str) -> str:
 
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
-    [FITS, IS_FREE, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, CHECK, FILL0, BLOCKS]
+    [FITS, IS_FREE, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, WRITE, CHECK, FILL0, BLOCKS]
     + [loop.format(size=size, kind=f"i{8 * size}") for loop in (GATHER, SCATTER) for size in _SIZES]
     + [pooled(HEADER.index("pool"))]
 )
@@ -112,6 +112,7 @@ _NAMES = [
     "reduce",
     "running",
     "take",
+    "write",
     "check",
     "fill0",
     "blocks",

@@ -172,7 +172,7 @@ def form_of(value: Value) -> tuple[str, str]:
             return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
         case do.Reduce():
             return ("loop", "") if reduced(value) else ("python", "the axes do not lie side by side, or are too long")
-        case do.Locate() | do.Running() | do.Taken():
+        case do.Locate() | do.Running() | do.Taken() | do.Written():
             return ("loop", "") if sizes_along(value) else ("python", "an operand does not lie in order")
         case do.Product():
             return _product(value)
@@ -185,7 +185,7 @@ def form_of(value: Value) -> tuple[str, str]:
     return "python", "has no native form"
 
 
-_KNOWN_CALLS = (do.Join, do.Locate, do.Running, do.Taken)
+_KNOWN_CALLS = (do.Join, do.Locate, do.Running, do.Taken, do.Written)
 _CHARS = frozenset("?bBhHiIlLqQfd")
 
 
@@ -251,7 +251,7 @@ _REDUCING = (np.add, np.multiply, np.maximum, np.minimum, np.logical_or, np.logi
 def sizes_along(value: Value) -> tuple[int, int, int] | None:
     """Return the sizes (outer, along the axis, inner) of the first operand, or None if an operand is not in order."""
     how = value.how
-    assert isinstance(how, (do.Locate, do.Running, do.Taken))
+    assert isinstance(how, (do.Locate, do.Running, do.Taken, do.Written))
     x = value.operands[0]
     for each in value.operands:
         place = place_of(each)
@@ -259,7 +259,9 @@ def sizes_along(value: Value) -> tuple[int, int, int] | None:
             return None
     if not x.size or not value.size or (not isinstance(how, do.Locate) and x.dtype != value.dtype):
         return None
-    if isinstance(how, do.Taken) and value.operands[1].dtype != np.int64:
+    if isinstance(how, (do.Taken, do.Written)) and value.operands[-1].dtype != np.int64:
+        return None
+    if isinstance(how, do.Written) and value.operands[1].dtype != value.dtype:
         return None
     if how.axis is None:
         return 1, x.size, 1

@@ -74,7 +74,7 @@ class Writer:
         self._kernels = self._compiled(works)
         segments = list(_segments(works))
         self._made_in: dict[Value, int] = {}
-        if len(segments) == 1 and segments[0][0].how != "python":
+        if len(segments) == 1 and segments[0][0].how != "python" and not lowering.over:
             results = lowering.fetches
             if lowering.fetches:
                 self.tables.append(self._table(segments[0], lowering.given, results, keys))
@@ -129,7 +129,7 @@ class Writer:
         if value.kind != "check":
             if value in self._memory.of:
                 self._view(value)
-            else:
+            elif value not in self._memory.given:
                 self._body.append(f"{names[value]} = empty({literal(value.shape)}, {_called(value.dtype)})")
         self._body += _written(value, operands, names[value], names)
 
@@ -154,8 +154,9 @@ class Writer:
 
     def _segment(self, works: Sequence[Work]) -> None:
         made = {value for work in works for value in work.values}
-        results = [value for value in self._lowering.fetches if value in made]
-        read = {x.root: None for work in works for value in work.values for x in value.operands}
+        given = self._memory.given
+        results = [value for value in self._lowering.fetches if value in made and value not in given]
+        read = {given.get(x.root, x.root): None for work in works for value in work.values for x in value.operands}
         moving = [x for x in read if x not in self._memory.of and x.kind != "constant" and x not in made]
         table = self._table(works, moving, results)
         names = self._names
@@ -225,6 +226,10 @@ class Writer:
                 outer, n, inner = sizes_along(value) or (0, 0, 0)
                 taken = outer, n, inner * value.dtype.itemsize, operands[1].size
                 yield Call(own_loops()["take"], (*pointers, point(value)), taken, (), None)
+            case do.Written(axis=axis):
+                outer, n, inner = sizes_along(value) or (0, 0, 0)
+                slices = outer, n, inner * value.dtype.itemsize, operands[1].shape[axis]
+                yield Call(own_loops()["write"], (*pointers, point(value)), slices, (), None)
             case do.Product():
                 yield from self._products(value)
             case do.Gather():

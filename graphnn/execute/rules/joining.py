@@ -160,6 +160,13 @@ def one_hot(op: labels.OneHot, build: Builder, result: Result, operands: Sequenc
     return build.reshape(placed, result.shape)
 
 
+@rule(scattering.UpdateSlice, in_order=True)
+def update_slice(op: scattering.UpdateSlice, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write a call of `forward`, and along which axis it writes."""
+    axis = axis_of(op.name, op.axis, len(result.shape))
+    return build.call(do.Written(op.forward, op.name, False, axis), *operands, result=result)
+
+
 @rule(index.Adding, arranging.Diagonal, arranging.DiagonalAdd, in_order=True)
 @rule(scattering.ScatterNd, scattering.PutAlongAxis, in_order=True)
 def in_order(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:

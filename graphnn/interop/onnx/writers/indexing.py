@@ -229,6 +229,16 @@ def _put_along_axis(g: Group, op: Any, x: Value, indices: Value, values: Value) 
     return g("ScatterElements", x, indices, values, axis=axis)
 
 
+@writes(scattering.UpdateSlice)
+def _update_slice(g: Group, op: Any, x: Value, update: Value, start: Value) -> Value:
+    x, update = to_result(g, x, update)
+    shape, mine = g.node.spec.shape, g.dims(1)
+    axis = axis_of(op.name, op.axis, len(shape))
+    places = g.add(g.range(mine[axis]), _from_front(g, start, shape[axis]))
+    at = g.reshape(places, [mine[i] if i == axis else 1 for i in range(len(mine))])
+    return g("ScatterElements", x, g.expand(at, mine), update, axis=axis)
+
+
 # --- by labels ------------------------------------------------------------------------------------------------------
 
 
