@@ -54,6 +54,11 @@ class Draw:
             return np.asarray(numbers > (lo + hi) / 2)
         return np.asarray(np.abs(numbers) if self.dtype.kind == "u" else numbers).astype(self.dtype)
 
+    def floats(self, shape: Sequence[int], lo: float = -3.0, hi: float = 3.0) -> Array:
+        """Return numbers from `lo` to `hi`, as floats whatever the dtype."""
+        numbers: Array = self.rng.uniform(lo, hi, tuple(shape))
+        return np.asarray(numbers).astype(self.dtype if self.dtype.kind == "f" else np.float64)
+
     def integers(self, shape: Sequence[int], lo: int, hi: int) -> Array:
         """Return int64 numbers from `lo` to `hi`, both included."""
         return np.asarray(self.rng.integers(lo, hi, tuple(shape), endpoint=True))
