@@ -7,6 +7,7 @@ numbers, so cotangents of bundles add up as those of any array do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,15 +178,18 @@ def item(bundle: Node, place: Place) -> Node:
 
 
 def found_in(bundle: Node, place: Place) -> Node | None:
-    """Return an item of a bundle, or None if it is known to be zeros."""
-    op = bundle.op
-    if 0 in place.shape:  # where it begins, another item does, too
-        return None
-    if isinstance(op, LoopBundle):
-        return bundle.inputs[0] if op.start == place.start and 0 not in bundle.inputs[0].shape else None
-    if op.name == "zeros":
-        return None
-    if op.name == "add":
-        parts = [part for x in bundle.inputs if (part := found_in(x, place)) is not None]
-        return parts[0] + parts[1] if len(parts) == 2 else parts[0] if parts else None
-    return LoopItem(place.start, place.shape, place.dtype.name)(bundle)
+    """Return an item of a bundle, or None if it is known to be zeros; of a sum of bundles, the sum of their items."""
+    parts: list[Node] = []
+    waiting = [bundle]
+    while waiting:
+        node = waiting.pop()
+        op = node.op
+        if op.name == "add":
+            waiting.extend(reversed(node.inputs))
+        elif isinstance(op, LoopBundle):
+            inside = node.inputs[0]  # an empty one may begin where another one does
+            if (op.start, inside.shape, inside.dtype) == place:
+                parts.append(inside)
+        elif op.name != "zeros":
+            parts.append(LoopItem(place.start, place.shape, place.dtype.name)(node))
+    return reduce(fn.add, parts) if parts else None

@@ -15,6 +15,7 @@ from ..execute.program import program_of
 from ..graph import Array, Count, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
 from ..graph.attributes import Choice
 from ..graph.dimensions import shown, unify
+from ..text import counted
 from .backwards import pulled_back, pushed_forward
 from .body import BodyOf, Dims, graph_of, outside, text_of
 from .bundle import Layout, Place, place_to_write
@@ -154,6 +155,11 @@ class Loop(Op):
             if kind != "each":
                 place[...] = iterations.done if kind == "count" else iterations.carry[at]
         return words
+
+    def __repr__(self) -> str:
+        settings = {name: value for name, value in self.attributes.items() if name != "body"}
+        listed = ", ".join([f"{name}={value!r}" for name, value in settings.items()])
+        return f"Loop(body of {counted(len(self.nodes), 'node')}, {listed})"
 
     # --- derivatives --------------------------------------------------------------------------------------------
 
