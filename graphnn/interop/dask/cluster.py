@@ -32,6 +32,8 @@ _PATIENCE = 10.0
 """Seconds of waiting, after which the scheduler is asked whether it is there."""
 _LOST_AFTER = 30.0
 """Seconds in which it must answer."""
+_WITHOUT_WORKERS = 120.0
+"""Seconds after which what is to be computed is given up if there is no worker."""
 _QUIETER = {
     "distributed.admin.large-graph-warning-threshold": "1 TiB",  # a state is sent once, and as a task on purpose
     "distributed.diagnostics.computations.nframes": 0,
@@ -136,9 +138,7 @@ class DaskCluster:
     def gather(self, futures: Sequence[Any]) -> list[list[Any]]:
         """Wait for futures, and return the values of each."""
         try:
-            self._wait(futures)
-            with _explained():
-                answers = self._client.gather(list(futures))
+            answers = self._gathered(futures)
         except Exception as error:
             parts = [shard.part for future in futures if (shard := self._shards.get(future.key)) is not None]
             if any(parts):
@@ -168,31 +168,45 @@ class DaskCluster:
             if waiting:
                 self._client.cancel(list(waiting))
 
-    def _wait(self, futures: Sequence[Any]) -> None:
-        from distributed import wait
+    def _gathered(self, futures: Sequence[Any]) -> list[worker.Answer]:
+        """Wait for futures; ask the scheduler now and then whether anybody computes them."""
+        gathering = self._client.gather(list(futures), asynchronous=True)
+        found = asyncio.run_coroutine_threadsafe(gathering, self._client.loop.asyncio_loop)
+        without = 0.0
+        try:
+            while True:
+                try:
+                    with _explained():
+                        answers: list[worker.Answer] = found.result(_PATIENCE)
+                    return answers
+                except TimeoutError:
+                    if found.done():
+                        raise
+                without = 0.0 if self._ping() else without + _PATIENCE
+                if without >= _WITHOUT_WORKERS:
+                    raise ClusterError(
+                        f"all workers are lost, and none has come for {without:.0f} s: start workers again, and go on "
+                        "from the last checkpoint, nn.fit(…, resume=path)"
+                    )
+        finally:
+            found.cancel()
 
-        while True:
-            try:
-                with _explained():
-                    wait(list(futures), timeout=_PATIENCE)
-                return
-            except TimeoutError:
-                self._ping()
-
-    def _ping(self) -> None:
-        """Raise an error if the scheduler does not answer, be it that Dask has not noticed yet."""
+    def _ping(self) -> int:
+        """Return how many workers there are; raise an error if the scheduler does not answer."""
         client = self._client
         with _explained():
             try:
-                client.sync(_asked, client, callback_timeout=_LOST_AFTER)
+                workers: int = client.sync(_asked, client, callback_timeout=_LOST_AFTER)
             except TimeoutError:
                 raise _lost(f"it has not answered for {_LOST_AFTER:.0f} s") from None
+        return workers
 
 
-async def _asked(client: Any) -> None:
+async def _asked(client: Any) -> int:
     if client.scheduler is None or client.scheduler_comm is None:
         await asyncio.sleep(_LOST_AFTER)  # Dask connects again meanwhile, or gives up
-    await client.scheduler.identity(n_workers=0)
+    told = await client.scheduler.identity(n_workers=0)
+    return int(told.get("n_workers", 1))
 
 
 def _lost(why: object) -> ClusterError:

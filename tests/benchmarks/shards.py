@@ -1,0 +1,360 @@
+"""Train by shards on clusters of processes: the same bits, how fast, and what happens when processes are killed.
+
+    python tests/benchmarks/shards.py equal [--rows 10000000]      # 1, 2 and 4 workers, and separate processes
+    python tests/benchmarks/shards.py speed [--milliseconds 500 50]
+    python tests/benchmarks/shards.py kills [--kills 50] [--seed 0]
+    python tests/benchmarks/shards.py scheduler
+
+All ends with an error if a bit differs, something hangs or a process is left over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import dask
+import numpy as np
+from distributed import Client, LocalCluster
+from sklearn.datasets import load_digits
+
+import graphnn as gn
+from graphnn import nn
+
+SHARDS = 8
+HANGS_AFTER = 1200.0  # seconds
+
+
+class Net:
+    """A network of dense layers with its step; built anew, it begins with the same bits."""
+
+    def __init__(self, *sizes: int, dropout: float = 0.0) -> None:
+        self.graph, rng = gn.Graph("net", dtype=np.float32), np.random.default_rng(0)
+        self.x = self.graph.placeholder("x", ("batch", sizes[0]))
+        self.y = self.graph.placeholder("y", ("batch",), np.int64)
+        layers: list[Any] = []
+        for size in sizes[1:-1]:
+            layers += [nn.Dense(size, rng=rng), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
+        scores = nn.Sequential(*layers, nn.Dense(sizes[-1], rng=rng))(self.x, training=True)
+        loss = nn.softmax_crossentropy(scores, self.y)
+        self.step = gn.compile(loss, nn.Adam(0.001, clip_norm=1.0, weight_decay=0.01).updates(loss))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {node.name: value for node, value in self.graph.state.items()}
+
+    @property
+    def bits(self) -> dict[str, bytes]:
+        return {name: value.tobytes() for name, value in self.state.items()}
+
+
+class Trained:
+    """What came of a training."""
+
+    def __init__(self, net: Net, data: Any, **more: Any) -> None:
+        self.times: list[float] = []
+
+        class Clock(nn.Callback):
+            def batch(_, run: Any) -> None:  # noqa: N805 - the self of the training is meant
+                self.times.append(perf_counter())
+
+        begun = perf_counter()
+        more["callbacks"] = [Clock(), *more.get("callbacks", [])]
+        self.history = nn.fit(net.step, data, **more)
+        self.seconds = perf_counter() - begun
+        self.net = net
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step, the first ones aside."""
+        return statistics.median(np.diff(self.times)[2:])
+
+    def check(self, other: Trained, what: str) -> None:
+        if self.history != other.history or self.net.bits != other.net.bits:
+            raise SystemExit(f"{what}: other bits")
+
+    def apart(self, other: Trained) -> str:
+        """Return how far two trainings are from each other."""
+        losses = max(abs(a / b - 1) for a, b in zip(self.history["loss"], other.history["loss"], strict=True))
+        largest = 0.0
+        for name, value in self.net.state.items():
+            scale = np.max(np.abs(other.net.state[name]), initial=1e-30)
+            largest = max(
+                largest, float(np.max(np.abs(value.astype(float) - other.net.state[name]), initial=0)) / scale
+            )
+        return f"losses {losses:.1e}, parameters {largest:.1e} of the largest"
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def local(workers: int) -> Iterator[Client]:
+    with (
+        # Where the machine is busy, a worker takes longer to begin again than a LocalCluster waits for it.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "5 min"}),
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def separate(workers: int) -> Iterator[tuple[Client, int]]:
+    """Begin a scheduler and workers as separate processes; give a client, and the process of the scheduler."""
+    begin, quiet = [sys.executable, "-m", "dask"], {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with ExitStack() as stack:
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scheduler.json"
+        where = ["--scheduler-file", str(file)]
+        commands = [["scheduler", "--port", "0", "--no-dashboard", "--no-show"]]
+        commands += [["worker", "--nthreads", "1", "--no-dashboard"]] * workers
+        pids = []
+        for command in commands:
+            process = stack.enter_context(subprocess.Popen([*begin, *command, *where], **quiet))  # type: ignore[call-overload]
+            stack.callback(process.terminate)
+            pids.append(process.pid)
+        client = stack.enter_context(Client(scheduler_file=str(file), timeout=10))
+        client.wait_for_workers(workers)
+        yield client, pids[0]
+
+
+# --- the same bits ------------------------------------------------------------------------------------------------
+
+
+def synthetic(rows: int, batch: int) -> Callable[[], Iterator[tuple[Any, Any]]]:
+    """Return a function that makes the batches of a set of so many rows, one by one."""
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for number in range(rows // batch):
+            rng = np.random.default_rng([7, number])
+            x = rng.standard_normal((batch, 16), dtype=np.float32)
+            yield x, (x[:, :4].argmax(1) + (x[:, 5] > 1)) % 4
+
+    return batches
+
+
+def equal(args: argparse.Namespace) -> None:
+    """Compare trainings with 1, 2 and 4 workers with the same shards here, and with whole batches."""
+    images, labels = load_digits(return_X_y=True)
+    images = (images / 16).astype(np.float32)
+    trainings: list[tuple[str, Callable[..., Trained]]] = [
+        (f"digits, {len(images):,} rows", lambda **more: _on_digits(Net(64, 64, 10), images, labels, **more)),
+        (
+            "digits with dropout, which draws by shards",
+            lambda **more: _on_digits(Net(64, 64, 10, dropout=0.3), images, labels, **more),
+        ),
+        (
+            f"synthetic, {args.rows:,} rows in batches of 100,000",
+            lambda **more: Trained(Net(16, 32, 4), synthetic(args.rows, 100_000), **more),
+        ),
+    ]
+    for name, train in trainings:
+        whole, here = train(), train(shards=SHARDS)
+        say(f"{name}: whole batches {whole.seconds:.1f} s, {SHARDS} shards here {here.seconds:.1f} s")
+        say(f"  shards here against whole batches: {here.apart(whole)}")
+        for workers in (1, 2, 4):
+            with local(workers) as client:
+                there = train(shards=SHARDS, client=client)
+            there.check(here, f"{workers} workers")
+            say(f"  {workers} workers: the same bits, {there.seconds:.1f} s")
+        with separate(2) as (client, _):
+            there = train(shards=SHARDS, client=client)
+        there.check(here, "separate processes")
+        say(f"  separate dask scheduler and 2 dask workers: the same bits, {there.seconds:.1f} s")
+
+
+def _on_digits(net: Net, images: Any, labels: Any, **more: Any) -> Trained:
+    return Trained(net, {net.x: images, net.y: labels}, epochs=5, batch_size=100, **more)
+
+
+# --- speed --------------------------------------------------------------------------------------------------------
+
+
+def speed(args: argparse.Namespace) -> None:
+    """Time steps here, with one worker and with two; and the bytes of a step."""
+    for wanted in args.milliseconds:
+        rows = _rows_for(wanted / 1e3)
+        steps = max(8, int(8e3 / wanted))
+        with local(1) as one, local(2) as two:
+            plain = _timed(rows, steps)
+            shards = _timed(rows, steps, shards=SHARDS)
+            single = _timed(rows, steps, shards=SHARDS, client=one)
+            before = _loopback()
+            double = _timed(rows, steps, shards=SHARDS, client=two)
+            wire = (_loopback() - before) / steps
+        double.check(shards, "two workers")
+        single.check(shards, "one worker")
+        say(
+            f"a step of {plain.step * 1e3:.0f} ms ({rows:,} rows): {SHARDS} shards here {shards.step * 1e3:.0f} ms, "
+            f"one worker {single.step * 1e3:.0f} ms, two {double.step * 1e3:.0f} ms\n"
+            f"  two workers are {single.step / double.step:.2f} × one, and {plain.step / double.step:.2f} × plain fit"
+        )
+        parameters = sum(v.nbytes for n, v in double.net.state.items() if n.startswith("dense"))
+        for address, did in double.history.workers.items():
+            say(f"  {address}: {did}")
+        down = rows * (784 * 4 + 8) + 2 * parameters
+        say(
+            f"  a step sends {down / 1e6:.1f} MB down (rows, and {parameters / 1e6:.2f} MB of parameters to each) and "
+            f"{2 * parameters / 1e6:.1f} MB up; the scheduler hands both on, and {wire / 1e6:.1f} MB pass the loopback"
+        )
+    with local(2) as two:
+        tiny = Net(16, 16, 4)
+        data = {tiny.x: np.ones((64, 16), np.float32), tiny.y: np.zeros(64, np.int64)}
+        trip = Trained(tiny, data, epochs=200, shards=SHARDS, client=two, batch_size=None).step
+    say(f"a round trip with nothing to compute takes {trip * 1e3:.1f} ms: two workers pay for steps of twice that")
+
+
+def _rows_for(seconds: float) -> int:
+    rows, step = 512, 0.0
+    for _ in range(3):
+        step = _timed(rows, 6).step
+        rows = max(SHARDS, int(rows * seconds / step) // SHARDS * SHARDS)
+    return rows
+
+
+def _timed(rows: int, steps: int, **more: Any) -> Trained:
+    net, rng = Net(784, 512, 512, 10), np.random.default_rng(0)
+    data = {net.x: rng.standard_normal((rows, 784), dtype=np.float32), net.y: rng.integers(0, 10, rows)}
+    return Trained(net, data, epochs=steps, batch_size=None, shuffle=False, **more)
+
+
+def _loopback() -> int:
+    lines = Path("/proc/net/dev").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split(":")[1].split()[0]) for line in lines if line.strip().startswith("lo:"))
+
+
+# --- what is killed -----------------------------------------------------------------------------------------------
+
+
+class Killer:
+    """Kills a worker now and then while it is entered."""
+
+    def __init__(self, client: Client, rng: np.random.Generator, most: int) -> None:
+        self.client, self.rng, self.most = client, rng, most
+        self.killed: list[int] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._kill)
+
+    def _kill(self) -> None:
+        while len(self.killed) < self.most and not self._over.wait(self.rng.uniform(0.1, 1.5)):
+            found = [pid for pid in _workers(self.client) if pid not in self.killed]
+            if found:
+                self.killed.append(int(self.rng.choice(found)))
+                os.kill(self.killed[-1], signal.SIGKILL)
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def kills(args: argparse.Namespace) -> None:
+    """Kill random workers at random moments of trainings, and compare the bits."""
+    rng, done, trainings = np.random.default_rng(args.seed), 0, 0
+    here = _long()
+    say(f"a training of {len(here.times)} steps in {here.seconds:.1f} s, here")
+    begun, before = perf_counter(), _processes()
+    with local(3) as client:
+        while done < args.kills:
+            with Killer(client, rng, args.kills - done) as killer:
+                there = _long(client=client)
+            there.check(here, f"after {len(killer.killed)} kills")
+            done, trainings = done + len(killer.killed), trainings + 1
+            say(f"  {len(killer.killed)} kills in {there.seconds:.1f} s: the same bits")
+    left = _processes() - before
+    say(f"{done} kills in {trainings} trainings, {perf_counter() - begun:.0f} s: the same bits each time")
+    if left:
+        raise SystemExit(f"processes are left over: {left}")
+
+
+def _long(**more: Any) -> Trained:
+    net, rng = Net(64, 256, 256, 10, dropout=0.2), np.random.default_rng(0)
+    data = {net.x: rng.standard_normal((2000, 64), dtype=np.float32), net.y: rng.integers(0, 10, 2000)}
+    return Trained(net, data, epochs=15, batch_size=200, shards=SHARDS, **more)
+
+
+def _workers(client: Client) -> list[int]:
+    """Return the processes of the workers, as far as they are there."""
+    return [entry["pid"] for entry in client.run(_self, nanny=False, on_error="ignore").values()]
+
+
+def _self() -> dict[str, int]:
+    return {"pid": os.getpid()}
+
+
+def _processes() -> set[int]:
+    """Return all that descend from this process."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    found, grown = {os.getpid()}, True
+    while grown:
+        more = {int(pid) for pid, parent, name in rows if int(parent) in found and name != "ps"} - found
+        grown = bool(more)
+        found |= more
+    return found
+
+
+def scheduler(args: argparse.Namespace) -> None:
+    """Kill the scheduler amid a training, and go on from the checkpoint with another one."""
+    here = _long()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.checkpoint"
+        killed = 0.0
+        with separate(2) as (client, pid):
+
+            class Kill(nn.Callback):
+                def batch(self, run: Any) -> None:
+                    nonlocal killed
+                    if run.steps == 70:
+                        os.kill(pid, signal.SIGKILL)
+                        killed = perf_counter()
+
+            try:
+                _long(client=client, checkpoint=path, checkpoint_every=1, callbacks=[Kill()])
+            except gn.ClusterError as error:
+                say(f"{perf_counter() - killed:.1f} s after the scheduler was killed: ClusterError: {error}")
+            else:
+                raise SystemExit("the training went on without its scheduler")
+        with separate(2) as (client, _):
+            _long(client=client, resume=path).check(here, "resumed")
+        say("resumed with another scheduler: the same bits")
+
+
+def main() -> None:
+    """Do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, command in (("equal", equal), ("speed", speed), ("kills", kills), ("scheduler", scheduler)):
+        found = commands.add_parser(name, help=command.__doc__)
+        found.set_defaults(command=command)
+        if name == "equal":
+            found.add_argument("--rows", type=int, default=10_000_000)
+        if name == "speed":
+            found.add_argument("--milliseconds", type=int, nargs="+", default=[500, 50])
+        if name == "kills":
+            found.add_argument("--kills", type=int, default=50)
+            found.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
+    args.command(args)
+
+
+if __name__ == "__main__":
+    main()
