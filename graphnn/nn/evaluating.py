@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,8 +19,10 @@ from ..execute.batches import (
     checked_size,
     needed_placeholders,
 )
-from ..execute.compiled import compile, updating
+from ..execute.compiled import Compiled, compile, updating
+from ..execute.engines import opened_cluster
 from ..execute.feed import Feed, prepare
+from ..graph import flatten
 from ..graph.dimensions import names_in, shown
 from ..graph.fetches import ancestors, resolve
 from ..text import with_article
@@ -28,13 +30,22 @@ from ..transform import extract, replace
 from .tallied import parts_of, reached
 
 if TYPE_CHECKING:
+    from ..execute.engines import Cluster
     from ..graph import Array, Graph, Node
 
 # The mean of these over the batches is not their value on the whole set.
 _NO_MEANS = {"sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "var", "std", "logsumexp"}
 
 
-def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, graph: Graph | None = None) -> Any:
+def evaluate(
+    fetches: Any,
+    data: Data,
+    *,
+    batch_size: int | None = USUAL_SIZE,
+    graph: Graph | None = None,
+    client: Any = None,
+    exact: bool = True,
+) -> Any:
     """Evaluate on a whole set, batch by batch, without updates.
 
     Parameters
@@ -53,6 +64,10 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, g
         Rows per batch of a mapping. None: all rows in one batch, or those of a chunk.
     graph : Graph, optional
         The graph of the names, if neither fetches nor data contain a node.
+    client : distributed.Client, optional
+        Let the workers of this client of Dask compute the batches; they are added up here, in their order.
+    exact : bool
+        With a client: refuse workers that may compute other bits than this process. If False, they are warned of.
 
     Returns
     -------
@@ -68,6 +83,8 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, g
     UsageError
         When there are several batches, or may be, and a fetch is a sum, a maximum or similar over the batch; when a
         fetch would be random in evaluation; when `batch_size` is given, and `data` yields the batches.
+    ClusterError
+        When workers may compute other bits, or they or the scheduler are lost.
 
     Examples
     --------
@@ -84,7 +101,11 @@ def evaluate(fetches: Any, data: Data, *, batch_size: int | None = USUAL_SIZE, g
     batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", size)
     if not isinstance(batches, Split):
         check_not_cut("the set", batch_size=batch_size is not USUAL_SIZE)
-    return rebuild(Evaluation(graph, nodes, batches)() if nodes else [])
+    evaluation = Evaluation(graph, nodes, batches)
+    if client is None:
+        return rebuild(evaluation() if nodes else [])
+    with opened_cluster(client, exact) as cluster:
+        return rebuild(evaluation(cluster) if nodes else [])
 
 
 class _Form(NamedTuple):
@@ -229,10 +250,13 @@ class Evaluation:
             _, batch = next(batches)
         prepare(self._form.graph, self._step.fetches, self._form.feed(batch))
 
-    def __call__(self) -> list[Array]:
-        """Return the value of each node on all rows."""
+    def __call__(self, cluster: Cluster | None = None) -> list[Array]:
+        """Return the value of each node on all rows, whose batches workers compute if there are any."""
         self.begin()
         self.take_over_state()
+        if cluster is not None:
+            self._add_by(cluster)
+            return self.values()
         with closing(self._batches.opened()) as batches:
             for size, batch in batches:
                 self.add(size, batch)
@@ -248,14 +272,32 @@ class Evaluation:
 
     def add(self, size: int, batch: Feed) -> None:
         """Evaluate a batch, which has so many rows."""
-        found = self._step(self._form.feed(batch))
+        self._add(size, self._step(self._form.feed(batch)))
+
+    def _add(self, size: int, found: Any) -> None:
+        """Add what a batch gave, which has so many rows."""
         for figure, total, values in zip(self._figures, self.totals, found, strict=True):
             figure.add(total, values, size)
         self.rows += size
 
+    def _add_by(self, cluster: Cluster) -> None:
+        """Evaluate all batches by workers, and add what they give in the order of the batches."""
+        sent = [(cluster.program(self._step.fetches, self._step.backend), cluster.state(self._form.graph.state))]
+        whole = cluster.sent(self._batches.whole)
+        futures = (cluster.through(shard, each_of, sent, whole) for shard in self._batches.shards())
+        with closing(cluster.in_order(futures)) as results:
+            for shard in results:
+                for size, values in shard:
+                    self._add(size, self._step.rebuild(values))
+
     def values(self) -> list[Array]:
         """Return the value of each node on the batches that were added."""
         return [figure.value(total, self.rows) for figure, total in zip(self._figures, self.totals, strict=True)]
+
+
+def each_of(batches: Iterator[tuple[int, int, int, Feed]], steps: Sequence[Compiled]) -> list[Any]:
+    """Return how many rows each batch has, and what it gives."""
+    return [(size, [np.asarray(value) for value in flatten(steps[0](feed))[0]]) for _, _, size, feed in batches]
 
 
 def _check_mean(node: Node, batches: Batches) -> None:

@@ -27,7 +27,7 @@ from graphnn.interop.dask.programs import compiled, packed
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -246,6 +246,87 @@ def test_a_chunk_that_a_worker_cannot_read_is_named(client: Client) -> None:
     with pytest.raises(FileNotFoundError, match=r"part\.1") as caught:
         check_health(gn.exp(x), shards, client=client)
     assert "in chunk 1 of the data (/nowhere/part.1.npy)" in caught.value.__notes__
+
+
+# --- evaluating ---------------------------------------------------------------------------------------------------
+
+
+def test_workers_evaluate_to_the_bit_as_one_process(client: Client) -> None:
+    x, labels, loss = _loss()
+    rng = np.random.default_rng(4)
+    rows, classes = rng.random((500, 5)), rng.integers(0, 3, 500)
+    scores = loss.graph["dense_2/add"]
+    figures = {"loss": loss, "f1": nn.f1(scores, labels), "accuracy": nn.accuracy(scores, labels)}
+    figures["dropout"] = gn.mean(nn.Dropout(0.5)(scores, training=True))
+    kinds: list[tuple[Any, dict[str, Any]]] = [
+        ({x: rows, labels: classes}, {"batch_size": 16}),
+        ({x: da.from_array(rows, chunks=(128, 5)), labels: classes}, {"batch_size": 32}),
+        ([(rows[first : first + 70], classes[first : first + 70]) for first in range(0, 500, 70)], {}),
+    ]
+    with one_blas_thread():
+        for data, how in kinds:
+            here = nn.evaluate(figures, data, **how)
+            there = nn.evaluate(figures, data, **how, client=client)
+            assert {name: value.tobytes() for name, value in there.items()} == {
+                name: value.tobytes() for name, value in here.items()
+            }
+
+
+# --- two models on a set ------------------------------------------------------------------------------------------
+
+
+def _models() -> tuple[gn.Node, gn.Node]:
+    """Return the scores of two networks in two graphs, which differ where the last feature is large."""
+    found = []
+    for slope in (1.0, 1.5):
+        x = gn.Graph(f"slope {slope}").placeholder("x", ("batch", 3))
+        found.append(nn.Sequential(nn.Dense(2, rng=np.random.default_rng(0)))(x * [1.0, 1.0, slope]))
+    return found[0], found[1]
+
+
+def test_the_samples_at_which_two_models_differ_most(client: Client) -> None:
+    a, b = _models()
+    rows = np.random.default_rng(3).random((500, 3))
+    rows[:400, 2] = 0.0
+    rows[[37, 450, 451], 2] = [9.0, np.nan, 8.0]
+    gap = np.abs(gn.run(a, {"x": rows}) - gn.run(b, {"x": rows})).max(axis=1)
+    here = gn.compare(a, b, data={"x": rows}, batch_size=64, most=3)
+    assert [each.sample for each in here] == np.argsort(-np.nan_to_num(gap), kind="stable")[:3].tolist()
+    assert [each.sample for each in here][:2] == [37, 451]
+    assert (here.count, here.differing, bool(here)) == (500, 100, False)
+    np.testing.assert_allclose([each.gap for each in here], np.sort(np.nan_to_num(gap))[::-1][:3])
+    np.testing.assert_array_equal(here[0].feed["x"], rows[37:38])
+    assert here.compare().first.node.op.name in ("constant", "multiply")
+    chunked = {"x": da.from_array(rows, chunks=(200, 3))}
+    for data in ({"x": rows}, chunked):
+        there = gn.compare(a, b, data=data, batch_size=64, most=3, client=client)
+        assert [each[:6] for each in there] == [each[:6] for each in here]
+        assert (there.count, there.differing) == (500, 100)
+    assert here.names == ("a", "b")
+    assert [each.part for each in there] == [f"chunk {each.sample // 200} of the data" for each in here]
+    assert str(here).startswith("a and b differ at 100 of 500 samples\nsample 37: dense_1/add[1] is")
+    assert gn.compare(a, a, data={"x": rows}, client=client)
+    close = gn.compare(a, b, data={"x": rows}, atol=1.0, names=("old", "new"))
+    assert close.differing == 2
+    assert repr(close) == "<Samples: old and new differ at 2 of 500 samples>"
+
+
+def test_what_cannot_be_compared_on_a_set_is_refused() -> None:
+    a, b = _models()
+    rows = {"x": np.zeros((4, 3))}
+    cases: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
+        ((gn.mean(a), gn.mean(b)), {"data": rows}, "has no rows"),
+        ((a, [b, b]), {"data": rows}, "a has 1, and b has 2"),
+        ((a,), {"data": rows}, "two models are compared"),
+        ((a, b), {"data": rows, "feed": rows}, "data= is all that is fed"),
+        ((a, b, rows), {"batch_size": 3}, "are for data="),
+        ((a, b, rows), {"most": 3}, "are for data="),
+        ((a, gn.sum(b, axis=1)), {"data": rows}, "must have the same"),
+        ((a, gn.Graph().placeholder("y", ("n", 2)) * 2.0), {"data": rows}, 'b needs "y"'),
+    ]
+    for args, how, message in cases:
+        with pytest.raises(gn.GraphnnError, match=message):
+            gn.compare(*args, **how)
 
 
 @pytest.mark.parametrize("what", [None, 5, "tcp://127.0.0.1:8786"])

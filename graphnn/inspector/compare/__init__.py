@@ -8,3 +8,5 @@ from .differences import Difference as Difference
 from .differences import Digits as Digits
 from .runtimes import Runtime as Runtime
 from .runtimes import runtime as runtime
+from .samples import Sample as Sample
+from .samples import Samples as Samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .align import Pairs, align
 from .arguments import checked_backends, checked_dtypes, checked_names, checked_tolerance
 from .lockstep import Lockstep, same_results
 from .runtimes import checked_runtime, run_by
+from .samples import Pair, compared
 from .sides import (
     Side,
     are_arrays,
@@ -30,8 +32,12 @@ from .sides import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...execute.batches import Data
     from ...execute.feed import Feed
     from .differences import Comparison
+    from .samples import Samples
 
 
 def compare(
@@ -48,8 +54,15 @@ def compare(
     names: tuple[str, str] | None = None,
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
-) -> Comparison:
+    data: Data | None = None,
+    batch_size: int | None = None,
+    most: int | None = None,
+    client: Any = None,
+    exact: bool = True,
+) -> Any:
     """Compare two runs node by node, in lock step, and find the first node at which they differ.
+
+    With `data`, compare the results of two models on each sample of a set, and find those that differ most.
 
     Only the values that each run still needs are held in memory, and those of the first difference.
 
@@ -93,10 +106,22 @@ def compare(
         feeds or fetches; else a and b.
     sizes, graph
         As `graphnn.run` takes them.
+    data : mapping, iterable of batches, or function, optional
+        A set of samples, as `nn.evaluate` takes it. `a` and `b` are then fetches or compiled steps with as many
+        results, each with a row for every sample; both are fed the same, by name.
+    batch_size : int, optional
+        Rows of a batch of `data`, if these are to be split. By default 1,024.
+    most : int, optional
+        How many samples to return, those that differ most. By default 10.
+    client : distributed.Client, optional
+        Let the workers of this client of Dask go through `data`.
+    exact : bool
+        With a client: refuse workers that may compute other bits than this process. If False, they are warned of.
 
     Returns
     -------
-    Comparison
+    Comparison, or Samples
+        Samples with `data`.
 
     Raises
     ------
@@ -130,12 +155,24 @@ def compare(
     >>> found
     <Comparison of "graph": here and there first differ at "constant_3">
 
+    Two models on many samples:
+
+    >>> rows = np.linspace(-1.0, 1.0, 5000)
+    >>> found = compare(abs(x), x, data={x: rows}, most=2)
+    >>> found
+    <Samples: a and b differ at 2,500 of 5,000 samples>
+    >>> print(found[0])
+    sample 0: absolute_4 is 1 and -1, 2 apart
+
     One executor beside the other:
 
     >>> compare(abs(x) * 2.0, feed={x: [-1.0, 3.0]}, backends=("interpreter", "numpy"))
     <Comparison of "graph": the interpreter and the plan are equal to the bit>
     """
     tolerance, called = checked_tolerance(rtol, atol), checked_names(names)
+    if not data is client is batch_size is most is None:
+        others = (feed, feed_b, dtypes, backends, runtime, sizes)
+        return _on_data(a, b, graph, data, others, tolerance)(batch_size, most, called, client, exact)
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     a, b, files = from_files(a, b)
@@ -159,16 +196,8 @@ def compare(
         raise UsageError("a trace has its own feed and takes no other")
     if sizes is not None and reads_a and reads_b:
         raise UsageError("sizes= is for what is run, and both sides are recorded or given")
-    graph_a = graph_of(a) or graph or (None if arrays else graph_of(b))
-    graph_b = graph_a if arrays else graph_of(b) or graph or graph_a
-    if graph is not None and graph is not graph_a and graph is not graph_b:
-        raise UsageError("graph= is for fetches by name; what is compared has its own graph")
-    # What is run beside a trace is fed as that was; a trace that is run again, as it was itself.
-    one_trace = not arrays and feed is None and isinstance(a, Trace) != isinstance(b, Trace)
-    feed_a = fed_to(b) if one_trace and isinstance(b, Trace) else feed
-    if feed_b is None:
-        feed_b = fed_to(a) if one_trace and isinstance(a, Trace) else feed
-        feed_b = feed_for(feed_b, graph_b, graph_a)
+    graph_a, graph_b = _graphs_of(a, b, graph, arrays)
+    feed_a, feed_b = _feeds_of(a, b, feed, feed_b, None if arrays else (graph_a, graph_b))
     alike = graph_a is graph_b or (graph_a is not None and graph_b is not None and graph_a.dtype == graph_b.dtype)
     exact = alike and not arrays and tolerance is None and dtype_a is dtype_b is None
 
@@ -184,6 +213,47 @@ def compare(
         return same_results(first) if arrays else results_of(a, b, first, second, known)
 
     return Lockstep(first, second, align(first, second, match_results), tolerance, arrays).compare()
+
+
+def _graphs_of(a: Any, b: Any, graph: Graph | None, arrays: bool) -> tuple[Graph | None, Graph | None]:
+    """Return the graphs of both sides."""
+    graph_a = graph_of(a) or graph or (None if arrays else graph_of(b))
+    graph_b = graph_a if arrays else graph_of(b) or graph or graph_a
+    if graph is not None and graph is not graph_a and graph is not graph_b:
+        raise UsageError("graph= is for fetches by name; what is compared has its own graph")
+    return graph_a, graph_b
+
+
+def _feeds_of(
+    a: Any, b: Any, feed: Feed | None, feed_b: Feed | None, graphs: tuple[Graph | None, Graph | None] | None
+) -> tuple[Feed | None, Feed | None]:
+    """Return the feeds of both sides; there are no graphs if one side is arrays."""
+    # What is run beside a trace is fed as that was; a trace that is run again, as it was itself.
+    one_trace = graphs is not None and feed is None and isinstance(a, Trace) != isinstance(b, Trace)
+    feed_a = fed_to(b) if one_trace and isinstance(b, Trace) else feed
+    if feed_b is None:
+        feed_b = fed_to(a) if one_trace and isinstance(a, Trace) else feed
+        feed_b = feed_b if graphs is None else feed_for(feed_b, graphs[1], graphs[0])
+    return feed_a, feed_b
+
+
+def _on_data(
+    a: Any, b: Any, graph: Graph | None, data: Any, others: tuple[Any, ...], tolerance: tuple[float, float] | None
+) -> Callable[..., Samples]:
+    """Return what compares two models on a set."""
+    if data is None:
+        raise UsageError("client=, batch_size= and most= are for data=, a set of samples: one run is compared here")
+    if any(other is not None for other in others):
+        raise UsageError("data= is all that is fed: it takes no feed, sizes=, dtypes=, backends= or runtime=")
+    if b is None or isinstance(a, Trace) or isinstance(b, Trace) or are_arrays(b):
+        raise UsageError("with data=, two models are compared: fetches, or compiled steps, as a and b")
+
+    def again(feed: dict[str, Any]) -> Comparison:
+        rtol, atol = tolerance or (None, None)
+        found: Comparison = compare(a, b, feed, rtol=rtol, atol=atol, graph=graph)
+        return found
+
+    return partial(compared, Pair(a, b, graph, data, tolerance), data, again)
 
 
 def _with_runtime(
