@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -86,6 +86,45 @@ class BodyText(Kind):
 BodyOf = Annotated[str, BodyText()]
 Dims = Annotated[tuple[Dim, ...], Several(DimOf())]
 """What the names of dimensions in a body stand for, where it is used."""
+
+
+class Inside(NamedTuple):
+    """What one sees of a body: how often it is computed, what it takes, and what it gives.
+
+    Attributes
+    ----------
+    body : str
+    title : str
+        Of several bodies of one operation, which it is.
+    times : int or str or None
+        How often it is computed; None: at most once.
+    takes : sequence of (str, int)
+        Of each input, in their order, how it is taken and which operand of the operation that is: ("same", 3) is the
+        operand as it is, ("row", 2) one row of it in each iteration, ("carried", 0) at first the operand, and then
+        what the iteration before gave; ("index", -1) is the number of the iteration.
+    following : dict of int to int
+        {place of a carried input among the inputs: place of its next value among the nodes}.
+    gives : sequence of (str, int)
+        Of each array in the bundle, in their order, how it is given ("last", "stacked", "count" or ""), and the place
+        of the node that gives it; -1 of a count.
+    notes : dict of int to str
+        What there is to say of nodes.
+    note : str
+        What there is to say of the whole.
+    """
+
+    body: str
+    title: str
+    times: Dim | None
+    takes: Sequence[tuple[str, int]]
+    following: Mapping[int, int]
+    gives: Sequence[tuple[str, int]]
+    notes: Mapping[int, str] = {}
+    note: str = ""
+
+    def opened(self) -> Graph:
+        """Return the graph of the body, as one that nobody else has."""
+        return new_graph_of(self.body)
 
 
 class Excerpt:

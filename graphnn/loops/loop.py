@@ -17,7 +17,7 @@ from ..graph.attributes import Choice
 from ..graph.dimensions import shown, unify
 from ..text import counted
 from .backwards import pulled_back, pushed_forward
-from .body import BodyOf, Dims, graph_of, outside, text_of
+from .body import BodyOf, Dims, Inside, graph_of, outside, text_of
 from .bundle import Layout, Place, place_to_write
 from .running import Iterations
 
@@ -120,6 +120,22 @@ class Loop(Op):
     def keeping(self, kept: Sequence[Kept]) -> Loop:
         """Return the same loop that keeps something else of its iterations."""
         return replace(self, kept=tuple(kept))
+
+    @property
+    def insides(self) -> list[Inside]:
+        """What one sees of the body."""
+        first, carried = int(self.counted), len(self.carried)
+        taken = ["carried"] * carried + ["row"] * self.rows
+        taken += ["same"] * (len(self.inputs) - int(self.indexed) - len(taken))
+        takes = [("index", -1)] * self.indexed + [(how, first + k) for k, how in enumerate(taken)]
+        following = {k + int(self.indexed): at for k, at in enumerate(self.carried)}
+        told = {"last": "last", "each": "stacked", "count": "count"}
+        gives = [
+            (told[kind], self.carried[at] if kind == "last" else at if kind == "each" else -1) for kind, at in self.kept
+        ]
+        notes = {self.while_: "goes on while True"} if self.while_ >= 0 else {}
+        note = "from the last row to the first" if self.backwards and self.rows else ""
+        return [Inside(self.body, "", self.length, takes, following, gives, notes, note)]
 
     # --- running ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from svg_geometry import Drawn
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.diagram.picture import picture
+from graphnn.view.diagram.boxes import picture
 from graphnn.view.diagram.ranks import set_below, set_beside
 from graphnn.view.layout.engine import find_engine
 

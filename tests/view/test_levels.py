@@ -10,9 +10,9 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
+from graphnn.view.diagram.boxes import picture
 from graphnn.view.diagram.diagram import Diagram
 from graphnn.view.diagram.drawing import Drawing
-from graphnn.view.diagram.picture import picture
 from graphnn.view.diagram.plain import plain_svg
 from graphnn.view.diagram.words import words
 

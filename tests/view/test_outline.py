@@ -14,7 +14,8 @@ from graphnn import nn
 from graphnn.errors import UsageError
 from graphnn.graph import Constant, Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.diagram.picture import Picture, picture
+from graphnn.view.diagram.boxes import picture
+from graphnn.view.diagram.picture import Picture
 from graphnn.view.text import cells_of
 
 

@@ -18,9 +18,9 @@ from graphnn import demo, nn
 from graphnn.errors import DrawingError, UsageError
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
+from graphnn.view.diagram.boxes import picture
 from graphnn.view.diagram.drawing import Drawing, Manner
 from graphnn.view.diagram.fonts import text_width
-from graphnn.view.diagram.picture import picture
 from graphnn.view.diagram.plain import plain_svg
 from graphnn.view.layout.engine import TookTooLong
 

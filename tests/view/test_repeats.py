@@ -14,7 +14,7 @@ from graphnn import nn
 from graphnn.graph import Graph, Node
 from graphnn.view import draw
 from graphnn.view.diagram import repeats
-from graphnn.view.diagram.picture import picture
+from graphnn.view.diagram.boxes import picture
 from graphnn.view.diagram.repeats import repeated
 
 Block = Callable[[Node, int], Node]

@@ -64,7 +64,7 @@ def highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], l
         pairs = pairwise(nodes) if isinstance(given, Sequence) else permutations(nodes, 2)
         both = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
         marks, way = dict.fromkeys(nodes, "way"), [pair for pair in both if pair[0] in pair[1].inputs]
-    if marks and not any(node in marks for box in seen.boxes for node in box.nodes):
+    if marks and not any(node in marks for box in seen.boxes for node in box.seen):
         raise LookupFailure("nothing that is highlighted is in the picture")
     return marks, way
 

@@ -13,7 +13,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...graph import Constant, Parameter
-from .picture import Box, Edge, Picture, constant_bytes, is_layer, own_name, scope_path, scopes_down_to, title_of
+from .picture import (
+    BodyScope,
+    Box,
+    Edge,
+    Picture,
+    constant_bytes,
+    is_layer,
+    own_name,
+    scope_path,
+    scopes_down_to,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from ...graph import Node, Scope
@@ -37,7 +48,7 @@ def folded(seen: Picture, apart: Collection[str] = ()) -> Picture:
     --------
     >>> from ...graph import Graph
     >>> from ...nn import Dense
-    >>> from .picture import picture
+    >>> from .boxes import picture
     >>> h, layer = Graph().placeholder("x", shape=("batch", 4)), Dense(4)
     >>> for _ in range(20):
     ...     h = layer(h)
@@ -60,7 +71,7 @@ class _Folder:
     def __init__(self, seen: Picture, apart: Collection[str]) -> None:
         self._seen, self._scopes = seen, seen.graph.scopes
         self._apart = {scope.path for path in apart for scope in scopes_down_to(self._scopes.get(path))}
-        self._nodes = [node for box in seen.boxes for node in box.nodes]
+        self._nodes = [node for box in seen.boxes for node in box.nodes if node not in seen.drawn_in]
         self._nodes.sort(key=lambda node: node.index)
         self.first_of: dict[str, str] = {}
         self._where: dict[str, str] = {}
@@ -141,6 +152,9 @@ class _Folder:
         found = self._where.get(scope.path)
         if found is None:
             for one in scopes_down_to(scope):
+                if isinstance(one, BodyScope):
+                    self._where[one.path] = one.path
+                    continue
                 around = self._where[one.parent.path] if one.parent is not None else ""
                 path = f"{around}/{title_of(one)}" if around else one.path
                 if one.phase != "forward":
@@ -207,9 +221,16 @@ class _Folder:
             if key in boxes:
                 box = boxes[key]
                 box.nodes += old.nodes
+                box.gives |= old.gives
                 box.times += 1
             else:
-                box = boxes[key] = replace(old, scope=self._shown(old.scope, shown), around=around, nodes=[*old.nodes])
+                box = boxes[key] = replace(
+                    old,
+                    scope=self._shown(old.scope, shown),
+                    around=around,
+                    nodes=[*old.nodes],
+                    gives={**old.gives},
+                )
                 box.place = len(boxes) - 1
             box_of[old] = box
         edges: dict[Hashable, Edge] = {}
@@ -218,7 +239,7 @@ class _Folder:
             if tail is not head or (tail.times == 1 and tail.scope is None):
                 value = self._keys.get(edge.node, edge.node)
                 number = edge.position if head.times > 1 or edge.position is None else (edge.head.place, edge.position)
-                edges.setdefault((value, tail, head, number), Edge(tail, head, edge.node, edge.position))
+                edges.setdefault((value, tail, head, number, *edge[4:]), edge._replace(tail=tail, head=head))
         times: dict[str, int] = {}
         for scope in seen.open_scopes():
             path = self._place(scope)

@@ -41,7 +41,7 @@ def suits_graphviz(seen: Picture, sideways: bool) -> bool:
     Examples
     --------
     >>> from graphnn import Graph, exp
-    >>> from .picture import picture
+    >>> from .boxes import picture
     >>> x = Graph().placeholder("x")
     >>> suits_graphviz(picture(exp(x)), False)
     True

@@ -64,7 +64,7 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
         When the radius is negative or not an integer.
     """
     far = whole("radius=", radius, 0)
-    order = sorted((node for box in seen.boxes for node in box.nodes), key=lambda node: node.index)
+    order = sorted((node for box in seen.boxes for node in box.seen), key=lambda node: node.index)
     if isinstance(focus, (list, tuple)) and not focus:
         raise UsageError("focus= names nothing")
     if isinstance(focus, Node) and focus in seen.whole and focus not in order:
@@ -74,7 +74,7 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     for edge in seen.edges:
         beside[edge.tail].append(edge.head)
         beside[edge.head].append(edge.tail)
-    reached = [box for box in seen.boxes if not meant.isdisjoint(box.nodes)]
+    reached = [box for box in seen.boxes if not meant.isdisjoint(box.seen)]
     kept = set(reached)
     for _ in range(min(far, len(seen.boxes))):
         reached = list(dict.fromkeys(other for box in reached for other in beside[box] if other not in kept))

@@ -22,6 +22,7 @@ from ..layout.engine import TookTooLong, find_engine, lay_out
 from ..text import counted, shortened
 from .animation import animated
 from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
+from .boxes import picture
 from .calls import folded
 from .choice import suits_graphviz
 from .crop import alone as circuit_alone
@@ -34,7 +35,7 @@ from .looks import THEMES
 from .mermaid import mermaid_source
 from .outline import outline
 from .overlay import NO_OVERLAY, of_graph, overlaid
-from .picture import Detail, Picture, asked, picture
+from .picture import Detail, Picture, asked
 from .plain import plain_svg
 from .repeats import repeated
 
@@ -97,6 +98,9 @@ def draw(
         given).
         Where none is given and there are more boxes than `limit`, or than 400 in what only Graphviz draws, as PNG,
         scopes and repeats are collapsed, and the picture says so.
+        A loop is a scope, too: open, it is a frame with what one iteration computes, and with the number of iterations
+        (``scan_1 ×time``). What is carried from one iteration to the next, and what has one row for each, are boxes in
+        it. An edge that leads out says what of the iterations it is: the last value, or all of them, stacked.
         A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.
     feed : mapping of Node or str to array_like, optional
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no

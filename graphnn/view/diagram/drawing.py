@@ -10,7 +10,7 @@ from ...graph import Constant, Node, Parameter, Placeholder, Scope
 from ..text import by_times, counted, elided, shortened
 from . import looks
 from .overlay import NO_OVERLAY, Layer, Panel, Patch
-from .picture import Box, Edge, Picture, data_inputs, own_name, scope_path, title_of
+from .picture import NEXT, Box, Edge, Picture, data_inputs, scope_path, title_of, value_name
 from .sharing import sharing
 from .words import MOST_MARKS, frame_words, mark_of, positions_matter, repeated_title, scope_tip, tip_of, words
 
@@ -199,7 +199,7 @@ class Drawing:
         self._shared = sharing(seen)
         self._told: dict[Box, dict[str, list[Node]]] = {}
         for edge in self._shared.unlined:
-            name = own_name(edge.node) if edge.tail.scope is None else title_of(edge.tail.scope)
+            name = value_name(edge) if edge.tail.scope is None else title_of(edge.tail.scope)
             self._told.setdefault(edge.head, {}).setdefault(name, []).append(edge.node)
         lines = list(lines_of(edge for edge in seen.edges if edge not in self._shared.unlined))
         # A value at the far end of a long edge has a mark, which its box and the references to it bear.
@@ -253,6 +253,7 @@ class Drawing:
         look = self.look(looks.FRAME_OF_PHASE[scope.phase])
         title, note = frame_words(scope, nodes)
         title = repeated_title(title, self._seen.times.get(scope.path, 1))
+        note = ", ".join(filter(None, [note, self._manner.layer.frames.get(scope.path, "")]))
         return Frame(scope, look, scope_tip(scope, nodes), title, note)
 
     def _box(self, box: Box) -> Shape:
@@ -264,7 +265,7 @@ class Drawing:
         shared += [f"↑ {elided(', '.join(told), MOST_MARKS)}"] * bool(told)
         below = " · ".join([below] * bool(below) + shared + leads)
         look = dict(looks.LOOK[kind])
-        if any(node in self._seen.fetched for node in box.nodes):
+        if any(node in self._seen.fetched for node in box.seen):
             look |= looks.FETCHED
         kind_of_mark, notes = mark_of(box, self._manner.highlight)
         layer = self._manner.layer
@@ -288,11 +289,16 @@ class Drawing:
         node, head = edge.node, edge.head
         look, tip = dict(looks.ARROW_OF_PHASE[head.phase]), [f"{node.name} {node.spec}" for node in nodes]
         label = count = ""
-        if edge.lent:
+        if edge.taken == NEXT:
+            look |= looks.BACK
+        elif edge.lent:
             look |= looks.LENT
         elif len(nodes) == 1:
             label = self._new_shape(edge.tail, node)
+        said = [] if edge.lent else list(dict.fromkeys(edge.said for edge in edges if edge.said))
+        label = " · ".join([*said, *[label] * bool(label)])
         positions = [str(edge.position) for edge in edges if edge.position is not None and positions_matter(head.node)]
+        positions += [edge.taken for edge in edges if edge.taken]
         if len(nodes) > 1:
             label = count = counted(len(nodes), "value")
             if edge.lent and not positions:  # at its head, because at its beginning there are lines of the forward pass
@@ -303,7 +309,7 @@ class Drawing:
             tail = f"r{number}_{head.place}"
             if tail not in self._references:  # the same operand twice
                 self._references.add(tail)
-                title = f"{number}  {own_name(node) if len(nodes) == 1 else count}"
+                title = f"{number}  {value_name(edge) if len(nodes) == 1 else count}"
                 self._add_small(tail, head.around, looks.REFERENCE, tip, title, "reference")
             look |= {"style": "dotted", "weight": "1"}
             label = label if len(nodes) == 1 else ""
@@ -326,28 +332,29 @@ class Drawing:
 
     def _draw_names(self) -> None:
         """Draw the names of what was fetched."""
-        box_of = {node: box for box in self._seen.boxes for node in box.nodes if node in self._seen.fetched}
+        box_of = {node: box for box in self._seen.boxes for node in box.seen if node in self._seen.fetched}
         look = self.look(looks.FETCHED | {"penwidth": "1.4"})
         for node, box in ((node, box_of[node]) for node in self._seen.fetched if node in box_of):
             for name in self._seen.fetched[node]:
                 tip, head = [f"{name}: {node.name} {node.spec}"], self._next_name()
                 self.shapes.append(Shape(head, None, self.look(looks.NAME), tip, name))
-                self.arrows.append(Arrow(f"n{box.place}", head, look, tip, self._new_shape(box, node)))
+                label = " · ".join(filter(None, [box.gives.get(node, ""), self._new_shape(box, node)]))
+                self.arrows.append(Arrow(f"n{box.place}", head, look, tip, label))
 
     def _draw_cuts(self) -> None:
         """Draw a stub where a box reads what is cut off, and one where it is read by that."""
         inside = set(self._seen.boxes)
-        above: dict[Box, dict[Node, None]] = {}
+        above: dict[Box, dict[Node, str]] = {}
         below: dict[Box, dict[Box, None]] = {}
         for edge in self._seen.cut:
             if edge.head in inside:
-                above.setdefault(edge.head, {})[edge.node] = None
+                above.setdefault(edge.head, {})[edge.node] = value_name(edge)
             else:
                 below.setdefault(edge.tail, {})[edge.head] = None
         look = self.look(looks.TO_CUT)
         for box, nodes in above.items():
             tail, tip = f"r0_{box.place}", [f"{node.name} {node.spec}" for node in nodes]
-            self._add_small(tail, box.around, looks.NAME, tip, _cut_off(map(own_name, nodes)), "cut")
+            self._add_small(tail, box.around, looks.NAME, tip, _cut_off(nodes.values()), "cut")
             self.arrows.append(Arrow(tail, f"n{box.place}", look, tip))
         for box, readers in below.items():
             head, tip = self._next_name(), [tip_of(reader)[0] for reader in readers]
@@ -394,7 +401,7 @@ def _edges_of(seen: Picture, way: Collection[tuple[Node, Node]]) -> set[Edge]:
     """Return the edges that a way takes; between collapsed boxes, all of two if none has exactly its value."""
     if not way:
         return set()
-    box_of = {node: box for box in seen.boxes for node in box.nodes}
+    box_of = {node: box for box in seen.boxes for node in box.seen}
     between: dict[tuple[Box | None, Box | None], list[Edge]] = {}
     for edge in seen.edges:
         between.setdefault((edge.tail, edge.head), []).append(edge)

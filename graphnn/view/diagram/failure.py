@@ -13,9 +13,10 @@ from ...graph.node import imagined
 from ...graph.scopes import PHASES
 from ...show import show_as
 from ...text import message
+from .boxes import picture
 from .diagram import Diagram, draw
 from .drawing import Manner
-from .picture import Box, Edge, collapsing, picture
+from .picture import Box, Edge, collapsing
 
 if TYPE_CHECKING:
     from .looks import Highlight
@@ -63,7 +64,7 @@ def _unbuilt(error: GraphnnError, refused: Unbuilt) -> Diagram:
     seen.fetched.clear()
     node = _never_made(graph, refused, tuple(operands.values()))
     _, around = collapsing(graph, detail)(node)
-    box_of = {inside: box for box in seen.boxes for inside in box.nodes}
+    box_of = {inside: box for box in seen.boxes for inside in box.seen}
     box = Box(len(seen.boxes), None, around, [node])
     seen.boxes.append(box)
     seen.edges += [Edge(box_of[x], box, x, position) for position, x in operands.items()]

@@ -42,6 +42,7 @@ LOOK: dict[str, dict[str, str]] = {
     "frozen": _STATE,
     "constant": NAME,
     "operation": {},
+    "input": {"shape": "ellipse", "margin": "0.04,0.02"},
     "layer": {"fillcolor": "#FBE3C0", "color": "#9C5B00"},
     "gradient": {"style": "rounded,filled,dashed", "fillcolor": "#F6E4EE", "color": _PLUM},
     "update": {"fillcolor": "#D5EFE3", "color": _GREEN, "peripheries": "2"},
@@ -69,6 +70,8 @@ FRAME_OF_PHASE = {
     "update": {"fillcolor": "#F1FAF6", "color": "#A9CFC0"},
 }
 ARROW_OF_PHASE = {"forward": {}, "backward": {"color": _PLUM}, "update": {"color": _GREEN}}
+# What goes back to the begin of a frame does not say what is above what.
+BACK = {"style": "dashed", "weight": "0", "constraint": "false"}
 LENT = {"style": "dotted", "color": "#80868B", "weight": "0", "arrowsize": "0.45"}
 
 WAY = {"color": "#D55E00", "penwidth": "2.6", "arrowsize": "0.7"}

@@ -32,7 +32,7 @@ def mermaid_source(seen: Picture, manner: Manner = USUAL) -> str:
 
     Examples
     --------
-    >>> from .picture import picture
+    >>> from .boxes import picture
     >>> from ...graph import Graph
     >>> g = Graph()
     >>> y = g.placeholder("x", shape="batch") * 2.0

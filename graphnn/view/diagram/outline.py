@@ -9,15 +9,30 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...graph import Constant, Parameter, Placeholder
 from ..text import cells_of, counted, elided, in_cells, shortened, visible, wrapped
 from .drawing import USUAL, Drawing, lines_of, paragraphs
-from .picture import Box, Edge, Picture, local_name, numbers_in, own_name, scopes_down_to, title_of
+from .picture import (
+    NEXT,
+    ROW,
+    BodyScope,
+    Box,
+    Edge,
+    Picture,
+    insides,
+    local_name,
+    numbers_in,
+    own_name,
+    scopes_down_to,
+    title_of,
+    value_name,
+)
 from .sharing import sharing
-from .words import common_settings, frame_words, repeated_title, shape_words, words
+from .words import common_settings, repeated_title, shape_words, title_with_times, words
 
 if TYPE_CHECKING:
     from ...graph import Scope
     from .drawing import Manner
 
-_GLYPHS = {"placeholder": "○", "parameter": "◇", "frozen": "◇", "constant": "◇", "gradient": "◆", "update": "■"}
+_GLYPHS = {"placeholder": "○", "input": "○", "gradient": "◆", "update": "■"}
+_GLYPHS |= dict.fromkeys(("parameter", "frozen", "constant"), "◇")
 _GLYPH, _GLYPH_OF_FAILED = "●", "✗"
 _IN_ASCII = str.maketrans({
     **dict.fromkeys("├┤┼┴╰╯", "+"), "│": "|", "─": "-", "○": "o", "◇": "o", "●": "*", "◆": "#", "■": "=", "✗": "!",
@@ -49,7 +64,7 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
 
     Examples
     --------
-    >>> from .picture import picture
+    >>> from .boxes import picture
     >>> from ...graph import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("batch", 2))
@@ -82,16 +97,17 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         if not (_stored(box) and box.place in readers and box.node not in seen.fetched) or shapes[f"n{box.place}"].said
     ]
     rails = _Rails(listed, seen.edges, _MOST_LANES if width is None else width // 8)
-    nodes_in, readers_of = seen.nodes_in(), sharing(seen).readers
+    frames, readers_of = {frame.scope.path: frame for frame in drawn.frames}, sharing(seen).readers
     rows: list[_Row] = []
     open_before: list[Scope] = []
     for box in listed:
         scopes = scopes_down_to(box.around)
         for depth, scope in enumerate(scopes):
             if scope not in open_before:
-                name, note = frame_words(scope, nodes_in[scope.path])
-                name = repeated_title(_shown(name), seen.times.get(scope.path, 1))
-                said = f"{name}  {note}" if note else name
+                frame = frames[scope.path]
+                name, sign, times = frame.title.rpartition(" ×")
+                name = f"{_shown(name)}{sign}{times}" if name else _shown(times)
+                said = f"{name}  {frame.note}" if frame.note else name
                 rows.append(_Row(rails.passing(), _STEP * depth + said))
         open_before = scopes
         shape = shapes[f"n{box.place}"]
@@ -99,15 +115,16 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
         line, by_rail = rails.reach(box, edges_to[box.place], glyph)
         cut = cut_above.get(box, [])
         operands = [
-            f"… {_shown(own_name(line[0].node))}" if line[0] in cut else _operand(line, line[0] in by_rail)
-            for line in lines_of(sorted([*edges_to[box.place], *cut], key=lambda edge: edge.position or 0))
+            f"… {_shown(value_name(line[0]))}" if line[0] in cut else _operand(line, line[0] in by_rail)
+            for line in lines_of(sorted([*_taken(edges_to[box.place]), *cut], key=lambda edge: edge.position or 0))
         ]
         notes = ", ".join(visible(note) for note in shape.said)
         # A value that is written out has brackets of its own.
         noted = f"  {notes}" if notes.startswith("[") else f"  [{notes}]" if notes else ""
-        said = f"{_STEP * len(scopes)}{_call(box, operands)}{noted}"
+        then = [_operand([edge], False) for edge in edges_to[box.place] if edge.taken == NEXT]
+        said = f"{_STEP * len(scopes)}{_call(box, operands)}{''.join(f', then {name}' for name in then)}{noted}"
         leads = [*_fetched(seen, box), *cut_below.get(shape.name, ())]
-        rows.append(_Row(line, said, _more(box, readers_of.get(box, 0)), " ".join([shape_words(box.node), *leads])))
+        rows.append(_Row(line, said, _more(box, readers_of.get(box, 0)), " ".join([_shape_of(box), *leads])))
     headings = paragraphs(drawn.headings)
     if width is not None:
         headings = [line for said in headings for line in wrapped(said, width)]
@@ -122,6 +139,16 @@ def _stored(box: Box) -> bool:
     return box.scope is None and isinstance(box.node.op, (Parameter, Constant))
 
 
+def _taken(edges: Sequence[Edge]) -> list[Edge]:
+    """Return the edges but for those that go back."""
+    return [edge for edge in edges if edge.taken != NEXT]
+
+
+def _shape_of(box: Box) -> str:
+    """Return the shape of what a box gives; of a loop, of the first of its arrays."""
+    return shape_words(next(iter(box.gives)) if box.gives and insides(box.node) else box.node)
+
+
 def _shown(name: str) -> str:
     return shortened(name, _MOST_NAME)
 
@@ -129,6 +156,9 @@ def _shown(name: str) -> str:
 def _call(box: Box, operands: Sequence[str]) -> str:
     """Return what a box computes, in the manner of a line of code."""
     node, scope = box.nodes[0], box.scope
+    if box.title:
+        how = f"{box.note} of " * (box.note == ROW)
+        return f"{_shown(box.title)} = {how}{', '.join(operands)}" if operands else _shown(box.title)
     if scope is not None:
         name, what, operands = title_of(scope), scope.kind or title_of(scope), list(operands)
     elif isinstance(node.op, (Placeholder, Parameter, Constant)):
@@ -136,6 +166,7 @@ def _call(box: Box, operands: Sequence[str]) -> str:
     else:
         name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, common_settings(box))]
     call = repeated_title(f"({', '.join(operands)})", box.times)
+    call = call if scope is None else title_with_times(call, scope)
     # relu_1(…) says as much as relu_1 = relu(…)
     alike = re.sub(r"_\d+$", "", name).replace("_", "").lower() == what.replace("_", "").lower()
     return f"{_shown(name)}{call}" if alike else f"{_shown(name)} = {_shown(what)}{call}"
@@ -159,7 +190,7 @@ def _operand(edges: Sequence[Edge], by_rail: bool) -> str:
     """
     edge, count = edges[0], len(dict.fromkeys(edge.node for edge in edges))
     if count == 1:
-        return _name_of(edge, by_rail)
+        return f"{edge.said} {_name_of(edge, by_rail)}".strip()
     name = _name_of(edge._replace(node=edge.tail.node), by_rail)
     return f"{name} ({counted(count, 'value')})"
 
@@ -169,6 +200,10 @@ def _name_of(edge: Edge, by_rail: bool) -> str:
     if tail.scope is None and isinstance(node.op, Constant):
         return _shown(words(tail).title)
     name = tail.scope.path if tail.scope is not None and node is tail.node else node.title
+    if tail.title or isinstance(tail.around, BodyScope) or node in tail.gives:
+        name = tail.title or (own_name(node) if tail.scope is None else title_of(tail.scope))
+        near = by_rail or edge.taken == NEXT or isinstance(node.op, Parameter)
+        return _shown(name) if near else f"↑{_shown(name)}"
     if not by_rail and not isinstance(node.op, Parameter):
         return f"↑{_shown(name)}"
     scopes = scopes_down_to(edge.head.around)
@@ -179,7 +214,7 @@ def _name_of(edge: Edge, by_rail: bool) -> str:
 
 
 def _fetched(seen: Picture, box: Box) -> list[str]:
-    asked = [seen.fetched[node] for node in box.nodes if node in seen.fetched]
+    asked = [seen.fetched[node] for node in box.seen if node in seen.fetched]
     names = [_shown(name) for names in asked for name in names]
     return [f"→ {', '.join(names) or 'fetched'}"] if asked else []
 

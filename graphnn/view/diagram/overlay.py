@@ -111,11 +111,14 @@ class Layer(NamedTuple):
         One for each overlay.
     strokes : dict of Edge to Stroke
         Lines that show numbers.
+    frames : dict of str to str
+        What is said of open loops, by the path of the frame.
     """
 
     patches: Mapping[Box, Patch]
     legends: Sequence[Legend]
     strokes: Mapping[Edge, Stroke] = {}
+    frames: Mapping[str, str] = {}
 
     @property
     def has_colours(self) -> bool:
@@ -184,7 +187,12 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
             level = min((patch.level for patch, _ in given), key=strength)
             together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
     strokes = {edge: stroke for layer, _ in reversed(found) for edge, stroke in layer.strokes.items()}
-    return Layer(together, list(_once(legend for layer, _ in found for legend in layer.legends)), strokes)
+    legends = list(_once(legend for layer, _ in found for legend in layer.legends))
+    frames: dict[str, str] = {}
+    for layer, _ in found:
+        for path, said in layer.frames.items():
+            frames[path] = f"{frames[path]}, {said}" if path in frames else said
+    return Layer(together, legends, strokes, frames)
 
 
 def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
@@ -208,7 +216,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     """Return one overlay on a picture, and its row of the table."""
     row, what, marks, lines = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
-    drawn = [node for box in seen.boxes for node in box.nodes]
+    drawn = [*seen.loops.values(), *(node for box in seen.boxes for node in box.seen)]
     if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
     merged = {box: _merged(row, box, found) for box in seen.boxes}
@@ -218,13 +226,16 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0, theme)
     patches = {}
     for box, mark in merged.items():
-        patch = _patch(row, box, mark, found, scale, within)
+        operations = [node for node in box.nodes if node.inputs and node.graph is seen.graph]
+        patch = _patch(row, operations, mark, found, scale, within)
         if patch is not None:
             patches[box] = patch
     legend = _legend(row, what, merged.values(), scale, patches)
     if said := said_of(lines, row.of_lines):
         legend = legend._replace(key="; ".join([said, *[legend.key] * bool(legend.key)]))
-    return Layer(patches, [legend], strokes_on(seen, lines, row.of_lines)), row
+    # A loop's own value is its bundle, whose numbers say nothing; what it takes says something.
+    summed = {path: found[loop].text for path, loop in seen.loops.items() if row.together == "sum" and loop in found}
+    return Layer(patches, [legend], strokes_on(seen, lines, row.of_lines), summed), row
 
 
 _Read = tuple[Overlay, str, dict[Any, Mark], Mapping[tuple[Node, Node], float | None]]
@@ -294,7 +305,7 @@ def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:
 
 def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
     """Return one mark for all nodes in a box."""
-    marks = [(node, found[node]) for node in box.nodes if node in found]
+    marks = [(node, found[node]) for node in box.seen if node in found]
     if len(box.nodes) == 1 or not marks:
         return marks[0][1] if marks else None
     if row.together == "sum":
@@ -361,9 +372,13 @@ def _floor(arrays: Sequence[Array]) -> float:
 
 
 def _patch(
-    row: Overlay, box: Box, mark: Mark | None, found: Mapping[Node, Mark], scale: _Colours | None, cells: _Cells
+    row: Overlay,
+    operations: Sequence[Node],
+    mark: Mark | None,
+    found: Mapping[Node, Mark],
+    scale: _Colours | None,
+    cells: _Cells,
 ) -> Patch | None:
-    operations = [node for node in box.nodes if node.inputs]
     missing = sum(node not in found for node in operations) if row.missing else 0
     if missing and missing == len(operations):
         return Patch([row.missing], "waiting")

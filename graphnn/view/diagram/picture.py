@@ -1,6 +1,7 @@
-"""The part of a graph that is shown: the nodes that the fetches need, with scopes collapsed into boxes.
+"""What a picture consists of: boxes and edges, and the scopes around them.
 
-The diagram draws the boxes, the summary lists them. `collapsing` alone decides what is collapsed.
+The diagram draws the boxes, the summary lists them. `collapsing` alone decides what is collapsed; `boxes` fills a
+picture.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from ...graph.fetches import resolve
 from ...inspector.interventions.circuit import Circuit
 from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace
-from ...order import schedule
 from ...text import short_repr
+
+if TYPE_CHECKING:
+    from ...loops.body import Inside
 
 Detail = str | int | Mapping[str, str]
 
@@ -31,6 +34,31 @@ _HOW_TO_SAY = (
     'where "" is the whole graph'
 )
 _LEVELS = ("op", "leaf", "layer")
+NEXT, ROW = "next", "one row"
+"""How what is carried on reaches the next iteration; and of an array of which each iteration takes one."""
+TRIED = "iteration"
+"""The kind of the scopes that hold what a function made when it was called to see what it does."""
+
+
+@dataclass(slots=True)
+class BodyScope(Scope):
+    """The frame of a loop, or a scope of the body of one.
+
+    Attributes
+    ----------
+    title : str
+    known : str
+        By which path the user knows it: where the function that became the body was called.
+    times : int or str or None
+        How often what is in it is computed; None of a scope of a body.
+    note : str
+        What else there is to say of it.
+    """
+
+    title: str = ""
+    known: str = ""
+    times: int | str | None = None
+    note: str = ""
 
 
 @dataclass(eq=False, slots=True)
@@ -49,6 +77,10 @@ class Box:
         In order of making.
     times : int
         How many boxes it stands for in its frame: calls of one layer, or the same operation in each of them.
+    gives : dict of Node to str
+        The arrays of a loop that it gives, and how: ``"last"`` or ``"stacked"``. They are no boxes.
+    title, note : str
+        In the body of a loop, what it is called there, and what else there is to say of it; may be empty.
     """
 
     place: int
@@ -56,6 +88,14 @@ class Box:
     around: Scope | None
     nodes: list[Node]
     times: int = 1
+    gives: dict[Node, str] = field(default_factory=dict)
+    title: str = ""
+    note: str = ""
+
+    @property
+    def seen(self) -> list[Node]:
+        """The nodes in it, and the arrays of a loop that it gives."""
+        return [*self.nodes, *self.gives]
 
     @property
     def node(self) -> Node:
@@ -64,8 +104,9 @@ class Box:
 
     @property
     def phase(self) -> str:
-        """``"forward"``, ``"backward"`` or ``"update"``."""
-        return self.scope.phase if self.scope is not None else self.node.phase
+        """``"forward"``, ``"backward"`` or ``"update"``; in the body of a loop, that of the loop."""
+        own = self.scope.phase if self.scope is not None else self.node.phase
+        return self.around.phase if own == "forward" and isinstance(self.around, BodyScope) else own
 
 
 class Edge(NamedTuple):
@@ -78,12 +119,18 @@ class Edge(NamedTuple):
         The node in `tail` whose value it is.
     position : int or None
         Which operand it is, where `head` is a single node.
+    said : str
+        How a loop gives it: ``"last"``, ``"stacked"``; may be empty.
+    taken : str
+        How an iteration takes it: ``"first"``, or `NEXT` of an edge back to what is carried on; may be empty.
     """
 
     tail: Box
     head: Box
     node: Node
     position: int | None
+    said: str = ""
+    taken: str = ""
 
     @property
     def lent(self) -> bool:
@@ -108,6 +155,10 @@ class Picture:
         Of a part: everything that the fetches need; else empty.
     times : dict of str to int
         How many calls of one layer an open scope stands for, by its path.
+    drawn_in : dict of Node to Scope
+        Of nodes in loops: the innermost scope, open or collapsed, in which they are drawn.
+    loops : dict of str to Node
+        The loops that are open, by the path of the frame.
     """
 
     graph: Graph
@@ -117,6 +168,8 @@ class Picture:
     cut: list[Edge] = field(default_factory=list)
     whole: list[Node] = field(default_factory=list)
     times: dict[str, int] = field(default_factory=dict)
+    drawn_in: dict[Node, Scope] = field(default_factory=dict)
+    loops: dict[str, Node] = field(default_factory=dict)
 
     def open_scopes(self) -> list[Scope]:
         """Return the scopes that are open and have a box in them: outer before inner, in order of making."""
@@ -130,51 +183,9 @@ class Picture:
         """Return the nodes in each scope, open or collapsed, by its path; in a part of a picture, those cut off too."""
         found: dict[str, list[Node]] = {}
         for node in self.whole or [node for box in self.boxes for node in box.nodes]:
-            for scope in scopes_down_to(self.graph.scopes.get(node.scope)):
+            for scope in scopes_down_to(self.drawn_in.get(node) or self.graph.scopes.get(node.scope)):
                 found.setdefault(scope.path, []).append(node)
         return found
-
-
-def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> Picture:
-    """Return the boxes and edges of the nodes that the fetches need.
-
-    Parameters
-    ----------
-    fetches : Node, str, form of them, Graph, Compiled or Trace
-        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
-    detail : "op", "leaf", "layer", int or dict
-        See `draw`.
-    graph : Graph, optional
-        Where names are looked up, if no fetch is a node.
-
-    Returns
-    -------
-    Picture
-    """
-    graph, fetched = asked(fetches, graph)
-    seen = Picture(graph, fetched)
-    collapsed_at = collapsing(graph, detail)
-    box_of: dict[Node, Box] = {}
-    collapsed: dict[str, Box] = {}
-    merged: set[tuple[Node, int]] = set()
-    for node in schedule(list(fetched)) if fetched else []:
-        scope, around = collapsed_at(node)
-        box = collapsed.get(scope.path) if scope is not None else None
-        if box is None:
-            box = Box(len(seen.boxes), scope, around, [])
-            seen.boxes.append(box)
-            if scope is not None:
-                collapsed[scope.path] = box
-        box.nodes.append(node)
-        box_of[node] = box
-        for position, operand in enumerate(node.inputs):
-            tail = box_of[operand]
-            if scope is None:
-                seen.edges.append(Edge(tail, box, operand, position))
-            elif tail is not box and (operand, box.place) not in merged:
-                merged.add((operand, box.place))
-                seen.edges.append(Edge(tail, box, operand, None))
-    return seen
 
 
 def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str]]]:
@@ -189,7 +200,7 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         if graph is not None and graph is not fetches:
             raise UsageError("graph= is for fetches by name; a graph is drawn as it is")
         graph = fetches
-        wanted = list(graph.outputs.values()) or [node for node in graph if not node.users]
+        wanted = list(graph.outputs.values()) or [node for node in graph if not (node.users or _tried(node))]
     else:
         graph, wanted, _ = resolve(fetches, graph)
     fetched: dict[Node, list[str]] = {node: [] for node in wanted}
@@ -200,6 +211,11 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         if isinstance(node, Node) and node in fetched and str(name) not in fetched[node]:
             fetched[node].append(str(name))
     return graph, fetched
+
+
+def _tried(node: Node) -> bool:
+    """Return whether a node was made only to see what the function of a loop does."""
+    return any(scope.kind == TRIED for scope in _outwards(node.graph.scopes.get(node.scope)))
 
 
 def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None, Scope | None]]:
@@ -226,7 +242,7 @@ def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | N
     >>> [scope.path for scope in collapsing(g, "layer")(y)]
     ['head/dense_1', 'head']
     """
-    depth_of = _rule(graph, detail)
+    depth_of = depths(graph, detail)
     known: dict[str, tuple[Scope | None, Scope | None]] = {}
 
     def collapsed_at(node: Node) -> tuple[Scope | None, Scope | None]:
@@ -241,7 +257,7 @@ def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | N
     return collapsed_at
 
 
-def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
+def depths(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
     """Return the function that says how many of some scopes are open, each in the one before it."""
     if isinstance(detail, (int, np.integer)) and not isinstance(detail, bool) and detail >= 0:
         depth = int(detail)
@@ -260,9 +276,10 @@ def _rule(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
     def depth_of(scopes: list[Scope]) -> int:
         level = said.get("", "layer")
         for depth, scope in enumerate(scopes):
-            own = said.get(scope.path)
+            path = scope.known if isinstance(scope, BodyScope) else scope.path
+            own = said.get(path)
             level = own or level
-            box = level != "op" and is_layer(scope) and (level == "layer" or scope.path not in outer)
+            box = level != "op" and is_layer(scope) and (level == "layer" or path not in outer)
             if box or own == "layer":
                 return depth
         return len(scopes)
@@ -313,7 +330,14 @@ def own_name(node: Node) -> str:
 
 def title_of(scope: Scope) -> str:
     """Return the name of a scope as it is called in the one around it."""
+    if isinstance(scope, BodyScope):
+        return scope.title
     return local_name(scope.path, scope.parent)
+
+
+def value_name(edge: Edge) -> str:
+    """Return what a value is called where it comes from."""
+    return edge.tail.title or own_name(edge.node)
 
 
 def is_named(thing: Node | Scope) -> bool:
@@ -333,6 +357,12 @@ def is_named(thing: Node | Scope) -> bool:
     return (
         kind.isidentifier() and re.sub(r"(_\d+)*$", "", name).replace("_", "").lower() != kind.replace("_", "").lower()
     )
+
+
+def insides(node: Node) -> Sequence[Inside]:
+    """Return the bodies of an operation."""
+    found: Sequence[Inside] = getattr(node.op, "insides", ())
+    return found
 
 
 def constant_bytes(node: Node) -> bytes | None:

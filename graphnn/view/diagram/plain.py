@@ -331,7 +331,8 @@ class _Writer:
             end, corners = (x, base), [(x, y), (x - side, base), (x + side, base)]
         else:
             end, corners = (base, y), [(x, y), (base, y - side), (base, y + side)]
-        dash = f' stroke-dasharray="{_DASHES["dotted"]}"' if look.get("style") == "dotted" else ""
+        dashes = _DASHES.get(look.get("style", ""))
+        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
         line = f' fill="none" stroke="{colour}" stroke-width="{look["penwidth"]}"{dash}'
         parts = [
             f'<path d="{path([*route[:-1], end], self._sideways)}"{line}/>',

@@ -123,7 +123,7 @@ def repeated(seen: Picture) -> Picture:
     Examples
     --------
     >>> from ...graph import Graph
-    >>> from .picture import picture
+    >>> from .boxes import picture
     >>> g = Graph()
     >>> h = g.placeholder("x", shape=("batch", 2))
     >>> for _ in range(3):
@@ -266,7 +266,8 @@ class _Merger:
         for around, blocks in self._runs:
             inside = [box for block in blocks for unit in block.units for box in unit.boxes]
             nodes = [node for block in blocks for node in block.nodes]
-            box = Box(0, _scope_of(blocks, around), around, sorted(nodes, key=lambda node: node.index))
+            gives = {node: said for box in inside for node, said in box.gives.items()}
+            box = Box(0, _scope_of(blocks, around), around, sorted(nodes, key=lambda node: node.index), gives=gives)
             box_of.update(dict.fromkeys(inside, box))
         boxes: dict[Box, None] = {}
         for old in seen.boxes:
@@ -282,7 +283,8 @@ class _Merger:
             value: Hashable = edge.node if spot is None else (spot.run, spot.place)
             single = head.scope is None
             key = (number,) if single else (value, head)
-            edges.setdefault(key, Edge(tail, head, edge.node, edge.position if single else None))
+            position = edge.position if single else None
+            edges.setdefault((*key, *edge[4:]), edge._replace(tail=tail, head=head, position=position))
         return replace(seen, boxes=list(boxes), edges=list(edges.values()))
 
 

@@ -37,7 +37,7 @@ def sharing(seen: Picture) -> Sharing:
     Examples
     --------
     >>> from ...graph import Graph
-    >>> from .picture import picture
+    >>> from .boxes import picture
     >>> w = Graph().parameter("w", 2.0)
     >>> unlined, readers = sharing(picture([w * 1.0, w * 2.0, w * 3.0]))
     >>> [edge.head.node.name for edge in unlined], list(readers.values())

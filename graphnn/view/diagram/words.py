@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ...graph import Constant, Node, Op, Parameter, Placeholder, Scope
 from ..text import by_times, counted, elided, preview, shortened
 from .looks import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
-from .picture import Box, data_inputs, is_named, local_name, numbers_in, own_name, title_of
+from .picture import BodyScope, Box, data_inputs, insides, is_named, local_name, numbers_in, own_name, title_of
 
 _LEAST_NAME, _MOST_SIZE, MOST_MARKS = 8, 12, 20
 # Where the order of the operands does not matter, arrows do not show their positions.
@@ -40,6 +40,12 @@ def repeated_title(title: str, times: int) -> str:
     return f"{title} ×{times}" if times > 1 else title
 
 
+def title_with_times(title: str, scope: Scope) -> str:
+    """Return the title of a scope; of a loop, with how many iterations it has: ``scan_1 ×time``."""
+    times = scope.times if isinstance(scope, BodyScope) else None
+    return title if times is None else f"{title} ×{times}"
+
+
 def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     numbers = numbers_in(box.nodes)
     kind = KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
@@ -49,6 +55,7 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     title, second = scope.kind or title_of(scope), title_of(scope) if scope.kind else ""
     if is_named(scope):
         title, second = second, title
+    title = title_with_times(title, scope)
     if second:
         below.insert(0, shortened(second, max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
     return Words(kind, title, " · ".join(below))
@@ -56,6 +63,8 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
 
 def _node_words(box: Box) -> Words:
     node, name, shape = box.node, own_name(box.node), shape_words(box.node)
+    if box.title:
+        return Words("input", box.title, f"{box.note} · {shape}" if box.note else shape)
     if isinstance(node.op, Placeholder):
         return Words("placeholder", name, shape)
     if isinstance(node.op, Parameter):
@@ -69,7 +78,10 @@ def _node_words(box: Box) -> Words:
     below += common_settings(box)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
-    return Words(KIND_OF_PHASE.get(node.phase, "operation"), name if named else node.op.name, " · ".join(below))
+    if insides(node):
+        below = []
+    below += [box.note] * bool(box.note)
+    return Words(KIND_OF_PHASE.get(box.phase, "operation"), name if named else node.op.name, " · ".join(below))
 
 
 def shape_words(node: Node) -> str:
@@ -80,7 +92,7 @@ def shape_words(node: Node) -> str:
 def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequence[str]]:
     """Return the strongest mark of the nodes in a box, with its notes."""
     found: dict[str, Sequence[str]] = {}
-    for node in box.nodes:
+    for node in box.seen:
         mark = highlight.get(node, "fed")
         kind, *notes = [mark, HIGHLIGHTS[mark][1]] if isinstance(mark, str) else mark
         found.setdefault(kind, [note for note in notes if note])
@@ -126,6 +138,8 @@ def frame_words(scope: Scope, nodes: list[Node]) -> tuple[str, str]:
     """
     numbers = numbers_in(nodes)
     note = counted(numbers, "parameter") if numbers else ""
+    if isinstance(scope, BodyScope):
+        return title_with_times(title_of(scope), scope), ", ".join(filter(None, [scope.note, note]))
     # A scope of the user's own may hold a backward pass and an update, too.
     forward = [node for node in nodes if node.phase == "forward"]
     given, results = data_inputs(forward), _results(forward)

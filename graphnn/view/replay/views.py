@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..diagram.boxes import picture
 from ..diagram.calls import folded
 from ..diagram.crop import of_phases
-from ..diagram.picture import Box, Detail, Picture, is_layer, picture, scopes_down_to
+from ..diagram.picture import Box, Detail, Picture, is_layer, scopes_down_to
 from ..diagram.plain import plain_svg
 from ..diagram.repeats import repeated
 from ..text import visible

@@ -15,7 +15,8 @@ from ...inspector.footprint import Footprint
 from ...nn.layer import Layer
 from ...show import Shown
 from ...text import PAGE, columns_there, in_lines, short_name
-from ..diagram.picture import Box, Detail, is_layer, numbers_in, picture, scopes_down_to
+from ..diagram.boxes import picture
+from ..diagram.picture import Box, Detail, is_layer, numbers_in, scopes_down_to
 from ..text import cells_of, in_bytes, visible
 from .table import columns
 

@@ -1,0 +1,219 @@
+"""Loops in pictures: frames with what an iteration computes, in every form in which a picture is written."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.graph import Node
+from graphnn.view.diagram.boxes import picture
+from graphnn.view.diagram.picture import NEXT, BodyScope, Picture
+
+Net = tuple[gn.Graph, Node, Node, dict[Any, Any]]
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    """Return a recurrent network of a layer and a product, its loss, what it gives, and a feed."""
+    g = gn.Graph("net")
+    x, h0 = g.placeholder("x", ("time", "batch", 3)), g.placeholder("h0", ("batch", 4))
+    dense, u = nn.Dense(4, rng=np.random.default_rng(0)), g.parameter("u", np.eye(4) / 2)
+
+    def step(h: Node, row: Node) -> tuple[Node, Node]:
+        h = gn.tanh(dense(row) + h @ u)
+        return h, h * 2.0
+
+    last, outs = gn.scan(step, h0, x)
+    loss = gn.sum(last) + gn.mean(outs)
+    g.outputs["outs"] = outs
+    return g, loss, outs, {x: np.ones((5, 2, 3)), h0: np.zeros((2, 4))}
+
+
+def lines_between(seen: Picture) -> set[tuple[str, str, str, str]]:
+    """Return the edges by what is written on the boxes at their ends."""
+
+    def called(box: Any) -> str:
+        return box.title or (box.node.name if box.scope is None else box.scope.path)
+
+    return {(called(edge.tail), called(edge.head), edge.said, edge.taken) for edge in seen.edges}
+
+
+def test_an_open_loop_is_a_frame_with_one_iteration(net: Net) -> None:
+    g, loss, _, _ = net
+    seen = picture(loss)
+    assert [scope.path for scope in seen.open_scopes()] == ["scan_1", "scan_1@/dense_1"]
+    frame = seen.open_scopes()[0]
+    assert isinstance(frame, BodyScope)
+    assert frame.times == "time"
+    inside = [box.title or box.node.op.name for box in seen.boxes if box.around is frame]
+    assert inside == ["h0", "x", "matmul", "add", "tanh", "constant", "multiply"]
+    names = {node.name for box in seen.boxes for node in box.nodes if node.graph is g}
+    assert not {name for name in names if "loop" in name}, "neither the bundle nor its items are boxes"
+    of_first = {name for name in names if name.startswith("scan_1/iteration")}
+    assert of_first == {"scan_1/iteration/dense_1/weight", "scan_1/iteration/dense_1/bias"}
+    assert lines_between(seen) >= {
+        ("h0", "h0", "", "first"),
+        ("x", "x", "", ""),
+        ("tanh", "h0", "", NEXT),
+        ("tanh", "sum", "last", ""),
+        ("multiply", "mean", "stacked", ""),
+        ("u", "matmul", "", ""),
+    }
+
+
+def test_the_rules_for_scopes_say_what_of_a_loop_is_open(net: Net) -> None:
+    _, loss, _, _ = net
+
+    def drawn(detail: Any) -> tuple[list[str], list[str]]:
+        seen = picture(loss, detail)
+        return [scope.path for scope in seen.open_scopes()], [box.scope.path for box in seen.boxes if box.scope]
+
+    assert drawn("op") == (["scan_1", "scan_1@/dense_1"], [])
+    assert drawn("layer") == drawn(0) == drawn({"": "op", "scan_1": "layer"}) == ([], ["scan_1"])
+    inner = (["scan_1"], ["scan_1@/dense_1"])
+    assert drawn("leaf") == drawn(1) == drawn({"": "op", "scan_1/iteration/dense_1": "layer"}) == inner
+
+
+def test_a_collapsed_loop_is_a_box_that_says_how_often(net: Net) -> None:
+    _, loss, _, _ = net
+    assert gn.draw(loss, "layer").text().splitlines() == [
+        "○    x                                      time × batch × 3",
+        "│ ○  h0                                     batch × 4",
+        "●─╯  scan_1(h0, x, u) ×time  16 parameters  batch × 4",
+        "├─●  sum(last scan_1)                       scalar",
+        "● │  mean(stacked scan_1)                   scalar",
+        "●─╯  add(sum, mean)                         scalar → fetched",
+    ]
+
+
+def test_an_open_loop_as_text(net: Net) -> None:
+    _, loss, _, _ = net
+    assert gn.draw(loss).text().splitlines() == [
+        "○    x                       time × batch × 3",
+        "│ ○  h0                      batch × 4",
+        "│ │  scan_1 ×time  16 parameters",
+        "│ ○    h0 = h0, then tanh    batch × 4",
+        "○ │    x = one row of x      batch × 3",
+        "│ │    dense_1  16 parameters",
+        "● │      matmul(x, weight)   batch × 4",
+        "● │      add(matmul, bias)   batch × 4",
+        "│ ●    matmul(h0, u)         batch × 4",
+        "●─╯    add(add, matmul)      batch × 4",
+        "●      tanh(add)             batch × 4",
+        "├─●    multiply(tanh, 2)     batch × 4",
+        "● │  sum(last tanh)          scalar",
+        "│ ●  mean(stacked multiply)  scalar",
+        "●─╯  add(sum, mean)          scalar → fetched",
+    ]
+
+
+def test_dot_svg_and_mermaid_say_the_same(net: Net) -> None:
+    _, loss, outs, _ = net
+    diagram = gn.draw([loss, outs])
+    dot, svg, mermaid = diagram.source, gn.draw([loss, outs], engine="plain").svg(), diagram.mermaid()
+    for text in (dot, svg, mermaid):
+        for said in ("scan_1 ×time", "carried", "one row", "first", "next", "last", "stacked", "outs"):
+            assert said in text, said
+    # The edge back is dashed, and does not turn the frame upside down.
+    (back,) = [line for line in dot.splitlines() if "headlabel=next" in line]
+    assert "constraint=false" in back
+    assert "style=dashed" in back
+    assert svg.count('stroke-dasharray="5,2.5"') == 1
+    head, tail = re.search(r"n(\d+) -> n(\d+)", back).groups()  # type: ignore[union-attr]
+    assert int(tail) < int(head)
+    assert f'n{head} -->|"next"| n{tail}' in mermaid
+
+
+def test_the_loop_of_a_gradient_is_a_frame_of_its_pass_and_the_loop_forwards_is_drawn_once(net: Net) -> None:
+    g, loss, _, _ = net
+    seen = picture([loss, gn.grad(loss, g["u"])])
+    frames = {scope.path: scope for scope in seen.open_scopes()}
+    assert list(frames) == ["scan_1", "scan_1@/dense_1", "grad", "grad/scan_1"]
+    back = frames["grad/scan_1"]
+    assert (back.phase, back.times, back.note) == ("backward", "time", "from the last row to the first")
+    assert {box.phase for box in seen.boxes if box.around is back} == {"backward"}
+    assert ("tanh", "tanh", "stacked", "") in lines_between(seen), "what the loop forwards keeps for it"
+    assert "zeros" in gn.draw([loss, gn.grad(loss, g["u"])]).source
+
+
+def test_loops_in_loops_open_too() -> None:
+    g = gn.Graph()
+    a, w = g.placeholder("a", ("rows", "columns")), g.parameter("w", 2.0)
+
+    def outer(state: Node, row: Node) -> Node:
+        return gn.scan(lambda inner, x: gn.tanh(inner * w + x * state), state, row)[0]
+
+    last, _ = gn.scan(outer, 0.0, a)
+    assert gn.draw(last).text().splitlines() == [
+        "○      a                              rows × columns",
+        "│      scan_1 ×rows",
+        "│ ○      state = 0, then last tanh    scalar",
+        "○ │      a = one row of a             columns",
+        "│ │      scan_1 ×columns",
+        "│ ├─○      state = state, then tanh   scalar",
+        "○ │ │      a = one row of a           scalar",
+        "│ │ ●      multiply(state, w)         scalar",
+        "●─╯ │      multiply_2(a, state)       scalar",
+        "●───╯      add(multiply, multiply_2)  scalar",
+        "●          tanh(add)                  scalar → fetched",
+    ]
+    assert [box.scope.path for box in picture(last, 1).boxes if box.scope] == ["scan_1@/scan_1"]
+
+
+def test_two_loops_with_the_same_body_are_two_frames() -> None:
+    g = gn.Graph()
+    state = g.placeholder("state", ())
+    for _ in range(2):
+        state, _ = gn.scan(lambda s: s * 2.0, state, length=3)
+    seen = picture(state)
+    assert [(scope.path, scope.times) for scope in seen.open_scopes()] == [("scan_1", 3), ("scan_2", 3)]  # type: ignore[attr-defined]
+    assert lines_between(seen) >= {("multiply", "state", "", NEXT), ("multiply", "state", "last", "first")}
+
+
+def test_a_state_that_stays_as_it_is_has_no_edge_back() -> None:
+    g = gn.Graph()
+    _, outs = gn.scan(lambda s, x: (s, s + x), g.placeholder("s", ()), g.placeholder("x", ("n",)))
+    seen = picture(outs)
+    assert not [edge for edge in seen.edges if edge.taken == NEXT]
+    assert "carried, unchanged" in gn.draw(outs).source
+
+
+def test_the_iteration_that_was_tried_is_not_drawn_with_a_graph_without_outputs() -> None:
+    g = gn.Graph()
+    gn.scan(lambda s, x: s + x, 0.0, g.placeholder("x", ("n",)))
+    assert gn.draw(g).text().count("add(") == 1
+
+
+def test_what_a_loop_computes_once_is_outside_of_its_frame() -> None:
+    g = gn.Graph()
+    w = g.parameter("w", np.ones((2, 2)))
+    last, _ = gn.scan(lambda s, x: s @ gn.exp(w) + x, np.zeros(2), g.placeholder("x", ("n", 2)))
+    (once,) = [box for box in picture(last).boxes if box.node.op.name == "exp"]
+    assert once.around is None
+
+
+@pytest.mark.parametrize("overlay", ["values", "statistics", "gradients", "health", "time", "bytes", "flops"])
+def test_overlays_mark_what_is_outside_and_say_nothing_wrong_of_what_is_inside(net: Net, overlay: str) -> None:
+    g, loss, _, feed = net
+    fetches = [loss, gn.grad(loss, g["u"])]
+    read: Any = {"health": gn.check_health}.get(
+        overlay, gn.profile if overlay in ("time", "bytes", "flops") else gn.trace
+    )
+    text = gn.draw(fetches, overlay=overlay, trace=read(fetches, feed)).text(width=140)
+    assert "not run" not in text
+    if overlay == "values":
+        assert re.search(r"tanh\(add\)  \[-?\d", text), "the last value of the state"
+    if overlay == "bytes":
+        assert re.search(r"scan_1 ×time  16 parameters, .*B", text)
+
+
+def test_neighbourhoods_phases_and_ways_go_through_loops(net: Net) -> None:
+    g, loss, outs, _ = net
+    assert "outs" in gn.draw({"outs": outs}, focus="outs", radius=1).source
+    assert "scan_1 ×time" in gn.draw([loss, gn.grad(loss, g["u"])], phases="backward").source
+    way = gn.draw(loss, highlight=[outs, g["mean"]]).source
+    assert way.count("penwidth=2.6") == 1
+    assert gn.draw(loss).animation().count("class=") > 10
