@@ -1,0 +1,46 @@
+"""The operations that loops are made of, each by itself."""
+
+import numpy as np
+import pytest
+
+import graphnn.loops  # noqa: F401 - registers the operations
+from graphnn.graph import Op, Spec, registry
+from graphnn.loops.bundle import Layout, LoopItem, place_to_write, read
+from graphnn.testing import check_op
+from graphnn.testing.draw import Draw
+
+OPS = sorted(name for name, cls in registry.items() if cls.__module__.startswith("graphnn.loops"))
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_derivatives_are_those_of_finite_differences(name):
+    assert check_op(registry[name]).checked > 0
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_an_operation_gives_samples_and_its_results_are_as_inferred(name):
+    for seed in range(20):
+        op, operands = registry[name].samples(Draw(np.random.default_rng(seed)))
+        assert isinstance(op, Op)
+        spec = op.infer(*[Spec(x.shape, x.dtype) for x in operands])
+        value = op.forward(*operands)
+        assert (value.shape, value.dtype) == (spec.shape, spec.dtype)
+
+
+def test_items_of_all_dtypes_lie_aligned_and_come_back():
+    rng = np.random.default_rng(0)
+    dtypes = ["bool", "int8", "uint16", "int32", "int64", "float16", "float32", "float64"]
+    for _ in range(200):
+        chosen = rng.choice(dtypes, rng.integers(1, 6))
+        arrays = [rng.integers(0, 2, rng.integers(0, 4, rng.integers(0, 3))).astype(dtype) for dtype in chosen]
+        layout = Layout([(x.shape, x.dtype) for x in arrays])
+        words = np.zeros(layout.size, layout.dtype)
+        for place, x in zip(layout.places, arrays, strict=True):
+            place_to_write(words, place)[...] = x
+        for place, x in zip(layout.places, arrays, strict=True):
+            found = read(words, place)
+            assert found.dtype == x.dtype
+            assert found.flags.aligned
+            np.testing.assert_array_equal(found, x)
+            again = LoopItem(place.start, place.shape, place.dtype.name).forward(words)
+            np.testing.assert_array_equal(again, x)
