@@ -55,7 +55,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .interop.torch import from_torch
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
-    from .loops import scan
+    from .loops import cond, scan
     from .mapped import vmap
     from .order import critical_path, generations, schedule
     from .transform import extract, replace
@@ -79,7 +79,7 @@ _LATER = {
     "interop.onnx": "from_onnx",
     "interop.torch": "from_torch",
     "linearized": "Linearization linearize",
-    "loops": "scan",
+    "loops": "cond scan",
     "mapped": "vmap",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
@@ -133,6 +133,7 @@ __all__ = [
     "circuit",
     "compare",
     "compile",
+    "cond",
     "critical_path",
     "datasets",
     "debug",

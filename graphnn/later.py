@@ -27,6 +27,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "cluster": ("graphnn.interop.dask.cluster",),
     "data": ("graphnn.interop.dask.data", "graphnn.interop.dask.mapped"),
     "a file of a trace": (_TRACE,),
+    "the operation branch": ("graphnn.loops",),
     "the operation loop": ("graphnn.loops",),
     "the operation loop_item": ("graphnn.loops",),
     "the operation loop_bundle": ("graphnn.loops",),

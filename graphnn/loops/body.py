@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from ..changes import Changes
-from ..errors import FileFormatError, GraphnnError, UsageError
+from ..errors import DtypeError, FileFormatError, GraphnnError, ShapeError, UsageError
 from ..files import from_data, to_data
-from ..graph import Constant, Dim, Graph, Kind, Node, Parameter, Placeholder, Spec
+from ..graph import Constant, Dim, Graph, Kind, Node, Op, Parameter, Placeholder, Shape, Spec
 from ..graph.attributes import DimOf, Several, Text
+from ..graph.dimensions import Constraint, shown, unify
 from ..graph.scopes import mirrored
 from ..transform import in_order
 
@@ -127,6 +129,19 @@ class Inside(NamedTuple):
         return new_graph_of(self.body)
 
 
+class Keeping(Op, abstract=True):
+    """An operation with graphs inside, of whose nodes it keeps some, in a bundle."""
+
+    @property
+    def bodies(self) -> dict[str, Graph]:
+        """The graphs, by what they are called. They are shared by all who ask: nobody may add to them."""
+        raise NotImplementedError
+
+    def keeping(self, kept: Any) -> Op:
+        """Return the same operation that keeps something else."""
+        return replace(self, kept=kept)  # type: ignore[call-arg]
+
+
 class Excerpt:
     """A part of a graph that becomes a body: everything between some inputs and what is wanted.
 
@@ -195,3 +210,19 @@ def _free(graph: Graph, name: str) -> str:
 def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:
     """Return a shape of a body with the dimensions for which its names stand."""
     return tuple(map(Changes(sizes=dict(zip(names, dims, strict=True))).dim, shape))
+
+
+def constraints_of(what: str, node: Node, shape: Shape, operand: Spec) -> list[Constraint]:
+    """Return what must hold of the dimensions of an operand, which an input of a body stands for.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        When it does not fit.
+    """
+    met = [unify(a, b) for a, b in zip(shape, operand.shape, strict=False)]
+    if len(shape) != len(operand.shape) or None in met:
+        raise ShapeError(f'{what}: "{node.name}" is {shown(shape)} in the body, not {shown(operand.shape)}')
+    if node.dtype != operand.dtype:
+        raise DtypeError(f'{what}: "{node.name}" is {node.dtype} in the body, not {operand.dtype}')
+    return [pair for found in met if found is not None for pair in found[1]]

@@ -171,6 +171,11 @@ class LoopBundle(Linear):
         return cls(start, start + x.size + more, x.dtype.name), (x,)
 
 
+def item_of(bundle: Node, place: Place) -> Node:
+    """Return the node that reads an item of a bundle."""
+    return LoopItem(place.start, place.shape, place.dtype.name)(bundle)
+
+
 def item(bundle: Node, place: Place) -> Node:
     """Return an item of a bundle; of one that was just made of items, the item itself."""
     found = found_in(bundle, place)

@@ -5,27 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
+from ..errors import ShapeError
 from ..execute.loop import Prepared
 from ..execute.program import program_of
 from ..graph import Array, Count, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
 from ..graph.attributes import Choice
-from ..graph.dimensions import shown, unify
 from ..text import counted
 from .backwards import pulled_back, pushed_forward
-from .body import BodyOf, Dims, Inside, graph_of, outside, text_of
+from .body import BodyOf, Dims, Inside, Keeping, constraints_of, graph_of, outside, text_of
 from .bundle import Layout, Place, place_to_write
 from .running import Iterations
+
+if TYPE_CHECKING:
+    from ..graph.dimensions import Constraint
 
 Kept = tuple[str, int]
 """What a loop keeps: ("last", number of the carried value), ("each", place of a node in the body), ("count", 0)."""
 
 
-class Loop(Op):
+class Loop(Keeping):
     """Compute a body again and again. What it keeps of that is one bundle, of which `loop_item` reads the arrays.
 
     The operands are, one after the other: the number of iterations, if it is `counted`; the first value of what is
@@ -68,6 +70,11 @@ class Loop(Op):
         rows = first + len(self.carried)
         return operands[first:rows], operands[rows : rows + self.rows], operands[rows + self.rows :]
 
+    @property
+    def bodies(self) -> dict[str, Graph]:
+        """The graph of one iteration."""
+        return {"iteration": graph_of(self.body)}
+
     @cached_property
     def nodes(self) -> list[Node]:
         """The nodes of the body."""
@@ -100,17 +107,12 @@ class Loop(Op):
         given = list(operands[int(self.counted) :])
         if len(given) != len(inputs):
             raise ShapeError(f"loop: the body takes {len(inputs)} operands, not {len(given)}")
-        constraints = []
+        constraints: list[Constraint] = []
         for position, (node, spec) in enumerate(zip(inputs, given, strict=True)):
             shape = outside(node.shape, self.names, self.dims)
             if len(self.carried) <= position < len(self.carried) + self.rows:
                 shape = (self.length, *shape)
-            met = [unify(a, b) for a, b in zip(shape, spec.shape, strict=False)]
-            if len(shape) != len(spec.shape) or None in met:
-                raise ShapeError(f'loop: "{node.name}" is {shown(shape)} in the body, not {shown(spec.shape)}')
-            if node.dtype != spec.dtype:
-                raise DtypeError(f'loop: "{node.name}" is {node.dtype} in the body, not {spec.dtype}')
-            constraints += [pair for found in met if found is not None for pair in found[1]]
+            constraints += constraints_of("loop", node, shape, spec)
         for node, at in zip(inputs, self.carried, strict=False):
             if self.nodes[at].shape != node.shape or self.nodes[at].dtype != node.dtype:
                 raise ShapeError(f'loop: the next value of "{node.name}" is {self.nodes[at].spec}, not {node.spec}')

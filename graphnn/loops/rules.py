@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..execute import instructions as do
 from ..execute.instructions import Result
@@ -14,15 +14,17 @@ from ..execute.native.plan import Native
 from ..execute.plan import Plan
 from ..execute.rules import rule
 from ..execute.settings import Settings
+from .body import Keeping
+from .branch import Branch
 from .bundle import LoopItem, read
 from .loop import Loop
 from .running import Iterations
 
 if TYPE_CHECKING:
     from ..execute.builder import Builder
+    from ..execute.loop import Prepared
     from ..execute.values import Value
     from ..graph import Array, Node, Op
-    from .loop import Kept
 
 
 class Planned:
@@ -50,12 +52,7 @@ class Planned:
         prepared, carried = self.op.prepared(), self.op.carried
         inputs = self.op.inputs[int(self.op.indexed) :]
         lent = [node for node, at in zip(inputs, carried, strict=False) if carried.count(at) == 1]
-        if self._settings.native:
-            try:
-                return Native(prepared, settings=self._settings, lent=lent)
-            except Doubt:
-                pass  # the plan around it finds the same
-        return Plan(prepared, Settings(threads=self._settings.threads), lent=lent)
+        return _plan_of(prepared, self._settings, lent)
 
     @cached_property
     def _places(self) -> list[int]:
@@ -73,30 +70,84 @@ class Planned:
         return self.plan.of(tuple([inputs[place] for place in self._places]))
 
 
+class PlannedBranch:
+    """A branch whose bodies have plans. Equal branches have equal ones, so that a plan computes them once.
+
+    Parameters
+    ----------
+    op : Branch
+        With numbers for its dimensions.
+    settings : Settings
+    """
+
+    def __init__(self, op: Branch, settings: Settings) -> None:
+        self.op, self._settings = op, settings
+        self._plans: dict[int, tuple[Plan, list[int]]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlannedBranch) and self.op == other.op
+
+    def __hash__(self) -> int:
+        return hash(self.op)
+
+    def __call__(self, *operands: Array, out: Array | None = None) -> Array:
+        """Compute the body that is taken."""
+        return self.op.collected(operands, self._computed, out)
+
+    def _computed(self, side: int, inputs: Sequence[Array]) -> Sequence[Array]:
+        if side not in self._plans:
+            prepared = self.op.prepared(side)
+            plan = _plan_of(prepared, self._settings)
+            placeholders = prepared.program.graph.placeholders
+            self._plans[side] = plan, [placeholders.index(node) for node in plan.given]
+        plan, places = self._plans[side]
+        return plan.of(tuple([inputs[place] for place in places]))
+
+
+def _plan_of(prepared: Prepared, settings: Settings, lent: Sequence[Node] = ()) -> Plan:
+    """Return a plan of a body, native if that around it is. What is lent to it, it may write over."""
+    if settings.native:
+        try:
+            return Native(prepared, settings=settings, lent=lent)
+        except Doubt:
+            pass  # the plan around it finds the same
+    return Plan(prepared, Settings(threads=settings.threads), lent=lent)
+
+
 @rule(Loop, in_order=True, folds=False)
 def loop(op: Loop, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Call the loop. Loops that differ in what they keep are one, and keep what somebody reads."""
+    return _called(Planned, op, build, result, operands)
+
+
+@rule(Branch, in_order=True, folds=False)
+def branch(op: Branch, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Call the branch, as a loop is called."""
+    return _called(PlannedBranch, op, build, result, operands)
+
+
+def _called(planned: Any, op: Any, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     node, readers = build.node, _readers(build)
     if node not in readers:
-        return build.call(do.Call(Planned(op, build.settings), op.name), *operands, result=result)
+        return build.call(do.Call(planned(op, build.settings), op.name), *operands, result=result)
     like = [other for other in readers if other.inputs == node.inputs and _is_like(other.op, node.op)]
     kept = dict.fromkeys([each for other in like for each in readers[other]])
     narrow = op.keeping(tuple(kept))
     size = Result((int(narrow.layout.size),), narrow.layout.dtype)
-    build.notes[node] = narrow, build.call(do.Call(Planned(narrow, build.settings), op.name), *operands, result=size)
+    build.notes[node] = narrow, build.call(do.Call(planned(narrow, build.settings), op.name), *operands, result=size)
     return build.filled(0, result)  # nobody reads it
 
 
 def _is_like(op: Op, other: Op) -> bool:
-    return isinstance(op, Loop) and isinstance(other, Loop) and op.keeping(()) == other.keeping(())
+    return isinstance(op, Keeping) and isinstance(other, Keeping) and op.keeping(()) == other.keeping(())
 
 
-def _readers(build: Builder) -> dict[Node, list[Kept]]:
-    """Return what is read of the loops in a schedule of which only items are read."""
-    found: dict[Node, list[Kept]] | None = build.notes.get("loops")
+def _readers(build: Builder) -> dict[Node, list[Any]]:
+    """Return what is read of the loops and branches in a schedule of which only items are read."""
+    found: dict[Node, list[Any]] | None = build.notes.get("loops")
     if found is None:
         program = build.program
-        found = {node: [] for node in program.order if isinstance(node.op, Loop)}
+        found = {node: [] for node in program.order if isinstance(node.op, Keeping)}
         for node in program.order:
             for operand in node.inputs:
                 if operand in found and isinstance(node.op, LoopItem):
@@ -109,9 +160,8 @@ def _readers(build: Builder) -> dict[Node, list[Kept]]:
     return found
 
 
-def _kept_at(loop: Node, item: LoopItem) -> Kept:
-    op = loop.op
-    assert isinstance(op, Loop)
+def _kept_at(bundle: Node, item: LoopItem) -> Any:
+    op: Any = bundle.op
     return op.kept[op.layout.places.index(item.place)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Dim, Graph, Node, flatten, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import dimension
-from ..text import short_repr, with_article
+from ..text import short_repr
 from .body import Read, graph_of
+from .checks import check_functions, check_states, check_updates, form_of, updates_of
 from .loop import Kept, Loop
 from .segments import in_segments, items_of
 from .tracing import apart, as_node, cut, graph_of_arguments, made_of, names_of, with_iteration
@@ -89,8 +90,7 @@ def scan(
     >>> gn.run([last, sums, gn.grad(last, xs)], {xs: [1.0, 2.0, 3.0]})
     [array(6.), array([1., 3., 6.]), array([1., 1., 1.])]
     """
-    if not callable(step):
-        raise UsageError(f"scan takes a function, not {with_article(type(step).__name__)}")
+    check_functions("scan", step)
     segment = 0 if isinstance(recompute, bool) else whole("scan: recompute=", recompute, 1)
     graph = graph_of_arguments("scan", init, xs, mask)
     states, as_state = flatten(init)
@@ -119,7 +119,7 @@ def scan(
             evaluated = results_of(
                 [instead.get(node, node) for node in after],
                 [instead.get(node, node) for node in outs],
-                lambda reader, operand: counters.get((reader, operand)) or instead.get(operand, operand),
+                lambda reader, operand: counters.get((reader, operand), instead.get(operand, operand)),
             )
             graph.evaluating.update(zip(items, evaluated, strict=True))
     return as_state(items[: len(after)]), as_results(items[len(after) :])
@@ -177,7 +177,7 @@ def _traced(
     indexed: bool,
 ) -> tuple[_Traced, Any]:
     """Make the first iteration; return it, and a function that puts results into their form."""
-    before_call = dict(graph.updates), dict(graph.advances)
+    before_call = updates_of(graph)
     start = len(graph)
     with graph.new_scope("iteration", kind="iteration") as inside:
         index = graph.constant(np.int64(0), name="index")
@@ -189,10 +189,10 @@ def _traced(
         if masks:
             outs = [_where(now[-1], out, fn.zeros(out.shape, out.dtype, graph=graph)) for out in outs]
             after = [_where(now[-1], new, old) for new, old in zip(after, before, strict=True)]
-        _check_states(before, after)
+        check_states("scan", before, after)
         arguments = [index, *before, *now] if indexed else [*before, index, *now]
         moving = made_of(graph, start, arguments)
-        _check_updates(graph, before_call, moving)
+        check_updates("scan", graph, before_call, moving)
         counters = with_iteration(moving, index)
         moving = made_of(graph, start, arguments)
     assert inside.scope is not None
@@ -215,23 +215,16 @@ def _called(
 def _taken_apart(result: Any, init: Any) -> tuple[list[Any], tuple[list[Any], Any]]:
     """Return the next states, and the results with a function that puts them into their form."""
     count = len(flatten(init)[0])
-    if _form(result) == _form(init):
+    if form_of(result) == form_of(init):
         states, rebuild = flatten(result)
         return states, (states, rebuild)
-    if isinstance(result, (tuple, list)) and len(result) == 2 and _form(result[0]) == _form(init):
+    if isinstance(result, (tuple, list)) and len(result) == 2 and form_of(result[0]) == form_of(init):
         return flatten(result[0])[0], flatten(result[1]) if result[1] is not None else ([], lambda parts: None)
     what = f"{count} arrays" if count != 1 else "one array"
     raise UsageError(
         f"scan: the function returns the next state in the form of init, which holds {what}, or (next state, result); "
         f"it returned {short_repr(result)}"
     )
-
-
-def _form(value: Any) -> Any:
-    """Return the form of nested lists, tuples and dicts, to compare."""
-    if isinstance(value, Mapping):
-        return {key: _form(part) for key, part in value.items()}
-    return [_form(part) for part in value] if isinstance(value, (list, tuple)) else None
 
 
 def _checked_mask(mask: Node) -> Node:
@@ -271,27 +264,3 @@ def _length(length: Any, stacks: Sequence[Node]) -> Dim:
         listed = [f"length={count}" if node is None else f'"{node.name}" {node.spec}' for count, node in counts.items()]
         raise ShapeError(f"scan: the numbers of rows differ: {', '.join(listed)}")
     return next(iter(counts))
-
-
-def _check_states(before: Sequence[Node], after: Sequence[Node]) -> None:
-    for old, new in zip(before, after, strict=True):
-        if old.shape != new.shape:
-            raise ShapeError(
-                f'scan: the state "{old.inputs[0].name}" is {old.spec}, and the next one, "{new.name}", {new.spec}: a '
-                "state keeps its shape; give init the shape that it is to have"
-            )
-        if old.dtype != new.dtype:
-            raise DtypeError(
-                f'scan: the state "{old.inputs[0].name}" is {old.dtype}, and the next one, "{new.name}", {new.dtype}: '
-                f"give init as {new.dtype}, or cast the next state"
-            )
-
-
-def _check_updates(graph: Graph, before: tuple[Any, Any], moving: set[Node]) -> None:
-    """Refuse updates that were made in an iteration, other than those of the counters of random numbers."""
-    advances = {key: node for key, node in graph.advances.items() if key not in before[1]}
-    if graph.updates != before[0] or any(at in moving or node in moving for (_, at), node in advances.items()):
-        raise UsageError(
-            "scan: the function makes updates, as batch normalization does in training, and a parameter has one value "
-            "for all iterations: carry what changes as a state"
-        )

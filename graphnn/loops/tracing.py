@@ -10,7 +10,8 @@ from ..graph import Constant, Graph, Node, Op, flatten, fn
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
 from ..ops.random import Random
-from .body import Excerpt, Read, graph_of
+from .body import Excerpt, Keeping, Read, graph_of
+from .branch import Branch
 from .loop import Loop
 
 _MOST_INLINE = 64
@@ -52,21 +53,27 @@ def made_of(graph: Graph, start: int, arguments: Sequence[Node]) -> set[Node]:
 
 
 def is_random(op: Op) -> bool:
-    """Whether an operation draws random numbers, or is a loop that does."""
-    return isinstance(op, Random) or (isinstance(op, Loop) and any(is_random(node.op) for node in op.nodes))
+    """Whether an operation draws random numbers, or has a body that does."""
+    if isinstance(op, Keeping):
+        return any(is_random(node.op) for body in op.bodies.values() for node in body)
+    return isinstance(op, Random)
 
 
 def counters_of(op: Op) -> list[int]:
     """Return which operands are counters of random numbers."""
     if isinstance(op, Random):
         return [0]
-    if not isinstance(op, Loop) or not is_random(op):
+    if not isinstance(op, Keeping) or not is_random(op):
         return []
-    counters = [node.inputs[place] for node in op.nodes for place in counters_of(node.op)]
-    inputs = graph_of(op.body).placeholders[int(op.indexed) :]
-    same = op.split([None] * int(op.counted) + inputs)[2]
+    counters = [n.inputs[place] for body in op.bodies.values() for n in body for place in counters_of(n.op)]
     found = ancestors(counters)
-    return [int(op.counted) + position for position, node in enumerate(inputs) if node in found and node in same]
+    if isinstance(op, Branch):
+        inputs = zip(*[body.placeholders for body in op.bodies.values()], strict=True)
+        return [1 + position for position, nodes in enumerate(inputs) if not found.isdisjoint(nodes)]
+    assert isinstance(op, Loop)
+    given = [None] * int(op.counted) + graph_of(op.body).placeholders[int(op.indexed) :]
+    same = op.split(given)[2]
+    return [position for position, node in enumerate(given) if node in found and node in same]
 
 
 _FACTOR, _BITS = 0x1E3779B97F4A7C15, 2**62 - 1
@@ -99,6 +106,14 @@ def cut(
     read: Read = lambda reader, operand: operand,
 ) -> tuple[Excerpt, list[Node]]:
     """Return the body between the arguments and what is wanted, and which other nodes it reads."""
+    same = read_by(graph, wanted, arguments, moving, read)
+    return Excerpt(graph, wanted, [*arguments, *same], prefix, read), same
+
+
+def read_by(
+    graph: Graph, wanted: Sequence[Node], arguments: Sequence[Node], moving: set[Node], read: Read
+) -> list[Node]:
+    """Return which nodes a body between the arguments and what is wanted reads that are not part of it."""
     outer: dict[Node, None] = {}
     seen: set[Node] = set(arguments)
     waiting = list(wanted)
@@ -112,8 +127,7 @@ def cut(
             waiting.extend([read(node, operand) for operand in node.inputs])
         elif not small:
             outer[node] = None
-    same = sorted(outer, key=lambda node: node.index)
-    return Excerpt(graph, wanted, [*arguments, *same], prefix, read), same
+    return sorted(outer, key=lambda node: node.index)
 
 
 def names_of(body: Iterable[Node]) -> tuple[str, ...]:

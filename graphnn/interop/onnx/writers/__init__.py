@@ -9,7 +9,6 @@ from . import (
     functions,
     indexing,
     joining,
-    loops,
     products,
     randoms,
     reductions,
