@@ -11,9 +11,11 @@ from typing import Any
 
 import dask
 import dask.array as da
+import joblib
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from sklearn.model_selection import GridSearchCV
 
 import graphnn as gn
 from graphnn import nn
@@ -327,6 +329,29 @@ def test_what_cannot_be_compared_on_a_set_is_refused() -> None:
     for args, how, message in cases:
         with pytest.raises(gn.GraphnnError, match=message):
             gn.compare(*args, **how)
+
+
+# --- sweeps -------------------------------------------------------------------------------------------------------
+
+
+def build(x: gn.Node, outputs: int, rng: np.random.Generator) -> gn.Node:
+    return nn.Sequential(nn.Dense(4, rng=rng), nn.Tanh(), nn.Dense(outputs, rng=rng))(x)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_grid_search_goes_to_the_workers() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((60, 3))
+    classes = (rows.sum(axis=1) > 0).astype(int)
+    model = nn.Classifier(build, epochs=4, random_state=0)
+
+    def searched(backend: str) -> Any:
+        search = GridSearchCV(model, {"batch_size": [8, 30]}, cv=2)
+        with joblib.parallel_config(backend=backend):
+            search.fit(rows, classes)
+        return search.best_params_, search.cv_results_["mean_test_score"].tolist(), search.predict_proba(rows).tolist()
+
+    assert searched("dask") == searched("sequential")
 
 
 @pytest.mark.parametrize("what", [None, 5, "tcp://127.0.0.1:8786"])

@@ -1,5 +1,7 @@
 """Data that need not be in memory: arrays and dataframes of Dask, and delayed shards."""
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,27 @@ def test_orders_are_drawn_by_the_seed_and_each_pass_has_all_rows(tmp_path: Path)
     rest = _passes(da.arange(25, chunks=(12, 13), dtype=float), 3, drop_last=True)
     assert [len(batch) for batch in rest] == [SIZE] * 2
     assert [len(batch) for batch in _passes(da.arange(25, chunks=(12, 13)), 3, shuffle=False)] == [10, 2, 10, 3]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_few_chunks_are_in_memory_at_once(shuffle: bool) -> None:
+    x, _, _, step = _network()
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+
+    @dask.delayed(pure=False)
+    def load(number: int) -> Any:
+        nonlocal most
+        rows = np.random.default_rng(number).random((CHUNK, 3))
+        gc.collect()
+        alive.append(weakref.ref(rows))
+        most = max(most, sum(each() is not None for each in alive))
+        return rows, np.zeros(CHUNK, np.int64)
+
+    nn.fit(step, [load(number) for number in range(8)], epochs=2, shuffle=shuffle)
+    assert len(alive) == 2 * 8 + 1  # the first, for the checks
+    assert most == 1
+    assert x.name == "x"
 
 
 def test_what_cannot_be_read_is_named_with_its_file(tmp_path: Path) -> None:

@@ -102,15 +102,16 @@ class Chunks(Split):
                 continue
             arrays = self.chunks[number].loaded()
             self.part, rows = str(self.chunks[number]), rows_in(arrays)
-            permuted = None if seed is None else np.random.default_rng([seed, number]).permutation(rows)
+            # By indices in any case: a slice is a view, and whoever keeps a batch would keep its chunk.
+            permuted = np.arange(rows) if seed is None else np.random.default_rng([seed, number]).permutation(rows)
             for place in range(self._batches_in(rows)):
                 came += 1
                 if came > skip:
                     first = place * self.size
                     size = min(self.size, rows - first)
-                    part = slice(first, first + size) if permuted is None else permuted[first : first + size]
+                    part = permuted[first : first + size]
                     self._at = f": rows {first:,} to {first + size - 1:,} of {self.part}"
-                    if permuted is not None:
+                    if seed is not None:
                         self._at += ", in the order that was drawn"
                     yield size, self._feed({name: array[part] for name, array in arrays.items()})
             del arrays
