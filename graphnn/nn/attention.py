@@ -21,7 +21,11 @@ from .sequential import Sequential
 from .weights import Weighted, check_float
 
 if TYPE_CHECKING:
+    from ..graph import Dim
     from .init import Rng
+
+Cache = dict[str, Node]
+"""What is kept of earlier positions: their keys and values, (batch, longest, units), and how many there are."""
 
 
 class MultiHeadAttention(Weighted):
@@ -33,6 +37,10 @@ class MultiHeadAttention(Weighted):
     A mask, ``mask=``, has bools. **True means keep**: the query may look at the key. In PyTorch's attention, True means
     the opposite. A mask of two axes is (batch, keys), for padding; of three, (batch, queries, keys); of four,
     (batch, heads, queries, keys). An axis of size 1 stands for all. Where a row is masked whole, the result is NaN.
+
+    With a cache, ``cache=``, the query attends to all positions of earlier calls, too, whose keys and values it holds.
+    The call returns the result and the next cache: a state of `gn.scan`, to generate text position by position. The
+    method `cache` returns an empty one.
 
     Parameters
     ----------
@@ -91,16 +99,52 @@ class MultiHeadAttention(Weighted):
         self.value: Dense | None = None
         self.output: Dense | None = None
 
-    def call(self, query: Node, key: Node | None = None, value: Node | None = None, mask: Any = None) -> Node:
-        """Return the values that each query takes, through the dense layer ``output``."""
+    def cache(self, x: Node, longest: Dim) -> Cache:
+        """Return an empty cache, for inputs like x: ``{"keys": …, "values": …, "length": …}``.
+
+        Parameters
+        ----------
+        x : Node
+            Of shape (batch, time, units).
+        longest : int or str
+            For how many positions in all it has room. One more is an IndexError in a run.
+
+        Returns
+        -------
+        dict of str to Node
+
+        Examples
+        --------
+        >>> import graphnn as gn
+        >>> from graphnn import nn
+        >>> x = gn.Graph().placeholder("x", ("batch", 1, 8))
+        >>> attention = nn.MultiHeadAttention(2, causal=True)
+        >>> y, cache = attention(x, cache=attention.cache(x, 100))
+        >>> cache["keys"].shape
+        ('batch', 100, 8)
+        """
+        _check_ndim("MultiHeadAttention", x)
+        empty = fn.zeros((x.shape[0], longest, x.shape[2]), x.dtype, graph=x.graph)
+        return {"keys": empty, "values": empty, "length": x.graph.constant(np.int64(0))}
+
+    def call(
+        self,
+        query: Node,
+        key: Node | None = None,
+        value: Node | None = None,
+        mask: Any = None,
+        cache: Cache | None = None,
+    ) -> Any:
+        """Return the values that each query takes, through the dense layer ``output``; with a cache, the next one."""
+        if cache is not None and (key is not None or value is not None):
+            raise UsageError(
+                "MultiHeadAttention: a cache is of the keys and values of the query; give no others with it"
+            )
         key = query if key is None else key
         value = key if value is None else value
         for x in (query, key, value):
             check_float("MultiHeadAttention", only_node(self, x))
-            if x.ndim != 3:
-                raise ShapeError(
-                    f'MultiHeadAttention takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}'
-                )
+            _check_ndim("MultiHeadAttention", x)
         (units,) = self.sizes(query, [-1])
         if units % self.heads:
             raise ShapeError(
@@ -112,26 +156,37 @@ class MultiHeadAttention(Weighted):
         assert self.query is not None
         assert self.key is not None
         assert self.value is not None
-        parts = [self._split(layer(x)) for layer, x in ((self.query, query), (self.key, key), (self.value, value))]
+        projected = [layer(x) for layer, x in ((self.query, query), (self.key, key), (self.value, value))]
+        if cache is not None:
+            for place, part in enumerate(("keys", "values"), 1):
+                projected[place] = fn.update_slice(cache[part], projected[place], cache["length"], 1)
+        parts = [self._split(x) for x in projected]
         q, v = (fn.swapaxes(part, 1, 2) for part in (parts[0], parts[2]))  # (batch, heads, time, units of a head)
         k = fn.transpose(parts[1], (0, 2, 3, 1))  # (batch, heads, units of a head, time)
         scores = fn.divide(q @ k, math.sqrt(units // self.heads), name="scores")
-        weights = fn.softmax(self._masked(scores, mask))
+        weights = fn.softmax(self._masked(scores, mask, None if cache is None else cache["length"]))
         name(weights, "weights")
         if self.dropout is not None:
             weights = self.dropout(weights)
         together = fn.reshape(fn.swapaxes(weights @ v, 1, 2), (*query.shape[:2], units))
         result: Node = self.output(together)
-        return result
+        if cache is None:
+            return result
+        length = cache["length"] + _as_number(query.shape[1], query)
+        return result, {"keys": projected[1], "values": projected[2], "length": length}
 
     def _split(self, x: Node) -> Node:
         batch, time, units = x.shape
         return fn.reshape(x, (batch, time, self.heads, units // self.heads))
 
-    def _masked(self, scores: Node, mask: Any) -> Node:
+    def _masked(self, scores: Node, mask: Any, start: Node | None) -> Node:
         graph, (queries, keys) = scores.graph, scores.shape[-2:]
-        if self.causal:
-            positions = fn.expand_dims(fn.arange(queries, graph=graph), 1)
+        if self.causal or start is not None:
+            if self.causal:
+                positions = fn.expand_dims(fn.arange(queries, graph=graph), 1)
+            else:
+                positions = graph.constant(np.int64(-1)) + _as_number(queries, scores)
+            positions = positions if start is None else positions + start
             past = fn.greater_equal(positions, fn.arange(keys, graph=graph), name="past")
             scores = fn.where(past, scores, -np.inf, name="without_future")
         if mask is None:
@@ -162,6 +217,18 @@ class MultiHeadAttention(Weighted):
             else:
                 found[path.replace("out_proj.", "output.")] = array
         return found
+
+
+def _check_ndim(kind: str, x: Node) -> None:
+    if x.ndim != 3:
+        raise ShapeError(f'{kind} takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
+
+
+def _as_number(size: Dim, x: Node) -> Any:
+    """Return the size of an axis as an operand."""
+    if isinstance(size, int):
+        return size
+    return fn.sum(fn.broadcast_to(x.graph.constant(np.int64(1)), (size,)))
 
 
 class Residual(Layer):
@@ -203,7 +270,7 @@ class Residual(Layer):
 class TransformerBlock(Weighted):
     """A block of a transformer: attention, then two dense layers, each added to its input and normalized.
 
-    Call it on x of shape (batch, time, units), with ``mask=`` as `MultiHeadAttention` takes it.
+    Call it on x of shape (batch, time, units), with ``mask=`` and ``cache=`` as `MultiHeadAttention` takes them.
 
     Parameters
     ----------
@@ -276,19 +343,27 @@ class TransformerBlock(Weighted):
         seeds = (1, 2, 3) if rng is None else (0, 0, 0)
         self.dropouts = [Dropout(float(dropout), seed, rng=rng) for seed in seeds] if dropout else []
 
-    def call(self, x: Node, mask: Any = None) -> Node:
-        """Return x after attention and the dense layers."""
+    def cache(self, x: Node, longest: Dim) -> Cache:
+        """Return an empty cache of the attention, as `MultiHeadAttention.cache` does."""
+        return self.attention.cache(x, longest)
+
+    def call(self, x: Node, mask: Any = None, cache: Cache | None = None) -> Any:
+        """Return x after attention and the dense layers; with a cache, the next one."""
         if only_node(self, x).ndim != 3:
             raise UsageError(f'TransformerBlock takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
         if self.output is None:
             (units,) = self.sizes(x, [-1])
             self.output = Dense(units, use_bias=self.use_bias, rng=self.rng, dtype=self.dtype)
+        seen = self.attention(self.attention_norm(x) if self.norm == "before" else x, mask=mask, cache=cache)
+        if cache is not None:
+            seen, cache = seen
+        x = x + self._dropped(0, seen)
         if self.norm == "before":
-            x = x + self._dropped(0, self.attention(self.attention_norm(x), mask=mask))
-            return x + self._dense(self.output_norm(x), self.output)
-        x = self.attention_norm(x + self._dropped(0, self.attention(x, mask=mask)))
-        result: Node = self.output_norm(x + self._dense(x, self.output))
-        return result
+            result = x + self._dense(self.output_norm(x), self.output)
+        else:
+            x = self.attention_norm(x)
+            result = self.output_norm(x + self._dense(x, self.output))
+        return result if cache is None else (result, cache)
 
     def _dense(self, x: Node, output: Dense) -> Node:
         return self._dropped(2, output(self._dropped(1, self.hidden(x))))

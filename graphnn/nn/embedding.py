@@ -81,6 +81,8 @@ class Embedding(Weighted):
 class PositionEmbedding(Weighted):
     """Add a vector to each position, which is trained: to x of shape (batch, time, units).
 
+    With ``start=``, an integer node, the first position of x is that one, as where a text is generated bit by bit.
+
     Parameters
     ----------
     length : int
@@ -113,8 +115,8 @@ class PositionEmbedding(Weighted):
         )
         self.weight: Node | None = None
 
-    def call(self, x: Node) -> Node:
-        """Return x plus the vectors of its positions."""
+    def call(self, x: Node, start: Node | None = None) -> Node:
+        """Return x plus the vectors of its positions, the first of which is 0, or `start`."""
         (units,) = self.sizes(only_node(self, x), [-1])
         time = _time("PositionEmbedding", x)
         if isinstance(time, int) and time > self.length:
@@ -123,13 +125,16 @@ class PositionEmbedding(Weighted):
             )
         if self.weight is None:
             self.weight = self.made(x.graph, "weight", (self.length, units), self.weight_init)
+        if start is not None:
+            return x + fn.take(self.weight, fn.arange(time, graph=x.graph) + start, axis=0)
         return x + (self.weight if time == self.length else self.weight[:time])
 
 
 class SinusoidalEncoding(Layer):
     """Add sines and cosines of the position to x of shape (batch, time, units); nothing is trained.
 
-    Element 2i of a position p gets sin(p / base^(2i / units)), and element 2i + 1 the cosine of the same.
+    Element 2i of a position p gets sin(p / base^(2i / units)), and element 2i + 1 the cosine of the same. ``start=`` is
+    as in `PositionEmbedding`.
 
     Parameters
     ----------
@@ -153,14 +158,15 @@ class SinusoidalEncoding(Layer):
             raise UsageError(f"SinusoidalEncoding: base is a number above 1, not {base!r}")
         self.base = float(base)
 
-    def call(self, x: Node) -> Node:
-        """Return x plus the encoding of its positions."""
+    def call(self, x: Node, start: Node | None = None) -> Node:
+        """Return x plus the encoding of its positions, the first of which is 0, or `start`."""
         check_float("SinusoidalEncoding", only_node(self, x))
         time = _time("SinusoidalEncoding", x)
         (units,) = sizes("SinusoidalEncoding", x, [-1], "the frequencies")
         half = (units + 1) // 2
         frequencies = self.base ** (np.arange(half) * (-2.0 / max(units, 1)))
         positions = fn.arange(time, dtype="float64", graph=x.graph)
+        positions = positions if start is None else positions + start
         angles = fn.outer(positions, frequencies, name="angles")
         pairs = fn.stack([fn.sin(angles), fn.cos(angles)], axis=-1)
         encoding = fn.reshape(pairs, (time, 2 * half))
