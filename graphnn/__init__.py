@@ -55,7 +55,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .interop.torch import from_torch
     from .jacobians import hessian, hvp, jacobian
     from .linearized import Linearization, linearize
-    from .loops import cond, scan
+    from .loops import cond, fixed_point, scan, while_loop
     from .mapped import vmap
     from .order import critical_path, generations, schedule
     from .transform import extract, replace
@@ -79,7 +79,7 @@ _LATER = {
     "interop.onnx": "from_onnx",
     "interop.torch": "from_torch",
     "linearized": "Linearization linearize",
-    "loops": "cond scan",
+    "loops": "cond fixed_point scan while_loop",
     "mapped": "vmap",
     "order": "critical_path generations schedule",
     "transform": "extract replace",
@@ -141,6 +141,7 @@ __all__ = [
     "effects",
     "errors",
     "extract",
+    "fixed_point",
     "from_onnx",
     "from_torch",
     "functions",
@@ -173,6 +174,7 @@ __all__ = [
     "view",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 _explain_public(globals(), ["Graph", "Node", "Op", "Scope", "name"])
 

@@ -28,6 +28,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "data": ("graphnn.interop.dask.data", "graphnn.interop.dask.mapped"),
     "a file of a trace": (_TRACE,),
     "the operation branch": ("graphnn.loops",),
+    "the operation fixed_point": ("graphnn.loops",),
     "the operation loop": ("graphnn.loops",),
     "the operation loop_item": ("graphnn.loops",),
     "the operation loop_bundle": ("graphnn.loops",),

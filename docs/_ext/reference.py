@@ -183,7 +183,7 @@ API = {
         "inspector.profile.Holder",
     ],
     "Order": ["schedule", "generations", "critical_path"],
-    "Loops and branches": ["scan", "cond"],
+    "Loops and branches": ["scan", "while_loop", "fixed_point", "cond"],
     "Derivatives": ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp", "vmap", "linearize", "Linearization"],
     "Pictures and tables": ["draw", "view.diagram.Diagram", "summary", "nn.summary", "view.terminal.summary.Summary"],
     "Plots": ["view.plots.*"],

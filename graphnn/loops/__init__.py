@@ -2,6 +2,8 @@
 
 from . import rules
 from .cond import cond
+from .fixed_point import fixed_point
 from .scan import scan
+from .while_loop import while_loop
 
-__all__ = ["cond", "rules", "scan"]
+__all__ = ["cond", "fixed_point", "rules", "scan", "while_loop"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import NoRuleError, ShapeError
 from ..execute.loop import Prepared
 from ..execute.program import program_of
 from ..graph import Array, Count, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
@@ -23,6 +23,8 @@ from .running import Iterations
 if TYPE_CHECKING:
     from ..graph.dimensions import Constraint
 
+UNLIMITED = 2**62 - 1
+"""The most iterations of a loop that only its condition ends."""
 Kept = tuple[str, int]
 """What a loop keeps: ("last", number of the carried value), ("each", place of a node in the body), ("count", 0)."""
 
@@ -136,8 +138,9 @@ class Loop(Keeping):
             (told[kind], self.carried[at] if kind == "last" else at if kind == "each" else -1) for kind, at in self.kept
         ]
         notes = {self.while_: "goes on while True"} if self.while_ >= 0 else {}
+        times = None if self.length == UNLIMITED else self.length
         note = "from the last row to the first" if self.backwards and self.rows else ""
-        return [Inside(self.body, "", self.length, takes, following, gives, notes, note)]
+        return [Inside(self.body, "", times, takes, following, gives, notes, note)]
 
     # --- running ------------------------------------------------------------------------------------------------
 
@@ -186,7 +189,18 @@ class Loop(Keeping):
         return next(self.vjps([i], cotangent, output, inputs))
 
     def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
-        """Return the cotangents of operands: all by one loop, which goes through the iterations the other way."""
+        """Return the cotangents of operands: all by one loop, which goes through the iterations the other way.
+
+        Raises
+        ------
+        NoRuleError
+            When there is no limit to the iterations.
+        """
+        if self.length == UNLIMITED:
+            raise NoRuleError(
+                "a gradient goes back through all steps of a loop, and keeps what it reads of them: give while_loop "
+                "the most that there may be, max_steps=. gn.jvp needs no limit"
+            )
         return iter(pulled_back(self, positions, cotangent, inputs))
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:

@@ -17,6 +17,7 @@ from ..execute.settings import Settings
 from .body import Keeping
 from .branch import Branch
 from .bundle import LoopItem, read
+from .implicit import FixedPoint
 from .loop import Loop
 from .running import Iterations
 
@@ -114,6 +115,7 @@ def _plan_of(prepared: Prepared, settings: Settings, lent: Sequence[Node] = ()) 
     return Plan(prepared, Settings(threads=settings.threads), lent=lent)
 
 
+@rule(FixedPoint, in_order=True, folds=False)
 @rule(Loop, in_order=True, folds=False)
 def loop(op: Loop, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Call the loop. Loops that differ in what they keep are one, and keep what somebody reads."""

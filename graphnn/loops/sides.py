@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..autograd import flow_of, vjp
-from ..autograd import jvp as tangents_of
+from ..autograd import flow_of, jvp, vjp
 from ..graph import Graph, Node, Op, Placeholder, Spec, fn
 from .backwards import _read
 from .body import Excerpt, new_graph_of
@@ -46,11 +45,7 @@ class _Side:
         for pair, given in zip(arriving, self.given, strict=True):
             if (node := self.of(pair)) is not None:
                 seeds[node] = seeds[node] + given if node in seeds else given
-        wrt = [self.inputs[position - 1] for position in positions]
-        flow = flow_of(seeds, wrt, "vjp") if seeds else {}
-        reached = [node for node in wrt if node in flow]
-        found = dict(zip(reached, vjp(seeds, reached), strict=True)) if reached else {}
-        self.slopes = [found[node] if node in found else self._zeros(node) for node in wrt]
+        self.slopes = cotangents_of(seeds, [self.inputs[position - 1] for position in positions])
         read = _read(self.slopes, len(self.nodes), False)
         place = {node: place for place, node in enumerate(self.inputs)}
         self.operands_read = [place[node] for node in read if node in place]
@@ -64,15 +59,25 @@ class _Side:
         values = [own[pair] if pair in own else self.added(self.like(pair), "unread") for pair in kept]
         return Excerpt(self.graph, self.slopes, [*self.given, *values, *[self.inputs[place] for place in operands]])
 
-    def tangents(self, results: Sequence[Node], moved: Mapping[Node, Node]) -> dict[Node, Node]:
-        """Return the tangents of results; zeros where nothing moves one."""
-        flow = flow_of(results, moved, "jvp") if moved and results else {}
-        reached = list(dict.fromkeys([node for node in results if node in flow]))
-        found = dict(zip(reached, tangents_of(reached, moved), strict=True)) if reached else {}
-        return {node: found[node] if node in found else self._zeros(node) for node in results}
 
-    def _zeros(self, node: Node) -> Node:
-        return fn.zeros(node.shape, node.dtype, graph=self.graph)
+def cotangents_of(seeds: Mapping[Node, Node], wrt: Sequence[Node]) -> list[Node]:
+    """Return the cotangents of nodes; zeros where nothing reaches one."""
+    flow = flow_of(seeds, wrt, "vjp") if seeds else {}
+    reached = [node for node in wrt if node in flow]
+    found = dict(zip(reached, vjp(seeds, reached), strict=True)) if reached else {}
+    return [found[node] if node in found else _zeros(node) for node in wrt]
+
+
+def tangents_of(results: Sequence[Node], moved: Mapping[Node, Node]) -> list[Node]:
+    """Return the tangents of results; zeros where nothing moves one."""
+    flow = flow_of(results, moved, "jvp") if moved and results else {}
+    reached = list(dict.fromkeys([node for node in results if node in flow]))
+    found = dict(zip(reached, jvp(reached, moved), strict=True)) if reached else {}
+    return [found[node] if node in found else _zeros(node) for node in results]
+
+
+def _zeros(node: Node) -> Node:
+    return fn.zeros(node.shape, node.dtype, graph=node.graph)
 
 
 def pulled_back(op: Branch, positions: Sequence[int], cotangent: Node, inputs: tuple[Node, ...]) -> list[Node]:
@@ -123,7 +128,7 @@ def pushed_forward(op: Branch, tangents: Sequence[Node | None], output: Node, in
     for side in (_Side(op, 0), _Side(op, 1)):
         moved = {side.inputs[place]: side.added(side.inputs[place], "tangent") for place in moving}
         results = [node for pair, _ in floats if (node := side.of(pair)) is not None]
-        pushed = side.tangents(results, moved)
+        pushed = dict(zip(results, tangents_of(results, moved), strict=True))
         bodies.append(Excerpt(side.graph, list(pushed.values()), [*side.inputs, *moved.values()]))
         places = [None if (node := side.of(pair)) is None else pushed[node] for pair, _ in floats]
         found.append([-1 if node is None else bodies[-1].of[node] for node in places])

@@ -43,11 +43,14 @@ def apart(node: Node) -> Node:
     return fn.getitem(node, ...)
 
 
-def made_of(graph: Graph, start: int, arguments: Sequence[Node]) -> set[Node]:
-    """Return what was made since `start` and differs between iterations: it depends on the arguments, or is random."""
+def made_of(graph: Graph, start: int, arguments: Sequence[Node], drawn: bool = True) -> set[Node]:
+    """Return what was made since `start` and differs between iterations.
+
+    It depends on the arguments, or is random if each iteration draws random numbers of its own.
+    """
     moving = set(arguments)
     for node in list(graph)[start:]:
-        if is_random(node.op) or not moving.isdisjoint(node.inputs):
+        if (drawn and is_random(node.op)) or not moving.isdisjoint(node.inputs):
             moving.add(node)
     return moving
 

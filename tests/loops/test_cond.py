@@ -2,24 +2,11 @@
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS, equal_everywhere
 
 import graphnn as gn
 
 RNG = np.random.default_rng(1)
-BACKENDS = ("interpreter", "numpy", "native")
-
-
-def equal_everywhere(fetches, feed):
-    """Return the values, after checking that all backends give the same bits."""
-    values = gn.run(fetches, feed)
-    for backend in BACKENDS:
-        step = gn.compile(fetches, backend=backend)
-        for _ in range(3):
-            planned = step(feed)
-        for ours, theirs in zip(planned, values, strict=True):
-            assert ours.dtype == theirs.dtype
-            np.testing.assert_array_equal(ours, theirs)
-    return values
 
 
 def then(x, w, b):
