@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
@@ -16,7 +16,7 @@ from ..errors import DtypeError, FileFormatError, GraphnnError, ShapeError, Usag
 from ..files import from_data, to_data
 from ..graph import Constant, Dim, Graph, Kind, Node, Op, Parameter, Placeholder, Shape, Spec
 from ..graph.attributes import DimOf, Several, Text
-from ..graph.dimensions import Constraint, shown, unify
+from ..graph.dimensions import Constraint, add, shown, unify
 from ..graph.scopes import mirrored
 from ..transform import in_order
 
@@ -205,6 +205,15 @@ def _counterpart(source: Graph, graph: Graph, path: str, prefix: str) -> Any:
 
 def _free(graph: Graph, name: str) -> str:
     return name if not graph._taken(name) else graph.free_name(name)
+
+
+def flops_in(body: Iterable[Node]) -> Dim:
+    """Return how many floating-point operations the nodes of a body take, by the names of its dimensions."""
+    total: Dim = 0
+    for node in body:
+        if node.inputs:
+            total = add(total, node.op.flops(node.spec, *[operand.spec for operand in node.inputs]))
+    return total
 
 
 def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:

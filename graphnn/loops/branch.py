@@ -11,10 +11,10 @@ import numpy as np
 from ..errors import DtypeError, GraphnnError, ShapeError
 from ..execute.loop import Prepared, collect
 from ..execute.program import program_of
-from ..graph import Array, Graph, Node, Op, Row, Several, Spec, Whole, fn
+from ..graph import Array, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
 from ..graph.dimensions import Constraint, shown, unify
 from ..text import counted
-from .body import BodyOf, Dims, Inside, Keeping, constraints_of, graph_of, outside, text_of
+from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, outside, text_of
 from .bundle import Layout, Place, place_to_write
 from .sides import pulled_back, pushed_forward
 
@@ -100,6 +100,11 @@ class Branch(Keeping):
             gives = [("", pair[side]) for pair in self.kept]
             found.append(Inside((self.then, self.otherwise)[side], title, None, takes, {}, gives))
         return found
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return how many floating-point operations the body takes that takes more; by names, `then`."""
+        found = outside([flops_in(graph) for graph in self.bodies.values()], self.names, self.dims)
+        return max(map(int, found)) if all(isinstance(each, int) for each in found) else found[0]
 
     # --- running ------------------------------------------------------------------------------------------------
 

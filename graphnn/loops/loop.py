@@ -14,9 +14,10 @@ from ..execute.loop import Prepared
 from ..execute.program import program_of
 from ..graph import Array, Count, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
 from ..graph.attributes import Choice
+from ..graph.dimensions import multiply
 from ..text import counted
 from .backwards import pulled_back, pushed_forward
-from .body import BodyOf, Dims, Inside, Keeping, constraints_of, graph_of, outside, text_of
+from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, outside, text_of
 from .bundle import Layout, Place, place_to_write
 from .running import Iterations
 
@@ -124,6 +125,10 @@ class Loop(Keeping):
     def keeping(self, kept: Sequence[Kept]) -> Loop:
         """Return the same loop that keeps something else of its iterations."""
         return replace(self, kept=tuple(kept))
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return how many floating-point operations all iterations take."""
+        return multiply(outside((flops_in(graph_of(self.body)),), self.names, self.dims)[0], self.length)
 
     @property
     def insides(self) -> list[Inside]:

@@ -217,3 +217,33 @@ def test_neighbourhoods_phases_and_ways_go_through_loops(net: Net) -> None:
     way = gn.draw(loss, highlight=[outs, g["mean"]]).source
     assert way.count("penwidth=2.6") == 1
     assert gn.draw(loss).animation().count("class=") > 10
+
+
+def test_both_functions_of_a_cond_are_frames_in_it() -> None:
+    g = gn.Graph()
+    x, flag = g.placeholder("x", ("batch", 3)), g.placeholder("flag", (), bool)
+    dense = nn.Dense(3, rng=np.random.default_rng(0))
+    y = gn.cond(flag, lambda x: gn.tanh(dense(x)), lambda x: x * 2.0, x)
+    assert gn.draw(y).text().splitlines() == [
+        "○    x                        batch × 3",
+        "│ ○  flag                     scalar · bool",
+        "│ │  cond_1  12 parameters",
+        "│ ●    branch(flag)           3*batch",
+        "│      then  12 parameters",
+        "│        dense_1  12 parameters",
+        "├─●        matmul(x, weight)  batch × 3",
+        "│ ●        add(matmul, bias)  batch × 3",
+        "│ ●      tanh(add)            batch × 3 → fetched",
+        "│      otherwise",
+        "●        multiply(x, 2)       batch × 3 → fetched",
+    ]
+    assert [box.scope.path for box in picture(y, "layer").boxes if box.scope] == ["cond_1"]
+    detail = {"": "op", "cond_1/then/dense_1": "layer"}
+    assert [box.scope.path for box in picture(y, detail).boxes if box.scope] == ["cond_1@then@/dense_1"]
+    assert [row.name for row in gn.summary(y, 2).rows][-4:] == [
+        "cond_1@then@/dense_1",
+        "cond_1@then@/tanh",
+        "cond_1@otherwise",
+        "cond_1@otherwise@/multiply",
+    ]
+    assert gn.summary(y, sizes={"batch": 10}).flops == 30 * 7 + 30 + 30

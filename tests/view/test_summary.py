@@ -62,6 +62,7 @@ def test_summary_is_plain_data_too() -> None:
         "trainable": 192,
         "flops": None,
         "memory": None,
+        "times": None,
     }
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...graph import Constant, Graph, Node, Parameter, Placeholder, Scope
 from ...order import schedule
 from .picture import (
+    CHOSEN,
     NEXT,
     ROW,
     TRIED,
@@ -80,20 +81,22 @@ class _Level:
         What is drawn of it.
     frame : BodyScope, optional
         The frame of the body.
+    known : str
+        What the user writes before the names in it.
     """
 
-    def __init__(self, graph: Graph, order: Sequence[Node], frame: BodyScope | None = None) -> None:
-        self.graph, self.order, self.frame = graph, order, frame
+    def __init__(self, graph: Graph, order: Sequence[Node], frame: BodyScope | None = None, known: str = "") -> None:
+        self.graph, self.order, self.frame, self.known = graph, order, frame, known
         loops: dict[tuple[Node, ...], list[Node]] = {}
         of_scope: dict[str, list[Node]] = {}
         self.drawn: dict[Node, Node] = {}
         """Of each loop, the one that is drawn for it: the first that differs from it only in what it keeps."""
         for node in order:
             if insides(node):
-                known = loops.setdefault(node.inputs, [])
-                self.drawn[node] = next((other for other in known if _is_like(other, node)), node)
+                before = loops.setdefault(node.inputs, [])
+                self.drawn[node] = next((other for other in before if _is_like(other, node)), node)
                 if self.drawn[node] is node:
-                    known.append(node)
+                    before.append(node)
                     of_scope.setdefault(node.scope, []).append(node)
         # A scope that was opened for one loop is that loop's frame.
         self.owned = {path: nodes[0] for path, nodes in of_scope.items() if len(nodes) == 1 and _is_own(graph, path)}
@@ -104,7 +107,7 @@ class _Level:
 
     def called(self, name: str) -> str:
         """Return by which path a user knows it: where the function that became a body was called first."""
-        return name if self.frame is None else f"{self.frame.known}/{TRIED}/{name}"
+        return f"{self.known}{name}"
 
 
 def _is_own(graph: Graph, path: str) -> bool:
@@ -130,6 +133,8 @@ class _Boxes:
         self._scopes: dict[str, BodyScope] = {}
         self._later: dict[Node, tuple[Scope | None, Scope | None]] = {}
         """What a loop reads in its frame: it is put there when it is read, behind what an iteration takes."""
+        self._alias: dict[Node, Node] = {}
+        """Of the inputs of bodies that are operands as they are: those."""
         self._bodies: dict[Node, list[tuple[Inside, Sequence[Node]]]] = {}
         """Of each loop, its bodies with their nodes, if they are drawn."""
 
@@ -184,6 +189,9 @@ class _Boxes:
                 found, path = scopes_down_to(frame), frame.path
             elif outside is not None and one.kind == TRIED:
                 path += "@"
+            elif outside is not None and one.kind in CHOSEN:
+                found = [*found, self._scope(f"{path}@{name}", one, found[-1], name, level.called(one.path))]
+                path = f"{path}@{name}@"
             elif level.frame is None and outside is None:
                 found, path = [*found, one], one.path
             elif one.phase == before:  # in a body, that it belongs to the backward pass is told by its frame
@@ -241,6 +249,8 @@ class _Boxes:
         """Return where a value comes from."""
         if node in self._later:
             self._put(node, *self._later.pop(node))
+        elif node in self._alias and node not in self._given:
+            self._given[node] = self._from(self._alias[node])
         return self._given[node]
 
     def _link(self, head: Box, operand: Node, position: int | None, taken: str = "") -> None:
@@ -298,24 +308,25 @@ class _Boxes:
         for inside in own:
             within = frame
             if inside.title:
-                like = Scope(inside.title, "", frame.origin, None, frame.phase)
+                like = Scope(inside.title, inside.title, frame.origin, None, frame.phase)
                 known = f"{frame.known}/{inside.title}"
                 within = self._scope(f"{frame.path}@{inside.title}", like, frame, inside.title, known)
                 within.times, within.note = inside.times, inside.note
             self._fill(loop, inside, within)
 
     def _fill(self, loop: Node, inside: Inside, frame: BodyScope) -> None:
-        graph = inside.opened()
+        graph, known = inside.opened(), f"{frame.known}/" if inside.title else f"{frame.known}/{TRIED}/"
         nodes = list(graph)
         self._bodies[loop].append((inside, nodes))
+        self._seen.origins.update((node, (loop, node.index)) for node in nodes)
         given = {at for _, at in inside.gives} | set(inside.following.values())
         for place, (node, (how, position)) in enumerate(zip(graph.placeholders, inside.takes, strict=True)):
             operand = loop.inputs[position] if position >= 0 else None
             if how == "same" and operand is not None and node.index not in given:
-                self._given[node] = self._from(operand)
+                self._alias[node] = operand
             elif node.users or node.index in given or place in inside.following:
                 self._take(node, operand, how, frame)
-        self.add(_Level(graph, [node for node in nodes if node not in graph.placeholders], frame))
+        self.add(_Level(graph, [node for node in nodes if node not in graph.placeholders], frame, known))
         for at, note in inside.notes.items():
             for one in self._given[nodes[at]]:
                 one.box.note = note

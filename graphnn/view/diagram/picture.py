@@ -36,8 +36,8 @@ _HOW_TO_SAY = (
 _LEVELS = ("op", "leaf", "layer")
 NEXT, ROW = "next", "one row"
 """How what is carried on reaches the next iteration; and of an array of which each iteration takes one."""
-TRIED = "iteration"
-"""The kind of the scopes that hold what a function made when it was called to see what it does."""
+TRIED, CHOSEN = "iteration", ("then", "otherwise")
+"""The kinds of the scopes that hold what a function made when it was called to see what it does."""
 
 
 @dataclass(slots=True)
@@ -159,6 +159,8 @@ class Picture:
         Of nodes in loops: the innermost scope, open or collapsed, in which they are drawn.
     loops : dict of str to Node
         The loops that are open, by the path of the frame.
+    origins : dict of Node to (Node, int)
+        Of nodes of bodies: the loop, and the place of the node in its body.
     """
 
     graph: Graph
@@ -170,6 +172,7 @@ class Picture:
     times: dict[str, int] = field(default_factory=dict)
     drawn_in: dict[Node, Scope] = field(default_factory=dict)
     loops: dict[str, Node] = field(default_factory=dict)
+    origins: dict[Node, tuple[Node, int]] = field(default_factory=dict)
 
     def open_scopes(self) -> list[Scope]:
         """Return the scopes that are open and have a box in them: outer before inner, in order of making."""
@@ -215,7 +218,7 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
 
 def _tried(node: Node) -> bool:
     """Return whether a node was made only to see what the function of a loop does."""
-    return any(scope.kind == TRIED for scope in _outwards(node.graph.scopes.get(node.scope)))
+    return any(scope.kind in (TRIED, *CHOSEN) for scope in _outwards(node.graph.scopes.get(node.scope)))
 
 
 def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None, Scope | None]]:

@@ -78,8 +78,6 @@ def _node_words(box: Box) -> Words:
     below += common_settings(box)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
-    if insides(node):
-        below = []
     below += [box.note] * bool(box.note)
     return Words(KIND_OF_PHASE.get(box.phase, "operation"), name if named else node.op.name, " · ".join(below))
 
@@ -102,6 +100,8 @@ def mark_of(box: Box, highlight: Mapping[Node, Highlight]) -> tuple[str, Sequenc
 
 def common_settings(box: Box) -> list[str]:
     """Return the settings of an operation; of several that are drawn as one, if they are the same in all."""
+    if insides(box.node):
+        return []  # the text of a body says nothing here
     return settings(box.node.op) if all(node.op == box.node.op for node in box.nodes) else []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,8 +16,21 @@ from ...nn.layer import Layer
 from ...show import Shown
 from ...text import PAGE, columns_there, in_lines, short_name
 from ..diagram.boxes import picture
-from ..diagram.picture import Box, Detail, is_layer, numbers_in, scopes_down_to
+from ..diagram.picture import (
+    CHOSEN,
+    NEXT,
+    TRIED,
+    BodyScope,
+    Box,
+    Detail,
+    Picture,
+    insides,
+    is_layer,
+    numbers_in,
+    scopes_down_to,
+)
 from ..text import cells_of, in_bytes, visible
+from .iterations import Bodies
 from .table import columns
 
 _FIRST_ROWS, _LAST_ROWS = 300, 100
@@ -48,6 +61,8 @@ class Row(NamedTuple):
     flops, memory : int or None
         Floating-point operations, and bytes of the values that are computed, with those of the rows inside it. None if
         the sizes were not given.
+    times : int, str or None
+        Of a loop, how often what is in it is computed. Its operations are counted as often.
     """
 
     name: str
@@ -60,6 +75,7 @@ class Row(NamedTuple):
     trainable: int
     flops: int | None = None
     memory: int | None = None
+    times: int | str | None = None
 
 
 class Summary(Shown):
@@ -95,8 +111,9 @@ class Summary(Shown):
         nodes = [node for box in seen.boxes for node in box.nodes]
         self.graph = seen.graph.name
         self.run = None if sizes is None else Footprint(seen.graph, list(seen.fetched), sizes)
-        self.rows = _Tree(seen.boxes, depth).rows(self.run)
-        self.flops = None if self.run is None else sum(self.run.flops.values())
+        tree = _Tree(seen, depth, Bodies(seen.origins, self.run))
+        self.rows = tree.rows(self.run)
+        self.flops = None if self.run is None else sum(tree.flops_of(node, self.run) for node in tree.of_node)
         self.memory = None if self.run is None else sum(self.run.written.values())
         self.parameters = numbers_in(nodes)
         self.trainable = numbers_in(nodes, trainable=True)
@@ -154,7 +171,7 @@ class Summary(Shown):
         """Return the table of the rows."""
         titles, rows = _titles(self.rows), self.rows
         every: dict[str, list[Any]] = {
-            "layer": ["  " * min(row.depth, _DEEPEST) + _called(titles[row.name], row.kind) for row in rows],
+            "layer": ["  " * min(row.depth, _DEEPEST) + _called(titles[row.name], row.kind, row.times) for row in rows],
             "output shape": [shown(row.shape) for row in rows],
             "parameters": [row.parameters for row in rows],
             "trainable": [row.trainable for row in rows],
@@ -231,7 +248,8 @@ def summary(
     Notes
     -----
     Each addition, multiplication, comparison and function of a number is one floating-point operation. So a matrix
-    product takes two for each pair of numbers that it multiplies and adds up. What only moves numbers takes none.
+    product takes two for each pair of numbers that it multiplies and adds up. What only moves numbers takes none. What
+    is in a loop is counted as often as it is computed.
 
     Memory is that of the values that are computed, all together, as training keeps them for the backward pass. The peak
     is the most at any time of a run that frees each value after its last use, with parameters and inputs. A compiled
@@ -273,14 +291,27 @@ class _Line:
     parent: _Line | None
     nodes: dict[Node, None] = field(default_factory=dict)
     inside: list[_Line] = field(default_factory=list)
+    box: Box | None = None
+    loop: Node | None = None
 
     @property
     def name(self) -> str:
-        return self.thing.path if isinstance(self.thing, Scope) else self.thing.title
+        if isinstance(self.thing, Scope):
+            return self.thing.path
+        frame = self.box.around if self.box is not None else None
+        if not isinstance(frame, BodyScope) or self.thing.has_value:
+            return self.thing.title
+        # In a body: as it is called there, in the frame of the loop.
+        while isinstance(frame.parent, BodyScope) and frame.times is None and frame.kind not in CHOSEN:
+            frame = frame.parent
+        assert self.box is not None
+        return f"{frame.path}@/{self.box.title or self.thing.name}"
 
     @property
     def kind(self) -> str:
-        return self.thing.kind if isinstance(self.thing, Scope) else self.thing.op.name
+        if isinstance(self.thing, Scope):
+            return self.thing.kind
+        return self.box.note if self.box is not None and self.box.title else self.thing.op.name
 
     def outwards(self) -> Iterator[_Line]:
         """Yield it, and the lines that it is in, the innermost first."""
@@ -293,7 +324,14 @@ class _Line:
 class _Tree:
     """The rows, in one another."""
 
-    def __init__(self, boxes: Sequence[Box], depth: int | None) -> None:
+    def __init__(self, seen: Picture, depth: int | None, bodies: Bodies) -> None:
+        self.bodies, boxes = bodies, seen.boxes
+        self.given = {node for box in boxes for node in box.gives}
+        self.taken: dict[Node, list[Node]] = {}
+        """What the input of a body stands for."""
+        for edge in seen.edges:
+            if edge.head.title and edge.taken != NEXT:
+                self.taken.setdefault(edge.head.node, []).append(edge.node)
         self.top: list[_Line] = []
         self.of_scope: dict[str, _Line] = {}
         self.of_node: dict[Node, _Line] = {}
@@ -306,12 +344,51 @@ class _Tree:
             for scope in scopes_down_to(box.around):
                 around = self._line(scope, around)
             if box.scope is None:
-                self._hold(box.node, self._added(_Line(box.node, around)))
-                continue
-            own = self._line(box.scope, around)
-            for node in box.nodes:
-                self._place(node, own, box.scope, opened[id(box)])
+                line = self._added(_Line(box.node, around, box=box))
+                self._hold(box.node, line)
+            else:
+                line = self._line(box.scope, around)
+                for node in box.nodes:
+                    if insides(node):
+                        self._open(node, line, box.scope, opened[id(box)])
+                        self._hold_all(box.gives, line)
+                    else:
+                        self._place(node, line, box.scope, opened[id(box)])
+            self._hold_all([node for node in box.gives if node not in self.of_node], line)
+        for path, loop in seen.loops.items():
+            if path in self.of_scope:
+                self.of_scope[path].loop = loop
+                self._hold(loop, self.of_scope[path])
         self._follow([node for box in boxes for node in box.nodes])
+
+    def _open(self, loop: Node, line: _Line, outer: Scope, layers: dict[str, bool]) -> None:
+        """Put what is in a loop into the layers that its function called."""
+        graph = loop.graph
+        if isinstance(line.thing, BodyScope) and line.loop is None:
+            line.loop = loop
+        self._hold(loop, line)
+        for inside, nodes in self.bodies.opened(loop):
+            for node, (_, position) in zip(nodes[0].graph.placeholders, inside.takes, strict=True):
+                if position >= 0 and loop.inputs[position] in self.of_node:
+                    self.of_node[node] = self.of_node[loop.inputs[position]]
+            for node in nodes:
+                if not node.inputs:
+                    continue
+                scope = graph.scopes.get(f"{loop.scope}/{inside.title or TRIED}/{node.scope}")
+                own = line
+                for one in scopes_down_to(scope):
+                    if one.path in layers and one.path != outer.path:
+                        own = self._line(one, own)
+                if insides(node):
+                    self._open(node, own, outer, {})
+                else:
+                    self._hold(node, own)
+
+    def flops_of(self, node: Node, run: Footprint) -> int:
+        """Return how many floating-point operations a node takes; a loop takes those of what is in it."""
+        if self.bodies.holds(node):
+            return self.bodies.flops_of(node)
+        return 0 if insides(node) else run.flops.get(node, 0)
 
     def _added(self, line: _Line) -> _Line:
         (self.top if line.parent is None else line.parent.inside).append(line)
@@ -326,6 +403,10 @@ class _Tree:
         self.of_node[node] = line
         for each in line.outwards():
             each.nodes[node] = None
+
+    def _hold_all(self, nodes: Iterable[Node], line: _Line) -> None:
+        for node in nodes:
+            self._hold(node, line)
 
     def _place(self, node: Node, own: _Line, outer: Scope, layers: dict[str, bool]) -> None:
         """Put a node of a collapsed scope into the innermost of the layers in it; a layer's own parameter is a row."""
@@ -355,13 +436,13 @@ class _Tree:
         """Yield what a row reads: of rows in one another, the outermost that it is not in itself."""
         around = {*line.outwards()}
         for node in line.nodes:
-            for operand in node.inputs:
+            for operand in self.taken.get(node, () if line.loop is node else node.inputs):
                 if operand in line.nodes or operand not in self.of_node or isinstance(operand.op, Constant):
                     continue
                 source = self.of_node[operand]
-                for each in self.through[operand] if source in around else [source]:
+                for each in self.through.get(operand, ()) if source in around else [source]:
                     outer = [found for found in each.outwards() if found not in around]
-                    if outer:
+                    if outer and line not in each.outwards():
                         yield outer[-1]
 
     def rows(self, run: Footprint | None) -> list[Row]:
@@ -371,13 +452,16 @@ class _Tree:
         while waiting:
             line, depth = waiting.pop()
             nodes, last = line.nodes, next(reversed(line.nodes))
+            if line.loop is not None:
+                last = next((node for node in nodes if node in self.given), last)
             read = {source.name: None for source in self._read(line)}
             counts = numbers_in(nodes), tuple(read), depth, numbers_in(nodes, trainable=True)
-            shape = last.shape if run is None else run.shape_of(last)
-            row = Row(line.name, line.kind, shape, last.dtype.name, *counts)
+            row = Row(line.name, line.kind, self.bodies.shape_of(last), last.dtype.name, *counts)
             if run is not None:
-                flops, memory = (sum(of.get(node, 0) for node in nodes) for of in (run.flops, run.written))
-                row = row._replace(flops=flops, memory=memory)
+                flops = sum(self.flops_of(node, run) for node in nodes)
+                row = row._replace(flops=flops, memory=sum(run.written.get(node, 0) for node in nodes))
+            if line.loop is not None:
+                row = row._replace(times=self.bodies.times_of(line.loop))
             found.append(row)
             waiting += [(inner, depth + 1) for inner in reversed(line.inside)]
         return found
@@ -442,7 +526,10 @@ def _titles(rows: Sequence[Row]) -> dict[str, str]:
     around: list[str] = []
     for row in rows:
         del around[row.depth :]
-        titles[row.name] = row.name.removeprefix(f"{around[-1]}/") if around else row.name
+        title = row.name
+        for before in (f"{around[-1]}@/", f"{around[-1]}/", f"{TRIED}/") if around else ():
+            title = title.removeprefix(before)
+        titles[row.name] = title
         around.append(row.name)
     return titles
 
@@ -453,10 +540,11 @@ def _called_from(name: str, other: str, titles: Mapping[str, str]) -> str:
     return title if other.removesuffix(title) == name.removesuffix(titles[name]) else other
 
 
-def _called(title: str, kind: str) -> str:
-    """Return the name with the kind, where that says more."""
+def _called(title: str, kind: str, times: int | str | None = None) -> str:
+    """Return the name with the kind, where that says more, and of a loop with how often it goes on."""
     local = re.sub(r"_\d+$", "", title.rpartition("/")[2])
-    return visible(title if kind in ("", local) else f"{title} ({kind})")
+    said = title if kind in ("", local) else f"{title} ({kind})"
+    return visible(said if times is None else f"{said} ×{times}")
 
 
 # --- the notes ------------------------------------------------------------------------------------------------
