@@ -123,7 +123,35 @@ def test_a_branch_by_a_size_is_decided_and_one_by_data_chosen_in_a_run() -> None
     by_data = f"m (float[n] x, bool p) => (float[n] y) {{y = If{BRANCHES}(p)}}"
     for p in (True, False):
         graph = same(by_data, {"x": floats(3), "p": p})
-    assert {"If/then/Neg/negative", "If/else/Exp/exp", "If/where"} <= {node.name for node in graph}
+    assert graph.outputs["y"].inputs[0].op.name == "branch"
+    assert {"If/cond_1/then/Neg/negative", "If/cond_1/otherwise/Exp/exp"} <= {node.name for node in graph}
+    slopes = gn.grad(gn.sum(graph.outputs["y"]), graph["x"])
+    for p in (True, False):
+        x = floats(3)
+        np.testing.assert_allclose(gn.run(slopes, {"x": x, "p": p}), -np.ones(3) if p else np.exp(x), rtol=1e-6)
+
+
+def test_branches_in_branches_give_sequences_and_what_was_there_before() -> None:
+    inner = (
+        "<then_branch = t () => (float[n] a) {a = Identity(x)}, else_branch = e () => (float[n] b)"
+        " {c = Constant<value_float=2.0>() d = Mul(w, c) b = Add(d, z)}>"
+    )
+    text = (
+        "m (float[n] x, float[n] z, bool p, bool[1] q) => (float[n] y, float[n] v)"
+        " {w = Exp(x) y, v = If<then_branch = t () => (float[n] a, float[n] k)"
+        f" {{a = If{inner}(q) k = Identity(z)}}, else_branch = e () => (float[n] b, float[n] l)"
+        " {b = Mul(z, w) l = Neg(b)}>(p)}"
+    )
+    for p in (True, False):
+        for q in (True, False):
+            same(text, {"x": floats(3), "z": floats(3), "p": p, "q": [q]})
+    lists = (
+        "m (float[4] x, bool p) => (float[2, 2] y) {s = If<then_branch = t () => (seq(float) a)"
+        " {a = SplitToSequence<axis=0>(x, two)}, else_branch = e () => (seq(float) b)"
+        " {n = Neg(x) b = SplitToSequence<axis=0>(n, two)}>(p) y = ConcatFromSequence<axis=0, new_axis=1>(s)}"
+    ).replace("=> (float[2, 2] y)", "=> (float[2, 2] y) <int64 two = {2}>")
+    for p in (True, False):
+        same(lists, {"x": floats(4), "p": p})
 
 
 def test_branches_of_two_shapes_are_refused_and_sizes_asked_for() -> None:

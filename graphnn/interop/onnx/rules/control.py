@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ....errors import GraphnnError
 from ....graph import Node, fn
 from ....graph.dimensions import names_in
+from ....loops import cond as choice
 from ....loops.scan import MOST_UNROLLED
 from .. import sizes as of
 from ..call import inputs_behind, sizes_behind, to_give
@@ -28,14 +29,28 @@ MOST_ROUNDS = 10_000
 
 @rule("If")
 def if_(call: Call, cond: Value, *, then_branch: Any, else_branch: Any) -> Any:
-    """Return the results of one branch where it is known which; else those of both, chosen by the condition."""
+    """Return the results of one branch: decided where the condition is known, else computed in a run."""
     known = call.reader.stored(cond) if isinstance(cond, Node) else call.known(cond, "its condition")
     if known is not None:
         return tuple(call.body(then_branch if known.reshape(()) else else_branch, ()))
-    flag = fn.reshape(cond, ())
-    names = sizes_behind(cond)
+    forms: list[list[Value]] = []
+    made: list[list[Node]] = []
+
+    def branch(graph: Any) -> Callable[[], list[Node]]:
+        def results() -> list[Node]:
+            forms.append(call.body(graph, ()))
+            if len(forms) == 2 and _form(forms[0]) != _form(forms[1]):
+                call.refuse("its condition depends on data, and its branches give sequences of two lengths")
+            nodes = _leaves(call, forms[-1])
+            made.append(nodes)
+            if len(forms) == 2:
+                _check_alike(call, cond, *made)
+            return nodes
+
+        return results
+
     try:
-        both = [call.body(graph, (), name) for name, graph in (("then", then_branch), ("else", else_branch))]
+        chosen = iter(choice(fn.reshape(cond, ()), branch(then_branch), branch(else_branch)))
     except GraphnnError as error:
         fixed = sorted(node.name for node in inputs_behind(cond) if node.ndim == 0 or set(node.shape) == {1})
         if not fixed:
@@ -44,20 +59,34 @@ def if_(call: Call, cond: Value, *, then_branch: Any, else_branch: Any) -> Any:
         options = " ".join(f"--value {name}=…" for name in fixed)
         advice = f"  an If chooses by {', '.join(fixed)}: values={{{given}}}, or {options} of a command, decides it"
         raise error.within("", advice) from None
-    return tuple(_either(call, flag, names, *pair) for pair in zip(*both, strict=True))
+    return tuple([next(chosen) for _ in value] if isinstance(value, list) else next(chosen) for value in forms[0])
 
 
-def _either(call: Call, flag: Node, names: set[str], then: Value, other: Value) -> Value:
-    if isinstance(then, list) and isinstance(other, list) and len(then) == len(other):
-        return [_either(call, flag, names, *pair) for pair in zip(then, other, strict=True)]
-    if then is None or other is None or isinstance(then, list) or isinstance(other, list):
-        call.refuse("its condition depends on data, and its branches give sequences of two lengths")
-    a, b = call.node(then), call.node(other)
-    if (a.spec.shape, a.spec.dtype) != (b.spec.shape, b.spec.dtype):
-        if names:
-            call.ask_for_sizes("which branch it takes", names)
-        call.refuse(f"its condition depends on data, and its branches give {a.spec} and {b.spec}, which no node can be")
-    return fn.where(flag, a, b)
+def _form(values: Sequence[Value]) -> list[int]:
+    """Return how many arrays each value is; -1 of what is no sequence."""
+    return [len(value) if isinstance(value, list) else -1 for value in values]
+
+
+def _leaves(call: Call, values: Sequence[Value]) -> list[Node]:
+    """Return the nodes of values, of which some may be sequences."""
+    found = []
+    for value in values:
+        if value is None:
+            call.refuse("its condition depends on data, and a branch gives nothing")
+        found += [call.node(each) for each in (value if isinstance(value, list) else [value])]
+    return found
+
+
+def _check_alike(call: Call, cond: Node, then: Sequence[Node], other: Sequence[Node]) -> None:
+    """Refuse branches whose results no node can be."""
+    for a, b in zip(then, other, strict=True):
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            names = sizes_behind(cond)
+            if names:
+                call.ask_for_sizes("which branch it takes", names)
+            call.refuse(
+                f"its condition depends on data, and its branches give {a.spec} and {b.spec}, which no node can be"
+            )
 
 
 @rule("Loop")
