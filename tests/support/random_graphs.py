@@ -745,8 +745,9 @@ def _sampled(w: _Writer, op: str) -> int:
 
 
 def _drawable(name: str, cls: type[gn.Op]) -> bool:
-    """Return whether an operation is the library's own, and computes something."""
-    return name in _CHOOSERS or (cls.__module__.startswith("graphnn.") and cls.__module__ != gn.Op.__module__)
+    """Return whether an operation is the library's own, and computes something; those of loops read only each other."""
+    own = cls.__module__.startswith("graphnn.") and not cls.__module__.startswith("graphnn.loops.")
+    return name in _CHOOSERS or (own and cls.__module__ != gn.Op.__module__)
 
 
 NAMES: tuple[str, ...] = (*(name for name, cls in registry.items() if _drawable(name, cls)), *_COMPOSITIONS)

@@ -27,8 +27,7 @@ from .functions import domain_of
 from .metadata import TO_THE_USER, Entry, Told, Unfit, about, decoded, entry_of
 from .order import in_order, reads
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
-from .writers.group import WRITERS
-from .writing import group_of
+from .writers.group import WRITERS, group_of
 
 if TYPE_CHECKING:
     from .reading import Frame, Reader

@@ -55,13 +55,16 @@ from ...files import settings_of
 from ...graph import Constant, Graph, Node, Parameter, Placeholder
 from ...graph.dimensions import names_in
 from ...graph.fetches import resolve
+from ...loops.branch import Branch
+from ...loops.loop import Loop
 from ...order import ordered
 from ...replacing import replacing
 from ...text import counted, quoted
 from . import writers as _registered  # noqa: F401
 from .order import reads
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
-from .writers.group import WRITERS, Group, Unwritable
+from .writers.group import Unwritable, group_of
+from .writers.loops import is_plain
 
 if TYPE_CHECKING:
     from ...origin import Origin
@@ -322,22 +325,6 @@ def _that_tell_sizes(draft: Draft, names: _Names, asked: _Model) -> list[Any]:
     return found
 
 
-def group_of(draft: Draft, tensors: Mapping[Node, str], node: Any) -> list[Any]:
-    """Return the ONNX nodes of a node, the last of which has its value."""
-    if type(node.op) not in WRITERS:
-        raise Unwritable("it is not graphnn's own")
-    name, group = tensors[node], Group(draft, node, tensors)
-    value = WRITERS[type(node.op)](group, node.op, *group.operands)
-    value = group.cast(value, node.dtype)
-    if not group.written or group.written[-1].output[-1] != value.name:
-        group("Identity", value)
-    last = group.written[-1]
-    last.output[-1] = name
-    if len(group.written) == 1:
-        last.name = name
-    return group.written
-
-
 def _keep_needed(draft: Draft, names: _Names, groups: Mapping[Node, list[Any]], outputs: set[Node]) -> None:
     """Give the draft the groups whose values are read, each with what its metadata tell."""
     read = {names.of[node] for node in outputs}
@@ -393,7 +380,7 @@ def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], output
     helper, graph = draft.onnx.helper, asked.graph
     shown = {output.name for output in outputs}
     made = {name for node in draft.nodes for name in node.output} - shown
-    between = [_info(draft, names.of[node], node) for node in asked.order if names.of[node] in made]
+    between = [_info(draft, names.of[node], node) for node in asked.order if names.of[node] in made and _is_as_is(node)]
     title = _text(graph.name) or "graph"
     whole = helper.make_graph(draft.nodes, title, inputs, outputs, draft.initializers, value_info=between)
     opsets = [helper.make_opsetid("", draft.opset)]
@@ -406,6 +393,11 @@ def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], output
     about["updates"] = {names.of[p]: names.outputs.get(name, names.of[at[name]]) for p, name in asked.updates.items()}
     draft.mark(proto, about)
     return proto
+
+
+def _is_as_is(node: Node) -> bool:
+    """Tell whether the tensor of a node has its shape and dtype."""
+    return not isinstance(node.op, (Loop, Branch)) or is_plain(node.op)
 
 
 def _scopes(asked: _Model) -> list[list[Any]]:

@@ -9,6 +9,7 @@ from . import (
     functions,
     indexing,
     joining,
+    loops,
     products,
     randoms,
     reductions,

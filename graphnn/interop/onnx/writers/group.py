@@ -279,3 +279,19 @@ def writes(*classes: type[Op]) -> Callable[[_W], _W]:
         return writer
 
     return register
+
+
+def group_of(draft: Draft, tensors: Mapping[Any, str], node: Any) -> list[Any]:
+    """Return the ONNX nodes of a node, the last of which has its value."""
+    if type(node.op) not in WRITERS:
+        raise Unwritable("it is not graphnn's own")
+    name, group = tensors[node], Group(draft, node, tensors)
+    value = WRITERS[type(node.op)](group, node.op, *group.operands)
+    value = group.cast(value, node.dtype)
+    if not group.written or group.written[-1].output[-1] != value.name:
+        group("Identity", value)
+    last = group.written[-1]
+    last.output[-1] = name
+    if len(group.written) == 1:
+        last.name = name
+    return group.written

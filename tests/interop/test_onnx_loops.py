@@ -1,0 +1,129 @@
+"""Loops written as models of ONNX, run by ONNX Runtime, and read back; and models of loops that mean no good."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+
+RNG = np.random.default_rng(0)
+
+
+def written(fetches: dict[str, gn.Node], feeds: list[dict[gn.Node, Any]], opset: int = 21) -> Any:
+    """Hold what ONNX Runtime computes against graphnn, and what is read back to the bit; return the model."""
+    model = gn.to_onnx(fetches, opset=opset)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = gn.from_onnx(model)
+    assert len(again) <= len(gn.schedule(list(fetches.values())))
+    for feed in feeds:
+        named = {node.name: np.asarray(value, node.dtype) for node, value in feed.items()}
+        needed = {each.name: named[each.name] for each in session.get_inputs()}
+        ours = gn.run(list(fetches.values()), feed)
+        for found, expected in zip(session.run(list(fetches), needed), ours, strict=True):
+            assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+            np.testing.assert_allclose(found, expected, 2e-5, 1e-6 * max(1, np.abs(expected).max(initial=0)))
+        for found, expected in zip(gn.run([again.outputs[name] for name in fetches], needed), ours, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    return model
+
+
+def kinds(model: Any) -> set[str]:
+    return {node.op_type for node in model.graph.node} & {"Scan", "Loop", "If"}
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(4, 2), nn.GRU(4, bidirectional=True), nn.RNN(4, activation="relu")])
+def test_recurrent_layers_over_a_named_time_are_written_with_their_gradients(layer: nn.Layer) -> None:
+    g = gn.Graph(dtype="float32")
+    x, lengths = g.placeholder("x", ("n", "t", 3)), g.placeholder("lengths", ("n",), "int64")
+    layer.return_state = True
+    y, states = layer(x, lengths=lengths)
+    loss = gn.sum(y * y) + sum(gn.sum(state) for state in gn.graph.flatten(states)[0])
+    wanted = {"y": y, "loss": loss}
+    for i, slope in enumerate(gn.grad(loss, [x, *layer.parameters])):
+        wanted[f"slope_{i}"] = slope
+    feeds = [
+        {x: RNG.normal(size=(n, t, 3)).astype("float32"), lengths: RNG.integers(0, t + 1, n)}
+        for n, t in ((2, 5), (3, 1))
+    ]
+    assert kinds(written(wanted, feeds)) == {"Scan"}
+
+
+def test_states_and_results_of_any_dtype_are_written() -> None:
+    g = gn.Graph()
+    xs, scale = g.placeholder("xs", ("time", 2), np.float32), g.placeholder("scale", ())
+
+    def step(state: Any, x: gn.Node) -> Any:
+        count, largest, seen = state
+        now = (count + 1, gn.maximum(largest, x), gn.logical_or(seen, x > 1.0))
+        return now, (count, x > 0.0, gn.cast(x, "float64") * scale, gn.sum(x))
+
+    init = (np.int32(0), np.full(2, -9, np.float32), np.zeros(2, bool))
+    last, results = gn.scan(step, init, xs, reverse=True)
+    wanted = {f"y{i}": node for i, node in enumerate((*last, *results))}
+    for opset in (17, 21):
+        written(wanted, [{xs: RNG.normal(size=(n, 2)), scale: 1.5} for n in (1, 4)], opset)
+    _, numbers = gn.scan(lambda s, x: (s + 1, (s, x > 0.0)), np.int64(3), xs[:, 0])
+    written({"a": numbers[0], "b": numbers[1]}, [{xs: RNG.normal(size=(3, 2))}])
+
+
+def test_a_loop_in_a_loop_is_written() -> None:
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x", ("t", "k"))
+    w = g.parameter("w", np.float32(0.5))
+
+    def outer(total: gn.Node, row: gn.Node) -> gn.Node:
+        return gn.tanh(total + gn.scan(lambda s, v: s * w + v, gn.sum(row) * 0.1, row)[0])
+
+    last, all_ = gn.scan(outer, np.float32(0), x)
+    slope = gn.grad(last, w)
+    written({"y": last, "all": all_, "dw": slope}, [{x: RNG.normal(size=s)} for s in ((2, 3), (4, 1))])
+
+
+def test_a_loop_with_numbers_for_names_is_written() -> None:
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x", ("n", "t", 2))
+    g.outputs["y"] = nn.RNN(3, unroll=False)(x)
+    fixed = gn.extract(g.outputs, sizes={"t": 4})
+    (y,) = fixed.outputs.values()
+    written({"y": y}, [{fixed.placeholders[0]: RNG.normal(size=(2, 4, 2))}])
+
+
+def test_branches_are_written_with_their_gradients() -> None:
+    g = gn.Graph(dtype="float32")
+    x, w = g.placeholder("x", ("n", 2)), g.parameter("w", np.float32(0.5))
+    total, minus = gn.sum(x), g.constant(np.int64(-1))
+
+    def then() -> Any:
+        return gn.exp(x * w), gn.sum(x > 0.0), gn.scan(lambda s, row: s * w + gn.sum(row), np.float32(0), x)[0]
+
+    y, count, last = gn.cond(total > 0.0, then, lambda: (gn.sin(x), minus, total * w))
+    feeds = [{x: RNG.normal(size=(3, 2)) + shift} for shift in (2.0, -2.0)]
+    with pytest.raises(NotImplementedError, match="integers of 64 bits beside floats"):
+        gn.to_onnx({"y": y, "count": count})
+    y, last = gn.cond(total > 0.0, lambda: then()[::2], lambda: (gn.sin(x), total * w))
+    loss = gn.sum(y * y) + last
+    wanted = {"y": y, "last": last, "dx": gn.grad(loss, x), "dw": gn.grad(loss, w)}
+    assert kinds(written(wanted, feeds)) == {"If"}
+    written({"count": gn.cond(total > 0.0, lambda: gn.sum(x > 0.0), lambda: minus)}, feeds)
+
+
+def test_what_cannot_be_written_in_a_loop_is_named() -> None:
+    g = gn.Graph()
+    counter = g.parameter("counter", np.int64(5), trainable=False)
+    _, drawn = gn.scan(lambda s: (s, gn.random_normal(counter, (2,), 3)), g.constant(0.0), length=4)
+    with pytest.raises(
+        NotImplementedError, match=r"loop: 1 node, the first \"scan_1/loop\".*its body has random_normal, and"
+    ):
+        gn.to_onnx(drawn)
+    big = g.placeholder("big", ("t",), np.int64)
+    _, both = gn.scan(lambda s, x: (s, (x + 1, s * 2.0)), 1.0, big)
+    with pytest.raises(NotImplementedError, match="integers of 64 bits beside floats"):
+        gn.to_onnx(list(both))
