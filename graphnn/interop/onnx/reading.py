@@ -111,6 +111,8 @@ class Reader:
         """How often a tensor is read by the nodes of the model, whose names are not those of a function's body."""
         self.undecided: dict[Node, tuple[Call, list[Value | None]]] = {}
         """What depends on sizes alone and is not known whatever they are → of what it is computed."""
+        self.loops = 0
+        """How many loops are around what is read, each of them one node."""
         self._depth = 0
         self._constants: dict[int, tuple[Array, Node]] = {}
         self._paths: dict[tuple[str, str], str] = {}

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....errors import GraphnnError
+from ....errors import DtypeError, GraphnnError, ShapeError
 from ....graph import Node, fn
-from ....graph.dimensions import names_in
+from ....graph.dimensions import names_in, shown, unify
 from ....loops import cond as choice
 from ....loops.scan import MOST_UNROLLED
+from ....text import counted, short_repr
 from .. import sizes as of
 from ..call import inputs_behind, sizes_behind, to_give
 from ..rule import rule
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from ..rule import Value
 
 MOST_ROUNDS = 10_000
-"""The most rounds of a loop."""
+"""The most rounds of a loop that are written out."""
+_NUMBERED = (0, True)
+"""The body of a Loop is given its number and whether it goes on, before the state."""
 
 
 @rule("If")
@@ -92,23 +95,41 @@ def _check_alike(call: Call, cond: Node, then: Sequence[Node], other: Sequence[N
 @rule("Loop")
 def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, body: Any) -> Any:
     """Return what a body makes of its state, round by round, and what it gives in each round as one array."""
+    _check_body(call, body, [*_NUMBERED, *state], 1 + len(state))
     length = _count(call, count)
     if isinstance(length, str) or (length is not None and length > MOST_UNROLLED):
         rounds = Rounds(call, body, state)
         if _begins(call, cond, length) and rounds.goes_on(length):
             try:
                 return tuple(looped(call, rounds, length))
-            except GraphnnError as error:
+            except (ShapeError, DtypeError) as error:
                 if isinstance(length, str):
                     raise error.within("", to_give(call.graph, names_in([length])).replace("; ", "  or ")) from None
     return _unrolled(call, count, cond, state, body)
+
+
+def _check_body(call: Call, body: Any, given: Sequence[Value], least: int) -> None:
+    """Refuse a body that does not take what it is given, or gives too little."""
+    names = [each.name for each in body.input]
+    if len(names) != len(given):
+        call.refuse(f"its body takes {counted(len(names), 'array')}, and is given {len(given)}")
+    if len(set(names)) < len(names):
+        call.refuse("two of the arrays that its body takes have one name")
+    if any(value is None for value in given):
+        call.refuse("a state has no first value")
+    if len(body.output) < least:
+        call.refuse(f"its body gives {counted(len(body.output), 'array')}, and {least} are needed at least")
 
 
 def _count(call: Call, count: Value) -> Dim | None:
     """Return how often a loop goes round at the most, if that is a number or a size."""
     if isinstance(count, Node):
         count = call.reader.stored(count)
-    return None if count is None else call.dims(count, "how often it goes round")[0]
+    if count is None:
+        return None
+    if count.dtype.kind not in "iu" or np.prod(count.shape) != 1:
+        call.refuse(f"how often it goes round is one integer, and not {count.dtype} of shape {shown(count.shape)}")
+    return call.dims(count, "how often it goes round")[0]
 
 
 def _begins(call: Call, cond: Value, length: Dim) -> bool:
@@ -126,8 +147,7 @@ def _begins(call: Call, cond: Value, length: Dim) -> bool:
 
 def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], body: Any) -> tuple[Value, ...]:
     """Return what a Loop gives, each round as nodes of its own."""
-    what = "how often it goes round"
-    rounds = None if count is None else int(call.known(count, what).reshape(()))
+    rounds = None if count is None else int(call.known(count, "how often it goes round").reshape(()))
     values = list(state)
     collected: list[list[Value]] = [[] for _ in body.output[1 + len(state) :]]
     done = 0
@@ -148,6 +168,10 @@ def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], bod
 
 def _stacked(call: Call, parts: Sequence[Value], axis: int, end: Any) -> Value:
     """Return values as one array, along a new axis; without any, what the model says of one."""
+    if parts and not isinstance(parts[0], list):
+        ndim = len(parts[0].shape) + 1
+        if not -ndim <= axis < ndim:
+            call.refuse(f"it puts results along axis {axis} of {ndim}")
     if not parts:
         kind = end.type.tensor_type
         if not kind.HasField("shape") or any(not dim.HasField("dim_value") for dim in kind.shape.dim):
@@ -175,12 +199,16 @@ def scan(
     directions: Any = None,
 ) -> Any:
     """Return what a body makes of its state, slice by slice, and what it gives for each slice as one array."""
-    outputs = len(body.output) - (len(operands) - num_scan_inputs - (call.version < 9))
+    given = operands[call.version < 9 :]
+    kept = len(given) - num_scan_inputs
+    if not 0 < num_scan_inputs <= len(given):
+        call.refuse(f"its num_scan_inputs is {num_scan_inputs}, and it has {counted(len(given), 'operand')}")
+    _check_body(call, body, given, kept)
     settings = [
-        scan_input_axes or [0] * num_scan_inputs,
-        scan_input_directions or directions or [0] * num_scan_inputs,
-        scan_output_axes or [0] * outputs,
-        scan_output_directions or [0] * outputs,
+        _each(call, scan_input_axes, num_scan_inputs, "scan_input_axes"),
+        _each(call, scan_input_directions or directions, num_scan_inputs, "scan_input_directions", 2),
+        _each(call, scan_output_axes, len(body.output) - kept, "scan_output_axes"),
+        _each(call, scan_output_directions, len(body.output) - kept, "scan_output_directions", 2),
     ]
     if call.version >= 9:
         return _scanned(call, operands, body, num_scan_inputs, settings, "")
@@ -198,17 +226,31 @@ def scan(
     return tuple(_stacked(call, parts, 0, None) for parts in zip(*rows, strict=True))
 
 
+def _each(call: Call, given: Any, count: int, what: str, below: int | None = None) -> list[int]:
+    """Return an attribute with a number for each of so many arrays, zeros by default."""
+    numbers = list(given or [0] * count)
+    if len(numbers) != count or (below is not None and not all(0 <= number < below for number in numbers)):
+        call.refuse(f"its {what} is {short_repr(numbers)}, for {counted(count, 'array')}")
+    return numbers
+
+
 def _scanned(
     call: Call, operands: Sequence[Value], body: Any, count: int, settings: Sequence[Sequence[int]], name: str
 ) -> tuple[Value, ...]:
     states = list(operands[: len(operands) - count])
     inputs = [call.node(each) for each in operands[len(states) :]]
+    for axis, node in zip(settings[0], inputs, strict=True):
+        if not -node.ndim <= axis < node.ndim:
+            call.refuse(f"it goes along axis {axis} of an array of shape {shown(node.shape)}")
     axes = [axis % node.ndim for axis, node in zip(settings[0], inputs, strict=True)]
-    length = inputs[0].spec.shape[axes[0]]
+    lengths = [node.shape[axis] for axis, node in zip(axes, inputs, strict=True)]
+    if any(unify(lengths[0], other) is None for other in lengths):
+        call.refuse(f"it goes along axes of sizes {shown(lengths)}, which differ")
+    length = next((size for size in lengths if isinstance(size, int)), lengths[0])
     kept = len(states)
     if isinstance(length, str) or length > MOST_UNROLLED:
         try:
-            return tuple(scanned(call, operands, body, count, [axes, *settings[1:]]))
+            return tuple(scanned(call, operands, body, count, [axes, *settings[1:]], length))
         except GraphnnError:
             if isinstance(length, str) or length > MOST_ROUNDS:
                 raise

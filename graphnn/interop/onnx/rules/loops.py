@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....graph import Node, fn
-from ....graph.dimensions import Dimension, names_in, subtract, unify
+from ....graph.dimensions import Dimension, clamp, names_in, subtract, unify
 from ....loops import scan
 from .. import sizes as of
 from ..order import reads
@@ -18,6 +19,22 @@ if TYPE_CHECKING:
     from ....graph import Dim
     from ..call import Call
     from ..rule import Value
+
+
+_MOST_NESTED = 8
+"""Bodies lie in bodies as text in text, so what is deeper would be long."""
+
+
+@contextmanager
+def _deeper(call: Call) -> Iterator[None]:
+    """Count a loop within loops, and refuse too many."""
+    call.reader.loops += 1
+    try:
+        if call.reader.loops > _MOST_NESTED:
+            call.refuse(f"it lies in {_MOST_NESTED} loops over sizes that have names, which is the most")
+        yield
+    finally:
+        call.reader.loops -= 1
 
 
 class Rounds:
@@ -105,7 +122,7 @@ class Rounds:
 
     def after(self, place: int, length: Dim) -> Value:
         """Return a number that grows, after all rounds."""
-        return _grown(self.state[place], self.steps[place], length)
+        return _grown(self.state[place], self.steps[place], clamp(length))
 
     def inside(self, place: int, index: Node) -> Value:
         """Return what stays as it is or grows, in a round."""
@@ -140,7 +157,8 @@ def looped(call: Call, rounds: Rounds, length: Dim) -> list[Value]:
         return after, [call.node(each) for each in results[len(values) :]]
 
     first = [call.node(rounds.state[place]) for place in moving]
-    last, results = scan(step, first, fn.arange(length, graph=call.graph))
+    with _deeper(call):
+        last, results = scan(step, first, fn.arange(length, graph=call.graph))
     ends = [rounds.after(place, length) if place in rounds.steps else None for place in range(len(rounds.state))]
     for place, node in zip(moving, last, strict=True):
         ends[place] = node
@@ -148,14 +166,15 @@ def looped(call: Call, rounds: Rounds, length: Dim) -> list[Value]:
 
 
 def scanned(
-    call: Call, operands: Sequence[Value], body: Any, count: int, settings: Sequence[Sequence[int]]
+    call: Call, operands: Sequence[Value], body: Any, count: int, settings: Sequence[Sequence[int]], length: Dim
 ) -> list[Value]:
-    """Return what a Scan gives, as one node."""
+    """Return what a Scan gives that goes round so many times, as one node."""
     kept = len(operands) - count
     rows = []
     for each, axis, backwards in zip(operands[kept:], settings[0], settings[1], strict=True):
         node = fn.moveaxis(call.node(each), axis, 0)
-        rows.append(fn.flip(node, 0) if backwards else node)
+        node = fn.flip(node, 0) if backwards else node
+        rows.append(node if node.shape[0] == length else fn.broadcast_to(node, (length, *node.shape[1:])))
 
     def step(states: list[Node], slices: list[Node]) -> tuple[list[Node], list[Node]]:
         results = call.body(body, [*states, *slices])
@@ -163,9 +182,12 @@ def scanned(
             call.node(each) for each in results[kept:]
         ]
 
-    last, results = scan(step, [call.node(each) for each in operands[:kept]], rows)
+    with _deeper(call):
+        last, results = scan(step, [call.node(each) for each in operands[:kept]], rows)
     for place, (axis, backwards) in enumerate(zip(settings[2], settings[3], strict=True)):
         node = fn.flip(results[place], 0) if backwards else results[place]
+        if not -node.ndim <= axis < node.ndim:
+            call.refuse(f"it puts results along axis {axis} of {node.ndim}")
         results[place] = fn.moveaxis(node, 0, axis)
     return [*last, *results]
 
