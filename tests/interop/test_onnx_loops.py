@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import parser
 
 import graphnn as gn
 from graphnn import nn
@@ -127,3 +128,77 @@ def test_what_cannot_be_written_in_a_loop_is_named() -> None:
     _, both = gn.scan(lambda s, x: (s, (x + 1, s * 2.0)), 1.0, big)
     with pytest.raises(NotImplementedError, match="integers of 64 bits beside floats"):
         gn.to_onnx(list(both))
+
+
+# --- models that mean no good ---------------------------------------------------------------------------------------
+
+LOOP = (
+    "m (float[n] x) => (float[n] y) {{s = Size(x) f = Cast<to=1>(s) y = Loop<body = b ({}) => ({}) {{{}}}>({}, , x)}}"
+)
+GIVEN, GIVES = "int64 i, bool go, float[n] h", "bool on, float[n] next"
+
+
+@pytest.mark.parametrize(
+    ("takes", "gives", "body", "count", "words"),
+    [
+        (GIVEN, GIVES, "on = Identity(go) next = Neg(next)", "s", "wait for each other in a circle"),
+        (
+            GIVEN,
+            GIVES,
+            "on = Identity(other) other = Identity(on) next = Neg(h)",
+            "s",
+            "wait for each other in a circle",
+        ),
+        (GIVEN, GIVES, "on = Identity(go) next = Neg(y)", "s", "wait for each other in a circle, such as the Loop"),
+        ("int64 i", GIVES, "on = Not(i) next = Neg(x)", "s", "its body takes 1 array, and is given 3"),
+        (GIVEN, "bool on", "on = Identity(go)", "s", "its body gives 1 array, and 2 are needed"),
+        (GIVEN, "bool on, float[n] no", "on = Identity(go)", "s", "'no' is read, and nothing makes it"),
+        ("int64 i, bool i, float[n] h", GIVES, "on = Identity(i) next = Neg(h)", "s", "have one name"),
+        (GIVEN, GIVES, "on = Identity(go) next = Neg(h)", "f", "one integer, and not float32 of shape"),
+        (
+            GIVEN,
+            "bool on, int64[n] next",
+            "on = Identity(go) next = Cast<to=7>(h)",
+            "s",
+            "the state .* is float32, and",
+        ),
+    ],
+)
+def test_a_loop_that_does_not_fit_is_refused(takes: str, gives: str, body: str, count: str, words: str) -> None:
+    text = LOOP.format(takes, gives, body, count)
+    with pytest.raises(gn.GraphnnError, match=words):
+        gn.from_onnx(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        *[
+            (f"num_scan_inputs={count}", f"num_scan_inputs is {count}, and it has 2 operands")
+            for count in (0, -1, 10**9)
+        ],
+        ("num_scan_inputs=1, scan_input_axes=[5]", "along axis 5 of an array of shape \\(n, 2\\)"),
+        ("num_scan_inputs=1, scan_input_axes=[0, 0]", "scan_input_axes is \\[0, 0\\], for 1 array"),
+        ("num_scan_inputs=1, scan_output_directions=[2]", "scan_output_directions is \\[2\\], for 1 array"),
+        ("num_scan_inputs=1, scan_output_axes=[9]", "along axis 9 of 2"),
+    ],
+)
+def test_a_scan_that_does_not_fit_is_refused(settings: str, words: str) -> None:
+    text = (
+        f"m (float[n, 2] x, float[2] h) => (float[2] y, float[n, 2] z) {{y, z = Scan<{settings},"
+        " body = b (float[2] a, float[2] u) => (float[2] c, float[2] d) {c = Add(a, u) d = Mul(a, u)}>(h, x)}"
+    )
+    with pytest.raises(gn.GraphnnError, match=words):
+        gn.from_onnx(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'))
+
+
+def test_loops_within_many_loops_are_refused() -> None:
+    text = "y0 = Identity(x)"
+    for depth in range(20):
+        text = (
+            f"y{depth + 1} = Loop<body = b{depth} (int64 i{depth}, bool g{depth}, float[n] h{depth}) =>"
+            f" (bool o{depth}, float[n] y{depth}) {{o{depth} = Identity(g{depth}) {text}}}>(s, , x)"
+        )
+    text = f"m (float[n] x) => (float[n] y20) {{s = Size(x) {text}}}"
+    with pytest.raises(NotImplementedError, match="lies in 8 loops over sizes that have names, which is the most"):
+        gn.from_onnx(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'))
