@@ -24,6 +24,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "live page": ("graphnn.view.live.page",),
     "replay": ("graphnn.view.replay.pages",),
     "runtime": ("graphnn.interop.onnx.runtime",),
+    "shards": ("graphnn.loops.sharding",),
     "cluster": ("graphnn.interop.dask.cluster",),
     "data": ("graphnn.interop.dask.data", "graphnn.interop.dask.mapped"),
     "a file of a trace": (_TRACE,),

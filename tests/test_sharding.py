@@ -154,6 +154,57 @@ def test_reductions_other_than_sums_are_put_together() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_loops_over_time(reverse: bool, masked: bool, recompute: bool) -> None:
+    g, rng = gn.Graph(), np.random.default_rng(0)
+    x, keep = g.placeholder("x", ("batch", "time", 3)), g.placeholder("keep", ("batch", "time"), np.bool_)
+    w, u = g.parameter("w", rng.normal(size=(3, 2))), g.parameter("u", rng.normal(size=(2, 2)))
+
+    def step(carried: Any, row: gn.Node) -> Any:
+        h, total = carried
+        h = gn.tanh(row @ w + h @ u)
+        return (h, total + gn.sum(h)), h  # a sum over the rows is carried, too
+
+    def masked_step(h: gn.Node, row: gn.Node) -> Any:
+        h = gn.tanh(row @ w + h @ u)
+        return h, h
+
+    rows, zeros = gn.transpose(x, (1, 0, 2)), gn.zeros(("batch", 2), graph=g)
+    if masked:  # each row has a mask of its own, so all that is carried has rows
+        mask = gn.transpose(keep)
+        last, each = gn.scan(masked_step, zeros, rows, reverse, mask=mask, recompute=recompute)
+        loss = gn.mean(gn.square(last)) + gn.sum(each)
+    else:
+        (last, total), each = gn.scan(step, (zeros, gn.zeros((), graph=g)), rows, reverse, recompute=recompute)
+        loss = gn.mean(gn.square(last)) * gn.tanh(total) + gn.sum(each)
+    fetches = [loss, *gn.grad(loss, [w, u])]
+    feed: dict[gn.Node, Any] = {x: rng.normal(size=(7, 4, 3))}
+    if masked:
+        feed[keep] = rng.random((7, 4)) > 0.3
+    for one, other in zip(
+        gn.compile(fetches)(feed), Sharded(gn.compile(fetches), 3, "all", Alone())(feed), strict=True
+    ):
+        np.testing.assert_allclose(other, one, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["a mean over the rows", "an iteration for each row"])
+def test_loops_in_which_rows_meet_are_refused(kind: str) -> None:
+    g = gn.Graph()
+    x, u = g.placeholder("x", ("batch", 3)), g.parameter("u", np.ones((3, 3)))
+
+    def step(h: gn.Node, row: gn.Node) -> Any:
+        return gn.tanh(row + h @ u + gn.mean(h, 0)), h
+
+    if kind == "an iteration for each row":
+        last, _ = gn.scan(step, gn.zeros((3,), graph=g), x)
+    else:
+        last, _ = gn.scan(step, x, gn.zeros((4, 3), graph=g))
+    with pytest.raises(gn.UsageError, match=r'"scan_1/loop" cannot be computed by shards'):
+        cut([gn.mean(last)], {}, ["batch"])
+
+
 def test_a_batch_without_rows_is_refused() -> None:
     g = gn.Graph()
     x, w = g.placeholder("x", ("batch",)), g.parameter("w", 1.0)

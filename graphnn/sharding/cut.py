@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..errors import UsageError
-from ..graph import Dim, Node, Placeholder
+from ..graph import Dim, Node, Op, Placeholder
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
+from ..later import load_registrars
 from ..ops.elementwise import DivideBy
 from ..text import with_article
 from .rules import Joined, Mixed, Use, axis_of_rows, remedy, result_of
@@ -90,6 +91,23 @@ class Cut:
         return is_count and self.parts[node].kind is not Kind.LOCAL
 
 
+PartRule = Callable[[Node, Mapping[Node, Part], frozenset[str]], Part]
+_of_operations: dict[type[Op], PartRule] = {}
+
+
+def part_by(kind: type[Op]) -> Callable[[PartRule], PartRule]:
+    """Register the decorated function: it says what a node of this operation is, if an operand has rows.
+
+    The modules of higher rooms that do are listed in `later`, under ``"shards"``.
+    """
+
+    def register(rule: PartRule) -> PartRule:
+        _of_operations[kind] = rule
+        return rule
+
+    return register
+
+
 def cut(fetches: Sequence[Node], updates: Mapping[Node, Node], rows: Iterable[str], statistics: str = "all") -> Cut:
     """Cut a step by the rows of its batch.
 
@@ -112,6 +130,7 @@ def cut(fetches: Sequence[Node], updates: Mapping[Node, Node], rows: Iterable[st
     UsageError
         When a node mixes rows, and nothing says how it is put together from shards.
     """
+    load_registrars("shards")
     names = frozenset(rows)
     finals = [*fetches, *updates.values()]
     order = sorted(ancestors(finals), key=lambda node: node.index)
@@ -143,6 +162,9 @@ def _part_of(node: Node, parts: Mapping[Node, Part], rows: frozenset[str], own: 
         named = axis_of_rows(node.shape, rows) is not None or not rows.isdisjoint(node.op.dimension_names)
         if not named or isinstance(node.op, DivideBy):
             return Part(Kind.LOCAL if local else Kind.WHOLE, stage)
+    own_rule = _of_operations.get(type(node.op))
+    if own_rule is not None:
+        return own_rule(node, parts, rows)
     found, outer = result_of(Use(node, axes, [operand.outer for operand in operands], rows))
     if not isinstance(found, Joined):
         return Part(Kind.ROWS, stage, found, outer)

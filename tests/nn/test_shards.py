@@ -22,8 +22,9 @@ class Net:
     def __init__(self, kind: str, optimizer: Any = None, dtype: Any = np.float64) -> None:
         g, rng = gn.Graph("net", dtype=dtype), np.random.default_rng(0)
         self.y = g.placeholder("y", ("batch",), np.int64)
-        shape = {"images": (1, 6, 6), "words": (4,)}.get(kind, (5,))
-        self.x = g.placeholder("x", ("batch", *shape), np.int64 if kind == "words" else dtype)
+        shape = {"images": (1, 6, 6), "words": (4,), "sequences": (6, 3)}.get(kind, (5,))
+        named = ("time", 3) if kind == "sequences" else shape
+        self.x = g.placeholder("x", ("batch", *named), np.int64 if kind == "words" else dtype)
         self.scores = getattr(self, kind)(rng)
         self.loss = nn.softmax_crossentropy(self.scores, self.y)
         if kind == "weighted":
@@ -55,6 +56,10 @@ class Net:
         h = nn.TransformerBlock(2, 8, causal=True, rng=rng)(h)
         return nn.Dense(3, rng=rng)(nn.GRU(3, bidirectional=True, rng=rng)(h)[:, -1])
 
+    def sequences(self, rng: Any) -> gn.Node:
+        layers = nn.LSTM(4, bidirectional=True, rng=rng), nn.GRU(3, rng=rng)
+        return nn.Dense(3, rng=rng)(nn.Sequential(*layers)(self.x)[:, -1])  # loops over a time of any length
+
     @property
     def state(self) -> dict[str, Array]:
         return {node.name: value for node, value in self.graph.state.items()}
@@ -79,7 +84,7 @@ def assert_same(one: Net, other: Net) -> None:
 # --- the same function ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["weighted", "normalized", "images", "words"])
+@pytest.mark.parametrize("kind", ["weighted", "normalized", "images", "words", "sequences"])
 def test_shards_train_as_the_whole_batch_does(kind: str) -> None:
     whole, cut = Net(kind), Net(kind)
     metrics = [{"accuracy": nn.accuracy(net.scores, net.y)} for net in (whole, cut)]
