@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from .errors import ShapeError
-from .graph import Constant, Dim, Node, Op, fn
+from .graph import Constant, Dim, Graph, Node, Op, fn
 from .graph.dimensions import product
 from .graph.fetches import ancestors
 from .ops import (
@@ -59,7 +59,7 @@ def batched(
         if any(operand in rows for operand in node.inputs):
             rows[node] = one_batched(node, plain, rows, size)
         else:
-            plain[node] = _again(node, plain)
+            plain[node] = _again(node, plain, next(iter((plain or rows).values())).graph)
     for node in wanted:
         if node not in rows:
             begin(node)
@@ -69,18 +69,17 @@ def batched(
 
 def one_batched(node: Node, plain: Mapping[Node, Node], rows: Mapping[Node, Node], size: Dim) -> Node:
     """Make one node again with a leading axis. Its operands have been made; what it returns may be one of them."""
-    return _Rows(node, plain, rows, size).made()
+    return Rows(node, plain, rows, size).made()
 
 
-def _again(node: Node, plain: Mapping[Node, Node]) -> Node:
+def _again(node: Node, plain: Mapping[Node, Node], graph: Graph) -> Node:
     """Make a node in the graph of the others."""
-    graph = next(iter(plain.values())).graph
     if isinstance(node.op, Constant):
         return graph._holding(node.graph._stored(node))
     return graph._add(node.op, [plain[operand] for operand in node.inputs])
 
 
-class _Rows:
+class Rows:
     """One node that is made again with a leading axis.
 
     Attributes
@@ -100,10 +99,13 @@ class _Rows:
 
     def made(self) -> Node:
         """Make the node."""
-        rule = _elementwise if self.op.elementwise else _RULES.get(type(self.op), _one_by_one)
+        whole = BUNDLES.get(type(self.op))
+        if whole is not None:
+            return whole(self)
+        rule = _elementwise if self.op.elementwise else _RULES.get(type(self.op), one_by_one)
         found = rule(self)
         if found is None:
-            found = _one_by_one(self)
+            found = one_by_one(self)
         wanted = (self.size, *self.node.shape)
         return found if found.shape == wanted else fn.reshape(found, wanted)
 
@@ -119,15 +121,17 @@ class _Rows:
         return fn.expand_dims(x, tuple(range(1, 1 + missing))) if self.many[i] and missing else x
 
 
-_Rule = Callable[[_Rows], Node | None]
+_Rule = Callable[[Rows], Node | None]
 """A function that makes a node with the leading axis, or returns None where it cannot."""
+BUNDLES: dict[type[Op], Callable[[Rows], Node]] = {}
+"""Rules that higher rooms register, for operations that give bundles or read them. A bundle has no leading axis."""
 
 
-def _elementwise(rows: _Rows) -> Node:
+def _elementwise(rows: Rows) -> Node:
     return rows.op(*[rows.aligned(i, rows.node.ndim) for i in range(len(rows.operands))])
 
 
-def _one_by_one(rows: _Rows) -> Node:
+def one_by_one(rows: Rows) -> Node:
     """Make a node for each row, and stack them."""
     if not isinstance(rows.size, int):
         whose = rows.node if rows.node.twin is None else rows.node.twin
@@ -167,7 +171,7 @@ def _shifted(op: Op, size: Dim) -> Op:
     return replace(op, **changed)  # type: ignore[type-var]
 
 
-def _by_attributes(rows: _Rows) -> Node | None:
+def _by_attributes(rows: Rows) -> Node | None:
     """Make the same operation, with its axes moved; of its operands, indices stay as they are."""
     if any(many and not rows.op.flows(i) for i, many in enumerate(rows.many)):
         return None
@@ -175,14 +179,14 @@ def _by_attributes(rows: _Rows) -> Node | None:
     return _shifted(rows.op, rows.size)(*operands)
 
 
-def _over_all(rows: _Rows) -> Node | None:
+def _over_all(rows: Rows) -> Node | None:
     """The same, where no axis stands for all."""
     if rows.op.axis is None:  # type: ignore[attr-defined]
         rows.op = replace(rows.op, axis=tuple(range(rows.node.inputs[0].ndim)))  # type: ignore[type-var]
     return _by_attributes(rows)
 
 
-def _flattened(rows: _Rows) -> Node | None:
+def _flattened(rows: Rows) -> Node | None:
     """The same, where without an axis the operands are flattened."""
     if rows.op.axis is None:  # type: ignore[attr-defined]
         for i, x in enumerate(rows.operands):
@@ -194,7 +198,7 @@ def _flattened(rows: _Rows) -> Node | None:
     return _by_attributes(rows)
 
 
-def _take(rows: _Rows) -> Node | None:
+def _take(rows: Rows) -> Node | None:
     """The same, or what each row of indices takes of one array."""
     if not rows.many[1]:
         return _flattened(rows)
@@ -208,7 +212,7 @@ def _take(rows: _Rows) -> Node | None:
     return fn.take_along_axis(x, _one_axis(indices, axis, x.ndim - 1), axis + 1)
 
 
-def _index_add(rows: _Rows) -> Node | None:
+def _index_add(rows: Rows) -> Node | None:
     """The same, or what each row of indices adds up."""
     if not rows.many[1]:
         return _flattened(rows)
@@ -227,7 +231,7 @@ def _one_axis(indices: Node, axis: int, ndim: int) -> Node:
     return fn.reshape(indices, (size, *[1] * axis, product(rest), *[1] * (ndim - 1 - axis)))
 
 
-def _along(rows: _Rows) -> Node | None:
+def _along(rows: Rows) -> Node | None:
     """The same, where indices broadcast with the other operands beside their axis."""
     if rows.many[1]:
         if rows.op.axis is None:  # type: ignore[attr-defined]
@@ -237,13 +241,13 @@ def _along(rows: _Rows) -> Node | None:
     return _flattened(rows)
 
 
-def _put_along(rows: _Rows) -> Node:
+def _put_along(rows: Rows) -> Node:
     indices = rows.operands[1] if rows.many[1] else fn.expand_dims(rows.operands[1], 0)
     values = rows.aligned(2, rows.node.ndim)
     return _shifted(rows.op, rows.size)(rows.stretched(0), indices, values)
 
 
-def _update_slice(rows: _Rows) -> Node | None:
+def _update_slice(rows: Rows) -> Node | None:
     """The same; with a start for each row, by the indices of what is written."""
     if not rows.many[2]:
         return _by_attributes(rows)
@@ -259,23 +263,23 @@ def _update_slice(rows: _Rows) -> Node | None:
     return fn.put_along_axis(x, _one_axis(places, axis, x.ndim - 1), update, axis + 1)
 
 
-def _broadcast_to(rows: _Rows) -> Node:
+def _broadcast_to(rows: Rows) -> Node:
     wanted = rows.node.shape
     return fn.broadcast_to(rows.aligned(0, len(wanted)), (rows.size, *wanted))
 
 
-def _sum_to(rows: _Rows) -> Node:
+def _sum_to(rows: Rows) -> Node:
     (x,), wanted = rows.operands, rows.node.shape
     return fn.sum_to(x, (rows.size, *[1] * (x.ndim - 1 - len(wanted)), *wanted))
 
 
-def _transpose(rows: _Rows) -> Node:
+def _transpose(rows: Rows) -> Node:
     (x,) = rows.operands
     assert isinstance(rows.op, linalg.Transpose)
     return fn.transpose(x, (0, *[axis + 1 for axis in rows.op.order(x.ndim - 1)]))
 
 
-def _pad(rows: _Rows) -> Node:
+def _pad(rows: Rows) -> Node:
     (x,) = rows.operands
     assert isinstance(rows.op, joining.Pad)
     if x.ndim == 1:
@@ -284,21 +288,21 @@ def _pad(rows: _Rows) -> Node:
     return joining.Pad(*pairs)(x)
 
 
-def _tile(rows: _Rows) -> Node:
+def _tile(rows: Rows) -> Node:
     assert isinstance(rows.op, joining.Tile)
     reps = rows.op._reps(rows.node.inputs[0].ndim)
     return fn.tile(rows.aligned(0, len(reps)), (1, *reps))
 
 
-def _as_it_is(rows: _Rows) -> Node:
+def _as_it_is(rows: Rows) -> Node:
     return rows.op(*rows.operands)
 
 
-def _with_labels(rows: _Rows) -> Node:
+def _with_labels(rows: Rows) -> Node:
     return rows.op(*[rows.stretched(i) for i in range(2)])
 
 
-def _nd(rows: _Rows) -> Node | None:
+def _nd(rows: Rows) -> Node | None:
     """Index the leading axes, so that the new one comes last."""
     x, indices = rows.operands
     if rows.many[1]:
@@ -312,7 +316,7 @@ def _nd(rows: _Rows) -> Node | None:
 # --- products ---------------------------------------------------------------------------------------------------
 
 
-def _matmul(rows: _Rows) -> Node:
+def _matmul(rows: Rows) -> Node:
     x, y = rows.operands
     ndims = [operand.ndim for operand in rows.node.inputs]
     if not rows.many[1] and ndims[1] <= 2:
@@ -326,7 +330,7 @@ def _matmul(rows: _Rows) -> Node:
     return rows.aligned(0, stack) @ rows.aligned(1, stack)
 
 
-def _einsum(rows: _Rows) -> Node | None:
+def _einsum(rows: Rows) -> Node | None:
     assert isinstance(rows.op, linalg.Einsum)
     terms, right = rows.op._terms()
     letter = next((each for each in string.ascii_letters if each not in rows.op.subscripts), None)
@@ -336,12 +340,12 @@ def _einsum(rows: _Rows) -> Node | None:
     return linalg.Einsum(f"{left}->{letter}{right}")(*rows.operands)
 
 
-def _outer(rows: _Rows) -> Node:
+def _outer(rows: Rows) -> Node:
     x, y = [fn.reshape(x, (rows.size if many else 1, -1)) for x, many in zip(rows.operands, rows.many, strict=True)]
     return fn.expand_dims(x, -1) * fn.expand_dims(y, -2)
 
 
-def _solve(rows: _Rows) -> Node:
+def _solve(rows: Rows) -> Node:
     ndims = [operand.ndim for operand in rows.node.inputs]
     if ndims[1] == 1 and rows.many[1]:
         rows.operands[1] = fn.expand_dims(rows.operands[1], -1)
