@@ -80,8 +80,7 @@ def _normalized(node: Node, given: Array) -> Array:
 
 
 def _fetch_names(program: Program) -> str:
-    names = [f'"{program.order[i].name}"' for i in program.fetches[:4]]
-    return ", ".join(names) + (", …" if len(program.fetches) > 4 else "")
+    return ", ".join([f'"{program.order[i].name}"' for i in program.fetches[:4]] + ["…"] * (len(program.fetches) > 4))
 
 
 def checked_feed(
@@ -201,9 +200,8 @@ def _is_one_hot(array: Array, node: Node) -> bool:
     return bool(fits and array.size and np.isin(array, (0, 1)).all() and (array.sum(axis=-1) == 1).all())
 
 
-def _fits(shape: tuple[int, ...], declared: tuple[Any, ...]) -> bool:
-    pairs = zip(shape, declared, strict=False)
-    return len(shape) == len(declared) and all(size == dim or isinstance(dim, str) for size, dim in pairs)
+def _fits(shape: tuple[int, ...], dims: tuple[Any, ...]) -> bool:
+    return len(shape) == len(dims) and all(isinstance(b, str) or a == b for a, b in zip(shape, dims, strict=True))
 
 
 def _check_memory(graph: Graph, binding: Binding) -> None:

@@ -25,9 +25,8 @@ def violation(guard: str, node: Node, value: Array) -> ValueRangeError | None:
     if not bad.any():
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])
-    at = f" at {index}" if index else ""
     what = "NaN" if np.isnan(value[index]) else str(value[index])
-    fact = f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{at}'
+    fact = f'"{node.name}" ({node.op.name}, made at {node.origin}) is {what}{f" at {index}" if index else ""}'
     return ValueRangeError(
         f"{fact}; no update was made, so the state is the one that led here",
         fact=fact,

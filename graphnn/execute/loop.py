@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..errors import GraphnnError, restated
 from ..graph import Array, Node, Op, Spec
 from ..graph.dimensions import concrete, shown
 from ..graph.quiet import quietly
+from ..show import rendered
 from ..text import quoted
 from .guard import violation
 from .program import Binding, Program, infer_error
@@ -183,6 +184,8 @@ def evaluate(
 
 def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop) -> GraphnnError:
     """Return the error of an operation, with its node, operands and origin."""
+    if located := getattr(error, "located", None):
+        return located(node, stop)  # type: ignore[no-any-return]
     specs = [Spec(value.shape, value.dtype) for value in operands]
     if not isinstance(error, GraphnnError) and not node.op.dimension_names:
         error = infer_error(node.op, specs) or error  # better worded, where `infer` refuses such operands
@@ -245,9 +248,7 @@ def collect(
     """
     wanted = set(prepared.program.fetches)
     values: dict[int, Array] = {}
-    evaluation = evaluate(prepared)
-    for observer in observers:
-        evaluation = observer(prepared, evaluation)
+    evaluation = reduce(lambda steps, observer: observer(prepared, steps), observers, evaluate(prepared))
 
     def consume() -> None:
         for step in evaluation:
@@ -287,7 +288,8 @@ def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[
 
 def guard_error(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
     """Return the error of a guard that refuses a step's value, else None."""
-    error = violation(guard, step.node, step.value)
+    inside = rendered(step.node.op, "guard inside")
+    error = violation(guard, step.node, step.value) if inside is None else inside(guard, step, prepared)
     if error is not None:
         error.stopped = Stop(prepared.with_own_feed(), step.index, stopped_by_guard=guard)
     return error

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..habits import elsewhere
 from ..origin import Origin, user_origin
-from ..show import Shown
+from ..show import Shown, rendered
 from ..text import counted, quoted, short_name
 from . import tables
 from .arrays import own_array, supported
@@ -69,8 +69,7 @@ class Graph(Shown):
         {layer path: output} of layers that make no node in evaluation, such as dropout, and were called for evaluation.
     cotangents, tangents : dict
         {seeds: derivatives of all nodes reached}, of reverse and of forward mode, so that no node is made twice.
-    placeholders : list of Node
-    scopes : dict of str to Scope
+    placeholders, scopes : list of Node, dict of str to Scope
     memory_budget : float or None
         The most bytes that one value may take, and that a debugger may keep. None means 80 % of the free memory.
         Anything but a number of bytes raises UsageError, a negative number ValueRangeError.
@@ -171,9 +170,7 @@ class Graph(Shown):
         return [*self.dag, *self.scopes, *self.names, *self.outputs]
 
     def __contains__(self, item: object) -> bool:
-        if isinstance(item, Node):
-            return item.graph is self
-        return isinstance(item, str) and self._find(item) is not None
+        return item.graph is self if isinstance(item, Node) else isinstance(item, str) and self._find(item) is not None
 
     def _find(self, name: str) -> Node | None:
         data: NodeData | None = self._dag._node.get(name)
@@ -189,6 +186,8 @@ class Graph(Shown):
         if not isinstance(name, str):
             raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
         node = self._find(name)
+        if node is None and "@" in name and (found := rendered(self, "nodes in iterations")) is not None:
+            node = found(name)
         if node is None:
             known = near(name, [*self._dag._node, *self.scopes, *self.names, *self.outputs])
             raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')

@@ -17,9 +17,11 @@ from ..execute.loop import Prepared, Step, complete_stop, evaluate
 from ..graph import Array, Graph, Node, Spec
 from ..graph.attributes import whole
 from ..graph.dimensions import size_of
+from ..loops.unrolled import has_loops
 from ..order import longest_chain
 from ..show import Shown
 from ..text import PAGE, columns_there, counted, in_bytes, in_lines, quoted, short_name, short_names
+from .inside import in_every, with_iterations
 from .select import scopes_around
 from .trace import guard_of, prepared_for
 
@@ -125,7 +127,9 @@ class Peak(NamedTuple):
 class Profile(Shown):
     """What a run costs, and where. Made by `profile`; printed, it is a table.
 
-    Only operations are counted: what is fed, parameters and constants cost nothing but memory.
+    Only operations are counted: what is fed, parameters and constants cost nothing but memory. What a node of the body
+    of a loop costs is added up over the iterations, and called ``scan_1@*/tanh``; what the loop costs besides, is not
+    counted.
 
     Attributes
     ----------
@@ -150,11 +154,11 @@ class Profile(Shown):
         self.total = _sum(graph.name, nodes, math.fsum(cost.time for cost in nodes))
         self.by_node = sorted(nodes, key=_slowest_first)
         self.by_op = self._by(lambda node: [node.op.name])
-        self.by_scope = self._by(lambda node: [node.scope])
-        outer = self._by(lambda node: [scope.path for scope in scopes_around(graph, node.scope)])
-        self.by_outer_scope = [cost for cost in outer if any(node.scope != cost.name for node in cost.nodes)]
+        self.by_scope = self._by(lambda node: [in_every(node.scope)])
+        outer = self._by(lambda node: [in_every(scope.path) for scope in scopes_around(graph, node.scope)])
+        self.by_outer_scope = [cost for cost in outer if any(in_every(node.scope) != cost.name for node in cost.nodes)]
         self.by_phase = self._by(lambda node: [node.phase])
-        time_of = {cost.nodes[0]: cost.time for cost in nodes}
+        time_of = {node: cost.time / cost.calls for cost in nodes for node in cost.nodes}
         self.critical_path = [node for node in path if node in time_of]
         self.critical_time = math.fsum(time_of[node] for node in self.critical_path)
         self.peak = peak
@@ -268,6 +272,8 @@ def profile(
     """
     repeat = whole("repeat=", repeat, 1)
     prepared, updates = prepared_for(target, feed, sizes, graph)
+    if has_loops(prepared):
+        prepared, updates = with_iterations(prepared, updates)
     order, operands = prepared.program.order, prepared.program.operands
     with np.errstate(all="ignore"):
         try:
@@ -290,7 +296,16 @@ def profile(
     path = longest_chain(
         order, lambda node: time_of.get(node, 0.0), lambda node: node.inputs if node in time_of else ()
     )
-    return Profile(prepared.program.graph, repeat, costs, path, peak_of(prepared, memory))
+    return Profile(prepared.program.graph, repeat, _over_iterations(costs), path, peak_of(prepared, memory))
+
+
+def _over_iterations(costs: Sequence[Cost]) -> list[Cost]:
+    """Return the costs, those of a node of a body added up over the iterations."""
+    groups: dict[str, list[Cost]] = {}
+    for cost in costs:
+        groups.setdefault(in_every(cost.name), []).append(cost)
+    whole = math.fsum(cost.time for cost in costs)
+    return [found[0] if len(found) == 1 else _sum(name, found, whole) for name, found in groups.items()]
 
 
 def _times(prepared: Prepared) -> list[float]:

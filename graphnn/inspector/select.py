@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import LookupFailure, UsageError, near
 from ..graph import Graph, Node, Scope
+from ..loops.unrolled import counterpart, not_shown
 from ..text import quoted
 
 
@@ -20,12 +21,14 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
     LookupFailure
         When there is none of that name, or it has no part in the run.
     """
+    target = counterpart(target, graph)
     if isinstance(target, str):
         if target not in graph:
             of_op = [quoted(node.name) for node in order if node.op.name == target]
             hint = (
                 f" Nodes of that operation: {', '.join(of_op[:3])}." if of_op else near(target, names_in(order, graph))
             )
+            hint = not_shown(graph, target) or hint
             raise LookupFailure(f'{where} has no node, scope or output "{target}".{hint}')
         target = graph[target]
     if not isinstance(target, Node):
@@ -127,6 +130,7 @@ def _meant(order: Collection[Node], graph: Graph, target: Any, where: str) -> li
         known = dict.fromkeys(order)
         wanted = {node for part in target for node in _meant(known, graph, part, where)}
         return [node for node in order if node in wanted]
+    target = counterpart(target, graph)
     if isinstance(target, Node):
         return [one(order, graph, target, where)]
     if not isinstance(target, str):

@@ -17,6 +17,7 @@ from ..files import from_data, to_data
 from ..graph import Constant, Dim, Graph, Kind, Node, Op, Parameter, Placeholder, Shape, Spec
 from ..graph.attributes import DimOf, Several, Text
 from ..graph.dimensions import Constraint, add, shown, unify
+from ..graph.node import put_twin
 from ..graph.scopes import mirrored
 from ..transform import in_order
 
@@ -186,6 +187,8 @@ class Excerpt:
             scope = _counterpart(source, graph, node.scope, prefix)
             name = _free(graph, node.name.removeprefix(prefix))
             copies[node] = graph._make(node.op, operands, node.spec, name, value, (scope, node.origin))
+            if node.twin in copies:
+                put_twin(copies[node], copies[node.twin])
         self.body = text_of(graph)
         self.of = {node: copy.index for node, copy in copies.items()}
 

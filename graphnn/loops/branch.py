@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..graph.dimensions import Constraint, shown, unify
 from ..text import counted
 from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, outside, text_of
 from .bundle import Layout, Place, place_to_write
+from .names import located
 from .sides import pulled_back, pushed_forward
 
 Pair = tuple[int, int]
@@ -141,7 +142,8 @@ class Branch(Keeping):
         try:
             values = computed(side, inputs) if self.wanted[side] else []
         except GraphnnError as error:
-            raise error.within(f'in "{list(self.bodies)[side]}": ') from error
+            title = list(self.bodies)[side]
+            raise error.within(f'in "{title}": ', located=partial(located, error, title)) from error
         found = dict(zip(self.wanted[side], values, strict=True))
         words = np.empty(int(self.layout.size), self.layout.dtype) if out is None else out
         for pair, place in zip(self.kept, self.layout.places, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..errors import GraphnnError
 from ..execute.loop import Prepared, evaluate
 from ..graph import Array
+from .names import located
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -97,5 +99,5 @@ class Iterations:
             try:
                 values = self._computed(self.inputs())
             except GraphnnError as error:
-                raise error.within(f"in iteration {row}: ") from error
+                raise error.within(f"in iteration {row}: ", located=partial(located, error, row)) from error
             yield row, self.advance(values)

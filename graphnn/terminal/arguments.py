@@ -163,6 +163,7 @@ KINDS: dict[str, Kind] = {
     "": Kind(),
     "count": _integer("the number of operations", 1),
     "breakpoint": _integer("the number of a breakpoint"),
+    "iteration": _integer("the number of an iteration"),
     "around": _integer("the number of nodes to list", 5),
     "node": Kind(node_of, names, True),
     "position": Kind(_position, names, True),

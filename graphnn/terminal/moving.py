@@ -80,6 +80,15 @@ def goto(session: Session, position: Any) -> None:
     session.dbg.goto(position)
 
 
+@declared("iteration N", "it", example="iteration 137", takes="iteration", needs="which iteration?", moves=False)
+def iteration(session: Session, n: int) -> None:
+    """Go to the beginning of iteration N of the loop.
+
+    Forwards or backwards, in the loop where the run stands, or in the only one. Its nodes are called scan_1@137/tanh.
+    """
+    session.dbg.iteration(n)
+
+
 @declared("continue", "c", "cont", "resume", ahead=True)
 def go_on(session: Session, _: str) -> None:
     """Run until a breakpoint, Ctrl-C, or the end."""

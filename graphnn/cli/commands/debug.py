@@ -61,6 +61,7 @@ def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Any], script: Iterabl
     cli.FEED,
     cli.UPDATES,
     cli.option("-x", "--commands", metavar="FILE", help="run the commands in it, then those typed in a terminal"),
+    cli.option("--at", metavar="NAME", help="an iteration of a long loop that is to be looked into, as scan_1@5000"),
     cli.option("--budget", type=cli.from_1, metavar="BYTES", help="how much memory the values of the run may take"),
 )
 def debug(options: cli.Options) -> int | None:
@@ -70,7 +71,7 @@ def debug(options: cli.Options) -> int | None:
         file = existing(options.commands)
         script = file.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
     target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
-    dbg = gn.debug(target.run, feed, budget=options.budget, echo=None)
+    dbg = gn.debug(target.run, feed, budget=options.budget, at=options.at or "", echo=None)
 
     def load(file: str) -> Any:
         loaded = loaded_from(existing(file), memory_budget(dbg.graph))

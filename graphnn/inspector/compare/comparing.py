@@ -21,6 +21,7 @@ from .sides import (
     Side,
     are_arrays,
     arrays_of,
+    can_be_run,
     fed_to,
     feed_for,
     from_files,
@@ -184,8 +185,7 @@ def compare(
     dtype_a, dtype_b = checked_dtypes(dtypes)
     backend_a, backend_b = checked_backends(backends)
     by_feed = feed is not None and feed_b is not None
-    arrays = are_arrays(b)
-    _check_arrays(a, b)
+    arrays = _checked_arrays(a, b)
     run_again = b is None or feed_b is not None or dtype_b is not None or backends is not None
     if arrays and run_again:
         raise UsageError("arrays are compared as they are: they take no feed, no dtype and no backend")
@@ -201,11 +201,13 @@ def compare(
     alike = graph_a is graph_b or (graph_a is not None and graph_b is not None and graph_a.dtype == graph_b.dtype)
     exact = alike and not arrays and tolerance is None and dtype_a is dtype_b is None
 
-    def side(target: Any, reads: bool, *how: Any) -> Side:
-        return read_trace(target, exact) if reads else run_of(target, *how)
+    inside = backends is None and all(map(can_be_run, (a, b)))
 
-    first = side(a, reads_a, feed_for(feed_a, graph_a, graph_b), sizes, graph_a, dtype_a, backend_a)
-    second = arrays_of(b, first) if arrays else side(b, reads_b, feed_b, sizes, graph_b, dtype_b, backend_b)
+    def side(target: Any, reads: bool, *how: Any) -> Side:
+        return read_trace(target, exact, inside) if reads else run_of(target, *how)
+
+    first = side(a, reads_a, feed_for(feed_a, graph_a, graph_b), sizes, graph_a, dtype_a, backend_a, inside)
+    second = arrays_of(b, first) if arrays else side(b, reads_b, feed_b, sizes, graph_b, dtype_b, backend_b, inside)
     called = called or files or names_of(first, second, (dtype_a, dtype_b), by_feed)
     first, second = first._replace(name=called[0]), second._replace(name=called[1])
 
@@ -286,8 +288,10 @@ def _with_runtime(
     ).compare()
 
 
-def _check_arrays(a: Any, b: Any) -> None:
+def _checked_arrays(a: Any, b: Any) -> bool:
+    """Return whether the second side is arrays, if they can be compared with the first."""
     if are_arrays(a):
         raise UsageError("arrays are compared with a run, and the run comes first: compare(trace, {name: array})")
     if isinstance(b, np.ndarray) or (isinstance(b, (list, tuple)) and any(isinstance(part, np.ndarray) for part in b)):
         raise UsageError('arrays are compared by the names of nodes: compare(trace, {"dense_1/add": array})')
+    return are_arrays(b)

@@ -19,8 +19,10 @@ from ...execute.program import Program
 from ...files import load
 from ...graph import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ...graph.fetches import resolve
+from ...loops.unrolled import counterpart, graph_before, has_loops
 from ...text import with_article
 from ..altered import in_state_of, with_value
+from ..inside import with_iterations
 from ..profile import flops_of
 from ..select import one
 from ..trace import Record, Trace, digest_of, guard_of, prepared_for
@@ -119,8 +121,9 @@ def run_of(
     graph: Graph | None,
     dtype: np.dtype[Any] | None,
     backend: str | None = None,
+    inside: bool = False,
 ) -> Side:
-    """Return the side of what is run, or of a trace that is run again."""
+    """Return the side of what is run, or of a trace that is run again; `inside`: with iterations as nodes."""
     if isinstance(target, Trace) and feed is None and sizes is not None:
         raise UsageError("a trace has its own sizes and takes no others without a feed")
     updates: Mapping[Node, Node] = {}
@@ -132,6 +135,8 @@ def run_of(
         updates = target.updates
     else:
         prepared, updates = prepared_for(target, feed, sizes, None if isinstance(target, Compiled) else graph)
+    if inside and has_loops(prepared):
+        prepared, updates = with_iterations(prepared, updates)
     program = prepared.program
     retyped = prepared if dtype is None else _retyped(prepared, dtype)
     if dtype is not None:
@@ -175,8 +180,13 @@ def _refuse_unknown(program: Program, reason: str) -> None:
             raise UsageError(f'"{node.name}" is {op}, which is not defined here: {reason}')
 
 
-def read_trace(trace: Trace, exact: bool) -> Side:
-    """Return the side of a recorded run; it is run again if values are needed that were not kept."""
+def read_trace(trace: Trace, exact: bool, inside: bool = False) -> Side:
+    """Return the side of a recorded run; it is run again if values are needed that were not kept.
+
+    `inside`: with iterations as nodes, for which it is run again, too.
+    """
+    if inside and has_loops(trace.prepared):
+        return run_of(trace, None, None, None, None, inside=True)._replace(name="the trace")
     known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
     program, prepared = trace.prepared.program, trace.prepared
     stopped = None if trace.stopped is None else program.order[trace.stopped]
@@ -267,17 +277,18 @@ def results_of(a: Any, b: Any, first: Side, second: Side, known: Mapping[Node, N
     return found
 
 
-def _paths(target: Any, graph: Graph, known: Mapping[Node, Node]) -> dict[tuple[Any, ...], int]:
+def _paths(target: Any, made: Graph, known: Mapping[Node, Node]) -> dict[tuple[Any, ...], int]:
     """Return where each result stands in the fetches, by the keys that lead to it."""
     if isinstance(target, (Trace, Compiled)):
         nodes: Sequence[Node] = target.fetches
         count = len(nodes) - len(target.updates) * isinstance(target, Trace)
         form = target.rebuild(range(count)) if isinstance(target, Compiled) else list(range(count))
         following = {
-            ("updates", known.get(parameter, parameter)): count + i for i, parameter in enumerate(target.updates)
+            ("updates", known.get(now := counterpart(parameter, made), now)): count + i
+            for i, parameter in enumerate(target.updates)
         }
     else:
-        _, nodes, rebuild = resolve(target, graph)
+        _, nodes, rebuild = resolve(target, graph_before(made))
         form, following = rebuild(range(len(nodes))), {}
     return dict(_leaves(form, nodes)) | following
 
@@ -297,6 +308,11 @@ def _leaves(
 def are_arrays(target: Any) -> bool:
     """Return whether a target is arrays by the names of nodes."""
     return isinstance(target, Mapping) and not any(isinstance(leaf, (Node, str)) for leaf in flatten(dict(target))[0])
+
+
+def can_be_run(target: Any) -> bool:
+    """Return whether a target is no trace that cannot be run again to its end."""
+    return not isinstance(target, Trace) or (target.has_values and target.stopped is None)
 
 
 def graph_of(target: Any) -> Graph | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import GraphnnError, UsageError, ValueRangeError
+from ...errors import GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ...graph.attributes import whole
+from ...loops.unrolled import before_unrolling, decided_by_values, graph_before, loops_in, not_shown
 from ...text import short_name
 from ..altered import given_before, without
 from ..calls import RESTART, call
@@ -146,16 +147,66 @@ class Cursor:
         scope = next((path for path in reversed(around) if self._next_within(path)), "")
         return self._go_on(lambda step: not self._next_within(scope))
 
+    def iteration(self, n: int) -> Step | None:
+        """Go to the beginning of an iteration of the loop that it stands in, forwards or backwards.
+
+        Parameters
+        ----------
+        n : int
+            The number of the iteration, which is that of its row.
+
+        Returns
+        -------
+        Step or None
+            Of the operation before it; None before all of them.
+
+        Raises
+        ------
+        UsageError
+            When it stands in no loop, and the run has none or several.
+        LookupFailure
+            When there is no such iteration.
+        """
+        now = self._now
+        n = whole("the number of an iteration", n, 0)
+        name = f"{self._loop()}@{n}"
+        nodes = set(many(now.order, now.graph, name)) if name in now.graph.scopes else set()
+        ranks = [rank for rank, place in enumerate(now.computed) if now.order[place] in nodes]
+        if not ranks:
+            raise LookupFailure(not_shown(now.graph, name).strip() or f'no operation of "{name}" is in this run')
+        return self.goto(ranks[0])
+
+    def _loop(self) -> str:
+        """Return the innermost loop in which it stands, or the only one there is."""
+        now = self._now
+        here = now.current if now.next is None else now.next
+        for node in (now.current, here):
+            around = scopes_around(now.graph, node.scope) if node is not None else []
+            for scope in reversed(around):
+                if scope.kind == "iteration":
+                    return scope.path.rpartition("@")[0]
+        loops = [loop for loop in loops_in(now.graph) if "@" not in loop]
+        if len(loops) == 1:
+            return loops[0]
+        listed = ", ".join(f'"{loop}@0"' for loop in loops)
+        raise UsageError(f"it stands in no loop: go into one first, {listed}" if loops else "this run has no loops")
+
     def restart(self) -> None:
         """Go back before all operations; in a new run, if the graph's state has changed.
 
         Breakpoints and watches stay. What was set by hand stays too, unless a new run is begun.
         """
         now = self._now
-        prepared, state = now.tape.prepared, now.graph.state
+        prepared, stored = now.tape.prepared, graph_before(now.graph).state
+        state = {node: stored[before_unrolling(node)] for node in now.graph.state}
         given = given_before(prepared)
         moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
         if not moved.keys().isdisjoint([*now.order, *now.updates]):
+            for loop in decided_by_values(now.graph):
+                raise UsageError(
+                    f'the state has changed, and how many iterations "{loop}" makes may depend on it: gn.debug(…) of '
+                    "the step opens it with that state"
+                )
             anew = without(prepared, *prepared.overridden)._replace(given=given | moved)
             left_out = sorted(prepared.overridden, key=now.places.__getitem__)
             if left_out:

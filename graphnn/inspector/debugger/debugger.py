@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...errors import GraphnnError, UsageError, ValueRangeError
+from ...loops.names import has_bodies
+from ...loops.unrolled import counterpart, has_loops
 from ...show import Shown, rendered, show_as
 from ...text import quoted
+from ..inside import failed_inside, with_iterations
 from ..select import names_in
 from ..trace import Trace, guard_of, prepared_for, stopped_trace
 from .cursor import Cursor
@@ -126,6 +129,7 @@ class Debugger(Shown):
     into = does("_cursor", Cursor.into)
     over = does("_cursor", Cursor.over)
     out = does("_cursor", Cursor.out)
+    iteration = does("_cursor", Cursor.iteration)
     restart = does("_cursor", Cursor.restart)
     frames = does("_cursor", Cursor.frames)
 
@@ -182,9 +186,13 @@ def debug(
     sizes: Mapping[str, int] | None = None,
     graph: Graph | None = None,
     budget: float | None = None,
+    at: str = "",
     echo: Callable[[str], Any] | None = print,
 ) -> Debugger:
     """Open a debugger before the first operation, or where a stopped trace ended.
+
+    The iterations of a loop are nodes of their own, such as ``dbg["scan_1@137/tanh"]``, in the scopes ``scan_1@0``,
+    ``scan_1@1``, …: one steps, watches, breaks and asks what if in them as anywhere else.
 
     Parameters
     ----------
@@ -195,6 +203,9 @@ def debug(
         As `graphnn.run` takes them.
     budget : float, optional
         Bytes that the values may take; the graph's memory budget unless given. One live set is held at any budget.
+    at : str, optional
+        A node in an iteration, or an iteration (``"scan_1@5000"``). Of a loop of more than some thousand nodes, only
+        the first and the last iterations are nodes, and those beside this one; what is between is one node.
     echo : callable or None
         What watches, breakpoints and what-ifs say, goes here; None: nowhere.
 
@@ -225,16 +236,38 @@ def debug(
         raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {budget!r}")
     if echo is not None and not callable(echo):
         raise UsageError(f"echo= is a function that takes a text, as print does, or None, not {type(echo).__name__}")
+    if not isinstance(at, str):
+        raise UsageError(f'at= is the name of an iteration, such as "scan_1@137", not {type(at).__name__}')
     prepared, updates = prepared_for(target, feed, sizes, graph)
     traced = target if isinstance(target, Trace) else None
-    now = Progress(prepared, updates, budget, guard_of(target), traced)
+    if has_loops(prepared):
+        where = at or (failed_inside(traced) if traced is not None else "")
+        flat, updates = with_iterations(prepared, updates, where)
+        now = Progress(flat, updates, budget, guard_of(target), None)
+    else:
+        now = Progress(prepared, updates, budget, guard_of(target), traced)
     dbg = Debugger(now)
     if traced is not None and traced.stopped is not None:
-        dbg.goto(bisect_left(now.computed, min(traced.stopped + 1, len(traced))))
-        now.error = traced.error
-        now.refused = traced.stopped if traced.stopped < len(traced) else None  # a guard has seen its value
+        _stop_as(dbg, now, traced, traced.stopped)
     now.echo = echo  # only now, as the trace says itself why it stopped
     return dbg
+
+
+def _stop_as(dbg: Debugger, now: Progress, traced: Trace, stopped: int) -> None:
+    """Go to where a recorded run was stopped."""
+    refused = stopped < len(traced)  # a guard has seen its value
+    if has_bodies(traced.order[stopped]) and now.graph is not traced.graph:
+        inside = failed_inside(traced)
+        try:
+            dbg.goto(inside) if inside else dbg.resume()
+            now.refused = now.places[now.node(inside)]
+        except GraphnnError:
+            now.refused = None  # the operation failed: it stands before it
+    else:
+        place = now.places[counterpart(traced.order[stopped], now.graph)]
+        dbg.goto(bisect_left(now.computed, place + refused))
+        now.refused = place if refused else None
+    now.error = traced.error
 
 
 @show_as(GraphnnError, "trace")

@@ -11,6 +11,7 @@ from ...execute.loop import complete_stop, guard_error
 from ...graph import Parameter
 from ...graph.arrays import checked_value
 from ...graph.attributes import whole
+from ...loops.unrolled import before_unrolling, graph_before
 from ..altered import given_before
 from ..calls import RESTART, call
 from ..compare.arguments import checked_names, checked_tolerance
@@ -154,12 +155,14 @@ class Results:
                 if (refused := guard_error(now.guard, now.tape.at(place), now.tape.prepared)) is not None:
                     complete_stop(refused, now.updates, now.guard)
                     raise refused
-        with updating(now.graph):
+        graph = graph_before(now.graph)
+        with updating(graph):
             for parameter in dict.fromkeys([*now.updates, *now.order]):
-                if isinstance(parameter.op, Parameter) and now.graph.state[parameter] is not given.get(parameter):
+                is_stored = isinstance(parameter.op, Parameter)
+                if is_stored and graph.state[before_unrolling(parameter)] is not given.get(parameter):
                     has = f'"{parameter.name}" has another value'
                     raise UsageError(f"the state has changed since this run began ({has}): {RESTART}", calls=(RESTART,))
-            now.graph.state.update(checked)
+            graph.state.update({before_unrolling(parameter): value for parameter, value in checked.items()})
 
     def _side(self, tape: Tape, name: str) -> Side:
         prepared = tape.prepared

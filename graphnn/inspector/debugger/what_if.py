@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import GraphnnError, LookupFailure, UsageError, near
 from ...graph import Node, Op, Unknown
+from ...graph.fetches import ancestors
+from ...loops.unrolled import decided_by_values
 from ...text import quoted, short_name, with_article
 from ..altered import with_op, with_value, without
 from ..calls import call
@@ -192,6 +194,9 @@ class WhatIfs:
         anew_now, count = [now.order[i] for i in done], len(now.computed)
         change = Change(now.run.name, node, anew_now, later, count, taken_back)
         now.say(str(change))
+        for loop, nodes in decided_by_values(now.graph).items():
+            if node in ancestors(nodes):
+                now.say(f"{loop} keeps to the number of iterations that it made before")
         self._stops.report()
         return change
 

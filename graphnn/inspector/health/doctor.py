@@ -14,8 +14,10 @@ import numpy as np
 from ...errors import UsageError
 from ...execute.batches import holds_chunks
 from ...graph import Array, Graph, Node, Parameter, Unknown
+from ...loops.unrolled import counterpart, has_loops
+from ..inside import with_fault
 from ..trace import Film, Trace, prepared_for
-from . import arising, attention, axes, gradients, losses, sizes, units, updates
+from . import arising, attention, axes, gradients, losses, over_time, sizes, units, updates
 from .blame import GIVEN
 from .checks import all_checks, findings_of
 from .evaluation import Evaluation, dependents
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from ...execute.batches import Data
     from ...execute.loop import Prepared
 
-_FAMILIES = [module.__name__ for module in (axes, attention, sizes, units, losses, arising, gradients, updates)]
+_FAMILIES = [
+    module.__name__ for module in (axes, attention, sizes, units, losses, arising, gradients, over_time, updates)
+]
 """The modules of checks in the order in which they look: later ones use what earlier ones found. Others come last."""
 REPEATED = frozenset(
     {"saturated", "dead-units", "underflow", "near-overflow"}
@@ -268,9 +272,15 @@ def check_health(
 
 
 def examined(
-    prepared: Prepared, steps: Mapping[Node, Node], call: int | None = None, recorded: Mapping[int, Array] = {}
+    prepared: Prepared, steps: Mapping[Node, Node], call: int | None = None, recorded: Mapping[Any, Array] = {}
 ) -> tuple[Evaluation, Health]:
-    """Make a run; return it with its values, and the report about it."""
+    """Make a run, with the iterations of loops as nodes; return it with its values, and the report about it."""
+    if has_loops(prepared):
+        recorded = {prepared.program.order[place]: value for place, value in recorded.items()}
+        prepared = with_fault(prepared)
+        graph, places = prepared.program.graph, {node: i for i, node in enumerate(prepared.program.order)}
+        steps = {counterpart(parameter, graph): counterpart(node, graph) for parameter, node in steps.items()}
+        recorded = {places[counterpart(node, graph)]: value for node, value in recorded.items()}
     run = Evaluation(prepared, recorded, steps)
     health = Health(run.graph, run.count, _examine(run), call)
     run.parts.clear()  # they refer to the run: the cycle would keep all values until garbage is collected

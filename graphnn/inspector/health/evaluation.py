@@ -17,6 +17,8 @@ from ...execute.interpreter import run
 from ...execute.loop import Prepared, compute, evaluate
 from ...graph import Array, Constant, Graph, Node, Op, Parameter, Placeholder, Trait
 from ...graph.quiet import quietly
+from ...loops.names import is_bundle
+from ...loops.unrolled import counterpart
 from ...ops.base import Linear, Multilinear, Rearranging
 from ...ops.choosing import Where
 from ...ops.elementwise import Elementwise
@@ -93,8 +95,8 @@ class Evaluation:
         self.graph.caches["overflowed"] = warned  # this run warned nobody, so a later one still may
         self.count = sum(value is not None for value in self.values)
         self.magnitudes = [
-            np.abs(value).max(initial=0.0) if value is not None and value.dtype.kind == "f" else 0.0
-            for value in self.values
+            np.abs(value).max(initial=0.0) if value is not None and _is_of_floats(node) else 0.0
+            for node, value in zip(self.order, self.values, strict=True)
         ]
         self.bad = [not math.isfinite(size) for size in self.magnitudes]
         self.parts: dict[Any, Any] = {}
@@ -115,6 +117,9 @@ class Evaluation:
 
     def value_of(self, node: Node) -> Array:
         """Return the value of a node."""
+        node = counterpart(node, self.graph)
+        if node not in self.places and node.name in self.graph:
+            node = self.graph[node.name]  # of another run without loops
         value: Array = self.values[self.places[node]]
         return value
 
@@ -124,7 +129,7 @@ class Evaluation:
         return [
             (place, value)
             for place, (value, forward) in enumerate(zip(self.values, self.prepared.binding.forwards, strict=True))
-            if forward is not None and value is not None and value.size and value.dtype.kind == "f"
+            if forward is not None and value is not None and value.size and _is_of_floats(self.order[place])
         ]
 
     @cached_property
@@ -418,6 +423,11 @@ class Evaluation:
         sizes = np.abs(value)
         sizes = np.where(np.isfinite(sizes), sizes, 0) if self.bad[place] else sizes
         return self.element(place, first_of(sizes))
+
+
+def _is_of_floats(node: Node) -> bool:
+    """Whether a node is floats: what a loop gives is arrays of any dtype, in one."""
+    return node.dtype.kind == "f" and not is_bundle(node)
 
 
 def _like(numbers: Array, value: Number) -> Array:

@@ -20,6 +20,7 @@ from ...execute.feed import prepare
 from ...execute.loop import Stop, collect
 from ...execute.program import program_of
 from ...graph.fetches import resolve
+from ...loops.unrolled import counterpart
 from ..trace import Film, Trace, prepared_for, stopped_trace, trace
 from .evaluation import dependents
 from .findings import Finding, Health, Searched
@@ -228,8 +229,8 @@ class Search:
         run, health = self._examined(prepared, updates)
         found = [each for each in health if _is_fault(run, each)]
         if whole is not None:
-            known = {each.node for first in whole.health for each in (first, *first.leads_to)}
-            found = [each for each in found if each.node in known]
+            known = {each.node.name for first in whole.health for each in (first, *first.leads_to)}
+            found = [each for each in found if each.node.name in known]
         return Faults(run, Health(run.graph, run.count, found))
 
     def _looked_into(self, feed: Feed) -> Health | None:
@@ -240,7 +241,8 @@ class Search:
         if not faults.nodes:
             return None
         rows = Rows(self._graph, feed, 1, "the batch")
-        if dependents(faults.run.order, rows.cut).isdisjoint(faults.nodes):
+        cut = [counterpart(node, faults.run.graph) for node in rows.cut]
+        if dependents(faults.run.order, cut).isdisjoint(faults.nodes):
             return self._report(faults, feed, Searched(self._batch + 1, self._before + rows.count, self._batch))
         part, found = self._narrowed(rows, faults)
         searched = Searched(self._batch + 1, self._before + rows.count, self._batch, part, self._before, self._part)
@@ -294,6 +296,9 @@ class Search:
 
     def _goes_wrong(self, nodes: Sequence[Node], feed: Feed) -> bool:
         """Return whether one of these nodes is NaN or infinite with a feed, or an operation fails."""
+        if nodes[0].graph is not self._graph:  # in an iteration
+            wrong = {node.name for node in nodes}
+            return any(node.name in wrong for node in self._faults(feed).nodes)
         names = program_of(self._graph, nodes).dimension_names
         sizes = {name: size for name, size in (self._sizes or {}).items() if name in names}
         prepared = prepare(self._graph, nodes, feed, sizes)

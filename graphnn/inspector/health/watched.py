@@ -10,6 +10,7 @@ import numpy as np
 
 from ...graph import Array, Node, Op, Trait
 from ...graph.quiet import quietly
+from ...loops.names import is_bundle
 from ...ops.base import Multilinear
 from ...ops.elementwise import Elementwise
 
@@ -41,7 +42,7 @@ def watched_of(prepared: Prepared, wanted: Collection[Node]) -> list[Node]:
     watched, shown = set(wanted), set(wanted)
     order = prepared.program.order
     for node in reversed(order):
-        if node.dtype.kind != "f":
+        if node.dtype.kind != "f" or is_bundle(node):
             continue  # it cannot show anything
         if node not in shown and not node.has_value:
             watched.add(node)

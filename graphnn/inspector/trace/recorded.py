@@ -14,6 +14,9 @@ from ...container import StrPath, write
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...files import settings_of, to_data
 from ...graph import Array, Graph, Node, Op, Origin, Unknown
+from ...loops.bundle import LoopItem
+from ...loops.loop import Loop
+from ...loops.unrolled import has_loops, is_inside
 from ...ops.linalg import Transpose
 from ...ops.shape import ExpandDims, Flip, Reshape, Squeeze
 from ...show import Shown, rendered
@@ -27,6 +30,7 @@ from .values import KEEP, Condensed, Statistics, Stats, digest_of, owner_of, pre
 
 if TYPE_CHECKING:
     from ...execute.loop import Prepared
+    from ...loops.names import NodeInside
 
 VERSION = 3
 _WITH_VALUES = 2  # the version of what holds no digests: older readers take it
@@ -235,6 +239,8 @@ class Trace(Shown):
         self.guard = guard
         self._run = _Recorded(prepared, kept, times)
         self._relaid: frozenset[int] = frozenset()
+        self.iterations: dict[str, Trace] = {}
+        """The same run with iterations as nodes, by which is asked for; kept for the next question."""
         if sources is not None:
             self._run.sources = sources
 
@@ -302,8 +308,14 @@ class Trace(Shown):
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
-    def __getitem__(self, node: Node | str) -> Record:
-        """Return the record of a node, or of the node of that name, of the scope's result, or of the output."""
+    def __getitem__(self, node: Node | NodeInside | str) -> Record:
+        """Return the record of a node, or of the node of that name, of the scope's result, or of the output.
+
+        ``trace["scan_1@137/tanh"]`` is the node "tanh" in iteration 137 of a loop, which is computed again for that.
+        """
+        if is_inside(node, self.graph):
+            record: Record = rendered(self, "iterations")(node)[node]
+            return record
         place = self._places[one(self._places, self.graph, node)]
         if place >= len(self):
             raise LookupFailure(f'"{self.order[place].name}" has no record: the run was stopped before it')
@@ -357,12 +369,12 @@ class Trace(Shown):
         nodes = many(self.order, self.graph, target, op=op, scope=scope)
         return [self.records[place] for place in map(self._places.__getitem__, nodes) if place < len(self)]
 
-    def why(self, node: Node | str, index: Any = None) -> Why:
+    def why(self, node: Node | NodeInside | str, index: Any = None) -> Why:
         """Explain one element: the numbers it was computed from, the formula, and the line.
 
         Parameters
         ----------
-        node : Node or str
+        node : Node, NodeInside or str
         index : tuple of int or int, optional
             Which element, where there are several; the first that is NaN, or infinite, unless given.
 
@@ -377,7 +389,11 @@ class Trace(Shown):
         LookupFailure
             When the value, or that of an operand, was too large to be kept.
         """
+        if is_inside(node, self.graph):
+            return rendered(self, "iterations")(node).why(node, index)  # type: ignore[no-any-return]
         record = self[node]
+        if isinstance(record.node.op, (Loop, LoopItem)) and self.has_values and has_loops(self.prepared):
+            return rendered(self, "iterations")().why(self._item_of(record.node).name, index)  # type: ignore[no-any-return]
         operands = [self[operand].value for operand in record.node.inputs]
         op, given = self.prepared.op_of(record.node), partial(given_as, prepared=self.prepared)
         return explain(
@@ -391,6 +407,13 @@ class Trace(Shown):
             value_of=self._value_if_kept,
             op_of=self.prepared.op_of,
         )
+
+    def _item_of(self, node: Node) -> Node:
+        """Return an array that a loop gives, or refuse all of them together."""
+        if isinstance(node.op, Loop):
+            items = [quoted(user.name) for user in node.users if isinstance(user.op, LoopItem) and user in self._places]
+            raise UsageError(f'"{node.name}" is all that a loop gives: ask of one of {", ".join(items)}')
+        return node
 
     def _value_if_kept(self, node: Node) -> Array | None:
         record = self[node]

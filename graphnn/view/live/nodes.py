@@ -31,6 +31,7 @@ class Watched:
 
     def __init__(self, step: Compiled) -> None:
         self.step = step
+        self._following: Mapping[Node, Node] = {}
         self._chosen: tuple[dict[str, list[tuple[Node, Node | None]]], dict[str, Node], list[Node]] | None = None
 
     def figures(self, feed: Feed) -> tuple[dict[str, Any], Sequence[Finding]]:
@@ -49,7 +50,8 @@ class Watched:
             raise MemoryError(f"all values of a step together need {in_bytes(needed)}")
         run, health = examined(prepared, self.step.updates)
         if self._chosen is None:
-            self._chosen = _parameters(run), _activations(run), rates_of(run.order, self.step.updates)
+            self._following = run.updates
+            self._chosen = _parameters(run), _activations(run), rates_of(run.order, run.updates)
         groups, activations, rates = self._chosen
         kinds: dict[str, dict[str, Any]] = {"gradient": {}, "weight": {}, "update": {}, "activation": {}, "rate": {}}
         with np.errstate(all="ignore"):
@@ -57,7 +59,7 @@ class Watched:
                 weight = _norm([run.value_of(parameter) for parameter, _ in members])
                 kinds["weight"][name] = weight
                 kinds["gradient"][name] = _norm([run.value_of(slope) for _, slope in members if slope is not None])
-                moved = [_difference(run, parameter, self.step.updates[parameter]) for parameter, _ in members]
+                moved = [_difference(run, parameter, self._following[parameter]) for parameter, _ in members]
                 kinds["update"][name] = _norm(moved) / weight if weight else math.nan
             for name, node in activations.items():
                 kinds["activation"][name] = _spread(run.value_of(node))

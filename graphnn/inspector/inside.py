@@ -1,0 +1,153 @@
+"""Traces of iterations: the run again, as far as it is asked for, with the iterations of its loops as nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AxisError, GraphnnError
+from ..execute.feed import memory_budget
+from ..execute.loop import collect
+from ..loops.inside import found_inside
+from ..loops.names import NodeInside, is_loop
+from ..loops.unrolled import count_of, counterpart, not_shown, shows, unrolled
+from ..show import show_as
+from .tape import Memory, Tape
+from .trace import Trace
+
+if TYPE_CHECKING:
+    from ..execute.loop import Prepared
+    from ..graph import Node
+
+_SHARE = 0.25
+"""Of the memory budget, for values of iterations."""
+_KEPT = 4
+"""How many runs, with iterations in the middle of long loops, are kept with a trace."""
+_QUOTED = re.compile(r'"([^"]+@\w+/[^"]+)"')
+_ITERATION = re.compile(r"@(\d+)(?=/|$)")
+
+
+def iterations_in(name: str) -> dict[str, int]:
+    """Return the loops of a name such as ``scan_1@3/scan_1@5/add``, by their names, with the iterations.
+
+    Examples
+    --------
+    >>> iterations_in("scan_1@3/scan_1@5/add")
+    {'scan_1': 3, 'scan_1@3/scan_1': 5}
+    """
+    return {name[: found.start()]: int(found[1]) for found in _ITERATION.finditer(name)}
+
+
+def in_every(name: str) -> str:
+    """Return what a node in an iteration is called in every one.
+
+    Examples
+    --------
+    >>> in_every("scan_1@3/scan_1@5/add")
+    'scan_1@*/scan_1@*/add'
+    """
+    return _ITERATION.sub("@*", name) if "@" in name else name
+
+
+class _Computed(Sequence[Any]):
+    """The values of a run by place, computed when they are asked for."""
+
+    def __init__(self, tape: Tape, count: int) -> None:
+        self._tape, self._count = tape, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(self._count))]
+        return self._tape.at(place).value
+
+
+class _Times(Sequence[float]):
+    """The seconds that each place took, as far as it was computed."""
+
+    def __init__(self, tape: Tape, count: int) -> None:
+        self._tape, self._count = tape, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._tape.times.get(place, 0.0)
+
+    def __iter__(self) -> Iterator[float]:
+        return (self[place] for place in range(self._count))
+
+
+def with_fault(prepared: Prepared) -> Prepared:
+    """Return a run with iterations as nodes; of loops that are too long, those beside the first NaN or infinity."""
+    found = unrolled(prepared)
+    if not any(is_loop(node) for node in found.program.order):
+        return found
+    for guard in ("nan", "finite"):
+        try:
+            collect(prepared, guard)
+        except GraphnnError as error:
+            if isinstance(error.node, NodeInside):
+                return unrolled(prepared, iterations_in(error.node.name))
+    return found
+
+
+def with_iterations(
+    prepared: Prepared, updates: Mapping[Node, Node], at: str = ""
+) -> tuple[Prepared, dict[Node, Node]]:
+    """Return a run and its updates with iterations as nodes, those beside the one that is named among them."""
+    found = unrolled(prepared, iterations_in(at))
+    graph = found.program.graph
+    return found, {counterpart(parameter, graph): counterpart(node, graph) for parameter, node in updates.items()}
+
+
+def failed_inside(trace: Trace) -> str:
+    """Return the node in an iteration at which a run was stopped, by its message; else ""."""
+    named = _QUOTED.search(trace.error)
+    return "" if named is None or trace.stopped is None else named[1]
+
+
+def _trace_of(prepared: Prepared) -> Trace:
+    count = len(prepared.program.order)
+    tape = Tape(prepared, Memory(memory_budget(prepared.program.graph) * _SHARE))
+    return Trace(prepared, _Computed(tape, count), _Times(tape, count), {})
+
+
+@show_as(Trace, "iterations")
+def _finder_of(trace: Trace) -> Callable[[Any], Trace]:
+    return partial(with_iteration, trace)
+
+
+def with_iteration(trace: Trace, asked: str | NodeInside | None = None) -> Trace:
+    """Return a trace of the same run with iterations as nodes, that of the name that is asked for among them.
+
+    Raises
+    ------
+    LookupFailure
+        When there is no such loop, or no such node in its body.
+    AxisError
+        When the run did not come to that iteration.
+    UsageError
+        When the trace has kept digests.
+    """
+    name = asked.name if isinstance(asked, NodeInside) else asked or ""
+    known = trace.iterations
+    if "" not in known:
+        known[""] = _trace_of(unrolled(trace.checked_run()))
+    if not name or shows(known[""].graph, name):
+        return known[""]
+    found_inside(trace.graph, name)
+    around = iterations_in(name)
+    for loop, iteration in around.items():
+        done = count_of(known[""].graph, loop)
+        if done is not None and iteration >= done:
+            raise AxisError(not_shown(known[""].graph, f"{loop}@{iteration}").strip())
+    if name not in known:
+        while len(known) > _KEPT:
+            del known[[*known][1]]
+        known[name] = _trace_of(unrolled(trace.checked_run(), around))
+    return known[name]
