@@ -98,6 +98,7 @@ def test_the_tables_hold_every_operation_function_and_verb(made: dict[str, Any])
         "lesson-adding.md",
         "lesson-batch-norm.md",
         "lesson-convolution.md",
+        "lesson-fixed-point.md",
         "lesson-induction.md",
         "lesson-inner-training.md",
         "lesson-lenet.md",
