@@ -16,7 +16,7 @@ from ..execute.engines import opened_cluster
 from ..graph import Array, Graph, Placeholder
 from ..graph.attributes import whole
 from ..graph.fetches import ancestors
-from ..sharding import Once, Programs, Stage, cut, programs_of
+from ..sharding import Joined, Once, Programs, Stage, cut, programs_of
 from ..text import short_repr
 from .checks import checked_flag
 
@@ -59,11 +59,14 @@ def subtrees(first: int, last: int, shards: int) -> Iterator[tuple[int, int]]:
             waiting += [(middle(a, b), b), (a, middle(a, b))]
 
 
+_UFUNCS: dict[str, Any] = {how.value: getattr(np, how.value) for how in Joined}
+
+
 def both(joined: Mapping[str, str], one: Values | None, other: Values | None) -> Values | None:
     """Return what two parts of the tree give, put together; None stands for shards without rows."""
     if one is None or other is None:
         return one if other is None else other
-    return {name: np.asarray(getattr(np, how)(one[name], other[name])) for name, how in joined.items()}
+    return {name: np.asarray(_UFUNCS[how](one[name], other[name])) for name, how in joined.items()}
 
 
 def all_of(joined: Mapping[str, str], parts: Mapping[tuple[int, int], Values | None], shards: int) -> Values:
@@ -201,7 +204,7 @@ class Alone(Crew):
         """Compile the stages."""
         self._stages = programs.stages
         self._layouts = [Layout.of(stage) for stage in programs.stages]
-        self._steps = [compile(stage.fetches, backend=step.backend, guard=step.guard) for stage in programs.stages]
+        self._steps = [_as(step, stage.fetches) for stage in programs.stages]
         self._kept: Kept = {}
 
     def compute(self, number: int, round_: Round, state: Callable[[], Values]) -> tuple[Values, dict[int, Values]]:
@@ -214,6 +217,11 @@ class Alone(Crew):
         found = computer.part(number, 0, round_.shards)
         assert found is not None
         return found, computer.rows
+
+
+def _as(step: Compiled, fetches: Any, updates: Any = None, graph: Graph | None = None) -> Compiled:
+    """Compile something as a step was."""
+    return compile(fetches, updates, step.backend, step.guard, graph=graph, threads=step.settings.threads)
 
 
 class Sharded:
@@ -288,7 +296,7 @@ class _Once:
         self._moved = {parameter: graph[parameter.name] for parameter in step.updates}
         wanted = {node.name: of[node.name] for node in step.fetches if node.name in of}
         updates = {copy: of[step.updates[parameter].name] for parameter, copy in self._moved.items()}
-        self._compiled = compile(wanted, updates or None, step.backend, step.guard, graph=graph)
+        self._compiled = _as(step, wanted, updates or None, graph)
         state = {*once.state, *(node.name for node in step.updates)}
         self._state = {node: graph[node.name] for node in step.graph.state if node.name in state}
 

@@ -108,7 +108,7 @@ def local(workers: int) -> Iterator[Client]:
     with (
         # Where the machine is busy, a worker takes longer to begin again than a LocalCluster waits for it.
         dask.config.set({"distributed.deploy.lost-worker-timeout": "300 s"}),
-        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield client

@@ -121,6 +121,18 @@ def test_one_shard_gives_the_bits_of_the_whole_batch() -> None:
     assert_same(whole, cut)
 
 
+def test_shards_are_compiled_as_the_step_is() -> None:
+    net = Net("weighted")
+    step = gn.compile(net.loss, {}, backend="numpy", threads=2)
+    crew = Alone()
+    Sharded(step, 2, "all", crew)
+    assert {(each.backend, each.settings.threads) for each in crew._steps} == {("numpy", 2)}
+    guarded = gn.compile(gn.mean(gn.log(net.x)), {}, guard="nan")
+    with pytest.raises(gn.ValueRangeError, match="NaN") as caught:
+        Sharded(guarded, 2, "all", Alone())(net.data)
+    assert "in shard 1 of 2" in caught.value.__notes__[0]
+
+
 def test_rows_of_fetches_come_back_in_order() -> None:
     net = Net("weighted")
     step = gn.compile({"loss": net.loss, "scores": [net.scores, net.y]})
