@@ -21,6 +21,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -41,8 +42,8 @@ HANGS_AFTER = 1200.0  # seconds
 class Net:
     """A network of dense layers with its step; built anew, it begins with the same bits."""
 
-    def __init__(self, *sizes: int, dropout: float = 0.0) -> None:
-        self.graph, rng = gn.Graph("net", dtype=np.float32), np.random.default_rng(0)
+    def __init__(self, *sizes: int, dropout: float = 0.0, dtype: str = "float32") -> None:
+        self.graph, rng = gn.Graph("net", dtype=dtype), np.random.default_rng(0)
         self.x = self.graph.placeholder("x", ("batch", sizes[0]))
         self.y = self.graph.placeholder("y", ("batch",), np.int64)
         layers: list[Any] = []
@@ -158,10 +159,13 @@ def equal(args: argparse.Namespace) -> None:
             "digits with dropout, which draws by shards",
             lambda **more: _on_digits(Net(64, 64, 10, dropout=0.3), images, labels, **more),
         ),
-        (
-            f"synthetic, {args.rows:,} rows in batches of 100,000",
-            lambda **more: Trained(Net(16, 32, 4), synthetic(args.rows, 100_000), **more),
-        ),
+        *[
+            (
+                f"synthetic, {args.rows:,} rows in batches of 100,000, {dtype}",
+                partial(_on_synthetic, args.rows, dtype),
+            )
+            for dtype in ("float32", "float64")
+        ],
     ]
     for name, train in trainings:
         whole, here = train(), train(shards=SHARDS)
@@ -176,6 +180,10 @@ def equal(args: argparse.Namespace) -> None:
             there = train(shards=SHARDS, client=client)
         there.check(here, "separate processes")
         say(f"  separate dask scheduler and 2 dask workers: the same bits, {there.seconds:.1f} s")
+
+
+def _on_synthetic(rows: int, dtype: str, **more: Any) -> Trained:
+    return Trained(Net(16, 32, 4, dtype=dtype), synthetic(rows, 100_000), **more)
 
 
 def _on_digits(net: Net, images: Any, labels: Any, **more: Any) -> Trained:
