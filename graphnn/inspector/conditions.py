@@ -15,6 +15,7 @@ from ..errors import UsageError, ValueRangeError
 from ..execute.loop import Step
 from ..graph import as_array
 from ..graph.quiet import quietly
+from ..loops.names import is_bundle
 from ..text import counted, visible
 from .tokens import Tokens
 from .trace import norm_of, stats_of
@@ -113,7 +114,9 @@ class Condition:
         self._tokens.end()
 
     def __call__(self, step: Step, context: Context = _ALONE) -> bool:
-        """Return whether it holds for a step."""
+        """Return whether it holds for a step; never of all that a loop gives together, which are no numbers."""
+        if step.node is not None and is_bundle(step.node):
+            return False
         return quietly(self._test, step, context)
 
     def holds_of(self, value: Any) -> bool:

@@ -78,12 +78,13 @@ def short_name_of(loop: Node) -> str:
     return loop.scope if loop_of_scope(loop.graph, loop.scope) is loop else loop.name
 
 
-_WITH_BODIES = ("loop", "branch")
+_LOOPS = ("loop", "fixed_point")
+_WITH_BODIES = (*_LOOPS, "branch")
 
 
 def is_loop(node: Node) -> bool:
     """Whether the operation of a node is a loop."""
-    return node.op.name == "loop"
+    return node.op.name in _LOOPS
 
 
 def has_bodies(node: Node) -> bool:

@@ -101,3 +101,17 @@ class Iterations:
             except GraphnnError as error:
                 raise error.within(f"in iteration {row}: ", located=partial(located, error, row)) from error
             yield row, self.advance(values)
+
+
+def count_made(op: Loop, operands: Sequence[Array]) -> tuple[int, GraphnnError | None]:
+    """Return how many iterations are begun, and the error of all of them together, if there is one.
+
+    An error of a node of the body is none: it comes again where the iteration is made.
+    """
+    op = op.keeping(())
+    iterations = Iterations(op, operands)
+    try:
+        op.collected(iterations)
+    except GraphnnError as error:
+        return (iterations.done, error) if iterations.is_finished else (iterations.done + 1, None)
+    return iterations.done, None

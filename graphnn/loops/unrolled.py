@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..changes import Changes
+from ..errors import EvaluationError
 from ..execute.loop import Prepared
 from ..execute.program import program_of
 from ..graph import Array, Constant, Graph, Node, Op, Origin, Placeholder, Spec
@@ -29,9 +30,10 @@ from ..ops.joining import Concatenate, Stack
 from ..text import counted
 from .body import Keeping
 from .branch import Branch
-from .bundle import LoopItem, shown_in
+from .bundle import LoopItem
 from .loop import Loop
 from .names import NodeInside, short_name_of
+from .running import count_made
 from .stretch import stretch_of
 
 if TYPE_CHECKING:
@@ -226,7 +228,10 @@ class Unrolling:
             if isinstance(node.op, Keeping):
                 inputs = [self.copies[operand] for operand in node.inputs]
                 at = _Place(short_name_of(node), scope, node.origin, _MOST)
-                self._loops[node] = self._opened(at, node.op, inputs)
+                try:
+                    self._loops[node] = self._opened(at, node.op, inputs)
+                except EvaluationError:  # of all iterations together
+                    self.copies[node] = self._copied(node, source, scope)
             elif isinstance(node.op, LoopItem) and node.inputs[0] in self._loops:
                 at = _Place(node.name, scope, node.origin)
                 self.copies[node] = self._item(at, node.op, self._loops[node.inputs[0]], node.spec)
@@ -342,9 +347,10 @@ class Unrolling:
             return replace(self._known[key], op=op)
         limit = self._size(op.length)
         if op.counted or op.while_ >= 0:
-            counting = op.keeping([("count", 0)])
-            bundle = self._make(at, counting, inputs, counting.layout.spec)
-            limit = int(shown_in(self._value(bundle), counting.layout.places[0]))
+            operands = [self._value(node) for node in inputs]
+            limit, error = quietly(count_made, op.bound(self.run.sizes), operands)
+            if error is not None:
+                raise error
         carry, stacks, same = op.split(list(inputs))
         made = self.loops[at.name] = self._known[key] = _Made(op, list(carry), done=limit, phase=at.phase)
         made.decided_by += inputs[:1] if op.counted else []

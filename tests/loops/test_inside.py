@@ -164,6 +164,8 @@ def test_a_bundle_is_not_looked_at_as_numbers():
     assert np.isnan(gn.trace([count, total], {xs: [1.0]})["scan_1/loop"].value).any()
     assert gn.compile([count, total], guard="nan")({xs: [1.0, 2.0]})[1] == 3.0
     assert gn.check_health([count, total], {xs: [1.0, 2.0]}).ok
+    record = gn.trace([count, total], {xs: [1.0]})["scan_1/loop"]
+    assert (record.stats.nans, np.isnan(record.stats.max)) == (0, True)
 
 
 def network(steps=4):
@@ -411,3 +413,30 @@ def test_errors_guards_and_health_look_into_branches():
         with pytest.raises(gn.AxisError, match='while evaluating "cond_1@then/take"') as caught:
             step({flag: True, ids: [0, 9]})
         assert caught.value.debug().failed.name == "cond_1@then/take"
+
+
+def test_loops_that_end_when_they_like_are_looked_into():
+    g = gn.Graph()
+    a = g.placeholder("a")
+    last = gn.while_loop(lambda s: s < 100.0, lambda s: s * gn.sqrt(s * 0.0 + a), a)
+    z = gn.fixed_point(lambda z: 0.5 * (z + a / z), 1.0 + 0.0 * a)
+    fetches = [last, z, gn.grad(z, a)]
+    run = prepare(g, fetches, {a: 4.0}, None)
+    flat = unrolled(run)
+    assert not any(node.op.name in ("loop", "fixed_point") for node in flat.program.order)
+    for value, other in zip(collect(run), collect(flat), strict=True):
+        np.testing.assert_array_equal(value, other)
+    trace = gn.trace(fetches, {a: 4.0})
+    assert [trace[f"while_1@{k}/multiply_2"].value for k in range(5)] == [8.0, 16.0, 32.0, 64.0, 128.0]
+    with pytest.raises(gn.AxisError, match='"while_1" made 5 iterations in this run, from 0: there is none 5'):
+        trace["while_1@5/multiply_2"]
+    assert trace["fixed_point_1@0/multiply"].value == 2.5
+    dbg = gn.debug(fetches, {a: 4.0}, echo=None)
+    dbg.goto("fixed_point_1@1/multiply")
+    assert gn.check_health(fetches, {a: 4.0}).ok
+    with pytest.raises(gn.EvaluationError, match="fixed_point_1/fixed_point") as caught:
+        gn.run(z, {a: -1.0})
+    assert caught.value.debug().failed.name == "fixed_point_1/fixed_point"
+    assert gn.check_health(z, {a: -1.0}).first.code == "raised"
+    with pytest.raises(gn.ValueRangeError, match='"while_1@0/sqrt" '):
+        gn.compile(last, guard="nan")({a: -4.0})

@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import AxisError, DtypeError, ShapeError
 from ...graph import Array, Node, as_array, in_range
 from ...graph.dimensions import shown
+from ...loops.names import is_bundle
 from ...text import quoted
 from ..trace import Stats, stats_of
 
@@ -97,7 +98,7 @@ class Spot:
     @property
     def stats(self) -> Stats:
         """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
-        return stats_of(self.value)
+        return stats_of(self.value[:0] if is_bundle(self.node) else self.value)
 
     def __repr__(self) -> str:
         return f"<Spot {quoted(self.node.title)}: {self.state}>"

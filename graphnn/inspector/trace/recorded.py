@@ -16,6 +16,7 @@ from ...files import settings_of, to_data
 from ...graph import Array, Graph, Node, Op, Origin, Unknown
 from ...loops.bundle import LoopItem
 from ...loops.loop import Loop
+from ...loops.names import is_bundle
 from ...loops.unrolled import has_loops, is_inside
 from ...ops.linalg import Transpose
 from ...ops.shape import ExpandDims, Flip, Reshape, Squeeze
@@ -158,7 +159,9 @@ class Record:
 
     @property
     def stats(self) -> Stats:
-        """Least, largest, mean, standard deviation; how many are zero, NaN, infinite."""
+        """Least, largest, mean, standard deviation; how many are zero, NaN, infinite. Of a bundle, of no numbers."""
+        if is_bundle(self.node):
+            return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, math.prod(self.shape))
         return self._run.stats[self.index]
 
     @property
