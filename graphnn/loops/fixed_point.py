@@ -54,7 +54,8 @@ def fixed_point(
     Notes
     -----
     A run raises EvaluationError, with the residual, if the state still changes by more than the tolerance after
-    `max_steps`, or becomes NaN. Then a smaller step helps, ``0.5 * z + 0.5 * f(z)``.
+    `max_steps`, or becomes infinite. Then smaller steps may help, ``0.5 * z + 0.5 * f(z)``. A state that becomes NaN is
+    returned as it is; ``guard="nan"`` and `gn.check_health` say where it began.
 
     The gradient is implicit: of ``z = f(z, w)``, with cotangent v, it solves ``u = v + uᵀ ∂f/∂z`` in the same way, and
     is ``uᵀ ∂f/∂w``. It needs no step but the last, does not depend on `z0`, and has gradients of any order. What `f`

@@ -39,7 +39,7 @@ class FixedPoint(Loop):
     formula = "fixed point({0}, …)"
 
     def collected(self, iterations: Any, out: Array | None = None) -> Array:
-        """Go through the iterations, and refuse a state that still changes.
+        """Go through the iterations, and refuse a state that still changes. NaN ends them, and is the result.
 
         Raises
         ------
@@ -48,7 +48,8 @@ class FixedPoint(Loop):
         """
         words = super().collected(iterations, out)
         residual = float(iterations.carry[-1])
-        if not residual <= self.tolerance:
+        spoilt = any(np.isnan(part).any() for part in iterations.carry[:-1])
+        if not (residual <= self.tolerance or spoilt):
             raise EvaluationError(
                 f"fixed_point: the state does not stay as it is. In step {iterations.done} of at most {self.length}, "
                 f"its largest change is {residual:.3g}, and the tolerance {self.tolerance:.3g}. More steps "

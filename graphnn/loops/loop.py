@@ -33,9 +33,9 @@ Kept = tuple[str, int]
 class Loop(Keeping):
     """Compute a body again and again. What it keeps of that is one bundle, of which `loop_item` reads the arrays.
 
-    The operands are, one after the other: the number of iterations, if it is `counted`; the first value of what is
-    carried from one iteration to the next; the arrays of which each iteration gets one row; and what is the same for
-    all.
+    The operands are, one after the other: the number of iterations, if it is `counted`, or a bool that says whether
+    there are any; the first value of what is carried from one iteration to the next; the arrays of which each iteration
+    gets one row; and what is the same for all.
 
     Notes
     -----
@@ -127,8 +127,9 @@ class Loop(Keeping):
         return replace(self, kept=tuple(kept))
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
-        """Return how many floating-point operations all iterations take."""
-        return multiply(outside((flops_in(graph_of(self.body)),), self.names, self.dims)[0], self.length)
+        """Return how many floating-point operations all iterations take; one, if data tell how many there are."""
+        times = 1 if self.while_ >= 0 else self.length
+        return multiply(outside((flops_in(graph_of(self.body)),), self.names, self.dims)[0], times)
 
     @property
     def insides(self) -> list[Inside]:
@@ -143,8 +144,10 @@ class Loop(Keeping):
             (told[kind], self.carried[at] if kind == "last" else at if kind == "each" else -1) for kind, at in self.kept
         ]
         notes = {self.while_: "goes on while True"} if self.while_ >= 0 else {}
-        times = None if self.length == UNLIMITED else self.length
+        times = None if self.while_ >= 0 else self.length
         note = "from the last row to the first" if self.backwards and self.rows else ""
+        if times is None and self.length != UNLIMITED:
+            note = f"at most {self.length} times"
         return [Inside(self.body, "", times, takes, following, gives, notes, note)]
 
     # --- running ------------------------------------------------------------------------------------------------

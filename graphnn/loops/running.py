@@ -45,7 +45,9 @@ class Iterations:
         self.carry, self._rows, self._same = list(carry), rows, list(same)
         self.limit = int(op.length)
         if op.counted:
-            self.limit = min(max(int(operands[0]), 0), self.limit)
+            count = operands[0]
+            whole = self.limit if count.dtype == np.bool_ else int(count)
+            self.limit = min(max(whole, 0), self.limit) if count else 0
         self.done = 0
         self._goes_on = True
         self.wanted = op.wanted

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from ..graph import Node, flatten, fn
+from ..graph import Node, flatten
 from ..graph.attributes import whole
 from .body import Read, graph_of
 from .checks import check_flag, check_functions
@@ -85,7 +83,7 @@ def while_loop(
             check_flag("while_loop", "the condition", found)
             return found
 
-        limit = fn.where(flag(rebuild(first)), np.int64(length), np.int64(0))
+        goes = flag(rebuild(first))
         once = traced("while_loop", graph, body, init, first, lambda state, before, after: ([], flag(state)))
         kept: list[Kept] = [("last", k) for k in range(len(first))] + [("count", 0)] * steps
 
@@ -104,7 +102,7 @@ def while_loop(
                 counted=True,
                 while_=excerpt.of[goes_on],
             )
-            return items_in(op(limit, *first, *same, graph=graph), op, kept)
+            return items_in(op(goes, *first, *same, graph=graph), op, kept)
 
         items = once.made(make)
     last = rebuild(items[: len(first)])

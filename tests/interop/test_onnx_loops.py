@@ -116,6 +116,18 @@ def test_branches_are_written_with_their_gradients() -> None:
     written({"count": gn.cond(total > 0.0, lambda: gn.sum(x > 0.0), lambda: minus)}, feeds)
 
 
+def test_loops_that_a_condition_ends_and_fixed_points_are_written_with_their_gradients() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", (3,)), g.parameter("w", 0.4 * np.eye(3))
+    last, count = gn.while_loop(lambda s: gn.sum(s) < 30.0, lambda s: s + gn.tanh(s @ w), x, 40, steps=True)
+    power = gn.while_loop(lambda s: gn.max(s) < 9.0, lambda s: s * 1.5, x)
+    z = gn.fixed_point(lambda z: 0.5 * gn.tanh(z @ w) + x, x)
+    wanted = {"last": last, "count": count, "power": power, "z": z}
+    wanted["slope"], wanted["implicit"] = gn.grad(gn.sum(last), w), gn.grad(gn.sum(z**3.0), w)
+    feeds = [{x: np.array([1.0, 2.0, 0.5]) * scale} for scale in (1.0, 3.0, 20.0)]
+    assert kinds(written(wanted, feeds)) == {"Loop"}
+
+
 def test_what_cannot_be_written_in_a_loop_is_named() -> None:
     g = gn.Graph()
     counter = g.parameter("counter", np.int64(5), trainable=False)

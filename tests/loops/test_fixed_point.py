@@ -80,8 +80,18 @@ def test_what_does_not_converge_is_an_error_that_tells_the_residual(backend):
         np.testing.assert_allclose(step({x: 0.25}), 4 / 3, rtol=1e-10)
     with pytest.raises(gn.EvaluationError, match=r"In step 30 of at most 30, its largest change is 1, and the tol"):
         step({x: -1.0 - 2.0**-20})
-    with pytest.raises(gn.EvaluationError, match=r"In step 1 of at most 30, its largest change is nan"):
-        step({x: np.nan})
+    with pytest.raises(gn.EvaluationError, match=r"In step 3 of at most 30, its largest change is nan"):
+        step({x: 1e200})
+    assert np.isnan(step({x: np.nan}))
+
+
+def test_where_nan_begins_in_a_fixed_point_is_found():
+    g = gn.Graph()
+    x = g.placeholder("x")
+    z = gn.fixed_point(lambda z: gn.log(z, name="logarithm") + x, 0.0 * x + 1.5)
+    with pytest.raises(gn.ValueRangeError, match=r'"fixed_point_1@1/logarithm" \(log, made at .* is NaN'):
+        gn.run(z, {x: -0.5}, guard="nan")
+    assert "fixed_point_1@1/logarithm" in str(gn.check_health(z, {x: -0.5}))
 
 
 def test_gradients_are_relative_to_what_arrives():

@@ -87,6 +87,20 @@ def test_without_a_limit_forward_mode_works_and_a_gradient_says_what_is_needed()
         gn.grad(power, x)
 
 
+def test_what_is_said_of_a_loop_is_not_that_it_makes_all_steps_that_it_may():
+    g = gn.Graph()
+    x = g.placeholder("x", 5)
+    for limit, note in ((None, ""), (70, "at most 70 times")):
+        last = gn.while_loop(lambda s: gn.sum(s) < 9.0, lambda s: s * 2.0, x, limit)
+        (bundle,) = last.inputs
+        (inside,) = bundle.op.insides
+        assert (inside.times, inside.note) == (None, note)
+        assert bundle.op.flops(bundle.spec) < 20
+        source = gn.draw(last).source
+        assert "×" not in str(gn.summary(last)) + source
+        assert note in source
+
+
 def test_random_numbers_differ_between_steps():
     g = gn.Graph()
     counter = g.parameter("counter", np.int64(3), trainable=False)

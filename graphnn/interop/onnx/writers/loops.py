@@ -7,14 +7,17 @@ keeps by its bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ....graph import Constant
 from ....graph.dimensions import add, product, subtract
+from ....loops.body import outside as shape_outside
 from ....loops.branch import Branch
 from ....loops.bundle import LoopBundle, LoopItem, Place
+from ....loops.implicit import FixedPoint
 from ....loops.loop import Loop
 from ....order import ordered
 from ....transform import extract
@@ -121,14 +124,22 @@ def _written(g: Group, body: _Body, given: Sequence[Value]) -> dict[int, Value]:
     return {at: Value(tensors[node], node.dtype) for at, node in body.wanted.items()}
 
 
-def _graph(g: Group, name: str, nodes: list[Any], inputs: Sequence[Value], outputs: Sequence[Value]) -> Any:
-    """Return a subgraph."""
+def _graph(
+    g: Group,
+    name: str,
+    nodes: list[Any],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+    known: tuple[Sequence[Sequence[Dim]], Sequence[Sequence[Dim]]] = ((), ()),
+) -> Any:
+    """Return a subgraph. `known` are the shapes of its first inputs and outputs, as far as anybody asks for them."""
     helper = g.draft.onnx.helper
-    infos = [
-        [helper.make_tensor_value_info(x.name, g.draft.number(x.dtype), None) for x in part]
-        for part in (inputs, outputs)
-    ]
-    return helper.make_graph(nodes, f"{g.name}/{name}", *infos)
+    infos = []
+    for part, shapes in zip((inputs, outputs), known, strict=True):
+        for x, shape in zip_longest(part, shapes):
+            axes = None if shape is None else [dim if isinstance(dim, int) else None for dim in shape]
+            infos.append(helper.make_tensor_value_info(x.name, g.draft.number(x.dtype), axes))
+    return helper.make_graph(nodes, f"{g.name}/{name}", infos[: len(inputs)], infos[len(inputs) :])
 
 
 def _named(g: Group, what: str, likes: Sequence[Value]) -> list[Value]:
@@ -138,9 +149,9 @@ def _named(g: Group, what: str, likes: Sequence[Value]) -> list[Value]:
 # --- loops ----------------------------------------------------------------------------------------------------------
 
 
-@writes(Loop)
+@writes(Loop, FixedPoint)
 def loop(g: Group, op: Loop, *operands: Value) -> Value:
-    """Write a loop, and the bundle of what it keeps."""
+    """Write a loop, and the bundle of what it keeps. ONNX has no error for a state that still changes at the end."""
     numbers_of(op)
     how = _counted if op.counted or op.while_ >= 0 else _scanned
     return _bundled(g, op, how(g, op, operands))
@@ -174,8 +185,10 @@ def _scanned(g: Group, op: Loop, operands: Sequence[Value]) -> list[Value]:
 def _counted(g: Group, op: Loop, operands: Sequence[Value]) -> list[Value]:
     """Write a loop of which data tell how often it goes round as ONNX's `Loop`."""
     carried, rows, same = op.split(operands)
-    limit = g.draft.scalar(op.length)
-    if op.counted:
+    limit, any_ = g.draft.scalar(op.length), ""
+    if op.counted and operands[0].dtype == BOOL:
+        any_ = operands[0].name
+    elif op.counted:
         limit = g("Min", g("Max", g.cast(operands[0], INT64), g.constant(0, INT64)), limit)
     each = [at for kind, at in op.kept if kind == "each"]
     done = g.constant(0, INT64)
@@ -191,9 +204,11 @@ def _counted(g: Group, op: Loop, operands: Sequence[Value]) -> list[Value]:
     made = [goes_on, g.add(so_far, 1), *[found[at] for at in [*op.carried, *each]]]
     results = [g("Identity", x) for x in made]
     body, g.written = g.written, outside
-    graph = _graph(g, "step", body, [number, going, so_far, *states], results)
+    # Where there is no iteration, ONNX Runtime asks what the results would have been.
+    shapes = [shape_outside(op.nodes[at].shape, op.names, op.dims) for at in [*op.carried, *each]]
+    graph = _graph(g, "step", body, [number, going, so_far, *states], results, ([(), ()], [(), (), *shapes]))
     outputs = _named(g, "Loop", results[1:])
-    given, names = [limit.name, "", done.name, *[x.name for x in carried]], [x.name for x in outputs]
+    given, names = [limit.name, any_, done.name, *[x.name for x in carried]], [x.name for x in outputs]
     g.written.append(g.draft.node("Loop", given, names, names[-1], {"body": graph}))
     count, *lasts = outputs[: 1 + len(carried)]
     stacks = iter(zip(outputs[1 + len(carried) :], each, strict=True))
