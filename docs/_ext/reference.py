@@ -171,6 +171,8 @@ API = {
         "inspector.compare.Counts",
         "inspector.compare.Digits",
         "inspector.compare.Agreement",
+        "inspector.compare.Samples",
+        "inspector.compare.Sample",
         "inspector.compare.runtime",
         "inspector.compare.Runtime",
     ],

@@ -124,6 +124,19 @@ def opens_cluster(opener: _O) -> _O:
     return opener
 
 
+def check_exact(client: Any, exact: Any) -> None:
+    """Refuse an `exact` that is no bool, or that is given without a client.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not isinstance(exact, bool) or (client is None and not exact):
+        raise UsageError(
+            f"exact= says whether workers that may compute other bits are refused: a bool, with client=, not {exact!r}"
+        )
+
+
 def opened_cluster(client: Any, exact: bool = True) -> AbstractContextManager[Cluster]:
     """Return a block in which the workers of a client compute for us; it gives the `Cluster`.
 

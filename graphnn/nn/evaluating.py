@@ -20,7 +20,7 @@ from ..execute.batches import (
     needed_placeholders,
 )
 from ..execute.compiled import Compiled, compile, updating
-from ..execute.engines import opened_cluster
+from ..execute.engines import check_exact, opened_cluster
 from ..execute.feed import Feed, prepare
 from ..graph import flatten
 from ..graph.dimensions import names_in, shown
@@ -97,6 +97,7 @@ def evaluate(
     0.8
     """
     size = checked_size(batch_size)
+    check_exact(client, exact)
     graph, nodes, rebuild = resolve(fetches, graph, data if isinstance(data, Mapping) else ())
     batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", size)
     if not isinstance(batches, Split):

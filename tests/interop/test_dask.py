@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +272,25 @@ def test_workers_evaluate_to_the_bit_as_one_process(client: Client) -> None:
             assert {name: value.tobytes() for name, value in there.items()} == {
                 name: value.tobytes() for name, value in here.items()
             }
+
+
+def test_an_error_of_the_data_is_not_taken_for_a_lost_scheduler(client: Client) -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    with pytest.raises(ConnectionError, match="no bucket") as caught:
+        nn.evaluate(gn.mean(x), [dask.delayed(_unreachable)()], client=client)
+    assert caught.value.__notes__ == ["in chunk 0 of the set"]
+
+
+def _unreachable() -> Any:
+    raise ConnectionError("no bucket")
+
+
+def test_exact_is_for_clients() -> None:
+    y = gn.exp(gn.Graph().placeholder("x", ("n",)))
+    calls: list[Callable[..., Any]] = [check_health, nn.evaluate, lambda *args, **how: gn.compare(y, *args, **how)]
+    for call in calls:
+        with pytest.raises(gn.UsageError, match="exact= says whether workers"):
+            call(y, {"x": [1.0]}, exact=False)
 
 
 # --- two models on a set ------------------------------------------------------------------------------------------

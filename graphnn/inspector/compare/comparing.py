@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import UsageError
+from ...execute.engines import check_exact
 from ...execute.feed import prepare
 from ...graph import Graph, Node
 from ..trace import Trace
@@ -171,6 +172,7 @@ def compare(
     <Comparison of "graph": the interpreter and the plan are equal to the bit>
     """
     tolerance, called = checked_tolerance(rtol, atol), checked_names(names)
+    check_exact(client, exact)
     if not data is client is batch_size is most is None:
         others = (feed, feed_b, dtypes, backends, runtime, sizes)
         return _on_data(a, b, graph, data, others, tolerance)(batch_size, most, called, client, exact)
@@ -182,8 +184,7 @@ def compare(
         if any(each is not None for each in (b, feed_b, dtypes, backends)):
             raise UsageError("runtime= is the second side: it takes no other one, no second feed, dtypes= or backends=")
         return _with_runtime(by_runtime, a, feed, sizes, graph, tolerance, called)
-    dtype_a, dtype_b = checked_dtypes(dtypes)
-    backend_a, backend_b = checked_backends(backends)
+    (dtype_a, dtype_b), (backend_a, backend_b) = checked_dtypes(dtypes), checked_backends(backends)
     by_feed = feed is not None and feed_b is not None
     arrays = _checked_arrays(a, b)
     run_again = b is None or feed_b is not None or dtype_b is not None or backends is not None

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...execute.batches import holds_chunks
+from ...execute.engines import check_exact
 from ...graph import Array, Graph, Node, Parameter, Unknown
 from ...loops.unrolled import counterpart, has_loops
 from ..inside import with_fault
@@ -242,6 +243,7 @@ def check_health(
     >>> health.batch, health.sample, health.first.code, float(health.trace["x"].value[0])
     (10, 700, 'log-of-negative', -1.0)
     """
+    check_exact(client, exact)
     if batch_size is not None or client is not None or not isinstance(feed, (Mapping, NoneType)) or holds_chunks(feed):
         return Search(target, feed, sizes, graph, batch_size, examined, client, exact)()
     if not isinstance(target, Film):

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from secrets import token_hex
@@ -30,7 +30,7 @@ MOST_LOST_WORKERS = 10
 """How many workers a task may lose before it is given up. Dask's own default is 3."""
 _PATIENCE = 10.0
 """Seconds of waiting, after which the scheduler is asked whether it is there."""
-_LOST_AFTER = 30.0
+_LOST_AFTER = 20.0
 """Seconds in which it must answer."""
 _WITHOUT_WORKERS = 120.0
 """Seconds after which what is to be computed is given up if there is no worker."""
@@ -64,17 +64,18 @@ class DaskCluster:
         self._prefix, self._number = f"graphnn-{token_hex(4)}", count()
         self.work: dict[str, Tally] = {}
         self._shards: dict[str, Shard] = {}
+        self.is_lost = False
+        """Whether the scheduler has not answered."""
 
     @property
     def threads(self) -> int:
         """How many tasks are computed at once."""
-        threads: dict[str, int] = self._client.nthreads()
-        return max(sum(threads.values()), 1)
+        return max(len(self.slots), 1)
 
     @property
     def slots(self) -> list[str]:
         """The address of its worker for each thread of them."""
-        threads: dict[str, int] = self._client.nthreads()
+        threads: dict[str, int] = _answered(self._client, self._client.nthreads)
         return [address for address in sorted(threads) for _ in range(threads[address])]
 
     def program(self, fetches: Sequence[Node], backend: str | None = None) -> Any:
@@ -165,8 +166,9 @@ class DaskCluster:
                     return
                 yield self.gather([waiting.popleft()])[0]
         finally:
-            if waiting:
-                self._client.cancel(list(waiting))
+            if waiting and not self.is_lost:
+                with suppress(ClusterError):
+                    _answered(self._client, self._client.cancel, list(waiting))
 
     def _gathered(self, futures: Sequence[Any]) -> list[worker.Answer]:
         """Wait for futures; ask the scheduler now and then whether anybody computes them."""
@@ -176,11 +178,15 @@ class DaskCluster:
         try:
             while True:
                 try:
-                    with _explained():
-                        answers: list[worker.Answer] = found.result(_PATIENCE)
+                    answers: list[worker.Answer] = found.result(_PATIENCE)
                     return answers
                 except TimeoutError:
                     if found.done():
+                        raise
+                except Exception as error:
+                    if any(future.status == "error" for future in futures) and not _is_of_dask(error):
+                        raise  # a task raised it
+                    with _explained():
                         raise
                 without = 0.0 if self._ping() else without + _PATIENCE
                 if without >= _WITHOUT_WORKERS:
@@ -193,13 +199,29 @@ class DaskCluster:
 
     def _ping(self) -> int:
         """Return how many workers there are; raise an error if the scheduler does not answer."""
-        client = self._client
-        with _explained():
-            try:
-                workers: int = client.sync(_asked, client, callback_timeout=_LOST_AFTER)
-            except TimeoutError:
-                raise _lost(f"it has not answered for {_LOST_AFTER:.0f} s") from None
-        return workers
+        try:
+            return int(_answered(self._client, _asked, self._client))
+        except ClusterError:
+            self.is_lost = True
+            raise
+
+
+def _answered(client: Any, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call what asks the scheduler; raise an error if that does not answer.
+
+    Raises
+    ------
+    ClusterError
+    """
+
+    async def asking() -> Any:
+        return await question(*args, **kwargs)
+
+    with _explained():
+        try:
+            return client.sync(asking, callback_timeout=_LOST_AFTER)
+        except TimeoutError:
+            raise _lost(f"it has not answered for {_LOST_AFTER:.0f} s") from None
 
 
 async def _asked(client: Any) -> int:
@@ -234,11 +256,15 @@ def _explained() -> Iterator[None]:
             "shards or batches, or workers with more memory; their logs say more, client.get_worker_logs()"
         ) from error
     except (FutureCancelledError, FuturesCancelledError, CancelledError, CommClosedError) as error:
-        raise _lost(str(error).strip().replace("\n", " ") or type(error).__name__) from error
+        raise _lost(str(error).strip().rstrip(".").replace("\n", " ") or type(error).__name__) from error
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, TimeoutError) or not _is_about_the_connection(error):
             raise
         raise _lost(error) from error
+
+
+def _is_of_dask(error: Exception) -> bool:
+    return type(error).__module__.startswith("distributed")
 
 
 def _is_about_the_connection(error: Exception) -> bool:
@@ -262,21 +288,28 @@ def _opened(client: Any, exact: bool) -> Iterator[DaskCluster]:
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_QUIETER))
         stack.enter_context(one_blas_thread())
-        with _explained():
-            _check_alike(client, exact)
-            before = client.run_on_scheduler(worker.allow_failures, MOST_LOST_WORKERS)
+        _check_alike(client, exact)
+        before = _answered(client, client.run_on_scheduler, worker.allow_failures, MOST_LOST_WORKERS)
+        cluster = DaskCluster(client, exact)
         try:
-            yield DaskCluster(client, exact)
+            yield cluster
         finally:
-            if client.status == "running":
-                client.run_on_scheduler(worker.allow_failures, before, at_least=False)
+            if client.status == "running" and not cluster.is_lost:
+                with suppress(ClusterError):
+                    _answered(client, client.run_on_scheduler, worker.allow_failures, before, at_least=False)
 
 
 def _check_alike(client: Any, exact: bool) -> None:
     """Compare what workers compute with to what this process does."""
-    client.wait_for_workers(1, timeout=_LOST_AFTER)
+    with _explained():
+        try:
+            client.wait_for_workers(1, timeout=_LOST_AFTER)
+        except TimeoutError:
+            raise ClusterError(
+                f"no worker has come for {_LOST_AFTER:.0f} s: start some, dask worker {client.scheduler.address}"
+            ) from None
     here = facts()
-    found: Iterable[tuple[str, Any]] = client.run(worker.report, on_error="return").items()
+    found: Iterable[tuple[str, Any]] = _answered(client, client.run, worker.report, on_error="return").items()
     unlike = {
         address: [str(there)] if isinstance(there, Exception) else differing(here, there) for address, there in found
     }
