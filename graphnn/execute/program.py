@@ -99,8 +99,7 @@ class Program:
         bytes_of: dict[Any, int] = {}
         largest, largest_node = 0, None
         for node in self.order:
-            size = bytes_of.get(node.spec)
-            if size is None:
+            if (size := bytes_of.get(node.spec)) is None:
                 shape = concrete(node.spec.shape, sizes)
                 if min(shape, default=0) < 0:
                     raise _negative(node, shape, sizes)
@@ -108,6 +107,8 @@ class Program:
             for a, b in node.spec.constraints:
                 if size_of(a, sizes) != size_of(b, sizes):
                     raise _unequal(node, a, b, sizes)
+            if (bound_inside := getattr(node.op, "bound_inside", None)) is not None:  # a graph is inside
+                size = max(size, bound_inside(sizes))
             if size > largest:
                 largest, largest_node = size, node
             if isinstance(node.op, Placeholder) or node.has_value:
@@ -182,14 +183,13 @@ def _unequal(node: Node, a: Any, b: Any, sizes: Mapping[str, int]) -> GraphnnErr
     known = infer_error(node.op.bound(sizes), specs)
     lines = [] if known is None else [f"  {met}"]
     for position, (operand, spec) in enumerate(zip(node.inputs, specs, strict=True)):
-        declared, shape = shown(operand.shape), shown(spec.shape)
-        if shape != declared:
-            declared += f" = {shape} in this run"
+        shape = shown(spec.shape)
+        declared = shape if operand.shape == spec.shape else f"{shown(operand.shape)} = {shape} in this run"
         lines.append(f'  operand {position}: "{operand.name}" {declared}, made at {operand.origin}')
     error = known or ShapeError(f"{node.op.name}: {met}")
-    shapes = tuple(spec.shape for spec in specs)
+    told = {"node": node, "op": node.op.name, "operands": node.inputs, "shapes": tuple(spec.shape for spec in specs)}
     # Without `origin`, the line that ran the graph is appended, too: its feed has brought these sizes together.
-    return error.within("", *lines, _line_of(node), node=node, op=node.op.name, operands=node.inputs, shapes=shapes)
+    return error.within("", *lines, _line_of(node), **told)
 
 
 def infer_error(op: Op, specs: Sequence[Spec]) -> GraphnnError | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -27,13 +28,18 @@ _MOST = 2**28
 """Characters of a body."""
 
 
+_graphs: WeakValueDictionary[str, Graph] = WeakValueDictionary()
+"""{body: its graph}, as long as somebody has it: who holds nodes of a body must meet them again."""
+
+
 @lru_cache(maxsize=128)
 def graph_of(body: str) -> Graph:
     """Return the graph of a body. It is shared by all who ask: nobody may add to it.
 
     Its placeholders are the inputs, in their order.
     """
-    return new_graph_of(body)
+    known = _graphs.get(body)
+    return _graphs.setdefault(body, new_graph_of(body)) if known is None else known
 
 
 def new_graph_of(body: str) -> Graph:
@@ -45,11 +51,15 @@ def new_graph_of(body: str) -> Graph:
         When the text is not a body.
     """
     try:
-        data, stored = json.loads(body)
-        arrays = {name: _array(*entry) for name, entry in dict(stored).items()}
+        match json.loads(body):
+            case [data, dict(stored)]:
+                arrays = {name: _array(*entry) for name, entry in stored.items()}
+            case _:
+                raise FileFormatError("it is not a graph and its constants")
         graph = from_data(data, arrays)
     except (GraphnnError, ValueError, TypeError, RecursionError) as error:
-        raise UsageError(f"the text is not the body of a loop: {error}") from error
+        reason = error.account if isinstance(error, GraphnnError) else error
+        raise UsageError(f"the text is not the body of a loop: {reason}") from error
     if graph.state or graph.updates or graph.advances:
         raise UsageError("the body of a loop holds no parameters: they are operands of the loop")
     return graph

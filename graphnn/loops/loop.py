@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from ..errors import NoRuleError, ShapeError
+from ..errors import DtypeError, GraphnnError, NoRuleError, ShapeError
 from ..execute.loop import Prepared
 from ..execute.program import program_of
 from ..graph import Array, Count, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
@@ -106,6 +106,7 @@ class Loop(Keeping):
 
     def infer(self, *operands: Spec) -> Spec:
         """Return the bundle, if the operands are what the body takes."""
+        self._check_places()
         inputs = self.inputs[int(self.indexed) :]
         given = list(operands[int(self.counted) :])
         if len(given) != len(inputs):
@@ -121,6 +122,21 @@ class Loop(Keeping):
                 raise ShapeError(f'loop: the next value of "{node.name}" is {self.nodes[at].spec}, not {node.spec}')
         spec = self.layout.spec
         return Spec(spec.shape, spec.dtype, tuple(constraints))
+
+    def _check_places(self) -> None:
+        """Refuse places where the body has no node, which only a file may name."""
+        count, ends = len(self.nodes), [self.while_] if self.while_ >= 0 else []
+        for at in (*self.carried, *[at for kind, at in self.kept if kind == "each"], *ends):
+            if at >= count:
+                raise ShapeError(f"loop: the body has {count} nodes, and none at place {at}")
+        for kind, which in self.kept:
+            if kind == "last" and which >= len(self.carried):
+                raise ShapeError(f"loop: {len(self.carried)} values are carried, and none is number {which}")
+        for at in ends:
+            if (self.nodes[at].shape, self.nodes[at].dtype) != ((), np.bool_):
+                raise DtypeError(f"loop: whether it goes on is one bool, not {self.nodes[at].spec}")
+        if len(self.names) != len(self.dims) or len(set(self.names)) < len(self.names):
+            raise ShapeError(f"loop: names of dimensions stand for one each: {self.names} for {self.dims}")
 
     def keeping(self, kept: Sequence[Kept]) -> Loop:
         """Return the same loop that keeps something else of its iterations."""
@@ -158,6 +174,13 @@ class Loop(Keeping):
         program = program_of(graph_of(self.body), [self.nodes[at] for at in self.wanted])
         given = dict(zip(self.inputs, inputs, strict=False))
         return Prepared(program, program.bound(sizes), given, sizes)
+
+    def bound_inside(self, sizes: Mapping[str, int]) -> int:
+        """Check the body for some sizes, before anything is computed; return the bytes of its largest value."""
+        try:
+            return self.bound(sizes).prepared().binding.largest
+        except GraphnnError as error:
+            raise error.within("in each iteration: ") from error
 
     @cached_property
     def wanted(self) -> list[int]:
