@@ -133,7 +133,7 @@ class Loop(Keeping):
             if kind == "last" and which >= len(self.carried):
                 raise ShapeError(f"loop: {len(self.carried)} values are carried, and none is number {which}")
         for at in ends:
-            if (self.nodes[at].shape, self.nodes[at].dtype) != ((), np.bool_):
+            if self.nodes[at].ndim or self.nodes[at].dtype != np.bool_:
                 raise DtypeError(f"loop: whether it goes on is one bool, not {self.nodes[at].spec}")
         if len(self.names) != len(self.dims) or len(set(self.names)) < len(self.names):
             raise ShapeError(f"loop: names of dimensions stand for one each: {self.names} for {self.dims}")

@@ -182,7 +182,7 @@ def _traced(
     with graph.new_scope("iteration", kind="iteration") as inside:
         index = graph.constant(np.int64(0), name="index")
         before = [apart(node) for node in first]
-        now = [_first_row(node) for node in [*stacks, *masks]]
+        now = [apart(_first_row(node)) for node in [*stacks, *masks]]
         following, (results, as_results) = call(before, now[: len(stacks)])
         after = [as_node(graph, leaf) for leaf in following]
         outs = [as_node(graph, leaf) for leaf in results]

@@ -39,8 +39,11 @@ def as_node(graph: Graph, leaf: Any) -> Node:
 
 
 def apart(node: Node) -> Node:
-    """Return a node with the same value that is none that was there before."""
-    return fn.getitem(node, ...)
+    """Return a node with the same value that is none that was there before, nor depends on any in a gradient.
+
+    A gradient that a function asks for itself ends at what it was given.
+    """
+    return fn.stop_gradient(node)
 
 
 def made_of(graph: Graph, start: int, arguments: Sequence[Node], drawn: bool = True) -> set[Node]:

@@ -186,3 +186,19 @@ def test_states_without_elements_and_fixed_lengths_of_0_work():
         [],
         [],
     ]
+
+
+def test_a_gradient_asked_for_in_an_iteration_ends_at_what_the_iteration_is_given():
+    g = gn.Graph()
+    w, xs = g.parameter("w", np.array(0.7)), g.placeholder("xs", ("time",))
+
+    def step(s, x):
+        slope = gn.grad(gn.tanh(s * w + x), w)
+        return s + slope, slope
+
+    _, slopes = gn.scan(step, w * 0.5, xs * w)
+    given, s, right = np.array([0.1, 0.2, 0.3]), 0.35, []
+    for x in given * 0.7:
+        right.append((1 - np.tanh(s * 0.7 + x) ** 2) * s)
+        s += right[-1]
+    np.testing.assert_allclose(gn.run(slopes, {xs: given}), right, rtol=1e-14)

@@ -168,10 +168,13 @@ class Step:
 
     def _inner_slope(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
         """Return a slope taken inside of the step."""
-        wrt = self.states[rng.integers(len(self.states))] if self.states and rng.random() < 0.7 else self.outer[1]
+        if not self.states or rng.random() < 0.3:
+            # Written out, what is given depends on the parameter, too, by the iterations before.
+            weight = self.outer[1] * 1.0
+            return gn.grad(gn.sum(gn.tanh(weight * gn.sum(x))), weight)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
-            return gn.grad(gn.sum(gn.tanh(x)), wrt)
+            return gn.grad(gn.sum(gn.tanh(x)), self.states[rng.integers(len(self.states))])
 
     def _random(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
         stream = int(rng.integers(9))
