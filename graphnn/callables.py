@@ -30,7 +30,8 @@ def check_takes(what: str, function: Callable[..., Any], *given: str) -> None:
     try:
         signature.bind(*given)
     except TypeError:
-        called = f"one argument, {given[0]}" if given else "no argument"
+        count = {0: "no argument", 1: "one argument, "}.get(len(given), f"{len(given)} arguments, ")
+        called = count + " and ".join(given)
         takes = written([*signature.parameters.values()])
         raise UsageError(f"{what} is called with {called}, and takes {f'({takes})' if takes else 'none'}") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Annotated, Any
 
@@ -125,6 +125,11 @@ class Branch(Keeping):
         program = program_of(graph, [self.nodes[side][at] for at in self.wanted[side]])
         given = dict(zip(graph.placeholders, inputs, strict=False))
         return Prepared(program, program.bound(sizes), given, sizes)
+
+    def bound_inside(self, sizes: Mapping[str, int]) -> int:
+        """Check the bodies for some sizes, before anything is computed; return the bytes of their largest value."""
+        op = self.bound(sizes)
+        return max([op.prepared(side).binding.largest for side in (0, 1)])
 
     def forward(self, *operands: Array, out: Array | None = None) -> Array:
         """Compute the body that is taken, node by node."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..callables import check_takes
 from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Dim, Graph, Node, flatten, fn
 from ..graph.attributes import whole
@@ -91,14 +92,17 @@ def scan(
     [array(6.), array([1., 3., 6.]), array([1., 1., 1.])]
     """
     check_functions("scan", step)
+    check_takes("scan: the function", step, "the state", *(["a row of xs"] if xs is not None else []))
+    if not isinstance(reverse, bool):
+        raise UsageError(f"scan: reverse is True or False, not {short_repr(reverse)}")
     segment = 0 if isinstance(recompute, bool) else whole("scan: recompute=", recompute, 1)
     graph = graph_of_arguments("scan", init, xs, mask)
     states, as_state = flatten(init)
     with graph.building, graph.new_scope("scan", numbered=True, kind="scan"):
-        first = [as_node(graph, leaf) for leaf in states]
+        first = [as_node(graph, leaf, "scan: a state is") for leaf in states]
         rows, as_rows = ([], None) if xs is None else flatten(xs)
-        stacks = [as_node(graph, leaf) for leaf in rows]
-        masks = [] if mask is None else [_checked_mask(as_node(graph, mask))]
+        stacks = [as_node(graph, leaf, "scan: each part of xs is") for leaf in rows]
+        masks = [] if mask is None else [_checked_mask(as_node(graph, mask, "scan: the mask is"))]
         count = _length(length, [*stacks, *masks])
         call = partial(_called, step, init, as_state, as_rows)
         traced, as_results = _traced(graph, call, first, stacks, masks, indexed=not segment)
@@ -184,8 +188,8 @@ def _traced(
         before = [apart(node) for node in first]
         now = [apart(_first_row(node)) for node in [*stacks, *masks]]
         following, (results, as_results) = call(before, now[: len(stacks)])
-        after = [as_node(graph, leaf) for leaf in following]
-        outs = [as_node(graph, leaf) for leaf in results]
+        after = [as_node(graph, leaf, "scan: each state that the function returns is") for leaf in following]
+        outs = [as_node(graph, leaf, "scan: each result that the function returns is") for leaf in results]
         if masks:
             outs = [_where(now[-1], out, fn.zeros(out.shape, out.dtype, graph=graph)) for out in outs]
             after = [_where(now[-1], new, old) for new, old in zip(after, before, strict=True)]

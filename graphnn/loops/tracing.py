@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import UsageError
 from ..graph import Constant, Graph, Node, Op, flatten, fn
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
 from ..ops.random import Random
+from ..text import short_repr
 from .body import Excerpt, Keeping, Read, graph_of
 from .branch import Branch
 from .loop import Loop
@@ -33,9 +36,14 @@ def graph_of_arguments(what: str, *forms: Any) -> Graph:
     raise UsageError(f"{what} takes nodes, at least one; gn.Graph().constant(array) makes one")
 
 
-def as_node(graph: Graph, leaf: Any) -> Node:
-    """Return a node, or a constant of an array."""
-    return leaf if isinstance(leaf, Node) else graph.constant(leaf)
+def as_node(graph: Graph, leaf: Any, what: str = "what a function returns is") -> Node:
+    """Return a node, or a constant of an array; refuse what is neither, by what it was to be."""
+    if isinstance(leaf, Node):
+        return leaf
+    is_text = isinstance(leaf, (str, bytes))
+    if is_text or not (np.isscalar(leaf) or isinstance(leaf, (list, tuple)) or hasattr(leaf, "__array__")):
+        raise UsageError(f"{what} a node, an array or a number, not {short_repr(leaf)}")
+    return graph.constant(leaf)
 
 
 def apart(node: Node) -> Node:

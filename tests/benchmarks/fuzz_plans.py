@@ -1,7 +1,7 @@
 """Compare plans with the interpreter, to the bit: random graphs with gradients and updates, and every operation.
 
-    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--mixed 1000] [--large 100]
-        [--draws 1000] [--seed 0] [--first 0] [--backend numpy]
+    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--mixed 1000] [--loops 1000]
+        [--large 100] [--draws 1000] [--seed 0] [--first 0] [--backend numpy]
 
 Each operation is drawn so often, its operands in every way that a plan could take them. Mixed graphs are of all dtypes,
 with sizes that change from call to call; every tenth of them has arrays of 10,000 to 100,000 elements, and large graphs
@@ -21,6 +21,7 @@ import numpy as np
 
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
+from random_bodies import random_loop
 from random_mixed import random_mixed
 from random_networks import random_training
 from test_ops import OPS
@@ -33,7 +34,7 @@ from test_plan_conformance import (
 
 from graphnn.execute.kept import Kept
 
-_KINDS = ("graphs", "networks", "mixed", "large")
+_KINDS = ("graphs", "networks", "mixed", "loops", "large")
 _MOST_TOLD = 3
 """Of each kind."""
 
@@ -44,6 +45,7 @@ def main() -> int:
     parser.add_argument("--graphs", type=int, default=10_000)
     parser.add_argument("--networks", type=int, default=1000, help="with losses and optimizers")
     parser.add_argument("--mixed", type=int, default=1000, help="of all dtypes, with sizes that change")
+    parser.add_argument("--loops", type=int, default=1000, help="with gradients")
     parser.add_argument("--large", type=int, default=100, help="of arrays above 65,536 elements")
     parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--draws", type=int, default=1000)
@@ -75,6 +77,9 @@ def main() -> int:
     for number in numbers["mixed"]:
         drawn = partial(random_mixed, np.random.default_rng([number, 3 + settings.seed]), number % 10 == 0)
         compare("mixed", number, lambda n=number, drawn=drawn: differences_by_number(n, *drawn(), backend))
+    for number in numbers["loops"]:
+        drawn = partial(random_loop, settings.seed, number)
+        compare("loops", number, lambda n=number, drawn=drawn: differences_by_number(n, *drawn(), backend))
     for number in numbers["large"]:
         compare("large", number, lambda number=number: large_graph_differences(settings.seed, number, backend))
     for cls in OPS:

@@ -152,6 +152,15 @@ def test_a_graph_with_a_loop_is_saved_and_loaded(tmp_path):
         (lambda x: gn.scan(lambda s: s, x[0]), r"length= says how many"),
         (lambda x: gn.scan(lambda s, r: s, 0.0, x, length=3), r"numbers of rows differ: length=3, \"x\" \(time,\)"),
         (lambda x: gn.scan(3, 0.0, x), r"takes a function"),
+        (lambda x: gn.scan(lambda s, r: None, 0.0, x), r"each state that the function returns is a node, .*, not None"),
+        (lambda x: gn.scan(lambda s, r: (s, "a"), 0.0, x), r"each result that the function returns is .*, not 'a'"),
+        (lambda x: gn.scan(lambda s, r: s, None, x), r"scan: a state is a node, an array or a number, not None"),
+        (
+            lambda x: gn.scan(lambda s: s, 0.0, x),
+            r"with 2 arguments, the state and a row of xs, and takes \(s\)",
+        ),
+        (lambda x: gn.scan(lambda s, r: s, 0.0, length=3), r"called with one argument, the state, and takes \(s, r\)"),
+        (lambda x: gn.scan(lambda s, r: s, 0.0, x, "no"), r"scan: reverse is True or False, not 'no'"),
     ],
 )
 def test_errors_say_what_fits(call, words):

@@ -94,6 +94,27 @@ def _training() -> tuple[gn.Node, dict[gn.Node, gn.Node], dict[gn.Node, Any]]:
     return loss, updates, {x: np.ones((4, 2)), labels: np.array([0, 1, 2, 0])}
 
 
+def _looping() -> Forgery:
+    """Return a graph with loops in loops, and their gradient."""
+    g = gn.Graph("forged")
+    xs, w = g.placeholder("xs", ("time", 2)), g.parameter("w", np.eye(2))
+    count = g.parameter("count", np.int64(3), trainable=False)
+
+    def inner(total: gn.Node, x: gn.Node) -> gn.Node:
+        return gn.sin(total * x)
+
+    def step(state: tuple[gn.Node, gn.Node], x: gn.Node) -> Any:
+        h, number = state
+        kept = gn.random_uniform(count, (2,)) < 0.5
+        deep, _ = gn.scan(inner, 1.0, h, reverse=True)
+        return (gn.tanh(h @ w + gn.where(kept, x, deep)), number + 1), {"sum": gn.sum(h), "large": h > 0.5}
+
+    (h, number), made = gn.scan(step, (np.zeros(2), np.int32(0)), xs)
+    loss = gn.sum(h * h) + gn.sum(made["sum"])
+    g.outputs.update(loss=loss, number=number, large=made["large"], slope=gn.grad(loss, w))
+    return Forgery("graph", *to_data(g))
+
+
 def lively() -> Trace:
     """Return a trace with something of everything, small."""
     g = gn.Graph("forged")
@@ -129,6 +150,7 @@ def sound() -> list[Forgery]:
     """Return files of graphs and of runs as they are saved; and of each operation, of ours, one graph."""
     loss, updates, feed = _training()
     step = gn.compile(loss, updates=updates)
+    looping = _looping()
     ops = [
         cls
         for cls in registry.values()
@@ -140,6 +162,7 @@ def sound() -> list[Forgery]:
         Forgery("trace", *lively()._encoded()),
         Forgery("trace", *gn.trace(step, feed)._encoded()),
         Forgery("trace", *gn.trace(lively(), keep="digests")._encoded()),
+        looping,
         *map(_of, ops),
     ]
 
@@ -174,8 +197,21 @@ def changed(rng: np.random.Generator, value: Any) -> Any:
         place = place[key]
     if parent is None:
         return lie(rng)
-    parent[key] = _near(rng, place) if rng.random() < 0.6 else lie(rng)
+    parent[key] = _within(rng, place) or (_near(rng, place) if rng.random() < 0.6 else lie(rng))
     return value
+
+
+def _within(rng: np.random.Generator, value: Any) -> str | None:
+    """Return a graph that is kept as text with a lie in it; None for anything else, and of some."""
+    if type(value) is not str or not value.startswith('[{"name"') or rng.random() < 0.2:
+        return None
+    try:
+        graph = json.loads(value)
+    except ValueError:  # it lies already
+        return None
+    for _ in range(int(rng.integers(1, 4))):
+        graph = changed(rng, graph)
+    return json.dumps(graph, separators=(",", ":"), ensure_ascii=False)
 
 
 def _rearrange(rng: np.random.Generator, parent: Any, key: Any, other: Any) -> None:
@@ -238,7 +274,7 @@ _TABLES = ["operations", "specs", "nodes", "scopes", "inputs"]
 
 def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
     """Return a sound file with one to four lies in it."""
-    kind, data, arrays = of[int(rng.integers(4)) if rng.random() < 0.5 else int(rng.integers(len(of)))]
+    kind, data, arrays = of[int(rng.integers(5)) if rng.random() < 0.5 else int(rng.integers(len(of)))]
     data, arrays = copy.deepcopy(data), dict(arrays)
     for _ in range(int(rng.choice([1, 2, 3, 4], p=[0.6, 0.2, 0.1, 0.1]))):
         draw = rng.random()

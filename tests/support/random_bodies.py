@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from random_mixed import WAYS, fed, laid
 from test_plan_conformance import differences
 
 import graphnn as gn
@@ -380,6 +381,24 @@ def far(names: Sequence[str], ours: Sequence[Array], theirs: Sequence[Array], to
     return told
 
 
+def _updates(built: Built) -> dict[gn.Node, gn.Node]:
+    """Return updates of what is trained, and of the counter of random numbers."""
+    counter = built.loss.graph["counter"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+        return gn.nn.SGD(0.1, momentum=0.9).updates(built.loss, built.trained) | {counter: counter + 1}
+
+
+def _trained(built: Built, feed: Mapping[str, Array]) -> list[Array]:
+    """Return the loss and the parameters after some steps, and put the state back."""
+    graph, before = built.loss.graph, dict(built.loss.graph.state)
+    step = gn.compile(built.loss, _updates(built), backend="interpreter")
+    losses = [step(feed) for _ in range(3)]
+    after = [node.value for node in built.trained]
+    graph.state.update(before)
+    return [*losses, *after]
+
+
 def loop_differences(
     seed: int, number: int, orders: int = 2, backends: Sequence[str] = ("numpy", "native")
 ) -> list[str]:
@@ -392,16 +411,27 @@ def loop_differences(
     tolerance = 1e-4 if any(node.dtype == np.float32 for node in ours.loss.graph) else 1e-12
     told = []
     for length, feed in zip(case.lengths, feeds, strict=True):
-        theirs = derived(case.built(written_out, length), orders)
-        told += [
-            f"length {length}: {line}" for line in far(names, gn.run(fetches, feed), gn.run(theirs, feed), tolerance)
-        ]
-    updates = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
-        if number % 2:
-            updates = gn.nn.Adam(0.01).updates(ours.loss, ours.trained)
+        written = case.built(written_out, length)
+        theirs = gn.run(derived(written, orders), feed)
+        told += [f"length {length}: {line}" for line in far(names, gn.run(fetches, feed), theirs, tolerance)]
+        if number % 2 and length:  # a training on no rows is refused
+            steps = [f"after {n} steps" for n in range(3)] + [node.name for node in ours.trained]
+            told += far(steps, _trained(ours, feed), _trained(written, feed), tolerance)
     for backend in backends:
-        found = differences(fetches, [feeds[0], *feeds, feeds[0]], updates, backend=backend)
-        told += [f"{backend}: {line}" for line in found]
+        updates = _updates(ours) if number % 2 else None
+        told += [f"{backend}: {line}" for line in differences(fetches, [feeds[0], *feeds], updates, backend=backend)]
     return told
+
+
+def random_loop(seed: int, number: int) -> tuple[list[gn.Node], list[dict[str, Any]], dict[gn.Node, gn.Node] | None]:
+    """Draw a loop with its gradients, feeds with numbers and layouts of all kinds, and updates or none."""
+    case = Case(seed, number)
+    rng = np.random.default_rng([seed, number, 26])
+    built = case.built(scanned, case.lengths[0])
+    feeds: list[dict[str, Any]] = []
+    for call in range(4):
+        feed = case.feed(case.lengths[call // 2 % len(case.lengths)])
+        if call % 2:
+            feed = {name: laid(fed(rng, x.shape, x.dtype), int(rng.integers(WAYS))) for name, x in feed.items()}
+        feeds.append(feed)
+    return derived(built, 1 + (number % 3 == 0)), feeds, _updates(built) if number % 2 else None
