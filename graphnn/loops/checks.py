@@ -26,6 +26,18 @@ def form_of(value: Any) -> Any:
     return [form_of(part) for part in value] if isinstance(value, (list, tuple)) else None
 
 
+def leaves_of(value: Any, like: Any) -> list[Any]:
+    """Return the leaves of nested lists, tuples and dicts in the order of another one of the same form.
+
+    Entries of dicts go by their keys, in whatever order a function puts them in.
+    """
+    if isinstance(like, Mapping):
+        return [leaf for key, part in like.items() for leaf in leaves_of(value[key], part)]
+    if isinstance(like, (list, tuple)):
+        return [leaf for part, other in zip(value, like, strict=True) for leaf in leaves_of(part, other)]
+    return [value]
+
+
 def check_flag(what: str, which: str, flag: Any) -> None:
     """Refuse what is not one bool."""
     if not isinstance(flag, Node):
@@ -40,9 +52,9 @@ def check_flag(what: str, which: str, flag: Any) -> None:
 
 
 def check_states(what: str, before: Sequence[Node], after: Sequence[Node]) -> None:
-    """Refuse next states of another shape or dtype. The states have been made by `tracing.apart`."""
+    """Refuse next states of another shape or dtype. The states have been made by `tracing.given`."""
     for old, new in zip(before, after, strict=True):
-        name = old.inputs[0].name
+        name = old.inputs[0].inputs[0].name
         if old.shape != new.shape:
             raise ShapeError(
                 f'{what}: the state "{name}" is {old.spec}, and the next one, "{new.name}", {new.spec}: a state keeps '

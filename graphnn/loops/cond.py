@@ -15,7 +15,7 @@ from ..text import short_repr
 from .body import Excerpt, Read, graph_of
 from .branch import Branch
 from .bundle import item_of
-from .checks import check_flag, check_functions, check_updates, form_of, updates_of
+from .checks import check_flag, check_functions, check_updates, form_of, leaves_of, updates_of
 from .tracing import as_node, graph_of_arguments, names_of, read_by
 
 
@@ -82,7 +82,7 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
                 "cond: both functions return the same form of nodes; then returned "
                 f"{short_repr(results[0])}, and otherwise {short_repr(results[1])}"
             )
-        wanted = _as_nodes(graph, form, flatten(results[1])[0])
+        wanted = _as_nodes(graph, form, leaves_of(results[1], results[0]))
         made = {node for node in list(graph)[start:] if not isinstance(node.op, (Placeholder, Parameter, Constant))}
         # The update of a parameter that each step makes which reads it, as that of a counter, is made outside.
         outside = {node for (_, at), node in graph.advances.items() if isinstance(at.op, Parameter)}
@@ -124,7 +124,7 @@ def _as_nodes(graph: Graph, *sides: Sequence[Any]) -> list[list[Node]]:
         for leaf, other in zip(leaves, reversed(leaves), strict=True):
             if isinstance(other, Node) and type(leaf) in (bool, int, float):
                 leaf = np.asarray(leaf, np.result_type(other.dtype, leaf))
-            nodes.append(as_node(graph, leaf))
+            nodes.append(as_node(graph, leaf, "cond: what the functions return is"))
         _check_alike(*nodes)
         for results, node in zip(found, nodes, strict=True):
             results.append(node)

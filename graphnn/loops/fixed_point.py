@@ -78,7 +78,7 @@ def fixed_point(
     if tolerance is not None and not tolerance >= 0:
         raise ValueRangeError(f"fixed_point: tolerance= is 0 or more, not {tolerance}")
     with graph.building:
-        first = [as_node(graph, leaf) for leaf in leaves]
+        first = [as_node(graph, leaf, "fixed_point: a state is") for leaf in leaves]
         for node in first:
             if node.dtype.kind != "f":
                 raise DtypeError(f'fixed_point: the state is of floats, and "{node.name}" is {node.dtype}')

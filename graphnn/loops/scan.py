@@ -16,10 +16,10 @@ from ..graph.attributes import whole
 from ..graph.dimensions import dimension
 from ..text import short_repr
 from .body import Read, graph_of
-from .checks import check_functions, check_states, check_updates, form_of, updates_of
+from .checks import check_functions, check_states, check_updates, form_of, leaves_of, updates_of
 from .loop import Kept, Loop
 from .segments import in_segments, items_of
-from .tracing import apart, as_node, cut, graph_of_arguments, made_of, names_of, with_iteration
+from .tracing import as_node, cut, given, graph_of_arguments, made_of, names_of, with_iteration
 
 MOST_UNROLLED = 64
 """Up to how many iterations, where the number is known, layers and models are written out as nodes instead."""
@@ -185,8 +185,8 @@ def _traced(
     start = len(graph)
     with graph.new_scope("iteration", kind="iteration") as inside:
         index = graph.constant(np.int64(0), name="index")
-        before = [apart(node) for node in first]
-        now = [apart(_first_row(node)) for node in [*stacks, *masks]]
+        before = [given(node) for node in first]
+        now = [_first_row(node) for node in [*stacks, *masks]]
         following, (results, as_results) = call(before, now[: len(stacks)])
         after = [as_node(graph, leaf, "scan: each state that the function returns is") for leaf in following]
         outs = [as_node(graph, leaf, "scan: each result that the function returns is") for leaf in results]
@@ -220,10 +220,11 @@ def _taken_apart(result: Any, init: Any) -> tuple[list[Any], tuple[list[Any], An
     """Return the next states, and the results with a function that puts them into their form."""
     count = len(flatten(init)[0])
     if form_of(result) == form_of(init):
-        states, rebuild = flatten(result)
-        return states, (states, rebuild)
+        states = leaves_of(result, init)
+        return states, (states, flatten(init)[1])
     if isinstance(result, (tuple, list)) and len(result) == 2 and form_of(result[0]) == form_of(init):
-        return flatten(result[0])[0], flatten(result[1]) if result[1] is not None else ([], lambda parts: None)
+        states = leaves_of(result[0], init)
+        return states, flatten(result[1]) if result[1] is not None else ([], lambda parts: None)
     what = f"{count} arrays" if count != 1 else "one array"
     raise UsageError(
         f"scan: the function returns the next state in the form of init, which holds {what}, or (next state, result); "
@@ -251,7 +252,7 @@ def _first_row(stack: Node) -> Node:
     """Return the first row; where it is known that there is none, zeros."""
     if stack.shape[0] == 0:
         return fn.zeros(stack.shape[1:], stack.dtype, graph=stack.graph)
-    return fn.getitem(stack, 0)
+    return given(stack, 0)
 
 
 def _length(length: Any, stacks: Sequence[Node]) -> Dim:

@@ -11,8 +11,8 @@ from ..errors import UsageError
 from ..graph import Graph, Node, flatten
 from ..text import short_repr
 from .bundle import item_of
-from .checks import check_states, check_updates, form_of, updates_of
-from .tracing import apart, as_node, cut, made_of, with_iteration
+from .checks import check_states, check_updates, form_of, leaves_of, updates_of
+from .tracing import as_node, cut, given, made_of, with_iteration
 
 if TYPE_CHECKING:
     from .body import Excerpt, Read
@@ -104,14 +104,17 @@ def traced(
     with graph.new_scope("iteration", kind="iteration") as inside:
         assert inside.scope is not None
         index = [graph.constant(np.int64(0), name="index")] if drawn else []
-        before = [apart(node) for node in [*first, *beside]]
+        before = [given(node) for node in [*first, *beside]]
         following = step(rebuild(before[: len(first)]))
         if form_of(following) != form_of(init):
             raise UsageError(
                 f"{what}: the function returns the next state in the form of the first, {short_repr(init)}; it "
                 f"returned {short_repr(following)}"
             )
-        after = [as_node(graph, leaf) for leaf in flatten(following)[0]]
+        after = [
+            as_node(graph, leaf, f"{what}: each state that the function returns is")
+            for leaf in leaves_of(following, init)
+        ]
         check_states(what, before[: len(first)], after)
         more, goes_on = ends(rebuild(after), before[: len(first)], after)
         arguments = [*index, *before]

@@ -47,11 +47,13 @@ def as_node(graph: Graph, leaf: Any, what: str = "what a function returns is") -
 
 
 def apart(node: Node) -> Node:
-    """Return a node with the same value that is none that was there before, nor depends on any in a gradient.
+    """Return a node with the same value that is none that was there before."""
+    return fn.getitem(node, ...)
 
-    A gradient that a function asks for itself ends at what it was given.
-    """
-    return fn.stop_gradient(node)
+
+def given(node: Node, index: Any = ...) -> Node:
+    """Return what a function is given of a state or of rows: a gradient that it asks for itself ends there."""
+    return fn.getitem(fn.stop_gradient(node), index)
 
 
 def made_of(graph: Graph, start: int, arguments: Sequence[Node], drawn: bool = True) -> set[Node]:

@@ -76,7 +76,7 @@ def while_loop(
     graph = graph_of_arguments("while_loop", init)
     with graph.building, graph.new_scope("while", numbered=True, kind="while"):
         leaves, rebuild = flatten(init)
-        first = [as_node(graph, leaf) for leaf in leaves]
+        first = [as_node(graph, leaf, "while_loop: a state is") for leaf in leaves]
 
         def flag(state: Any) -> Node:
             found: Node = cond(state)

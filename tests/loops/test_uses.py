@@ -177,3 +177,20 @@ def test_numpys_warnings_as_errors_do_not_reach_into_a_loop():
             step = gn.compile(last, backend=backend)
             for _ in range(3):
                 assert np.isnan(step({x: np.array([1.0, 2.0, 0.0, -1.0])}))
+
+
+def test_entries_of_dicts_go_by_their_keys_in_whatever_order_a_function_returns_them():
+    g = gn.Graph()
+    x, init = g.placeholder("x", ("time",)), {"a": 0.0, "b": 1.0}
+
+    def step(state, *row):
+        return {"b": state["b"] * 2.0, "a": state["a"] + 1.0}
+
+    last, each = gn.scan(step, init, x)
+    paired, _ = gn.scan(lambda state, row: (step(state), row), init, x)
+    looped = gn.while_loop(lambda state: state["a"] < 3.0, step, {k: g.constant(v) for k, v in init.items()})
+    chosen = gn.cond(gn.sum(x) > 100.0, lambda: {"a": x[0], "b": x[1]}, lambda: {"b": x[2] * 4.0, "a": x[2]})
+    values = gn.run([[found["a"], found["b"]] for found in (last, paired, looped, chosen, each)], {x: [1.0, 2.0, 3.0]})
+    assert values[:3] == [[3.0, 8.0]] * 3
+    assert values[3] == [3.0, 12.0]
+    assert [value.tolist() for value in values[4]] == [[1.0, 2.0, 3.0], [2.0, 4.0, 8.0]]
