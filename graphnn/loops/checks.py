@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Graph, Node
-from ..text import with_article
+from ..text import short_repr, with_article
 
 
 def check_functions(what: str, *functions: Any) -> None:
@@ -17,6 +17,12 @@ def check_functions(what: str, *functions: Any) -> None:
     for function in functions:
         if not callable(function):
             raise UsageError(f"{what} takes a function, not {with_article(type(function).__name__)}")
+
+
+def check_bool(what: str, value: Any) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{what} is True or False, not {short_repr(value)}")
 
 
 def form_of(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..callables import check_takes
 from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Constant, Graph, Node, Parameter, Placeholder, flatten
 from ..graph.dimensions import unify
@@ -16,7 +17,7 @@ from .body import Excerpt, Read, graph_of
 from .branch import Branch
 from .bundle import item_of
 from .checks import check_flag, check_functions, check_updates, form_of, leaves_of, updates_of
-from .tracing import as_node, graph_of_arguments, names_of, read_by
+from .tracing import as_node, names_of, read_by
 
 
 def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *operands: Any) -> Any:
@@ -64,8 +65,10 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
     ([array(2.), array(0.25)], [array(-0.), array(0.)])
     """
     check_functions("cond", then, otherwise)
-    graph = graph_of_arguments("cond", flag, operands)
+    for name, function in (("then", then), ("otherwise", otherwise)):
+        check_takes(f"cond: {name}", function, *[f"operand {place}" for place in range(len(operands))])
     check_flag("cond", "the flag", flag)
+    graph = flag.graph
     with graph.building, graph.new_scope("cond", numbered=True, kind="cond") as provenance:
         scope = provenance.scope
         assert scope is not None

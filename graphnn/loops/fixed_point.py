@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..callables import check_takes
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import flatten
 from ..graph.attributes import whole
-from .checks import check_functions
+from .checks import check_bool, check_functions
 from .implicit import solved
 from .tracing import as_node, graph_of_arguments
 
@@ -70,6 +71,8 @@ def fixed_point(
     [array(2.), array(0.25)]
     """
     check_functions("fixed_point", f)
+    check_takes("fixed_point: f", f, "the state")
+    check_bool("fixed_point: steps=", steps)
     limit = whole("fixed_point: max_steps=", max_steps, 1)
     graph = graph_of_arguments("fixed_point", z0)
     leaves, rebuild = flatten(z0)

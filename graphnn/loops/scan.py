@@ -16,7 +16,7 @@ from ..graph.attributes import whole
 from ..graph.dimensions import dimension
 from ..text import short_repr
 from .body import Read, graph_of
-from .checks import check_functions, check_states, check_updates, form_of, leaves_of, updates_of
+from .checks import check_bool, check_functions, check_states, check_updates, form_of, leaves_of, updates_of
 from .loop import Kept, Loop
 from .segments import in_segments, items_of
 from .tracing import as_node, cut, given, graph_of_arguments, made_of, names_of, with_iteration
@@ -93,8 +93,7 @@ def scan(
     """
     check_functions("scan", step)
     check_takes("scan: the function", step, "the state", *(["a row of xs"] if xs is not None else []))
-    if not isinstance(reverse, bool):
-        raise UsageError(f"scan: reverse is True or False, not {short_repr(reverse)}")
+    check_bool("scan: reverse=", reverse)
     segment = 0 if isinstance(recompute, bool) else whole("scan: recompute=", recompute, 1)
     graph = graph_of_arguments("scan", init, xs, mask)
     states, as_state = flatten(init)

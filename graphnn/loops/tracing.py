@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import GraphError, UsageError
 from ..graph import Constant, Graph, Node, Op, flatten, fn
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
@@ -39,6 +39,10 @@ def graph_of_arguments(what: str, *forms: Any) -> Graph:
 def as_node(graph: Graph, leaf: Any, what: str = "what a function returns is") -> Node:
     """Return a node, or a constant of an array; refuse what is neither, by what it was to be."""
     if isinstance(leaf, Node):
+        if leaf.graph is not graph:
+            raise GraphError(
+                f'{what} a node of the same graph, and "{leaf.name}", made at {leaf.origin}, is of another'
+            )
         return leaf
     is_text = isinstance(leaf, (str, bytes))
     if is_text or not (np.isscalar(leaf) or isinstance(leaf, (list, tuple)) or hasattr(leaf, "__array__")):

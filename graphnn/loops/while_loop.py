@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..callables import check_takes
 from ..graph import Node, flatten
 from ..graph.attributes import whole
 from .body import Read, graph_of
-from .checks import check_flag, check_functions
+from .checks import check_bool, check_flag, check_functions
 from .loop import UNLIMITED, Kept, Loop
 from .states import items_in, traced
 from .tracing import as_node, graph_of_arguments, names_of
@@ -72,6 +73,9 @@ def while_loop(
     [array(2.), array(5), array(0.25)]
     """
     check_functions("while_loop", cond, body)
+    check_takes("while_loop: cond", cond, "the state")
+    check_takes("while_loop: body", body, "the state")
+    check_bool("while_loop: steps=", steps)
     length = UNLIMITED if max_steps is None else whole("while_loop: max_steps=", max_steps, 0)
     graph = graph_of_arguments("while_loop", init)
     with graph.building, graph.new_scope("while", numbered=True, kind="while"):

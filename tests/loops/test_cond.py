@@ -141,7 +141,7 @@ def test_a_graph_with_a_branch_is_saved_and_loaded(tmp_path):
         (lambda x, f: gn.cond(f, lambda: x, lambda: (x, x)), r"the same form of nodes; then returned"),
         (lambda x, f: gn.cond(x, lambda: x, lambda: x), r"the flag is one bool, and \"x\" is float64: compare it"),
         (lambda x, f: gn.cond(x > 0.0, lambda: x, lambda: x), r"of shape \(3,\) bool: gn.any or gn.all"),
-        (lambda x, f: gn.cond(True, lambda: x, lambda: x), r"takes nodes"),
+        (lambda x, f: gn.cond(True, lambda: x, lambda: x), r"the flag is a node"),
         (lambda x, f: gn.cond(True, abs, abs, x), r"the flag is a node, one bool, not a bool"),
         (lambda x, f: gn.cond(f, x, lambda: x), r"takes a function, not a Node"),
         (

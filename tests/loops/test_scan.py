@@ -160,7 +160,7 @@ def test_a_graph_with_a_loop_is_saved_and_loaded(tmp_path):
             r"with 2 arguments, the state and a row of xs, and takes \(s\)",
         ),
         (lambda x: gn.scan(lambda s, r: s, 0.0, length=3), r"called with one argument, the state, and takes \(s, r\)"),
-        (lambda x: gn.scan(lambda s, r: s, 0.0, x, "no"), r"scan: reverse is True or False, not 'no'"),
+        (lambda x: gn.scan(lambda s, r: s, 0.0, x, "no"), r"scan: reverse= is True or False, not 'no'"),
     ],
 )
 def test_errors_say_what_fits(call, words):

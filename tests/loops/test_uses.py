@@ -194,3 +194,40 @@ def test_entries_of_dicts_go_by_their_keys_in_whatever_order_a_function_returns_
     assert values[:3] == [[3.0, 8.0]] * 3
     assert values[3] == [3.0, 12.0]
     assert [value.tolist() for value in values[4]] == [[1.0, 2.0, 3.0], [2.0, 4.0, 8.0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x, f: gn.cond(True, lambda: x, lambda: x), "cond: the flag is a node, one bool, not a bool"),
+        (
+            lambda x, f: gn.cond(f, lambda a: a, lambda: x),
+            r"then is called with no argument, and takes \(a\)",
+        ),
+        (
+            lambda x, f: gn.cond(f, lambda a: a, lambda: x, x),
+            r"otherwise is called with one argument, operand 0, and",
+        ),
+        (lambda x, f: gn.cond(f, lambda: None, lambda: None), "what the functions return is a node, .* not None"),
+        (
+            lambda x, f: gn.cond(f, lambda: gn.Graph().constant(1.0), lambda: x),
+            '"constant", .*, is of another',
+        ),
+        (
+            lambda x, f: gn.while_loop(lambda: f, lambda s: s, x),
+            "cond is called with one argument, the state",
+        ),
+        (
+            lambda x, f: gn.while_loop(lambda s: f, lambda s: None, x),
+            "each state that the function returns .*None",
+        ),
+        (lambda x, f: gn.while_loop(lambda s: f, lambda s: s, x, steps=3), "steps= is True or False, not 3"),
+        (lambda x, f: gn.fixed_point(lambda: x, x), "f is called with one argument, the state, and takes none"),
+        (lambda x, f: gn.fixed_point(lambda z: None, x), "each state that the function returns is .* not None"),
+        (lambda x, f: gn.fixed_point(lambda z: z, "a"), "takes nodes, at least one"),
+    ],
+)
+def test_errors_of_branches_and_of_loops_say_what_fits(call, words):
+    x = gn.Graph().placeholder("x")
+    with pytest.raises(gn.GraphnnError, match=words):
+        call(x, x > 0.0)

@@ -122,7 +122,7 @@ class Step:
 
     def _write(self, rng: np.random.Generator) -> gn.Node:
         """Return a node of an operation that is drawn."""
-        way = int(rng.integers(0, 24))
+        way = int(rng.integers(0, 25))
         x = self._one(rng, "f" if way < 15 else "fib")
         if way < 3:
             return _UNARY[rng.integers(len(_UNARY))](x)
@@ -165,6 +165,8 @@ class Step:
             return gn.cast(x, ["float64", "float64", "int64", "float32"][rng.integers(4)])
         if way == 22:
             return gn.stop_gradient(x)
+        if way == 23:
+            return self._branch(rng, self._one(rng, "f"))
         return gn.stack([x, x * 2], 0)[rng.integers(2)]
 
     def _inner_slope(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
@@ -183,6 +185,19 @@ class Step:
             return gn.random_normal(self.counter, (K,), 1, stream)
         kept = gn.less(gn.random_uniform(self.counter, x.shape, 2, stream), 0.7)
         return gn.where(kept, x / 0.7, 0.0)
+
+    def _branch(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
+        """Return what one of two branches gives; written out, both are computed."""
+        function, stream = _UNARY[rng.integers(len(_UNARY))], int(rng.integers(9))
+        flag = gn.greater(gn.sum(gn.sin(self._one(rng, "f") * 3.0)), 0.0)
+
+        def then() -> gn.Node:
+            return function(x) * gn.sum(self.outer[1])
+
+        def otherwise() -> gn.Node:
+            return x * gn.random_uniform(self.counter, x.shape, 3, stream)
+
+        return gn.where(flag, then(), otherwise()) if self.writes_out else gn.cond(flag, then, otherwise)
 
     def _inner(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
         """Return a loop inside, over the rows of an array, or of a fixed length."""
