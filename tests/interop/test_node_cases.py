@@ -74,11 +74,20 @@ def test_what_is_read_with_names_for_sizes_gives_the_same() -> None:
     assert equal >= LEAST // 7
 
 
-def named(model: Any) -> Any:
-    """Return a model of which inputs have names for sizes above 1, one for each size."""
+@pytest.mark.filterwarnings("ignore")
+def test_recurrent_layers_and_loops_go_over_any_length() -> None:
+    over = {"GRU": 1, "LSTM": 1, "RNN": 1, "Scan": None, "Loop": None, "If": None}
+    cases = [case for case in collect_testcases(None) if plain(case) and case.model.graph.node[0].op_type in over]
+    for case in cases:
+        compare(case, named(case.model, over[case.model.graph.node[0].op_type]))
+    assert len(cases) > 20
+
+
+def named(model: Any, inputs: int | None = None) -> Any:
+    """Return a model of which inputs, all or the first ones, have names for sizes above 1, one for each size."""
     changed = ModelProto()
     changed.CopyFrom(model)
-    for each in changed.graph.input:
+    for each in changed.graph.input[:inputs]:
         for dim in each.type.tensor_type.shape.dim:
             if dim.dim_value > 1:
                 dim.dim_param = f"size_{dim.dim_value}"

@@ -151,6 +151,8 @@ class _Given:
         self.x = fn.transpose(x, (1, 0, 2)) if self.layout else x
         self.steps = self.x.spec.shape[0]
         self.w, self.r, self.b, self.p, self.lengths = w, r, b, p, lengths
+        if any(isinstance(dim, str) for dim in (w.shape[0], *r.shape)):
+            call.ask_for_sizes("how many units and gates it has", [w.shape[0], *r.shape])
         self.directions = int(w.shape[0])
         self.units, several = sorted(int(dim) for dim in r.shape[1:])
         self.gates = several // self.units
