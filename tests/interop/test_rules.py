@@ -257,14 +257,69 @@ def test_a_loop_whose_state_changes_its_shape_asks_for_the_count() -> None:
     same(text, {"x": floats(3)}, sizes={"n": 3})
 
 
-def test_loops_that_no_one_can_unroll_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+WHILE = (
+    "m (float[n] x, float[n] w, int64[1] c, bool go) => (float[n] y, int64 k)"
+    " <int64 three = {{3}}, float one = {{1}}, bool yes = {{1}}{}> {{{} y, k, same = Loop<body = b (int64 i, bool on,"
+    " float[n] h, int64 j, float[n] v) => (bool next, float[n] g, int64 l, float[n] u)"
+    " {{l = Add(j, three) a = Abs(h) s = ReduceSum<keepdims=0>(a) next = {} f = Cast<to=1>(j) e = Neg(f)"
+    " q = Exp(e) z = Mul(h, v) g = Add(z, q) u = Identity(v)}}>({}, {}, x, three, w)}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "before", "goes_on", "count", "first"),
+    [
+        ("", "", "Identity(on)", "c", ""),  # as often as data say
+        ("", "", "Greater(s, one)", "", "go"),  # while data say so
+        ("", "", "Greater(s, one)", "c", "go"),
+        (", int64 m = {{5}}", "", "Greater(s, one)", "m", "yes"),
+        (", int64 m = {{500}}", "", "Less(j, m)", "m", "go"),
+        ("", "m = Size(x)", "Greater(s, one)", "m", ""),
+        (", int64 m = {{300}}", "", "Less(j, m)", "", ""),  # known, and too long to be written out
+    ],
+)
+def test_loops_of_which_data_tell_when_they_end(fixed: str, before: str, goes_on: str, count: str, first: str) -> None:
+    text = WHILE.replace("{}>", f"{fixed}>", 1).replace("{{{}", "{{" + before, 1).format(goes_on, count, first)
+    for c in (1, 4):
+        feed = {"x": floats(3), "w": np.float32([0.3, -0.4, 0.2]), "c": np.array([c]), "go": c != 1}
+        needed = {name: value for name, value in feed.items() if name in "xw" or name in (count, first)}
+        for name, kind in (("c", ", int64[1] c"), ("go", ", bool go")):
+            text = text if name in needed else text.replace(kind, "")
+        assert loops_in(same(text, needed)) == 1
+
+
+def test_a_loop_that_data_end_has_a_gradient_where_its_count_is_known() -> None:
+    text = (
+        "m (float[n] x) => (float[n] y) <int64 m = {9}, float five = {5}> {y = Loop<body = b (int64 i, bool on,"
+        " float[n] h) => (bool next, float[n] g) {s = ReduceSum<keepdims=0>(h) next = Less(s, five) g = Add(h, h)}>"
+        "(m, , x)}"
+    )
+    graph = same(text, {"x": np.float32([0.5, 1])})
+    slope = gn.grad(gn.sum(graph.outputs["y"]), graph["x"])
+    np.testing.assert_array_equal(gn.run(slope, {"x": np.float32([0.5, 1])}), [8, 8])
+
+
+@pytest.mark.parametrize(
+    ("count", "gives", "goes_on", "words"),
+    [
+        ("", "", "Identity(go)", "goes round without end"),
+        ("s", "all", "Identity(go)", "how often it goes round is computed from data"),
+        ("two", "all", "Cast<to=9>(h)", "whether it goes on is computed from data"),
+        ("", "all", "Identity(go)", "goes round more than 50 times"),
+    ],
+)
+def test_loops_that_no_node_can_be_are_refused(
+    monkeypatch: pytest.MonkeyPatch, count: str, gives: str, goes_on: str, words: str
+) -> None:
     monkeypatch.setattr(control, "MOST_ROUNDS", 50)
-    text = "m (float[n] x{}) => (float[n] y) {{y = Loop<body = b (int64 i, bool go, float[n] h) => (bool on,"
-    body = " float[n] next) {{on = Identity(go) next = Neg(h)}}>({}, , x)}}"
-    with pytest.raises(NotImplementedError, match=r"goes round more than 50 times"):
-        gn.from_onnx(model(text.format("") + body.format("")))
-    with pytest.raises(NotImplementedError, match="how often it goes round is computed from data"):
-        gn.from_onnx(model(text.format(", int64 s") + body.format("s")))
+    text = (
+        "m (float x, int64 s) => (float y) <int64 two = {2}> {y, z = Loop<body = b (int64 i, bool go, float h) =>"
+        f" (bool on, float next, float o) {{on = {goes_on} next = Neg(h) o = Abs(h)}}>({count}, , x)}}"
+    )
+    if not gives:
+        text = text.replace("y, z =", "y =").replace(", float o)", ")")
+    with pytest.raises(NotImplementedError, match=words):
+        gn.from_onnx(model(text))
 
 
 def test_sequences_are_lists_while_a_model_is_read() -> None:

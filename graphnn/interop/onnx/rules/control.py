@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....errors import DtypeError, GraphnnError, ShapeError
+from ....errors import DtypeError, GraphnnError, NoRuleError, ShapeError
 from ....graph import Node, fn
 from ....graph.dimensions import names_in, shown, unify
 from ....loops import cond as choice
@@ -17,10 +17,10 @@ from .. import sizes as of
 from ..call import inputs_behind, sizes_behind, to_give
 from ..rule import rule
 from ..tensors import dtype_of
-from .loops import Rounds, looped, scanned
+from .loops import Rounds, looped, repeated, scanned
 
 if TYPE_CHECKING:
-    from ....graph import Dim
+    from ....graph import Array, Dim
     from ..call import Call
     from ..rule import Value
 
@@ -96,16 +96,34 @@ def _check_alike(call: Call, cond: Node, then: Sequence[Node], other: Sequence[N
 def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, body: Any) -> Any:
     """Return what a body makes of its state, round by round, and what it gives in each round as one array."""
     _check_body(call, body, [*_NUMBERED, *state], 1 + len(state))
-    length = _count(call, count)
-    if isinstance(length, str) or (length is not None and length > MOST_UNROLLED):
-        rounds = Rounds(call, body, state)
-        if _begins(call, cond, length) and rounds.goes_on(length):
-            try:
-                return tuple(looped(call, rounds, length))
-            except (ShapeError, DtypeError) as error:
-                if isinstance(length, str):
-                    raise error.within("", to_give(call.graph, names_in([length])).replace("; ", "  or ")) from None
-    return _unrolled(call, count, cond, state, body)
+    most = _count(call, count)
+    rounds = Rounds(call, body, state)
+    gives = len(body.output) > 1 + len(state)
+    length = most if isinstance(most, str) or (isinstance(most, int) and most > MOST_UNROLLED) else None
+    if length is not None and _begins(call, cond, length) and rounds.goes_on(length):
+        try:
+            return tuple(looped(call, rounds, length))
+        except (ShapeError, DtypeError) as error:
+            if isinstance(length, str):
+                raise error.within("", to_give(call.graph, names_in([length])).replace("; ", "  or ")) from None
+    if gives or most is None or (isinstance(most, int) and most <= MOST_UNROLLED):
+        try:
+            return _unrolled(call, count, cond, state, body, MOST_ROUNDS if gives else MOST_UNROLLED)
+        except _Unending as reason:
+            if gives:
+                call.refuse(str(reason))
+    if most is None and rounds.goes_on("endless"):
+        call.refuse("it goes round without end")
+    try:
+        return tuple(repeated(call, rounds, count, cond))
+    except (ShapeError, DtypeError):
+        if not isinstance(most, int):
+            raise
+    return _unrolled(call, count, cond, state, body, MOST_ROUNDS)
+
+
+class _Unending(Exception):
+    """A loop goes on after the rounds that are written out, or may do so; the message says why."""
 
 
 def _check_body(call: Call, body: Any, given: Sequence[Value], least: int) -> None:
@@ -121,14 +139,17 @@ def _check_body(call: Call, body: Any, given: Sequence[Value], least: int) -> No
         call.refuse(f"its body gives {counted(len(body.output), 'array')}, and {least} are needed at least")
 
 
-def _count(call: Call, count: Value) -> Dim | None:
-    """Return how often a loop goes round at the most, if that is a number or a size."""
-    if isinstance(count, Node):
-        count = call.reader.stored(count)
+def _count(call: Call, count: Value) -> Dim | Node | None:
+    """Return how often a loop goes round at the most: a number, a size, or a node that tells it in a run."""
     if count is None:
         return None
-    if count.dtype.kind not in "iu" or np.prod(count.shape) != 1:
+    if count.dtype.kind not in "iu" or np.prod([dim if isinstance(dim, int) else 2 for dim in count.shape]) != 1:
         call.refuse(f"how often it goes round is one integer, and not {count.dtype} of shape {shown(count.shape)}")
+    if isinstance(count, Node):
+        stored = call.reader.stored(count)
+        if stored is None:
+            return count
+        count = stored
     return call.dims(count, "how often it goes round")[0]
 
 
@@ -145,17 +166,17 @@ def _begins(call: Call, cond: Value, length: Dim) -> bool:
     return cond is None or bool(np.all(call.known(cond)))
 
 
-def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], body: Any) -> tuple[Value, ...]:
+def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], body: Any, most: int) -> tuple[Value, ...]:
     """Return what a Loop gives, each round as nodes of its own."""
     rounds = None if count is None else int(call.known(count, "how often it goes round").reshape(()))
     values = list(state)
     collected: list[list[Value]] = [[] for _ in body.output[1 + len(state) :]]
     done = 0
     while rounds is None or done < rounds:
-        if cond is not None and not call.known(cond, "whether it goes on").reshape(()):
+        if cond is not None and not _known(call, cond).reshape(()):
             break
-        if done >= MOST_ROUNDS:
-            call.refuse(f"it goes round more than {MOST_ROUNDS:,} times")
+        if done >= most:
+            raise _Unending(f"it goes round more than {most:,} times")
         operands = [np.array(done, np.int64), np.array(True) if cond is None else cond, *values]
         cond, *results = call.body(body, operands, f"round_{done}")
         values = results[: len(state)]
@@ -164,6 +185,14 @@ def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], bod
         done += 1
     ends = body.output[1 + len(state) :]
     return *values, *(_stacked(call, parts, 0, end) for parts, end in zip(collected, ends, strict=True))
+
+
+def _known(call: Call, cond: Value) -> Array:
+    """Return whether a loop goes on."""
+    try:
+        return call.known(cond, "whether it goes on")
+    except NoRuleError as error:
+        raise _Unending(str(error)) from None
 
 
 def _stacked(call: Call, parts: Sequence[Value], axis: int, end: Any) -> Value:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ....graph import Node, fn
 from ....graph.dimensions import Dimension, clamp, names_in, subtract, unify
-from ....loops import scan
+from ....loops import scan, while_loop
 from .. import sizes as of
 from ..order import reads
 from ..rule import LOGIC, ON_SIZES
@@ -163,6 +163,36 @@ def looped(call: Call, rounds: Rounds, length: Dim) -> list[Value]:
     for place, node in zip(moving, last, strict=True):
         ends[place] = node
     return [*ends, *results]
+
+
+def repeated(call: Call, rounds: Rounds, count: Value, cond: Value) -> list[Value]:
+    """Return the last state of a Loop of which data tell when it ends."""
+    moving = [place for place in range(len(rounds.state)) if place not in rounds.steps]
+    most = None if count is None else fn.cast(fn.reshape(call.node(count), ()), "int64")
+    known = None if most is None else call.reader.stored(call.node(count))
+
+    def goes_on(state: list[Node]) -> Node:
+        number, going = state[:2]
+        return going if most is None else fn.logical_and(going, fn.less(number, most))
+
+    def step(state: list[Node]) -> list[Node]:
+        number, going, *nodes = state
+        values = [None if place in moving else rounds.inside(place, number) for place in range(len(rounds.state))]
+        for place, node in zip(moving, nodes, strict=True):
+            values[place] = node
+        going, *results = call.body(rounds.body, [number, going, *values])
+        after = [_like(call, results[place], node) for place, node in zip(moving, nodes, strict=True)]
+        return [number + 1, fn.reshape(call.node(going), ()), *after]
+
+    first = [call.node(np.array(0, np.int64)), fn.reshape(call.node(np.array(True) if cond is None else cond), ())]
+    first += [call.node(rounds.state[place]) for place in moving]
+    with _deeper(call):
+        limit = None if known is None else max(int(known.reshape(())), 0)
+        number, _, *last = while_loop(goes_on, step, first, limit)
+    ends = [rounds.inside(place, number) if place in rounds.steps else None for place in range(len(rounds.state))]
+    for place, node in zip(moving, last, strict=True):
+        ends[place] = node
+    return ends
 
 
 def scanned(
