@@ -147,7 +147,10 @@ class Computer:
             error.add_note(f"in shard {shard + 1} of {round_.shards}, rows {first:,} to {last - 1:,} of the batch")
             raise
         joined = {name: next(values) for name in layout.joined}
-        self._kept[shard] = max(done, number + 1), {**kept, **{name: next(values) for name in layout.kept}}
+        if number + 1 < len(self._layouts):
+            self._kept[shard] = max(done, number + 1), {**kept, **{name: next(values) for name in layout.kept}}
+        else:  # nobody asks for it any more
+            self._kept.pop(shard, None)
         self.rows.setdefault(shard, {}).update({name: next(values) for name in layout.rows})
         return joined
 
