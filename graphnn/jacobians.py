@@ -256,7 +256,10 @@ class _Copies:
 
             def begin(node: Node) -> None:
                 """Attribute what is made from now on to the node that the derivative is of."""
-                made_for = self.plain[node.twin if node.twin is not None else node]
+                like = node if node.twin is None else node.twin
+                while like not in self.plain and like.twin is not None:  # a derivative of a derivative
+                    like = like.twin
+                made_for = self.plain[like]
                 provenance.scope = mirrored(graph, graph.scopes.get(made_for.scope), root)
                 provenance.origin, provenance.twin = made_for.origin, made_for
 

@@ -80,6 +80,8 @@ class Branch(Keeping):
 
     def infer(self, *operands: Spec) -> Spec:
         """Return the bundle, if the operands are what the bodies take."""
+        if len(self.names) != len(self.dims) or len(set(self.names)) < len(self.names):
+            raise ShapeError(f"branch: names of dimensions stand for one each: {self.names} for {self.dims}")
         constraints = [each for pair in self.kept for each in self._spec_of(pair).constraints]
         if not operands or operands[0] != Spec((), np.dtype(bool)):
             raise DtypeError("branch: the first operand is one bool")

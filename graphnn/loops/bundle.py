@@ -6,6 +6,7 @@ numbers, so cotangents of bundles add up as those of any array do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ def shown_in(words: Array, place: Place) -> Array:
     """Return the view of an item whose dtype is that of the words, or which is kept by its bytes."""
     shape: Any = place.shape
     start: Any = place.start
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     if place.dtype == words.dtype:
         return words[start : start + count].reshape(shape)
     return words[start:].view(np.uint8)[: count * place.dtype.itemsize].view(place.dtype).reshape(shape)

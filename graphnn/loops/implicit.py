@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..changes import Changes
-from ..errors import EvaluationError
-from ..graph import Array, Constant, Graph, Node, Op, fn
+from ..errors import EvaluationError, ShapeError
+from ..graph import Array, Constant, Graph, Node, Op, Spec, fn
 from ..graph.fetches import ancestors
 from .body import Read, graph_of
 from .bundle import LoopBundle, found_in, item_of
@@ -56,6 +56,14 @@ class FixedPoint(Loop):
                 "(max_steps=), a larger tolerance= or smaller steps, as 0.5 * z + 0.5 * f(z), may help"
             )
         return words
+
+    def infer(self, *operands: Spec) -> Spec:
+        """Return the bundle, if the operands are what the body takes, and the last that is carried is a residual."""
+        spec = super().infer(*operands)
+        residual = self.nodes[self.carried[-1]] if self.carried else None
+        if residual is None or residual.shape != () or residual.dtype.kind != "f":
+            raise ShapeError("fixed_point: the last of what is carried is the residual, one float")
+        return spec
 
     # --- derivatives --------------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """Branches on data against what each of the two functions gives by itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from everywhere import BACKENDS, equal_everywhere
@@ -154,3 +156,21 @@ def test_errors_say_what_fits(call, words):
     g = gn.Graph()
     with pytest.raises(gn.GraphnnError, match=words):
         call(g.placeholder("x", 3), g.placeholder("f", (), bool))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"kept": ((99, 0),)}, r"have no nodes \(99, 0\)"),
+        ({"kept": ((-1, -1),)}, r"have no nodes"),
+        ({"kept": ((0, 1),)}, r"one body gives \(n,\), and the other \(\)"),
+        ({"names": ("n",), "dims": ()}, r"stand for one each"),
+        ({"then": "[]"}, r"the text is not the body"),
+    ],
+)
+def test_branches_of_a_file_that_lies_are_refused(changed, words):
+    g = gn.Graph()
+    x, flag = g.placeholder("x", ("n",)), g.placeholder("flag", (), bool)
+    (bundle,) = gn.cond(flag, lambda: gn.tanh(x), lambda: gn.sum(x) + x).inputs
+    with pytest.raises(gn.GraphnnError, match=words):
+        replace(bundle.op, **changed)(*bundle.inputs)

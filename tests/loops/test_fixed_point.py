@@ -33,6 +33,17 @@ def test_a_linear_fixed_point_is_the_solution_of_its_equations(dtype):
     assert 10 < gn.run(count, feed) < 60
 
 
+def test_jacobians_and_hessians_are_those_of_the_steps_written_out():
+    g = gn.Graph()
+    a, b = g.parameter("a", 0.4 * RNG.normal(size=(2, 2))), g.placeholder("b", 2)
+    z, steps = gn.fixed_point(lambda z: gn.tanh(z @ a) + b, 0.0 * b), b
+    for _ in range(60):
+        steps = gn.tanh(steps @ a) + b
+    found = [[gn.jacobian(made, a), gn.hessian(gn.sum(made**3.0), b)] for made in (z, steps)]
+    for ours, theirs in zip(*gn.run(found, {b: [0.5, -0.2]}), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-9)
+
+
 def test_several_parts_and_layers_have_implicit_gradients():
     g = gn.Graph()
     x = g.placeholder("x", ("batch", 3))
