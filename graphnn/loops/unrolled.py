@@ -457,7 +457,9 @@ class Unrolling:
 
     def _value(self, node: Node) -> Array:
         """Return the value of a node, computed here: how often a loop goes on may depend on it."""
-        values, given = self._values, {self.copies[node]: value for node, value in self.run.given.items()}
+        # The state may be that of more than what is computed.
+        given = {self.copies[node]: value for node, value in self.run.given.items() if node in self.copies}
+        values = self._values
         for each in sorted(ancestors([node]), key=lambda node: node.index):
             if each not in values:
                 if not each.inputs:

@@ -100,6 +100,21 @@ def test_graphs_with_loops_are_changed_copied_and_run_step_by_step():
     assert debugger[loss].value == value
 
 
+def test_ints_and_bools_beside_floats_are_no_nan():
+    g = gn.Graph()
+    xs = g.placeholder("xs", ("time",))
+
+    def step(state, x):
+        count, total, flag = state
+        return (count - 1, total + x, gn.logical_not(flag)), None
+
+    (count, total, _), _ = gn.scan(step, (np.int64(0), 0.0, np.True_), xs)
+    product = count * total
+    for guard in ("nan", "finite"):
+        assert gn.run(product, {xs: np.ones(3)}, guard=guard) == -9
+    assert not gn.check_health(product, {xs: np.ones(3)}).findings
+
+
 def test_threads_run_and_build_loops_at_once():
     x, w, _, _, loss = network()
     step = gn.compile([loss, gn.grad(loss, w)], backend="numpy")
