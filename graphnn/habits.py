@@ -136,6 +136,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             "Write gn.put_along_axis(x, indices, values, axis), or gn.scatter_nd(values, indices, shape), which adds "
             "to zeros.",
         ),
+        **dict.fromkeys(
+            ("dynamic_update_slice", "slice_scatter", "slice_update"), "Write gn.update_slice(x, update, start, axis)."
+        ),
+        **dict.fromkeys(("fori_loop", "foldl"), "Write gn.scan(step, init, xs), or gn.scan(step, init, length=n)."),
         "unsqueeze": "Write gn.expand_dims(x, axis).",
     },
     "nn": {
