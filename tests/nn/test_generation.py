@@ -123,7 +123,7 @@ def test_gradients_go_through_a_cache():
 def test_what_a_cache_does_not_fit_is_refused():
     g = gn.Graph()
     prompt = g.placeholder("prompt", ("batch", 4), int)
-    with pytest.raises(AxisError, match=r"in iteration 6: .*update_slice: 1 elements from 10 on"):
+    with pytest.raises(AxisError, match=r"scan_1@6/.*update_slice: 1 elements from 10 on"):
         gn.run(generated(Model(learned=False), prompt, greedy, 7), {prompt: PROMPT})
     x = g.placeholder("x", (2, 3, UNITS))
     attention = nn.MultiHeadAttention(2)
