@@ -30,7 +30,7 @@ def build(window):
 
     def part(state, rows):
         # No gradient passes from a window to the one before it.
-        return gn.scan(step, gn.stop_gradient(state), rows)
+        return gn.scan(step, gn.stop_gradient(state, name="cut"), rows)
 
     windows = [gn.reshape(x, (LENGTH // window, window, *x.shape[1:])) for x in (bits, nudge)]
     _, logits = gn.scan(part, gn.zeros(("batch", UNITS), graph=g), windows)
