@@ -215,6 +215,17 @@ def test_a_scan_goes_along_axes_and_backwards() -> None:
         same(text, {"x": floats(2, t), "z": floats(t, n), "h": floats(n)})
 
 
+def test_the_size_of_a_state_may_be_written_in_two_ways() -> None:
+    text = (
+        "m (float[n] x) => (float[k] y, float[n, m] all) <int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2},"
+        " int64[1] far = {9999}> {h = Slice(x, zero, two) y, all = Scan<num_scan_inputs=1,"
+        " body = b (float[j] a, float u) => (float[j] c, float[l] f)"
+        " {v = Unsqueeze(u, zero) f = Concat<axis=0>(a, v) c = Slice(f, one, far)}>(h, x)}"
+    )
+    for n in (1, 2, 5):
+        assert loops_in(same(text, {"x": floats(n)})) == 1
+
+
 COUNTED = (
     "m (float[t, 2] x, float[2] h) => (float[2] y, int64 last, float[2] same, float[t, 2] all)"
     " <int64 zero = {0}, int64 two = {2}, int64 no = {0}>"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....graph import Node, fn
-from ....graph.dimensions import Dimension, clamp, names_in, subtract, unify
+from ....graph.dimensions import Dimension, clamp, names_in, size_of, subtract, unify
 from ....loops import scan, while_loop
 from .. import sizes as of
 from ..order import reads
@@ -227,6 +227,17 @@ def _like(call: Call, value: Value, before: Node) -> Node:
     node = call.node(value)
     if node.shape == before.shape or node.ndim != before.ndim:
         return node
-    pairs = list(zip(node.shape, before.shape, strict=True))
-    fits = all(unify(a, b) is not None and (a == b or not names_in([a]) & names_in([b])) for a, b in pairs)
+    fits = all(_may_be(*pair) for pair in zip(node.shape, before.shape, strict=True))
     return fn.broadcast_to(node, before.shape) if fits else node
+
+
+_TRIED = (2, 3, 17, 250, 1009)
+
+
+def _may_be(a: Dim, b: Dim) -> bool:
+    """Whether two dimensions may be one, which a run checks; what depends on the same sizes is tried with some."""
+    names = sorted(names_in([a, b]))
+    if a == b or unify(a, b) is None or not names_in([a]) & names_in([b]):
+        return unify(a, b) is not None
+    tried = [{name: size + place for place, name in enumerate(names)} for size in _TRIED]
+    return all(size_of(a, sizes) == size_of(b, sizes) for sizes in tried)
