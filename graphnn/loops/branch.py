@@ -15,7 +15,7 @@ from ..graph import Array, Dim, Graph, Node, Op, Row, Several, Spec, Whole, fn
 from ..graph.dimensions import Constraint, shown, unify
 from ..text import counted
 from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, outside, text_of
-from .bundle import Layout, Place, place_to_write
+from .bundle import Layout, Place, place_written, shown_in
 from .names import located
 from .sides import pulled_back, pushed_forward
 
@@ -73,6 +73,12 @@ class Branch(Keeping):
         known = [found for found in met if found is not None]
         constraints: list[Constraint] = [pair for _, pairs in known for pair in pairs]
         return Spec(tuple([dim for dim, _ in known]), given[0].dtype, tuple(constraints))
+
+    @cached_property
+    def _written(self) -> list[tuple[Pair, Place]]:
+        """Where what is kept is written."""
+        places = [place_written(place, self.layout.dtype) for place in self.layout.places]
+        return list(zip(self.kept, places, strict=True))
 
     def place(self, then: int, otherwise: int) -> Place:
         """Return where something kept lies."""
@@ -153,8 +159,8 @@ class Branch(Keeping):
             raise error.within(f'in "{title}": ', located=partial(located, error, title)) from error
         found = dict(zip(self.wanted[side], values, strict=True))
         words = np.empty(int(self.layout.size), self.layout.dtype) if out is None else out
-        for pair, place in zip(self.kept, self.layout.places, strict=True):
-            place_to_write(words, place)[...] = found.get(pair[side], 0)
+        for pair, place in self._written:
+            shown_in(words, place)[...] = found.get(pair[side], 0)
         return words
 
     def __repr__(self) -> str:

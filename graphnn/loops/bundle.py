@@ -81,7 +81,12 @@ def read(words: Array, place: Place) -> Array:
 
 def place_to_write(words: Array, place: Place) -> Array:
     """Return the view of a bundle to write an item into: it may have a wider dtype."""
-    return shown_in(words, place._replace(dtype=words.dtype) if place.dtype.kind == "f" else place)
+    return shown_in(words, place_written(place, words.dtype))
+
+
+def place_written(place: Place, dtype: np.dtype[Any]) -> Place:
+    """Return the place of what is written into words of a dtype: floats are kept as words."""
+    return place._replace(dtype=dtype) if place.dtype.kind == "f" else place
 
 
 class LoopItem(Op):

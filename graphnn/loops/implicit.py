@@ -41,6 +41,8 @@ class FixedPoint(Loop):
     def collected(self, iterations: Any, out: Array | None = None) -> Array:
         """Go through the iterations, and refuse a state that still changes. NaN ends them, and is the result.
 
+        Without a condition, these are some of the iterations only, as a debugger makes them.
+
         Raises
         ------
         EvaluationError
@@ -49,7 +51,7 @@ class FixedPoint(Loop):
         words = super().collected(iterations, out)
         residual = float(iterations.carry[-1])
         spoilt = any(np.isnan(part).any() for part in iterations.carry[:-1])
-        if not (residual <= self.tolerance or spoilt):
+        if self.while_ >= 0 and not (residual <= self.tolerance or spoilt):
             raise EvaluationError(
                 f"fixed_point: the state does not stay as it is. In step {iterations.done} of at most {self.length}, "
                 f"its largest change is {residual:.3g}, and the tolerance {self.tolerance:.3g}. More steps "
@@ -155,8 +157,9 @@ def solved(
     """
     graph: Graph = first[0].graph
     epsilon = max(float(np.finfo(node.dtype).eps) for node in first)
-    most = epsilon ** (2 / 3) if tolerance is None else tolerance
     dtype = max([node.dtype for node in first], key=lambda dtype: dtype.itemsize)
+    # As the dtype has it, so that the body and the operation compare the residual with the same number.
+    most = float(np.asarray(epsilon ** (2 / 3) if tolerance is None else tolerance, dtype))
     floor = float(np.finfo(dtype).tiny) if relative else 1.0
 
     def ends(state: Any, before: list[Node], after: list[Node]) -> tuple[list[Node], Node]:

@@ -1,10 +1,13 @@
 """Fixed points and their implicit gradients against closed forms, and against the steps written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from everywhere import BACKENDS, equal_everywhere
 
 import graphnn as gn
+from graphnn.loops.stretch import stretch_of
 
 RNG = np.random.default_rng(3)
 
@@ -94,6 +97,27 @@ def test_what_does_not_converge_is_an_error_that_tells_the_residual(backend):
     with pytest.raises(gn.EvaluationError, match=r"In step 3 of at most 30, its largest change is nan"):
         step({x: 1e200})
     assert np.isnan(step({x: np.nan}))
+
+
+def test_a_residual_that_is_the_tolerance_as_float32_has_it_will_do():
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x")
+    change = np.float32(0.1)  # which is above 0.1
+    z = gn.fixed_point(lambda z: z + x, 0.0 * x, tolerance=0.1, max_steps=1)
+    assert gn.run(z, {x: change}) == change
+    with pytest.raises(gn.EvaluationError):
+        gn.run(z, {x: np.nextafter(change, np.float32(1))})
+
+
+def test_some_of_the_iterations_are_made_alone():
+    g = gn.Graph()
+    x = g.placeholder("x")
+    z = gn.fixed_point(lambda z: 0.5 * z + x, 0.0 * x)
+    (bundle,) = z.inputs
+    part, _ = stretch_of(bundle.op, tuple(bundle.op.wanted))
+    operands = [np.int64(0), np.float64(0.0), np.float64(np.inf), np.float64(1.0)]
+    words = replace(part, length=3, dims=()).forward(*map(np.asarray, operands))
+    assert words[0] == 1.75
 
 
 def test_where_nan_begins_in_a_fixed_point_is_found():
