@@ -111,6 +111,8 @@ class Loop(Keeping):
         given = list(operands[int(self.counted) :])
         if len(given) != len(inputs):
             raise ShapeError(f"loop: the body takes {len(inputs)} operands, not {len(given)}")
+        if self.counted and (operands[0].shape or operands[0].dtype.kind not in "biu"):
+            raise DtypeError(f"loop: how many iterations there are is one integer or bool, not {operands[0]}")
         constraints: list[Constraint] = []
         for position, (node, spec) in enumerate(zip(inputs, given, strict=True)):
             shape = outside(node.shape, self.names, self.dims)
@@ -132,6 +134,13 @@ class Loop(Keeping):
         for kind, which in self.kept:
             if kind == "last" and which >= len(self.carried):
                 raise ShapeError(f"loop: {len(self.carried)} values are carried, and none is number {which}")
+        taken = len(self.inputs) - int(self.indexed)
+        if len(self.carried) + self.rows > taken:
+            raise ShapeError(
+                f"loop: the body takes {taken} operands, and not {len(self.carried)} carried ones and {self.rows} rows"
+            )
+        if self.indexed and (self.inputs[0].ndim or self.inputs[0].dtype != np.int64):
+            raise DtypeError(f"loop: the number of an iteration is one int64, not {self.inputs[0].spec}")
         for at in ends:
             if self.nodes[at].ndim or self.nodes[at].dtype != np.bool_:
                 raise DtypeError(f"loop: whether it goes on is one bool, not {self.nodes[at].spec}")

@@ -55,6 +55,8 @@ def itself(loop):
         ({"while_": 99}, "none at place 99"),
         ({"while_": 4}, "whether it goes on is one bool"),
         ({"rows": 0}, "in the body, not"),
+        ({"rows": 10**12}, "takes 3 operands, and not 1 carried ones and 1000000000000 rows"),
+        (inside(lambda graph, arrays: graph["nodes"]["spec"].__setitem__(0, 1)), "of an iteration is one int64"),
         ({"length": -1}, "0 or more, not -1"),
         ({"length": "__import__('os')"}, "is not a dimension"),
         ({"names": ["a", "b"], "dims": ["time"]}, "stand for one each"),
