@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ..errors import GraphnnError
@@ -29,6 +29,10 @@ class NodeInside:
         The node of the body, which is in a graph of its own; in a loop inside the loop, again one in an iteration.
     name : str
     """
+
+    instead_of_fetch: ClassVar[str] = (
+        "its value is trace[…] or dbg[…]; what the function returns besides the state, scan gives as a node"
+    )
 
     def __init__(self, loop: Node, iteration: int | str, node: Node | NodeInside) -> None:
         self.loop, self.iteration, self.node = loop, iteration, node

@@ -176,7 +176,7 @@ def test_a_gradient_that_vanishes_or_explodes_over_time(scale, last_only, gate, 
     health = gn.check_health(fetches, feed)
     found = next(each for each in (*health.findings, *health.notes) if each.code == code)
     assert f"in iteration {T - 1} to" in found.cause
-    assert "in iteration 1; from iteration" in found.cause  # that of the first state is not asked for
+    assert "in iteration 1; by iteration" in found.cause  # that of the first state is not asked for
     assert found.severity == ("warning" if last_only or code == "exploding-over-time" else "note")
 
 

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_bodies import Case, derived, scanned
 
 import graphnn as gn
 from graphnn.execute.feed import prepare
 from graphnn.execute.loop import collect
-from graphnn.loops import unrolled as unrolling
+from graphnn.loops import unrolling
 from graphnn.loops.unrolled import count_of, unrolled
 
 RNG = np.random.default_rng(0)
@@ -85,6 +86,10 @@ def test_a_trace_gives_any_node_of_any_iteration():
     assert node.op.name == "add"
     assert trace[node].value == trace["scan_1@7/scan_1@2/add_2"].value
     assert trace["grad/scan_1@1/grad/matmul"].shape == (N, 1)
+    assert [record.name for record in trace.select("scan_1@*/tanh")] == [f"scan_1@{t}/tanh" for t in range(T)]
+    assert {record.op.name for record in trace.select(scope="scan_1@3", op="tanh")} == {"tanh"}
+    with pytest.raises(gn.UsageError, match="its value is trace"):
+        gn.run(node)
 
 
 def test_why_goes_through_the_iterations_to_what_was_fed():
@@ -440,3 +445,31 @@ def test_loops_that_end_when_they_like_are_looked_into():
     assert gn.check_health(z, {a: -1.0}).first.code == "raised"
     with pytest.raises(gn.ValueRangeError, match='"while_1@0/sqrt" '):
         gn.compile(last, guard="nan")({a: -4.0})
+
+
+@pytest.mark.filterwarnings("ignore::graphnn.errors.GraphnnWarning")
+@pytest.mark.parametrize("most", [20_000, 1])
+def test_random_runs_without_loops_give_the_same_bits(most, monkeypatch):
+    monkeypatch.setattr(unrolling, "_MOST", most)
+    monkeypatch.setattr(unrolling, "_FEWEST", min(most, 8))
+    for number in range(10):
+        case = Case(3, number)
+        built = case.built(scanned, case.lengths[0])
+        fetches = derived(built, 1 + (number % 6 == 0))
+        run = prepare(built.loss.graph, fetches, case.feed(case.lengths[0]), None)
+        for node, value, other in zip(fetches, collect(run), collect(unrolled(run)), strict=True):
+            assert value.dtype == other.dtype
+            np.testing.assert_array_equal(value, other, err_msg=f"case {number}, {node.name}")
+
+
+def test_what_is_found_in_iterations_is_drawn_in_the_frame_of_the_loop():
+    xs, step = network()
+    x = np.zeros((2, 4, N))
+    x[1, 2] = -9.0
+    loss = step.fetches[0]
+    drawn = gn.draw(loss, trace=gn.check_health(loss, {xs: x})).source
+    assert "log-of-negative" in drawn
+    assert "in scan_1@2" in drawn
+    found = gn.compare(loss, feed={xs: np.zeros((2, 4, N))}, feed_b={xs: x + 10.0})
+    assert "apart" in gn.draw(loss, trace=found).source
+    assert gn.draw(loss, trace=gn.profile(loss, {xs: x}, repeat=1)).source

@@ -71,8 +71,8 @@ def _of_loop(run: Evaluation, loop: Iterated) -> Iterator[Finding]:
     node = next(node for node in ends[at] if node in known)
     cause = (
         f"the gradient of the state in {_forward_name(run, loop)}{at_line(node)} {'shrinks' if lost else 'grows'} from "
-        f"{rounded(first)} in iteration {rows[start]} to {rounded(last)} in iteration {rows[len(norms) - 1]}; from "
-        f"iteration {rows[at]} back it is {'less' if lost else 'more'} than {bound / first:.0e} of that"
+        f"{rounded(first)} in iteration {rows[start]} to {rounded(last)} in iteration {rows[len(norms) - 1]}; by "
+        f"iteration {rows[at]} it is {'less' if lost else 'more'} than {bound / first:.0e} of that"
     )
     # A loss of all states has their gradients, however little is left of those that come from later ones.
     severity = "note" if lost and any(run.value_of(each).any() for each in arriving) else "warning"

@@ -369,6 +369,9 @@ class Trace(Shown):
         >>> seen.select("neg*"), [record.name for record in seen.select(op="absolute")]
         ([<Record 1: "negative", negative scalar float64>], ['absolute'])
         """
+        if is_inside(target, self.graph) or is_inside(scope, self.graph):
+            inside: Trace = rendered(self, "iterations")()
+            return inside.select(target, op=op, scope=scope)
         nodes = many(self.order, self.graph, target, op=op, scope=scope)
         return [self.records[place] for place in map(self._places.__getitem__, nodes) if place < len(self)]
 

@@ -18,6 +18,7 @@ from ...inspector.interventions.circuit import Circuit
 from ...inspector.interventions.measured import Effects
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
+from ...loops.unrolled import outside
 from ...order import schedule
 from ..text import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
 
@@ -202,7 +203,11 @@ def _flops(trace: Trace) -> dict[Node, Mark]:
 
 def _of_costs(of: str, text_of: _TextOf) -> _Reader:
     def read(profile: Profile) -> dict[Node, Mark]:
-        return {cost.nodes[0]: Mark(text_of(getattr(cost, of)), getattr(cost, of)) for cost in profile.by_node}
+        found: dict[Node, float] = {}
+        for cost in profile.by_node:
+            node = outside(cost.nodes[0])
+            found[node] = found.get(node, 0) + getattr(cost, of)
+        return {node: Mark(text_of(number), number) for node, number in found.items()}
 
     return read
 
@@ -274,6 +279,8 @@ def _health(health: Health) -> dict[Node, Mark]:
         lines = [f"{finding.severity}: {finding.code}"]
         if finding.index is not None and finding.size > 1:
             lines.append(f"{finding.count:,} of {finding.size:,}, first at {list(finding.index)}")
+        if outside(finding.node).name != finding.node.name:
+            lines.append(f"in {finding.node.name.rpartition('/')[0]}")
         mark = Mark("\n".join(lines), None, _LEVEL_OF[finding.severity], finding.sentence)
         before = found.setdefault(finding.node, mark)
         if before is not mark:

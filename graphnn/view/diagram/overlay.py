@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import LookupFailure, UsageError
 from ...graph import Graph, Node
+from ...loops.unrolled import outside
 from ...text import with_article
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from ..text import compact
@@ -216,6 +217,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     """Return one overlay on a picture, and its row of the table."""
     row, what, marks, lines = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
+    found.update(_in_bodies(marks, seen))
     drawn = [*seen.loops.values(), *(node for box in seen.boxes for node in box.seen)]
     if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
@@ -300,7 +302,29 @@ def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:
     for key, mark in marks.items():
         if isinstance(key, Node) and key.graph is not graph and key.name in graph.dag:
             found.setdefault(graph[key.name], mark)
+    inside = [(outside(key), mark) for key, mark in marks.items() if isinstance(key, Node) and key.graph is not graph]
+    for loop, mark in sorted(inside, key=lambda pair: _strength(pair[1])):
+        if loop.graph is graph:
+            found.setdefault(loop, mark)
     return found
+
+
+def _in_bodies(marks: Mapping[Any, Mark], seen: Picture) -> Iterator[tuple[Node, Mark]]:
+    """Yield what is said of nodes in iterations, by the nodes of bodies that are drawn: of all iterations the least."""
+    said: dict[tuple[Node, str], list[Mark]] = {}
+    for key, mark in marks.items():
+        if isinstance(key, Node) and (loop := outside(key)).name != key.name:
+            said.setdefault((loop, key.name.partition("/")[2]), []).append(mark)
+    for node, (loop, _) in seen.origins.items():
+        if found := said.get((loop, node.name)):
+            yield node, min(found, key=_strength)
+
+
+def _strength(said: Any) -> float:
+    """Return which of what is said of the nodes of a loop is said of the loop: the least."""
+    if not isinstance(said, Mark):
+        return 0.0
+    return list(HIGHLIGHTS).index(said.level) if said.level in HIGHLIGHTS else len(HIGHLIGHTS)
 
 
 def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
