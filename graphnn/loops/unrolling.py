@@ -174,7 +174,8 @@ class Unrolling:
         kind, which = next(kept for kept, place in places if place == op.place)
         if isinstance(made.op, Branch):
             ((side, nodes),) = made.rows.items()
-            found = nodes[(kind, which)[list(made.op.bodies).index(side)]]
+            place = (kind, which)[list(made.op.bodies).index(side)]
+            found = nodes[place] if place >= 0 else None  # else the other side alone gives it
             given = self._zeros(at, spec.shape, spec) if found is None else found
             return self._make(at, Getitem((...,)), [self._compact(at, given)], spec)
         if kind == "count":

@@ -473,3 +473,23 @@ def test_what_is_found_in_iterations_is_drawn_in_the_frame_of_the_loop():
     found = gn.compare(loss, feed={xs: np.zeros((2, 4, N))}, feed_b={xs: x + 10.0})
     assert "apart" in gn.draw(loss, trace=found).source
     assert gn.draw(loss, trace=gn.profile(loss, {xs: x}, repeat=1)).source
+
+
+def test_branches_in_a_loop_of_which_some_iterations_are_nodes_give_the_same_bits(monkeypatch):
+    monkeypatch.setattr(unrolling, "_MOST", 1)
+    monkeypatch.setattr(unrolling, "_FEWEST", 1)
+    g = gn.Graph()
+    xs, w = g.placeholder("xs", ("time", N)), g.parameter("w", np.eye(N))
+
+    def step(h, x):
+        # What a gradient reads of one side has another shape than what it reads of the other.
+        y = gn.cond(gn.sum(x) > 0.0, lambda: gn.sum(gn.tanh(x @ w) * h), lambda: gn.exp(gn.sum(h)) * 0.1)
+        return gn.tanh(h + y), y
+
+    _, ys = gn.scan(step, np.zeros(N), xs)
+    loss = gn.sum(ys**2.0)
+    slopes = gn.grad(loss, [w, xs])
+    fetches = [loss, *slopes, *gn.grad(gn.sum(slopes[0] ** 2.0), [w, xs])]
+    run = prepare(g, fetches, {xs: RNG.normal(size=(7, N))}, None)
+    for value, other in zip(collect(run), collect(unrolled(run)), strict=True):
+        np.testing.assert_array_equal(value, other)
