@@ -66,7 +66,12 @@ def both(joined: Mapping[str, str], one: Values | None, other: Values | None) ->
     """Return what two parts of the tree give, put together; None stands for shards without rows."""
     if one is None or other is None:
         return one if other is None else other
-    return {name: np.asarray(_UFUNCS[how](one[name], other[name])) for name, how in joined.items()}
+    return {name: joined_by(how, one[name], other[name]) for name, how in joined.items()}
+
+
+def joined_by(how: str, one: Array, other: Array) -> Array:
+    """Return what two parts of the tree give, put together."""
+    return np.asarray(_UFUNCS[how](one, other))
 
 
 def all_of(joined: Mapping[str, str], parts: Mapping[tuple[int, int], Values | None], shards: int) -> Values:

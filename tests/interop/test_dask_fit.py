@@ -14,6 +14,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.interop.dask.crew import DaskCrew
 from graphnn.nn.live import Run
+from graphnn.nn.shards import subtrees
 
 ROWS = 29
 
@@ -68,6 +69,27 @@ def test_the_bits_are_those_of_the_same_shards_here(client: Client, kind: str) -
     assert found == expected
     assert there.bits == here.bits
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("ranges", [3, 4, 5])
+@pytest.mark.parametrize("rows", [12, 2])
+def test_workers_hand_on_and_add_what_is_large(
+    client: Client, monkeypatch: pytest.MonkeyPatch, ranges: int, rows: int
+) -> None:
+    monkeypatch.setattr("graphnn.interop.dask.crew._ADDED_HERE", 0)
+    monkeypatch.setattr("graphnn.interop.dask.crew._SENT_WITH_TASKS", 0)
+    monkeypatch.setattr(DaskCrew, "_now", lambda crew: [*crew._cluster.slots * 3][:ranges])
+    here, there = Net("plain"), Net("plain")
+    for net in (here, there):
+        net.step = gn.compile(net.step.fetches[0], net.step.updates)  # without rows
+    expected = here.fit(epochs=1, batch_size=rows)
+    found = there.fit(epochs=1, batch_size=rows, client=client)
+    assert found == expected
+    assert there.bits == here.bits
+    if rows == 12:
+        parts = [len([*subtrees(*[end * 5 // ranges for end in (i, i + 1)], 5)]) for i in range(ranges)]
+        each = ranges + sum(parts) - 1  # and to add up n parts of the tree takes n - 1 more
+        assert sum(did.tasks for did in found.workers.values()) == 3 * 2 * each
 
 
 def test_what_each_worker_did(client: Client) -> None:

@@ -82,9 +82,13 @@ class DaskCluster:
         """Send what computes some nodes."""
         return self._task("program", worker.keep, packed(fetches, backend, self._facts))
 
-    def state(self, values: Mapping[Any, Array]) -> Any:
+    def state(self, values: Mapping[Any, Array], at: str | None = None) -> Any:
         """Send a version of the values of parameters."""
-        return self._task("state", worker.keep, self.version(values))
+        return self._task("state", worker.keep, self.version(values), at=at)
+
+    def handed_on(self, state: Any, at: str | None) -> Any:
+        """Let a worker have what another one has."""
+        return self._task("state", worker.keep, state, at=at)
 
     def version(self, values: Mapping[Any, Array]) -> worker.State:
         """Return a version of the values of parameters as it is, to be sent with a task."""

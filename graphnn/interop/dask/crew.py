@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import UsageError
 from ...execute.blas import one_blas_thread
 from ...nn.history import WorkerReport
-from ...nn.shards import Computer, Crew, Kept, Layout, Round, Values, all_of, bounds, subtrees
-from .worker import Answer, State, answer, step_of
+from ...nn.shards import Computer, Crew, Kept, Layout, Round, Values, all_of, bounds, joined_by, middle, subtrees
+from .worker import Answer, State, Work, answer, step_of
 
 if TYPE_CHECKING:
     from ...execute.compiled import Compiled
-    from ...sharding import Programs
+    from ...sharding import Programs, Stage
     from .cluster import DaskCluster
     from .programs import Program
 
@@ -24,7 +25,10 @@ _ASKED_AGAIN = 2.0
 """Seconds after which the scheduler is asked again which workers there are."""
 _SENT_WITH_TASKS = 2**26
 """Bytes of parameters, for all workers together, that the scheduler hands on with the tasks. Larger ones go to one
-worker, and from there to the others, which takes longer to begin."""
+worker, and from there on to the others, which takes longer to begin."""
+_ADDED_HERE = 2**24
+"""Bytes of sums, from all workers together, that are added in this process. Where there are more, workers add them two
+by two, so that only the whole comes here."""
 _MOST_RUNS = 4
 """Of how many trainings a worker keeps something between the stages of a step."""
 
@@ -63,6 +67,7 @@ class DaskCrew(Crew):
             )
         self._shards = programs.shards
         self._layouts = [Layout.of(stage) for stage in programs.stages]
+        self._sizes = [_bytes(stage) for stage in programs.stages]
         self._programs = [self._cluster.program(stage.fetches, step.backend) for stage in programs.stages]
 
     def compute(self, number: int, round_: Round, state: Callable[[], Values]) -> tuple[Values, dict[int, Values]]:
@@ -71,7 +76,7 @@ class DaskCrew(Crew):
         if not number:
             values = state()
             size = len(slots) * sum(value.nbytes for value in values.values())
-            self._state = self._cluster.version(values) if size <= _SENT_WITH_TASKS else self._cluster.state(values)
+            self._states = [self._cluster.version(values)] if size <= _SENT_WITH_TASKS else self._spread(values, slots)
         futures, places = [], []
         for i, slot in enumerate(slots):
             first, last = bounds(i, len(slots), self._shards)
@@ -79,16 +84,59 @@ class DaskCrew(Crew):
             part = Part(round_.shards, first, last, round_.rows, split, round_.passed, round_.totals)
             programs = self._programs[: number + 1]
             futures.append(
-                self._cluster.call(compute, programs, self._layouts, self._state, part, name="shards", at=slot)
+                self._cluster.call(
+                    compute, programs, self._layouts, self._states[i % len(self._states)], part, name="shards", at=slot
+                )
             )
             places.append((first, last))
-        layout, parts, rows = self._layouts[number], dict[tuple[int, int], Values | None](), dict[int, Values]()
-        for (first, last), found in zip(places, self._cluster.gather(futures), strict=True):
-            given = iter(found)
+        if len(futures) > 2 and len(futures) * self._sizes[number] > _ADDED_HERE and not self._layouts[number].rows:
+            futures, places = [self._summed(number, round_.rows, dict(zip(places, futures, strict=True)))], []
+        return self._found(number, round_.rows, places or [(0, self._shards)], self._cluster.gather(futures))
+
+    def _spread(self, values: Values, slots: Sequence[str | None]) -> list[Any]:
+        """Send parameters to one worker, and let each hand them on to two others; return what each has."""
+        found = [self._cluster.state(values, at=slots[0])]
+        for i, slot in enumerate(slots[1:]):
+            found.append(self._cluster.handed_on(found[i // 2], at=slot))
+        return found
+
+    def _summed(self, number: int, rows: int, of: dict[tuple[int, int], Any]) -> Any:
+        """Let workers add what parts of the tree give, two by two; return the future of the whole."""
+        joined = self._layouts[number].joined
+        at: dict[tuple[int, int], tuple[Any, int] | None] = {}
+        for (first, last), future in of.items():
+            place = 0
             for a, b in subtrees(first, last, self._shards):
-                has_rows = bounds(a, self._shards, round_.rows)[0] < bounds(b, self._shards, round_.rows)[0]
+                at[a, b] = (future, place) if self._has_rows(a, b, rows) else None
+                place += len(joined) if at[a, b] else 0
+
+        def found(a: int, b: int) -> tuple[Any, int] | None:
+            if (a, b) in at:
+                return at[a, b]
+            half = middle(a, b)
+            one, other = found(a, half), found(half, b)
+            if one is None or other is None:
+                return one or other
+            return self._cluster.call(add, list(joined.values()), *one, *other, name="sum"), 0
+
+        whole = found(0, self._shards)
+        assert whole is not None
+        return self._cluster.call(taken, len(joined), *whole, name="sum") if whole in at.values() else whole[0]
+
+    def _has_rows(self, first: int, last: int, rows: int) -> bool:
+        return bounds(first, self._shards, rows)[0] < bounds(last, self._shards, rows)[0]
+
+    def _found(
+        self, number: int, count: int, places: Sequence[tuple[int, int]], answers: Sequence[Sequence[Any]]
+    ) -> tuple[Values, dict[int, Values]]:
+        """Return what is joined, and the rows of fetches, of what workers returned for these shards."""
+        layout, parts, rows = self._layouts[number], dict[tuple[int, int], Values | None](), dict[int, Values]()
+        for (first, last), answered in zip(places, answers, strict=True):
+            given = iter(answered)
+            for a, b in subtrees(first, last, self._shards):
+                has_rows = self._has_rows(a, b, count)
                 parts[a, b] = {name: next(given) for name in layout.joined} if has_rows else None
-            for shard in _with_rows(first, last, self._shards, round_.rows) if layout.rows else ():
+            for shard in _with_rows(first, last, self._shards, count) if layout.rows else ():
                 rows[shard] = {name: next(given) for name in layout.rows}
         return all_of(layout.joined, parts, self._shards), rows
 
@@ -112,6 +160,12 @@ class DaskCrew(Crew):
             )
             for address, did in self._cluster.work.items()
         }
+
+
+def _bytes(stage: Stage) -> int:
+    """Return how many bytes a stage joins, as far as it is known."""
+    joined = stage.fetches[: len(stage.joined)]
+    return sum(node.dtype.itemsize * math.prod(dim for dim in node.shape if isinstance(dim, int)) for node in joined)
 
 
 def _with_rows(first: int, last: int, shards: int, rows: int) -> Iterator[int]:
@@ -142,6 +196,24 @@ def compute(programs: Sequence[Program], layouts: Sequence[Layout], state: State
     values += [computer.rows[shard][name] for shard in sorted(computer.rows) for name in rows]
     read = [*part.split.values(), *part.passed.values(), *part.totals.values()]
     return answer(values, begun, read)
+
+
+def add(how: Sequence[str], left: Answer, at: int, right: Answer, beside: int) -> Answer:
+    """Put together what two answers have, from these places on."""
+    begun = perf_counter()
+    pairs = zip(how, left.values[at:], right.values[beside:], strict=False)
+    values = [joined_by(each, a, b) for each, a, b in pairs]
+    read = [*left.values[at : at + len(how)], *right.values[beside : beside + len(how)]]
+    return answer(values, begun, read, [*_work(left, at), *_work(right, beside)])
+
+
+def taken(count: int, whole: Answer, at: int) -> Answer:
+    """Return what an answer has from a place on."""
+    return answer(whole.values[at : at + count], perf_counter(), [], _work(whole, at))
+
+
+def _work(of: Answer, at: int) -> Sequence[Work]:
+    return [] if at else of.work  # an answer with several parts of the tree is read several times
 
 
 def _kept_of(version: str) -> Kept:
