@@ -7,8 +7,10 @@ A step with W workers, of a network of P parameters (4 bytes each), takes in thi
     compute / W + a + b W + 4 P W (1 / down + 1 / up) + D / down
 
 since the client hands out a task to each worker, sends it the parameters and its part of the batch (D bytes in all),
-gets its gradients, and adds them. a and b are measured by steps without work, the rates by arrays of 40 kB and 64 MB,
-and the time of computing by a training without workers. What is measured with workers is printed beside the model.
+gets its gradients, and adds them. Where all parameters are more than 64 MiB, workers hand them on, each to two others;
+where all gradients are more than 16 MiB, workers add them two by two. Both take more tasks, and log2 W rounds of
+transfers instead of W. a and b are measured by steps without work, the rates by arrays of 40 kB and 64 MB, and the time
+of computing by a training without workers. What is measured with workers is printed beside the model.
 
 On paper, a shard uses each weight so many times: a dense layer once a row, others once a row and position.
 """
@@ -16,6 +18,7 @@ On paper, a shard uses each weight so many times: a dense layer once a row, othe
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 from collections.abc import Callable
@@ -34,6 +37,8 @@ from graphnn.execute.engines import opened_cluster
 TASKS = 32
 FEW, MANY = 10_000, 16_000_000
 """Numbers in an array that is sent."""
+HANDED_ON, ADDED_THERE = 2**26, 2**24
+"""Bytes of all workers together: see `graphnn.interop.dask.crew`."""
 USES = (4096, 262_144)
 """Of a weight by a shard, on paper: 4,096 rows of a dense network, 256 of a network with 1,024 positions."""
 
@@ -48,11 +53,23 @@ class Costs(NamedTuple):
 
     def step(self, compute: float, parameters: float, workers: int, batch: float) -> float:
         """Return the seconds of a step, of which computing takes so many in one process."""
-        return compute / workers + self.begin + workers * self.per_worker(parameters) + batch / self.down
+        return compute / workers + self.begin + self.shared(parameters, workers) + batch / self.down
 
-    def per_worker(self, parameters: float) -> float:
-        """Return the seconds that each more worker adds."""
-        return self.each + 4 * parameters * (1 / self.down + 1 / self.up)
+    def shared(self, parameters: float, workers: int) -> float:
+        """Return the seconds of tasks and transfers: of parameters to all workers, and of gradients from them."""
+        size, rounds = 4 * parameters, math.ceil(math.log2(workers))
+        tasks, seconds = workers, 0.0
+        if workers <= 2 or size * workers <= HANDED_ON:
+            seconds += workers * size / self.down
+        else:
+            tasks += workers
+            seconds += size / self.down + 2 * rounds * size / self.up  # each worker hands it on twice
+        if workers <= 2 or size * workers <= ADDED_THERE:
+            seconds += workers * size / self.up
+        else:
+            tasks += workers - 1
+            seconds += (rounds + 1) * size / self.up
+        return tasks * self.each + seconds
 
 
 def best(call: Callable[[], Any], repeats: int) -> float:
@@ -108,11 +125,11 @@ def stepped(step: Any, feed: Any, count: int, **how: Any) -> float:
 
 def on_paper(costs: Costs, uses: int, per_flop: float) -> str:
     """Return the table: how many times as fast as one process W workers are, of which each computes a shard."""
-    lines = ["| parameters | compute of a shard | 10 | 100 | 1,000 | the most |", "|---|---|---|---|---|---|"]
+    lines = ["| parameters | compute of a shard | 10 | 100 | 1,000 |", "|---|---|---|---|---|"]
     for parameters in (10**5, 10**6, 10**7, 10**8, 10**9):
         shard = 6 * parameters * uses * per_flop
         speeds = [count * shard / costs.step(count * shard, parameters, count, 0) for count in (10, 100, 1000)]
-        told = " | ".join(f"{float(f'{speed:.2g}'):,g} ×" for speed in [*speeds, shard / costs.per_worker(parameters)])
+        told = " | ".join(f"{float(f'{speed:.2g}'):,g} ×" for speed in speeds)
         lines.append(f"| {parameters:,} | {float(f'{shard:.2g}'):,g} s | {told} |")
     return "\n".join(lines)
 

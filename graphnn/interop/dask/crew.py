@@ -76,7 +76,8 @@ class DaskCrew(Crew):
         if not number:
             values = state()
             size = len(slots) * sum(value.nbytes for value in values.values())
-            self._states = [self._cluster.version(values)] if size <= _SENT_WITH_TASKS else self._spread(values, slots)
+            together = len(slots) <= 2 or size <= _SENT_WITH_TASKS
+            self._states = [self._cluster.version(values)] if together else self._spread(values, slots)
         futures, places = [], []
         for i, slot in enumerate(slots):
             first, last = bounds(i, len(slots), self._shards)
