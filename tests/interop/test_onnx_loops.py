@@ -128,6 +128,19 @@ def test_loops_that_a_condition_ends_and_fixed_points_are_written_with_their_gra
     assert kinds(written(wanted, feeds)) == {"Loop"}
 
 
+def test_loops_that_data_end_are_written_with_their_gradients() -> None:
+    g = gn.Graph(dtype="float32")
+    x, w = g.placeholder("x", ("n",)), g.parameter("w", np.float32(1.5))
+    last, count = gn.while_loop(lambda s: gn.sum(s) < 9.0, lambda s: s * w + 0.1, x, max_steps=12, steps=True)
+    loss = gn.sum(last * last)
+    wanted = {"last": last, "count": count, "dx": gn.grad(loss, x), "dw": gn.grad(loss, w)}
+    feeds = [{x: np.float32(start)} for start in ([1, 2], [9.5], [0.01, 0.02, 0])]
+    assert kinds(written(wanted, feeds)) == {"Loop"}
+    written({"open": gn.while_loop(lambda s: gn.sum(s) < 9.0, lambda s: s * w + 0.1, x)}, feeds)
+    fixed = gn.fixed_point(lambda z: gn.cos(z * w * 0.3) * x, x)
+    written({"z": fixed}, [{x: np.float32([0.3, -0.4])}])
+
+
 def test_what_cannot_be_written_in_a_loop_is_named() -> None:
     g = gn.Graph()
     counter = g.parameter("counter", np.int64(5), trainable=False)
