@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..autograd import flow_of, vjp
 from ..autograd import jvp as tangents_of
 from ..graph import Constant, Node, Placeholder, fn
-from .body import Excerpt, new_graph_of
+from .body import Excerpt, Keeping, new_graph_of
 from .bundle import LoopBundle, LoopItem, found_in
 
 if TYPE_CHECKING:
@@ -143,7 +143,10 @@ class _Backwards:
 
 
 def _read(results: Sequence[Node], count: int, recomputed: bool) -> list[Node]:
-    """Return which of the first `count` nodes the results read; if they are computed again, which inputs these read."""
+    """Return which of the first `count` nodes the results read; if they are computed again, which inputs these read.
+
+    Bundles are computed again in any case: a body that took one could not be made for many rows at once.
+    """
     found: dict[Node, None] = {}
     seen: set[Node] = set()
     waiting = list(results)
@@ -152,7 +155,8 @@ def _read(results: Sequence[Node], count: int, recomputed: bool) -> list[Node]:
         if node in seen or isinstance(node.op, Constant):
             continue
         seen.add(node)
-        if node.index < count and (isinstance(node.op, Placeholder) or not recomputed):
+        again = recomputed or isinstance(node.op, (Keeping, LoopBundle))
+        if node.index < count and (isinstance(node.op, Placeholder) or not again):
             found[node] = None
         else:
             waiting.extend(node.inputs)

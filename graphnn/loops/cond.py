@@ -15,7 +15,7 @@ from ..graph.dimensions import unify
 from ..text import short_repr
 from .body import Excerpt, Read, graph_of
 from .branch import Branch
-from .bundle import item_of
+from .bundle import LoopItem, item_of
 from .checks import check_flag, check_functions, check_updates, form_of, leaves_of, updates_of
 from .tracing import as_node, names_of, read_by
 
@@ -86,7 +86,7 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
                 f"{short_repr(results[0])}, and otherwise {short_repr(results[1])}"
             )
         wanted = _as_nodes(graph, form, leaves_of(results[1], results[0]))
-        made = {node for node in list(graph)[start:] if not isinstance(node.op, (Placeholder, Parameter, Constant))}
+        made = _made_since(graph, start)
         # The update of a parameter that each step makes which reads it, as that of a counter, is made outside.
         outside = {node for (_, at), node in graph.advances.items() if isinstance(at.op, Parameter)}
         check_updates("cond", graph, before, made - outside)
@@ -98,6 +98,16 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
             evaluated = choose(evaluating, lambda reader, operand: instead.get(operand, operand))
             graph.evaluating.update(zip(items, evaluated, strict=True))
         return rebuild(items)
+
+
+def _made_since(graph: Graph, start: int) -> set[Node]:
+    """Return what is to be in the bodies; what is read of a bundle that was there before is not, but an operand."""
+    made: set[Node] = set()
+    for node in list(graph)[start:]:
+        outside = isinstance(node.op, LoopItem) and node.inputs[0] not in made
+        if not outside and not isinstance(node.op, (Placeholder, Parameter, Constant)):
+            made.add(node)
+    return made
 
 
 def _branch(

@@ -30,6 +30,15 @@ def branched(row, w, u):
     return gn.sum(chosen**3.0), gn.cond(w[0, 0] > 0.0, lambda: chosen @ u, lambda: 2.0 * row)
 
 
+def nested(row, w, u):
+    def outer(s, x):
+        inner = gn.scan(lambda h: gn.tanh(h @ w + x), s, length=2)
+        return inner[0], gn.cond(x[0] > 0.0, lambda: inner[0] * x, lambda: gn.sum(inner[1]) * u[0])
+
+    last, seen = gn.scan(outer, row[0], row)
+    return gn.sum(last) + gn.sum(seen**2.0), gn.cond(row[0, 0] > 0.0, lambda: seen[0], lambda: last)
+
+
 def settled(row, w, u):
     z = gn.fixed_point(lambda z: 0.3 * gn.tanh(z @ w) + row, 0.0 * row)
     return gn.sum(z**2.0), z
@@ -37,8 +46,8 @@ def settled(row, w, u):
 
 @pytest.mark.parametrize(
     "function",
-    [recurrent, lambda *a: recurrent(*a, reverse=True), clipped, branched, settled],
-    ids=["scan", "reverse", "while", "cond", "fixed point"],
+    [recurrent, lambda *a: recurrent(*a, reverse=True), clipped, branched, settled, nested],
+    ids=["scan", "reverse", "while", "cond", "fixed point", "nested"],
 )
 @pytest.mark.parametrize("named", [True, False])
 def test_rows_at_once_are_the_rows_one_by_one(function, named):
