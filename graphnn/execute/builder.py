@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Builder:
     def __init__(self, settings: Settings, program: Program) -> None:
         self.settings = settings
         self.program = program
-        self.notes: dict[Any, Any] = {}
+        self.notes: dict[object, object] = {}
         self.values: list[Value] = []
         self.node: Node
         self._known: dict[object, Value] = {}

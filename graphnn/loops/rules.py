@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..execute import instructions as do
 from ..execute.instructions import Result
@@ -146,7 +146,7 @@ def _is_like(op: Op, other: Op) -> bool:
 
 def _readers(build: Builder) -> dict[Node, list[Any]]:
     """Return what is read of the loops and branches in a schedule of which only items are read."""
-    found: dict[Node, list[Any]] | None = build.notes.get("loops")
+    found = cast("dict[Node, list[Any]] | None", build.notes.get("loops"))
     if found is None:
         program = build.program
         found = {node: [] for node in program.order if isinstance(node.op, Keeping)}
@@ -173,7 +173,7 @@ def loop_item(op: LoopItem, build: Builder, result: Result, operands: Sequence[V
     (bundle,), place = operands, op.place
     node = build.node
     if node.inputs[0] in build.notes:
-        narrow, bundle = build.notes[node.inputs[0]]
+        narrow, bundle = cast("tuple[Any, Value]", build.notes[node.inputs[0]])
         assert isinstance(node.op, LoopItem)
         place = narrow.place(*_kept_at(node.inputs[0], node.op))
     if bundle.dtype != result.dtype:

@@ -723,8 +723,8 @@ def _eye(w: _Writer, op: str) -> int:
     return w.use(op, n=w.draw.integer(1, 4), dtype=w.dtype.name)
 
 
-@_for("random_uniform")
-def _random_uniform(w: _Writer, op: str) -> int:
+@_for("random_uniform", "random_normal")
+def _random(w: _Writer, op: str) -> int:
     return w.use(op, w.fixed(w.draw.integers((), 0, 9)), shape=w.shape(), seed=w.draw.integer(0, 9), dtype=w.dtype.name)
 
 
