@@ -13,7 +13,6 @@ from ..errors import GraphnnError, restated
 from ..graph import Array, Node, Op, Spec
 from ..graph.dimensions import concrete, shown
 from ..graph.quiet import quietly
-from ..show import rendered
 from ..text import quoted
 from .guard import violation
 from .program import Binding, Program, infer_error
@@ -288,7 +287,7 @@ def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[
 
 def guard_error(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
     """Return the error of a guard that refuses a step's value, else None."""
-    inside = rendered(step.node.op, "guard inside")
+    inside = getattr(step.node.op, "refused_inside", None)  # of what holds graphs
     error = violation(guard, step.node, step.value) if inside is None else inside(guard, step, prepared)
     if error is not None:
         error.stopped = Stop(prepared.with_own_feed(), step.index, stopped_by_guard=guard)

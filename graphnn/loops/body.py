@@ -20,6 +20,7 @@ from ..graph.attributes import DimOf, Several, Text
 from ..graph.dimensions import Constraint, add, shown, unify
 from ..graph.node import put_twin
 from ..graph.scopes import mirrored
+from ..show import rendered
 from ..transform import in_order
 
 Read = Callable[[Any, Node], Node]
@@ -147,6 +148,11 @@ class Keeping(Op, abstract=True):
     def bodies(self) -> dict[str, Graph]:
         """The graphs, by what they are called. They are shared by all who ask: nobody may add to them."""
         raise NotImplementedError
+
+    @property
+    def refused_inside(self) -> Any:
+        """What looks for a value in the bodies that a guard refuses."""
+        return rendered(self, "guard inside")
 
     def keeping(self, kept: Any) -> Op:
         """Return the same operation that keeps something else."""

@@ -138,12 +138,17 @@ class LoopItem(Op):
         return cls(start, shape, x.dtype.name), (x,)
 
 
+def _nothing(*asked: Any) -> None:
+    """Refuse nothing: the numbers of a bundle say nothing."""
+
+
 class LoopBundle(Linear):
     """A bundle that holds one array at its place, and zeros."""
 
     start: Dim
     size: Dim
     dtype: DType
+    refused_inside = staticmethod(_nothing)
     formula = "{0} at {start} of {size} words"
     equation = ""
     flops = no_flops

@@ -11,7 +11,6 @@ from ..graph.quiet import quietly
 from ..show import show_as
 from .body import Keeping
 from .branch import Branch
-from .bundle import LoopBundle
 from .loop import Loop
 from .names import NodeInside
 from .running import Iterations
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 Named = Callable[[Any], Any]
 """Takes a node of a body, and returns what it is called from outside."""
-
-
-@show_as(LoopBundle, "guard inside")
-def _of_a_bundle(op: LoopBundle) -> Callable[[str, Step, Prepared], GraphnnError | None]:
-    return lambda guard, step, prepared: None
 
 
 @show_as(Keeping, "guard inside")
