@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import AxisError, GraphnnError
 from ..execute.feed import memory_budget
 from ..execute.loop import collect
@@ -87,13 +89,20 @@ def with_fault(prepared: Prepared) -> Prepared:
     found = unrolled(prepared)
     if not any(is_loop(node) for node in found.program.order):
         return found
-    for guard in ("nan", "finite"):
-        try:
-            collect(prepared, guard)
-        except GraphnnError as error:
-            if isinstance(error.node, NodeInside):
-                return unrolled(prepared, iterations_in(error.node.name))
+    error = _refused(prepared, "finite")
+    if error is not None and isinstance(error.given, np.floating) and np.isinf(error.given):
+        error = _refused(prepared, "nan") or error  # an infinity may be meant
+    if error is not None and isinstance(error.node, NodeInside):
+        return unrolled(prepared, iterations_in(error.node.name))
     return found
+
+
+def _refused(prepared: Prepared, guard: str) -> GraphnnError | None:
+    try:
+        collect(prepared, guard)
+    except GraphnnError as error:
+        return error
+    return None
 
 
 def with_iterations(

@@ -9,6 +9,7 @@ from random_bodies import Case, derived, scanned
 import graphnn as gn
 from graphnn.execute.feed import prepare
 from graphnn.execute.loop import collect
+from graphnn.inspector.inside import with_fault
 from graphnn.loops import unrolling
 from graphnn.loops.unrolled import count_of, unrolled
 
@@ -493,3 +494,15 @@ def test_branches_in_a_loop_of_which_some_iterations_are_nodes_give_the_same_bit
     run = prepare(g, fetches, {xs: RNG.normal(size=(7, N))}, None)
     for value, other in zip(collect(run), collect(unrolled(run)), strict=True):
         np.testing.assert_array_equal(value, other)
+
+
+@pytest.mark.parametrize(("value", "where"), [(-9.0, 41), (-2.0 / 3.0, 20)])
+def test_of_a_long_loop_a_nan_is_looked_for_before_an_infinity(value, where, monkeypatch):
+    monkeypatch.setattr(unrolling, "_MOST", 60)
+    g = gn.Graph()
+    xs = g.placeholder("xs", ("time",))
+    _, ys = gn.scan(lambda h, x: (gn.tanh(h + x), gn.log(x * x) + gn.sqrt(x + 2.0)), 0.0, xs)
+    x = np.ones(60)
+    x[20], x[41] = 0.0, value  # log(0) is infinite, and may be meant
+    shown = with_fault(prepare(g, [ys], {xs: x}, None)).program.graph
+    assert f"scan_1@{where}/log" in shown
