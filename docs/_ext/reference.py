@@ -128,7 +128,15 @@ API = {
     "Graphs": ["Graph", "Node", "Scope", "Spec", "Op", "name", "extract", "replace"],
     "Models of other libraries": ["from_onnx", "from_torch", "to_onnx"],
     "Evaluation": ["run", "steps", "Step", "compile", "Compiled"],
-    "Recording a run": ["trace", "recording", "Trace", "Film", "inspector.trace.Record", "inspector.trace.Stats"],
+    "Recording a run": [
+        "trace",
+        "recording",
+        "Trace",
+        "Film",
+        "inspector.trace.Record",
+        "inspector.trace.Stats",
+        "loops.names.NodeInside",
+    ],
     "Stepping through a run": [
         "debug",
         "Debugger",
