@@ -296,7 +296,7 @@ def kills(args: argparse.Namespace) -> None:
             there.check(here, f"after {len(killer.killed)} kills")
             done, trainings = done + len(killer.killed), trainings + 1
             say(f"  {len(killer.killed)} kills in {there.seconds:.1f} s: the same bits")
-    left = _processes() - before
+    left = {pid: args for pid, args in _processes().items() if pid not in before}
     say(f"{done} kills in {trainings} trainings, {perf_counter() - begun:.0f} s: the same bits each time")
     if left:
         raise SystemExit(f"processes are left over: {left}")
@@ -317,13 +317,18 @@ def _self() -> dict[str, int]:
     return {"pid": os.getpid()}
 
 
-def _processes() -> set[int]:
-    """Return all that descend from this process."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    found, grown = {os.getpid()}, True
+def _processes() -> dict[int, str]:
+    """Return what descends from this process, but what Python keeps until it ends: {process: command}."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [
+        (int(pid), int(parent), args) for pid, parent, args in (line.split(None, 2) for line in listed.splitlines())
+    ]
+    found, grown = {os.getpid(): ""}, True
     while grown:
-        more = {int(pid) for pid, parent, name in rows if int(parent) in found and name != "ps"} - found
+        more = {pid: args for pid, parent, args in rows if parent in found and pid not in found}
+        more = {
+            pid: args for pid, args in more.items() if "resource_tracker" not in args and not args.startswith("ps ")
+        }
         grown = bool(more)
         found |= more
     return found
