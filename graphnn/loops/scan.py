@@ -197,7 +197,6 @@ def _traced(
         moving = made_of(graph, start, arguments)
         check_updates("scan", graph, before_call, moving)
         counters = with_iteration(moving, index)
-        moving = made_of(graph, start, arguments)
     assert inside.scope is not None
     return _Traced(graph, inside.scope.path, arguments, indexed, after, outs, moving, counters), as_results
 

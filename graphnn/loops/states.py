@@ -121,7 +121,6 @@ def traced(
         moving = made_of(graph, start, arguments, drawn)
         check_updates(what, graph, before_call, moving)
         counters = with_iteration(moving, index[0]) if drawn else {}
-        moving = made_of(graph, start, arguments, drawn)
     return Iteration(graph, inside.scope.path, arguments, [*after, *more], goes_on, moving, counters)
 
 

@@ -102,8 +102,10 @@ _FACTOR, _BITS = 0x1E3779B97F4A7C15, 2**62 - 1
 def with_iteration(moving: set[Node], index: Node) -> dict[tuple[Node, Node], Node]:
     """Return for random nodes what they read instead of their counters: numbers of counter and iteration together.
 
-    A counter that differs between iterations anyhow is left as it is.
+    A counter that differs between iterations anyhow is left as it is. What is made for that becomes part of `moving`,
+    all of it: a loop around takes the counter itself, and makes it differ between its own iterations.
     """
+    graph, start = index.graph, len(index.graph)
     found: dict[tuple[Node, Node], Node] = {}
     mixed: dict[Node, Node] = {}
     for node in sorted(moving, key=lambda node: node.index):
@@ -114,6 +116,7 @@ def with_iteration(moving: set[Node], index: Node) -> dict[tuple[Node, Node], No
                     wide = fn.cast(counter, "int64")
                     mixed[counter] = fn.bitwise_and(wide * _FACTOR + (index + 1), _BITS)
                 found[node, counter] = mixed[counter]
+    moving.update(list(graph)[start:])
     return found
 
 

@@ -120,6 +120,28 @@ def test_random_numbers_differ_between_iterations_and_are_the_same_in_every_run(
     np.testing.assert_array_equal(gn.run(drawn), values)
 
 
+def test_random_numbers_differ_between_iterations_of_loops_in_loops():
+    g = gn.Graph()
+    counter = g.parameter("counter", np.int64(5), trainable=False)
+
+    def draw(s):
+        return s, gn.random_uniform(counter, (), 3)
+
+    def chosen(s):
+        return s, gn.cond(s < 1.0, lambda: draw(s)[1], lambda: s)
+
+    def until(s):
+        last = gn.while_loop(lambda state: state[0] < 2.0, lambda state: (state[0] + 1.0, draw(s)[1]), (s, s), 9)
+        return s, last[1]
+
+    zero = g.constant(0.0)
+    for inner in (draw, chosen):
+        _, drawn = gn.scan(lambda s, inner=inner: (s, gn.scan(inner, s, length=4)[1]), zero, length=4)
+        assert len(np.unique(gn.run(drawn))) == 16
+    _, drawn = gn.scan(until, zero, length=4)
+    assert len(np.unique(gn.run(drawn))) == 4
+
+
 def test_dropout_in_a_loop_draws_anew_in_every_iteration_and_step_and_is_left_out_in_evaluation():
     g = gn.Graph()
     x = g.placeholder("x", ("time", 50))

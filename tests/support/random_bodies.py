@@ -122,8 +122,10 @@ class Step:
 
     def _write(self, rng: np.random.Generator) -> gn.Node:
         """Return a node of an operation that is drawn."""
-        way = int(rng.integers(0, 25))
+        way = int(rng.integers(0, 26))
         x = self._one(rng, "f" if way < 15 else "fib")
+        if self.depth and rng.random() < 0.2:
+            return self._random(rng, gn.cast(x, "float64"))
         if way < 3:
             return _UNARY[rng.integers(len(_UNARY))](x)
         if way < 7:
@@ -167,6 +169,8 @@ class Step:
             return gn.stop_gradient(x)
         if way == 23:
             return self._branch(rng, self._one(rng, "f"))
+        if way == 24:
+            return self._repeated(rng, self._one(rng, "f"))
         return gn.stack([x, x * 2], 0)[rng.integers(2)]
 
     def _inner_slope(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
@@ -198,6 +202,24 @@ class Step:
             return x * gn.random_uniform(self.counter, x.shape, 3, stream)
 
         return gn.where(flag, then(), otherwise()) if self.writes_out else gn.cond(flag, then, otherwise)
+
+    def _repeated(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
+        """Return the last state of a loop that data end; written out, of as many steps as there may be."""
+        most, bound, weight = int(rng.integers(0, 4)), float(rng.normal()), gn.sum(self.outer[1])
+
+        def goes_on(state: gn.Node) -> gn.Node:
+            return gn.sum(state) < bound + 1.0
+
+        def body(state: gn.Node, counter: gn.Node) -> gn.Node:
+            return gn.tanh(state * weight + 0.5 * x) + gn.random_uniform(counter, x.shape, 4)
+
+        if not self.writes_out:
+            return gn.while_loop(goes_on, lambda state: body(state, self.counter), x, max_steps=most)
+        state, active = x, goes_on(x)
+        for row in range(most):
+            state = gn.where(active, body(state, mixed(self.counter, row)), state)
+            active = gn.logical_and(active, goes_on(state))
+        return state
 
     def _inner(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:
         """Return a loop inside, over the rows of an array, or of a fixed length."""
