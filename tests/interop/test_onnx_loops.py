@@ -227,3 +227,19 @@ def test_loops_within_many_loops_are_refused() -> None:
     text = f"m (float[n] x) => (float[n] y20) {{s = Size(x) {text}}}"
     with pytest.raises(NotImplementedError, match="lies in 8 loops over sizes that have names, which is the most"):
         gn.from_onnx(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'))
+
+
+@pytest.mark.parametrize("time", ["t", 6])
+def test_loops_in_segments_are_written_also_where_no_iteration_is_left(time: Any) -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", (time, 3)), g.parameter("w", np.eye(3) / 2)
+
+    def outer(state: gn.Node, row: gn.Node) -> tuple[gn.Node, gn.Node]:
+        inner, _ = gn.scan(lambda s: gn.tanh(s @ w + row), state, length=2)
+        return inner, gn.sum(inner)
+
+    last, sums = gn.scan(outer, np.zeros(3), x, recompute=3)
+    loss = gn.sum(last * last) + gn.sum(sums)
+    feeds = [{x: RNG.normal(size=(n, 3))} for n in ((6, 7, 4) if time == "t" else (6,))]
+    model = written({"loss": loss, "sums": sums, "slope": gn.grad(loss, w), "rows": gn.grad(loss, x)}, feeds)
+    assert "Loop" in kinds(model)

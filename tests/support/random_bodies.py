@@ -170,7 +170,7 @@ class Step:
         if way == 23:
             return self._branch(rng, self._one(rng, "f"))
         if way == 24:
-            return self._repeated(rng, self._one(rng, "f"))
+            return self._repeated(rng, gn.cast(self._one(rng, "f"), "float64"))
         return gn.stack([x, x * 2], 0)[rng.integers(2)]
 
     def _inner_slope(self, rng: np.random.Generator, x: gn.Node) -> gn.Node:

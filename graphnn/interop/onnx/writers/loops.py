@@ -153,7 +153,9 @@ def _named(g: Group, what: str, likes: Sequence[Value]) -> list[Value]:
 def loop(g: Group, op: Loop, *operands: Value) -> Value:
     """Write a loop, and the bundle of what it keeps. ONNX has no error for a state that still changes at the end."""
     numbers_of(op)
-    how = _counted if op.counted or op.while_ >= 0 else _scanned
+    # ONNX Runtime takes no `Scan` over nothing, which is what may be left after segments.
+    may_be_empty = op.length == 0 or not (isinstance(op.length, int) or op.length.isidentifier())
+    how = _counted if op.counted or op.while_ >= 0 or may_be_empty else _scanned
     return _bundled(g, op, how(g, op, operands))
 
 
@@ -169,7 +171,9 @@ def _scanned(g: Group, op: Loop, operands: Sequence[Value]) -> list[Value]:
     )
     results = [g("Identity", found[at]) for at in [*op.carried, *each]]
     body, g.written = g.written, outside
-    graph = _graph(g, "step", body, [*states, *slices], results)
+    # Within a loop, ONNX Runtime cannot tell by itself.
+    shapes = [shape_outside(op.nodes[at].shape, op.names, op.dims) for at in [*op.carried, *each]]
+    graph = _graph(g, "step", body, [*states, *slices], results, ((), shapes))
     outputs = _named(g, "Scan", results)
     settings = {"body": graph, "num_scan_inputs": len(rows)}
     if op.backwards:
