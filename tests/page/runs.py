@@ -172,3 +172,19 @@ def long_attention() -> gn.Trace:
 def many_heads() -> gn.Trace:
     """More tables than go side by side."""
     return attention(heads=16, length=6)
+
+
+def loop(length: int = 12) -> gn.Trace:
+    """A recurrent network, whose loop has so many iterations, and its gradient."""
+    g = gn.Graph("loop")
+    x, h0 = g.placeholder("x", shape=("time", "batch", 3)), g.placeholder("h0", shape=("batch", 4))
+    dense, u = nn.Dense(4, rng=np.random.default_rng(0)), g.parameter("u", np.eye(4) / 2)
+
+    def each(h: gn.Node, row: gn.Node) -> tuple[gn.Node, gn.Node]:
+        h = gn.tanh(dense(row) + h @ u)
+        return h, h * 2.0
+
+    last, outs = gn.scan(each, h0, x)
+    g.outputs["loss"] = loss = gn.sum(last * last) + gn.mean(outs)
+    feed = {x: np.random.default_rng(1).normal(size=(length, 2, 3)), h0: np.zeros((2, 4))}
+    return gn.trace([loss, gn.grad(loss, u)], feed)

@@ -207,7 +207,7 @@ def test_overlays_mark_what_is_outside_and_say_nothing_wrong_of_what_is_inside(n
     if overlay == "values":
         assert re.search(r"tanh\(add\)  \[-?\d", text), "the last value of the state"
     if overlay == "bytes":
-        assert re.search(r"scan_1 ×time  16 parameters, .*B", text)
+        assert re.search(r"tanh\(add\)  \[320 B\]", text), "8 numbers of 8 bytes in each of 5 iterations"
 
 
 def test_neighbourhoods_phases_and_ways_go_through_loops(net: Net) -> None:
@@ -247,3 +247,31 @@ def test_both_functions_of_a_cond_are_frames_in_it() -> None:
         "cond_1@otherwise@/multiply",
     ]
     assert gn.summary(y, sizes={"batch": 10}).flops == 30 * 7 + 30 + 30
+
+
+def test_a_while_loop_says_the_most_steps_and_what_it_asks() -> None:
+    a = gn.Graph().placeholder("a", ())
+    bound = gn.while_loop(lambda s: s < 100.0, lambda s: s * a, a, max_steps=20)
+    assert "while_1  at most 20 times" in gn.draw(bound).text()
+    assert "×" not in gn.draw(bound, "layer").text()
+    assert "goes on while True" in gn.draw(bound).source
+    free = gn.while_loop(lambda s: s < 100.0, lambda s: s * a, a)
+    assert "×" not in gn.draw(free, "layer").text()
+    assert gn.summary(free, sizes={}).flops == 1 + 2, "the first question and one step: how many there are is not known"
+
+
+def test_a_fixed_point_is_a_frame() -> None:
+    g = gn.Graph()
+    w, b = g.parameter("w", np.eye(3) * 0.3), g.placeholder("b", (3,))
+    z = gn.fixed_point(lambda z: gn.tanh(w @ z + b), g.constant(np.zeros(3)))
+    assert ("tanh", "state", "", NEXT) in lines_between(picture(z))
+    assert gn.draw(gn.grad(gn.sum(z), w)).text().count("fixed_point_1  at most 1000 times") == 2
+
+
+def test_what_the_health_check_finds_in_an_iteration_is_marked_in_the_body() -> None:
+    x = gn.Graph().placeholder("x", ("time",))
+    last, _ = gn.scan(lambda h, row: gn.tanh(h + gn.log(row)), 0.0, x)
+    health = gn.check_health(last, {x: [1.0, 2.0, -1.0]})
+    (line,) = [line for line in gn.draw(last, overlay=health).text(width=120).splitlines() if " log(" in line]
+    assert line.startswith("✗")
+    assert "error: log-of-negative" in line

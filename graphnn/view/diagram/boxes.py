@@ -7,7 +7,7 @@ the one before, or that is a row of an array. The arrays that it gives are no bo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,7 +40,9 @@ _CALLED = {"carried": "state", "row": "row", "same": "operand"}
 _NOTES = {"carried": "carried", "row": ROW, "index": "number of the iteration", "same": ""}
 
 
-def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> Picture:
+def picture(
+    fetches: Any, detail: Detail = "op", graph: Graph | None = None, opens: Collection[Node] | None = None
+) -> Picture:
     """Return the boxes and edges of the nodes that the fetches need.
 
     Parameters
@@ -51,6 +53,8 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
         See `draw`.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
+    opens : collection of Node, optional
+        The loops that may be open; all of them, unless given.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def picture(fetches: Any, detail: Detail = "op", graph: Graph | None = None) -> 
     graph, fetched = asked(fetches, graph)
     seen = Picture(graph, fetched)
     order = schedule(list(fetched)) if fetched else []
-    _Boxes(seen, detail).add(_Level(graph, order))
+    _Boxes(seen, detail, opens).add(_Level(graph, order))
     return seen
 
 
@@ -94,7 +98,7 @@ class _Level:
         for node in order:
             if insides(node):
                 before = loops.setdefault(node.inputs, [])
-                self.drawn[node] = next((other for other in before if _is_like(other, node)), node)
+                self.drawn[node] = next((other for other in before if is_like(other, node)), node)
                 if self.drawn[node] is node:
                     before.append(node)
                     of_scope.setdefault(node.scope, []).append(node)
@@ -115,7 +119,7 @@ def _is_own(graph: Graph, path: str) -> bool:
     return scope is not None and is_layer(scope) and scope.kind.islower()
 
 
-def _is_like(node: Node, other: Node) -> bool:
+def is_like(node: Node, other: Node) -> bool:
     """Return whether two loops of the same operands differ only in what they keep."""
     own, others = ([inside._replace(gives=()) for inside in insides(each)] for each in (node, other))
     return node.op.name == other.op.name and own == others
@@ -124,8 +128,9 @@ def _is_like(node: Node, other: Node) -> bool:
 class _Boxes:
     """Fills one picture."""
 
-    def __init__(self, seen: Picture, detail: Detail) -> None:
-        self._seen = seen
+    def __init__(self, seen: Picture, detail: Detail, opens: Collection[Node] | None) -> None:
+        self._seen, self._opens = seen, opens
+        self._shut: set[str] = set()
         self._depth_of = depths(seen.graph, detail)
         self._given: dict[Node, list[_Given]] = {}
         self._collapsed: dict[str, Box] = {}
@@ -171,6 +176,7 @@ class _Boxes:
 
     def _closed(self, scopes: list[Scope]) -> tuple[Scope | None, Scope | None]:
         depth = self._depth_of(scopes)
+        depth = next((i for i, scope in enumerate(scopes[:depth]) if scope.path in self._shut), depth)
         return (scopes[depth] if depth < len(scopes) else None), (scopes[depth - 1] if depth else None)
 
     def _chain(self, scope: Scope | None, level: _Level) -> tuple[list[Scope], list[Scope] | None]:
@@ -214,6 +220,8 @@ class _Boxes:
             title = name if like.parent is None else name.removeprefix(f"{like.parent.path}/")
             frame = self._scope(path, like, around, title, level.called(name))
             frame.parent = around
+            if self._opens is not None and loop not in self._opens:
+                self._shut.add(path)
             if len(own) == 1:
                 frame.times, frame.note = own[0].times, own[0].note
         return self._scopes[path]

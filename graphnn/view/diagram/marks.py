@@ -205,8 +205,9 @@ def _of_costs(of: str, text_of: _TextOf) -> _Reader:
     def read(profile: Profile) -> dict[Node, Mark]:
         found: dict[Node, float] = {}
         for cost in profile.by_node:
-            node = outside(cost.nodes[0])
-            found[node] = found.get(node, 0) + getattr(cost, of)
+            # What is in a loop is said in its frame, and of the loop where that is one box.
+            for node in dict.fromkeys((cost.nodes[0], outside(cost.nodes[0]))):
+                found[node] = found.get(node, 0) + getattr(cost, of)
         return {node: Mark(text_of(number), number) for node, number in found.items()}
 
     return read

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import LookupFailure, UsageError
 from ...graph import Graph, Node
+from ...inspector.inside import in_every
 from ...loops.unrolled import outside
 from ...text import with_article
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
@@ -311,12 +312,14 @@ def of_graph(marks: Mapping[Any, _Said], graph: Graph) -> dict[Node, _Said]:
 
 def _in_bodies(marks: Mapping[Any, Mark], seen: Picture) -> Iterator[tuple[Node, Mark]]:
     """Yield what is said of nodes in iterations, by the nodes of bodies that are drawn: of all iterations the least."""
-    said: dict[tuple[Node, str], list[Mark]] = {}
+    said: dict[str, list[Mark]] = {}
     for key, mark in marks.items():
-        if isinstance(key, Node) and (loop := outside(key)).name != key.name:
-            said.setdefault((loop, key.name.partition("/")[2]), []).append(mark)
-    for node, (loop, _) in seen.origins.items():
-        if found := said.get((loop, node.name)):
+        if isinstance(key, Node) and "@" in key.name:
+            said.setdefault(in_every(key.name), []).append(mark)
+    path_of = {loop: path for path, loop in seen.loops.items()}
+    for node, (loop, _) in seen.origins.items() if said else ():
+        name = f"{path_of.get(loop, '')}@/{node.name}".replace("@/", "@*/")
+        if found := said.get(name):
             yield node, min(found, key=_strength)
 
 

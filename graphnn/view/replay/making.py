@@ -15,16 +15,19 @@ from ...graph.collector import collector_paused
 from ...graph.scopes import PHASES
 from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
+from ...inspector.sources import sources_of
 from ...inspector.why import given_as
 from ...text import with_article
+from ..diagram.picture import insides
 from ..text import by_times, compact, counted, visible
+from .iterations import Iteration, PageLoop, PageLoops, is_bundle, place_in, record_of
 from .keeping import ROOM, ROOM_A_NODE, Values, array_of, axes_kept, tier_for
 from .page import Page
 from .reading import Reader, Rule, by_shapes
 from .views import views_of
 
 if TYPE_CHECKING:
-    from ...graph import Node, Op
+    from ...graph import Array, Node, Op
     from ...inspector.trace import Record, Trace
 
 _MOST_FINDINGS = 200
@@ -43,13 +46,17 @@ class Maker:
     ) -> None:
         self.first, self.traces, self.labels = first, traces, labels
         self.partners = partners
-        self.place_of = {node: place for place, node in enumerate(first.order)}
+        self.loops = PageLoops(first)
+        self.order = self.loops.order
+        self.place_of = {node: place for place, node in enumerate(self.order)}
         # In all runs but the first, the partners of its nodes.
-        of_runs: list[Sequence[Node | None]] = [first.order] * len(traces)
+        of_runs: list[Sequence[Node | None]] = [self.order] * len(traces)
         for i, partner in enumerate(self.partners, 1):
-            of_runs[i] = [partner.get(node) for node in first.order]
-        runs = zip(traces, labels, of_runs, strict=True)
-        self.runs = [_Run(trace, label, nodes, self.place_of) for trace, label, nodes in runs]
+            of_runs[i] = [partner.get(node) for node in self.order]
+        itself = {node: node for node in first.order}
+        known = [itself, *self.partners] if self.partners else [itself] * len(traces)
+        runs = zip(traces, labels, of_runs, known, strict=True)
+        self.runs = [_Run(trace, label, nodes, self.place_of, partner) for trace, label, nodes, partner in runs]
         self.values = Values()
         self.reader = Reader(self.values.store)
         self.dim = _batch_dimension(first)
@@ -70,7 +77,8 @@ class Maker:
             "dim": self.dim,
             "outputs": self.outputs(),
             "loss": _differentiated(first),
-            "views": views_of(first, self.place_of),
+            "views": views_of(first, self.place_of, self.loops),
+            "loops": self.loops.told(self.place_of),
         }
         self.data["runs"] = self._runs()
         self.data["opening"] = _opening(self)
@@ -81,23 +89,26 @@ class Maker:
 
     def _nodes(self) -> dict[str, list[Any]]:
         """Return a column for each thing that the page knows of a node."""
-        order, prepared = self.first.order, self.first.prepared
+        order, prepared, loops = self.order, self.first.prepared, self.loops
         files = {file: number for number, file in enumerate(self._files())}
         gradients = _gradients(self.first)
-        ops = [prepared.declared_op_of(node) for node in order]
+        ops = [node.op if node in loops.of_node else prepared.declared_op_of(node) for node in order]
 
         def place(node: Node | None) -> int:
             return -1 if node is None else self.place_of.get(node, -1)
 
         return {
-            "name": [visible(node.title) for node in order],
-            "op": [visible(node.op.name) for node in order],
-            "inputs": [[place(operand) for operand in node.inputs] for node in order],
+            "name": [visible(loops.name_of(node)) for node in order],
+            "op": [visible(loops.op_of(node)) for node in order],
+            "inputs": [[place(operand) for operand in loops.read_by(node)] for node in order],
             "shape": [list(map(str, node.shape)) for node in order],
             "dtype": [node.dtype.name for node in order],
-            "phase": [PHASES.index(node.phase) for node in order],
-            "kind": [given_as(node) for node in order],
-            "settings": [_settings(op, prepared.sizes) for op in ops],
+            "phase": [PHASES.index(loops.phase_of(node)) for node in order],
+            "kind": [loops.kind_of(node) or given_as(node) for node in order],
+            "settings": [
+                {} if loops.is_item(node) else _settings(op, prepared.sizes)
+                for node, op in zip(order, ops, strict=True)
+            ],
             "formula": [op.element_formula for op in ops],
             "file": [files.get(node.origin.file, -1) for node in order],
             "line": [node.origin.line for node in order],
@@ -109,7 +120,7 @@ class Maker:
     def _files(self) -> dict[str, dict[int, str]]:
         return {
             file: {line: _visible(text.expandtabs(4)) for line, text in lines.items()}
-            for file, lines in self.first.sources.items()
+            for file, lines in (self.first.sources | sources_of(self.order)).items()
         }
 
     def outputs(self) -> list[list[Any]]:
@@ -123,37 +134,69 @@ class Maker:
     def _runs(self) -> list[dict[str, Any]]:
         findings = [self._findings(run) for run in self.runs]
         self.rows = self._rows_of(findings)
+        self.loops.compute([(run.trace, run.partner_of) for run in self.runs], findings)
         distinct = {id(array_of(record)): record for run in self.runs for record in run.records if record is not None}
-        sizes = [(record.shape, self._batch(record), record.dtype.itemsize) for record in distinct.values()]
-        self.tier = tier_for(sizes, max(ROOM, ROOM_A_NODE * len(self.first.order)))
-        return [self._run(run) | {"findings": found} for run, found in zip(self.runs, findings, strict=True)]
+        sizes = [(r.shape, self._batch(r.node, r.shape), r.dtype.itemsize) for r in distinct.values()]
+        sizes += [(value.shape, self._batch(node, value.shape), value.itemsize) for node, value in self.loops.values()]
+        self.tier = tier_for(sizes, max(ROOM, ROOM_A_NODE * len(self.order)))
+        return [
+            self._run(number, run) | {"findings": found}
+            for number, (run, found) in enumerate(zip(self.runs, findings, strict=True))
+        ]
 
     def _rows_of(self, findings: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
         """Return the samples that the first findings of each run are of."""
         rows = dict.fromkeys(finding["row"] for found in findings for finding in found[:_MOST_ROWS])
         return [row for row in rows if row >= 0][:_MOST_ROWS]
 
-    def _run(self, run: _Run) -> dict[str, Any]:
+    def _run(self, number: int, run: _Run) -> dict[str, Any]:
         trace = run.trace
-        values = [-1 if record is None else self._value(record) for record in run.records]
+        values = [-1 if record is None or is_bundle(record.node) else self._value(record) for record in run.records]
+        rules = [self._rules_of(run, record, value) for record, value in zip(run.records, values, strict=True)]
+        iterations = [self._iterations(*each) for each in self.loops.of_run(number)]
+        for loop, told in zip(self.loops.all, iterations, strict=True):
+            for at, node in enumerate(loop.nodes if told["rows"] else ()):
+                values[self.place_of[node]] = told["values"][0][at]
+                rules[self.place_of[node]] = told["rules"][0][at]
         return {
             "label": _visible(run.label),
             "values": values,
-            "rules": [self._rules_of(run, record, value) for record, value in zip(run.records, values, strict=True)],
+            "rules": rules,
+            "loops": iterations,
             "times": [0 if record is None else round(record.time * 1e9) for record in run.records],
             "stopped": -1 if trace.stopped is None else run.place_of.get(trace.order[trace.stopped], -1),
             "error": _visible(trace.error),
-            "set": _set_by_hand(run, self.first),
+            "set": _set_by_hand(run, self),
+        }
+
+    def _iterations(self, loop: PageLoop, order: Sequence[int], kept: Sequence[Iteration]) -> dict[str, Any]:
+        """Return what is known of the iterations of a loop in a run."""
+        values, rules = [], []
+        for iteration in kept:
+            records = {node: record_of(node, value) for node, value in iteration.values.items() if not is_bundle(node)}
+            numbers = [self._value(records[node]) if node in records else -1 for node in loop.nodes]
+            values.append(numbers)
+            rules.append(
+                [self._rules_inside(node, iteration, number) for node, number in zip(loop.nodes, numbers, strict=True)]
+            )
+        rows = [iteration.row for iteration in kept]
+        return {
+            "count": len(order),
+            "rows": rows,
+            "at": [order.index(row) for row in rows],
+            "values": values,
+            "rules": rules,
         }
 
     def _value(self, record: Record) -> int:
-        batch = self._batch(record)
+        batch = self._batch(record.node, record.shape)
         return self.values.add(record, axes_kept(record.shape, batch, self.tier, self.rows), batch)
 
-    def _batch(self, record: Record) -> int | None:
+    def _batch(self, node: Node, known: Sequence[int]) -> int | None:
         """Return the axis of a value along which samples lie."""
-        shape = record.node.shape
-        return shape.index(self.dim) if self.dim is not None and self.dim in shape else None
+        shape = node.shape
+        found = shape.index(self.dim) if self.dim is not None and self.dim in shape else None
+        return found if found is not None and len(known) > found else None
 
     def _findings(self, run: _Run) -> list[dict[str, Any]]:
         """Return what the health check finds in a run."""
@@ -164,13 +207,17 @@ class Maker:
         found = []
         for finding in list(health)[:_MOST_FINDINGS]:
             node, cell, row = finding.node, -1, -1
-            if node not in run.place_of:
+            within = place_in(node.name, self.loops.all)
+            at = self.place_of[within[2]] if within is not None else run.place_of.get(node, -1)
+            if at < 0:
                 continue
-            if finding.index is not None:
+            if finding.index is not None and node in run.place_of:
                 cell = int(np.ravel_multi_index(finding.index, run.trace.prepared.shape_of(node)))
                 row = finding.index[node.shape.index(self.dim)] if self.dim in node.shape else -1
-            known = {"severity": finding.severity, "code": finding.code, "says": visible(finding.sentence)}
-            found.append({"place": run.place_of[node], "cell": cell, "row": row, **known})
+            known: dict[str, Any] = {"severity": finding.severity, "code": finding.code}
+            known["says"] = visible(finding.sentence)
+            known |= {} if within is None else {"loop": self.loops.all.index(within[0]), "iteration": within[1]}
+            found.append({"place": at, "cell": cell, "row": row, **known})
         return found
 
     def _rules_of(self, run: _Run, record: Record | None, value: int) -> int:
@@ -183,13 +230,22 @@ class Maker:
         known = record.kept or not record.of_digests
         if not known or not all(operand.kept for operand in operands):
             return -1
+        if self.loops.is_item(record.node):
+            return -1
         op = run.trace.prepared.op_of(record.node)
-        key = (op, record.shape, tuple([operand.shape for operand in operands])) if by_shapes(op) else None
+        return self._rules_for(op, record.shape, [operand.value for operand in operands], value)
+
+    def _rules_inside(self, node: Node, iteration: Iteration, value: int) -> int:
+        if value < 0 or node not in iteration.ops or any(is_bundle(operand) for operand in node.inputs):
+            return -1
+        op = iteration.ops[node]
+        return self._rules_for(op, iteration.values[node].shape, iteration.operands[node], value)
+
+    def _rules_for(self, op: Op, shape: tuple[int, ...], operands: Sequence[Array], value: int) -> int:
+        key = (op, shape, tuple([operand.shape for operand in operands])) if by_shapes(op) else None
         if key in self._rules_by_shapes:
             return self._rules_by_shapes[key]
-        rules = self.reader.rules(
-            op, record.shape, [operand.value for operand in operands], lambda: self.values.places(value)
-        )
+        rules = self.reader.rules(op, shape, operands, lambda: self.values.places(value))
         number = self._rules.setdefault(json.dumps(rules), len(self._rules))
         if number == len(self._rule_texts):
             self._rule_texts.append(rules)
@@ -210,13 +266,23 @@ class _Run:
     record_of : dict of Node to Record
     records : list of Record or None
         Of the partner of each node of the first run.
+    partner_of : dict of Node to Node
+        Of each node of the first run.
     made_otherwise : set of Node
         The nodes that another operation computes than their partners, or from other nodes.
     """
 
-    def __init__(self, trace: Trace, label: str, partners: Sequence[Node | None], first: Mapping[Node, int]) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        label: str,
+        partners: Sequence[Node | None],
+        first: Mapping[Node, int],
+        partner_of: Mapping[Node, Node],
+    ) -> None:
         self.trace, self.label = trace, label
         self.place_of = {node: place for place, node in enumerate(partners) if node is not None}
+        self.partner_of = partner_of
         self.record_of = {record.node: record for record in trace}
         self.records = [None if node is None else self.record_of.get(node) for node in partners]
         self.made_otherwise = {
@@ -232,18 +298,20 @@ class _Run:
         }
 
 
-def _set_by_hand(run: _Run, first: Trace) -> dict[str, Any]:
+def _set_by_hand(run: _Run, maker: Maker) -> dict[str, Any]:
     """Return the nodes whose value or attributes were set by hand in a run, or are others than in the first run."""
     found: dict[str, Any] = {}
     prepared = run.trace.prepared
     for node, place in run.place_of.items():
+        if node in maker.loops.of_node:
+            continue
         op = prepared.declared_op_of(node)
         if prepared.is_set(node):
             found[str(place)] = {"given": visible(f"set in {run.label}") if run.label else "set by hand"}
         elif node in run.made_otherwise:
             by = given_as(node) or f"by {with_article(op.name)}"
             found[str(place)] = {"given": visible(f"{by} in {run.label}")}
-        elif node in prepared.overridden or op != first.prepared.declared_op_of(first.order[place]):
+        elif node in prepared.overridden or op != maker.first.prepared.declared_op_of(maker.order[place]):
             found[str(place)] = {"settings": _settings(op, prepared.sizes), "formula": op.element_formula}
     return found
 
@@ -262,10 +330,12 @@ def _short(file: str) -> str:
 
 
 def _batch_dimension(trace: Trace) -> str | None:
-    """Return the name of the dimension along which samples lie: the first one of what is fed."""
+    """Return the name of the dimension along which samples lie: of what is fed the first that no loop goes along."""
+    lengths = {inside.times for node in trace.order for inside in insides(node)}
     for node in trace.prepared.program.placeholders:
-        if node.shape and isinstance(node.shape[0], str):
-            return node.shape[0]
+        named = [dim for dim in node.shape if dim not in lengths]
+        if named and isinstance(named[0], str):
+            return named[0]
     return None
 
 
@@ -301,7 +371,8 @@ def _opening(maker: Maker) -> dict[str, Any]:
     if found:
         i, first = next((each for each in found if each[1]["severity"] == "error"), found[0])
         where = f"At {runs[i]['label']}: " if maker.data["kind"] == "film" else ""
-        return {"run": i, "place": first["place"], "cell": first["cell"], "says": f"{where}{first['says']}"}
+        known = {key: first[key] for key in ("place", "cell", "loop", "iteration") if key in first}
+        return {"run": i, **known, "says": f"{where}{first['says']}"}
     if trace.error:
         place = max(runs[0]["stopped"], 0)
         return {"run": 0, "place": place, "cell": -1, "says": visible(trace.error.partition("\n")[0])}
@@ -311,12 +382,17 @@ def _opening(maker: Maker) -> dict[str, Any]:
 def _of_outputs(maker: Maker) -> dict[str, Any]:
     """Return the output that is looked at first, a number if there is one, and what there is to say of it."""
     trace = maker.first
-    outputs = [(name, place) for name, place in maker.data["outputs"] if 0 <= place < len(trace)]
+    outputs = [(name, place) for name, place in maker.data["outputs"] if maker.order[place] in trace]
     if not outputs:
-        return {"run": 0, "place": max(len(trace) - 1, 0), "cell": -1, "says": f"{counted(len(trace), 'node')} ran."}
-    numbers = [each for each in outputs if trace.records[each[1]].shape == ()]
+        return {
+            "run": 0,
+            "place": max(len(maker.order) - 1, 0),
+            "cell": -1,
+            "says": f"{counted(len(trace), 'node')} ran.",
+        }
+    numbers = [each for each in outputs if trace[maker.order[each[1]]].shape == ()]
     name, place = (numbers or outputs)[0]
-    record, last = trace.records[place], maker.traces[-1]
+    record, last = trace[maker.order[place]], maker.traces[-1]
     stats = record.stats
     if record.shape or not record.kept:
         ends = f"from {compact(stats.min)} to {compact(stats.max)}"

@@ -15,7 +15,19 @@ from ...show import Shown, show_as
 from ..one_file import one_file, part
 from ..text import counted, in_bytes, visible
 
-_SCRIPT = ("data", "words", "heatmap", "operation", "diagram", "overlays", "timeline", "panes", "saving", "page")
+_SCRIPT = (
+    "data",
+    "words",
+    "heatmap",
+    "operation",
+    "diagram",
+    "overlays",
+    "timeline",
+    "iterations",
+    "panes",
+    "saving",
+    "page",
+)
 
 _FRAME = "width:100%;height:760px;border:1px solid #80868b;border-radius:4px"
 

@@ -103,7 +103,7 @@ def _at(found: Comparison, beside: Beside, maker: Maker) -> str:
 
 def _all(name: str, place: int, beside: Beside, maker: Maker) -> str:
     """Return what an output is in all runs, if it is a number."""
-    node = maker.first.order[place]
+    node = maker.order[place]
     nodes = [node, *[partner.get(node) for partner in maker.partners]]
     records = [
         trace[each] for trace, each in zip(beside.runs, nodes, strict=True) if each is not None and each in trace

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..diagram.boxes import picture
 from ..diagram.calls import folded
 from ..diagram.crop import of_phases
-from ..diagram.picture import Box, Detail, Picture, is_layer, scopes_down_to
+from ..diagram.picture import CHOSEN, TRIED, BodyScope, Box, Detail, Picture, is_layer, scope_path, scopes_down_to
 from ..diagram.plain import plain_svg
 from ..diagram.repeats import repeated
 from ..text import visible
@@ -18,6 +18,7 @@ from ..text import visible
 if TYPE_CHECKING:
     from ...graph import Graph, Node, Scope
     from ...inspector.trace import Trace
+    from .iterations import PageLoops
 
 MOST_BOXES = 3500
 """A picture of more boxes than that is too slow to be looked at."""
@@ -32,7 +33,7 @@ _FEW_BOXES = 60  # fewer need not be collapsed further
 _MOST_TRIED = 60
 
 
-def views_of(trace: Trace, place_of: Mapping[Node, int]) -> list[dict[str, Any]]:
+def views_of(trace: Trace, place_of: Mapping[Node, int], loops: PageLoops) -> list[dict[str, Any]]:
     """Return pictures of the graph, each with fewer boxes than the one before; then those of one open layer.
 
     Calls of one layer that follow each other are one box, except among all operations.
@@ -40,33 +41,33 @@ def views_of(trace: Trace, place_of: Mapping[Node, int]) -> list[dict[str, Any]]
     fewest = min(MOST_BOXES, len(place_of)) + 1
     views: list[dict[str, Any]] = []
     if len(place_of) < fewest:
-        views.append(_view(OPERATIONS, picture(trace.fetches), place_of))
+        views.append(_view(OPERATIONS, picture(trace.fetches, opens=loops.by_loop), place_of, loops))
         fewest = len(place_of)
-    levels = {label: _seen(trace, detail) for label, detail in _DETAIL.items()}
+    levels = {label: _seen(trace, detail, loops) for label, detail in _DETAIL.items()}
     if len(levels[LEAVES].boxes) <= len(levels[LAYERS].boxes):
         del levels[LEAVES]
     for label, seen in list(levels.items()):
         if len(seen.boxes) < fewest:
-            views.append(_view(label, seen, place_of))
+            views.append(_view(label, seen, place_of, loops))
             fewest = len(seen.boxes)
         else:
             del levels[label]
     for label, detail in _COARSER:
         if fewest <= _FEW_BOXES and LAYERS in levels:
             break
-        seen = repeated(_seen(trace, detail))
+        seen = repeated(_seen(trace, detail, loops))
         if len(seen.boxes) < fewest:
-            views.append(_view(label, seen, place_of))
+            views.append(_view(label, seen, place_of, loops))
             fewest = len(seen.boxes)
     for label, seen in levels.items():
         forward = _forward(seen)
         if len(forward.boxes) < len(seen.boxes):
-            views.append(_view(FORWARD[label], forward, place_of))
-    return views + list(_opened(trace, place_of, levels))
+            views.append(_view(FORWARD[label], forward, place_of, loops))
+    return views + list(_opened(trace, place_of, levels, loops))
 
 
-def _seen(trace: Trace, detail: Detail) -> Picture:
-    return folded(picture(trace.fetches, detail))
+def _seen(trace: Trace, detail: Detail, loops: PageLoops) -> Picture:
+    return folded(picture(trace.fetches, detail, opens=loops.by_loop))
 
 
 def _forward(seen: Picture) -> Picture:
@@ -94,7 +95,9 @@ class _Layer(NamedTuple):
     around: frozenset[str] = frozenset()
 
 
-def _opened(trace: Trace, place_of: Mapping[Node, int], levels: Mapping[str, Picture]) -> Iterator[dict[str, Any]]:
+def _opened(
+    trace: Trace, place_of: Mapping[Node, int], levels: Mapping[str, Picture], loops: PageLoops
+) -> Iterator[dict[str, Any]]:
     """Yield pictures with one layer and those around it open: outer layers first, and those of the forward pass."""
     queues = [deque[_Layer]() for _ in range(4)]
     for label, seen in levels.items():
@@ -104,21 +107,22 @@ def _opened(trace: Trace, place_of: Mapping[Node, int], levels: Mapping[str, Pic
     while any(queues) and tried < _MOST_TRIED:
         queue = next(filter(None, queues))
         layer, tried = queue.popleft(), tried + 1
-        seen = _seen(trace, _with_open(layer, trace.graph))
+        seen = _seen(trace, _with_open(layer, trace.graph), loops)
         inner = _collapsed(seen, layer.level, layer)
         seen = _forward(seen) if layer.scope.phase == "forward" else seen
         if len(seen.boxes) <= room:
             room -= len(seen.boxes)
             queue.extend(inner)
             what = {"opens": visible(layer.scope.path), "level": layer.level, "phase": layer.scope.phase}
-            yield _view("", seen, place_of) | what
+            yield _view("", seen, place_of, loops) | what
 
 
 def _collapsed(seen: Picture, level: str, within: _Layer | None = None) -> list[_Layer]:
     """Return the collapsed layers of a picture; those in an open one, if that is given."""
     found, around = [], frozenset[str]() if within is None else within.around | within.calls
     for box in seen.boxes:
-        if box.scope is not None and is_layer(box.scope):
+        known = box.scope.known if isinstance(box.scope, BodyScope) else None
+        if box.scope is not None and is_layer(box.scope) and known in (None, *seen.graph.scopes):
             outer = {scope.path for scope in scopes_down_to(box.scope.parent)}
             if within is None or not outer.isdisjoint(within.calls):
                 found.append(_Layer(level, box.scope, frozenset(call for call, _ in _calls(box)), around))
@@ -127,6 +131,9 @@ def _collapsed(seen: Picture, level: str, within: _Layer | None = None) -> list[
 
 def _calls(box: Box) -> Iterator[tuple[str, int]]:
     """Yield the calls, one after the other, that a box is of: what each is called, and how many nodes it has."""
+    if box.gives or isinstance(box.scope or box.around, BodyScope):
+        yield box.scope.known if isinstance(box.scope, BodyScope) else scope_path(box.scope), len(box.nodes)
+        return
     depth = None if box.scope is None else box.scope.path.count("/") + 1
     for call, nodes in groupby(box.nodes, lambda node: node.name if depth is None else _cut(node.scope, depth)):
         yield call, sum(1 for _ in nodes)
@@ -141,17 +148,19 @@ def _with_open(layer: _Layer, graph: Graph) -> dict[str, str]:
     level, opened = _DETAIL[layer.level], layer.calls | layer.around
     detail = {"": level} | dict.fromkeys(opened, "op")
     for scope in graph.scopes.values():
-        outer = [one.path for one in scopes_down_to(scope.parent) if is_layer(one)]
+        outer = [one.path for one in scopes_down_to(scope.parent) if is_layer(one) and one.kind not in (TRIED, *CHOSEN)]
         if is_layer(scope) and scope.path not in opened and outer and outer[-1] in opened:
             detail[scope.path] = level
     return detail
 
 
-def _view(label: str, seen: Picture, place_of: Mapping[Node, int]) -> dict[str, Any]:
+def _view(label: str, seen: Picture, place_of: Mapping[Node, int], loops: PageLoops) -> dict[str, Any]:
+    # What a loop gives comes first: of a box one looks at the last.
+    boxes = [[at for node in (*b.gives, *b.nodes) for at in loops.places_of(node, seen, place_of)] for b in seen.boxes]
     svg, calls = plain_svg(seen), {box.place: [size for _, size in _calls(box)] for box in seen.boxes}
     return {
         "label": label,
-        "boxes": [[place_of[node] for node in box.nodes] for box in seen.boxes],
+        "boxes": boxes,
         "calls": {place: sizes for place, sizes in calls.items() if len(sizes) > 1},
         "titles": [visible(box.scope.path if box.scope is not None else box.nodes[0].title) for box in seen.boxes],
         "frames": [visible(scope.path) for scope in seen.open_scopes()],

@@ -100,7 +100,10 @@ const known = new Map();
 
 function valueOf(run, place) {
   const number = runs[run].values[place];
-  if (number === undefined || number < 0) return null;
+  return number === undefined || number < 0 ? null : valueNumbered(number);
+}
+
+function valueNumbered(number) {
   if (!known.has(number)) known.set(number, new Value(data.values[number]));
   return known.get(number);
 }

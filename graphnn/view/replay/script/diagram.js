@@ -196,7 +196,7 @@ function drawSvg(tag, attributes, text) {
   return made;
 }
 
-const lookOf = (table, place) => (nodes.kind[place] ? table[nodes.kind[place]] : table[""][nodes.phase[place]]);
+const lookOf = (table, place) => (nodes.kind[place] && table[nodes.kind[place]]) || table[""][nodes.phase[place]];
 
 function boxAround(place, [x, y], number) {
   const group = drawSvg("g", { "data-name": `n${number}` }), line = lookOf(LINES, place), { wide, high } = NEAR;
@@ -376,8 +376,8 @@ function drawStates(middle = false) {
   if (now) extentOf(now);
   const { stopped, findings } = runs[shown.run], faults = new Set(findings.map(({ place }) => place));
   picture.boxes.forEach((box, i) => {
-    const here = box === now, ran = box.places.filter((place) => !isPending(place)).length;
-    let state = ran === box.places.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time) ? "part" : "wait";
+    const own = box.places.filter((place) => !isLent(place)), ran = own.filter((place) => !isPending(place)).length, here = box === now;
+    let state = ran === own.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time) ? "part" : "wait";
     if (stopped >= 0 && box.places.includes(stopped)) state = "broke";
     if (box.places.some((place) => faults.has(place))) state += " bad";
     if (unchanged && box.places.every((place) => unchanged.has(place))) state += " same";

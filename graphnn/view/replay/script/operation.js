@@ -32,7 +32,7 @@ function heightForValues() {
 }
 
 function valueFigures(place, room, height) {
-  const inputs = [...new Set(nodes.inputs[place])], [range, bar] = oneScale([...inputs.slice(0, MOST_OPERANDS), place]), parts = bar ? [bar] : [];
+  const inputs = nodes.kind[place] ? [] : [...new Set(nodes.inputs[place])], [range, bar] = oneScale([...inputs.slice(0, MOST_OPERANDS), place]), parts = bar ? [bar] : [];
   const coloursFor = (at) => (range && isReal(at) ? { range } : {});
   for (const input of inputs.slice(0, MOST_OPERANDS)) {
     const positions = nodes.inputs[place].flatMap((other, i) => (other === input ? [i] : []));
@@ -136,7 +136,8 @@ function details(place) {
   const alike = found.every(([, value]) => value === found[0][1]);
   const parts = found.slice(0, alike ? 1 : found.length).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike));
   if (found.length) parts.push(...context(place, found[0][1]));
-  if (data.kind === "film" && runs.length > 1 && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
+  const several = data.kind === "film" ? runs.length > 1 : loopOf.has(place) && rowsOf(loopOf.get(place)).length > 1;
+  if (several && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
   return parts;
 }
 
@@ -276,6 +277,8 @@ function equationLines(told, run, place) {
     const there = () => go(read.place, read.places[0]);
     return make("li", null, make("button", { type: "button", className: "link", onclick: there }, read.text));
   });
+  const before = fromIteration(run, place, told.cell);
+  if (before) reads.push(make("li", null, before));
   if (reads.length) lines.push(make("ul", { className: "reads", "aria-label": "What it read" }, ...reads));
   return lines;
 }
@@ -343,7 +346,7 @@ function drawFindings() {
   $("findings-part").hidden = !findings.length;
   $("findings").replaceChildren(...findings.map((finding) => {
     const here = finding.place === shown.place ? { "aria-current": "true" } : {};
-    const there = () => go(finding.place, finding.cell);
+    const there = () => toFinding(finding);
     const text = `${finding.severity}, ${finding.code}: ${nodes.name[finding.place]}`;
     return make("li", null, make("button", { type: "button", className: "link", title: finding.says, onclick: there, ...here }, text));
   }));
@@ -353,7 +356,7 @@ function nextFinding() {
   const { findings } = runs[shown.run];
   if (!findings.length) return;
   const at = findings.find(({ place }) => place > shown.place) ?? findings.reduce((a, b) => (b.place < a.place ? b : a));
-  go(at.place, at.cell);
+  toFinding(at);
 }
 
 /** Say what became of the outputs in the second run. */

@@ -95,7 +95,7 @@ function scaleOf(row, numbers) {
 
 /** Lay the chosen overlay over the diagram, or take it off. */
 function drawOverlay() {
-  const row = OVERLAYS[shown.overlay], state = [picture.view, row ? shown.run : "", shown.overlay, isDark()].join();
+  const row = OVERLAYS[shown.overlay], state = [picture.view, row ? shown.run : "", shown.overlay, isDark(), row ? data.loops.map((loop) => loop.row) : ""].join();
   if (picture.overlaid === state) return;
   picture.overlaid = state;
   const marks = picture.boxes.map((box) => (row ? merged(row, box.places) : null));

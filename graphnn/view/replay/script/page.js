@@ -147,6 +147,7 @@ function drawAll() {
   measureRooms();
   drawTimeline();
   drawCurve();
+  drawIterations();
   drawStates();
   drawOverlay();
   drawSource();
@@ -197,6 +198,7 @@ function useOverlay(name) {
 
 const KEYS = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => play(), Home: () => runTo(0), End: () => runTo(last()),
+  ",": () => iterate(-1), ".": () => iterate(1),
   "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
   t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
   h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
@@ -233,7 +235,7 @@ function onKey(event) {
   const typing = (target instanceof HTMLInputElement && target.type !== "range") || target instanceof HTMLSelectElement;
   if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
   if (event.key === " " && target instanceof HTMLButtonElement) return;
-  if (target.id === "step" && event.key.startsWith("Arrow")) return;
+  if ((target.id === "step" || target.id === "iteration") && event.key.startsWith("Arrow")) return;
   const action = KEYS[event.key];
   if (!action) return;
   event.preventDefault();
@@ -244,6 +246,7 @@ function listen() {
   const actions = {
     first: KEYS.Home, back: () => step(-1), play: () => play(), on: () => step(1), last: KEYS.End, "play-steps": () => play("steps"),
     open: openLayer, in: () => zoom(1.25), out: () => zoom(0.8), fit: fitView,
+    "iteration-back": () => iterate(-1), "iteration-on": () => iterate(1),
     theme: () => (useTheme(isDark() ? "light" : "dark"), drawAll()),
     keys: () => ($("keys").setAttribute("aria-expanded", String(!($("help").hidden = !$("help").hidden))), drawAll()),
   };
@@ -251,6 +254,7 @@ function listen() {
   document.addEventListener("keydown", onKey);
   $("position").addEventListener("input", (event) => runTo(Number(event.target.value)));
   $("step").addEventListener("input", (event) => toRun(Number(event.target.value)));
+  $("iteration").addEventListener("input", (event) => (toRow(loopHere(), rowsOf(loopHere())[Number(event.target.value)]), drawAll()));
   $("view").addEventListener("change", (event) => changeView(Number(event.target.value)));
   $("overlay").addEventListener("change", (event) => useOverlay(event.target.value));
   $("search").addEventListener("input", (event) => search(event.target.value));
@@ -294,6 +298,7 @@ function prepare() {
   const without = [data.kind === "pair" ? "" : "difference", nodes.phase.includes(1) ? "" : "gradients"].filter(Boolean);
   for (const option of [...$("overlay").options]) if (without.includes(option.value)) option.remove();
   for (const film of document.querySelectorAll(".of-film")) film.hidden = data.kind !== "film";
+  prepareLoops();
   document.body.classList.add(data.kind);
   prepareUnchanged();
 }
@@ -309,9 +314,10 @@ async function start() {
   $("data").remove();
   prepare();
   listen();
-  const { run, place, cell } = data.opening;
+  const { run, place, cell, loop, iteration } = data.opening;
   shown.run = data.kind === "pair" ? 0 : run;
   shown.place = shown.time = place;
+  if (loop !== undefined) toRow(loop, iteration);
   startDiagram();
   runTo(place, cell);
   open();

@@ -136,12 +136,19 @@ function tellLink() {
   telling = setTimeout(() => location.hash !== linkHere() && history.replaceState(null, "", linkHere()), 300);
 }
 
+/** Return the place of a name; if it is of another iteration, that is shown. */
+function placeNamed(name) {
+  const [, title, row, rest] = /^(.*)@(\d+)\/(.*)$/s.exec(name) ?? [], k = data.loops.findIndex((loop) => loop.title === title && loop.names.includes(rest));
+  if (k >= 0) toRow(k, Number(row));
+  return k >= 0 ? data.loops[k].places[data.loops[k].names.indexOf(rest)] : placeOf.get(name);
+}
+
 /** Go where the address says. */
 function goToLink() {
   const [name, ...others] = location.hash.slice(1).split("&");
   let place;
   try {
-    place = placeOf.get(decodeURIComponent(name));
+    place = placeNamed(decodeURIComponent(name));
   } catch {
     return; // it is no address that this page has written
   }

@@ -74,16 +74,23 @@ function drawSeries(place, cell) {
   const canvas = $("series");
   if (!canvas) return;
   const value = valueOf(shown.run, place), index = value ? unravel(cell, value.shape).join(", ") : "";
-  canvas.hidden = !drawLine(canvas, place, cell, 210, 52, called(nodes.name[place], index), true);
+  const name = called(nodes.name[place], index);
+  if (loopOf.has(place) && data.kind !== "film") canvas.hidden = !drawNumbers(canvas, ...overIterations(place, cell), 210, 52, name, "iterations");
+  else canvas.hidden = !drawLine(canvas, place, cell, 210, 52, name, true);
 }
 
 /** Draw an element over the steps; return whether there is a line to draw. */
 function drawLine(canvas, place, cell, wide, high, name, labelled = false) {
-  const numbers = runs.map((_, run) => valueOf(run, place)?.number(cell) ?? NaN), finite = numbers.filter(Number.isFinite);
+  return drawNumbers(canvas, runs.map((_, run) => valueOf(run, place)?.number(cell) ?? NaN), shown.run, wide, high, name, labelled ? "steps" : "");
+}
+
+/** Draw numbers over what is named in a word; the word is written there unless it is empty. */
+function drawNumbers(canvas, numbers, at, wide, high, name, along) {
+  const labelled = along !== "", finite = numbers.filter(Number.isFinite);
   if (finite.length < 2) return false;
   const [low, high_] = rangeOf(finite), [, pen] = canvasOf(canvas, wide, high), floor = high - 5, roof = labelled ? 17 : 5;
   const spot = (x, i) => [5 + ((wide - 10) * i) / (numbers.length - 1), floor - ((floor - roof) * (x - low)) / (high_ - low || 1)];
-  canvas.setAttribute("aria-label", `${name} over the steps, from ${general(numbers[0], 4)} to ${general(numbers[numbers.length - 1], 4)}, between ${general(low, 4)} and ${general(high_, 4)}`);
+  canvas.setAttribute("aria-label", `${name} over the ${along || "steps"}, from ${general(numbers[0], 4)} to ${general(numbers[numbers.length - 1], 4)}, between ${general(low, 4)} and ${general(high_, 4)}`);
   const ink = getComputedStyle(document.body);
   pen.strokeStyle = ink.color;
   pen.lineWidth = 1.5;
@@ -91,9 +98,9 @@ function drawLine(canvas, place, cell, wide, high, name, labelled = false) {
   numbers.forEach((x, i) => Number.isFinite(x) && pen.lineTo(...spot(x, i)));
   pen.stroke();
   pen.fillStyle = ink.getPropertyValue("--mark");
-  const now = numbers[shown.run];
+  const now = numbers[at];
   if (Number.isFinite(now)) {
-    const [x, y] = spot(now, shown.run);
+    const [x, y] = spot(now, at);
     pen.beginPath();
     pen.arc(x, y, 4, 0, 2 * Math.PI);
     pen.fill();
@@ -101,7 +108,7 @@ function drawLine(canvas, place, cell, wide, high, name, labelled = false) {
   if (labelled) {
     pen.fillStyle = ink.color;
     pen.font = "11px sans-serif";
-    pen.fillText(`over the steps: ${general(low, 3)} to ${general(high_, 3)}`, 5, 11, wide - 10);
+    pen.fillText(`over the ${along}: ${general(low, 3)} to ${general(high_, 3)}`, 5, 11, wide - 10);
   }
   return true;
 }
@@ -111,5 +118,6 @@ function toRun(run) {
   if (data.kind !== "film" || changed === shown.run) return;
   shown.run = changed;
   shown.time = Math.min(shown.time, last());
+  keepRows();
   drawAll();
 }

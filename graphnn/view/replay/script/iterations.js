@@ -1,0 +1,127 @@
+// --- the iterations of loops --------------------------------------------------------------------------------------
+
+/* A node of a loop has one place, and the value of the iteration that is shown: its columns are written anew when
+   another one is chosen. */
+
+const loopOf = new Map(), givenBy = new Map(), carriedFrom = new Map();
+let loopShown = 0;
+
+function prepareLoops() {
+  data.loops.forEach((loop, k) => {
+    for (const place of loop.places) loopOf.set(place, k);
+    for (const [item, said, place] of loop.gives) givenBy.set(item, { k, said, place });
+    for (const [input, place] of loop.before) carriedFrom.set(input, place);
+    const [row] = runs.map((run) => run.loops[k].rows[0]).filter((each) => each !== undefined);
+    if (row !== undefined) showRow(k, row);
+  });
+  for (const part of document.querySelectorAll(".of-loop")) part.hidden = !data.loops.length;
+}
+
+/** Have the nodes of a loop hold the values of one iteration, in all runs. */
+function showRow(k, row) {
+  const loop = data.loops[k];
+  loop.row = row;
+  for (const run of runs) {
+    const { rows, values, rules } = run.loops[k], slot = rows.indexOf(row);
+    loop.places.forEach((place, i) => {
+      run.values[place] = slot < 0 ? -1 : values[slot][i];
+      run.rules[place] = slot < 0 ? -1 : rules[slot][i];
+    });
+  }
+  loop.places.forEach((place, i) => {
+    placeOf.delete(nodes.name[place]);
+    nodes.name[place] = `${loop.title}@${row}/${loop.names[i]}`;
+    placeOf.set(nodes.name[place], place);
+  });
+}
+
+/** Return whether a node is an array that a loop gives to another pass: whether that has run says nothing of the loop. */
+const isLent = (place) => givenBy.has(place) && nodes.phase[place] !== nodes.phase[givenBy.get(place).place];
+
+const rowsOf = (k) => runs[shown.run].loops[k].rows;
+const nearest = (rows, row) => rows.reduce((a, b) => (Math.abs(b - row) < Math.abs(a - row) ? b : a));
+
+/** Show an iteration of a loop, and of all loops that keep the same ones: those of layers above it, and of its gradient. */
+function toRow(k, row) {
+  const rows = rowsOf(k), key = [...rows].sort().join();
+  if (!rows.length) return;
+  const chosen = nearest(rows, row);
+  loopShown = k;
+  data.loops.forEach((_, other) => [...rowsOf(other)].sort().join() === key && showRow(other, chosen));
+}
+
+/** Go so many iterations on, in the order in which they ran. */
+function iterate(by) {
+  if (!data.loops.length) return;
+  const k = loopHere(), rows = rowsOf(k), at = rows.indexOf(data.loops[k].row) + by;
+  if (!rows.length || at < 0 || at >= rows.length) return;
+  toRow(k, rows[at]);
+  drawAll();
+}
+
+/** Return the loop in which the node is that is looked at, or that gives it; else the one that was looked at before. */
+const loopHere = () => (loopShown = loopOf.get(shown.place) ?? givenBy.get(shown.place)?.k ?? loopShown);
+
+/** Keep to the iteration when another run is shown, which may have others. */
+function keepRows() {
+  data.loops.forEach((loop, k) => rowsOf(k).length && !rowsOf(k).includes(loop.row) && showRow(k, nearest(rowsOf(k), loop.row)));
+}
+
+function toFinding({ place, cell, loop, iteration }) {
+  if (loop !== undefined) toRow(loop, iteration);
+  go(place, cell);
+}
+
+function drawIterations() {
+  $("loop").hidden = !data.loops.length;
+  if (!data.loops.length) return;
+  const k = loopHere(), { title, row } = data.loops[k], { rows, count } = runs[shown.run].loops[k];
+  $("iteration").max = Math.max(0, rows.length - 1);
+  $("iteration").value = Math.max(0, rows.indexOf(row));
+  const part = rows.length < count ? `; ${grouped(rows.length)} are kept` : "";
+  $("iteration-name").textContent = rows.length ? `iteration ${grouped(row)} of ${title} (${grouped(count)} in all${part})` : `${title}: no iteration`;
+  $("iteration").setAttribute("aria-valuetext", $("iteration-name").textContent);
+  $("iteration-back").disabled = rows.indexOf(row) <= 0;
+  $("iteration-on").disabled = rows.indexOf(row) >= rows.length - 1;
+}
+
+/** Return where an element of an input of a loop, or of what a loop gives, comes from; null of other nodes. */
+function otherIteration(run, place, cell) {
+  const value = valueOf(run, place), given = givenBy.get(place), k = given?.k ?? loopOf.get(place);
+  if (k === undefined || value === null) return null;
+  const told = runs[run].loops[k], index = unravel(cell, value.shape);
+  if (given) {
+    const stacked = given.said === "stacked", row = stacked ? index[0] : told.rows[told.rows.length - 1];
+    return { k, row, place: given.place, cell: stacked ? cell % (product(value.shape.slice(1)) || 1) : cell };
+  }
+  const [operand] = nodes.inputs[place], at = told.at[told.rows.indexOf(data.loops[k].row)];
+  if (nodes.kind[place] === "one row") return { place: operand, cell: data.loops[k].row * value.size + cell };
+  if (nodes.kind[place] !== "carried") return null;
+  if (at === 0) return { place: operand, cell };
+  const slot = told.at.indexOf(at - 1);
+  return { k, row: slot < 0 ? null : told.rows[slot], place: carriedFrom.get(place), cell };
+}
+
+/** Say where an element comes from, if that is another iteration; a click goes there. */
+function fromIteration(run, place, cell) {
+  const from = otherIteration(run, place, cell);
+  if (from === null || from.place === undefined) return null;
+  if (from.k === undefined) return make("button", { type: "button", className: "link", id: "from", onclick: () => go(from.place, from.cell) }, `from ${elementName(from.place, from.cell, nodes.name[from.place])}`);
+  const { title, places, names } = data.loops[from.k], name = names[places.indexOf(from.place)];
+  if (from.row === null || !runs[run].loops[from.k].rows.includes(from.row)) return make("span", { className: "faint" }, "from an iteration that is not kept on this page");
+  const there = () => (toRow(from.k, from.row), go(from.place, from.cell));
+  return make("button", { type: "button", className: "link", id: "from", onclick: there }, `from ${elementName(from.place, from.cell, `${title}@${from.row}/${name}`)}`);
+}
+
+function elementName(place, cell, name) {
+  const value = valueOf(shown.run, place);
+  return value === null ? name : called(name, unravel(cell, value.shape).join(", "));
+}
+
+/** Return an element in all iterations that are kept, in the order of their rows; and which of them is shown. */
+function overIterations(place, cell) {
+  const k = loopOf.get(place), { rows, values } = runs[shown.run].loops[k], i = data.loops[k].places.indexOf(place);
+  const order = upTo(rows.length).sort((a, b) => rows[a] - rows[b]);
+  const numbers = order.map((slot) => (values[slot][i] < 0 ? NaN : valueNumbered(values[slot][i]).number(cell) ?? NaN));
+  return [numbers, order.indexOf(rows.indexOf(data.loops[k].row))];
+}

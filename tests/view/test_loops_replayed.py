@@ -1,0 +1,172 @@
+"""Loops on the replay page: which iterations it keeps, and that the values are those of iterations written out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from test_replay import Unpacked, place_of, unpacked
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.graph import Node
+from graphnn.view.replay.iterations import rows_kept
+
+B, N, H = 2, 3, 4
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def network(length: int, width: int = H) -> tuple[gn.Graph, Node, dict[Any, Any]]:
+    g = gn.Graph("loop")
+    x, h0 = g.placeholder("x", ("time", "batch", N)), g.placeholder("h0", ("batch", width))
+    dense, u = nn.Dense(width, rng=np.random.default_rng(0)), g.parameter("u", np.eye(width) / 2)
+
+    def step(h: Node, row: Node) -> tuple[Node, Node]:
+        h = gn.tanh(dense(row) + h @ u)
+        return h, h * 2.0
+
+    last, outs = gn.scan(step, h0, x)
+    g.outputs["loss"] = loss = gn.sum(last * last) + gn.mean(outs)
+    return g, loss, {x: np.random.default_rng(1).normal(size=(length, B, N)), h0: np.zeros((B, width))}
+
+
+def value_in(page: Unpacked, loop: int, slot: int, name: str, run: int = 0) -> Array:
+    at = page.data["loops"][loop]["names"].index(name)
+    entry = page.data["values"][page.data["runs"][run]["loops"][loop]["values"][slot][at]]
+    return page.arrays[entry["data"]].reshape(entry["shape"])
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[Unpacked, gn.Graph, dict[Any, Any]]:
+    g, loss, feed = network(7)
+    return unpacked(gn.trace([loss, gn.grad(loss, g["u"])], feed).to_html()), g, feed
+
+
+def test_the_values_of_all_iterations_are_those_written_out(seen: tuple[Unpacked, gn.Graph, dict[Any, Any]]) -> None:
+    page, g, feed = seen
+    x, h = feed[g["x"]], feed[g["h0"]]
+    weight, bias = (g[f"scan_1/iteration/dense_1/{name}"].value for name in ("weight", "bias"))
+    told = page.data["runs"][0]["loops"][0]
+    assert (told["count"], told["rows"], told["at"]) == (7, list(range(7)), list(range(7)))
+    for t in range(7):
+        np.testing.assert_array_equal(value_in(page, 0, t, "h0"), h)
+        np.testing.assert_array_equal(value_in(page, 0, t, "x"), x[t])
+        h = np.tanh(x[t] @ weight + bias + h @ g["u"].value)
+        np.testing.assert_allclose(value_in(page, 0, t, "tanh"), h, rtol=1e-15)
+        np.testing.assert_allclose(value_in(page, 0, t, "multiply"), 2 * h, rtol=1e-15)
+
+
+def test_a_gradient_goes_back_through_the_rows(seen: tuple[Unpacked, gn.Graph, dict[Any, Any]]) -> None:
+    page, _, feed = seen
+    told = page.data["runs"][0]["loops"][1]
+    assert (page.data["loops"][1]["title"], told["rows"], told["at"]) == (
+        "grad/scan_1",
+        [6, 5, 4, 3, 2, 1, 0],
+        list(range(7)),
+    )
+    np.testing.assert_array_equal(value_in(page, 1, 2, "tanh"), value_in(page, 0, 4, "tanh"))
+    g2, loss, _ = network(7)
+    expected = gn.run(gn.grad(loss, g2["u"]), {node.name: value for node, value in feed.items()})
+    total = value_in(page, 1, 6, "sum") + value_in(page, 1, 6, "grad/matmul_2")
+    np.testing.assert_allclose(total, expected, rtol=1e-12)
+
+
+def test_items_lead_into_the_body_and_loops_are_no_nodes(seen: tuple[Unpacked, gn.Graph, dict[Any, Any]]) -> None:
+    page, _, _ = seen
+    nodes = page.data["nodes"]
+    assert not {"loop", "loop_item"} & set(nodes["op"])
+    last, tanh = place_of(page, "scan_1/loop_item"), place_of(page, "scan_1@0/tanh")
+    assert (nodes["op"][last], nodes["inputs"][last]) == ("last", [tanh])
+    carried, row = place_of(page, "scan_1@0/h0"), place_of(page, "scan_1@0/x")
+    assert [nodes["kind"][at] for at in (carried, row)] == ["carried", "one row"]
+    assert nodes["inputs"][row] == [place_of(page, "x")]
+    assert [carried, tanh] in page.data["loops"][0]["before"]
+    back = [place for place, name in enumerate(nodes["name"]) if name.startswith("grad/scan_1@0/")]
+    assert {nodes["phase"][place] for place in back} == {1}
+    for view in page.data["views"]:
+        assert all(view["boxes"]), "each box has something to show"
+    assert {view.get("opens") for view in page.data["views"]} >= {"scan_1", "scan_1@/dense_1", "grad/scan_1"}
+    assert page.data["dim"] == "batch", "samples do not lie along what the loop goes along"
+
+
+def test_equations_of_a_node_are_known_in_each_iteration(seen: tuple[Unpacked, gn.Graph, dict[Any, Any]]) -> None:
+    page, _, _ = seen
+    for loop, told in zip(page.data["loops"], page.data["runs"][0]["loops"], strict=True):
+        for place, *numbers in zip(loop["places"], *told["rules"], strict=True):
+            computed = not page.data["nodes"]["kind"][place]
+            assert all((number >= 0) == computed for number in numbers)
+            for number in numbers:
+                assert number < 0 or len(page.data["rules"][number]) == len(page.data["nodes"]["inputs"][place])
+
+
+def test_long_loops_keep_some_iterations_and_the_page_stays_small() -> None:
+    _, loss, feed = network(1000, 32)
+    page = gn.trace(loss, feed).to_html()
+    assert len(page.html) < 6_000_000
+    told = page.data["runs"][0]["loops"][0]
+    assert told["count"] == 1000
+    assert told["rows"][:2] == [0, 1]
+    assert told["rows"][-1] == 999
+    assert 50 < len(told["rows"]) <= 258
+    assert told["at"] == told["rows"]
+
+
+def test_rows_that_were_found_are_kept() -> None:
+    assert rows_kept(range(1000), [137], 10**6, 10) == [0, 1, 137, 334, 667, 999]
+    assert rows_kept(range(99, -1, -1), [], 10**9, 10)[:2] == [99, 98]
+    assert rows_kept([], [], 1, 1) == []
+
+
+def test_films_have_the_iterations_of_each_step() -> None:
+    g, loss, feed = network(3)
+    step = gn.compile(loss, nn.SGD(0.1).updates(loss))
+    with gn.recording(step) as film:
+        step(feed)
+        step({g["x"]: feed[g["x"]][:2], g["h0"]: feed[g["h0"]]})
+    page = unpacked(film.to_html())
+    assert [run["loops"][0]["count"] for run in page.data["runs"]] == [3, 2]
+    first, second = (value_in(page, 0, 1, "tanh", run) for run in (0, 1))
+    assert not np.array_equal(first, second)
+
+
+def test_loops_in_loops_and_branches_are_shown_as_one_node() -> None:
+    g = gn.Graph()
+    a = g.placeholder("a", ("rows", "columns"))
+
+    def outer(state: Node, row: Node) -> Node:
+        inner = gn.scan(lambda s, x: gn.tanh(s + x), state, row)[0]
+        return gn.cond(inner > 0.0, lambda: inner * 2.0, lambda: inner - 1.0)
+
+    page = unpacked(gn.trace(gn.scan(outer, 0.0, a)[0], {a: np.ones((3, 2))}).to_html())
+    (loop,) = page.data["loops"]
+    assert {"scan_1/loop", "cond_1/branch"} <= set(loop["names"])
+    assert page.data["runs"][0]["loops"][0]["count"] == 3
+    h = 0.0
+    for t in range(3):
+        for _ in range(2):
+            h = np.tanh(h + 1.0)
+        np.testing.assert_allclose(value_in(page, 0, t, "scan_1/loop_item"), h, rtol=1e-15)
+        h = 2 * h
+
+
+def test_the_page_opens_at_a_finding_in_an_iteration() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("time", 2))
+    last, _ = gn.scan(lambda h, row: gn.tanh(h + gn.log(row)), np.zeros(2), x)
+    values = np.ones((200, 2))
+    values[137, 1] = -1.0
+    page = unpacked(gn.trace(gn.sum(last), {x: values}).to_html())
+    opening = page.data["opening"]
+    assert (opening["loop"], opening["iteration"]) == (0, 137)
+    assert page.data["nodes"]["op"][opening["place"]] == "log"
+    assert "scan_1@137/log[1] = nan" in opening["says"]
+    slot = page.data["runs"][0]["loops"][0]["rows"].index(137)
+    assert np.isnan(value_in(page, 0, slot, "log")[1])
+
+
+def test_a_while_loop_has_the_steps_that_it_took_though_the_graph_has_more() -> None:
+    g = gn.Graph()
+    a = g.placeholder("a", ())
+    g.parameter("unused", 1.0)
+    page = unpacked(gn.trace(gn.while_loop(lambda s: s < 100.0, lambda s: s * a, a), {a: 3.0}).to_html())
+    assert page.data["runs"][0]["loops"][0]["count"] == 4
+    assert [float(value_in(page, 0, slot, "multiply")) for slot in range(4)] == [9.0, 27.0, 81.0, 243.0]
