@@ -88,6 +88,12 @@ def iterated(graph: Graph) -> Iterator[Iterated]:
             yield Iterated(name, loop.op, loop.phase, loop.rows)
 
 
+def run_before(graph: Graph) -> Prepared | None:
+    """Return the run with loops that a graph without was made of; None of any other graph."""
+    made: Unrolling | None = graph.caches.get(KEPT)
+    return None if made is None else made.run
+
+
 def loops_in(graph: Graph) -> list[str]:
     """Return the loops from which a graph without loops was made, by what they are called."""
     made: Unrolling | None = graph.caches.get(KEPT)

@@ -506,3 +506,18 @@ def test_of_a_long_loop_a_nan_is_looked_for_before_an_infinity(value, where, mon
     x[20], x[41] = 0.0, value  # log(0) is infinite, and may be meant
     shown = with_fault(prepare(g, [ys], {xs: x}, None)).program.graph
     assert f"scan_1@{where}/log" in shown
+
+
+def test_the_page_of_a_debugger_has_the_loop_and_not_a_box_for_each_iteration(tmp_path):
+    xs, step = network()
+    dbg = gn.debug(step, {xs: np.zeros((2, 4, N))}, echo=None)
+    for where, stopped in ((None, None), ("scan_1@2/tanh", "scan_1/loop"), ("mean", "grad/divide_by")):
+        if where is None:
+            dbg.resume()
+        else:
+            dbg.goto(where)
+        trace = dbg._results._with_loops()
+        assert "scan_1/loop" in {node.name for node in trace.order}
+        assert (None if trace.stopped is None else trace.order[trace.stopped].name) == stopped
+        dbg.to_html(tmp_path / "page.html")
+        assert (tmp_path / "page.html").stat().st_size > 10_000

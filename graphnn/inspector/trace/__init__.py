@@ -10,6 +10,7 @@ from .recording import Film as Film
 from .recording import guard_of as guard_of
 from .recording import kept_of as kept_of
 from .recording import prepared_for as prepared_for
+from .recording import record as record
 from .recording import recording as recording
 from .recording import stopped_trace as stopped_trace
 from .recording import trace as trace
