@@ -156,7 +156,7 @@ def test_the_page_opens_at_a_finding_in_an_iteration() -> None:
     values[137, 1] = -1.0
     page = unpacked(gn.trace(gn.sum(last), {x: values}).to_html())
     opening = page.data["opening"]
-    assert (opening["loop"], opening["iteration"]) == (0, 137)
+    assert (opening["loop"], opening["iteration"], opening["cell"]) == (0, 137, 1)
     assert page.data["nodes"]["op"][opening["place"]] == "log"
     assert "scan_1@137/log[1] = nan" in opening["says"]
     slot = page.data["runs"][0]["loops"][0]["rows"].index(137)

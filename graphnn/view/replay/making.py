@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import GraphnnError
 from ...graph.collector import collector_paused
+from ...graph.dimensions import size_of
 from ...graph.scopes import PHASES
 from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
@@ -211,8 +212,9 @@ class Maker:
             at = self.place_of[within[2]] if within is not None else run.place_of.get(node, -1)
             if at < 0:
                 continue
-            if finding.index is not None and node in run.place_of:
-                cell = int(np.ravel_multi_index(finding.index, run.trace.prepared.shape_of(node)))
+            if finding.index is not None:
+                shape = tuple([size_of(dim, run.trace.prepared.sizes) for dim in node.shape])
+                cell = int(np.ravel_multi_index(finding.index, shape))
                 row = finding.index[node.shape.index(self.dim)] if self.dim in node.shape else -1
             known: dict[str, Any] = {"severity": finding.severity, "code": finding.code}
             known["says"] = visible(finding.sentence)
