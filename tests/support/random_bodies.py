@@ -277,7 +277,9 @@ def written_out(
 
     for t in reversed(range(length)) if how.reverse else range(length):
         step.counter = mixed(counter, t)
-        following, results = step(state, tuple([x[t] for x in rows]))
+        parts, as_state = gn.graph.flatten(state)
+        apart = [part[...] for part in parts]  # a state that is an outer node would have that node's slopes inside
+        following, results = step(as_state(apart), tuple([x[t] for x in rows]))
         results, rebuild = gn.graph.flatten(results) if results is not None else ([], lambda parts: None)
         if masks is not None:
             before, as_state = gn.graph.flatten(state)
