@@ -219,7 +219,7 @@ class SlicesAdd(Linear):
 
     @cached_property
     def element_formula(self) -> str:
-        return self.formula if self.overlaps else ""
+        return self.formula if self.dimension_names or self.overlaps else ""
 
     @cached_property
     def overlaps(self) -> bool:

@@ -762,3 +762,11 @@ def test_the_demo_writes_a_page_of_a_training_step(tmp_path: Path, capsys: pytes
     assert f"wrote {tmp_path / 'replay.html'}" in capsys.readouterr().out
     text = (tmp_path / "replay.html").read_text(encoding="utf-8")
     assert "<title>spiral — replay</title>" in text
+
+
+def test_slices_that_are_added_over_a_size_with_a_name_are_shown() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", 3))
+    slope = gn.grad(gn.sum(x[0] * x[1]) + gn.sum(x[:2] * 2.0), x)
+    page = gn.trace(slope, {x: np.ones((4, 3))}).to_html()
+    assert page.data["nodes"]["formula"][page.data["nodes"]["op"].index("slices_add")]
