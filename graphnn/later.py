@@ -29,7 +29,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "data": ("graphnn.interop.dask.data", "graphnn.interop.dask.mapped"),
     "a file of a trace": (_TRACE,),
     "the operation branch": ("graphnn.loops",),
-    "the operation fixed_point": ("graphnn.loops",),
+    "the operation implicit_loop": ("graphnn.loops",),
     "iterations": ("graphnn.inspector.inside",),
     "nodes in iterations": ("graphnn.loops.inside",),
     "guard inside": ("graphnn.loops.watching",),

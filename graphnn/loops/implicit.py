@@ -35,7 +35,7 @@ class FixedPoint(Loop):
 
     tolerance: float = 0.0
     """The most that the residual may be."""
-    name = "fixed_point"
+    name = "implicit_loop"
     formula = "fixed point({0}, …)"
 
     def collected(self, iterations: Any, out: Array | None = None) -> Array:
@@ -64,7 +64,7 @@ class FixedPoint(Loop):
         spec = super().infer(*operands)
         residual = self.nodes[self.carried[-1]] if self.carried else None
         if residual is None or residual.shape != () or residual.dtype.kind != "f":
-            raise ShapeError("fixed_point: the last of what is carried is the residual, one float")
+            raise ShapeError("implicit_loop: the last of what is carried is the residual, one float")
         return spec
 
     # --- derivatives --------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def short_name_of(loop: Node) -> str:
     return loop.scope if loop_of_scope(loop.graph, loop.scope) is loop else loop.name
 
 
-_LOOPS = ("loop", "fixed_point")
+_LOOPS = ("loop", "implicit_loop")
 _WITH_BODIES = (*_LOOPS, "branch")
 
 

@@ -102,11 +102,13 @@ def evaluate(
     batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", size)
     if not isinstance(batches, Split):
         check_not_cut("the set", batch_size=batch_size is not USUAL_SIZE)
+    if not nodes:
+        return rebuild([])
     evaluation = Evaluation(graph, nodes, batches)
     if client is None:
-        return rebuild(evaluation() if nodes else [])
+        return rebuild(evaluation())
     with opened_cluster(client, exact) as cluster:
-        return rebuild(evaluation(cluster) if nodes else [])
+        return rebuild(evaluation(cluster))
 
 
 class _Form(NamedTuple):
