@@ -73,12 +73,17 @@ def test_calls_leave_nothing_behind(way: str) -> None:
     tracemalloc.start()
     try:
         calls(20)
-        before, counts = calls(20)
-        after, now = calls(40 if way == "refused" else 1000)
+        grown = []
+        for _ in range(3):  # threads that other tests have left behind may allocate, too, but hardly three times
+            before, counts = calls(20)
+            after, now = calls(40 if way == "refused" else 1000)
+            assert now == counts
+            grown.append(after - before)
+            if grown[-1] < 20_000:
+                break
     finally:
         tracemalloc.stop()
-    assert now == counts
-    assert after - before < 20_000
+    assert min(grown) < 20_000, grown
 
 
 def test_steps_plans_and_their_memory_are_freed() -> None:
