@@ -704,7 +704,9 @@ def test_a_save_killed_at_a_random_moment_leaves_the_old_graph_or_the_new(path: 
         assert saver.stdout is not None
         assert saver.stdout.readline() == "0\n"
         took = 0.004
-        for _ in range(KILLS):
+        for kill in range(10 * KILLS):
+            if kill >= KILLS and litters == {0, 1} and len(seen) > 1:
+                break  # on a busy machine, it may take more until one falls into a save
             saver.stdin.write("\n")
             saver.stdin.flush()
             child = int(saver.stdout.readline())
