@@ -15,6 +15,7 @@ import joblib
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
+from distributed.comm.core import CommClosedError
 from sklearn.model_selection import GridSearchCV
 
 import graphnn as gn
@@ -115,6 +116,19 @@ def test_a_worker_that_comes_later_is_compared_too(client: Client, monkeypatch: 
         monkeypatch.setattr(cluster, "_facts", {**worker.facts(), "NumPy": "1.0"})
         with pytest.raises(gn.ClusterError, match=r"NumPy 1.0 here and 2.* there.*exact=False"):
             cluster.gather([cluster.submit(cluster.program([y]), None, {})])
+
+
+def test_a_worker_that_dies_while_it_is_asked_is_no_matter(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = client.run
+
+    async def run(function: Any, *arguments: Any, **settings: Any) -> Any:
+        answers = await asked(function, *arguments, **settings)
+        return {"tcp://127.0.0.1:1": CommClosedError("Stream is closed"), **answers}
+
+    monkeypatch.setattr(client, "run", run)
+    _, _, loss = _loss()
+    with opened_cluster(client) as cluster:
+        cluster.program([loss])
 
 
 def test_blas_has_one_thread_while_it_runs() -> None:

@@ -314,8 +314,11 @@ def _check_alike(client: Any, exact: bool) -> None:
             ) from None
     here = facts()
     found: Iterable[tuple[str, Any]] = _answered(client, client.run, worker.report, on_error="return").items()
+    # A worker that is lost while it is asked is none of them any more, and one that comes is asked by its first task.
     unlike = {
-        address: [str(there)] if isinstance(there, Exception) else differing(here, there) for address, there in found
+        address: [str(there)] if isinstance(there, Exception) else differing(here, there)
+        for address, there in found
+        if not isinstance(there, OSError)
     }
     unlike = {address: clauses for address, clauses in unlike.items() if clauses}
     if not unlike:
