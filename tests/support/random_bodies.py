@@ -161,7 +161,7 @@ class Step:
         if way == 20:
             labels = [node for node in self.pool if node.dtype.kind == "i"]
             tables = [node for node in self.outer if node.shape == (K, K)]
-            label = gn.remainder(labels[rng.integers(len(labels))], K) if labels else gn.argmax(x, -1)
+            label = gn.remainder(labels[rng.integers(len(labels))] if labels else gn.argmax(x, -1), K)
             return gn.take(tables[rng.integers(len(tables))], label, axis=0)
         if way == 21:
             return gn.cast(x, ["float64", "float64", "int64", "float32"][rng.integers(4)])
