@@ -28,7 +28,6 @@ def pulled_back(op: Loop, positions: Sequence[int], cotangent: Node, inputs: tup
 class _Backwards:
     def __init__(self, op: Loop, positions: Sequence[int], cotangent: Node, inputs: tuple[Node, ...]) -> None:
         self.op, self.inputs, self.outer = op, inputs, cotangent.graph
-        self.positions = positions
         self.joint = new_graph_of(op.body)
         self.nodes = list(self.joint)
         self.index = self.joint.placeholders[: int(op.indexed)]

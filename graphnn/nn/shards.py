@@ -12,13 +12,12 @@ import numpy as np
 from ..errors import GraphnnError, UsageError
 from ..execute.blas import one_blas_thread
 from ..execute.compiled import Compiled, compile, updating
-from ..execute.engines import opened_cluster
+from ..execute.engines import check_exact, opened_cluster
 from ..graph import Array, Graph, Placeholder
 from ..graph.attributes import whole
 from ..graph.fetches import ancestors
 from ..sharding import Joined, Once, Programs, Stage, cut, programs_of
 from ..text import short_repr
-from .checks import checked_flag
 
 if TYPE_CHECKING:
     from ..execute.feed import Feed
@@ -331,7 +330,7 @@ def computed(step: Compiled, shards: Any, statistics: Any, client: Any, exact: A
     """
     if statistics not in ("all", "shard"):
         raise UsageError(f'statistics= are those of "all" rows or of each "shard", not {short_repr(statistics)}')
-    checked_flag("exact", exact)
+    check_exact(client, exact)
     if shards is None:
         for name, is_given in (("statistics", statistics != "all"), ("client", client is not None)):
             if is_given:

@@ -305,6 +305,10 @@ def test_exact_is_for_clients() -> None:
     for call in calls:
         with pytest.raises(gn.UsageError, match="exact= says whether workers"):
             call(y, {"x": [1.0]}, exact=False)
+    x, labels, loss = _loss()
+    step = gn.compile(loss, nn.SGD(0.1).updates(loss))
+    with pytest.raises(gn.UsageError, match="exact= says whether workers"):
+        nn.fit(step, {x: np.ones((2, 5)), labels: [0, 1]}, exact=False)
 
 
 # --- two models on a set ------------------------------------------------------------------------------------------
