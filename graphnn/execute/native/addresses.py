@@ -59,7 +59,7 @@ class _Where(ctypes.Structure):
     )
 
 
-_known: dict[tuple[np.ufunc, str], Loop | None] = {}
+_known: dict[tuple[np.ufunc, tuple[DType, ...]], Loop | None] = {}
 _lock = threading.RLock()
 
 
@@ -77,10 +77,10 @@ def loop_of(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> Loop | None:
     >>> loop_of(np.exp, (double, double)) == loop_of(np.exp, (double, double)) != None
     True
     """
-    chars = "".join(dtype.char for dtype in dtypes)
-    signature = f"{chars[: ufunc.nin]}->{chars[ufunc.nin :]}"
-    key = ufunc, signature
+    key = ufunc, dtypes
     if key not in _known:
+        chars = "".join(dtype.char for dtype in dtypes)
+        signature = f"{chars[: ufunc.nin]}->{chars[ufunc.nin :]}"
         with _lock:
             found = _read(ufunc, signature)
             if found is not None:

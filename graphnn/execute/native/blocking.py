@@ -79,7 +79,7 @@ def length_of(work: Work) -> int:
 
 def _is_large(work: Work, block: int) -> bool:
     value = work.values[0]
-    return value.blocks is not None or (length_of(work) > 0 and value.nbytes >= block)
+    return value.blocks is not None or (value.nbytes >= block and length_of(work) > 0)
 
 
 def _checked(x: Value) -> Iterator[Value]:

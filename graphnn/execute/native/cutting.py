@@ -109,6 +109,8 @@ def cut(call: Call, threads: int, by_rows: bool = False) -> Call | Together:
 
     Its steps are those of all axes, one after the other.
     """
+    if threads == 1:
+        return call
     sizes, count = call.dimensions, len(call.arguments)
     axis = 0 if by_rows else sizes.index(max(sizes))
     steps = call.steps[axis * count : (axis + 1) * count]
@@ -118,7 +120,7 @@ def cut(call: Call, threads: int, by_rows: bool = False) -> Call | Together:
 def cut_reduction(call: Call, threads: int, size: int) -> Call | Together:
     """Return a reduction of elements of so many bytes, cut along what is outside of the axis."""
     _, n, inner = call.dimensions
-    return _cut(call, threads, 0, (n * inner * size, inner * size), 1)
+    return call if threads == 1 else _cut(call, threads, 0, (n * inner * size, inner * size), 1)
 
 
 def _cut(call: Call, threads: int, axis: int, steps: Sequence[int], unit: int) -> Call | Together:

@@ -82,8 +82,8 @@ class Work:
 
 def place_of(value: Value) -> Place | None:
     """Return where a value lies, or None where that is known only in a run."""
-    if isinstance(value.place, Place):
-        return value.place
+    if value.place is not None:
+        return value.place  # type: ignore[return-value]
     if value.strides is None or value.root.strides is None:
         return None
     shown = [value]
@@ -95,7 +95,7 @@ def place_of(value: Value) -> Place | None:
         if each.place is None and each.strides is not None:
             offset += _first_shown(each)
             each.place = Place(value.root, offset, each.strides, _in_order(each.strides, each.shape, each.dtype))
-    return value.place  # type: ignore[return-value]
+    return value.place
 
 
 def _first_shown(view: Value) -> int:
@@ -141,15 +141,15 @@ def form_of(value: Value) -> tuple[str, str]:
         return "python", "few rows of a table change"
     if isinstance(how, do.Call) and not isinstance(how, _KNOWN_CALLS):
         return "python", f"{how.name} has no native form, or not this one"
-    if any(place_of(operand) is None for operand in value.operands):
+    if None in [place_of(operand) for operand in value.operands]:
         return "python", "only a run tells how an operand lies"
-    if value.dtype.char not in _CHARS or any(operand.dtype.char not in _CHARS for operand in value.operands):
+    if not _CHARS.issuperset([value.dtype.char, *[operand.dtype.char for operand in value.operands]]):
         return "python", f"{value.dtype} has no native form"
     match how:
         case do.Ufunc(ufunc, loop, bits):
             if bits:
                 return "python", "bits are read as another dtype"
-            if _exact(ufunc, loop, tuple(operand.dtype for operand in value.operands)):
+            if _exact(ufunc, loop, tuple([operand.dtype for operand in value.operands])):
                 return "fused", ""
             return _by_loop(value, ufunc, loop)
         case do.Cast():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -280,7 +280,7 @@ class Writer:
         stacks = stacks_of(value)
         blocks = value.blocks
         if blocks is None:
-            for index in np.ndindex(*stacks):
+            for index in product(*map(range, stacks)):
                 a, b = (
                     _moved(start, index, each.shape[:-2], strides[: max(len(strides) - 2, 0)])
                     for start, each, strides in zip(starts, (x, y), (xs, ys), strict=True)
@@ -426,7 +426,7 @@ def _strides(value: Value) -> tuple[int, ...]:
 
 
 def _moved(start: Pointer, index: Sequence[int], shape: Sequence[int], strides: Sequence[int]) -> Pointer:
-    mine = list(index)[len(index) - len(shape) :] if shape else []
+    mine = index[len(index) - len(shape) :] if shape else ()
     return _by(start, sum(i * step for i, n, step in zip(mine, shape, strides, strict=True) if n > 1))
 
 
