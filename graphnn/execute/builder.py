@@ -110,8 +110,11 @@ class Builder:
         if value.array is not None:
             array = np.broadcast_to(value.array, shape)
             return self.add(Value(do.Constant(), self.node, shape, value.dtype, (value,), array, value))
+        strides = value.strides
+        if strides is not None:
+            steps = [0 if n == 1 else step for n, step in zip(value.shape, strides, strict=True)]
+            strides = (*[0] * (len(shape) - len(steps)), *steps)
         how = do.Broadcast(shape)
-        strides = None if value.strides is None else how.of(value.stand_in()).strides
         return self.add(Value(how, self.node, shape, value.dtype, (value,), repeats=value, strides=strides))
 
     def view(self, how: do.View, value: Value, shape: tuple[int, ...]) -> Value:
