@@ -62,17 +62,17 @@ def training() -> Diagram:
 
 
 def plain() -> dict[str, str]:
-    """Return the SVG of each picture that graphnn lays out itself, by its name."""
+    """Return the SVG of each picture that graphnn lays out itself and no page makes, by its name."""
     fetches, _ = demo.build()
     loss = fetches["loss"]
     gradients = gn.grad(loss, loss.graph.parameters)
     found = {"evaluation": gn.draw([loss, *gradients], detail={"": "layer"}).animation()}
-    found |= {name: diagram.svg() for name, diagram in lessons().items()}
-    for name, diagram in gallery().items():
-        found[f"gallery/{name}"] = diagram.svg()
-    for page, folder in (dict.fromkeys(told(), "lessons") | FOLDERS).items():
-        found |= {f"{folder}/{name}": diagram.svg() for name, diagram in made_by(page, "svg", folder).items()}
-    return found
+    return found | {name: diagram.svg() for name, diagram in lessons().items()}
+
+
+def of_pages() -> dict[str, str]:
+    """Run the lines of the pages, and return the SVG of each picture that they make, by its name."""
+    return {name: diagram.svg() for page in folders() for name, diagram in shown(page, ran(page), "svg").items()}
 
 
 def networks() -> dict[str, str]:
@@ -116,16 +116,13 @@ def circuit() -> Diagram:
 
 
 def gallery() -> dict[str, Diagram]:
-    """Run the lines of the gallery, and return its pictures by the names they have there."""
-    return made_by("gallery", "svg")
+    """Run the lines of the gallery, and return its pictures by their names."""
+    return shown("gallery", ran("gallery"), "svg")
 
 
 def plots() -> dict[str, Any]:
-    """Run the lines of "Reading a picture" and of the lessons, and return their plots by the names they have there."""
-    found = {f"plots/{name}": figure for name, figure in made_by("pictures", "png", "plots").items()}
-    for page in told():
-        found |= {f"lessons/{name}": figure for name, figure in made_by(page, "png", "lessons").items()}
-    return found
+    """Run the lines of "Reading a picture" and of the lessons, and return their plots by their names."""
+    return {name: plot for page in ("pictures", *told()) for name, plot in shown(page, ran(page), "png").items()}
 
 
 def told() -> list[str]:
@@ -133,12 +130,14 @@ def told() -> list[str]:
     return sorted(path.stem for path in HERE.parent.glob("lesson-*.md"))
 
 
-# The folders of the pictures of other pages.
-FOLDERS = {"bring-your-model": "models", "interventions": "interventions"}
+def folders() -> dict[str, str]:
+    """Return the folder of the pictures of each page that makes its own."""
+    others = {"gallery": "gallery", "pictures": "plots", "bring-your-model": "models", "interventions": "interventions"}
+    return dict.fromkeys(told(), "lessons") | others
 
 
-def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]:
-    """Run the lines of a page, and return what it shows from a folder of pictures, by the names of the files."""
+def ran(page: str) -> dict[str, Any]:
+    """Run the lines of a page, and return what they have left, by its names."""
     text = (HERE.parent / f"{page}.md").read_text(encoding="utf-8")
     lines = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
@@ -148,8 +147,14 @@ def made_by(page: str, suffix: str, folder: str | None = None) -> dict[str, Any]
                 shutil.copy(data, empty)
         program.write_text(lines, encoding="utf-8")
         with contextlib.redirect_stdout(io.StringIO()):
-            names = runpy.run_path(str(program))
-    return {name: names[name] for name in re.findall(rf"images/{folder or page}/(\w+)\.{suffix}", text)}
+            return runpy.run_path(str(program))
+
+
+def shown(page: str, left: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """Return what a page shows from its folder of pictures, by the names of the files: of what its lines have left."""
+    folder = folders().get(page)
+    text = (HERE.parent / f"{page}.md").read_text(encoding="utf-8") if folder else ""
+    return {f"{folder}/{name}": left[name] for name in re.findall(rf"images/{folder}/(\w+)\.{suffix}", text)}
 
 
 if __name__ == "__main__":
@@ -158,7 +163,7 @@ if __name__ == "__main__":
             diagram.save(HERE / f"{name}{suffix}")
     for path in (HERE / "networks").glob("*.svg"):
         path.unlink()
-    for name, svg in (plain() | networks()).items():
+    for name, svg in (plain() | of_pages() | networks()).items():
         (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
     for name, figure in plots().items():
         figure.savefig(HERE / f"{name}.png")

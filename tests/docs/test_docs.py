@@ -4,6 +4,7 @@ import doctest
 import json
 import re
 import runpy
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from graphnn import nn
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = ROOT / "docs" / "_ext"
+IMAGES = ROOT / "docs" / "images"
 MADE = runpy.run_path(str(ROOT / "docs" / "made.py"))
 REFERENCE = vars(MADE["reference"])
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,11 +30,40 @@ CODE = {page: [b for b in pages.blocks(page.read_text(encoding="utf-8")) if page
 ELSEWHERE = {"tour.md": "test_tour.py", "adding-an-op.md": "test_adding_an_op.py"}
 
 
+# Runs a page, then draws the pictures that the page makes, and says which is not the one that is kept. A node was made
+# at a line of the program that docs/images/make.py makes of the page.
+RUNS = r"""
+import re, runpy, sys
+from pathlib import Path
+support, images, page = map(Path, sys.argv[1:])
+sys.path.insert(0, str(support))
+import pages
+left, lines = pages.run(page), pages.lines(page)
+def place(said):
+    return f"{page.stem.replace('-', '_')}.py:{lines[int(said[1])] + int(said[2])}"
+for name, diagram in runpy.run_path(str(images / "make.py"))["shown"](page.stem, left, "svg").items():
+    drawn = re.sub(r"&lt;doctest [^&\s]*\[(\d+)\]&gt;:(\d+)", place, diagram.svg())
+    kept = (images / f"{name}.svg").read_text(encoding="utf-8")
+    assert drawn.rstrip() == kept.rstrip(), f"{name}: run `python docs/images/make.py`"
+"""
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if CODE[page] and page.name not in ELSEWHERE], ids=lambda page: page.name
 )
-def test_page_runs(page: Path, runs_clean: Callable[..., None]) -> None:
-    runs_clean(pages.__file__, page)
+def test_page_runs_and_draws_its_pictures(page: Path, runs_clean: Callable[..., None]) -> None:
+    runs_clean("-c", RUNS, Path(pages.__file__).parent, IMAGES, page)
+
+
+def test_each_picture_of_a_page_is_made_by_it() -> None:
+    make = runpy.run_path(str(IMAGES / "make.py"))
+    shown = {name for page in make["folders"]() for name in make["shown"](page, defaultdict(str), "svg")}
+    assert shown == {
+        path.relative_to(IMAGES).with_suffix("").as_posix()
+        for folder in set(make["folders"]().values())
+        for path in (IMAGES / folder).glob("*.svg")
+    }
+    assert not ELSEWHERE.keys() & {f"{page}.md" for page in make["folders"]()}
 
 
 def test_no_page_is_left_out() -> None:
@@ -41,20 +72,19 @@ def test_no_page_is_left_out() -> None:
         assert CODE[ROOT / "docs" / page]
 
 
-def test_the_pictures_are_what_the_library_draws() -> None:
-    make = runpy.run_path(str(ROOT / "docs" / "images" / "make.py"))
+def test_the_other_pictures_are_what_the_library_draws() -> None:
+    make = runpy.run_path(str(IMAGES / "make.py"))
     for name, diagram in make["diagrams"]().items():
-        kept = (ROOT / "docs" / "images" / f"{name}.dot").read_text(encoding="utf-8")
+        kept = (IMAGES / f"{name}.dot").read_text(encoding="utf-8")
         assert diagram.source.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
     for name, svg in make["plain"]().items():
-        kept = (ROOT / "docs" / "images" / f"{name}.svg").read_text(encoding="utf-8")
+        kept = (IMAGES / f"{name}.svg").read_text(encoding="utf-8")
         assert svg.rstrip() == kept.rstrip(), "run `python docs/images/make.py`"
 
 
 def test_the_pictures_of_forty_networks_are_what_the_library_draws() -> None:
-    folder = ROOT / "docs" / "images"
-    drawn = runpy.run_path(str(folder / "make.py"))["networks"]()
-    kept = {f"networks/{path.stem}": path.read_text(encoding="utf-8") for path in folder.glob("networks/*.svg")}
+    drawn = runpy.run_path(str(IMAGES / "make.py"))["networks"]()
+    kept = {f"networks/{path.stem}": path.read_text(encoding="utf-8") for path in IMAGES.glob("networks/*.svg")}
     assert drawn.keys() == kept.keys(), "run `python docs/images/make.py`"
     different = [name for name, svg in drawn.items() if svg != kept[name]]
     assert not different, "run `python docs/images/make.py`"

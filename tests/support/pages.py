@@ -84,6 +84,19 @@ class _Checker(doctest.OutputChecker):
         )
 
 
+def lines(path: Path) -> list[int]:
+    """Return for each example of a page how many lines stand before it in the program of its Python.
+
+    The program is all blocks marked ``python``, with an empty line between them. An example of another block has the
+    place at which it would stand.
+    """
+    found, before = [], 0
+    for block in blocks(path.read_text(encoding="utf-8")):
+        found += [before + example.lineno - (block.line - 1) for example in examples(block)]
+        before += (block.text.count("\n") + 1) * (block.language == "python")
+    return found
+
+
 def run(path: Path) -> dict[str, Any]:
     """Run a page; return its namespace, or raise with the report of what went wrong.
 
