@@ -177,12 +177,13 @@ def _checks(stepping: tuple[bool, ...]) -> Callable[..., Callable[..., bool]]:
     count = range(len(stepping))
     arrays, *laid = (", ".join(f"{letter}{i}" for i in count) for letter in "xtsd")
     tests = [
-        # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.
-        f"type(x{i}) is ndarray and x{i}.dtype is t{i} and x{i}.shape == s{i} and x{i}.flags.num & 257 == 257"
+        f"type(x{i}) is ndarray and x{i}.dtype is t{i} and x{i}.shape == s{i}"
         + f" and x{i}.strides in d{i}" * stepping[i]
         for i in count
     ]
-    code = f"lambda {', '.join(filter(None, laid))}: lambda {arrays}: {' and '.join(tests) or True}"
+    # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.
+    flags = " & ".join([*(f"x{i}.flags.num" for i in count), "257"])
+    code = f"lambda {', '.join(filter(None, laid))}: lambda {arrays}: {' and '.join([*tests, f'{flags} == 257'])}"
     made: Callable[..., Callable[..., bool]] = eval(code, {"ndarray": np.ndarray})  # noqa: S307 - nothing but numbers
     return made
 
