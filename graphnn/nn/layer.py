@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, copy_context
 from functools import lru_cache
-from types import MethodType
+from operator import attrgetter
+from types import FunctionType, MethodType
 from typing import Any, ClassVar, NoReturn, Self
 
 from ..calls import misused
@@ -24,6 +25,10 @@ training_now: ContextVar[bool] = ContextVar("training", default=False)
 
 _around: ContextVar[tuple[Graph, Layer] | None] = ContextVar("around", default=None)
 """The layer whose scope is open, and the graph that it is in: a layer that it holds is called as it calls that."""
+
+
+_HOLDS_NOTHING = frozenset({type(None), bool, int, float, str, FunctionType, Origin})
+"""Types of most attributes of a layer that neither are nor hold a parameter."""
 
 
 class _Parameters(list[Node]):
@@ -181,6 +186,8 @@ class Layer:
 
     def __remember_first_values(self) -> None:
         """Keep the values of new parameters that no initializer has drawn, such as running statistics."""
+        if self.__begun.keys() >= set(self.__found()):
+            return
         held = Held(self)
         begun = {node for layer in held.layers.values() for node in layer.__begun}
         for node in held.nodes.values():
@@ -221,8 +228,9 @@ class Layer:
             elif id(thing) not in seen and isinstance(thing, (Layer, list, tuple, Mapping)):
                 seen.add(id(thing))
                 parts = vars(thing) if isinstance(thing, Layer) else thing
-                waiting.extend(parts.values() if isinstance(parts, Mapping) else parts)
-        return sorted(found, key=lambda node: node.index)
+                each = parts.values() if isinstance(parts, Mapping) else parts
+                waiting.extend([part for part in each if type(part) not in _HOLDS_NOTHING])
+        return sorted(found, key=attrgetter("index"))
 
     def state(self) -> dict[str, Array]:
         """Return the values of the parameters and of what else the layer keeps, such as running statistics.
