@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
@@ -81,7 +82,7 @@ def grad(result: Any, wrt: Any) -> Any:
     """
     if not isinstance(result, (Node, str)):
         raise UsageError(f"grad takes one result, a scalar node or its name, not {type(result).__name__}")
-    graph, (node,), _ = resolve([result], others=flatten(wrt)[0])
+    graph, (node,), _ = resolve([result], others=() if isinstance(result, Node) else flatten(wrt)[0])
     _, nodes, rebuild = resolve(wrt, graph)
     if node.shape != ():
         raise ShapeError(
@@ -186,8 +187,8 @@ def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     _check_float(results, "the result")
     _check_float(wrt, "what is differentiated by")
     flow: _Flow = {}
-    for node in sorted(ancestors(results), key=lambda node: node.index):
-        smooth = node.op.differentiable and node.dtype.kind == "f"
+    for node in sorted(ancestors(results), key=attrgetter("index")):
+        smooth = node.op.differentiable and node.spec.dtype.kind == "f"
         passes = [i for i, operand in enumerate(node.inputs) if smooth and operand in flow and node.op.flows(i)]
         if passes or node in wrt:
             flow[node] = passes
@@ -196,7 +197,7 @@ def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
         if node not in reached:
             del flow[node]
             continue
-        reached.update(node.inputs[i] for i in flow[node])
+        reached.update([node.inputs[i] for i in flow[node]])
     for node, passes in flow.items():
         if passes:
             _check_rule(node, mode)
@@ -370,12 +371,11 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
             # A remembered cotangent is complete, and takes nothing more: all paths from its node to the results were
             # followed, whatever `wrt` was.
             passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
-            if isinstance(
-                node.op, Getitem
-            ):  # all slices of an array together: each alone would be as large as the array
+            # All slices of an array together: each alone would be as large as the array.
+            if isinstance(node.op, Getitem):
                 for i in passes:
                     sliced.setdefault(node.inputs[i], []).append((node, cotangents[node]))
-            else:
+            elif passes:
                 _pull(node, cotangents[node], passes, arrived, attribution)
         return _derivatives_or_zeros(cotangents, attribution, wrt)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 
+_FORMS = (Mapping, list, tuple)
 _Step = tuple[Callable[[list[Any]], Any], int] | None
 """A step of rebuilding: None takes the next leaf; a function and a number combine that many of the last parts."""
 
@@ -38,8 +39,12 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     >>> leaves, rebuild([10, 20, 30])
     ([1, 2, 3], {'a': 10, 'b': [20, 30]})
     """
-    if not isinstance(form, (Mapping, list, tuple)):
+    if not isinstance(form, _FORMS):
         return [form], itemgetter(0)
+    parts = list(form.values() if isinstance(form, Mapping) else form)
+    if not [part for part in parts if isinstance(part, _FORMS)]:  # as nearly always
+        make, most = _maker(form), len(parts)
+        return parts, lambda things: make(things[:most])
     leaves: list[Any] = []
     steps: list[_Step] = []
     around: set[int] = set()
@@ -48,18 +53,17 @@ def flatten(form: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
         part, step = waiting.pop()
         if step is not None:
             around.discard(id(part))
-            steps.append(step)
-            continue
-        if not isinstance(part, (Mapping, list, tuple)):
+        elif not isinstance(part, _FORMS):
             leaves.append(part)
-            steps.append(None)
-            continue
-        if id(part) in around:
+        elif id(part) in around:
             raise UsageError(f"a {type(part).__name__} that contains itself has no end: give each node or value once")
-        around.add(id(part))
-        inside = list(part.values() if isinstance(part, Mapping) else part)
-        waiting.append((part, (_maker(part), len(inside))))
-        waiting.extend([(each, None) for each in reversed(inside)])
+        else:
+            around.add(id(part))
+            parts = list(part.values() if isinstance(part, Mapping) else part)
+            waiting.append((part, (_maker(part), len(parts))))
+            waiting.extend([(each, None) for each in reversed(parts)])
+            continue
+        steps.append(step)
 
     def rebuild(things: Sequence[Any]) -> Any:
         made: list[Any] = []
