@@ -93,10 +93,7 @@ def user_origin() -> Origin:
             skipped = _skipped[file] = _is_skipped(file)
         if not skipped and not (file == "<string>" and frame.f_code.co_qualname.startswith(_OF_DATACLASS)):
             key = (file, frame.f_lineno)
-            origin = _known.get(key)
-            if origin is None:
-                origin = _known[key] = Origin(*key)
-            return origin
+            return _known.get(key) or _known.setdefault(key, Origin(*key))
         frame = frame.f_back
     return NOWHERE
 

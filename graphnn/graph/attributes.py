@@ -247,7 +247,7 @@ class Several(Kind):
 
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""
-        parts = _parts(value)
+        parts = value if type(value) is tuple else _parts(value)
         if parts is None:
             raise UsageError
         return tuple([self.kind.read(part) for part in parts])
@@ -266,7 +266,7 @@ class Row(Kind):
 
     def read(self, value: Any) -> tuple[Any, ...]:
         """Return a tuple."""
-        parts = _parts(value)
+        parts = value if type(value) is tuple else _parts(value)
         if parts is None or len(parts) != len(self.kinds):
             raise UsageError
         return tuple([kind.read(part) for kind, part in zip(self.kinds, parts, strict=True)])
@@ -302,7 +302,7 @@ class ShapeOf(Several):
 
     def read(self, value: Any) -> dimensions.Shape:
         """Return it in canonical form."""
-        parts = _parts(value)
+        parts = value if type(value) is tuple else _parts(value)
         return tuple([self.kind.read(part) for part in ((value,) if parts is None else parts)])
 
 
@@ -473,10 +473,10 @@ def checked(owner: str, attribute: str, kind: Kind, value: Any) -> Any:
     """
     if type(value) in kind.takes:
         return value
-    return _read(f"{owner}: {attribute}", kind, value, op=owner, attribute=attribute)
+    return _read(kind, value, attribute, owner)
 
 
-def _read(what: str, kind: Kind, value: Any, **fields: Any) -> Any:
+def _read(kind: Kind, value: Any, attribute: str, owner: str | None = None) -> Any:
     try:
         return kind.read(value)
     except GraphnnError as error:
@@ -484,8 +484,9 @@ def _read(what: str, kind: Kind, value: Any, **fields: Any) -> Any:
     except Exception as error:  # noqa: BLE001 - what its own methods raise, or a tuple nested without end
         refused = UsageError(f"it raises {type(error).__name__}")
     more = f": {refused.reason}" if refused.reason else ""
+    what = attribute if owner is None else f"{owner}: {attribute}"
     message = f"{what} is {kind.said}, not {short_repr(value)}{more}"
-    raise type(refused)(message, given=value, expected=kind.said, **fields)
+    raise type(refused)(message, given=value, expected=kind.said, op=owner, attribute=attribute)
 
 
 def whole(what: str, value: Any, least: int | None = None) -> int:
@@ -518,4 +519,4 @@ def whole(what: str, value: Any, least: int | None = None) -> int:
     """
     if type(value) is int and (least or 0) <= value < 2**63:  # as nearly always
         return value
-    return _read(what, Whole(least), value, attribute=what)  # type: ignore[no-any-return]
+    return _read(Whole(least), value, what)  # type: ignore[no-any-return]

@@ -178,27 +178,26 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         """Ignore the empty dict that NetworkX sets first; `__setattr__` refuses any other."""
 
     def _append(self, node: Node) -> None:
-        # An interrupt may make this run again; no node that reads this one exists yet, so nothing is lost.
-        name = node.name
-        put = dict.__setitem__
-        successors: dict[str, dict[str, Any]] = self._adj
-        put(self._node, name, NodeData(node))
-        put(successors, name, Frozen())
-        before = Frozen()
-        put(self._pred, name, before)
-        inputs = node.inputs
+        # An interrupt may make this run again: it then keeps what it has entered.
+        name, inputs = node.name, node.inputs
+        enter = dict.setdefault  # called in half the time of __setitem__
+        tables = self.__dict__  # faster than the attributes, which NetworkX watches
+        successors: dict[str, dict[str, Any]] = tables["_adj"]
+        enter(tables["_node"], name, NodeData(node))
+        enter(successors, name, Frozen())
+        before = enter(tables["_pred"], name, Frozen())
         if len(inputs) == 1 or (len(inputs) == 2 and inputs[0] is not inputs[1]):  # most
-            for operand, keys in zip(inputs, _AT_ONE, strict=False):
-                put(before, operand.name, keys)
-                put(successors[operand.name], name, keys)
+            for operand, keys in zip(inputs, _AT_ONE):  # noqa: B905 - strict= costs as much as an entry
+                enter(before, operand.name, keys)
+                enter(successors[operand.name], name, keys)
             return
         read_at: dict[str, list[int]] = {}
         for position, operand in enumerate(inputs):
             read_at.setdefault(operand.name, []).append(position)
         for read, positions in read_at.items():
             keys = _at(tuple(positions))
-            put(before, read, keys)
-            put(successors[read], name, keys)
+            enter(before, read, keys)
+            enter(successors[read], name, keys)
 
     def __repr__(self) -> str:
         return f"<graph.dag, {self}>"

@@ -29,8 +29,6 @@ from .tables import CheckedDict, KeptDict, checked_name
 if TYPE_CHECKING:
     from .derivatives import Derivatives, Seeds
 
-_put = object.__setattr__  # bypasses the checks of __setattr__, for the speed of making nodes
-
 _CHECKS = {"name": checked_name, "memory_budget": tables.checked_budget}
 """The fields that anybody may set, each with its check."""
 
@@ -151,7 +149,7 @@ class Graph(Shown):
                     raise tables.not_assignable(self, name, "set")
                 with self.building:
                     return fields[name].replace(f"graph.{name}", value)
-            _put(self, name, value)
+            object.__setattr__(self, name, value)
 
         def __delattr__(self, name: str) -> NoReturn:
             raise tables.not_assignable(self, name, "deleted")
@@ -368,10 +366,10 @@ class Graph(Shown):
             begun = node, value, scope
             try:
                 # The node exists from the next line on. An interrupt after it must not lose the node, so whoever comes
-                # next calls `_finish`.
-                _put(self, "_begun", begun)
+                # next calls `_finish`. (Into the dict, past `__setattr__`, for speed.)
+                self.__dict__["_begun"] = begun
                 self._enter(node, value, scope)
-                _put(self, "_begun", None)
+                self.__dict__["_begun"] = None
             except BaseException:
                 if self._begun is begun:
                     self._finish()

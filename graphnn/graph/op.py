@@ -554,10 +554,11 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
                 given[place] = checked(name, setting, kind, given[place])
             elif setting in kwargs:
                 kwargs[setting] = checked(name, setting, kind, kwargs[setting])
-        operands = [v for i, v in enumerate(args) if i >= len(arguments) or arguments[i] not in kinds]
-        operands += [v for keyword, v in kwargs.items() if keyword not in settings]
-        if operands and all(getattr(value, "graph", None) is None for value in operands):
-            raise _of_no_graph(name, operands)
+        if not args or getattr(args[0], "graph", None) is None:  # else the first operand is a node, as nearly always
+            operands = [v for i, v in enumerate(args) if i >= len(arguments) or arguments[i] not in kinds]
+            operands += [v for keyword, v in kwargs.items() if keyword not in settings]
+            if operands and all(getattr(value, "graph", None) is None for value in operands):
+                raise _of_no_graph(name, operands)
         try:
             return function(*given, **kwargs)
         except (ShapeError, AxisError, DtypeError) as error:

@@ -125,7 +125,7 @@ def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update"
     node = owned(graph, node, f'the {what} of "{parameter.name}"')
     if not isinstance(parameter.op, Parameter):
         raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
-    if node.shape != parameter.shape:
+    if node.spec.shape != parameter.spec.shape:
         raise ShapeError(
             f'"{parameter.name}" has shape {shown(parameter.shape)}; its {what} "{node.name}" has {shown(node.shape)}'
         )
