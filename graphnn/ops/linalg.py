@@ -28,17 +28,15 @@ class Matmul(Multilinear):
         return rows.product(x, y, out)
 
     def infer(self, x: Spec, y: Spec) -> Spec:
-        refused = f"matmul cannot multiply {shown(x.shape)} by {shown(y.shape)}"
         if not x.shape or not y.shape:
-            raise ShapeError(f"{refused}: for a number there is multiply")
+            raise _refused(x, y, "for a number there is multiply")
         last, first = len(x.shape) - 1, max(len(y.shape) - 2, 0)
         met = unify(x.shape[last], y.shape[first])
         if met is None:
-            raise ShapeError(f"{refused}: {clash((0, last, x.shape[last]), (1, first, y.shape[first]))}")
-        stacks = x.shape[:-2], y.shape[:-2]
-        batch = broadcast(stacks)
+            raise _refused(x, y, clash((0, last, x.shape[last]), (1, first, y.shape[first])))
+        batch = broadcast((x.shape[:-2], y.shape[:-2]))
         if batch is None:
-            raise ShapeError(f"{refused}: {shape_clash([x.shape, y.shape], axes=2)}")
+            raise _refused(x, y, shape_clash([x.shape, y.shape], axes=2))
         shape = (*batch[0], *x.shape[-2:-1], *(y.shape[-1:] if len(y.shape) > 1 else ()))
         return Spec(shape, promoted(np.matmul, self.name, (x.dtype, y.dtype)), met[1] + batch[1])
 
@@ -83,6 +81,10 @@ class Matmul(Multilinear):
         )
         x, y = (draw.array(sum((sizes[letter] for letter in term), ())) for term in terms.split(","))
         return cls(), (x, y)
+
+
+def _refused(x: Spec, y: Spec, why: str) -> ShapeError:
+    return ShapeError(f"matmul cannot multiply {shown(x.shape)} by {shown(y.shape)}: {why}")
 
 
 def _turned(x: Node) -> Node:

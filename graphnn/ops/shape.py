@@ -200,8 +200,7 @@ class BroadcastTo(Rearranging):
     formula = "broadcast({0}, {shape})"
 
     def infer(self, x: Spec) -> Spec:
-        refused = f"broadcast_to cannot stretch {shown(x.shape)} to {shown(self.shape)}"
-        return Spec(self.shape, x.dtype, _stretched(x.shape, self.shape, refused))
+        return Spec(self.shape, x.dtype, _stretched(x.shape, self.shape, "broadcast_to cannot stretch {} to {}"))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         return into(out, np.broadcast_to(x, self.shape))
@@ -229,8 +228,8 @@ class SumTo(Linear):
     equation = "[{0}] + …"
 
     def infer(self, x: Spec) -> Spec:
-        refused = f"sum_to: {shown(self.shape)} does not broadcast to {shown(x.shape)}"
-        return Spec(self.shape, accumulated(x.dtype), _stretched(self.shape, x.shape, refused))
+        constraints = _stretched(self.shape, x.shape, "sum_to: {} does not broadcast to {}")
+        return Spec(self.shape, accumulated(x.dtype), constraints)
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         axes = self.over(x.shape)
@@ -270,15 +269,17 @@ def _stretched(small: Shape, large: Shape, refused: str) -> tuple[Constraint, ..
     Raises
     ------
     ShapeError
-        When it cannot; the message begins with `refused`.
+        When it cannot; the message begins with `refused`, which has a place for each shape.
     """
     extra = len(large) - len(small)
     if extra < 0:
+        refused = refused.format(shown(small), shown(large))
         raise ShapeError(f"{refused}: it has {len(small)} axes, which are more than {len(large)}")
     constraints: tuple[Constraint, ...] = ()
     for axis, (mine, other) in enumerate(zip(small, large[extra:], strict=True)):
         met = unify(other if mine == 1 else mine, other)
         if met is None:
+            refused = refused.format(shown(small), shown(large))
             raise ShapeError(f"{refused}: axis {axis} is {mine}, and axis {axis + extra} is to be {other}")
         constraints += met[1]
     return constraints
