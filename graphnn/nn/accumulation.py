@@ -20,7 +20,8 @@ GROUP = "group"
 def place_of(parameter: Node, root: Scope, twinned: bool = True) -> Provenance:
     """Return a new scope for what is made for a parameter: ``sgd_1/dense_1/weight`` within ``sgd_1``.
 
-    If a group is called so, it is the scope of the group. Unless they are `twinned`, nodes in it have no twin.
+    If a group is called so, it is the scope of the group. Unless they are `twinned`, nodes in it have no twin. The root
+    was opened in the same call of the user's.
     """
     graph = parameter.graph
     around = mirrored(graph, graph.scopes.get(parameter.scope), root) or root
@@ -29,7 +30,7 @@ def place_of(parameter: Node, root: Scope, twinned: bool = True) -> Provenance:
     known = graph.scopes.get(f"{around.path}/{own}")
     if known is not None and known.kind == GROUP:
         return graph.in_scope(known.path, twin=twin)
-    return graph.new_scope(own, twin=twin, within=around)
+    return graph.new_scope(own, origin=root.origin, twin=twin, within=around)
 
 
 def held(following: Node, before: Node, moves: Node | None) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import nullcontext
 from functools import reduce
 from typing import Any, Self
 
@@ -323,7 +324,7 @@ class Optimizer:
         usual = None if all(group.has_rate for group in used) else self._rate_node(graph, count)
         found = {}
         for group in used:
-            with graph.new_scope(group.name, kind=GROUP) if group.name else graph.in_scope(None):
+            with graph.new_scope(group.name, kind=GROUP) if group.name else nullcontext():
                 rate = usual if usual is not None and not group.has_rate else group.optimizer._rate_node(graph, count)
                 scalars = {"rate": rate}
                 for name, scalar in group.optimizer.scalars(rate, number).items():
@@ -413,7 +414,7 @@ def _per_parameter(gradients: dict[Node, Node], function: Callable[[Node, Node],
 def _checked(what: str, made: Any, like: Node) -> Node:
     """Return a node with the shape of another one; anything else is an error."""
     node = owned(like.graph, made, what)
-    if node.shape != like.shape:
+    if node.spec.shape != like.spec.shape:
         raise ShapeError(f'{what} has shape {shown(like.shape)}; "{node.name}" has {shown(node.shape)}')
     return node
 

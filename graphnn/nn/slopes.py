@@ -127,8 +127,10 @@ class Slopes:
         """Return gradients in the dtypes in which the parameters are moved."""
         found = {}
         for parameter, gradient in gradients.items():
-            with parameter.graph.in_scope(None, twin=parameter):
-                found[parameter] = as_float(gradient, self._asked.dtype_of(parameter))
+            if gradient.dtype != (dtype := self._asked.dtype_of(parameter)):
+                with parameter.graph.in_scope(None, twin=parameter):
+                    gradient = fn.cast(gradient, dtype)
+            found[parameter] = gradient
         return found
 
     def _of_sums(self, sums: _Sums, found: Mapping[Node | None, Mapping[Node, Node]]) -> tuple[dict[Node, Node], Node]:
