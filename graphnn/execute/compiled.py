@@ -72,7 +72,8 @@ class Compiled:
             checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())
             self.updates = with_advances(self.graph, self.fetches, checked)
         self.backend = backend
-        self.settings = replace(settings, threads=whole("threads=", settings.threads, 1))
+        threads = whole("threads=", settings.threads, 1)
+        self.settings = settings if threads is settings.threads else replace(settings, threads=threads)
         self.guard = checked_guard(guard)
         self._is_planned = backend != "interpreter" and guard is None
         self.observers: list[Callable[[], Observer | None]] = []
@@ -331,7 +332,8 @@ def compile(
     >>> float(halve()), float(halve()), float(w.value)
     (8.0, 4.0, 2.0)
     """
-    step = Compiled(fetches, updates, backend, guard, graph, Settings(threads=1 if threads is None else threads))
+    settings = _USUAL if threads is None else Settings(threads=threads)
+    step = Compiled(fetches, updates, backend, guard, graph, settings)
     if step.settings.threads > 1 and step.backend == "interpreter":
         warnings.warn(f"threads={threads}: the interpreter computes on one thread", GraphnnWarning, stacklevel=2)
     return step
