@@ -242,8 +242,7 @@ class _Attribution:
         """Make all that follows for `node`."""
         provenance, path = self._provenance, node.scope
         if path not in self._mirrors:
-            graph = provenance.graph
-            self._mirrors[path] = mirrored(graph, graph.scopes.get(path), self._root)
+            self._mirrors[path] = mirrored(node.graph, node.graph.scopes.get(path), self._root)
         provenance.scope, provenance.origin, provenance.twin = self._mirrors[path], node.origin, node
 
     def __enter__(self) -> Self:

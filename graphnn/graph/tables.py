@@ -122,7 +122,8 @@ def checked_title(graph: Graph, name: Any, node: Any) -> tuple[str, Node]:
 def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update") -> tuple[Node, Node]:
     """Return an entry of `Graph.updates`; refuse a next value, or a gradient, that does not fit its parameter."""
     parameter = owned(graph, parameter, "what is updated")
-    node = owned(graph, node, f'the {what} of "{parameter.name}"')
+    if type(node) is not Node or node.graph is not graph:
+        node = owned(graph, node, f'the {what} of "{parameter.name}"')
     if not isinstance(parameter.op, Parameter):
         raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
     if node.spec.shape != parameter.spec.shape:
