@@ -5,7 +5,8 @@
     python tests/benchmarks/shards.py kills [--kills 50] [--seed 0]
     python tests/benchmarks/shards.py scheduler
 
-All ends with an error if a bit differs, something hangs or a process is left over.
+All ends with an error if a bit differs, something hangs or a process is left over, or if shards are further than 1e-6
+from whole batches where no slope jumps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import numpy as np
@@ -35,23 +36,37 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.execute.blas import one_blas_thread
 
-SHARDS = 8
+SHARDS, BATCH = 8, 100_000
 HANGS_AFTER = 1200.0  # seconds
+NEAR = 1e-6
+"""How far shards may be from whole batches where no slope jumps."""
+KINK = 1e-5
+"""How near to 0 a sum in front of ReLU is left out, where it is asked what those sums do."""
+
+LIMITS: dict[str, Any] = {"clip_norm": 1.0, "weight_decay": 0.01}
 
 
 class Net:
     """A network of dense layers with its step; built anew, it begins with the same bits."""
 
-    def __init__(self, *sizes: int, dropout: float = 0.0, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        *sizes: int,
+        dropout: float = 0.0,
+        dtype: str = "float32",
+        activation: Callable[[], nn.Layer] = nn.ReLU,
+        optimizer: nn.Optimizer | None = None,
+    ) -> None:
         self.graph, rng = gn.Graph("net", dtype=dtype), np.random.default_rng(0)
         self.x = self.graph.placeholder("x", ("batch", sizes[0]))
         self.y = self.graph.placeholder("y", ("batch",), np.int64)
         layers: list[Any] = []
         for size in sizes[1:-1]:
-            layers += [nn.Dense(size, rng=rng), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
+            layers += [nn.Dense(size, rng=rng), activation(), *([nn.Dropout(dropout)] if dropout else [])]
         scores = nn.Sequential(*layers, nn.Dense(sizes[-1], rng=rng))(self.x, training=True)
         loss = nn.softmax_crossentropy(scores, self.y)
-        self.step = gn.compile(loss, nn.Adam(0.001, clip_norm=1.0, weight_decay=0.01).updates(loss))
+        optimizer = optimizer or nn.Adam(0.001, **LIMITS)
+        self.step = gn.compile(loss, optimizer.updates(loss))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -87,16 +102,34 @@ class Trained:
         if self.history != other.history or self.net.bits != other.net.bits:
             raise SystemExit(f"{what}: other bits")
 
-    def apart(self, other: Trained) -> str:
+    def apart(self, other: Trained) -> Apart:
         """Return how far two trainings are from each other."""
-        losses = max(abs(a / b - 1) for a, b in zip(self.history["loss"], other.history["loss"], strict=True))
-        largest = 0.0
+        losses = [abs(a / b - 1) for a, b in zip(self.history["loss"], other.history["loss"], strict=True)]
+        parameters, slots = [0.0], [0.0]
         for name, value in self.net.state.items():
-            scale = np.max(np.abs(other.net.state[name]), initial=1e-30)
-            largest = max(
-                largest, float(np.max(np.abs(value.astype(float) - other.net.state[name]), initial=0)) / scale
-            )
-        return f"losses {losses:.1e}, parameters {largest:.1e} of the largest"
+            theirs = other.net.state[name]
+            scale = np.max(np.abs(theirs), initial=1e-30)
+            far = float(np.max(np.abs(value.astype(float) - theirs), initial=0)) / scale
+            (parameters if name.startswith("dense") else slots).append(far)
+        return Apart(max(losses), max(parameters), max(slots))
+
+    def check_near(self, other: Trained, what: str) -> None:
+        """Say how far two trainings are from each other, and end where that is too far."""
+        apart = self.apart(other)
+        say(f"  {what}: {apart}")
+        if max(apart) > NEAR:
+            raise SystemExit(f"{what}: further than {NEAR:.0e}")
+
+
+class Apart(NamedTuple):
+    """How far two trainings are from each other: losses by themselves, arrays by the largest element of each."""
+
+    losses: float
+    parameters: float
+    slots: float
+
+    def __str__(self) -> str:
+        return f"losses {self.losses:.1e}, parameters {self.parameters:.1e}, the optimizer's slots {self.slots:.1e}"
 
 
 def say(text: str) -> None:
@@ -153,24 +186,25 @@ def equal(args: argparse.Namespace) -> None:
     """Compare trainings with 1, 2 and 4 workers with the same shards here, and with whole batches."""
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32)
-    trainings: list[tuple[str, Callable[..., Trained]]] = [
-        (f"digits, {len(images):,} rows", lambda **more: _on_digits(Net(64, 64, 10), images, labels, **more)),
+    size = f"synthetic, {args.rows:,} rows in batches of {BATCH:,}"
+    trainings: list[tuple[str, Callable[..., Trained], bool]] = [
+        (f"digits, {len(images):,} rows", lambda **more: _on_digits(Net(64, 64, 10), images, labels, **more), True),
         (
             "digits with dropout, which draws by shards",
             lambda **more: _on_digits(Net(64, 64, 10, dropout=0.3), images, labels, **more),
+            False,
         ),
-        *[
-            (
-                f"synthetic, {args.rows:,} rows in batches of 100,000, {dtype}",
-                partial(_on_synthetic, args.rows, dtype),
-            )
-            for dtype in ("float32", "float64")
-        ],
+        (f"{size}, tanh, float32", partial(_on_synthetic, args.rows, activation=nn.Tanh), True),
+        (f"{size}, ReLU, float64", partial(_on_synthetic, args.rows, dtype="float64"), True),
+        (f"{size}, ReLU, float32", partial(_on_synthetic, args.rows), False),
     ]
-    for name, train in trainings:
+    for name, train, near in trainings:
         whole, here = train(), train(shards=SHARDS)
         say(f"{name}: whole batches {whole.seconds:.1f} s, {SHARDS} shards here {here.seconds:.1f} s")
-        say(f"  shards here against whole batches: {here.apart(whole)}")
+        if near:
+            here.check_near(whole, "shards here from whole batches")
+        else:
+            say(f"  shards here from whole batches: {here.apart(whole)}")
         for workers in (1, 2, 4):
             with local(workers) as client:
                 there = train(shards=SHARDS, client=client)
@@ -180,10 +214,78 @@ def equal(args: argparse.Namespace) -> None:
             there = train(shards=SHARDS, client=client)
         there.check(here, "separate processes")
         say(f"  separate dask scheduler and 2 dask workers: the same bits, {there.seconds:.1f} s")
+    _jumps(args.rows)
 
 
-def _on_synthetic(rows: int, dtype: str, **more: Any) -> Trained:
-    return Trained(Net(16, 32, 4, dtype=dtype), synthetic(rows, 100_000), **more)
+def _jumps(rows: int) -> None:
+    """Say where the difference in float32 comes from: a slope of ReLU jumps where a sum in front of it is near 0."""
+    say("how far two trainings of the synthetic set in float32 are from each other")
+    optimizers = {"Adam": None, "SGD": nn.SGD(0.1, **LIMITS), "momentum": nn.SGD(0.1, momentum=0.9, **LIMITS)}
+    for activation in (nn.ReLU, nn.Tanh):
+        for name, optimizer in optimizers.items():
+            say(f"{activation.__name__}, {name}")
+            _compare(partial(_on_synthetic, rows, activation=activation, optimizer=optimizer))
+    exact, clear = _without_kinks(rows)
+    left_out = rows - sum(len(y) for _, y in clear())
+    say(f"ReLU, Adam, without the {left_out:,} rows of {rows:,} with a sum within {KINK:.0e} of 0 in front of ReLU")
+    here, whole = _compare(partial(_on_synthetic, rows, source=clear), exact)
+    here.check_near(whole, "so shards here from whole batches")
+
+
+def _compare(train: Callable[..., Trained], exact: Trained | None = None) -> tuple[Trained, Trained]:
+    """Say how far shards, whole batches and float64 are from each other; return the first two."""
+    here, whole = train(shards=SHARDS), train()
+    with one_blas_thread():
+        one = train()
+    exact = exact or train(dtype="float64")
+    pairs = [(here, whole), (here, one), (one, whole), (here, exact), (whole, exact), (one, exact)]
+    for what, *far in zip(Apart._fields, *[a.apart(b) for a, b in pairs], strict=True):
+        if any(far):
+            apart = [f"{each:.1e}" for each in far]
+            say(
+                f"  {what}: shards from whole batches {apart[0]}, from those on one thread of BLAS {apart[1]}, "
+                f"these from those on all {apart[2]};\n    from float64: shards {apart[3]}, whole batches {apart[4]}, "
+                f"on one thread {apart[5]}"
+            )
+    return here, whole
+
+
+def _without_kinks(rows: int) -> tuple[Trained, Callable[[], Iterator[tuple[Any, Any]]]]:
+    """Train in float64 without rows at which a slope jumps; return that training, and its batches."""
+    net, taken = _net("float64"), list[Any]()
+
+    def choosing() -> Iterator[tuple[Any, Any]]:
+        for x, y in synthetic(rows, BATCH)():
+            sums = x @ net.state["dense_1/weight"] + net.state["dense_1/bias"]
+            taken.append((np.abs(sums) > KINK).all(axis=1))
+            yield x[taken[-1]], y[taken[-1]]
+
+    def chosen() -> Iterator[tuple[Any, Any]]:
+        for (x, y), places in zip(synthetic(rows, BATCH)(), taken, strict=True):
+            yield x[places], y[places]
+
+    return Trained(net, choosing), chosen
+
+
+def _net(dtype: str, **more: Any) -> Net:
+    """Return the network for the synthetic set; it begins with the same values in each precision."""
+    net, begun = Net(16, 32, 4, dtype=dtype, **more), Net(16, 32, 4)
+    for name, value in begun.state.items():
+        if name.startswith("dense"):
+            net.graph[name].value = value.astype(dtype)
+    return net
+
+
+def _on_synthetic(
+    rows: int,
+    dtype: str = "float32",
+    activation: Callable[[], nn.Layer] = nn.ReLU,
+    optimizer: nn.Optimizer | None = None,
+    source: Callable[[], Iterator[tuple[Any, Any]]] | None = None,
+    **more: Any,
+) -> Trained:
+    net = _net(dtype, activation=activation, optimizer=optimizer)
+    return Trained(net, source or synthetic(rows, BATCH), **more)
 
 
 def _on_digits(net: Net, images: Any, labels: Any, **more: Any) -> Trained:
