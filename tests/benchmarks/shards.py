@@ -37,7 +37,7 @@ from graphnn import nn
 from graphnn.execute.blas import one_blas_thread
 
 SHARDS, BATCH = 8, 100_000
-HANGS_AFTER = 1200.0  # seconds
+HANGS_AFTER = 2400.0  # seconds
 NEAR = 1e-6
 """How far shards may be from whole batches where no slope jumps."""
 KINK = 1e-5
