@@ -173,6 +173,11 @@ def _dim(poly: _Poly) -> Dim:
     return _text(poly) if value is None else value
 
 
+@lru_cache(maxsize=4096)
+def _canonical(text: str) -> Dim:
+    return _dim(_poly_of_text(text))
+
+
 def dimension(value: Any) -> Dim:
     """Return `value` as a dimension in canonical form.
 
@@ -197,10 +202,8 @@ def dimension(value: Any) -> Dim:
     >>> dimension("batch*2 + batch*2")
     '4*batch'
     """
-    if isinstance(value, str):
-        value = _dim(_poly_of_text(str.__str__(value)))
-        if isinstance(value, str):
-            return value
+    if isinstance(value, str) and isinstance(value := _canonical(str.__str__(value)), str):
+        return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         if value < 0:
             raise ShapeError(f"a dimension is 0 or more, not {_checked_size(int(value))}")
@@ -472,8 +475,8 @@ def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] |
     >>> broadcast([(2, 3), (4,)]) is None
     True
     """
-    first = shapes[0]
-    if shapes.count(first) == len(shapes):
+    first = shapes[0] or shapes[-1]
+    if shapes.count(first) + shapes.count(()) == len(shapes):  # as nearly always
         return first, ()
     result: list[Dim] = []
     constraints: tuple[Constraint, ...] = ()
