@@ -272,7 +272,7 @@ def _fitted(derivative: Any, node: Node, resize: str) -> Node:
         raise UsageError(f"the rule gives a {type(derivative).__name__}, not a node")
     if derivative.spec.shape != node.spec.shape:
         derivative = getattr(fn, resize)(derivative, node.shape)
-    return derivative if derivative.dtype == node.dtype else fn.cast(derivative, node.dtype)
+    return derivative if derivative.spec.dtype == node.spec.dtype else fn.cast(derivative, node.dtype)
 
 
 def _checked_seeds(kind: str, seeds: Any, others: Any) -> tuple[Graph, dict[Node, _Seed]]:
@@ -309,8 +309,7 @@ def _checked_seeds(kind: str, seeds: Any, others: Any) -> tuple[Graph, dict[Node
 
 def _seed_of(value: _Seed, node: Node) -> Node:
     """Return what was given for a node as a node of its shape and dtype."""
-    if value is None:
-        value = np.ones((), node.dtype)
+    value = np.ones((), node.dtype) if value is None else value
     derivative = value if isinstance(value, Node) else node.graph.constant(value.astype(node.dtype))
     # A 1 where the node has a name does not broadcast: the reshape adds the condition that the size is 1.
     pinned = tuple(n if d == 1 else d for d, n in zip(derivative.shape, node.shape, strict=True))
@@ -333,15 +332,13 @@ def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], seeds:
     return known.get(key) or known.setdefault(key, Derivatives(_new_root(graph, name), {}))
 
 
-def _derivatives_or_zeros(known: dict[Node, Node], attribution: _Attribution, nodes: Iterable[Node]) -> list[Node]:
+def _derivatives_or_zeros(known: dict[Node, Node], attribution: _Attribution, nodes: Sequence[Node]) -> list[Node]:
     """Return the derivative of each node, and for a node that none has reached, zeros, which are remembered."""
-    found = []
     for node in nodes:
         if node not in known:
             attribution.to(node)
             known[node] = fn.zeros(node.shape, node.dtype, graph=node.graph)
-        found.append(known[node])
-    return found
+    return [known[node] for node in nodes]
 
 
 # --- reverse mode -------------------------------------------------------------------------------------------

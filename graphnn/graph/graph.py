@@ -111,6 +111,7 @@ class Graph(Shown):
         # The node being entered; if an interrupt cut that short, `_finish` redoes it.
         self._begun: tuple[Node, Array | None, Scope | None] | None = None
         self._dag = Dag(self)
+        self._nodes: dict[str, NodeData] = self._dag._node  # NetworkX watches the attribute, which makes it slow
 
     # --- looking ---------------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class Graph(Shown):
             raise tables.not_assignable(self, name, "deleted")
 
     def __len__(self) -> int:
-        return len(self._dag._node)
+        return len(self._nodes)
 
     def __bool__(self) -> bool:
         return True
@@ -171,7 +172,7 @@ class Graph(Shown):
         return item.graph is self if isinstance(item, Node) else isinstance(item, str) and self._find(item) is not None
 
     def _find(self, name: str) -> Node | None:
-        data: NodeData | None = self._dag._node.get(name)
+        data = self._nodes.get(name)
         if data is not None:
             return data.node
         scope = self.scopes.get(name)
@@ -187,7 +188,7 @@ class Graph(Shown):
         if node is None and "@" in name and (found := rendered(self, "nodes in iterations")) is not None:
             node = found(name)
         if node is None:
-            known = near(name, [*self._dag._node, *self.scopes, *self.names, *self.outputs])
+            known = near(name, [*self._nodes, *self.scopes, *self.names, *self.outputs])
             raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
         return node
 
@@ -361,7 +362,7 @@ class Graph(Shown):
             if scope is not None and scope.result is None and restored is None:
                 bring_back(self, scope)
             node.name = name
-            node.index = len(self._dag._node)
+            node.index = len(self._nodes)
             node.__class__ = Node  # type: ignore[assignment]
             begun = node, value, scope
             try:
@@ -399,7 +400,7 @@ class Graph(Shown):
     # --- names and scopes ------------------------------------------------------------------------------------
 
     def _taken(self, name: str) -> bool:
-        return name in self._dag._node or name in self.scopes or name in self.names or name in self.outputs
+        return name in self._nodes or name in self.scopes or name in self.names or name in self.outputs
 
     def free_name(self, base: str, numbered: bool = False) -> str:
         """Return a free whole name in the current scope.
