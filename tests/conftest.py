@@ -85,6 +85,13 @@ def own_operations() -> Iterator[None]:
     registry.update(before)
 
 
+@pytest.fixture
+def little_to_search() -> None:
+    """Leave what other tests have left out of every search for garbage from here on, which it would make long."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     """A process whose copies run programs: they have loaded what ``import graphnn`` does."""

@@ -39,6 +39,7 @@ def trained() -> tuple[gn.Node, dict[gn.Node, gn.Node], dict[Any, Array]]:
 # --- what is held -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("little_to_search")
 @pytest.mark.parametrize("way", ["whole", "in parts", "evaluated", "by name", "backwards", "refused"])
 def test_calls_leave_nothing_behind(way: str) -> None:
     loss, updates, feed = trained()
@@ -102,6 +103,7 @@ def test_steps_plans_and_their_memory_are_freed() -> None:
     assert not [each() for each in watched if each() is not None]
 
 
+@pytest.mark.usefixtures("little_to_search")
 def test_a_step_that_is_dropped_while_another_thread_calls_it_ends_well() -> None:
     graph = gn.Graph()
     x, w = graph.placeholder("x", (300, 300)), graph.parameter("w", np.full((300, 300), 2.0))

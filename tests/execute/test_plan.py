@@ -244,6 +244,7 @@ def test_a_memory_budget_holds_for_plans_that_are_there(graph: gn.Graph) -> None
     step({x: np.ones(100)})
 
 
+@pytest.mark.usefixtures("little_to_search")
 def test_sizes_may_change_from_call_to_call_and_plans_are_not_kept_forever(graph: gn.Graph) -> None:
     x = graph.placeholder("x", shape=("n", 2))
     node = gn.softmax(x * 2.0) + gn.mean(x, 0)

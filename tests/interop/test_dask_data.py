@@ -119,6 +119,7 @@ def test_orders_are_drawn_by_the_seed_and_each_pass_has_all_rows(tmp_path: Path)
     assert [len(batch) for batch in _passes(da.arange(25, chunks=(12, 13)), 3, shuffle=False)] == [10, 2, 10, 3]
 
 
+@pytest.mark.usefixtures("little_to_search")
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_few_chunks_are_in_memory_at_once(shuffle: bool) -> None:
     x, _, _, step = _network()

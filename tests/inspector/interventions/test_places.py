@@ -209,6 +209,7 @@ def test_a_copy_takes_the_feed_that_the_graph_takes() -> None:
 # --- memory -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("little_to_search")
 def test_the_memory_of_a_sweep_does_not_grow_with_the_places() -> None:
     g = gn.Graph()
     h = x = g.placeholder("x", (64, 64), dtype=np.float32)
