@@ -110,8 +110,8 @@ def _checked_gradients(given: Any) -> dict[Node, Node]:
     return found
 
 
-def checked_groups(optimizer: Optimizer, groups: Any, graph: Graph | None) -> list[Group]:
-    """Return the groups that are given as mappings.
+def checked_groups(optimizer: Optimizer, groups: Any, loss: Any, gradients: Any) -> list[Group]:
+    """Return the groups that are given as mappings. Names in them are looked up in the graph of the loss or gradients.
 
     Raises
     ------
@@ -123,6 +123,11 @@ def checked_groups(optimizer: Optimizer, groups: Any, graph: Graph | None) -> li
         raise UsageError(
             f'groups= takes a list of {{"parameters": …, "learning_rate": …}}, not {type(groups).__name__}'
         )
+    groups = list(groups)
+    if not groups:
+        return []
+    told = [loss, *gradients, *gradients.values()] if isinstance(gradients, Mapping) else [loss]
+    graph = next((node.graph for node in told if isinstance(node, Node)), None)
     found = [_checked_group(optimizer, group, graph, i) for i, group in enumerate(groups, start=1)]
     names = [group.name for group in found]
     for name in names:

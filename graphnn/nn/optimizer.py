@@ -220,9 +220,7 @@ class Optimizer:
         {'w': 'sgd_1/w/subtract', 'b': 'sgd_1/b/subtract'}
         >>> updates = nn.SGD(0.1).updates(gradients={w: gn.sign(gn.grad(loss, w))})
         """
-        told = [loss, *gradients, *gradients.values()] if isinstance(gradients, Mapping) else [loss]
-        graph = next((node.graph for node in told if isinstance(node, Node)), None)
-        given = checked_groups(self, groups, graph)
+        given = checked_groups(self, groups, loss, gradients)
         steps = whole("accumulate=", accumulate, 1)
         chosen, found = asked_for(loss, parameters, gradients, given)
         scaled = None
