@@ -103,8 +103,8 @@ def built(op: Op, operands: Sequence[Array], shapes: Sequence[Any] = ()) -> tupl
 def quietly(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call without the warnings of special values: overflow, division by zero, the mean of nothing."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=gn.errors.GraphnnWarning)
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        warnings.simplefilter("ignore", gn.errors.GraphnnWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
         return function(*args, **kwargs)
 
 

@@ -355,14 +355,16 @@ def crossed(drawn: Drawn) -> list[str]:
 
 def over_titles(drawn: Drawn) -> list[str]:
     """Return a sentence for each line, and each label, that runs over a line of the title of a frame."""
-    pieces = [(edge, *ends) for edge in drawn.edges for ends in pairwise([*edge.line, edge.tip])]
+    lines = [(edge, [*edge.line, edge.tip]) for edge in drawn.edges]
+    around = [(edge, line, rectangle_around(line)) for edge, line in lines]
     labels = [(edge, text.place) for edge in drawn.edges for text in edge.texts]
     found = []
     for name, frame in drawn.frames.items():
         for title in frame.texts:
             place = title.place
-            over = {id(edge): edge for edge, one, other in pieces if _touches(place, one, other)}
-            found += [f'{edge.tail}->{edge.head} runs over "{title.said}" of {name}' for edge in over.values()]
+            near = [(edge, line) for edge, line, all_of_it in around if place.meets(all_of_it, -1.0)]
+            over = [edge for edge, line in near if any(_touches(place, *ends) for ends in pairwise(line))]
+            found += [f'{edge.tail}->{edge.head} runs over "{title.said}" of {name}' for edge in over]
             on = [edge for edge, label in labels if place.meets(label, 0.5)]
             found += [f'a label of {edge.tail}->{edge.head} is on "{title.said}" of {name}' for edge in on]
     return found
