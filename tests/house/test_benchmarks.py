@@ -247,6 +247,9 @@ def test_sweeps_are_timed_beside_whole_runs(monkeypatch: pytest.MonkeyPatch, cap
     import sweeps
 
     monkeypatch.setattr(sweeps, "told", sys.stdout.write)
-    found = sweeps.swept("nodes", *sweeps.network(1), "nodes", 1)
-    assert len(found) == 127
-    assert capsys.readouterr().out.startswith("nodes ")
+    loss, *feeds = sweeps.network(1)
+    one = sweeps.swept("one node", loss, *feeds, [loss.inputs[0]], 1)
+    monkeypatch.setattr(sweeps, "_LONG", 0.0)  # all nodes are gone through once, and not six times
+    found = sweeps.swept("nodes", loss, *feeds, "nodes", 1)
+    assert (len(one), len(found)) == (1, 127)
+    assert [line[:9] for line in capsys.readouterr().out.splitlines()] == ["one node ", "nodes    "]
