@@ -124,8 +124,10 @@ class Slopes:
         return Moved(gradients, asked.scaled.moves(gradients, last, result, loss if wants_loss else None), loss)
 
     def _wide(self, gradients: Mapping[Node, Node]) -> dict[Node, Node]:
-        """Return gradients in the dtypes in which the parameters are moved."""
-        found = {}
+        """Return gradients in the dtypes in which the parameters are moved: their own, unless the loss is scaled."""
+        found = dict(gradients)
+        if self._asked.scaled is None:
+            return found
         for parameter, gradient in gradients.items():
             if gradient.dtype != (dtype := self._asked.dtype_of(parameter)):
                 with parameter.graph.in_scope(None, twin=parameter):
