@@ -262,12 +262,17 @@ def test_hundreds_of_patches_leave_the_graph_and_the_memory_as_they_were():
     try:
         some(20)
         gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        some(280)
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] < before + 60_000  # one patch holds 6,400 bytes
+        grown = []
+        for _ in range(3):  # pytest-xdist may take memory for a moment, too
+            before = tracemalloc.get_traced_memory()[0]
+            some(280)
+            gc.collect()
+            grown.append(tracemalloc.get_traced_memory()[0] - before)
+            if grown[-1] < 60_000:  # one patch holds 6,400 bytes
+                break
     finally:
         tracemalloc.stop()
+    assert min(grown) < 60_000, grown
     assert list(g.dag) == names
 
 
