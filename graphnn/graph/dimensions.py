@@ -476,7 +476,7 @@ def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] |
     True
     """
     first = shapes[0] or shapes[-1]
-    if shapes.count(first) + shapes.count(()) == len(shapes):  # as nearly always
+    if shapes.count(first) + (shapes.count(()) if first else 0) == len(shapes):  # as nearly always
         return first, ()
     result: list[Dim] = []
     constraints: tuple[Constraint, ...] = ()

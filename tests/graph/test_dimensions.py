@@ -199,10 +199,10 @@ def test_a_dimension_that_outgrows_its_use_is_refused() -> None:
         dims.product([f"a{i}+1" for i in range(20)])
 
 
-shapes = st.lists(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), min_size=1, max_size=3)
+shapes = st.lists(hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), min_size=1, max_size=5)
 
 
-@given(shapes | hnp.mutually_broadcastable_shapes(num_shapes=3, min_side=0).map(lambda made: list(made.input_shapes)))
+@given(shapes | hnp.mutually_broadcastable_shapes(num_shapes=4, min_side=0).map(lambda made: list(made.input_shapes)))
 def test_ints_broadcast_as_in_numpy(shapes: list[tuple[int, ...]]) -> None:
     try:
         expected = np.broadcast_shapes(*shapes)
@@ -213,7 +213,7 @@ def test_ints_broadcast_as_in_numpy(shapes: list[tuple[int, ...]]) -> None:
 
 
 named_shapes = st.lists(
-    st.lists(st.sampled_from([1, 2, 3, "a", "b", "a+1", "2*a"]), max_size=3).map(tuple), min_size=1, max_size=3
+    st.lists(st.sampled_from([1, 2, 3, "a", "b", "a+1", "2*a"]), max_size=3).map(tuple), min_size=1, max_size=5
 )
 
 
@@ -236,6 +236,11 @@ def test_a_name_that_turns_out_to_be_1_is_not_stretched() -> None:
     assert dims.broadcast([("batch", 3), (5, 3)]) == ((5, 3), (("batch", 5),))
     assert dims.broadcast([("batch",), ("n",)]) == (("batch",), (("batch", "n"),))
     assert dims.broadcast([("batch",), (1,)]) == (("batch",), ())
+
+
+def test_numbers_at_both_ends_do_not_hide_what_is_between() -> None:
+    assert dims.broadcast([(), (3,), (3,), ()]) == ((3,), ())
+    assert dims.broadcast([(), (3,), (4,), ()]) is None
 
 
 def test_sizes_that_can_never_be_equal() -> None:
