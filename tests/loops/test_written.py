@@ -149,3 +149,16 @@ def test_a_slice_beyond_the_end_names_the_iteration(backend):
         step({xs: np.ones(2)})
     with pytest.raises(AxisError, match=r"scan_1@2/update_slice.*1 elements from 2 on"):
         step({xs: np.ones(3)})
+
+
+@BACKENDS
+def test_a_slice_as_long_as_the_array_is_not_where_the_result_is_written(backend):
+    g = gn.Graph()
+    x, update = g.placeholder("x", (3, 4)), g.placeholder("update", (3, 4))
+    held, slices = gn.exp(x), gn.exp(update)
+    written = gn.update_slice(held, slices, 0)
+    run = gn.compile(written * 2 + held, backend=backend)
+    given = RNG.normal(size=(3, 4)), RNG.normal(size=(3, 4))
+    for _ in range(3):
+        found = run({x: given[0], update: given[1]})
+        np.testing.assert_array_equal(found, np.exp(given[1]) * 2 + np.exp(given[0]))

@@ -125,7 +125,8 @@ class Memory:
         for value in work.values:
             for x in value.operands:
                 if x.root not in work.values:
-                    same = is_same(x, value)
+                    # The array is copied before the slice is written: only the array itself may be written over.
+                    same = is_same(x, value) and (not isinstance(value.how, do.Written) or x is value.operands[0])
                     found[x.root] = found.get(x.root, True) and same
         dying = [x for x, same in found.items() if same and x in self.of and self._last[x] == at and x.size > 1]
         return [x for x in dying if self.of[x].values[-1] is x]
