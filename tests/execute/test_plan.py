@@ -1111,10 +1111,8 @@ def explained() -> tuple[Any, dict[Any, Any], Any]:
 
 def test_an_explanation_accounts_for_every_byte_of_the_arena() -> None:
     _, _, told = explained()
-    ends = {piece.offset + piece.size for piece in told.pieces}
-    cuts = np.array(
-        sorted({0, told.arena, *(piece.offset for piece in told.pieces), *ends})
-    )  # between bytes, never in one
+    ends = {end for piece in told.pieces for end in (piece.offset, piece.offset + piece.size)}
+    cuts = np.array(sorted({0, told.arena} | ends))  # each lies between two bytes
     assert (cuts[0], cuts[-1]) == (0, told.arena)
     taken = np.zeros((max(piece.last for piece in told.pieces) + 1, len(cuts) - 1), bool)
     for piece in told.pieces:
