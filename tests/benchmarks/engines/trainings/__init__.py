@@ -257,7 +257,9 @@ def start(task: Task, shapes: Mapping[str, list[int]]) -> dict[str, Array]:
 
 def batches(task: Task) -> Iterator[Batch]:
     """Yield batches for ever."""
-    rng = np.random.default_rng(1)
+    # With seed 1, one number of the perceptron's first batch is 9·10⁻⁸ where ReLU jumps, at the timed sizes: its sign,
+    # and with it the gradient of a whole unit, depends on how an engine rounds.
+    rng = np.random.default_rng(1 if task.small else 2)
     drawn = [task.case.draw(rng, **task.sizes) for _ in range(POOL)]
     fitting = [
         {name: array.astype(task.dtype) if array.dtype.kind == "f" else array for name, array in batch.items()}
