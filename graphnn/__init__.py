@@ -31,6 +31,7 @@ from .errors import (
     ValueRangeError,
 )
 from .graph import Graph, Node, Op, Scope, Spec, name
+from .habits import attribute_error as _attribute_error
 
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
@@ -194,7 +195,7 @@ def __getattr__(name: str) -> _Any:
     except AttributeError:
         if name.startswith("_") or name not in _import_module(f"{__name__}.nn").__all__:
             raise
-    raise AttributeError(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
+    raise _attribute_error(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
 
 
 def __dir__() -> list[str]:

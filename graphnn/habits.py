@@ -388,7 +388,7 @@ class Absent:
     def __get__(self, thing: object, owner: type) -> NoReturn:
         hint = f". {self._hint}" if isinstance(self._hint, str) else f": write {self._hint(self._name)}"
         says = f'{self._what.format(owner.__name__)} has no attribute "{self._name}"{hint}'
-        raise AttributeError(says, name=self._name, obj=thing)
+        raise attribute_error(says)
 
 
 def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
@@ -422,6 +422,11 @@ def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
 def _present(thing: object) -> list[str]:
     names = object.__dir__(thing)
     return [name for name in names if not isinstance(inspect.getattr_static(thing, name, None), Absent)]
+
+
+def attribute_error(says: str) -> AttributeError:
+    """Return the error for a name that does not exist, whose text says what does: Python adds no guess of its own."""
+    return AttributeError(says, name=None, obj=None)
 
 
 def instead(kind: str, name: str, known: Collection[str]) -> str:

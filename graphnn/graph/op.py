@@ -24,7 +24,7 @@ from ..errors import (
     UsageError,
     near,
 )
-from ..habits import ALIASES, Absent, elsewhere, instead
+from ..habits import ALIASES, Absent, attribute_error, elsewhere, instead
 from ..text import with_article
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, names_in, product, shown, size_of
@@ -514,9 +514,9 @@ class Functions:
         if found is None:
             cls = registry.get(name)
             if cls is None:
-                raise AttributeError(f'there is no operation "{name}".{instead("gn", name, dir(self))}')
+                raise attribute_error(f'there is no operation "{name}".{instead("gn", name, dir(self))}')
             if cls.__module__ == __name__:
-                raise AttributeError(f"a {name} belongs to a graph: write graph.{name}(…)")
+                raise attribute_error(f"a {name} belongs to a graph: write graph.{name}(…)")
             found = _functions[name] = _function_of(cls)
         return found
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calls import explain_public as _explain_public
 from ..graph import fn
-from ..habits import instead
+from ..habits import attribute_error, instead
 from . import estimators, init, schedules
 from .callbacks import Callback
 from .dropout import Dropout
@@ -89,7 +89,7 @@ def __getattr__(name: str) -> Any:
     if name in estimators.NAMES:
         return getattr(estimators, name)
     hint = f" Write gn.{name}." if name in dir(fn) else instead("nn", name, __all__)
-    raise AttributeError(f'there is no "nn.{name}".{hint}')
+    raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 
 def __dir__() -> list[str]:

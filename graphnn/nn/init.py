@@ -19,7 +19,7 @@ from ..calls import explain_public
 from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, as_array
 from ..graph.dimensions import shown
-from ..habits import instead
+from ..habits import attribute_error, instead
 from .checks import checked_number
 
 Rng = np.random.Generator | np.random.RandomState
@@ -217,4 +217,4 @@ def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
 
 def __getattr__(name: str) -> NoReturn:
     known = [each for each, thing in globals().items() if getattr(thing, "__module__", "") == __name__]
-    raise AttributeError(f'there is no "nn.init.{name}".{instead("init", name, [k for k in known if k.islower()])}')
+    raise attribute_error(f'there is no "nn.init.{name}".{instead("init", name, [k for k in known if k.islower()])}')

@@ -1,6 +1,7 @@
 """Every error of nn and testing names the line of the user's that asked."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,18 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
     things["layer"].kernel = 3  # a layer's own attribute may have such a name
     assert things["layer"].kernel == 3
     assert "kernel" in dir(things["layer"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("graph", "nodes"), ("node", "grad"), ("layer", "weights"), ("gn", "sums"), ("nn", "Denes")]
+)
+def test_python_adds_no_guess_to_what_a_name_is_called_here(
+    kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AttributeError) as refused:
+        getattr(_things()[kind], name)
+    sys.__excepthook__(refused.type, refused.value, None)  # as an uncaught error is printed
+    assert capsys.readouterr().err.endswith(f"AttributeError: {refused.value}\n")
 
 
 @pytest.mark.parametrize("kind", [gn.Node, gn.Graph, gn.Compiled, nn.Layer, nn.Optimizer, nn.History])

@@ -14,6 +14,7 @@ from ...container import StrPath, write
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...files import settings_of, to_data
 from ...graph import Array, Graph, Node, Op, Origin, Unknown
+from ...habits import attribute_error
 from ...loops.bundle import LoopItem
 from ...loops.loop import Loop
 from ...loops.names import is_bundle
@@ -336,7 +337,7 @@ class Trace(Shown):
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_A_DEBUGGER:
-            raise AttributeError(f"a trace has no {name}: gn.debug(trace).{name} is that of its run")
+            raise attribute_error(f"a trace has no {name}: gn.debug(trace).{name} is that of its run")
         raise AttributeError(f"a trace has no attribute {name!r}")
 
     def select(self, target: Any = None, *, op: str | None = None, scope: str | None = None) -> list[Record]:
