@@ -320,14 +320,16 @@ def _matmul(rows: Rows) -> Node:
     x, y = rows.operands
     ndims = [operand.ndim for operand in rows.node.inputs]
     if not rows.many[1] and ndims[1] <= 2:
-        return x @ y
+        # Of many single rows one product, instead of one for each.
+        return (fn.squeeze(x, 1) if ndims == [2, 2] and x.shape[1] == 1 else x) @ y
     stack = max(2, *ndims)
     if rows.many[0]:
         x = fn.expand_dims(x, -2) if ndims[0] == 1 else x
         rows.operands[0] = x
     if rows.many[1]:
         rows.operands[1] = fn.expand_dims(y, -1) if ndims[1] == 1 else y
-    return rows.aligned(0, stack) @ rows.aligned(1, stack)
+    x, y = rows.aligned(0, stack), rows.aligned(1, stack)
+    return x * y if x.shape[-1] == 1 else x @ y
 
 
 def _einsum(rows: Rows) -> Node | None:

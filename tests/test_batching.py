@@ -47,6 +47,21 @@ def test_each_row_is_what_the_operation_gives_for_it_alone(name: str) -> None:
         assert one_by_one == (name in FOR_EACH_ROW)
 
 
+@pytest.mark.parametrize("shapes", [((3, 1), (1, 4)), ((2, 3, 1), (1, 4)), ((1,), (1, 4)), ((3, 1), (2, 1, 4))])
+@pytest.mark.parametrize("many", [{1}, {0, 1}])
+def test_columns_times_rows_are_multiplied_and_not_added_up(
+    shapes: tuple[tuple[int, ...], ...], many: set[int]
+) -> None:
+    operands = [np.random.default_rng(0).normal(size=shape) for shape in shapes]
+    assert "matmul" not in check_rows(gn.ops.linalg.Matmul(), operands, many)
+
+
+def test_single_rows_times_one_matrix_are_one_product() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 4))
+    taken = check_rows(gn.ops.linalg.Matmul(), (x[:1], y), {0})
+    assert taken == {"placeholder", "squeeze", "matmul", "reshape"}
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 def test_indices_that_differ_from_row_to_row_take_from_one_array_at_once(axis: int | None) -> None:
     operands = np.arange(6.0).reshape(3, 2), np.array([[1, 0], [0, 1], [1, 1]])

@@ -81,6 +81,15 @@ def test_rows_lie_along_the_axes_that_are_named(axes):
     np.testing.assert_allclose(gn.run(found, {x: a, y: b}), wanted, rtol=1e-13)
 
 
+@pytest.mark.parametrize("length", [1, 2, "m"])
+def test_matrices_of_a_number_that_only_a_run_tells_are_multiplied(length):
+    x = gn.Graph().placeholder("x", ("n", length, 3))
+    found = gn.vmap(lambda p: p @ W)(x)
+    assert found.shape == ("n", length, 3)
+    given = RNG.normal(size=(4, 1 if length == 1 else 2, 3))
+    np.testing.assert_allclose(gn.run(found, {x: given}), given @ W, rtol=1e-13)
+
+
 def test_forms_go_in_and_come_out():
     g = gn.Graph()
     x, y = g.placeholder("x", ("n", 3)), g.placeholder("y", ("n", 3))
