@@ -1,6 +1,7 @@
 """Time what a training step alone does not show: chains, single nodes, feeds, depth, compiling, a whole training.
 
-    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch spiral] [--json FILE] [--quick]
+    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch sizes spiral]
+        [--json FILE] [--quick]
 
 Each measurement is a process of its own, held to one core and one thread. What is compared within one is timed in turn,
 round after round, and the least time counts.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -215,6 +217,36 @@ def batch(quick: bool) -> Rows:
     return rows
 
 
+def sizes(quick: bool) -> Rows:
+    """Batches of sizes that a step has not had, each smaller: the median time of a first call, and of making a plan."""
+    count, rows = 5 if quick else 15, []
+    for name in ("T", "S", "M"):
+        size = SIZES[name]
+        problem = drawn(size, "float32")
+        g = gn.Graph("sizes", dtype=np.float32)
+        x, labels = g.placeholder("x", ("batch", size.inputs)), g.placeholder("labels", ("batch",), dtype=np.int64)
+        loss = nn.softmax_crossentropy(
+            nn.Sequential(nn.Dense(size.hidden), nn.ReLU(), nn.Dense(size.classes))(x), labels
+        )
+        compiled = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+        feeds = [{x: problem.X[:n], labels: problem.labels[:n]} for n in range(size.rows, 1, -1)]
+        for _ in range(5):
+            compiled(feeds[0])
+        row: dict[str, Any] = {"a batch of a new size, float32": f"{name} {size}"}
+        for what, function, new in (
+            ("the first call, ms", compiled, feeds[1 : count + 1]),
+            ("making its plan, ms", compiled.plan, feeds[count + 1 : 2 * count + 1]),
+        ):
+            seconds = []
+            for given in new:
+                start = time.perf_counter()
+                function(given)
+                seconds.append(time.perf_counter() - start)
+            row[what] = statistics.median(seconds) * 1e3
+        rows.append(row)
+    return rows
+
+
 def started(engine: str) -> Rows:
     """Train a step of size M until it runs as it will from then on: the processor's seconds, after the imports."""
     problem, make = drawn(SIZES["M"], "float32"), ENGINES[engine].load()
@@ -287,6 +319,7 @@ MEASURED: dict[str, Callable[[bool], Rows]] = {
     "compiling": compiling,
     "start": start,
     "batch": batch,
+    "sizes": sizes,
     "spiral": spiral,
 }
 
