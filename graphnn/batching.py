@@ -329,7 +329,7 @@ def _matmul(rows: Rows) -> Node:
     if rows.many[1]:
         rows.operands[1] = fn.expand_dims(y, -1) if ndims[1] == 1 else y
     x, y = rows.aligned(0, stack), rows.aligned(1, stack)
-    return x * y if x.shape[-1] == 1 else x @ y
+    return x * y if x.shape[-1] == y.shape[-2] == 1 else x @ y
 
 
 def _einsum(rows: Rows) -> Node | None:

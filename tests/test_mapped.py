@@ -215,6 +215,16 @@ def test_what_cannot_be_mapped_is_refused(mapped, error, says):
         mapped(x, y)
 
 
+def test_a_column_is_not_multiplied_by_more_than_one_row():
+    g = gn.Graph()
+    columns, matrices = g.placeholder("x", ("n", "k", 1)), g.placeholder("y", ("n", "k", 3))
+    products = gn.vmap(gn.matmul)(columns, matrices)
+    x, y = RNG.normal(size=(2, 4, 1)), RNG.normal(size=(2, 4, 3))
+    np.testing.assert_allclose(gn.run(products, {columns: x[:, :1], matrices: y[:, :1]}), x[:, :1] @ y[:, :1])
+    with pytest.raises(ShapeError, match="1 meets k = 4"):
+        gn.run(products, {columns: x, matrices: y})
+
+
 def test_updates_inside_are_refused():
     g = gn.Graph()
     x = g.placeholder("x", ("n", 4, 3))
