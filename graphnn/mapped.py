@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .batching import batched
+from .callables import check_takes
 from .errors import AxisError, ShapeError, UsageError
 from .graph import Dim, Graph, Node, Scope, flatten, fn
 from .graph.dimensions import shown
@@ -67,10 +68,13 @@ def vmap(function: Callable[..., Any], axes: Any = 0) -> Callable[..., Any]:
     if not callable(function):
         raise UsageError(f"vmap takes a function, not {with_article(type(function).__name__)}")
 
-    def mapped(*arguments: Any) -> Any:
+    def mapped(*arguments: Any, **named: Any) -> Any:
+        if named:
+            raise UsageError(f"vmap: arguments are given by position, not by name: {', '.join(named)}")
+        check_takes("vmap: the function", function, *[f"argument {n}" for n in range(len(arguments))])
         forms = [flatten(argument) for argument in arguments]
         graph = _graph_of(forms)
-        given = [[_node(graph, leaf) for leaf in leaves] for leaves, _ in forms]
+        given = [[_node(graph, leaf, "vmap: an argument is") for leaf in leaves] for leaves, _ in forms]
         along = _along(axes, len(arguments))
         stacks = [
             [node if axis is None else _rows_first(node, axis) for node in nodes]
@@ -92,7 +96,7 @@ def vmap(function: Callable[..., Any], axes: Any = 0) -> Callable[..., Any]:
                     "the function that vmap maps makes updates, and a parameter has one value for all rows: "
                     "make them outside"
                 )
-            wanted = [_node(graph, leaf) for leaf in leaves]
+            wanted = [_node(graph, leaf, "vmap: what the function returns is") for leaf in leaves]
             return rebuild_result(_for_all(graph, wanted, rows, size, one.scope))
 
     return mapped
@@ -134,8 +138,12 @@ def _graph_of(forms: Sequence[tuple[list[Any], Any]]) -> Graph:
     raise UsageError("a function that vmap returns takes nodes, at least one; gn.Graph().constant(array) makes one")
 
 
-def _node(graph: Graph, leaf: Any) -> Node:
-    return leaf if isinstance(leaf, Node) else graph.constant(leaf)
+def _node(graph: Graph, leaf: Any, what: str) -> Node:
+    if isinstance(leaf, Node):
+        return leaf
+    if leaf is None or isinstance(leaf, (str, bytes)):
+        raise UsageError(f"{what} a node, an array or a number, not {leaf!r}")
+    return graph.constant(leaf)
 
 
 def _along(axes: Any, count: int) -> list[int | None]:

@@ -206,6 +206,15 @@ def test_drawn_functions_equal_themselves_row_by_row(data):
         (lambda x, y: gn.vmap(gn.add)(x, y), ShapeError, 'different numbers of rows: "x" has n, "y" has 4'),
         (lambda x, y: gn.vmap(gn.tanh)(X), UsageError, "takes nodes, at least one"),
         (lambda x, y: gn.vmap(lambda a: gn.ones_like(a) @ y)(x), ShapeError, "matmul"),
+        (
+            lambda x, y: gn.vmap(lambda a, b: a)(x),
+            UsageError,
+            "called with one argument, argument 0, and takes \\(a, b\\)",
+        ),
+        (lambda x, y: gn.vmap(gn.tanh)(a=x), UsageError, "by position, not by name: a"),
+        (lambda x, y: gn.vmap(lambda a: None)(x), UsageError, "what the function returns is a node, .* not None"),
+        (lambda x, y: gn.vmap(lambda a: {"a": a, "b": "b"})(x), UsageError, "returns is a node, .* not 'b'"),
+        (lambda x, y: gn.vmap(gn.add)(x, None), UsageError, "an argument is a node, .* not None"),
     ],
 )
 def test_what_cannot_be_mapped_is_refused(mapped, error, says):

@@ -119,6 +119,27 @@ def test_what_does_not_depend_is_zero() -> None:
     assert check_grads(gn.exp(x), {x: 1.0, y: 2.0}, [x, y], order=2).checked == 2
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_size_that_only_what_is_held_has_is_known(order: int) -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("n", "time", 3)), g.parameter("w", [0.5, -1.0, 2.0])
+    loss = gn.sum(gn.square(gn.mean(x, axis=1) @ w))
+    assert check_grads(loss, {x: np.ones((2, 4, 3))}, wrt=[w], order=order).checked == 3
+
+
+@pytest.mark.usefixtures("own_operations")
+def test_an_operation_that_says_no_dtypes_is_told_how() -> None:
+    class Halved(Elementwise):
+        """x / 2."""
+
+        def forward(self, x: Any, out: Any = None) -> Any:
+            return np.divide(x, 2, out=out)
+
+    x = gn.Graph().placeholder("x", (3,))
+    with pytest.raises(gn.NoRuleError, match=r"halved: forward is no ufunc of NumPy, so say .*: like = np.exp"):
+        Halved()(x)
+
+
 @pytest.mark.usefixtures("own_operations")
 def test_an_operation_of_a_scalar_is_given_an_array() -> None:
     class Strict(Elementwise):

@@ -23,6 +23,7 @@ from ..text import short_repr
 from .distances import mean_squared_error
 from .evaluating import evaluating_form
 from .fit import fit
+from .layer import Layer
 from .layers import Dense, ReLU
 from .losses import softmax_crossentropy
 from .optimizer import Optimizer
@@ -132,6 +133,8 @@ class _Estimator:
     def _built(self, x: Node, outputs: int, rng: np.random.Generator) -> Node:
         build = small_network if self.build is None else self.build
         such = "build is a function (x, outputs, rng) that returns the node of the outputs"
+        if isinstance(build, Layer):
+            raise UsageError(f"{such}, not a layer: make the layer in it, and return layer(x)")
         if not callable(build):
             raise UsageError(f"{such}, not {short_repr(build)}")
         check_takes("build", build, "x", "the number of outputs", "rng")

@@ -300,7 +300,7 @@ def _checked_step(step: Any) -> Compiled:
 
 def _checked_metrics(graph: Graph, metrics: Any) -> dict[str, Node]:
     such = 'metrics are {name: node}, such as {"accuracy": nn.accuracy(scores, labels)}'
-    if not isinstance(metrics or {}, Mapping):
+    if isinstance(metrics, Node) or not isinstance(metrics or {}, Mapping):
         raise UsageError(f"{such}, not {type(metrics).__name__}")
     for name, metric in (metrics or {}).items():
         if not isinstance(name, str):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AxisError, DtypeError, ShapeError
+from ..errors import AxisError, DtypeError, NoRuleError, ShapeError
 from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
 from ..graph.dimensions import Constraint, product, shown, unify
 
@@ -90,13 +90,16 @@ def promoted(ufunc: np.ufunc, name: str, dtypes: tuple[np.dtype[Any], ...]) -> n
     ------
     DtypeError
         When the ufunc does not take them.
+    NoRuleError
+        When it is no ufunc.
     """
-    operands = dtypes if len(dtypes) == ufunc.nin else dtypes * ufunc.nin
     try:
-        result: np.dtype[Any] = ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))[-1]
+        operands = dtypes if len(dtypes) == ufunc.nin else dtypes * ufunc.nin
+        return ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))[-1]
+    except AttributeError:
+        raise NoRuleError(f"{name}: forward is no ufunc of NumPy, so say whose dtypes it has: like = np.exp") from None
     except TypeError:
         raise DtypeError(f"{name} does not take {' and '.join(map(str, dtypes))}") from None
-    return result
 
 
 def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:

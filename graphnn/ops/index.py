@@ -168,7 +168,7 @@ def getitem(x: Any, index: Any, *, name: str | None = None) -> Node:
         When it is a list, an array, a bool or a node: take, take_along_axis and where do that.
     """
     for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, (tuple, list, np.ndarray)):
+        if isinstance(part, (tuple, list, np.ndarray, Node)):
             raise UsageError(
                 f"getitem: an index is made of ints, slices, ... and None, not of {type(part).__name__}: "
                 "gn.take(x, indices, axis) takes whole rows, gn.take_along_axis(x, indices, axis) one element each, "

@@ -98,6 +98,9 @@ def copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Fee
                 copies[node] = target.add(_in_float64(node.op), inputs, node.name)
     outputs = [copies[node] if node in copies else constant(node) for node in dict.fromkeys(results)]
     sizes = {name: size for name, size in checked_feed(graph, feed)[1].items() if name.isidentifier()}
+    for name in sizes:
+        # The copy may lack the placeholder that has this size, and a run refuses sizes that nothing declares.
+        target.placeholder(target.free_name(f"{name} (size)"), (name,))
     return Case(outputs, [copies[node] for node in wrt], given, sizes)
 
 

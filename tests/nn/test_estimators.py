@@ -208,6 +208,11 @@ def wrong_shape(x: gn.Node, outputs: int, rng: np.random.Generator) -> gn.Node:
     ("settings", "error", "says"),
     [
         ({"build": 3}, UsageError, r"build is a function \(x, outputs, rng\)"),
+        (
+            {"build": nn.Sequential(nn.Dense(3))},
+            UsageError,
+            r"not a layer: make the layer in it, and return layer\(x\)",
+        ),
         ({"build": lambda x: x}, UsageError, r"build is called with .* and takes \(x\)"),
         ({"build": lambda x, outputs, rng: None}, UsageError, r"it returned None"),
         ({"build": wrong_shape}, ShapeError, r'3 numbers for each row, \("batch", 3\); .* is \(batch, 4\)'),

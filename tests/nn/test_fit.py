@@ -1022,6 +1022,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(
         ({"shuffle": "no"}, TypeError, "shuffle is True or False, not 'no'"),
         ({"drop_last": None}, TypeError, "drop_last is True or False, not NoneType"),
         ({"metrics": ["accuracy"]}, TypeError, "metrics are {name: node}, such as"),
+        ({"metrics": gn.Graph().placeholder("n")}, TypeError, "metrics are {name: node}, such as"),
         ({"metrics": {"loss": "mean"}}, TypeError, '"loss" is what the step returns'),
         ({"metrics": {"accuracy": 3}}, TypeError, "a fetch is a node or its name, not int"),
         ({"metrics": {"accuracy": "acuracy_1"}}, KeyError, 'Did you mean "accuracy_1"'),
