@@ -9,7 +9,7 @@ from typing import Any
 
 from .changes import UNCHANGED, Changes, checked_changes
 from .errors import GraphError, UsageError
-from .graph import Constant, Derivatives, Graph, Node, Parameter, Placeholder
+from .graph import Constant, Derivatives, Graph, Node, Parameter, Placeholder, Scope
 from .graph.collector import collector_paused
 from .graph.derivatives import derivatives_among
 from .graph.fetches import ancestors, partners, resolve
@@ -91,6 +91,8 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
         When what comes in does not fit where it goes.
     GraphError
         When the exchange would make a cycle, or the nodes are of another graph.
+    UsageError
+        When a key is a node that a loop or a branch shows of its body: what they compute is a graph of its own.
 
     Examples
     --------
@@ -106,7 +108,24 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     pairs: dict[Node | tuple[Node, Node], Node] = {
         owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in exchanged.items()
     }
+    needed = ancestors(nodes)
+    for old in pairs:
+        if not isinstance(old, Node) or old in needed or old in source.evaluating:
+            continue
+        if (loop := _shown_by(source, old)) is not None:
+            raise UsageError(
+                f'the exchange of "{old.name}" has no effect: it shows what "{loop.path}" computes, which has a body '
+                f"of its own. Make {loop.path} again, of another function"
+            )
     return rebuild(copied(source, nodes, pairs)[1])
+
+
+def _shown_by(source: Graph, node: Node) -> Scope | None:
+    """Return the scope of the loop or branches whose body a node shows, if it does."""
+    scope = source.scopes.get(node.scope)
+    while scope is not None and scope.kind not in ("iteration", "then", "otherwise"):
+        scope = scope.parent
+    return None if scope is None else scope.parent
 
 
 @collector_paused()

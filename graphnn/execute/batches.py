@@ -20,6 +20,7 @@ from ..graph.attributes import whole
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
 from ..later import load_registrars
+from ..text import counted
 from .feed import Feed, checked_feed
 
 if TYPE_CHECKING:
@@ -268,9 +269,12 @@ class Stream(Batches):
                     f"{names}, not {type(batch).__name__}"
                 )
             if len(arrays) != len(self._placeholders):
+                told = "a batch {placeholder: array} tells what is what"
+                if arrays is not batch:
+                    told = f"if {self.what} is not in batches yet, give arrays of all rows: {{placeholder: array}}"
                 raise UsageError(
-                    f"the batch has {len(arrays)} arrays, and {len(self._placeholders)} placeholders are to be fed: "
-                    f"{names}, in this order; a batch {{placeholder: array}} tells what is what"
+                    f"the batch has {counted(len(arrays), 'array')}, and {len(self._placeholders)} placeholders are to "
+                    f"be fed: {names}, in this order; {told}"
                 )
             feed = dict(zip(self._placeholders, arrays, strict=True))
         rows = Rows(self._graph, feed, None, "the batch")

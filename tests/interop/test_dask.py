@@ -395,3 +395,11 @@ def test_a_grid_search_goes_to_the_workers() -> None:
 def test_what_is_no_client_is_refused(what: Any) -> None:
     with pytest.raises(gn.UsageError, match="client= is a client of Dask"):
         opened_cluster(what)
+
+
+def test_a_closed_client_is_refused(client: Client) -> None:
+    assert client.cluster is not None
+    with Client(client.cluster) as other:
+        pass
+    with pytest.raises(gn.ClusterError, match="the client is closed"):
+        opened_cluster(other)

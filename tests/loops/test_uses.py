@@ -246,3 +246,17 @@ def test_errors_of_branches_and_of_loops_say_what_fits(call, words):
     x = gn.Graph().placeholder("x")
     with pytest.raises(gn.GraphnnError, match=words):
         call(x, x > 0.0)
+
+
+def test_what_a_loop_shows_of_its_body_is_not_exchanged():
+    g = gn.Graph()
+    x = g.placeholder("x", ("time",))
+    last, states = gn.scan(lambda s, r: (gn.tanh(s + r, name="squashed"),) * 2, 0.0, x)
+    chosen = gn.cond(last > 0.0, lambda: gn.sqrt(last, name="root"), lambda: -last)
+    for name in ("scan_1/iteration/squashed", "cond_1/then/root"):
+        with pytest.raises(
+            gn.UsageError, match=f'"{name}" has no effect: it shows what "{name.split("/")[0]}" computes'
+        ):
+            gn.replace([states, chosen], {name: gn.relu(g[name].inputs[0])})
+    shown = gn.replace(g["scan_1/iteration/squashed"], {"scan_1/iteration/squashed": x[0] * 2.0})
+    assert gn.run(shown, {"x": [3.0, 0.0]}) == 6.0

@@ -282,6 +282,8 @@ def opened(client: Any, exact: bool) -> Any:
     distributed = sys.modules.get("distributed")
     if distributed is None or not isinstance(client, distributed.Client):
         return None
+    if client.status in ("closing", "closed"):
+        raise ClusterError("the client is closed: call this inside its with block, or make another one")
     return _opened(client, exact)
 
 
