@@ -87,7 +87,7 @@ def vmap(function: Callable[..., Any], axes: Any = 0) -> Callable[..., Any]:
                 rows: dict[Node, Node] = {}
                 first = []
                 for (_, rebuild), nodes, axis in zip(forms, stacks, along, strict=True):
-                    ones = [node if axis is None else fn.getitem(node, 0) for node in nodes]
+                    ones = [node if axis is None else _one_row(node) for node in nodes]
                     rows.update({} if axis is None else dict(zip(ones, nodes, strict=True)))
                     first.append(rebuild(ones))
                 leaves, rebuild_result = flatten(function(*first))
@@ -162,6 +162,13 @@ def _rows_first(node: Node, axis: int) -> Node:
     if not -node.ndim <= axis < node.ndim:
         raise AxisError(f'vmap: "{node.name}" has no axis {axis}: its shape is {shown(node.shape)}')
     return node if axis % node.ndim == 0 else fn.moveaxis(node, axis, 0)
+
+
+def _one_row(node: Node) -> Node:
+    """Return the first row; zeros where there is none."""
+    if node.shape[0] == 0:
+        return fn.zeros(node.shape[1:], node.dtype, graph=node.graph)
+    return fn.getitem(node, 0)
 
 
 def _count(stacks: Sequence[Node]) -> Dim:

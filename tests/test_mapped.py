@@ -224,6 +224,15 @@ def test_what_cannot_be_mapped_is_refused(mapped, error, says):
         mapped(x, y)
 
 
+@pytest.mark.parametrize("size", [0, "n"])
+def test_no_rows_give_no_rows(size):
+    g = gn.Graph()
+    x = g.placeholder("x", (3, size))
+    slopes = gn.vmap(lambda row: gn.grad(gn.sum(gn.sort(row @ W) ** 2.0), row), 1)(x)
+    assert slopes.shape == (size, 3)
+    assert gn.run(slopes, {x: np.zeros((3, 0))}).shape == (0, 3)
+
+
 def test_a_column_is_not_multiplied_by_more_than_one_row():
     g = gn.Graph()
     columns, matrices = g.placeholder("x", ("n", "k", 1)), g.placeholder("y", ("n", "k", 3))
