@@ -370,6 +370,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("n_samples", "nt_samples"), ("samples",)),
     **dict.fromkeys(("noise_level", "stdevs"), ("sigma",)),
     "n_steps": ("steps",),
+    **dict.fromkeys(("min_delta", "patience"), ("early_stopping",)),
+    "restore_best_weights": ("restore_best", "early_stopping"),
     "sliding_window_shapes": ("window",),
 }
 """What arguments are called elsewhere: with what they may be called here, or a sentence."""
