@@ -142,6 +142,16 @@ def test_the_tree_depends_on_the_number_of_shards_alone(shards: int) -> None:
         assert all(part in list(subtrees(*part, shards)) for part in parts)
 
 
+def test_the_gradient_of_padded_features_keeps_the_rows() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("batch", 3)), g.parameter("w", np.array([1.0, -2.0, 0.5]))
+    loss = gn.sum(gn.square(gn.pad(gn.tanh(x * w), ((0, 0), (1, 2))) * np.arange(6.0)))
+    rows = np.random.default_rng(0).normal(size=(8, 3))
+    step = gn.compile([loss, gn.grad(loss, w)])
+    for one, other in zip(step({x: rows}), Sharded(step, 3, "all", Alone())({x: rows}), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
+
+
 def test_reductions_other_than_sums_are_put_together() -> None:
     g = gn.Graph()
     x = g.placeholder("x", ("batch", 3))

@@ -207,7 +207,7 @@ class Pad(Op):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         shape = inputs[0].shape
         pairs = zip(shape, self._pairs(len(shape)), strict=True)
-        inside = fn.getitem(cotangent, tuple(slice(before, add(before, dim)) for dim, (before, _) in pairs))
+        inside = fn.getitem(cotangent, tuple(slice(p[0], add(p[0], n)) if any(p) else slice(None) for n, p in pairs))
         return inside if inside.shape == shape else fn.reshape(inside, shape)  # where a width has a name
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
