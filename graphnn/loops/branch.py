@@ -158,7 +158,7 @@ class Branch(Keeping):
             title = list(self.bodies)[side]
             raise error.within(f'in "{title}": ', located=partial(located, error, title)) from error
         found = dict(zip(self.wanted[side], values, strict=True))
-        words = np.empty(int(self.layout.size), self.layout.dtype) if out is None else out
+        words = self.layout.words(out)
         for pair, place in self._written:
             shown_in(words, place)[...] = found.get(pair[side], 0)
         return words

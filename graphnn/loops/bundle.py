@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,26 @@ class Layout:
     def spec(self) -> Spec:
         """The shape and dtype of the bundle."""
         return Spec((self.size,), self.dtype)
+
+    @cached_property
+    def _gaps(self) -> list[slice]:
+        """Bytes in which no item lies, where all sizes are known."""
+        width = self.dtype.itemsize
+        found, end = [], 0
+        for start, shape, dtype in [*self.places, Place(self.size, (0,), self.dtype)]:
+            begin = int(start) * width
+            if begin > end:
+                found.append(slice(end, begin))
+            sizes: Any = shape
+            end = begin + math.prod(sizes) * (width if dtype.kind == "f" else dtype.itemsize)
+        return found
+
+    def words(self, out: Array | None) -> Array:
+        """Return a bundle to write the items into, with zeros between them, or two equal ones would differ."""
+        words = np.empty(int(self.size), self.dtype) if out is None else out
+        for gap in self._gaps:
+            words.view(np.uint8)[gap] = 0
+        return words
 
 
 def shown_in(words: Array, place: Place) -> Array:

@@ -203,7 +203,7 @@ class Loop(Keeping):
 
     def collected(self, iterations: Iterations, out: Array | None = None) -> Array:
         """Go through the iterations, and return what is kept of them."""
-        words = np.empty(int(self.layout.size), self.layout.dtype) if out is None else out
+        words = self.layout.words(out)
         places = [place_to_write(words, place) for place in self.layout.places]
         each = [(rows, at) for (kind, at), rows in zip(self.kept, places, strict=True) if kind == "each"]
         for row, values in iterations:

@@ -333,3 +333,12 @@ def test_a_scale_and_a_longer_run_are_reported() -> None:
 
 def test_rows_are_as_small_as_they_are_said_to_be() -> None:
     assert kept_digests._ROW.size == 144
+
+
+def test_digests_of_single_bools_are_compared() -> None:
+    g = gn.Graph()
+    y = gn.all(g.placeholder("x", (5,)) > 0.0)
+    trace = digests(y, {"x": np.arange(5.0)})
+    assert trace["all"].value.shape == ()
+    assert not trace["all"].value
+    assert compare(trace, y, feed={"x": np.arange(5.0)})

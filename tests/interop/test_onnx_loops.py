@@ -57,6 +57,14 @@ def test_recurrent_layers_over_a_named_time_are_written_with_their_gradients(lay
     assert kinds(written(wanted, feeds)) == {"Scan"}
 
 
+def test_loops_whose_dimensions_have_other_names_outside_are_written() -> None:
+    g = gn.Graph()
+    rows, w = g.placeholder("rows", ("n", 3)), g.parameter("w", RNG.normal(size=3))
+    y = gn.vmap(lambda row: gn.scan(lambda c, x: (c * x + gn.sum(w), c), row[0], row)[1])(rows)
+    feeds: list[dict[gn.Node, Any]] = [{rows: RNG.normal(size=(n, 3))} for n in (4, 1)]
+    assert kinds(written({"y": y, "slope": gn.grad(gn.sum(y * y), rows)}, feeds)) == {"Scan"}
+
+
 def test_states_and_results_of_any_dtype_are_written() -> None:
     g = gn.Graph()
     xs, scale = g.placeholder("xs", ("time", 2), np.float32), g.placeholder("scale", ())

@@ -182,6 +182,20 @@ class Graft(gn.Op, abstract=True):
         return x
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8"])
+def test_integers_are_divided_downward_up_to_the_ends_of_their_range(dtype: str) -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", ("n", 1), dtype), g.placeholder("y", ("m",), dtype)
+    ends = np.iinfo(dtype)
+    values = np.array([ends.min, ends.min + 1, 0, 1, 5, ends.max - 1, ends.max], dtype)
+    feed = {x: values[:, None], y: np.append(values[values != 0], [3, 7]).astype(dtype)}
+    if ends.min < 0:
+        feed[y] = np.append(feed[y], [-1, -3, -7]).astype(dtype)
+    with np.errstate(over="ignore"):
+        expected = feed[x] // feed[y]
+    assert np.array_equal(run(gn.to_onnx({"whole": x // y}), feed)["whole"], expected)
+
+
 def test_random_numbers_are_the_same_bits() -> None:
     g = gn.Graph()
     counter = g.placeholder("counter", (), "uint64")

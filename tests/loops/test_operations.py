@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-import graphnn.loops  # noqa: F401 - registers the operations
+import graphnn as gn
+import graphnn.loops  # registers the operations
 from graphnn.graph import Op, Spec, registry
 from graphnn.loops.bundle import Layout, LoopItem, place_to_write, read
 from graphnn.testing import check_op
@@ -25,6 +26,17 @@ def test_an_operation_gives_samples_and_its_results_are_as_inferred(name):
         spec = op.infer(*[Spec(x.shape, x.dtype) for x in operands])
         value = op.forward(*operands)
         assert (value.shape, value.dtype) == (spec.shape, spec.dtype)
+
+
+def test_equal_bundles_are_equal_to_the_bit_whatever_lay_in_their_memory():
+    g = gn.Graph()
+    x = g.placeholder("x", (5,))
+    _, (signs, _) = gn.scan(lambda c, row: (c + row, (row > 0.0, c)), x[0], x)
+    taken, _ = gn.cond(signs[0], lambda: (x > 0.0, x), lambda: (x < 0.0, -x))
+    for bundle in (signs.inputs[0], taken.inputs[0]):
+        (size,), operands = bundle.shape, gn.run(list(bundle.inputs), {x: np.arange(5.0)})
+        one, other = (bundle.op.forward(*operands, out=np.full(size, junk)) for junk in (0.1, np.pi))
+        assert one.tobytes() == other.tobytes()
 
 
 def test_items_of_all_dtypes_lie_aligned_and_come_back():

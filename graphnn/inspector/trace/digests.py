@@ -56,7 +56,7 @@ class Digests(Sequence[Any]):
         sizes = strides(shape, SAMPLE)[1]
         part = np.frombuffer(raw, node.dtype.newbyteorder("<"), math.prod(sizes)).reshape(sizes)
         # A file may hold other bools than 0 and 1.
-        part = part.view(np.uint8) != 0 if node.dtype.kind == "b" else part.astype(node.dtype)
+        part = np.asarray(part.view(np.uint8) != 0) if node.dtype.kind == "b" else part.astype(node.dtype)
         part.flags.writeable = False
         size = math.prod(shape)
         return part if size <= SAMPLE else Condensed(Stats._make((*numbers, size)), part, digest.hex())

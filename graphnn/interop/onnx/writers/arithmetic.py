@@ -75,12 +75,13 @@ def _divide_by(g: Group, op: Any, x: Value) -> Value:
 def _floor_divide(g: Group, op: Op, x: Value, y: Value) -> Value:
     x, y = promoted(g, x, y)
     if x.dtype.kind != "f":
-        whole = g.subtract(x, g("Mod", x, y))
         if x.dtype.kind == "u":
-            return g.divide(whole, y)
+            return g.divide(x, y)
+        zero = g.like(x, 0)
         opposite = g("Equal", y, g.like(y, -1))  # of the least integer, a processor cannot divide by it
-        found = g.divide(whole, g.where(opposite, g.like(y, 1), y))
-        return g.where(opposite, g.subtract(g.like(x, 0), x), found)
+        found = g.divide(x, g.where(opposite, g.like(y, 1), y))  # toward zero
+        below = g("And", g("Xor", g("Less", x, zero), g("Less", y, zero)), g("Not", g("Equal", g("Mod", x, y), zero)))
+        return g.where(opposite, g.subtract(zero, x), g.where(below, g.subtract(found, 1), found))
     dtype = x.dtype
     x, y = in_float32(g, x), in_float32(g, y)
     rest, turns = _rest(g, x, y)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ....changes import checked_changes
 from ....graph import Constant
 from ....graph.dimensions import add, product, subtract
 from ....loops.body import outside as shape_outside
@@ -20,7 +21,7 @@ from ....loops.bundle import LoopBundle, LoopItem, Place
 from ....loops.implicit import FixedPoint
 from ....loops.loop import Loop
 from ....order import ordered
-from ....transform import extract
+from ....transform import copied
 from .draft import INT64, Value
 from .group import BOOL, Group, Unwritable, group_of, writes
 
@@ -102,9 +103,9 @@ def _body_of(op: Loop | Branch, nodes: Sequence[Node], inputs: Sequence[Node], w
     found = {at: nodes[at] for at in wanted}
     if op.names == op.dims or not found:
         return _Body(list(inputs), found)
-    graph = extract({str(at): node for at, node in found.items()}, sizes=dict(zip(op.names, op.dims, strict=True)))
-    named = {node.name: node for node in graph.placeholders}
-    return _Body([named.get(node.name) for node in inputs], {at: graph.outputs[str(at)] for at in found})
+    source, sizes = nodes[0].graph, dict(zip(op.names, op.dims, strict=True))
+    _, made, copies = copied(source, list(found.values()), changes=checked_changes(source, (), sizes, None))
+    return _Body([copies.get(node) for node in inputs], dict(zip(found, made, strict=True)))
 
 
 def _written(g: Group, body: _Body, given: Sequence[Value]) -> dict[int, Value]:
