@@ -121,11 +121,13 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     still = list(dict.fromkeys(node for mover in moving for node in mover.inputs if node not in moving))
     still += [node for node in made if node not in moving]
     fed = {node.name: prepared.given[node] for node in prepared.program.placeholders}
-    values = run([*[copy[node.name] for node in ys], *still], fed, sizes=prepared.sizes)
+    needed = prepared.program.dimension_names  # more may be fed
+    bound = {name: size for name, size in prepared.sizes.items() if name in needed}
+    values = run([*[copy[node.name] for node in ys], *still], fed, sizes=bound)
     constants = {node: copy.constant(value) for node, value in zip(still, values[len(ys) :], strict=True)}
     results = replace(made, constants)
     left = results[0].graph
     for node, name in zip(xs, names, strict=True):
         if name not in left:  # no result depends on it; a call checks its tangent all the same
             left.placeholder(name, node.shape, node.dtype)
-    return Linearization(of_y(values[: len(ys)]), results, [left[name] for name in names], (x, of_y), prepared.sizes)
+    return Linearization(of_y(values[: len(ys)]), results, [left[name] for name in names], (x, of_y), bound)

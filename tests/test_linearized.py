@@ -74,6 +74,17 @@ def test_the_tangent_of_what_the_result_does_not_depend_on_is_checked_too() -> N
         moved({"x": [1.0, 0.5], "z": "none"})
 
 
+def test_more_may_be_fed_than_is_needed() -> None:
+    x, y, feed = network()
+    weights, unused = (x.graph.placeholder(name, (name,)) for name in ("k", "m"))
+    feed = {**feed, weights: np.arange(3.0), unused: np.ones(4)}
+    z = x * gn.sum(weights)
+    for result in (y, z):
+        moved = gn.linearize(result, x, feed)
+        right = gn.run(gn.jvp(result, {x: feed[x]}), feed)
+        np.testing.assert_allclose(moved(feed[x]), right, rtol=1e-13, atol=1e-15)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     x, y, feed = network()
     moved = gn.linearize(y, x, feed)

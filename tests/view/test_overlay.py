@@ -270,6 +270,13 @@ def test_a_compiled_step_a_graph_and_names_have_gradients_too() -> None:
     assert np.array_equal(loss.graph.state[w], W)
 
 
+def test_gradients_are_drawn_where_more_is_fed_than_is_needed() -> None:
+    loss, _ = alike()
+    unused = loss.graph.placeholder("unused", ("m",))
+    picture = told(draw(loss, {"x": X, unused: np.ones(3)}, overlay="gradients").source)
+    assert on(picture, "w") == ["2 × 2", "gradient [[4, 0], [6, 0]]", "norm 7.211"]
+
+
 def test_gradients_are_of_exactly_one_scalar() -> None:
     loss, _ = alike()
     with pytest.raises(UsageError, match=r'of one scalar, and "relu" is batch × 2: draw the loss, or a sum, as gn.sum'):

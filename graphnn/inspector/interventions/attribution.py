@@ -60,11 +60,13 @@ def attributed(
                 node=node,
             )
     products, feed = _products(pair, places, steps is not None, instead)
+    needed = pair.base.program.dimension_names  # more may be fed
+    sizes = {name: size for name, size in pair.base.sizes.items() if name in needed}
     sums = np.zeros(len(places))
     tell(0)
     for step in range(steps or 1):
         share = {} if steps is None else {_SHARE: np.asarray((step + 0.5) / steps, pair.metric.dtype)}
-        found, base, other = products.step(feed | share, sizes=pair.base.sizes)
+        found, base, other = products.step(feed | share, sizes=sizes)
         sums[products.numbers] += found
         tell(step + 1)
     return sums / (steps or 1), float(base), float(other)

@@ -13,7 +13,7 @@ from ...inspector.interventions.circuit import Circuit
 from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace, trace
 from ...order import schedule
-from ...transform import extract
+from ...transform import copied
 from ..text import by_times, shortened
 from .marks import OVERLAYS
 from .picture import asked
@@ -51,11 +51,11 @@ def evaluated(fetches: Any, feed: Feed, graph: Graph | None, overlay: Any) -> Tr
         whole = isinstance(fetches, (Graph, Circuit, Effects))
         return trace(fetched if whole else fetches, feed, graph=None if whole else graph)
     scalar = _scalar_among(fetched)
-    copy = extract(fetched)
-    slopes = _gradients(copy[scalar.name])
+    _, found, copies = copied(source, fetched, beside=source.placeholders)  # all that may be fed
+    slopes = _gradients(copies[scalar])
     if isinstance(feed, Mapping):  # by name, which both graphs share
         feed = {key.name if isinstance(key, Node) and key.graph is source else key: feed[key] for key in feed}
-    return trace([*(copy[node.name] for node in fetched), *slopes], feed)
+    return trace([*found, *slopes], feed)
 
 
 def _scalar_among(fetched: list[Node]) -> Node:

@@ -56,6 +56,17 @@ def test_networks_have_one_circuit_and_distractors_of_all_kinds():
     assert len(ENDS) == 7
 
 
+def test_more_may_be_fed_than_is_needed():
+    g = gn.Graph()
+    x, unused = g.placeholder("x", ("n",)), g.placeholder("unused", ("m",))
+    metric = gn.sum(gn.tanh(x) + x * 0.0)
+    feeds = [{x: np.full(2, value), unused: np.ones(3)} for value in (1.0, 0.0)]
+    without = [{x: feed[x]} for feed in feeds]
+    for function, how in ((gn.circuit, {"keep": 3}), (gn.effects, {})):
+        found, expected = (str(function(metric, *runs, method="attribution", **how)) for runs in (feeds, without))
+        assert found == expected
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_known_circuit_is_found(method):
     assert [seed for seed in NETWORKS if not is_found(drawn(seed), method)] == []
