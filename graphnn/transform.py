@@ -114,8 +114,8 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
             continue
         if (loop := _shown_by(source, old)) is not None:
             raise UsageError(
-                f'the exchange of "{old.name}" has no effect: it shows what "{loop.path}" computes, which has a body '
-                f"of its own. Make {loop.path} again, of another function"
+                f'the exchange of "{old.name}" has no effect: the node shows what "{loop.path}" computes, which has a '
+                f'body of its own. Make "{loop.path}" again, with another function'
             )
     return rebuild(copied(source, nodes, pairs)[1])
 

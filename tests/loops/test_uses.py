@@ -255,7 +255,7 @@ def test_what_a_loop_shows_of_its_body_is_not_exchanged():
     chosen = gn.cond(last > 0.0, lambda: gn.sqrt(last, name="root"), lambda: -last)
     for name in ("scan_1/iteration/squashed", "cond_1/then/root"):
         with pytest.raises(
-            gn.UsageError, match=f'"{name}" has no effect: it shows what "{name.split("/")[0]}" computes'
+            gn.UsageError, match=f'"{name}" has no effect: the node shows what "{name.split("/")[0]}" computes'
         ):
             gn.replace([states, chosen], {name: gn.relu(g[name].inputs[0])})
     shown = gn.replace(g["scan_1/iteration/squashed"], {"scan_1/iteration/squashed": x[0] * 2.0})
