@@ -277,3 +277,21 @@ def _most_at_once(buffers: list[Buffer], count: int) -> int:
         now += step
         most = max(most, now)
     return most
+
+
+def place_equal(buffers: list[Buffer]) -> int:
+    """Put each buffer where one of the same size was, if that is free: nothing is decided by how large they are."""
+    free: dict[int, list[int]] = {}
+    ending: list[tuple[int, int]] = []
+    size = 0
+    for i, buffer in enumerate(buffers):
+        while ending and ending[0][0] < buffer.start:
+            gone = buffers[heappop(ending)[1]]
+            free.setdefault(gone.size, []).append(gone.offset)
+        if before := free.get(buffer.size):
+            buffer.offset = before.pop()
+        else:
+            buffer.offset = size
+            size += buffer.size
+        heappush(ending, (buffer.end, i))
+    return size

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..graph.quiet import quietly
 from . import instructions as do
 from .instructions import DType, Instruction, Result
-from .values import Value, in_c_order
+from .symbols import recorded
+from .values import Value, broadcast_shape, in_c_order
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -70,14 +71,27 @@ class Builder:
             self.values.append(known)
         return known
 
+    def made(
+        self, function: do.Function, *arguments: object, result: Result, name: str = "", of: object = None
+    ) -> Value:
+        """Return the constant that a function makes; where sizes among its arguments are recorded, it is made later."""
+        if not recorded(arguments):
+            return self.constant(cast("Array", function(*arguments)), name, of)
+        return self.add(Value(do.Made(name, function=function, arguments=arguments), self.node, *result))
+
     def number(self, value: float, dtype: DType) -> Value:
         """Return a constant without axes."""
-        return self.constant(quietly(np.asarray, value, dtype))  # a bound of 1e300 is inf beside a float32
+        return self.made(_number, value, dtype, result=Result((), dtype))
 
     def throughout(self, number: Value, array: Array) -> Value:
         """Return a constant filled with one number, with memory for each element."""
         full = do.Constant(full=True)
         return self.add(Value(full, self.node, array.shape, array.dtype, (number,), array=array, repeats=number))
+
+    def full(self, number: Value, shape: tuple[int, ...]) -> Value:
+        """Return a constant of a shape of recorded sizes that is filled with one number."""
+        how = do.Made(full=True, function=_filled, arguments=(number, *shape))
+        return self.add(Value(how, self.node, shape, number.dtype, (number,), repeats=number))
 
     def spread(self, number: Value, shape: tuple[int, ...]) -> Value:
         """Return a number repeated so that NumPy's maximum and minimum are fast: with a single number they are slow."""
@@ -96,6 +110,8 @@ class Builder:
         if not result.shape:
             return small
         if math.prod(result.shape) <= self.settings.folded:
+            if recorded(result.shape):
+                return self.full(small, result.shape)
             return self.throughout(small, np.full(result.shape, small.array))
         return self.add(Value(do.Fill(), self.node, *result, (small,), repeats=small))
 
@@ -107,7 +123,7 @@ class Builder:
             value = value.repeats or value
         if value.shape == shape:
             return value
-        if value.array is not None:
+        if value.array is not None and not recorded(shape):
             array = np.broadcast_to(value.array, shape)
             return self.add(Value(do.Constant(), self.node, shape, value.dtype, (value,), array, value))
         strides = value.strides
@@ -134,7 +150,9 @@ class Builder:
         strides = None
         if value.strides is not None:
             in_order = reshaped and value.whole
-            strides = in_c_order(shape, value.dtype) if in_order else how.of(value.stand_in()).strides
+            strides = in_c_order(shape, value.dtype) if in_order else how.laid(value)
+            if strides is None:
+                strides = how.of(value.stand_in()).strides
         return self.add(Value(how, self.node, shape, value.dtype, (value,), strides=strides))
 
     def reshape(self, value: Value, shape: tuple[int, ...]) -> Value:
@@ -176,7 +194,7 @@ class Builder:
         smaller = [value.repeats or value for value in operands]
         for i, value in enumerate(operands):
             others = [smaller[j].shape for j in range(len(operands)) if j != i]
-            if smaller[i] is not value and np.broadcast_shapes(smaller[i].shape, *others) != result.shape:
+            if smaller[i] is not value and broadcast_shape(smaller[i].shape, *others) != result.shape:
                 smaller[i] = value
         if ufunc in _ARITHMETIC:
             smaller = self._repeated_each(smaller, result)
@@ -218,6 +236,14 @@ class Builder:
             taken = self.constant(np.ascontiguousarray(np.broadcast_to(places, shape)), "places", value.shape)
             return self.call(do.Gather(), value, taken, result=result)
         return self._computed(do.Repeat(), (value,), result)
+
+
+def _number(value: float, dtype: DType) -> Array:
+    return quietly(np.asarray, value, dtype)  # a bound of 1e300 is inf beside a float32
+
+
+def _filled(number: Array, *shape: int) -> Array:
+    return np.full(shape, number)
 
 
 def _ufunc_of(how: Instruction) -> np.ufunc | None:

@@ -22,9 +22,10 @@ from ..text import quoted, short_name
 from .advances import with_advances
 from .feed import Feed, prepare
 from .guard import checked_guard
-from .kept import Kept
+from .kept import Kept, Sizes
 from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
 from .native.addresses import Doubt
+from .native.pattern import Patterns
 from .native.plan import Native
 from .native.selftest import distrust, is_installed, is_supported, is_trusted
 from .patching import Tables
@@ -80,6 +81,7 @@ class Compiled:
         """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._kept = Kept()
+        self._patterns = Patterns(backend == "native" and threads == 1)
         self._tables = Tables(self.updates)
         self._planning = RLock()
         self._latest: Plan | None = None
@@ -193,12 +195,7 @@ class Compiled:
         sizes = tuple([prepared.sizes.get(name) for name in prepared.program.dimension_names])
         with self._planning:
             plan = self._kept.used(sizes)
-            if plan is None and (demanded or self._kept.pays(sizes)):
-                try:
-                    with collector_paused():
-                        plan = self._planned(prepared)
-                except Exception as error:  # noqa: BLE001 - raised again with its node
-                    raise_as_interpreter(error, prepared, self.updates)
+            if plan is None and (plan := self._new_plan(prepared, sizes, demanded)) is not None:
                 self._kept.keep(sizes, plan)
             if plan is not None and self._is_planned:
                 if self._whole is not None and self._whole is not plan:
@@ -207,13 +204,30 @@ class Compiled:
                 self._whole = plan if isinstance(plan, Native) and plan.is_whole else None
         return plan
 
-    def _planned(self, prepared: Prepared) -> Plan:
+    def _new_plan(self, prepared: Prepared, sizes: Sizes, demanded: bool) -> Plan | None:
+        patterns = self._patterns
+        try:
+            plan = patterns.plan(prepared)
+            if plan is not None:
+                return plan
+            pays = 1 + self._kept.vary if demanded else self._kept.pays(sizes, patterns.left > 0)
+            if pays:
+                with collector_paused():
+                    return self._planned(prepared, recorded=pays > 1)
+        except Exception as error:  # noqa: BLE001 - raised again with its node
+            raise_as_interpreter(error, prepared, self.updates)
+        return None
+
+    def _planned(self, prepared: Prepared, recorded: bool = False) -> Plan:
         if self.backend == "native":
             try:
-                return Native(prepared, list(self.updates), self.settings, self._tables)
+                return self._patterns.planned(
+                    prepared, list(self.updates), self.settings, self._tables, recorded=recorded
+                )
             except Doubt as doubt:
                 distrust(doubt)
                 self.backend = "numpy"
+                self._patterns = Patterns(False)
         return Plan(prepared, self.settings, self._tables)
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
@@ -302,8 +316,10 @@ def compile(
         names, else "native" where llvmlite is installed and a test of native plans passes, else "numpy".
 
         Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time that planning
-        takes stays a small share of all; the others go node by node. Under a guard evaluation goes node by node, too,
-        and so do the calls that a recording keeps.
+        takes stays a small share of all; the others go node by node. Of a native plan without calls from Python a
+        pattern is made then, and further sizes have their plans from it at their first call.
+
+        Under a guard evaluation goes node by node, too, and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}
         "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
         the debugger there.

@@ -9,15 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import (
-    DtypeError,
-    GraphError,
-    LookupFailure,
-    MemoryBudgetError,
-    ShapeError,
-    UsageError,
-    near,
-)
+from ..errors import DtypeError, GraphError, LookupFailure, MemoryBudgetError, ShapeError, UsageError, near
 from ..graph import Array, Graph, Node, Placeholder, as_array, in_range
 from ..graph.dimensions import dimension, names_in, shown, size_of
 from .loop import Prepared

@@ -12,10 +12,12 @@ import numpy as np
 if TYPE_CHECKING:
     from ..graph import Array
     from ..ops.rows import Blocks
+    from .values import Value
 
 DType = np.dtype[np.generic]
 Kind = Literal["given", "constant", "view", "check", "each", "call", "fresh"]
 Function = Callable[..., object]
+Strides = tuple[int, ...]
 Part = int | tuple[int | None, int | None, int | None] | EllipsisType | None
 """Of an index; a slice is its three numbers."""
 
@@ -80,6 +82,21 @@ class Constant(Instruction):
     kind = "constant"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made(Constant):
+    """An array that a function makes of sizes, where a plan is recorded for others.
+
+    Attributes
+    ----------
+    function : callable
+    arguments : tuple
+        What it is called with: a size stands for its number, and a value for its array.
+    """
+
+    function: Function
+    arguments: tuple[object, ...]
+
+
 # --- views ----------------------------------------------------------------------------------------------------
 
 
@@ -98,6 +115,10 @@ class View(Instruction):
             When no view of this array shows it so.
         """
         raise NotImplementedError
+
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value, or None if only the view itself has them."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +141,10 @@ class Transpose(View):
     def of(self, x: Array) -> Array:
         """Return the view of an array."""
         return x.transpose(self.axes)
+
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value."""
+        return None if x.strides is None else tuple([x.strides[axis] for axis in self.axes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,63 @@ class Index(View):
         """Return the view of an array."""
         view: Array = x[tuple(slice(*part) if isinstance(part, tuple) else part for part in self.parts)]
         return view
+
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value."""
+        return None if x.strides is None else self.shown(x.shape, x.strides)[1]
+
+    def shown(self, shape: tuple[int, ...], strides: Strides) -> tuple[tuple[int, ...], Strides, int]:
+        """Return the shape and strides of the view of an array, and how many bytes from its first element it begins.
+
+        Raises
+        ------
+        IndexError
+            When an int is beyond the end of its axis.
+        """
+        taken = sum(part is not None and part is not Ellipsis for part in self.parts)
+        parts: list[Part] = []
+        for part in self.parts:
+            parts += [(None, None, None)] * (len(shape) - taken) if part is Ellipsis else [part]
+        axes = iter(zip(shape, strides, strict=True))
+        sizes: list[int] = []
+        steps: list[int] = []
+        offset = 0
+        for part in parts:
+            if part is None:
+                sizes.append(1)
+                steps.append(0)
+                continue
+            n, stride = next(axes)
+            if isinstance(part, int):
+                if not -n <= part < n:
+                    raise IndexError(f"{part} is beyond the end of an axis")
+                offset += (part + n if part < 0 else part) * stride
+                continue
+            assert isinstance(part, tuple), part
+            start, count, step = _taken(part, n)
+            offset += start * stride
+            sizes.append(count)
+            steps.append(step * stride)
+        for n, stride in axes:
+            sizes.append(n)
+            steps.append(stride)
+        return tuple(sizes), tuple(steps), offset
+
+
+def _taken(part: tuple[int | None, int | None, int | None], n: int) -> tuple[int, int, int]:
+    """Return where a slice of n elements begins, how many it takes, and its step."""
+    start, stop, by = part
+    step = 1 if by is None else by
+    if step == 1 and start is None and stop is None:
+        return 0, n, 1
+    low, high = (0, n) if step > 0 else (-1, n - 1)
+    first, end = (low, high) if step > 0 else (high, low)
+    if start is not None:
+        first = max(start + n, low) if start < 0 else min(start, high)
+    if stop is not None:
+        end = max(stop + n, low) if stop < 0 else min(stop, high)
+    count = (end - first + step - (1 if step > 0 else -1)) // step
+    return (first, count, step) if count > 0 else (0, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ _SHARE = 0.125
 """The share of the time of all calls that may be spent on plans that have not paid yet."""
 _CALLS = 16
 """How often sizes must have come, if there are others: half as often as their plan needs to pay."""
+_MISSED = 4
+"""How many calls in a row must have been without a plan before one is recorded."""
 _UNUSED = 1024
 """A plan that was not used for so many calls may be replaced."""
 _MOST_COUNTED = 4096
@@ -37,7 +39,10 @@ class Kept:
         self._used_at: dict[Sizes, int] = {}
         self._of_gone = 0
         self._without = 0
-        self._made = 0
+        self._missed = 0
+        """Calls without a plan since the last one was made."""
+        self._spent = 0.0
+        """On plans, in calls of the interpreter."""
 
     def used(self, sizes: Sizes) -> Plan | None:
         """Return the plan for these sizes, if it is kept, and count it as used last."""
@@ -48,20 +53,38 @@ class Kept:
             self.plans.move_to_end(sizes)
         return plan
 
-    def pays(self, sizes: Sizes) -> bool:
-        """Count a call of sizes for which no plan is kept, and return whether to make one now."""
+    @property
+    def vary(self) -> bool:
+        """Whether there are several sizes, as far as can be seen."""
+        return bool(self.plans) or len(self._counts) > 1
+
+    def pays(self, sizes: Sizes, recorded: bool = False) -> int:
+        """Count a call of sizes for which no plan is kept, and return what pays now.
+
+        Parameters
+        ----------
+        sizes : Sizes
+        recorded : bool
+            Whether a plan may be recorded, which takes twice as long and serves for other sizes, too.
+
+        Returns
+        -------
+        int
+            0: nothing; 1: a plan; 2: one that is recorded.
+        """
         if len(self._counts) >= _MOST_COUNTED:
             self._counts.clear()
         count = self._counts[sizes] = self._counts.get(sizes, 0) + 1
         if len(self._counts) == 1 and not self.plans:
-            pays = count > 1  # a loop over batches of one size, as far as can be seen
+            pays = int(count > 1)  # a loop over batches of one size, as far as can be seen
         else:
-            left = _SHARE * self._calls() + _SAVED * self._by_plan() - _COST * self._made
-            pays = count >= _CALLS and left >= _COST and self._has_room()
-        if pays:
-            self._made += 1
-        else:
-            self._without += 1
+            left = _SHARE * self._calls() + _SAVED * self._by_plan() - self._spent
+            pays = int(count >= _CALLS and left >= _COST and self._has_room())
+            if recorded and self._missed >= _MISSED and left >= 2 * _COST:
+                pays = 2
+        self._spent += pays * _COST
+        self._without += not pays
+        self._missed = 0 if pays else self._missed + 1
         return pays
 
     def keep(self, sizes: Sizes, plan: Plan) -> None:

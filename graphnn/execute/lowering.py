@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..graph import Array, Constant, Node, Op, Parameter
+from ..graph.dimensions import size_of
+from ..graph.op import over_dimensions
 from ..graph.quiet import quietly
 from ..ops.elementwise import Cast
 from ..ops.linalg import Einsum, Matmul
@@ -19,6 +22,7 @@ from . import rewrites  # noqa: F401 - registers them
 from .builder import Builder
 from .instructions import Result
 from .rules import Rule, rule_of
+from .symbols import Unrecorded, recorded
 from .values import Value, in_c_order, squeezed
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _OURS = __package__.partition(".")[0] + "."
+_ALIKE = (np.add, np.subtract, np.multiply, np.divide, np.negative)
+"""Functions that give of a number the same as of an array of it."""
 
 
 class Lowering:
@@ -69,6 +75,7 @@ class Lowering:
         self.foreign = False
         self.of: dict[Node, Value] = {}
         self._prepared = prepared
+        self._recording = recorded(prepared.sizes.values())
         self._build = Builder(settings, program)
         self._shapes: dict[Shape, tuple[int, ...]] = {}
         """{shape as it is declared: in numbers}"""
@@ -115,12 +122,13 @@ class Lowering:
         operands = self._apart(node, [self.of[operand] for operand in node.inputs])
         result = Result(self._shape_of(node), node.dtype)
         rule = rule_of(type(node.op))
-        unknown = [value for value in operands if value.array is None]
-        if rule.folds and not unknown:
+        if rule.folds and all(map(_is_constant if self._recording else _has_array, operands)):
             folded = self._fold(position, operands, result)
             if folded is not None:
                 return folded
-        op = node.op.bound(self._prepared.sizes) if node.op.sized else node.op
+        op = node.op
+        if op.sized:
+            op = _bound(op, self._prepared.sizes) if self._recording else op.bound(self._prepared.sizes)
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
         if not type(op).__module__.startswith(_OURS):
             return self._as_it_runs(position, op, operands, in_c_order(*result))
@@ -158,11 +166,35 @@ class Lowering:
         result = Result(self._shape_of(node), node.dtype)
         return self._build.fresh(do.Own(forward, op.name), *operands, result=result, strides=strides)
 
+    def _made_later(self, forward: do.Function, operands: Sequence[Value], result: Result) -> Value:
+        """Return the constant that a node of constants is, where sizes are recorded.
+
+        Raises
+        ------
+        Unrecorded
+            When it is more than a number, since each call would compute it again, or not known to be the same.
+        """
+        build, op, sizes = self._build, self._build.node.op, self._prepared.sizes
+        if not type(op).__module__.startswith(_OURS) or result.dtype == np.float16:
+            raise Unrecorded("a constant that is checked as it is made")
+        if result.shape:
+            alike = type(op).__dict__.get("forward") in _ALIKE or (isinstance(op, Cast) and result.dtype.kind == "f")
+            operands = [value.repeats or value for value in operands]
+            if not alike or any(value.shape for value in operands):
+                raise Unrecorded("a constant of an array")
+        how = do.Made(function=_folded, arguments=(forward, *operands))
+        if op.dimension_names:
+            how = do.Made(function=_folded_for, arguments=(op, tuple(sizes), *sizes.values(), *operands))
+        small = build.add(Value(how, build.node, (), result.dtype))
+        return build.full(small, result.shape) if result.shape else small
+
     def _fold(self, position: int, operands: Sequence[Value], result: Result) -> Value | None:
         """Return the constant that a node of constants is, laid out as it would be in a run."""
         build, forward = self._build, self._prepared.binding.forwards[position]
         if forward is None or math.prod(result.shape) > build.settings.folded:
             return None
+        if self._recording and (build.node.op.dimension_names or any(value.array is None for value in operands)):
+            return self._made_later(forward, operands, result)
         try:
             array: Array = np.asarray(quietly(forward, *[value.array for value in operands]))
         except Exception:  # noqa: BLE001 - told when it runs
@@ -172,6 +204,36 @@ class Lowering:
             small = build.constant(array[(0,) * array.ndim])
             return build.broadcast(small, result.shape) if not any(array.strides) else build.throughout(small, array)
         return build.constant(array)
+
+
+def _bound(op: Op, sizes: Mapping[str, int]) -> Op:
+    """Return an operation with sizes for the names of its dimensions, unchecked: sizes that record are not ints."""
+    found = copy(op)
+    for attribute in op.sized:
+        number = over_dimensions(getattr(op, attribute), lambda dim: size_of(dim, sizes))
+        object.__setattr__(found, attribute, number)
+    return found
+
+
+def _has_array(value: Value) -> bool:
+    return value.array is not None
+
+
+def _is_constant(value: Value) -> bool:
+    """Tell whether a value is a constant where sizes are recorded: its array may be made later."""
+    while isinstance(value.how, do.Broadcast):
+        (value,) = value.operands
+    return value.kind == "constant"
+
+
+def _folded(forward: do.Function, *operands: Array) -> Array:
+    return np.asarray(quietly(forward, *operands))
+
+
+def _folded_for(op: Op, names: tuple[str, ...], *given: object) -> Array:
+    """Return the value of an operation for sizes, which come first, and operands."""
+    sizes = dict(zip(names, cast("Sequence[int]", given), strict=False))
+    return np.asarray(quietly(_bound(op, sizes).forward, *given[len(names) :]))
 
 
 def _comes_in_order(op: Op, rule: Rule, operands: Sequence[Value], value: Value) -> bool:

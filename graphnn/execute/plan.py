@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context
 from functools import cache
-from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from .values import in_c_order
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
+    from .instructions import DType
     from .loop import Prepared
     from .patching import Tables
     from .values import Value
@@ -64,7 +64,9 @@ class Plan:
         lent: Collection[Node] = (),
     ) -> None:
         lowering = Lowering(prepared, settings, {} if tables is None else tables.found(prepared, settings), lent)
-        self._take(prepared, lowering)
+        self._take(prepared, lowering.given, [value.shape for value in lowering.given])
+        self._lowered = lowering
+        self.written = [given.node for given in lowering.over.values()]
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
         self._layout = Layout(lowering.values, lowering.fetches, found, settings)
         source = Source(lowering, found, self._layout)
@@ -78,24 +80,27 @@ class Plan:
         self._quietly = quietly if lowering.foreign else None
         self._idle: list[tuple[Callable[..., Any], Callable[..., tuple[Array, ...]]]] = []
 
-    def _take(self, prepared: Prepared, lowering: Lowering) -> None:
-        """Take what any plan has of its schedule."""
+    @property
+    def _lowering(self) -> Lowering:
+        return self._lowered
+
+    def _take(self, prepared: Prepared, given: Sequence[Value], shapes: Sequence[tuple[int, ...]]) -> None:
+        """Take what any plan has of its schedule, and of what it is called with."""
         self.calls = 0
         program = prepared.program
-        self.given = [value.node for value in lowering.given]
+        self.given = [value.node for value in given]
         count = len(program.placeholders)
         self._fed = self.given[:count]
         self._count = count
         self._from_feed = _all_of(self._fed)
-        self._fits = _check_of(lowering.given[:count])
+        dtypes = [value.dtype for value in given[:count]]
+        self._fits = _check_of(dtypes, shapes[:count])
         self.read = _all_of(self.given[count:])
         """Reads the values of the parameters from a state, all at once."""
         self._graph = program.graph
         fed_dims = {dim for node in program.placeholders for dim in node.shape}
         # Otherwise each call must check `sizes=`, or the memory that is free.
         self._settled = prepared.binding.fits_any_memory(program.graph) and fed_dims.issuperset(program.dimension_names)
-        self._lowering = lowering
-        self.written = [given.node for given in lowering.over.values()]
 
     def __call__(self, *given: Array) -> tuple[Array, ...]:
         """Return the fetches, each an array of its own.
@@ -109,11 +114,16 @@ class Plan:
         try:
             idle = self._idle.pop()
         except IndexError:
-            idle = self._quietly or _quiet_context(), self._make(**self.arguments)
+            idle = self._quietly or _quiet_context(), self._made()
         call, step = idle
         results: tuple[Array, ...] = call(step, *given)
         self._idle.append(idle)
         return results
+
+    def _made(self) -> Callable[..., Any]:
+        """Return the step, with memory of its own."""
+        made: Callable[..., Any] = self._make(**self.arguments)
+        return made
 
     def explain(self) -> Explanation:
         """Return how each node is computed, and where its value lies in memory."""
@@ -152,20 +162,20 @@ def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...
     return lambda mapping: (mapping[key],)
 
 
-def _check_of(given: Sequence[Value]) -> Callable[..., bool]:
-    """Return a function that checks that arrays have the dtypes, shapes and layout of these values."""
-    laid = [(value.dtype, value.shape, _usual_strides(value)) for value in given]
-    return _checks(tuple(1 in value.shape for value in given))(*chain(*zip(*laid, strict=True)))
+def _check_of(dtypes: Sequence[DType], shapes: Sequence[tuple[int, ...]]) -> Callable[..., bool]:
+    """Return a function that checks that arrays have these dtypes and shapes, and the layout of new arrays."""
+    steps = map(_usual_strides, shapes, dtypes)
+    return _checks(tuple(1 in shape for shape in shapes))(*dtypes, *shapes, *steps)
 
 
-def _usual_strides(value: Value) -> tuple[tuple[int, ...], ...]:
+def _usual_strides(shape: tuple[int, ...], dtype: DType) -> tuple[tuple[int, ...], ...]:
     """Return the strides of a new array, and those of one to which axes of one element were added.
 
     NumPy takes an array to be in C order however far it steps along an axis of one element. Other steps are left to the
     full check of a feed.
     """
-    steps = in_c_order(value.shape, value.dtype)
-    return steps, tuple(0 if n == 1 else step for step, n in zip(steps, value.shape, strict=True))
+    steps = in_c_order(shape, dtype)
+    return steps, tuple(0 if n == 1 else step for step, n in zip(steps, shape, strict=True))
 
 
 @cache

@@ -76,6 +76,15 @@ class Program:
         sized = {node.op for node in self.order if node.op.sized}
         self.dimension_names = sorted(names_in(dims).union(*(op.dimension_names for op in sized)))
         self._bindings: dict[tuple[int | None, ...], Binding] = {}
+        self._fixed = [forward_of(node, node.op, {}) if _is_fixed(node) else None for node in self.order]
+        """The functions that are the same for any sizes."""
+        first = {node.spec: node for node in reversed(self.order)}
+        self._varying = [
+            (i, node)
+            for i, (node, forward) in enumerate(zip(self.order, self._fixed, strict=True))
+            if forward is None or node.spec.constraints or first[node.spec] is node or hasattr(node.op, "bound_inside")
+        ]
+        """The nodes of which something depends on the sizes, and the first of each spec."""
 
     def bound(self, sizes: Mapping[str, int]) -> Binding:
         """Return the binding for these sizes.
@@ -95,15 +104,13 @@ class Program:
         return found
 
     def _bind(self, sizes: Mapping[str, int]) -> Binding:
-        forwards: list[Forward | None] = []
-        bytes_of: dict[Any, int] = {}
+        forwards = [*self._fixed]
         largest, largest_node = 0, None
-        for node in self.order:
-            if (size := bytes_of.get(node.spec)) is None:
-                shape = concrete(node.spec.shape, sizes)
-                if min(shape, default=0) < 0:
-                    raise _negative(node, shape, sizes)
-                size = bytes_of[node.spec] = math.prod(shape) * node.spec.dtype.itemsize
+        for i, node in self._varying:
+            shape = concrete(node.spec.shape, sizes)
+            if min(shape, default=0) < 0:
+                raise _negative(node, shape, sizes)
+            size = math.prod(shape) * node.spec.dtype.itemsize
             for a, b in node.spec.constraints:
                 if size_of(a, sizes) != size_of(b, sizes):
                     raise _unequal(node, a, b, sizes)
@@ -111,10 +118,8 @@ class Program:
                 size = max(size, bound_inside(sizes))
             if size > largest:
                 largest, largest_node = size, node
-            if isinstance(node.op, Placeholder) or node.has_value:
-                forwards.append(None)
-            else:
-                forwards.append(forward_of(node, node.op, sizes))
+            if forwards[i] is None and not _is_given(node):
+                forwards[i] = forward_of(node, node.op, sizes)
         return Binding(forwards, largest, largest_node)
 
 
@@ -159,6 +164,14 @@ def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
     if not type(op).__module__.startswith(_PACKAGE):
         forward = _with_checks(node, forward, concrete(node.spec.shape, sizes))
     return forward if node.dtype != np.float16 else _with_warning(node, forward)
+
+
+def _is_given(node: Node) -> bool:
+    return isinstance(node.op, Placeholder) or node.has_value
+
+
+def _is_fixed(node: Node) -> bool:
+    return not _is_given(node) and not node.op.dimension_names and type(node.op).__module__.startswith(_PACKAGE)
 
 
 def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> GraphnnError:

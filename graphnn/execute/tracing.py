@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from . import instructions as do
 from .instructions import DType, Function, Result
+from .symbols import Size
+from .values import broadcast_shape
 
 if TYPE_CHECKING:
     from ..graph import Op
@@ -69,7 +71,7 @@ class _Tape:
         self.count()
         loop = _loop_of(ufunc, tuple(map(_weakly, operands)), dtype)
         values = [self.value(operand, kind) for operand, kind in zip(operands, loop[:-1], strict=True)]
-        shape = np.broadcast_shapes(*[value.shape for value in values])
+        shape = broadcast_shape(*[value.shape for value in values])
         if _loop_of(ufunc, tuple([value.dtype for value in values]), None) != loop:
             values = [self.cast(value, kind) for value, kind in zip(values, loop[:-1], strict=True)]
         return self.build.ufunc(ufunc, *values, result=Result(shape, loop[-1]))
@@ -81,7 +83,7 @@ class _Tape:
         dtype: DType = np.where(True, *samples).dtype  # type: ignore[call-overload]
         parts = ((condition, _BOOL), (x, dtype), (y, dtype))
         values = [self.cast(self.value(part, kind), kind) for part, kind in parts]
-        shape = np.broadcast_shapes(*[value.shape for value in values])
+        shape = broadcast_shape(*[value.shape for value in values])
         return self.build.call(do.Select(), *values, result=Result(shape, dtype))
 
     def value(self, operand: object, dtype: DType) -> Value:
@@ -90,10 +92,10 @@ class _Tape:
             return operand.value
         if isinstance(operand, (np.ndarray, np.generic)):
             return self.build.constant(operand)
-        if not isinstance(operand, (bool, int, float)):
+        if not isinstance(operand, (bool, int, float, Size)):
             raise Untraceable(type(operand).__name__)
         try:
-            return self.build.number(operand, dtype)
+            return self.build.number(cast("float", operand), dtype)
         except OverflowError as error:
             raise Untraceable(str(error)) from None
 
@@ -115,7 +117,7 @@ def _weakly(operand: object) -> DType | type:
     """Return the dtype of an operand for `resolve_dtypes`; Python's numbers, given as types, adapt to the others."""
     if isinstance(operand, (_Tracer, np.ndarray, np.generic)):
         return operand.dtype
-    return _BOOL if isinstance(operand, bool) else type(operand)
+    return _BOOL if isinstance(operand, bool) else int if isinstance(operand, Size) else type(operand)
 
 
 class _Tracer(NDArrayOperatorsMixin):

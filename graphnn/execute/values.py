@@ -69,7 +69,7 @@ class Value:
         self.root = self.operands[0].root if self.kind in ("view", "check") else self
         if self.array is not None:
             self.strides = self.array.strides
-        elif self.kind in ("given", "each", "call"):
+        elif self.kind in ("given", "constant", "each", "call"):
             self.strides = in_c_order(self.shape, self.dtype)
 
     @property
@@ -126,9 +126,9 @@ class Value:
             steps[axis] = step if self.strides[axis] > 0 else -step
             if n > 1:
                 without_gap = stride * n
-                step *= min(n, most)
+                step *= _at_most(n, most)
         ones = np.ones(1 + 2 * sum(map(abs, steps)), self.dtype)[sum(map(abs, steps)) :]
-        shape = [min(n, most) for n in self.shape]
+        shape = [_at_most(n, most) for n in self.shape]
         return as_strided(ones, shape, [step * self.dtype.itemsize for step in steps])
 
     def is_number(self, number: float) -> bool:
@@ -144,6 +144,11 @@ class Value:
         return self.repeats is not None and (
             self.kind == "view" or (isinstance(self.how, Constant) and not self.how.full)
         )
+
+
+def _at_most(n: int, most: int) -> int:
+    """Return the smaller number, as an int of its own."""
+    return next((i for i in range(most) if n == i), most)
 
 
 def lying(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
@@ -170,3 +175,24 @@ def in_c_order(shape: tuple[int, ...], dtype: DType) -> tuple[int, ...]:
     for n in reversed(shape[1:]):
         steps.append(steps[-1] * n)
     return tuple(reversed(steps[: len(shape)]))
+
+
+def broadcast_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that shapes broadcast to, as NumPy's function does, which makes arrays of them.
+
+    Raises
+    ------
+    ValueError
+        When they do not.
+    """
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    found = [1] * max(map(len, shapes))
+    for shape in shapes:
+        for axis, n in enumerate(shape, len(found) - len(shape)):
+            if n != 1:
+                if found[axis] not in (1, n):
+                    raise ValueError(f"{shapes} do not broadcast")
+                found[axis] = n
+    return tuple(found)

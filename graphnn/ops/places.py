@@ -28,13 +28,13 @@ def are_few(x: Any, axes: tuple[int, ...], adds: bool) -> bool | None:
     adds : bool
         Whether it adds up, which NumPy does with more digits for float16, and in 64 bits for small integers.
     """
+    steps = [abs(step) for step, n in zip(x.strides or (), x.shape, strict=False) if n > 1]
+    if x.strides is not None and steps == sorted(steps, reverse=True):
+        return False
     count = math.prod(x.shape[axis] for axis in axes)
     if not 1 < count <= MOST or x.size // count < LEAST or (adds and x.dtype.char not in "fdqQlL"):
         return False
-    if x.strides is None:
-        return None
-    steps = [abs(step) for step, n in zip(x.strides, x.shape, strict=True) if n > 1]
-    return steps != sorted(steps, reverse=True)
+    return None if x.strides is None else True
 
 
 def of(shape: tuple[int, ...], axes: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:

@@ -88,11 +88,11 @@ def blocks_of(x: Any, y: Any) -> Blocks | None:
     """
     if len(x.shape) != 2 or len(y.shape) != 2 or x.dtype.char not in "fd" or y.dtype != x.dtype:
         return None
-    (m, k), n = x.shape, y.shape[1]
+    (m, k), n, most = x.shape, y.shape[1], limits.block // x.dtype.itemsize
+    if m * k <= most and m * n <= most and k * n <= most:
+        return None
     long, side = (m, k) if m >= k else (k, m)
     wide = max(side, n)
-    if long * wide * x.dtype.itemsize <= limits.block:
-        return None
     if not 0 < side * n <= limits.fitting or min(side, n) > limits.thin:
         return None
     # Where rows of a block lie apart, BLAS takes all at once as fast. (A single row or column has no stride to go by.)

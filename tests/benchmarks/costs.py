@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -218,32 +218,35 @@ def batch(quick: bool) -> Rows:
 
 
 def sizes(quick: bool) -> Rows:
-    """Batches of sizes that a step has not had, each smaller: the median time of a first call, and of making a plan."""
-    count, rows = 5 if quick else 15, []
+    """Batches of sizes that a step has not had, each larger: the median times before and after it records a plan."""
+    count, rounds, rows = (4, 2, []) if quick else (12, 5, [])
     for name in ("T", "S", "M"):
         size = SIZES[name]
         problem = drawn(size, "float32")
-        g = gn.Graph("sizes", dtype=np.float32)
-        x, labels = g.placeholder("x", ("batch", size.inputs)), g.placeholder("labels", ("batch",), dtype=np.int64)
-        loss = nn.softmax_crossentropy(
-            nn.Sequential(nn.Dense(size.hidden), nn.ReLU(), nn.Dense(size.classes))(x), labels
-        )
-        compiled = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
-        feeds = [{x: problem.X[:n], labels: problem.labels[:n]} for n in range(size.rows, 1, -1)]
-        for _ in range(5):
-            compiled(feeds[0])
+        X, labels = (np.concatenate([part, part[: 4 * count]]) for part in (problem.X, problem.labels))
+        seconds: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            g = gn.Graph("sizes", dtype=np.float32)
+            x, y = g.placeholder("x", ("batch", size.inputs)), g.placeholder("labels", ("batch",), dtype=np.int64)
+            net = nn.Sequential(nn.Dense(size.hidden), nn.ReLU(), nn.Dense(size.classes))
+            loss = nn.softmax_crossentropy(net(x), y)
+            compiled = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+            feeds = iter([{x: X[:n], y: labels[:n]} for n in range(size.rows, len(X))])
+            first = next(feeds)
+            for _ in range(5):
+                compiled(first)
+            for what, function, times in (
+                ("a call node by node, ms", compiled, count),
+                ("recording a plan, once, ms", compiled.plan, 1),
+                ("making its plan from then on, ms", compiled.plan, count),
+                ("a call from then on, ms", compiled, count),
+            ):
+                for given in islice(feeds, times):
+                    start = time.perf_counter()
+                    function(given)
+                    seconds.setdefault(what, []).append(time.perf_counter() - start)
         row: dict[str, Any] = {"a batch of a new size, float32": f"{name} {size}"}
-        for what, function, new in (
-            ("the first call, ms", compiled, feeds[1 : count + 1]),
-            ("making its plan, ms", compiled.plan, feeds[count + 1 : 2 * count + 1]),
-        ):
-            seconds = []
-            for given in new:
-                start = time.perf_counter()
-                function(given)
-                seconds.append(time.perf_counter() - start)
-            row[what] = statistics.median(seconds) * 1e3
-        rows.append(row)
+        rows.append(row | {what: statistics.median(found) * 1e3 for what, found in seconds.items()})
     return rows
 
 

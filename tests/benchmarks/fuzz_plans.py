@@ -1,11 +1,12 @@
 """Compare plans with the interpreter, to the bit: random graphs with gradients and updates, and every operation.
 
     python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--mixed 1000] [--loops 1000]
-        [--large 100] [--draws 1000] [--seed 0] [--first 0] [--backend numpy]
+        [--large 100] [--recorded 0] [--draws 1000] [--seed 0] [--first 0] [--backend numpy]
 
 Each operation is drawn so often, its operands in every way that a plan could take them. Mixed graphs are of all dtypes,
 with sizes that change from call to call; every tenth of them has arrays of 10,000 to 100,000 elements, and large graphs
-have more. The exit status says whether all is well.
+have more. What is recorded is compared word for word with plans that are made for the same sizes. The exit status says
+whether all is well.
 """
 
 import argparse
@@ -24,6 +25,7 @@ sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 from random_bodies import random_loop
 from random_mixed import random_mixed
 from random_networks import random_training
+from recorded import repeated
 from test_ops import OPS
 from test_plan_conformance import (
     differences_by_number,
@@ -34,7 +36,7 @@ from test_plan_conformance import (
 
 from graphnn.execute.kept import Kept
 
-_KINDS = ("graphs", "networks", "mixed", "loops", "large")
+_KINDS = ("graphs", "networks", "mixed", "loops", "large", "recorded")
 _MOST_TOLD = 3
 """Of each kind."""
 
@@ -47,6 +49,7 @@ def main() -> int:
     parser.add_argument("--mixed", type=int, default=1000, help="of all dtypes, with sizes that change")
     parser.add_argument("--loops", type=int, default=1000, help="with gradients")
     parser.add_argument("--large", type=int, default=100, help="of arrays above 65,536 elements")
+    parser.add_argument("--recorded", type=int, default=0, help="native, made from a pattern for sizes that change")
     parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -67,7 +70,7 @@ def main() -> int:
             if wrong[kind] <= _MOST_TOLD:
                 sys.stdout.write(f"{kind} {number}:\n  " + "\n  ".join(found) + "\n")
 
-    Kept.pays = lambda kept, sizes: True  # type: ignore[method-assign] # from the first call on
+    Kept.pays = lambda kept, sizes, recorded=False: 1 + kept.vary  # type: ignore[method-assign] # from the first call on
     numbers = {kind: range(settings.first, settings.first + getattr(settings, kind)) for kind in _KINDS}
     for number in numbers["graphs"]:
         compare("graphs", number, lambda number=number: random_graph_differences(settings.seed, number, backend))
@@ -82,6 +85,8 @@ def main() -> int:
         compare("loops", number, lambda n=number, drawn=drawn: differences_by_number(n, *drawn(), backend))
     for number in numbers["large"]:
         compare("large", number, lambda number=number: large_graph_differences(settings.seed, number, backend))
+    for number in numbers["recorded"]:
+        compare("recorded", number, lambda number=number: getattr(repeated(settings.seed, number), "differences", None))
     for cls in OPS:
         for number in range(settings.first, settings.first + settings.draws):
             rng = np.random.default_rng([number, 7 + settings.seed])

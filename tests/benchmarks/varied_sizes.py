@@ -1,6 +1,6 @@
 """What plans cost where sizes change from call to call: as a ratio to evaluation node by node, all along the run.
 
-    python tests/benchmarks/varied_sizes.py [--calls 1000] [--rounds 3] [--seed 0]
+    python tests/benchmarks/varied_sizes.py [--backend numpy] [--calls 1000] [--rounds 3] [--seed 0]
 
 Each workload is a sequence of calls, timed one by one from the first one on, the making of plans included. Evaluation
 node by node and by plans have a process of their own in each round, held to one core and one thread. A call's figure
@@ -102,6 +102,7 @@ def measured(workload: str, backend: str, asked: argparse.Namespace) -> list[flo
 def main() -> None:
     """Time each workload."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
@@ -111,17 +112,18 @@ def main() -> None:
         told(json.dumps(timed(*asked.only, asked)))
         return
     told(f"{'':<22} interpreter  by plans   ratio: greatest (call)   after a tenth, a half, all calls\n")
-    for workload in workloads("numpy", asked.calls, asked.seed):
+    ways = "interpreter", asked.backend
+    for workload in workloads(asked.backend, asked.calls, asked.seed):
         least: dict[str, list[float]] = {}
         for _ in range(asked.rounds):
-            for backend in ("interpreter", "numpy"):
+            for backend in ways:
                 found = measured(workload, backend, asked)
                 least[backend] = [min(pair) for pair in zip(found, least.get(backend, found), strict=True)]
         spent = {backend: list(accumulate(each)) for backend, each in least.items()}
-        ratios = [mine / its for mine, its in zip(spent["numpy"], spent["interpreter"], strict=True)]
+        ratios = [mine / its for mine, its in zip(spent[asked.backend], spent["interpreter"], strict=True)]
         count = len(ratios)
         where = max(range(count), key=ratios.__getitem__)
-        each = [f"{spent[backend][-1] / count * 1e3:7.3f} ms" for backend in ("interpreter", "numpy")]
+        each = [f"{spent[backend][-1] / count * 1e3:7.3f} ms" for backend in ways]
         goes_on = "  ".join(f"{ratios[at - 1]:.2f}" for at in (count // 10, count // 2, count))
         told(f"{workload:<22} {each[0]}  {each[1]}   {ratios[where]:.2f} ({where + 1:,})   {goes_on}\n")
 

@@ -13,7 +13,6 @@ from .works import place_of, spread
 if TYPE_CHECKING:
     import numpy as np
 
-    from ...graph import Array
     from ..values import Value
     from .works import Work
 
@@ -94,19 +93,20 @@ def fused(work: Work) -> Fused:
 
 def joined(value: Value) -> Iterator[tuple[Fused, int]]:
     """Yield the kernel that puts each operand into a value, and how many bytes into it it begins."""
-    how, whole = value.how, value.stand_in()
+    how = value.how
     assert isinstance(how, do.Join)
+    assert value.strides is not None
     if how.adds:
-        yield from _added_up(value, how, whole)
+        yield from _added_up(value, how)
         return
     for x, index in zip(value.operands, how.places, strict=True):
-        there = do.Index(index if Ellipsis in index else (*index, Ellipsis)).of(whole)
+        shape, strides, offset = do.Index(index).shown(value.shape, value.strides)
         place = place_of(x)
         assert place is not None
         if not x.size:
             continue
-        assert there.shape == x.shape, (there.shape, x.shape)
-        kept = [step for step, n in zip(there.strides, there.shape, strict=True) if n != 1]
+        assert shape == x.shape, (shape, x.shape)
+        kept = [step for step, n in zip(strides, shape, strict=True) if n != 1]
         sizes, by_axis = merged(squeezed(x.shape), [spread(place.strides, x.shape, x.shape), tuple(kept)])
         ends = [
             Operand(each.dtype.char, _way(step, each.dtype.itemsize))
@@ -115,31 +115,29 @@ def joined(value: Value) -> Iterator[tuple[Fused, int]]:
         cast = x.dtype != value.dtype
         lines = (Line("cast", x.dtype.char, value.dtype.char, (0,)),) * cast
         kernel = Kernel(len(sizes), (ends[0],), lines, ((int(cast), ends[1]),))
-        offset = there.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
         yield Fused(kernel, [x, value], sizes, tuple(step for axis in by_axis for step in axis)), offset
 
 
-def _added_up(value: Value, how: do.Join, whole: Array) -> Iterator[tuple[Fused, int]]:
+def _added_up(value: Value, how: do.Join) -> Iterator[tuple[Fused, int]]:
     """Yield the kernels that add operands, or products of them, onto a value."""
     char, size = value.dtype.char, value.dtype.itemsize
+    assert value.strides is not None
     for i, index in enumerate(how.places):
-        there = do.Index((*index, Ellipsis)).of(whole)
+        shape, steps, offset = do.Index(index).shown(value.shape, value.strides)
         operands = value.operands[i * how.adds : (i + 1) * how.adds]
-        own = tuple(step for step, n in zip(there.strides, there.shape, strict=True) if n != 1)
+        own = tuple(step for step, n in zip(steps, shape, strict=True) if n != 1)
         strides = [own]
         for x in operands:
             place = place_of(x)
             assert place is not None
-            strides.append(spread(place.strides, x.shape, there.shape))
-        sizes, by_axis = merged(squeezed(there.shape), [*strides, own])
+            strides.append(spread(place.strides, x.shape, shape))
+        sizes, by_axis = merged(squeezed(shape), [*strides, own])
         ends = [Operand(char, _way(step, size)) for step in by_axis[-1]]
         count = len(operands)
         lines = [Line("multiply", char * 2, char, (1, 2))] * (count == 2)
         lines.append(Line("add", char * 2, char, (0, count + 1 if count == 2 else 1)))
         kernel = Kernel(len(sizes), tuple(ends[:-1]), tuple(lines), ((count + len(lines), ends[-1]),))
-        offset = there.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-        steps = tuple(step for axis in by_axis for step in axis)
-        yield Fused(kernel, [value, *operands, value], sizes, steps), offset
+        yield Fused(kernel, [value, *operands, value], sizes, tuple(step for axis in by_axis for step in axis)), offset
 
 
 def _called(value: Value) -> tuple[str, Sequence[np.dtype[Any]]]:

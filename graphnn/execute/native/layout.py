@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import instructions as do
-from ..buffers import Buffer, _place, _rounded
+from ..buffers import Buffer, _place, _rounded, place_equal
+from ..symbols import recorded
 from . import cutting
 from .tables import Pointer
 from .works import address_of, is_same, place_of
@@ -59,7 +60,7 @@ class Memory:
                 buffer.end = max(buffer.end, last.get(value, at))
                 self.of[value] = buffer
             self._lay_parts(work, at)
-        self.size = _place(buffers, 0, 0)
+        self.size = place_equal(buffers) if recorded(each.size for each in buffers) else _place(buffers, 0, 0)
 
     def _lay_parts(self, work: Work, at: int) -> None:
         """Have memory for what blocks of a product give, before it is added up."""
@@ -147,8 +148,7 @@ class Memory:
             return Pointer("arena", self.of[root].offset + place.offset)
         if root in self.anew:
             return Pointer(self.anew[root], place.offset)
-        if root.kind == "constant":
-            assert root.array is not None
+        if root.array is not None:
             return Pointer("fixed", address_of(root.array) + place.offset)
         return Pointer(root, place.offset)
 

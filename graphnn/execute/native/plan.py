@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from .blocking import in_blocks
 from .cutting import share
 from .explain import Loop, NativeExplanation, loops_of
 from .layout import Memory
-from .tables import Keys
-from .works import works_of
+from .tables import Filled, Keys, Table
+from .works import Work, works_of
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ..patching import Tables
 
 _NEVER = 2**62
+_LASTING = 2
+"""Calls from which on a plan that a pattern gave is likely to have more: what only calls gain by is worth making."""
 NATIVE = Settings(
     traced=256,
     masked=_NEVER,
@@ -40,6 +42,70 @@ NATIVE = Settings(
     large=_NEVER,
     native=True,
 )
+
+
+class Draft(NamedTuple):
+    """What becomes of a schedule.
+
+    Attributes
+    ----------
+    lowering : Lowering
+    works : list of Work
+    layout : Memory
+    writer : Writer
+    """
+
+    lowering: Lowering
+    works: list[Work]
+    layout: Memory
+    writer: Writer
+
+
+def drafted(
+    prepared: Prepared,
+    updated: Sequence[Node] = (),
+    settings: Settings = _USUAL,
+    tables: Tables | None = None,
+    lent: Collection[Node] = (),
+) -> Draft:
+    """Return the loops for a schedule."""
+    lowering = Lowering(
+        prepared,
+        replace(NATIVE, threads=settings.threads),
+        {} if tables is None else tables.found(prepared, settings),
+        lent,
+    )
+    for value in (*lowering.given, *lowering.values):
+        value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
+    _hand_out(lowering)
+    works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
+    if settings.threads > 1:
+        share(works, settings.threads)
+    layout = Memory(works, lowering.fetches, NATIVE.written_over, lowering.over)
+    keys = Keys(len(prepared.program.placeholders), [value.node for value in lowering.given], list(updated))
+    return Draft(lowering, works, layout, Writer(works, layout, lowering, keys))
+
+
+class Filling(NamedTuple):
+    """The words of a plan's tables, and what else differs from size to size.
+
+    Attributes
+    ----------
+    given : sequence of Value
+    shapes : sequence of tuple of int
+        Of what is given.
+    arena : int
+        The bytes of what is made in between.
+    segments : sequence of Filled
+    arrays : sequence of array
+        The constants.
+    """
+
+    given: Sequence[Value]
+    shapes: Sequence[tuple[int, ...]]
+    arena: int
+    segments: Sequence[Filled]
+    arrays: Sequence[Array]
 
 
 class Native(Plan):
@@ -58,41 +124,73 @@ class Native(Plan):
         settings: Settings = _USUAL,
         tables: Tables | None = None,
         lent: Collection[Node] = (),
+        filling: Filling | None = None,
     ) -> None:
-        lowering = Lowering(
-            prepared,
-            replace(NATIVE, threads=settings.threads),
-            {} if tables is None else tables.found(prepared, settings),
-            lent,
-        )
-        for value in (*lowering.given, *lowering.values):
-            value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
-        _hand_out(lowering)
-        self._take(prepared, lowering)
-        self.works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
-        if settings.threads > 1:
-            share(self.works, settings.threads)
-        self.layout = Memory(self.works, lowering.fetches, NATIVE.written_over, lowering.over)
-        self._alike = prepared._replace(given={}), _USUAL, tables
-        keys = Keys(self._count, self.given, list(updated))
-        writer = Writer(self.works, self.layout, lowering, keys)
-        self.segments = writer.tables
-        self._kernels = writer.kernels
-        self._arena = self.layout.size + 64
-        self._arrays = [value.array for value in lowering.values if value.array is not None]
-        self._code = writer.code
-        self._dtypes = [value.dtype for value in lowering.given]
-        self._arguments = writer.arguments
-        self._quietly = quietly if lowering.foreign else None
+        self._asked = prepared._replace(given={}), updated, settings, tables, lent
+        self._code: Any = None
+        self._arguments: dict[str, object] = {}
+        self._quietly = None
+        self.written = []
+        self._drafted: Draft | None = None
+        if filling is None:
+            filling = self._adopted(drafted(prepared, updated, settings, tables, lent))
+        self._take(prepared, filling.given, filling.shapes)
+        self._filling = filling
+        self._dtypes = [value.dtype for value in filling.given]
         self._idle = []
         self._steps: list[Any] = []
         self._whole: list[Any] = []
-        self._make = self._made
+
+    def _adopted(self, draft: Draft) -> Filling:
+        """Have a draft be what becomes of the schedule, and return its words."""
+        lowering, writer = draft.lowering, draft.writer
+        self._drafted = draft
+        self._code, self._arguments = writer.code, writer.arguments
+        self._quietly = quietly if lowering.foreign else None
+        self.written = [given.node for given in lowering.over.values()]
+        segments = [table.filled() for table in writer.tables]
+        arrays = [value.array for value in lowering.values if value.array is not None]
+        return Filling(lowering.given, [value.shape for value in lowering.given], draft.layout.size, segments, arrays)
+
+    @property
+    def _draft(self) -> Draft:
+        if self._drafted is not None:
+            return self._drafted
+        # Its words are a pattern's. They may differ in what does not matter, and so it is what is read from now on.
+        draft = self._drafted = drafted(*self._asked)
+        if draft.writer.code is None:
+            self._filling = self._adopted(draft)
+            self._steps, self._whole = [], []
+        return draft
+
+    @property
+    def _lowering(self) -> Lowering:
+        return self._draft.lowering
+
+    @property
+    def works(self) -> list[Work]:
+        """What it does, in order."""
+        return self._draft.works
+
+    @property
+    def layout(self) -> Memory:
+        """Where values lie."""
+        return self._draft.layout
+
+    @property
+    def segments(self) -> list[Table]:
+        """The tables."""
+        return self._draft.writer.tables
 
     @property
     def is_whole(self) -> bool:
         """Whether a step is one call, which looks up what it is fed, and updates the state."""
-        return self._code is None and self._settled
+        return not self.calls_python and self._settled
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether anything is called from Python, between segments."""
+        return self._code is not None
 
     def whole(self, feed: object, state: object) -> tuple[Array, ...] | None:
         """Do a whole step, updates included; return None, with nothing done, if the feed is not just as planned."""
@@ -101,6 +199,8 @@ class Native(Plan):
         try:
             step = self._whole.pop()
         except IndexError:
+            if self._drafted is None and self.calls < _LASTING:
+                return None
             step = self._made("step")
         results: tuple[Array, ...] | None = step(feed, state)
         self._whole.append(step)
@@ -111,11 +211,12 @@ class Native(Plan):
         for step in list(self._whole):
             step.__self__.last.fill(None)
 
-    def _made(self, name: str = "run", **_: object) -> Any:
+    def _made(self, name: str = "run") -> Any:
         """Return the step, with memory of its own."""
-        arena = np.empty(self._arena, np.uint8)
+        filling = self._filling
+        arena = np.empty(filling.arena + 64, np.uint8)
         arena = arena[-arena.ctypes.data % 64 :]
-        bound = [table.bound(arena, self._arrays, name) for table in self.segments]
+        bound = [segment.bound(arena, filling.arrays, name) for segment in filling.segments]
         if self._code is None:
             return bound[0]
         space: dict[str, Any] = {}
@@ -139,7 +240,7 @@ class Native(Plan):
     @property
     def loops(self) -> list[Loop]:
         """What the plan does, one after the other, to read; a kernel's ``llvm`` and ``assembly``, too."""
-        return loops_of(self.works, self._kernels)
+        return loops_of(self.works, self._draft.writer.kernels)
 
     def explain(self) -> NativeExplanation:
         """Return how each node is computed, and where its value lies in memory."""
@@ -147,14 +248,19 @@ class Native(Plan):
         return NativeExplanation(self._lowering, self.works, layout.of, layout.buffers, layout.size, self.loops)
 
     @property
+    def _numpy(self) -> Plan:
+        prepared, _, _, tables, _ = self._asked
+        return Plan(prepared, _USUAL, tables)
+
+    @property
     def source(self) -> str:  # type: ignore[override]
         """The same as NumPy, to read."""
-        return Plan(*self._alike).source
+        return self._numpy.source
 
     @property
     def arguments(self) -> dict[str, object]:  # type: ignore[override]
         """What `source` is called with."""
-        return Plan(*self._alike).arguments
+        return self._numpy.arguments
 
 
 def _hand_out(lowering: Lowering) -> None:

@@ -172,11 +172,15 @@ def _method(name: str) -> _Method:
     return _Method(name.encode(), own_loops()[name], _FASTCALL, None)
 
 
+@cache
+def _maker() -> Any:
+    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    return prototype(("PyCFunction_NewEx", ctypes.pythonapi))
+
+
 def runner(table: np.ndarray[Any, Any], name: str = "run") -> Any:
     """Return a function that runs a table: ``run`` of arrays, or ``step`` of a feed and a state.
 
     The table is alive as long as the function is. Nobody but the plan may call it.
     """
-    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    make = prototype(("PyCFunction_NewEx", ctypes.pythonapi))
-    return make(ctypes.addressof(_method(name)), table, None)
+    return _maker()(ctypes.addressof(_method(name)), table, None)

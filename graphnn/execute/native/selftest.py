@@ -138,7 +138,7 @@ def _check_run() -> None:
     ]
     for long in (False, True):
         table = Table(calls, [], [result], long, Keys(0, [], ["w"]))  # type: ignore[list-item]
-        run, step = (table.bound(np.empty(64, np.uint8), None, name) for name in ("run", "step"))
+        run, step = (table.filled().bound(np.empty(64, np.uint8), None, name) for name in ("run", "step"))
         state: dict[str, Array] = {"w": made}
         expected = quietly(_by_numpy, x, y)
         alike = [same_bits(run()[0], expected) for _ in range(2)]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..values import Value
 from .runtime import HEADER, own_loops, pool_of, python, runner
-
-if TYPE_CHECKING:
-    from ..values import Value
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
 _WRONG = HEADER.index("wrong")
@@ -25,7 +23,7 @@ class Pointer(NamedTuple):
     Attributes
     ----------
     of : Value or str
-        The value of whose memory it is, where each call has another; ``"arena"``, ``"table"``; ``"fixed"``.
+        The value of whose memory it is, where each call, or each size, has another; ``"arena"``; ``"fixed"``.
     offset : int
         From there, in bytes.
     """
@@ -113,6 +111,14 @@ def _has_words(call: Call | Repeated | Together) -> bool:
 class Table:
     """A segment: calls one after the other, which need nothing of Python.
 
+    Attributes
+    ----------
+    words : list of int
+    shapes : list of (int, tuple of int)
+        Of what it makes: where the address of the shape belongs.
+    constants : list of (int, Value, int)
+        Of constants that differ from size to size: where an address belongs, and how many bytes into the constant.
+
     Parameters
     ----------
     calls : sequence of Call, Repeated or Together
@@ -141,7 +147,8 @@ class Table:
         self.arguments = arguments
         self.results = results
         self.long = long
-        self._words: list[int] = [0] * len(HEADER)
+        self.words: list[int] = [0] * len(HEADER)
+        self.constants: list[tuple[int, Value, int]] = []
         self._own: list[int] = []
         self._arena: list[int] = []
         self._given: list[tuple[int, int, int]] = []
@@ -153,7 +160,7 @@ class Table:
             each += self._together(call) if isinstance(call, Together) else self._record(call)
         made: list[int] = []
         for value in results:
-            made += [id(value.shape), id(value.dtype), len(value.shape), self._put(value.shape), _NEW, 0]
+            made += [0, id(value.dtype), len(value.shape), self._put(value.shape), _NEW, 0]
         fed, read, updated = keys or Keys(0, [None] * len(arguments), [])
         whole: list[int] = []
         for key, value in zip(read, arguments, strict=True):
@@ -170,6 +177,7 @@ class Table:
         self._set("made", len(self._made))
         at = self._set("made_at", self._put([*made, *laid]))
         self._relative(at, [*range(3, len(made), 6), *range(len(made), len(made) + len(laid), 3)])
+        self.shapes = [(at // 8 + 6 * i, value.shape) for i, value in enumerate(results)]
         self._set("results", len(results))
         self._set("long", int(long))
         self._set("python", python().ctypes.data)
@@ -178,13 +186,23 @@ class Table:
         self._relative(self._set("arguments_at", self._put(whole)), range(3, len(whole), 5))
         self._set("fed", fed)
         self._set("objects_at", self._put([0] * max(len(arguments), len(updated), 1)))
-        self._updates = self._set("updates", len(updated))
+        self._set("updates", len(updated))
         records: list[int] = []
         for key, value in zip(updated, results[len(results) - len(updated) :], strict=True):
             records += [id(key), id(value.dtype), len(value.shape), self._put(value.shape), _IN_C_ORDER]
         self._relative(self._set("updates_at", self._put(records)), range(3, len(records), 5))
-        self._template: Words = np.array(self._words, np.int64)
-        self._keeps = [(value.shape, value.dtype) for value in (*arguments, *results)], read, updated
+        self._keeps = [value.dtype for value in (*arguments, *results)], read, updated
+
+    def filled(self) -> Filled:
+        """Return its words, which are numbers."""
+        words = np.array(self.words, np.int64)
+        for slot, shape in self.shapes:
+            words[slot] = id(shape)
+        return self.filled_with(words, self.shapes)
+
+    def filled_with(self, words: Words, keeps: object) -> Filled:
+        """Return these words as its own, with what they point to."""
+        return Filled(words, self._own, self._arena, (keeps, self._keeps))
 
     def _record(self, call: Call | Repeated) -> list[int]:
         if isinstance(call, Repeated):
@@ -193,11 +211,13 @@ class Table:
         for i, pointer in enumerate(call.arguments):
             slot = arguments // 8 + i
             if pointer.of == "arena" or pointer.of == "fixed":
-                self._words[slot] = pointer.offset
+                self.words[slot] = pointer.offset
                 if pointer.of == "arena":
                     self._arena.append(slot)
             elif pointer.of in self._result:
                 self._made.append((8 * slot, self._result[pointer.of], pointer.offset))
+            elif isinstance(pointer.of, Value) and pointer.of.kind == "constant":
+                self.constants.append((slot, pointer.of, pointer.offset))
             else:
                 self._given.append((8 * slot, self._place[pointer.of], pointer.offset))  # type: ignore[index]
         if isinstance(call.data, int):
@@ -228,8 +248,8 @@ class Table:
 
     def _put(self, words: Sequence[int]) -> int:
         """Append words, and return where in the table they lie, in bytes."""
-        start = len(self._words)
-        self._words += words
+        start = len(self.words)
+        self.words += words
         return 8 * start
 
     def _relative(self, start: int, places: Iterable[int]) -> None:
@@ -239,18 +259,36 @@ class Table:
     def _set(self, name: str, word: int) -> int:
         """Set a word of the header."""
         place = HEADER.index(name)
-        self._words[place] = word
+        self.words[place] = word
         if name.endswith("_at"):
             self._own.append(place)
         return word
 
+
+class Filled(NamedTuple):
+    """The words of a table for one set of sizes.
+
+    Attributes
+    ----------
+    words : array of int64
+    own, arena : sequence of int
+        Which of them are places in the table, and in the arena.
+    keeps : object
+        What they point to.
+    """
+
+    words: Words
+    own: Sequence[int]
+    arena: Sequence[int]
+    keeps: object
+
     def bound(self, arena: np.ndarray[Any, Any], keeps: object, name: str = "run") -> Any:
         """Return a function that runs it, with this memory for what it makes in between."""
-        table = np.empty(len(self._template), np.int64).view(Kept)
-        table[:] = self._template
-        table.last = np.full(max(self._updates, 1), None)
+        table = np.empty(len(self.words), np.int64).view(Kept)
+        table[:] = self.words
+        table.last = np.full(max(self.words[HEADER.index("updates")], 1), None)
         table[HEADER.index("kept")] = table.last.ctypes.data
-        table.keeps = arena, keeps, self._keeps
-        table[self._own] += table.ctypes.data
-        table[self._arena] += arena.ctypes.data
+        table.keeps = arena, keeps, self.keeps
+        table[self.own] += table.ctypes.data
+        table[self.arena] += arena.ctypes.data
         return runner(table, name)

@@ -102,8 +102,9 @@ def _first_shown(view: Value) -> int:
     """Return how many bytes from its operand's first element a view begins."""
     if not isinstance(view.how, do.Index) or not view.size:
         return 0
-    before = view.operands[0].stand_in()
-    return address_of(view.how.of(before)) - address_of(before)
+    before = view.operands[0]
+    assert before.strides is not None
+    return view.how.shown(before.shape, before.strides)[2]
 
 
 def address_of(array: Array) -> int:

@@ -71,6 +71,7 @@ class Writer:
         self._body: list[str] = []
         self.tables: list[Table] = []
         self.code: Any = None
+        self.arguments: dict[str, object] = {}
         self._kernels = self._compiled(works)
         segments = list(_segments(works))
         self._made_in: dict[Value, int] = {}
@@ -78,7 +79,6 @@ class Writer:
             results = lowering.fetches
             if lowering.fetches:
                 self.tables.append(self._table(segments[0], lowering.given, results, keys))
-                self.arguments: dict[str, object] = {}
                 return
         self._names = names = _Names(lowering)
         for part in segments:
@@ -309,9 +309,10 @@ class Writer:
         for value in added_up:
             yield Call(own_loops()["fill0"], (self._memory.pointer(value),), (value.nbytes,), ())
         times, rest = divmod(work.length, work.rows)
-        most = cutting.limits.times
-        for start in range(0, times, most):
-            count = min(most, times - start)
+        most, start, stop = cutting.limits.times, 0, 0
+        while stop < times:  # which need not be an int
+            start, stop = stop, min(stop + most, times)
+            count = stop - start
             if work.threads == 1:
                 yield self._repeated(work, start, count)
                 continue

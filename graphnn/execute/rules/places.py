@@ -16,6 +16,7 @@ from ..instructions import DType, Result
 from .registry import called, rule
 
 if TYPE_CHECKING:
+    from ...graph import Array
     from ..builder import Builder
     from ..values import Value
 
@@ -57,7 +58,12 @@ def take(op: index.Take, build: Builder, result: Result, operands: Sequence[Valu
 
 def places_of(build: Builder, labels: Value, classes: int) -> Value:
     """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
-    starts = build.constant(np.arange(labels.size) * classes, "starts", classes)
+    each = Result((labels.size,), _INT64)
+    starts = build.made(_starts, labels.size, classes, result=each, name="starts", of=classes)
     flat = build.reshape(labels, (labels.size,))
     known = build.check(do.Check(classes, ops.codes_of), flat) if labels.size else flat
-    return build.ufunc(np.add, known, starts, result=Result((labels.size,), _INT64))
+    return build.ufunc(np.add, known, starts, result=each)
+
+
+def _starts(count: int, classes: int) -> Array:
+    return np.arange(count) * classes

@@ -46,7 +46,8 @@ def product(build: Builder, x: Value, y: Value, result: Result) -> Value:
     if any(each.strides is None or each.root.strides is None for each in (x, y)):
         return build.call(do.Call(rows.product, "matmul"), x, y, result=result)
     blocks = rows.blocks_of(x, y)
-    return build.call(do.Product(blocks, blocks is None and _is_plain(x, y)), x, y, result=result)
+    plain = blocks is None and not build.settings.native and _is_plain(x, y)
+    return build.call(do.Product(blocks, plain), x, y, result=result)
 
 
 def _is_plain(x: Value, y: Value) -> bool:

@@ -80,7 +80,8 @@ def added_up(build: Builder, x: Value, axes: tuple[int, ...], keepdims: bool, re
     if not rows.is_product(x, axes):
         return build.call(do.Reduce(np.add, axes, keepdims), x, result=result)
     (axis,) = axes
-    ones = build.constant(rows.ones(x.shape[axis], x.dtype), "ones")
+    n = x.shape[axis]
+    ones = build.made(rows.ones, n, x.dtype, result=Result((n, 1), x.dtype), name="ones")
     if axis:
         total = product(build, x, ones, Result((x.shape[0], 1), x.dtype))
     else:
