@@ -90,6 +90,13 @@ def after_each_step(callbacks: Iterable[Callback]) -> list[Callback]:
     return [each for each in callbacks if type(each).batch is not Callback.batch or "batch" in vars(each)]
 
 
+def ask_to_stop(callbacks: Iterable[Callback], ask: Callable[[Callback], object]) -> bool:
+    """Ask all callbacks, and return whether one wants to stop."""
+    # Here and not in `run`: Python looks for no handler around a line with an inlined comprehension at its very end.
+    answers = [ask(callback) for callback in callbacks]
+    return any(map(is_true, answers))
+
+
 def is_true(answer: Any) -> bool:
     """Return whether the answer of a callback is True, of Python or NumPy."""
     if isinstance(answer, (np.bool_, np.ndarray)):

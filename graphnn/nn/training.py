@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GraphnnError, UsageError
 from ..execute.batches import Batches, Split
 from ..graph import Node, flatten
-from .callbacks import Callback, after_each_step, is_true
+from .callbacks import Callback, after_each_step, ask_to_stop
 from .evaluating import Evaluation
 from .history import History
 from .live import LivePage, Run
@@ -115,15 +115,14 @@ class Training:
                     run.epoch = self.history.epochs + 1
                     stopped = False
                     for _ in self._epoch(run, report):
-                        answers = [callback.batch(run) for callback in amid]
-                        stopped = any(map(is_true, answers))
+                        stopped = ask_to_stop(amid, lambda callback: callback.batch(run))
                         if save is not None and every is not None and self.steps % every == 0:
                             save(self)
                         if stopped:
                             break
                     row = self._end_epoch(run, stopped)
-                    answers = [callback.epoch(run) for callback in callbacks] if row else []
-                    finished = stopped or any(map(is_true, answers)) or self._is_finished()
+                    asked = bool(row) and ask_to_stop(callbacks, lambda callback: callback.epoch(run))
+                    finished = stopped or asked or self._is_finished()
                     run.batch = 0
                     if save is not None and (every is None or finished):
                         save(self)
