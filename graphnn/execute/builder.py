@@ -12,7 +12,7 @@ import numpy as np
 from ..graph.quiet import quietly
 from . import instructions as do
 from .instructions import DType, Instruction, Result
-from .symbols import recorded
+from .symbols import any_size
 from .values import Value, broadcast_shape, in_c_order
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Builder:
         self, function: do.Function, *arguments: object, result: Result, name: str = "", of: object = None
     ) -> Value:
         """Return the constant that a function makes; where sizes among its arguments are recorded, it is made later."""
-        if not recorded(arguments):
+        if not any_size(arguments):
             return self.constant(cast("Array", function(*arguments)), name, of)
         return self.add(Value(do.Made(name, function=function, arguments=arguments), self.node, *result))
 
@@ -110,7 +110,7 @@ class Builder:
         if not result.shape:
             return small
         if math.prod(result.shape) <= self.settings.folded:
-            if recorded(result.shape):
+            if any_size(result.shape):
                 return self.full(small, result.shape)
             return self.throughout(small, np.full(result.shape, small.array))
         return self.add(Value(do.Fill(), self.node, *result, (small,), repeats=small))
@@ -123,7 +123,7 @@ class Builder:
             value = value.repeats or value
         if value.shape == shape:
             return value
-        if value.array is not None and not recorded(shape):
+        if value.array is not None and not any_size(shape):
             array = np.broadcast_to(value.array, shape)
             return self.add(Value(do.Constant(), self.node, shape, value.dtype, (value,), array, value))
         strides = value.strides

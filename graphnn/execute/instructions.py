@@ -212,7 +212,7 @@ class Index(View):
                 offset += (part + n if part < 0 else part) * stride
                 continue
             assert isinstance(part, tuple), part
-            start, count, step = _taken(part, n)
+            start, count, step = _slice_of(part, n)
             offset += start * stride
             sizes.append(count)
             steps.append(step * stride)
@@ -222,7 +222,7 @@ class Index(View):
         return tuple(sizes), tuple(steps), offset
 
 
-def _taken(part: tuple[int | None, int | None, int | None], n: int) -> tuple[int, int, int]:
+def _slice_of(part: tuple[int | None, int | None, int | None], n: int) -> tuple[int, int, int]:
     """Return where a slice of n elements begins, how many it takes, and its step."""
     start, stop, by = part
     step = 1 if by is None else by

@@ -22,7 +22,7 @@ from . import rewrites  # noqa: F401 - registers them
 from .builder import Builder
 from .instructions import Result
 from .rules import Rule, rule_of
-from .symbols import Unrecorded, recorded
+from .symbols import Unrecorded, any_size
 from .values import Value, in_c_order, squeezed
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Lowering:
         self.foreign = False
         self.of: dict[Node, Value] = {}
         self._prepared = prepared
-        self._recording = recorded(prepared.sizes.values())
+        self._recording = any_size(prepared.sizes.values())
         self._build = Builder(settings, program)
         self._shapes: dict[Shape, tuple[int, ...]] = {}
         """{shape as it is declared: in numbers}"""

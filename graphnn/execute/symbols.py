@@ -254,6 +254,6 @@ class Size:
     __array__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _refuse
 
 
-def recorded(numbers: Iterable[object]) -> bool:
-    """Return whether one of these is a size that records."""
+def any_size(numbers: Iterable[object]) -> bool:
+    """Return whether one of these is a `Size`."""
     return any(type(number) is Size for number in numbers)

@@ -92,7 +92,8 @@ def after_each_step(callbacks: Iterable[Callback]) -> list[Callback]:
 
 def ask_to_stop(callbacks: Iterable[Callback], ask: Callable[[Callback], object]) -> bool:
     """Ask all callbacks, and return whether one wants to stop."""
-    # Here and not in `run`: Python looks for no handler around a line with an inlined comprehension at its very end.
+    # Not written out in `Training.run`: from Python 3.12 on a comprehension is inlined, and a Ctrl-C at its very end
+    # would miss the `try` around it.
     answers = [ask(callback) for callback in callbacks]
     return any(map(is_true, answers))
 

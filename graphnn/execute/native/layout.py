@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import instructions as do
 from ..buffers import Buffer, _place, _rounded, place_equal
-from ..symbols import recorded
+from ..symbols import any_size
 from . import cutting
 from .tables import Pointer
 from .works import address_of, is_same, place_of
@@ -60,7 +60,7 @@ class Memory:
                 buffer.end = max(buffer.end, last.get(value, at))
                 self.of[value] = buffer
             self._lay_parts(work, at)
-        self.size = place_equal(buffers) if recorded(each.size for each in buffers) else _place(buffers, 0, 0)
+        self.size = place_equal(buffers) if any_size(each.size for each in buffers) else _place(buffers, 0, 0)
 
     def _lay_parts(self, work: Work, at: int) -> None:
         """Have memory for what blocks of a product give, before it is added up."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import instructions as do
-from ..symbols import Size, Tape, recorded
+from ..symbols import Size, Tape, any_size
 from ..values import Value
 from .addresses import Doubt
 from .plan import Filling, Native, drafted
@@ -92,11 +92,11 @@ class Pattern:
         words, shapes = self._words.copy(), []
         words[self._slots] = [cells[cell] for cell in self._cells]
         for slot, shape in self._table.shapes:
-            shapes.append(numbers := tuple(map(known, shape)) if recorded(shape) else shape)
+            shapes.append(numbers := tuple(map(known, shape)) if any_size(shape) else shape)
             words[slot] = id(numbers)
         for slot, value, offset in self._table.constants:
             words[slot] = address_of(made(value)) + known(offset)
-        given = [tuple(map(known, value.shape)) if recorded(value.shape) else value.shape for value in self._given]
+        given = [tuple(map(known, value.shape)) if any_size(value.shape) else value.shape for value in self._given]
         filled = self._table.filled_with(words, shapes)
         return Native(
             prepared,

@@ -109,13 +109,7 @@ class Filling(NamedTuple):
 
 
 class Native(Plan):
-    """A plan whose works are loops that are called one after the other without Python.
-
-    Attributes
-    ----------
-    works : list of Work
-    segments : list of Table
-    """
+    """A plan whose works are loops that are called one after the other without Python."""
 
     def __init__(
         self,
