@@ -62,7 +62,7 @@ class Compiled:
         graph: Graph | None = None,
         settings: Settings = _USUAL,
     ) -> None:
-        backend = _chosen(backend)
+        backend = chosen(backend)
         if updates is not None and not isinstance(updates, Mapping):
             hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
@@ -253,7 +253,7 @@ class Compiled:
         return f"<compiled step of {quoted(self.graph.name)}: {names}; {len(self.updates)} updates>"
 
 
-def _chosen(backend: str | None) -> str:
+def chosen(backend: str | None) -> str:
     """Return the backend that is asked for, here or by the environment; else the fastest that there is."""
     asked = backend if backend is not None else os.environ.get("GRAPHNN_BACKEND") or None
     if asked is not None and asked not in BACKENDS:

@@ -316,7 +316,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
                 raise AxisError(f'there is no sample {row}: "{dim}" is {n} in "{node.name}" {shown(value.shape)}')
             found[node] = value[(slice(None),) * axis + (row, ...)]
     if not found:
-        named = {name for node in order for name in node.shape if isinstance(name, str)}
+        named = {str(name) for node in order for name in node.shape if isinstance(name, str)}
         raise LookupFailure(f'no node of the schedule has a dimension "{dim}".{near(dim, sorted(named))}')
     return found
 

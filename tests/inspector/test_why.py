@@ -479,6 +479,8 @@ def test_no_sample() -> None:
         sample([x], 5, None, values.__getitem__)
     with pytest.raises(gn.LookupFailure, match='Did you mean "batch"'):
         sample([x], 0, "bach", values.__getitem__)
+    with pytest.raises(gn.LookupFailure, match=r'There is: "2\*batch", "batch"\.'):
+        sample([x, gn.reshape(x, (-1,))], 0, "row", values.__getitem__)
     with pytest.raises(gn.UsageError, match=r'the first axis of "plain" \(3, batch\) has no name: name the dimension'):
         sample([plain, x], 0, None, values.__getitem__)
     with pytest.raises(gn.UsageError, match="there is no placeholder"):

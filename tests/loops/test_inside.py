@@ -270,6 +270,12 @@ def test_a_long_loop_opens_at_the_iteration_that_is_asked_for(monkeypatch):
     dbg.resume()
     with pytest.raises(gn.UsageError, match="at= is the name of an iteration"):
         gn.debug(step, {xs: x}, at=3)
+    with pytest.raises(gn.UsageError, match="not 'scan_1'"):
+        gn.debug(step, {xs: x}, at="scan_1")
+    with pytest.raises(gn.LookupFailure, match='"scan_1" made 40 iterations in this run, from 0: there is none 40'):
+        gn.debug(step, {xs: x}, at="scan_1@40")
+    with pytest.raises(gn.LookupFailure, match='no node, scope or output "while_1@3"'):
+        gn.debug(step, {xs: x}, at="while_1@3")
 
 
 def test_compare_names_the_first_iteration_that_differs():

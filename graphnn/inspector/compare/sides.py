@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import GraphnnError, LookupFailure, UsageError
-from ...execute.compiled import Compiled
+from ...execute.compiled import Compiled, chosen
 from ...execute.feed import Feed, prepare
 from ...execute.loop import Prepared, Step, complete_stop, evaluate, raise_as_interpreter
+from ...execute.native.plan import Native
 from ...execute.plan import Plan
 from ...execute.program import Program
 from ...files import load
@@ -26,6 +27,14 @@ from ..inside import with_iterations
 from ..profile import flops_of
 from ..select import one
 from ..trace import Record, Trace, digest_of, guard_of, prepared_for
+
+_EXECUTORS: Mapping[str | None, tuple[str, type[Plan] | None]] = {
+    None: ("the run", None),
+    "interpreter": ("the interpreter", None),
+    "numpy": ("the plan", Plan),
+    "native": ("the native plan", Native),
+}
+"""What a run by each backend is called, and its kind of plan."""
 
 
 class Side(NamedTuple):
@@ -141,8 +150,8 @@ def run_of(
     retyped = prepared if dtype is None else _retyped(prepared, dtype)
     if dtype is not None:
         updates = {}  # which are of the graph that this is a copy of
-    name = {None: "the run", "numpy": "the plan", "interpreter": "the interpreter"}[backend]
-    steps = _with_updates(_planned(retyped) if backend == "numpy" else evaluate(retyped), updates, guard_of(target))
+    name, kind = _EXECUTORS[backend and chosen(backend)]
+    steps = _with_updates(evaluate(retyped) if kind is None else _planned(retyped, kind), updates, guard_of(target))
     return Side(name, program, steps, prepared.sizes, len(program.order), None, prepared)
 
 
@@ -155,7 +164,7 @@ def _with_updates(steps: Iterator[Step], updates: Mapping[Node, Node], guard: st
         raise
 
 
-def _planned(prepared: Prepared) -> Iterator[Step]:
+def _planned(prepared: Prepared, kind: type[Plan]) -> Iterator[Step]:
     """Yield the steps of a run by its plan; values that are not results come from a plan that returns every node."""
     if prepared.overridden:
         raise UsageError("a plan cannot run with values or operations set by hand: compare the run before that")
@@ -166,7 +175,7 @@ def _planned(prepared: Prepared) -> Iterator[Step]:
     values: dict[Node, Array] = {}
     for each, nodes in ((whole, program.order), (prepared, [program.order[place] for place in program.fetches])):
         try:
-            plan = Plan(each)
+            plan = kind(each)
             values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
         except Exception as error:  # noqa: BLE001 - raised anew
             raise_as_interpreter(error, prepared)

@@ -12,8 +12,8 @@ from ...errors import GraphnnError, UsageError, ValueRangeError
 from ...loops.names import has_bodies
 from ...loops.unrolled import counterpart, has_loops
 from ...show import Shown, rendered, show_as
-from ...text import quoted
-from ..inside import failed_inside, with_iterations
+from ...text import quoted, short_repr
+from ..inside import failed_inside, iterations_in, with_iterations
 from ..select import names_in
 from ..trace import Trace, guard_of, prepared_for, stopped_trace
 from .cursor import Cursor
@@ -217,6 +217,8 @@ def debug(
     ------
     GraphnnError
         As `graphnn.run` does, before anything is computed.
+    LookupFailure
+        When the run has no such iteration as `at` names.
 
     Examples
     --------
@@ -246,6 +248,10 @@ def debug(
         now = Progress(flat, updates, budget, guard_of(target), None)
     else:
         now = Progress(prepared, updates, budget, guard_of(target), traced)
+    if at and not iterations_in(at):
+        raise UsageError(f'at= is the name of an iteration, such as "scan_1@137", not {short_repr(at)}')
+    if at:
+        now.node(at)
     dbg = Debugger(now)
     if traced is not None and traced.stopped is not None:
         _stop_as(dbg, now, traced, traced.stopped)
