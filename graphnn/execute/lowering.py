@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .patching import RowsAlone
     from .settings import Settings
 
-_OURS = __package__.partition(".")[0] + "."
 _ALIKE = (np.add, np.subtract, np.multiply, np.divide, np.negative)
 """Functions that give of a number the same as of an array of it."""
 
@@ -130,7 +129,7 @@ class Lowering:
         if op.sized:
             op = _bound(op, self._prepared.sizes) if self._recording else op.bound(self._prepared.sizes)
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
-        if not type(op).__module__.startswith(_OURS):
+        if op.foreign:
             return self._as_it_runs(position, op, operands, in_c_order(*result))
         value = rule.write(op, build, result, operands)
         if value.root in [operand.root for operand in operands]:
@@ -175,7 +174,7 @@ class Lowering:
             When it is more than a number, since each call would compute it again, or not known to be the same.
         """
         build, op, sizes = self._build, self._build.node.op, self._prepared.sizes
-        if not type(op).__module__.startswith(_OURS) or result.dtype == np.float16:
+        if op.foreign or result.dtype == np.float16:
             raise Unrecorded("a constant that is checked as it is made")
         if result.shape:
             alike = type(op).__dict__.get("forward") in _ALIKE or (isinstance(op, Cast) and result.dtype.kind == "f")

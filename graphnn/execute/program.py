@@ -17,7 +17,6 @@ from ..graph.dimensions import concrete, names_in, shown, size_of
 from ..order import last_uses, ordered
 
 Forward = Callable[..., Any]
-_PACKAGE = __name__.partition(".")[0] + "."
 _MOST_PROGRAMS, _MOST_BINDINGS = 32, 64
 _ALWAYS_FITS = 64 * 2**20
 """Bytes of a value that always fit: asking how much memory is free would cost more than a small run."""
@@ -161,7 +160,7 @@ def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
         except GraphnnError as error:
             raise _of_node(node, error) from None
     forward: Forward = op.forward
-    if not type(op).__module__.startswith(_PACKAGE):
+    if op.foreign:
         forward = _with_checks(node, forward, concrete(node.spec.shape, sizes))
     return forward if node.dtype != np.float16 else _with_warning(node, forward)
 
@@ -171,7 +170,7 @@ def _is_given(node: Node) -> bool:
 
 
 def _is_fixed(node: Node) -> bool:
-    return not _is_given(node) and not node.op.dimension_names and type(node.op).__module__.startswith(_PACKAGE)
+    return not _is_given(node) and not node.op.dimension_names and not node.op.foreign
 
 
 def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> GraphnnError:

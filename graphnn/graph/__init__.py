@@ -1,92 +1,46 @@
 """What everything else is built on: specs, operations, nodes, and the graph that keeps them as a live NetworkX DAG."""
 
-from ..origin import Origin, user_origin
-from .arrays import as_array, in_range, sealed
-from .attributes import (
-    AnyShape,
-    Bound,
-    Count,
-    Dim,
-    DType,
-    DtypeName,
-    Either,
-    Flag,
-    Index,
-    Int64,
-    Kind,
-    Real,
-    Row,
-    Several,
-    Shape,
-    Whole,
-)
-from .derivatives import Derivatives, Seeds
-from .forms import flatten
-from .graph import Graph
-from .node import Node
-from .op import (
-    Array,
-    Constant,
-    Op,
-    Parameter,
-    Placeholder,
-    Spec,
-    Unbuilt,
-    Unknown,
-    composition,
-    fitting,
-    fn,
-    operation,
-    registry,
-)
-from .provenance import Provenance, current_provenance
-from .scopes import Scope
-from .tables import name
-from .traits import Trait
-
-__all__ = [
-    "AnyShape",
-    "Array",
-    "Bound",
-    "Constant",
-    "Count",
-    "DType",
-    "Derivatives",
-    "Dim",
-    "DtypeName",
-    "Either",
-    "Flag",
-    "Seeds",
-    "Graph",
-    "Index",
-    "Int64",
-    "Kind",
-    "Node",
-    "Op",
-    "Origin",
-    "Parameter",
-    "Provenance",
-    "Placeholder",
-    "Real",
-    "Row",
-    "Scope",
-    "Several",
-    "Shape",
-    "Spec",
-    "Trait",
-    "Unbuilt",
-    "Unknown",
-    "Whole",
-    "as_array",
-    "composition",
-    "fitting",
-    "flatten",
-    "fn",
-    "in_range",
-    "name",
-    "operation",
-    "current_provenance",
-    "registry",
-    "sealed",
-    "user_origin",
-]
+from ..origin import Origin as Origin
+from ..origin import user_origin as user_origin
+from .arrays import as_array as as_array
+from .arrays import in_range as in_range
+from .arrays import sealed as sealed
+from .attributes import AnyShape as AnyShape
+from .attributes import Bound as Bound
+from .attributes import Count as Count
+from .attributes import Dim as Dim
+from .attributes import DType as DType
+from .attributes import DtypeName as DtypeName
+from .attributes import Either as Either
+from .attributes import Flag as Flag
+from .attributes import Index as Index
+from .attributes import Int64 as Int64
+from .attributes import Kind as Kind
+from .attributes import Real as Real
+from .attributes import Row as Row
+from .attributes import Several as Several
+from .attributes import Shape as Shape
+from .attributes import Whole as Whole
+from .derivatives import Derivatives as Derivatives
+from .derivatives import Seeds as Seeds
+from .forms import flatten as flatten
+from .graph import Graph as Graph
+from .node import Node as Node
+from .op import Array as Array
+from .op import Constant as Constant
+from .op import Op as Op
+from .op import Parameter as Parameter
+from .op import Placeholder as Placeholder
+from .op import Spec as Spec
+from .op import Unbuilt as Unbuilt
+from .op import Unknown as Unknown
+from .op import composition as composition
+from .op import fitting as fitting
+from .op import fn as fn
+from .op import operation as operation
+from .op import registry as registry
+from .provenance import Provenance as Provenance
+from .provenance import current_provenance as current_provenance
+from .scopes import Scope as Scope
+from .tables import name as name
+from .traits import Trait as Trait

@@ -21,7 +21,7 @@ from .dag import Dag, NodeData
 from .dimensions import shape_of
 from .interchange import filled, flat_of
 from .node import Node, Unmade, as_nodes
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, misfit
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, inferred, misfit
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
 from .tables import CheckedDict, KeptDict, checked_name
@@ -320,7 +320,7 @@ class Graph(Shown):
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:
-            spec = op.infer(*[node.spec for node in nodes])
+            spec = inferred(op, [node.spec for node in nodes])
         except GraphnnError as error:
             raise misfit(op, nodes, error) from None
         # Most nodes have the shape and dtype of their first operand: they share its spec, which saves memory.

@@ -167,23 +167,14 @@ def _topological(dag: nx.DiGraph[Any]) -> list[Any]:
 
 
 def _short_cycle(dag: nx.DiGraph[Any]) -> list[Any]:
-    """Return a cycle, found in linear time: walk back among the nodes that never become ready, until one repeats."""
-    waiting = {name: dag.in_degree(name) for name in dag}
-    ready = [name for name, degree in waiting.items() if not degree]
-    while ready:
-        name = ready.pop()
-        del waiting[name]
-        for follower, keys in dag.adj[name].items():
-            waiting[follower] -= len(keys) if dag.is_multigraph() else 1
-            if not waiting[follower]:
-                ready.append(follower)
-    at, seen = next(iter(waiting)), dict[Any, int]()
-    path: list[Any] = []
+    """Return a cycle, found in linear time: in a strongly connected component, walk back until a node repeats."""
+    components = nx.strongly_connected_components(dag)
+    within = next(names for names in components if len(names) > 1 or dag.has_edge(*names, *names))
+    at, seen = next(name for name in dag if name in within), dict[Any, int]()
     while at not in seen:
-        seen[at] = len(path)
-        path.append(at)
-        at = next(p for p in dag.pred[at] if p in waiting)
-    cycle = [*path[seen[at] :], at][::-1]
+        seen[at] = len(seen)
+        at = next(p for p in dag.pred[at] if p in within)
+    cycle = [*list(seen)[seen[at] :], at][::-1]
     return cycle if len(cycle) <= 12 else [*cycle[:6], f"… {len(cycle) - 11} more …", *cycle[-5:]]
 
 

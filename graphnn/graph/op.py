@@ -26,8 +26,9 @@ from ..errors import (
 )
 from ..habits import ALIASES, Absent, attribute_error, elsewhere, instead
 from ..text import with_article
+from .arrays import supported
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
-from .dimensions import Constraint, names_in, product, shown, size_of
+from .dimensions import Constraint, names_in, product, shape_of, shown, size_of
 from .forms import flatten
 from .provenance import current_provenance
 from .quiet import quietly
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .node import Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_PACKAGE = __name__.partition(".")[0] + "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class Op:
     ``{row}`` the place of the element, as ``row 7``.
     """
     abstract: ClassVar[bool] = True
+    foreign: ClassVar[bool] = False
+    """Whether it is defined outside of graphnn. What its methods give is then checked."""
 
     if TYPE_CHECKING:
         infer: Callable[..., Spec]
@@ -163,7 +167,7 @@ class Op:
                 "`sized` follows from it"
             )
         cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.may_name_dimensions)
-        cls.abstract = abstract
+        cls.abstract, cls.foreign = abstract, not cls.__module__.startswith(_PACKAGE)
         if abstract:
             return
         if "name" not in cls.__dict__:
@@ -363,6 +367,17 @@ def _bits(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_bits(part) for part in value)
     return (type(value).__name__, value.hex() if isinstance(value, float) else value)
+
+
+def inferred(op: Op, specs: Sequence[Spec]) -> Spec:
+    """Return what `infer` gives for operands of these specs. If the operation is `foreign`, it may be anything."""
+    spec = op.infer(*specs)
+    if not op.foreign:
+        return spec
+    whose = f"{type(op).__name__}.infer"
+    if not isinstance(spec, Spec):
+        raise UsageError(f"{whose} gives {with_article(type(spec).__name__)}: write return gn.Spec(shape, dtype)")
+    return Spec(shape_of(spec.shape), supported(spec.dtype, f"the dtype that {whose} gives"), spec.constraints)
 
 
 def operation(name: str) -> type[Op]:

@@ -10,6 +10,7 @@ from ..errors import DtypeError, ShapeError
 from ..execute.program import Forward, forward_of, warn_of_float16
 from ..graph import Array, Node, Op, Placeholder, as_array, in_range
 from ..graph.dimensions import shown
+from ..graph.op import inferred
 
 if TYPE_CHECKING:
     from ..execute.loop import Prepared
@@ -54,7 +55,7 @@ def with_op(prepared: Prepared, node: Node, op: Op) -> Prepared:
     ShapeError
         When its shape or dtype would be another.
     """
-    spec = op.infer(*[operand.spec for operand in node.inputs])
+    spec = inferred(op, [operand.spec for operand in node.inputs])
     if spec != node.spec:
         raise ShapeError(f'{op!r} would give {spec}, where "{node.name}" is {node.spec}: what reads it would not fit')
     found = _with(prepared, node, forward_of(node, op, prepared.sizes), None)

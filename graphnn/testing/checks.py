@@ -24,6 +24,7 @@ from ..graph import Array, Node, Op, Spec
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
+from ..graph.op import inferred
 from .cases import Case, case_of, copied, flowing, reached
 from .derivatives import Comparison, Derivatives, Mismatch, signs
 from .draw import Draw
@@ -222,7 +223,7 @@ def _check_infer(op: Op, arrays: Sequence[Array]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GraphnnWarning)
         value = compute(op, *arrays)
-    spec = op.infer(*[Spec(array.shape, array.dtype) for array in arrays])
+    spec = inferred(op, [Spec(array.shape, array.dtype) for array in arrays])
     operands = " and ".join(f"{shown(array.shape)} {array.dtype}" for array in arrays) or "nothing"
     text = f"{op!r} of {operands}: infer says {spec}, and {shown(value.shape)} {value.dtype} comes out"
     if value.shape != spec.shape:

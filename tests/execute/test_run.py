@@ -760,6 +760,46 @@ def test_an_operation_that_gives_another_shape_than_it_says_is_refused(own_opera
     assert gn.run(node, {x: np.ones(1)}).tolist() == [1.0]
 
 
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        ((2,), gn.UsageError, r"lax: Lax\.infer gives a tuple: write return gn\.Spec\(shape, dtype\)\n  operand 0"),
+        (None, gn.UsageError, r"lax: Lax\.infer gives a NoneType: write return gn\.Spec\(shape, dtype\)"),
+        (gn.Spec((2,), "float7"), gn.DtypeError, r"lax: the dtype that Lax\.infer gives: 'float7' is not a dtype"),
+        (gn.Spec((2.5,), np.dtype(float)), gn.UsageError, "a dimension is an int or a name, not 2.5"),
+        (gn.Spec((-2,), np.dtype(float)), gn.ShapeError, "a dimension is 0 or more, not -2"),
+    ],
+)
+def test_what_the_infer_of_an_own_operation_gives_is_checked(own_operations, said, error, message) -> None:
+    class Lax(gn.Op):
+        """Says something that it must not."""
+
+        def infer(self, x):
+            return said
+
+        def forward(self, x):
+            return x
+
+    with pytest.raises(error, match=message):
+        gn.lax(gn.Graph().placeholder("x", shape=2))
+
+
+def test_the_infer_of_an_own_operation_may_write_a_spec_as_numpy_takes_it(own_operations) -> None:
+    class Twofold(gn.Op):
+        """2x, in float32."""
+
+        def infer(self, x):
+            return gn.Spec([np.int64(2), *x.shape[1:]], np.float32)
+
+        def forward(self, x):
+            return np.float32(2) * x.astype(np.float32)
+
+    node = gn.twofold(gn.Graph().placeholder("x", shape=(2, "n")))
+    assert node.spec == gn.Spec((2, "n"), np.dtype(np.float32))
+    assert type(node.shape[0]) is int
+    assert gn.run(node, {"x": [[1.0], [3.0]]}).tolist() == [[2.0], [6.0]]
+
+
 def test_an_operation_cannot_write_to_its_operands(own_operation) -> None:
     class Doubling(own_operation):
         """Doubles in place, which it must not."""
