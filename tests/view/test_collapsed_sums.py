@@ -209,8 +209,8 @@ def without_the_last(scope: Any, nodes: list[Node]) -> list[str]:
 true_tip, true_merged, true_repeated = words.scope_tip, overlay._merged, repeats.repeated
 
 
-def of_the_largest(row: Any, box: Any, found: Any) -> Any:
-    return true_merged(row._replace(together="largest"), box, found)
+def of_the_largest(row: Any, *rest: Any) -> Any:
+    return true_merged(row._replace(together="largest"), *rest)
 
 
 def of_one_block(seen: Any) -> Any:

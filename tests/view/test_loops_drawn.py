@@ -210,6 +210,25 @@ def test_overlays_mark_what_is_outside_and_say_nothing_wrong_of_what_is_inside(n
         assert re.search(r"tanh\(add\)  \[320 B\]", text), "8 numbers of 8 bytes in each of 5 iterations"
 
 
+@pytest.mark.parametrize("overlay", ["values", "statistics"])
+def test_a_loop_that_is_one_box_shows_an_array_that_it_gives(net: Net, overlay: str) -> None:
+    _, loss, outs, feed = net
+    text = gn.draw([loss, outs], detail=0, overlay=overlay, trace=gn.trace([loss, outs], feed)).text(width=140)
+    assert "no element" not in text
+    (line,) = [line for line in text.splitlines() if "scan_1(" in line]
+    assert re.search(r"scan_1\(.*\) ×time.*  \[(mean )?-?\d", line)
+
+
+@pytest.mark.parametrize("overlay", ["values", "gradients"])
+def test_the_side_of_a_branch_that_did_not_run_shows_no_numbers(overlay: str) -> None:
+    x = gn.Graph().placeholder("x", ())
+    y = gn.cond(x > 0.0, lambda: gn.exp(x), lambda: gn.log(x))
+    lines = gn.draw(y * 2.0, {x: 0.0}, overlay=overlay).text(width=140).splitlines()
+    assert not [line for line in lines if ("exp(x)" in line or "log(x)" in line) and "[" in line]
+    (line,) = [line for line in lines if "branch(" in line]
+    assert ("[-inf]" if overlay == "values" else "[gradient 2]") in line
+
+
 def test_neighbourhoods_phases_and_ways_go_through_loops(net: Net) -> None:
     g, loss, outs, _ = net
     assert "outs" in gn.draw({"outs": outs}, focus="outs", radius=1).source

@@ -18,6 +18,7 @@ from ...inspector.interventions.circuit import Circuit
 from ...inspector.interventions.measured import Effects
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
+from ...loops.names import is_bundle
 from ...loops.unrolled import outside
 from ...order import schedule
 from ..text import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
@@ -56,6 +57,8 @@ class Mark(NamedTuple):
     shape: tuple[int, ...] = ()
 
 
+NOTHING = Mark("")
+"""Of a loop or a branch: that it has run. The arrays that it gives have marks of their own."""
 _Reader = Callable[[Any], dict[Node, Mark]]
 _Lines = Callable[[Any], Mapping[tuple[Node, Node], float | None]]
 _What = str | Callable[[Any, Mapping[Node, Mark]], str]
@@ -118,6 +121,8 @@ def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
 def _value(record: Record) -> Mark | None:
     if isinstance(record.op, Constant):
         return None  # its value is what is written on it
+    if is_bundle(record.node):
+        return NOTHING
     written = _written(record)
     if written:
         return Mark(written)
@@ -161,6 +166,8 @@ def _between(low: float, high: float, all_of_them: str) -> str:
 
 def _statistics(record: Record) -> Mark | None:
     stats = record.stats
+    if is_bundle(record.node):
+        return NOTHING
     if isinstance(record.op, Constant) or not stats.size:
         return None
     if math.isnan(stats.mean):

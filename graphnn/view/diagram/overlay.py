@@ -22,8 +22,8 @@ from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from ..text import compact
 from .asked import check_name
 from .looks import HIGHLIGHTS, MOST_BELOW, MOST_SAID
-from .marks import OVERLAYS, USUAL_OF, Mark, Overlay
-from .picture import local_name
+from .marks import NOTHING, OVERLAYS, USUAL_OF, Mark, Overlay
+from .picture import insides, local_name
 from .strokes import said_of, strokes_on
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
 
 _MOST_WITH_CELLS = 200  # boxes
 _MOST_LINES = 6  # of what a user says of a node
+_SIDES = 2  # of a branch
 
 
 class Legend(NamedTuple):
@@ -222,7 +223,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     drawn = [*seen.loops.values(), *(node for box in seen.boxes for node in box.seen)]
     if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
-    merged = {box: _merged(row, box, found) for box in seen.boxes}
+    merged = {box: _merged(row, box, _arrays_of(box, seen), found) for box in seen.boxes}
     marked = [mark for mark in merged.values() if mark is not None]
     arrays = [mark.value for mark in marked if mark.value is not None and mark.value.dtype.kind in "fiub"]
     scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS), theme)
@@ -330,11 +331,22 @@ def _strength(said: Any) -> float:
     return list(HIGHLIGHTS).index(said.level) if said.level in HIGHLIGHTS else len(HIGHLIGHTS)
 
 
-def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
-    """Return one mark for all nodes in a box."""
-    marks = [(node, found[node]) for node in box.seen if node in found]
+def _arrays_of(box: Box, seen: Picture) -> Iterable[Node]:
+    """Return the arrays of a loop that a box gives; those of a branch are not of a side, which may not have run."""
+    loop, _ = seen.origins.get(box.node, (box.node, 0))
+    if len(insides(loop)) < _SIDES:
+        return box.gives
+    return (box.gives or loop.users) if box.node is loop else ()
+
+
+def _merged(row: Overlay, box: Box, arrays: Iterable[Node], found: Mapping[Node, Mark]) -> Mark | None:
+    """Return one mark for all nodes in a box, and the arrays of a loop that it gives."""
+    marks = [(node, found[node]) for node in (*box.nodes, *arrays) if node in found]
+    own = next((node for node in reversed(box.nodes) if node.inputs), box.node)
+    if found.get(own) is NOTHING:  # of a loop, what the first of its arrays says
+        own = next((node for node in arrays if node in found), own)
     if len(box.nodes) == 1 or not marks:
-        return marks[0][1] if marks else None
+        return found.get(own, marks[0][1]) if marks else None
     if row.together == "sum":
         total = math.fsum(mark.number or 0.0 for _, mark in marks)
         return Mark(row.text_of(total), total)
@@ -346,7 +358,7 @@ def _merged(row: Overlay, box: Box, found: Mapping[Node, Mark]) -> Mark | None:
     if row.together == "level":
         return max((mark for _, mark in marks), key=lambda mark: list(HIGHLIGHTS).index(mark.level))
     if row.together == "result":
-        return found.get(next((node for node in reversed(box.nodes) if node.inputs), box.node))
+        return found.get(own)
     strength = list(HIGHLIGHTS).index
     node, largest = min(marks, key=lambda one: (strength(one[1].level), -_size(one[1])))
     first, *rest = largest.text.split("\n")
