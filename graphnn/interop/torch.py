@@ -114,5 +114,6 @@ def _shapes(tensors: Sequence[Any], dims: Any) -> Any:
 def _not_exported(module: Any, error: BaseException) -> GraphnnError:
     while error.__cause__ is not None:  # what the exporter says of it comes to "it failed", and names its steps
         error = error.__cause__
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return restated(UsageError(f"PyTorch cannot export {type(module).__name__}: {first.strip()}"))
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    why = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return restated(UsageError(f"PyTorch cannot export {type(module).__name__}: {why}"))

@@ -1,13 +1,15 @@
 """Reading ONNX models."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from onnx import parser
 
 import graphnn as gn
 
 
-def model(text: str, opset: int = 17) -> object:
+def model(text: str, opset: int = 17) -> onnx.ModelProto:
     return parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> {text}')
 
 
@@ -105,3 +107,35 @@ def test_a_value_fits_its_input(name: str, value: object, why: str | None) -> No
         return
     with pytest.raises(gn.GraphnnError, match=why):
         gn.from_onnx(proto, values={name: value})
+
+
+def test_weights_that_shapes_follow_from_are_not_trained() -> None:
+    proto = model(
+        "m (float[n, 1, 2] x) => (float[n, 1, 4] y) <float[3] scales = {1, 1, 2}, float[2] w = {1, 2}>"
+        " {h = Mul(x, w) y = Resize(h, , scales)}"
+    )
+    g = gn.from_onnx(proto, trainable=True)
+    assert [node.name for node in g.parameters] == ["w"]
+    np.testing.assert_array_equal(gn.run(g.outputs["y"], {"x": np.float32([[[3, 5]]])}), [[[3, 3, 10, 10]]])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Tile(c, k)",  # new rows, as of a token for each sample
+        "twice = Concat<axis = 0>(n, n) y = Tile(x, twice)",
+        "f = Cast<to = 1>(whole) y = Range(zero, f, two)",  # how PyTorch writes an arange of floats
+    ],
+)
+def test_how_often_and_how_far_may_be_a_size_with_a_name(body: str) -> None:
+    proto = model(
+        "m (float[n, 3] x, float[1, 3] c) => (float[a, b] y)"
+        " <int64[1] i = {0}, int64[1] one = {1}, float zero = {0}, float two = {2}>"
+        " {s = Shape(x) n = Gather(s, i) k = Concat<axis = 0>(n, one) whole = Squeeze(n) " + body + "}"
+    )
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    feed = {"x": np.arange(15, dtype=np.float32).reshape(5, 3), "c": np.float32([[1, 2, 3]])}
+    found = gn.run(gn.from_onnx(proto).outputs["y"], feed)
+    (wanted,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feed)
+    assert found.dtype == wanted.dtype
+    np.testing.assert_array_equal(found, wanted)

@@ -70,3 +70,5 @@ def test_why_pytorch_cannot_export_is_told_by_the_first_cause() -> None:
     found = _not_exported([], wrapped)
     assert isinstance(found, TypeError)
     assert str(found).startswith("PyTorch cannot export list: shapes (2x5 and 4x8)\n")
+    found = _not_exported([], ValueError("conflicts:\n- the axis 0 is 2\nmore"))
+    assert str(found).startswith("PyTorch cannot export list: conflicts: - the axis 0 is 2\n")

@@ -299,6 +299,8 @@ def test_sizes_are_computed_from_those_of_the_inputs() -> None:
         gn.mean(x, axis=0),
         gn.broadcast_to(gn.max(x, axis=0, keepdims=True), ("n", "m")),
         gn.arange("n", "2*n+m", graph=g),
+        gn.arange("n", "n+3", graph=g),
+        gn.arange(0, "n", -1, graph=g),
         gn.pad(x, (("n", 0), (0, 1))),
         x[1:, :-2:2],
         x[::-2, -1:0:-1],

@@ -134,8 +134,10 @@ def from_onnx(
 
 
 def _floats(proto: Any) -> dict[str, bool]:
-    """Return the names of the initializers that training may change."""
-    return {each.name: True for each in proto.graph.initializer if each.data_type in (1, 10, 11, 16) and each.dims}
+    """Return the names of the initializers that training may change: not those that shapes follow from."""
+    fixed = {name for each in proto.graph.node if each.op_type in ("Resize", "Upsample") for name in each.input[1:]}
+    floats = [each.name for each in proto.graph.initializer if each.data_type in (1, 10, 11, 16) and each.dims]
+    return {name: True for name in floats if name not in fixed}
 
 
 def graph_of(

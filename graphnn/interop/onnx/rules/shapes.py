@@ -103,9 +103,14 @@ def expand(call: Call, x: Node, shape: Dims) -> Any:
 
 
 @rule("Tile")
-def tile(call: Call, x: Node, repeats: Known, axis: Known | None = None) -> Any:
+def tile(call: Call, x: Node, repeats: Dims, axis: Known | None = None) -> Any:
     """Return x laid out several times along each axis; before opset 6, along one."""
-    counts = ints(repeats)
+    counts = list(repeats)
+    if any(isinstance(count, str) for count in counts):
+        pairs = list(zip(counts, x.spec.shape, strict=True))
+        apart = fn.expand_dims(x, tuple(range(0, 2 * x.ndim, 2)))
+        laid = fn.broadcast_to(apart, tuple(itertools.chain.from_iterable(pairs)))
+        return fn.reshape(laid, tuple(product(pair) for pair in pairs))
     if axis is not None:
         place, counts = int(axis.item()) % x.ndim, counts * x.ndim
         counts = [count if each == place else 1 for each, count in enumerate(counts)]
@@ -126,6 +131,8 @@ def range_(call: Call, start: Value, limit: Value, delta: Value) -> Any:
         kind = start.dtype
         ends = [of.boxed(each).reshape(-1)[0] for each in (start, limit, delta)]
         plain = [str.__str__(end) if isinstance(end, str) else end for end in ends]
+        if any(isinstance(end, str) for end in plain):  # sizes are whole, also where the model counts in floats
+            plain = [int(end) if isinstance(end, float) and end.is_integer() else end for end in plain]
         if all(isinstance(end, (int, float, str)) for end in plain):
             return fn.cast(fn.arange(*plain, graph=call.graph), kind)
     return call.refuse("how many numbers it gives depends on data")

@@ -68,7 +68,7 @@ def _eye(g: Group, op: Any) -> Value:
 @writes(ops.Arange)
 def _arange(g: Group, op: Any) -> Value:
     (length,) = g.node.spec.shape
-    if isinstance(length, int) and length <= _FEW:
+    if isinstance(length, int) and length <= _FEW and not any(isinstance(end, str) for end in (op.start, op.stop)):
         return g.constant(np.arange(op.start, op.stop, op.step, dtype=op.dtype))
     places = g.range(length)
     if not any(isinstance(number, float) for number in (op.start, op.step)):
