@@ -262,6 +262,10 @@ def test_a_layer_names_its_value_as_the_scope_around_it_does() -> None:
     with g.scope("part"):
         gn.name(gn.softmax(g.placeholder("x", shape=(3,))), "shares")
     assert "softmax_1 · shares<" in draw(g, detail="leaf").source
+    block = nn.TransformerBlock(2, 16)(g.placeholder("y", shape=(1, 5, 8)))
+    assert "transformer_block_1 · 600 parameters<" in draw(block, detail="layer").source, "not what is named in it"
+    inner = {"transformer_block_1": "op", "transformer_block_1/attention": "layer"}
+    assert "MultiHeadAttention · 288 parameters<" in draw(block, detail=inner).source
 
 
 def test_layer_detail_has_a_box_a_layer() -> None:

@@ -50,8 +50,8 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     numbers = numbers_in(box.nodes)
     kind = KIND_OF_PHASE.get(box.phase) or ("layer" if numbers else "operation")
     below = [counted(numbers, "parameter")] if numbers else []
-    given = [node.title for node in box.nodes if node.title != node.name][-1:]
-    below += [shortened(local_name(local_name(name, scope), scope.parent), _MOST_SIZE) for name in given]
+    given = [local_name(node.title, scope.parent) for node in box.nodes if node.title != node.name]
+    below += [shortened(name, _MOST_SIZE) for name in given if "/" not in name][-1:]
     title, second = scope.kind or title_of(scope), title_of(scope) if scope.kind else ""
     if is_named(scope):
         title, second = second, title
