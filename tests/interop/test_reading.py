@@ -125,6 +125,7 @@ def test_weights_that_shapes_follow_from_are_not_trained() -> None:
         "y = Tile(c, k)",  # new rows, as of a token for each sample
         "twice = Concat<axis = 0>(n, n) y = Tile(x, twice)",
         "f = Cast<to = 1>(whole) y = Range(zero, f, two)",  # how PyTorch writes an arange of floats
+        "a = CastLike(zero, whole) b = CastLike(two, whole) r = Range(a, whole, b) y = Cast<to = 1>(r)",  # and of ints
     ],
 )
 def test_how_often_and_how_far_may_be_a_size_with_a_name(body: str) -> None:

@@ -255,7 +255,16 @@ def sizes_where(call: Call, condition: Value, x: Value, y: Value) -> Any:
 @on_sizes("Cast")
 def sizes_cast(call: Call, x: Value, *, to: int, saturate: int = 1) -> Any:
     """Return sizes as another dtype, where that is exact; fractions are rounded down."""
-    kind = dtype_of(to, "what it casts to")
+    return _sizes_as(x, dtype_of(to, "what it casts to"))
+
+
+@on_sizes("CastLike")
+def sizes_cast_like(call: Call, x: Value, like: Value, *, saturate: int = 1) -> Any:
+    """Return sizes, or numbers beside sizes, in the dtype of the other operand."""
+    return x.astype(like.dtype) if isinstance(x, np.ndarray) else _sizes_as(x, like.dtype)
+
+
+def _sizes_as(x: Value, kind: Any) -> Any:
     if kind.kind == "b":
         return of.sized(of.each(lambda place: not of.same(place, 0), x), kind)
     return of.sized(of.each(of.floor if kind.kind in "iu" else lambda place: place, x), kind)
