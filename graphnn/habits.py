@@ -137,6 +137,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             "to zeros.",
         ),
         **dict.fromkeys(
+            ("bincount", "scatter_add", "scatter_reduce", "segment_sum", "unsorted_segment_sum"),
+            "Write gn.index_add(x, indices, shape, axis), which adds parts of x to zeros of this shape.",
+        ),
+        **dict.fromkeys(
             ("dynamic_update_slice", "slice_scatter", "slice_update"), "Write gn.update_slice(x, update, start, axis)."
         ),
         **dict.fromkeys(("fori_loop", "foldl"), "Write gn.scan(step, init, xs), or gn.scan(step, init, length=n)."),

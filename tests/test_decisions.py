@@ -604,8 +604,9 @@ def test_a_ragged_list() -> None:
 # --- dtypes --------------------------------------------------------------------------------------------------------
 
 NO_VALUES: dict[str, tuple[Any, str]] = {
-    "objects": (np.array([object(), None]), "is of dtype object"),
-    "None": (None, "is of dtype object"),
+    "objects": (np.array([object(), None]), r"is of dtype object \(object\)"),
+    "None": (None, r"is of dtype object \(NoneType\)"),
+    "no objects": (np.array([], object), "is of dtype object;"),
     "text": (["a", "b"], "is of dtype <U1"),
     "bytes": ([b"a", b"b"], r"is of dtype \|S1"),
     "dates": (np.array(["2020-01-01", "2020-01-02"], "M8[D]"), r"is of dtype datetime64\[D\]"),
@@ -616,7 +617,7 @@ NO_VALUES: dict[str, tuple[Any, str]] = {
     "a masked array": (np.ma.masked_array([1, 2], [0, 1]), "a masked array's mask would be lost; fill it first"),
     "a masked number": ([np.ma.masked_array(1, 1), 2], "a masked array's mask would be lost"),
     "masked rows": ([[[np.ma.masked_array([1, 2], [1, 0])]]], "a masked array's mask would be lost"),
-    "a generator": ((i for i in (1, 2)), "is of dtype object"),
+    "a generator": ((i for i in (1, 2)), r"is of dtype object \(generator\)"),
     "a set": ({1, 2}, "is of dtype object"),
 }
 

@@ -143,7 +143,7 @@ class Rows(Split):
         self.count: int = next(iter(lengths.values()), 1)
         if not self.count:
             names = ", ".join(f'"{node.name}"' for node in self.cut)
-            raise ValueRangeError(f"{what} is empty: {names} has no rows")
+            raise ValueRangeError(f"{what} is empty: no rows for {names}")
         self._graph = graph
         self._rng: np.random.Generator | np.random.RandomState | None = None
         self._order: Array | None = None

@@ -39,8 +39,6 @@ def as_array(value: Any, what: str) -> Array:
             "for the size of an axis as a node, count ones along it, as gn.sum(gn.ones_like(x), axis)"
         )
     lost = f"{what}: a masked array's mask would be lost; fill it first (array.filled(…))"
-    if isinstance(value, np.ma.MaskedArray):
-        raise DtypeError(lost)
     try:
         array = np.asarray(value)
     except np.ma.MaskError:
@@ -49,16 +47,14 @@ def as_array(value: Any, what: str) -> Array:
         if "inhomogeneous" in str(error):
             raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
         raise restated(error, f"{what}: ") from None
-    dtype = supported(array.dtype, what)
+    dtype = supported(array.dtype, what, array)
     if _holds_mask(value):
         raise DtypeError(lost)
     return array if dtype is array.dtype else array.astype(dtype)
 
 
 def _holds_mask(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_mask, value))
-    return isinstance(value, np.ma.MaskedArray)
+    return any(map(_holds_mask, value)) if isinstance(value, (list, tuple)) else isinstance(value, np.ma.MaskedArray)
 
 
 def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
@@ -134,12 +130,14 @@ def checked_value(node: Node, value: Any) -> Array:
     return sealed(fitted)
 
 
-def supported(kind: Any, what: str) -> np.dtype[Any]:
+def supported(kind: Any, what: str, array: Array | None = None) -> np.dtype[Any]:
     """Return a supported dtype, in native byte order."""
     try:
         dtype: np.dtype[Any] = np.dtype(kind)
     except TypeError:
         raise DtypeError(f"{what}: {kind!r} is not a dtype") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise DtypeError(f"{what} is of dtype {dtype}; values are bool, integers, and floats of 16, 32 or 64 bits")
+        held = f" ({type(array.flat[0]).__name__})" if dtype.kind == "O" and array is not None and array.size else ""
+        known = "bool, integers, and floats of 16, 32 or 64 bits"
+        raise DtypeError(f"{what} is of dtype {dtype}{held}; values are {known}")
     return dtype if dtype.isnative else dtype.newbyteorder("=")

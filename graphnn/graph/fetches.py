@@ -58,7 +58,7 @@ def resolve(
             raise UsageError(f"a fetch is a node or its name, not {_not_a_fetch(leaf)}")
         if leaf.graph is not graph:
             raise GraphError(
-                f'the fetches are of two graphs: "{leaf.name}" is in "{leaf.graph.name}", not in "{graph.name}"'
+                f'fetches of two graphs: "{leaf.name}" is in "{leaf.graph.name}", others in another, "{graph.name}"'
             )
         nodes.append(leaf)
     return graph, nodes, rebuild

@@ -301,6 +301,7 @@ class Node(MissingMethods, Shown):
             "parts; node.value = array sets a parameter's value"
         )
 
+    __pandas_priority__ = 5_000  # above a DataFrame's: `column - node` is a node, as `array - node` is
     __iter__ = None
     __reversed__ = None
     __contains__ = None
@@ -391,7 +392,7 @@ def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
             if value.graph is not graph:
                 raise GraphError(
                     f'{op.name} was given nodes of two graphs: "{value.name}" is in "{value.graph.name}" '
-                    f'(made at {value.origin}), the others in "{graph.name}"; gn.extract and gn.replace copy nodes'
+                    f'(made at {value.origin}), others in another, "{graph.name}"; gn.extract and gn.replace copy nodes'
                 )
             nodes.append(value)
         elif op.weak and known and type(value) in (bool, int, float):

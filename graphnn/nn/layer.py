@@ -68,7 +68,7 @@ class Layer:
     ['residual_1/inner/weight', 'residual_1/inner/bias']
     """
 
-    instead_of_fetch: ClassVar[str] = "call it on a node, layer(x), and that is one"
+    instead_of_fetch: ClassVar[str] = "layer(x) is one, and layer.parameters is a list of some"
 
     __origin: Origin
     __graph: Graph | None = None  # of the last call

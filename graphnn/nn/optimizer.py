@@ -24,6 +24,7 @@ from ..habits import elsewhere
 from .accumulation import GROUP, held, place_of, precise
 from .checks import checked_number
 from .groups import Group, asked_for, checked_groups, positional_of
+from .layer import Layer
 from .loss_scale import LossScale, Scaled
 from .operands import as_float
 from .slopes import Asked, Slopes
@@ -72,15 +73,17 @@ class Optimizer:
         return made
 
     def __init__(self, learning_rate: Rate, *, clip_norm: float | None = None, clip_value: float | None = None) -> None:
+        if isinstance(learning_rate, (list, tuple, Layer)):
+            # layer.parameters is a list that can be called, and a layer can be called, but neither is a schedule.
+            kind = "list" if isinstance(learning_rate, list) else type(learning_rate).__name__
+            raise UsageError(
+                f"{type(self).__name__}: the learning rate is a number, a node or a schedule, not a {kind}; "
+                "the parameters are those of the loss: optimizer.updates(loss), or "
+                "optimizer.updates(loss, parameters) for some of them"
+            )
         self._rate: Any = learning_rate if isinstance(learning_rate, Node) or callable(learning_rate) else None
         if callable(self._rate):
             check_takes(f"{type(self).__name__}: the learning rate", self._rate, "the number of steps")
-        if isinstance(learning_rate, (list, tuple)):
-            raise UsageError(
-                f"{type(self).__name__}: the learning rate is a number, a node or a schedule, not a "
-                f"{type(learning_rate).__name__}; the parameters are those of the loss: optimizer.updates(loss), or "
-                "optimizer.updates(loss, parameters) for some of them"
-            )
         self._rates: list[Node] = []
         self._first: dict[Node, Array] = {}
         self._precise: dict[Node, Node] = {}

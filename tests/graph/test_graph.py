@@ -565,6 +565,25 @@ def test_and_or_not_are_for_bools() -> None:
         a & 1
 
 
+def test_a_column_of_pandas_beside_a_node_is_an_operand_on_either_side() -> None:
+    pandas = pytest.importorskip("pandas")
+    x = gn.Graph().placeholder("x", shape=2)
+    column = pandas.Series([3.0, 5.0])
+    assert gn.run(column - x, {x: [1.0, 1.0]}).tolist() == [2.0, 4.0]
+    assert gn.run(x - column, {x: [1.0, 1.0]}).tolist() == [-2.0, -4.0]
+    assert gn.run(column.to_frame() * x, {x: [1.0, 2.0]}).tolist() == [[3.0, 6.0], [5.0, 10.0]]
+
+
+def test_two_graphs_of_one_name_are_told_apart() -> None:
+    x, y = (gn.Graph("model").placeholder(name) for name in "xy")
+    for bad, words in (
+        (lambda: gn.run([x, y]), '"y" is in "model", others in another, "model"'),
+        (lambda: x + y, '"y" is in "model" .*, others in another, "model"'),
+    ):
+        with pytest.raises(gn.GraphError, match=words):
+            bad()
+
+
 def test_wrong_operands_are_refused() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=2)

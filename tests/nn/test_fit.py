@@ -153,7 +153,7 @@ def test_lengths_must_agree() -> None:
 def test_nothing_to_train_on_is_an_error() -> None:
     p = Problem()
     before = p.state()
-    with pytest.raises(gn.ValueRangeError, match='the training set is empty: "x", "y" has no rows'):
+    with pytest.raises(gn.ValueRangeError, match='the training set is empty: no rows for "x", "y"'):
         nn.fit(p.step, {p.x: X[:0], p.y: Y[:0]})
     with pytest.raises(gn.ValueRangeError, match="the validation set is empty"):
         nn.fit(p.step, p.feed, validation={p.x: X[:0], p.y: Y[:0]})

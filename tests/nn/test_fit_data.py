@@ -181,7 +181,7 @@ def test_one_array_is_fed_to_the_only_placeholder() -> None:
         ([X], TypeError, "the batch has 1 array, and 2 placeholders"),
         ((X, Y), TypeError, "if the training set is not in batches yet, give arrays of all rows: {placeholder: array}"),
         ([(X, Y), {"x": X}], KeyError, 'the feed lacks "y"'),
-        ([(X, Y), (X[:0], Y[:0])], ValueError, 'the batch is empty: "x", "y" has no rows'),
+        ([(X, Y), (X[:0], Y[:0])], ValueError, 'the batch is empty: no rows for "x", "y"'),
         ([(X, Y), (Y, X)], ValueError, "expected (batch, 2)"),
         ([(X, Y), (X, Y[1:])], ValueError, "batch = 59"),
         ([(X, Y), {"x": X, "z": Y}], KeyError, 'the feed names "z"'),

@@ -185,7 +185,8 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
                 assert there in dir(called[where]), hint
         for path in re.findall(r"docs/[\w-]+\.md", hint):
             assert (Path(__file__).parents[2] / path).exists()
-    for name, written in (("vstack", r"axis=0"), ("hstack", "axis=1"), ("Parameter", "graph.parameter")):
+    hints = ("vstack", r"axis=0"), ("hstack", "axis=1"), ("Parameter", "graph.parameter"), ("scatter_add", "index_add")
+    for name, written in hints:
         with pytest.raises(AttributeError, match=f"{name}.*{written}"):
             getattr(gn, name)
     for name, written in (("clamp", r"gn\.clip"), ("expand", r"gn\.broadcast_to")):
@@ -225,7 +226,8 @@ def test_attributes_are_looked_up_without_a_hook(kind: type) -> None:
 
 def test_arguments_that_others_use_lead_to_those_there_are() -> None:
     x = gn.Graph().placeholder("x", ("batch", 3))
-    loss = gn.mean(nn.Dense(1)(x))
+    network = nn.Sequential(nn.Dense(1))
+    loss = gn.mean(network(x))
     cases: list[tuple[Callable[[], Any], str]] = [
         (lambda: nn.Adam(lr=0.1), r'Adam takes no argument "lr"\. Here it is learning_rate=\. The call is Adam\('),
         (lambda: nn.SGD(0.1, momentun=0.9), r'SGD takes no argument "momentun"\. Did you mean "momentum"\?'),
@@ -245,6 +247,10 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: gn.relu(x, inplace=True), "leave it out"),
         (lambda: nn.SGD(0.1).updates(loss, params=[]), "updates takes no argument"),
         (lambda: nn.Adam([loss.graph["dense_1/weight"]], 0.1), r"not a list; the parameters are .*updates\(loss\)"),
+        (lambda: nn.Adam(network.parameters), r"not a list; the parameters are .*updates\(loss\)"),
+        (lambda: nn.Adam(network), r"not a Sequential; the parameters are .*updates\(loss\)"),
+        (lambda: nn.Adam().updates(loss, network), r"not Dense; layer\(x\) is one, and layer\.parameters is a list"),
+        (lambda: gn.grad(loss, network), r"not Sequential; layer\(x\) is one, and layer\.parameters is a list"),
     ]
     for case, words in cases:
         with pytest.raises(gn.UsageError, match=words) as refused:
