@@ -266,8 +266,9 @@ def path_of(path: Any) -> Path:
     """
     try:
         text = os.fsdecode(path)
-    except TypeError:
-        raise UsageError(f"a path is text or a pathlib.Path, not {type(path).__name__}") from None
+    except Exception as error:  # noqa: BLE001 - a path of the user's own may raise anything
+        cause = None if isinstance(error, TypeError) else error
+        raise UsageError(f"a path is text or a pathlib.Path, not {type(path).__name__}") from cause
     try:
         os.fsencode(text)
     except UnicodeEncodeError:

@@ -6,11 +6,11 @@ import json
 import math
 import os
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..container import path_of
 from ..errors import FileFormatError
 from ..text import short_repr
 
@@ -36,7 +36,10 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
     FileFormatError
         When it is not such a file, or is damaged. Nothing that the file asks for is allocated before that is known.
     """
-    with Path(path).open("rb") as file:
+    path = path_of(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe waits for whoever writes to it
+        raise FileFormatError(f"{str(path)!r} is not a regular file")
+    with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         header_size = int.from_bytes(file.read(8), "little")
         if size < 8 or not 2 <= header_size <= min(size - 8, _MOST_HEADER):

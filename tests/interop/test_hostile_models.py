@@ -343,6 +343,13 @@ def test_a_newer_opset_is_read_with_a_warning() -> None:
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GraphnnError, match="is neither a file nor a pipe"):
         gn.from_onnx(tmp_path)
+    for path in ("a\0b", "\ud800"):
+        with pytest.raises(gn.UsageError, match="no file can be called"):
+            gn.from_onnx(path)
+        with pytest.raises(gn.UsageError, match="no file can be called"):
+            gn.to_onnx(gn.Graph().placeholder("x"), path)
+    with pytest.raises(gn.UsageError, match=r"a path is text or a pathlib\.Path, not int"):
+        gn.to_onnx(gn.Graph().placeholder("x"), 5)
 
 
 WILD = '\x1b[2J\x1b]0;a\x07\r\x9b31m\u202e</script><script>alert(1)</script>"<b>../../'

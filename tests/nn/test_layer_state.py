@@ -1,6 +1,7 @@
 """What layers hold by name, values from elsewhere, and keywords that are handed on."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +286,15 @@ def test_a_keyword_that_is_not_taken_is_refused() -> None:
 def test_a_node_may_be_given_by_keyword_alone() -> None:
     x = inputs()
     assert Masked()(x=x) is x
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX only: pipes in a folder")
+def test_a_path_that_no_file_has_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    layer = nn.Dense(2)
+    layer(gn.Graph().placeholder("x", shape=("n", 2)))
+    for path in ("a\0b", "\ud800"):
+        with pytest.raises(gn.UsageError, match="no file can be called"):
+            layer.load(path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(gn.FileFormatError, match="is not a regular file"):
+        layer.load(tmp_path / "pipe")

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ...container import path_of
 from ...errors import (
     FileFormatError,
     GraphnnError,
@@ -196,7 +197,7 @@ def _proto(model: Any) -> tuple[Any, Path | None]:
         return model, None
     path = None
     if isinstance(model, (str, os.PathLike)):
-        path = Path(model)
+        path = path_of(model)
         about = path.stat()
         if not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode)):
             raise FileFormatError(f"{str(path)!r} is neither a file nor a pipe")

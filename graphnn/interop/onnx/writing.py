@@ -49,6 +49,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...container import path_of
 from ...errors import GraphnnError, NoRuleError, UsageError, ValueRangeError, restated
 from ...execute.compiled import Compiled
 from ...files import settings_of
@@ -145,6 +146,7 @@ def to_onnx(
         )
     if state not in _STATES:
         raise ValueRangeError(f'state is "weights" or "inputs", not {state!r}')
+    path = None if path is None else path_of(path)
     asked = _asked(fetches, graph)
     with asked.graph.building:
         draft = Draft(onnx, opset)
@@ -154,7 +156,7 @@ def to_onnx(
     _check(onnx, proto, large)
     if path is None:
         return proto
-    _save(onnx, proto, large, Path(path))
+    _save(onnx, proto, large, path)
     return None
 
 
