@@ -229,6 +229,30 @@ def test_the_side_of_a_branch_that_did_not_run_shows_no_numbers(overlay: str) ->
     assert ("[-inf]" if overlay == "values" else "[gradient 2]") in line
 
 
+@pytest.mark.parametrize("detail", [0, "op"])
+@pytest.mark.parametrize("overlay", ["time", "flops", "bytes"])
+def test_the_costs_of_a_picture_with_loops_are_those_of_the_run(net: Net, overlay: str, detail: Any) -> None:
+    g, loss, _, feed = net
+    fetches = [loss, gn.grad(loss, g["u"])]
+    trace, profile = gn.trace(fetches, feed), gn.profile(fetches, feed, repeat=1)
+    counts = [0.0, 0.0]
+    if overlay == "time":
+        counts[0] = sum(record.time for record in trace if record.node.inputs)
+    elif overlay == "flops":
+        counts[1] = sum(cost.flops for cost in profile.by_node)
+    else:
+        counts = [sum(record.bytes for record in trace), sum(cost.written for cost in profile.by_node)]
+    for source, count in zip((trace, profile), counts, strict=True):
+        text = gn.draw(fetches, detail, overlay=overlay, trace=source).text(width=140)
+        number, unit = re.findall(r", ([\d.]+) (\S+) in all", text)[0]
+        scale = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "kFLOP": 1e3, "KiB": 1024.0}.get(unit, 1.0)
+        assert not count or float(number) * scale == pytest.approx(count, rel=0.02)
+        assert "not run" not in text
+        if source is trace and overlay != "bytes" and detail == "op":
+            (tanh,) = [line for line in text.splitlines() if "tanh(add)" in line]
+            assert "[" not in tanh, "reading what the loop gives is not computing it"
+
+
 def test_neighbourhoods_phases_and_ways_go_through_loops(net: Net) -> None:
     g, loss, outs, _ = net
     assert "outs" in gn.draw({"outs": outs}, focus="outs", radius=1).source

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SEEN = 0.01  # of the largest effect of an edge: what is less is pale
 _FEW, _WRITTEN = 4, 40  # numbers that are written out, and characters that they may take
+_ARRAY = "loop_item"  # the operation that reads one of the arrays that a loop gives
 
 
 class Mark(NamedTuple):
@@ -195,8 +196,18 @@ def _computed(record: Record) -> bool:
     return bool(record.node.inputs)
 
 
-def _time(record: Record) -> Mark | None:
-    return Mark(in_seconds(record.time), record.time) if _computed(record) else None
+def _time(trace: Trace) -> dict[Node, Mark]:
+    times = _of_loops({record.node: record.time for record in trace if _computed(record)})
+    return {node: Mark(in_seconds(time), time) for node, time in times.items()}
+
+
+def _of_loops(costs: Mapping[Node, float]) -> dict[Node, float]:
+    """Return costs with those of reading the arrays of a loop at the loop: its body does not cost that."""
+    found: dict[Node, float] = {}
+    for node, cost in costs.items():
+        at = node.inputs[0] if node.op.name == _ARRAY else node
+        found[at] = found.get(at, 0) + cost
+    return found
 
 
 def _bytes(record: Record) -> Mark:
@@ -204,7 +215,7 @@ def _bytes(record: Record) -> Mark:
 
 
 def _flops(trace: Trace) -> dict[Node, Mark]:
-    counts = {record.node: flops_of(trace.prepared, record.node) for record in trace if _computed(record)}
+    counts = _of_loops({record.node: flops_of(trace.prepared, record.node) for record in trace if _computed(record)})
     return {node: Mark(_in_flops(count), count) for node, count in counts.items()}
 
 
@@ -213,9 +224,10 @@ def _of_costs(of: str, text_of: _TextOf) -> _Reader:
         found: dict[Node, float] = {}
         for cost in profile.by_node:
             # What is in a loop is said in its frame, and of the loop where that is one box.
-            for node in dict.fromkeys((cost.nodes[0], outside(cost.nodes[0]))):
+            here, there = cost.nodes[0], outside(cost.nodes[0])
+            for node in {there} if there.op.name == _ARRAY else {here, there}:
                 found[node] = found.get(node, 0) + getattr(cost, of)
-        return {node: Mark(text_of(number), number) for node, number in found.items()}
+        return {node: Mark(text_of(number), number) for node, number in _of_loops(found).items()}
 
     return read
 
@@ -399,7 +411,7 @@ OVERLAYS: dict[str, Overlay] = {
         {Trace: ("means of the values", _of_records(_statistics))}, compact, "result", "signed", "not run"
     ),
     "gradients": Overlay({Trace: (_of_gradients, _gradients)}, compact, "largest", "logarithm", signed=True),
-    "time": _cost(("time", _of_records(_time)), ("time", "time"), in_seconds),
+    "time": _cost(("time", _time), ("time", "time"), in_seconds),
     "bytes": _cost(("bytes of the values", _of_records(_bytes)), ("bytes written", "written"), _in_bytes, "bytes"),
     "flops": _cost((_FLOPS, _flops), (_FLOPS, "flops"), _in_flops, _FLOPS),
     "health": Overlay({Health: (_of_health, _health)}, compact, "largest"),

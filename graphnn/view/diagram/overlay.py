@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import LookupFailure, UsageError
 from ...graph import Graph, Node
 from ...inspector.inside import in_every
+from ...loops.names import first_like, has_bodies
 from ...loops.unrolled import outside
 from ...text import with_article
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
@@ -223,6 +224,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     drawn = [*seen.loops.values(), *(node for box in seen.boxes for node in box.seen)]
     if marks and not any(node in found for node in drawn):
         raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
+    found = _at_drawn(row, found, seen)
     merged = {box: _merged(row, box, _arrays_of(box, seen), found) for box in seen.boxes}
     marked = [mark for mark in merged.values() if mark is not None]
     arrays = [mark.value for mark in marked if mark.value is not None and mark.value.dtype.kind in "fiub"]
@@ -234,7 +236,10 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
         patch = _patch(row, operations, mark, found, scale, within)
         if patch is not None:
             patches[box] = patch
-    legend = _legend(row, what, merged.values(), scale, patches)
+    if row.together == "sum":
+        shown = dict.fromkeys(node for node in drawn if node.graph is seen.graph)
+        what = f"{what}, {row.text_of(math.fsum(found[node].number or 0.0 for node in shown if node in found))} in all"
+    legend = _legend(row, what, scale, patches)
     if said := said_of(lines, row.of_lines):
         legend = legend._replace(key="; ".join([said, *[legend.key] * bool(legend.key)]))
     # A loop's own value is its bundle, whose numbers say nothing; what it takes says something.
@@ -329,6 +334,22 @@ def _strength(said: Any) -> float:
     if not isinstance(said, Mark):
         return 0.0
     return list(HIGHLIGHTS).index(said.level) if said.level in HIGHLIGHTS else len(HIGHLIGHTS)
+
+
+def _at_drawn(row: Overlay, found: Mapping[Node, Mark], seen: Picture) -> dict[Node, Mark]:
+    """Return marks with those of loops that are not drawn, as they keep more of the same, at the loop that is."""
+    nodes = [*seen.loops.values(), *(node for box in seen.boxes for node in box.nodes)]
+    drawn = {first_like(node): node for node in nodes if has_bodies(node)}
+    result: dict[Node, Mark] = {}
+    for node, mark in found.items():
+        at = drawn.get(first_like(node), node) if has_bodies(node) else node
+        before = result.get(at)
+        if before is not None and row.together == "sum":
+            total = (before.number or 0.0) + (mark.number or 0.0)
+            result[at] = Mark(row.text_of(total), total)
+        elif before is None or at is node:
+            result[at] = mark
+    return result
 
 
 def _arrays_of(box: Box, seen: Picture) -> Iterable[Node]:
@@ -468,14 +489,10 @@ def _scale(row: Overlay, numbers: Iterable[float | None], eps: float, theme: str
 def _legend(
     row: Overlay,
     what: str,
-    marks: Iterable[Mark | None],
     scale: _Colours | None,
     patch_of: Mapping[Box, Patch],
 ) -> Legend:
     patches = patch_of.values()
-    if row.together == "sum":
-        total = math.fsum(mark.number or 0.0 for mark in marks if mark is not None)
-        what = f"{what}, {row.text_of(total)} in all"
     key = [text for level, text in row.key.items() if any(patch.level == level for patch in patches)]
     colours = {cell for patch in patches for panel in patch.panels for line in panel.cells for cell in line}
     if colours:
