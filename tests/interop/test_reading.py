@@ -1,5 +1,7 @@
 """Reading ONNX models."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -140,3 +142,15 @@ def test_how_often_and_how_far_may_be_a_size_with_a_name(body: str) -> None:
     (wanted,) = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, feed)
     assert found.dtype == wanted.dtype
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_file_of_what_was_read_computes_the_same_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    proto = model("m (float[3, 1, 65] x) => (float[3, 1, 1, 33] y) {y = RNN<hidden_size = 33>(x, w, r)}")
+    for name, shape in (("w", (1, 33, 65)), ("r", (1, 33, 33))):
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name))
+    g = gn.from_onnx(proto)
+    gn.save(g, tmp_path / "read.gnn")
+    feed = {"x": rng.normal(size=(3, 1, 65)).astype(np.float32)}
+    again = gn.load(tmp_path / "read.gnn")
+    np.testing.assert_array_equal(gn.run(again.outputs["y"], feed), gn.run(g.outputs["y"], feed))

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import FileFormatError, GraphnnError, NoRuleError, restated
 from ...execute.interpreter import run
-from ...graph import Array, Constant, Dim, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance
+from ...graph import Array, Constant, Dim, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance, sealed
 from ...graph.collector import collector_paused
 from ...graph.scopes import Scope, forget
 from ...graph.tables import checked_name
@@ -130,7 +130,8 @@ class Reader:
             array.flags.writeable = False
             title = self.titles.get(id(array))
             if title is None:
-                node = graph._holding(array)
+                # In C order, as a file keeps it: products of matrices round by the order.
+                node = graph._holding(array if array.flags.c_contiguous else sealed(array))
             else:
                 node = self._stored_at(Constant(), title, array)
             known = self._constants[id(array)] = array, node
