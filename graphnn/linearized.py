@@ -9,6 +9,7 @@ from .autograd import jvp
 from .errors import UsageError
 from .execute.feed import Feed, prepare
 from .execute.interpreter import run
+from .execute.program import program_of
 from .graph import Node, flatten
 from .graph.dimensions import names_in
 from .graph.fetches import ancestors, resolve
@@ -44,7 +45,8 @@ class Linearization:
         self.graph = results[0].graph
         self.tangents = list(tangents)
         self._x, self._of_y = form
-        known = {name for node in self.graph for name in names_in(node.shape)}
+        known = {name for node in self.tangents for name in names_in(node.shape)}
+        known.update(program_of(self.graph, self.results).dimension_names)  # also those that only a mean divides by
         self._sizes = {name: size for name, size in sizes.items() if name in known}
 
     def __call__(self, tangents: Any) -> Any:

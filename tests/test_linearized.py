@@ -104,3 +104,13 @@ def test_what_does_not_fit_is_refused() -> None:
             twice()
     with pytest.raises(gn.errors.DtypeError):
         gn.linearize(gn.sum(y), x.graph.constant([1]), feed)
+
+
+def test_the_size_of_a_batch_is_known_where_only_a_mean_over_it_is_left() -> None:
+    rng = np.random.default_rng(0)
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    dense = nn.Dense(2, rng=rng)
+    loss = gn.sum(nn.BatchNorm()(dense(x), training=True) ** 3)
+    feed, tangent = {x: rng.normal(size=(5, 3))}, rng.normal(size=(3, 2))
+    found = gn.linearize(loss, dense.weight, feed)(tangent)
+    np.testing.assert_allclose(found, np.sum(gn.run(gn.grad(loss, dense.weight), feed) * tangent), rtol=1e-12)

@@ -98,3 +98,36 @@ def test_a_layer_that_loops_has_the_shape_of_what_it_gives() -> None:
     layer(gn.Graph().placeholder("x", ("batch", "time", 3)))
     row = gn.summary(layer).rows[-1]
     assert (row.name, row.shape, row.times) == ("lstm_1", ("batch", "time", 5), None)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_loops_in_the_layers_of_a_layer_are_in_their_rows(kind: Any) -> None:
+    x = gn.Graph().placeholder("x", ("batch", "time", N))
+    name = f"{kind.__name__.lower()}_1"
+    found = rows_of(gn.summary(gn.mean(kind(H, layers=2, bidirectional=True)(x))))
+    for layer, before in (("layer_1", {"x"}), ("layer_2", {f"{name}/layer_1", f"{name}/layer_1_reverse"})):
+        for suffix in ("", "_reverse"):
+            row = found[f"{name}/{layer}{suffix}"]
+            assert row.shape == ("time", "batch", H)
+            assert {read for read in row.inputs if "weight" not in read and "bias" not in read} == before
+    assert found[name].inputs == ("x",)
+    assert found[name].shape == ("batch", "time", 2 * H)
+
+
+def test_a_layer_goes_on_behind_its_loop() -> None:
+    class Reader(nn.Layer):
+        def __init__(self) -> None:
+            self.cell, self.out = nn.Dense(H, "tanh"), nn.Dense(2)
+
+        def call(self, x: Node) -> Node:
+            first = gn.zeros(("batch", H), graph=x.graph)
+            last, _ = gn.scan(lambda h, row: self.cell(gn.concatenate([h, row], axis=1)), first, x)
+            return self.out(last * 2.0) + 1.0
+
+    reader = Reader()
+    y = reader(gn.Graph().placeholder("x", ("time", "batch", N)))
+    found = rows_of(gn.summary(y))
+    assert found["reader_1/out"].inputs == ("x", "reader_1/scan_1/iteration/cell")
+    assert found["reader_1"].parameters == (H + N + 1) * H + (H + 1) * 2
+    assert rows_of(gn.summary(y, "leaf"))["reader_1"].shape == ("batch", 2)
+    assert rows_of(gn.summary([y, *gn.grad(gn.sum(y), reader.parameters)]))["reader_1"].shape == ("batch", 2)

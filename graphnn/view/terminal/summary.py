@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -345,28 +345,29 @@ class _Tree:
                 around = self._line(scope, around)
             if box.scope is None:
                 line = self._added(_Line(box.node, around, box=box))
-                self._hold(box.node, line)
+                self._hold(line, box.node)
             else:
                 line = self._line(box.scope, around)
                 for node in box.nodes:
                     if insides(node):
-                        self._open(node, line, box.scope, opened[id(box)])
-                        self._hold_all(box.gives, line)
+                        own = self._innermost(node, line, box.scope, opened[id(box)])
+                        self._open(node, own, box.scope, opened[id(box)])
+                        self._hold(own, *[given for given in box.gives if node in given.inputs])
                     else:
                         self._place(node, line, box.scope, opened[id(box)])
-            self._hold_all([node for node in box.gives if node not in self.of_node], line)
+            self._hold(line, *[node for node in box.gives if node not in self.of_node])
         for path, loop in seen.loops.items():
             if path in self.of_scope:
                 self.of_scope[path].loop = loop
-                self._hold(loop, self.of_scope[path])
-        self._follow([node for box in boxes for node in box.nodes])
+                self._hold(self.of_scope[path], loop)
+        self._follow(boxes)
 
     def _open(self, loop: Node, line: _Line, outer: Scope, layers: dict[str, bool]) -> None:
         """Put what is in a loop into the layers that its function called."""
         graph = loop.graph
         if isinstance(line.thing, BodyScope) and line.loop is None:
             line.loop = loop
-        self._hold(loop, line)
+        self._hold(line, loop)
         for inside, nodes in self.bodies.opened(loop):
             for node, (_, position) in zip(nodes[0].graph.placeholders, inside.takes, strict=True):
                 if position >= 0 and loop.inputs[position] in self.of_node:
@@ -382,7 +383,7 @@ class _Tree:
                 if insides(node):
                     self._open(node, own, outer, {})
                 else:
-                    self._hold(node, own)
+                    self._hold(own, node)
 
     def flops_of(self, node: Node, run: Footprint) -> int:
         """Return how many floating-point operations a node takes; a loop takes those of what is in it."""
@@ -399,28 +400,29 @@ class _Tree:
             self.of_scope[scope.path] = self._added(_Line(scope, around))
         return self.of_scope[scope.path]
 
-    def _hold(self, node: Node, line: _Line) -> None:
-        self.of_node[node] = line
-        for each in line.outwards():
-            each.nodes[node] = None
-
-    def _hold_all(self, nodes: Iterable[Node], line: _Line) -> None:
+    def _hold(self, line: _Line, *nodes: Node) -> None:
         for node in nodes:
-            self._hold(node, line)
+            self.of_node[node] = line
+            for each in line.outwards():
+                each.nodes[node] = None
 
     def _place(self, node: Node, own: _Line, outer: Scope, layers: dict[str, bool]) -> None:
         """Put a node of a collapsed scope into the innermost of the layers in it; a layer's own parameter is a row."""
-        line, path = own, outer.path
+        line = self._innermost(node, own, outer, layers)
+        if isinstance(node.op, Parameter) and layers.get(line.name):
+            line = self._added(_Line(node, line))
+        self._hold(line, node)
+
+    def _innermost(self, node: Node, line: _Line, outer: Scope, layers: dict[str, bool]) -> _Line:
+        """Return the row of the innermost of the layers in a collapsed scope that a node is in."""
         for scope in scopes_down_to(node.graph.scopes.get(node.scope)):
             if scope.path in layers and scope.path != outer.path:
-                line, path = self._line(scope, line), scope.path
-        if isinstance(node.op, Parameter) and layers.get(path):
-            line = self._added(_Line(node, line))
-        self._hold(node, line)
+                line = self._line(scope, line)
+        return line
 
-    def _follow(self, nodes: Sequence[Node]) -> None:
+    def _follow(self, boxes: Sequence[Box]) -> None:
         """Note through which nodes that are in no row inside their layer a value passes, from one row to the next."""
-        for node in nodes:
+        for node in [node for box in boxes for node in sorted({*box.nodes, *box.gives}, key=lambda node: node.index)]:
             line = self.of_node.get(node)
             if line is None or not line.inside:
                 continue
@@ -454,6 +456,8 @@ class _Tree:
             nodes, last = line.nodes, next(reversed(line.nodes))
             if line.loop is not None:
                 last = next((node for node in nodes if node in self.given), last)
+            elif isinstance(line.thing, Scope) and line.thing.result in nodes:
+                last = line.thing.result
             read = {source.name: None for source in self._read(line)}
             counts = numbers_in(nodes), tuple(read), depth, numbers_in(nodes, trainable=True)
             row = Row(line.name, line.kind, self.bodies.shape_of(last), last.dtype.name, *counts)
