@@ -152,9 +152,7 @@ def checked_changes(
 def _respec(found: Changes, node: Node, given: Any) -> Spec:
     """Return what is fed for a placeholder of another shape; names of dimensions that change, change everywhere."""
     if not isinstance(node.op, Placeholder):
-        raise UsageError(
-            f'inputs= give a shape for "{node.name}", which is no placeholder: what is computed has the shape it has'
-        )
+        raise UsageError(f'inputs= gives a shape for "{node.name}", but only a placeholder can get another shape')
     shape = shape_of(given)
     if len(shape) != len(node.shape):
         raise ShapeError(f'"{node.name}" has the shape {shown(node.shape)}, and {shown(shape)} has other axes')

@@ -144,7 +144,7 @@ def opened_cluster(client: Any, exact: bool = True) -> AbstractContextManager[Cl
     ----------
     client : distributed.Client
     exact : bool
-        Whether a worker that may compute other bits than this process is refused. Else a warning tells.
+        Whether a worker that may compute other bits than this process is refused. Else only warn.
 
     Raises
     ------

@@ -183,7 +183,7 @@ class Profile(Shown):
 
     @property
     def parallelism(self) -> float:
-        """How many nodes could be at work on average, had the run no other limit: the time over that of the path."""
+        """How many nodes could run at once on average: the time divided by that of the critical path."""
         return self.time / self.critical_time if self.critical_time else 1.0
 
     def to_dict(self) -> dict[str, Any]:

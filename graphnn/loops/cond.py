@@ -48,9 +48,8 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
 
     Notes
     -----
-    The choice is one node, and only the function that is chosen is computed: also in gradients, of any order. What the
-    functions read that was made before is computed in any case. `gn.where` computes both, and chooses element by
-    element.
+    The choice is one node, and only the function that is chosen is computed: also in gradients, of any order. Nodes
+    made earlier that a function reads are always computed. `gn.where` computes both, and chooses element by element.
 
     The nodes that the calls of the functions make stay in the graph, in the scopes ``cond_1/then`` and
     ``cond_1/otherwise``.

@@ -238,8 +238,8 @@ class Loop(Keeping):
         """
         if self.length == UNLIMITED:
             raise NoRuleError(
-                "a gradient goes back through all steps of a loop, and keeps what it reads of them: give while_loop "
-                "the most that there may be, max_steps=. gn.jvp needs no limit"
+                "a gradient stores values from every iteration, so it needs a limit: give while_loop max_steps=. "
+                "gn.jvp needs no limit"
             )
         return iter(pulled_back(self, positions, cotangent, inputs))
 

@@ -56,8 +56,8 @@ def scan(
         are zeros: for sequences of different lengths. With a batch, states and results have it as their first axis.
     recompute : bool or int
         What a gradient keeps. False: all that it reads of each iteration. True: the states, and it computes each
-        iteration again, which takes about half as long again. A number, best the square root of the length: the states
-        with which segments of so many iterations begin, and then all of one segment, which it computes again.
+        iteration again, which takes about half as long again. A number n, best near √length: the states every n
+        iterations; each segment is then recomputed when needed.
 
     Returns
     -------

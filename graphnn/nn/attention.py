@@ -47,7 +47,7 @@ class MultiHeadAttention(Weighted):
     heads : int
         How many. They divide the units of the query among them.
     causal : bool
-        Whether no query looks at a key behind its own position.
+        Whether a query attends only to keys up to its own position.
     dropout : float
         The rate of the dropout of the attention weights, in training.
     use_bias : bool
@@ -137,9 +137,7 @@ class MultiHeadAttention(Weighted):
     ) -> Any:
         """Return the values that each query takes, through the dense layer ``output``; with a cache, the next one."""
         if cache is not None and (key is not None or value is not None):
-            raise UsageError(
-                "MultiHeadAttention: a cache is of the keys and values of the query; give no others with it"
-            )
+            raise UsageError("MultiHeadAttention: with cache=, the query is also key and value: leave these out")
         key = query if key is None else key
         value = key if value is None else value
         for x in (query, key, value):
@@ -279,7 +277,7 @@ class TransformerBlock(Weighted):
     hidden : int
         The units of the first dense layer; the second has the units of x.
     causal : bool
-        Whether no position looks at those behind it.
+        Whether a position attends only to itself and earlier ones.
     dropout : float
         The rate of the dropout in training: of the attention weights, between the dense layers, and of what is added.
     norm : {"after", "before"}

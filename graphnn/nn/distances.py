@@ -258,7 +258,7 @@ def margin_ranking(first: Any, second: Any, order: Any, margin: float = 0.0, red
 
 
 def cosine_embedding(first: Any, second: Any, alike: Any, margin: float = 0.0, reduction: str = "mean") -> Node:
-    """Return how far rows are from pointing the same way, or how much those that should not do.
+    """Return the cosine embedding loss of pairs of rows that should, or should not, be alike.
 
     Parameters
     ----------

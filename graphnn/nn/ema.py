@@ -41,8 +41,8 @@ class EMA:
         Whether early updates have more weight: of the average, update n keeps at most ``(1 + n) / (10 + n)``, n from
         0. The average begins at the parameters as they are. By default, it begins at their first update.
     bias_correction : bool
-        Whether the average is that of Adam's moments: one that begins at 0, divided by ``1 - decay**n``. So all updates
-        so far have the weights of the average, and the first has not more than its own.
+        Whether the average is that of Adam's moments: one that begins at 0, divided by ``1 - decay**n``. So the first
+        update does not get more than its own weight.
     evaluating : bool
         Whether validation in `nn.fit`, `nn.evaluate` and ``gn.replace(fetches, graph.evaluating)`` use the averages.
 

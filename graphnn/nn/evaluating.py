@@ -67,7 +67,7 @@ def evaluate(
     client : distributed.Client, optional
         Let the workers of this client of Dask compute the batches; they are added up here, in their order.
     exact : bool
-        With a client: refuse workers that may compute other bits than this process. If False, they are warned of.
+        With a client: refuse workers that may compute other bits than this process. If False, only warn.
 
     Returns
     -------

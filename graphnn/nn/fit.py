@@ -156,12 +156,11 @@ def fit(
         several times in a step; or over those of each shard, as if it were a batch. Then its running statistics move
         by the mean over the shards, weighted by their rows.
     client : distributed.Client, optional
-        A client of Dask, whose workers compute the shards: each some that stand side by side, and it sends back what
-        they add up to. The update is made here. The bits are those of the same `shards` without a client, however many
-        workers there are, and whichever of them are lost. ``history.workers`` tells what each of them did.
+        A Dask client, whose workers compute the shards: each takes consecutive ones and returns their sum. The update
+        is made here. The bits are those of the same `shards` without a client, however many workers there are, and
+        whichever of them are lost. ``history.workers`` tells what each of them did.
     exact : bool
-        Whether to refuse workers that may compute other bits, because versions or processors differ. Else a warning
-        tells.
+        Whether to refuse workers that may compute other bits, because versions or processors differ. Else only warn.
 
     Returns
     -------

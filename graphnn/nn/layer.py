@@ -269,7 +269,7 @@ class Layer:
             As `state` returns it, or a file of such arrays in the format of safetensors.
         layout : {"graphnn", "torch"}
             "torch": a ``state_dict`` of PyTorch, whose weights of linear and recurrent layers are transposed, and whose
-            attention has parameters of its own. Nothing but this says how a square matrix lies.
+            attention has parameters of its own. The shape of a square matrix does not show it.
 
         Raises
         ------

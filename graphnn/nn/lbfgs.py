@@ -99,7 +99,7 @@ class LBFGS(Optimizer):
     def for_all(self) -> dict[str, str]:
         shared = ["history_size", "line_search", "tolerance_gradient", "tolerance_change", "most_tries"]
         shared += ["learning_rate"] if self.line_search is not None else []
-        found = dict.fromkeys(shared, "the direction, and a search along it, is one of all. Give it to the optimizer")
+        found = dict.fromkeys(shared, "all groups share one direction and one search. Set it for the optimizer")
         return {**found, "weight_decay": "a decay is part of the loss that is compared: nn.l2(parameters, 0.01)"}
 
     def _made(self, asked: Asked, groups: Mapping[Node, Group]) -> dict[Node, Node]:

@@ -115,7 +115,7 @@ class LivePage:
         several = beside if isinstance(beside, Iterable) and not isinstance(beside, (str, bytes)) else [beside]
         self.beside: list[Path] = [path_of(each) for each in several]
         if self.path in self.beside:
-            raise UsageError(f"a page is not beside itself: {quoted(str(self.path))}")
+            raise UsageError(f"beside= holds the page itself: {quoted(str(self.path))}")
 
     def __repr__(self) -> str:
         beside = f", beside={[str(each) for each in self.beside]}" if self.beside else ""

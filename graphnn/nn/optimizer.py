@@ -123,7 +123,7 @@ class Optimizer:
     @property
     def for_all(self) -> Mapping[str, str]:
         """The settings that no group has for itself, each with the reason."""
-        return {"clip_norm": "the norm is that of all gradients together. Give it to the optimizer"}
+        return {"clip_norm": "the norm is that of all gradients together. Set it for the optimizer"}
 
     def scalars(self, rate: Node, number: Node | None) -> Mapping[str, Node]:
         """Return the scalars that all parameters share in one step, by name.
@@ -229,7 +229,7 @@ class Optimizer:
         scaled = None
         if loss_scale is not None:
             if loss is None:
-                raise UsageError("loss_scale= needs the loss, of which it makes the gradients: leave out gradients=")
+                raise UsageError("loss_scale= computes the gradients itself: give the loss, not gradients=")
             scaled = Scaled(loss, loss_scale, chosen)
         own = Group("", self, [])
         by_parameter = {node: group for group in given for node in group.parameters}

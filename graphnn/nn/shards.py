@@ -335,8 +335,8 @@ def computed(step: Compiled, shards: Any, statistics: Any, client: Any, exact: A
         for name, is_given in (("statistics", statistics != "all"), ("client", client is not None)):
             if is_given:
                 raise UsageError(
-                    f"{name}= is for shards: give shards=, into how many a batch is cut, be there so many workers or "
-                    "not; the bits of a training depend on it"
+                    f"{name}= needs shards=, into how many a batch is split; any number of workers will do, but the "
+                    "results depend on shards= to the bit"
                 )
         yield step
         return

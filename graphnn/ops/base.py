@@ -91,13 +91,13 @@ def promoted(ufunc: np.ufunc, name: str, dtypes: tuple[np.dtype[Any], ...]) -> n
     DtypeError
         When the ufunc does not take them.
     NoRuleError
-        When it is no ufunc.
+        When it is not a ufunc.
     """
     try:
         operands = dtypes if len(dtypes) == ufunc.nin else dtypes * ufunc.nin
         return ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))[-1]
     except AttributeError:
-        raise NoRuleError(f"{name}: forward is no ufunc of NumPy, so say whose dtypes it has: like = np.exp") from None
+        raise NoRuleError(f"{name}: forward is not a NumPy ufunc, so set like=, as in like = np.exp") from None
     except TypeError:
         raise DtypeError(f"{name} does not take {' and '.join(map(str, dtypes))}") from None
 

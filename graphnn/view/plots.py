@@ -222,15 +222,15 @@ def histograms(
         As ``trace.select`` takes it: ``"relu_*"`` for activations, ``"dense_*/weight"``. All trained parameters unless
         given.
     bins : int, optional
-        How many there are; of few elements, few, unless given.
+        The number of bins. By default, fewer for few elements.
     title : str, optional
 
     Returns
     -------
     matplotlib.figure.Figure
-        A panel a node, of the first 12. Of one trace, bars; of several, a column for each, in which what is darker is
-        more frequent, and what is rare is darker than its share, so that it is not lost beside the zeros of a ReLU.
-        Of a value that was too large to be kept, what its preview holds.
+        A panel a node, of the first 12. Of one trace, bars; of several, a column for each, in which darker is more
+        frequent, on a nonlinear scale, so that rare values stay visible beside the zeros of a ReLU. Of a value that was
+        too large to be kept, what its preview holds.
 
     Raises
     ------

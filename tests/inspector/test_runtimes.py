@@ -103,7 +103,7 @@ def test_the_operation_that_differs_is_named(planted: Callable[..., None]) -> No
     assert first.rounding is False
     assert first.absolute == pytest.approx(0.05 * np.tanh(2.0), rel=0.3)
     assert "tanh of the operands of half does not give its value" in first.cause
-    assert "rounding does not make as much" in str(found)
+    assert "rounding does not explain this" in str(found)
 
 
 def test_of_the_same_dtype_the_inputs_are_equal(planted: Callable[..., None]) -> None:

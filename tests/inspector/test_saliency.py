@@ -242,7 +242,7 @@ def test_what_is_refused_leaves_no_node() -> None:
     softmax, apart, whole = y.inputs[0], g.placeholder("apart", "batch"), gn.sum(n * 1.0)
     before = list(g)
     refused: list[tuple[Any, type[Exception], str]] = [
-        (lambda: s.gradient_input(softmax, x), ShapeError, r"has shape \(batch, 3\): choose of it, as y\[:, 3\]"),
+        (lambda: s.gradient_input(softmax, x), ShapeError, r"has shape \(batch, 3\): select a part, as in y\[:, 3\]"),
         (lambda: s.gradient_input(whole, n), DtypeError, '"n", is int64; only floats have gradients'),
         (lambda: s.smooth_grad(gn.Graph().placeholder("z"), x), gn.errors.GraphError, "two graphs|is in"),
         (lambda: s.occlusion(apart, x, 1), UsageError, 'occlusion: "apart" does not depend on "x"'),
@@ -304,7 +304,7 @@ def test_an_operation_without_a_rule_is_named_before_anything_is_made() -> None:
 
 
 def test_two_names_do_not_tell_the_graph() -> None:
-    with pytest.raises(UsageError, match="one is a node, which tells the graph"):
+    with pytest.raises(UsageError, match="y and x are both names: give one as a node"):
         gn.saliency.gradient_input("y", "x")
     g = gn.Graph()
     y = gn.sum(g.placeholder("x", 2) * 3.0, name="y")

@@ -160,7 +160,7 @@ def test_a_shard_that_fails_is_named(client: Client) -> None:
 
 
 def test_what_cannot_be_is_refused_before_anything_runs(client: Client) -> None:
-    with pytest.raises(gn.UsageError, match="client= is for shards: give shards="):
+    with pytest.raises(gn.UsageError, match="client= needs shards=, into how many"):
         Net().fit(client=client, shards=None)
     with pytest.raises(gn.UsageError, match="client= is a client of Dask"):
         Net().fit(client="tcp://127.0.0.1:8786")

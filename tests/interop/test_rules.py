@@ -253,7 +253,7 @@ def test_a_loop_that_counts_to_a_size_is_one_node() -> None:
 
 def test_a_loop_that_ends_before_its_count_is_not_read_as_one_that_does_not() -> None:
     text = COUNTED.replace("on = Less(half, m)", "on = Less(k, m)")
-    with pytest.raises(NotImplementedError, match="how often it goes round depends on the size t; fix it"):
+    with pytest.raises(NotImplementedError, match="its number of iterations depends on the size t; fix it"):
         gn.from_onnx(model(text))
     same(text.replace("float[t, 2] all", "float[q, 2] all"), {"x": floats(6, 2), "h": floats(2)}, sizes={"t": 6})
 
@@ -313,10 +313,10 @@ def test_a_loop_that_data_end_has_a_gradient_where_its_count_is_known() -> None:
 @pytest.mark.parametrize(
     ("count", "gives", "goes_on", "words"),
     [
-        ("", "", "Identity(go)", "goes round without end"),
-        ("s", "all", "Identity(go)", "how often it goes round is computed from data"),
+        ("", "", "Identity(go)", "it never ends"),
+        ("s", "all", "Identity(go)", "its number of iterations is computed from data"),
         ("two", "all", "Cast<to=9>(h)", "whether it goes on is computed from data"),
-        ("", "all", "Identity(go)", "goes round more than 50 times"),
+        ("", "all", "Identity(go)", "it has more than 50 iterations"),
     ],
 )
 def test_loops_that_no_node_can_be_are_refused(

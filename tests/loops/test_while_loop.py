@@ -83,7 +83,7 @@ def test_without_a_limit_forward_mode_works_and_a_gradient_says_what_is_needed()
     power = gn.while_loop(lambda p: p < 50.0, lambda p: p * x, x)
     values = equal_everywhere([power, gn.jvp(power, {x: 1.0})], {x: 3.0})
     np.testing.assert_allclose(values, [81.0, 4 * 27.0], rtol=1e-15)
-    with pytest.raises(gn.NoRuleError, match=r"give while_loop the most that there may be, max_steps="):
+    with pytest.raises(gn.NoRuleError, match=r"give while_loop max_steps="):
         gn.grad(power, x)
 
 

@@ -127,5 +127,5 @@ def test_what_a_cache_does_not_fit_is_refused():
         gn.run(generated(Model(learned=False), prompt, greedy, 7), {prompt: PROMPT})
     x = g.placeholder("x", (2, 3, UNITS))
     attention = nn.MultiHeadAttention(2)
-    with pytest.raises(UsageError, match="a cache is of the keys and values of the query"):
+    with pytest.raises(UsageError, match="with cache=, the query is also key and value"):
         attention(x, x, cache=attention.cache(x, 5))

@@ -169,7 +169,11 @@ def test_errors() -> None:
         (gn.ValueRangeError, "LossScale: initial is 6.10352e-05 or more, not 1e-05", lambda: nn.LossScale(1e-5)),
         (gn.ValueRangeError, "and less than 65536, not 65536", lambda: nn.SGD().updates(short, loss_scale=2.0**16)),
         (gn.ShapeError, "needs a scalar", lambda: nn.SGD().updates(vector, loss_scale=2.0)),
-        (gn.UsageError, "loss_scale= needs the loss", lambda: nn.SGD().updates(gradients={w: w}, loss_scale=2.0)),
+        (
+            gn.UsageError,
+            "loss_scale= computes the gradients itself",
+            lambda: nn.SGD().updates(gradients={w: w}, loss_scale=2.0),
+        ),
         (gn.ValueRangeError, "LossScale: backoff is more than 0, and less than 1", lambda: nn.LossScale(backoff=1.0)),
         (gn.ValueRangeError, "LossScale: growth is 1 or more", lambda: nn.LossScale(growth=0.5)),
         (gn.ValueRangeError, "LossScale: interval is an int of 1 or more", lambda: nn.LossScale(interval=0)),

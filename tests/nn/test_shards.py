@@ -226,7 +226,7 @@ def test_a_shard_that_fails_is_named_and_nothing_is_updated() -> None:
     [
         ({"shards": 0}, "shards"),
         ({"shards": 2.5}, "shards"),
-        ({"statistics": "shard"}, "is for shards: give shards="),
+        ({"statistics": "shard"}, "needs shards=, into how many"),
         ({"shards": 2, "statistics": "mine"}, '"all" rows or of each "shard", not \'mine\''),
     ],
 )

@@ -335,7 +335,7 @@ def test_what_is_no_page_is_refused_before_training(tmp_path: Path) -> None:
         nn.fit(p.step, p.feed, page=3)
     with pytest.raises(gn.UsageError, match="the name of a training is text"):
         nn.LivePage("run.html", name=3)  # type: ignore[arg-type]
-    with pytest.raises(gn.UsageError, match="a page is not beside itself"):
+    with pytest.raises(gn.UsageError, match="beside= holds the page itself"):
         nn.LivePage("run.html", beside=["run.html"])
     assert p.graph["sgd_1/learning_rate"].value == 0.1
 

@@ -95,9 +95,9 @@ def compare(
         with the plan. All values of a plan are held at once; those that are not fetched come from a second plan that
         returns every node.
     runtime : str, optional
-        Compare with what another runtime computes of the model that the graph was read from, instead of `b`. `a` may
-        be the graph itself, of which then all outputs are run. Where the runtime has no value for a node, what is
-        between two that it has counts as one.
+        Compare with what another runtime computes of the model that the graph was read from, instead of `b`. `a` may be
+        the graph itself, of which then all outputs are run. Nodes between two values that the runtime gives are
+        compared as one.
     rtol, atol : float, optional
         Values agree where ``abs(a - b) <= atol + rtol * abs(b)``. If only one is given, the other is 0. Unless given,
         values of the same dtype must be equal to the bit (zeros in sign, too; NaN equals NaN), and floats of two
@@ -118,7 +118,7 @@ def compare(
     client : distributed.Client, optional
         Let the workers of this client of Dask go through `data`.
     exact : bool
-        With a client: refuse workers that may compute other bits than this process. If False, they are warned of.
+        With a client: refuse workers that may compute other bits than this process. If False, only warn.
 
     Returns
     -------

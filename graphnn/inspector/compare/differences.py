@@ -441,9 +441,9 @@ def _first(found: Comparison, first: Difference, longest: int | None) -> Iterato
     elif first.absolute and math.isfinite(first.absolute):
         yield f"  they differ by {first.absolute:.3g} at least, {first.relative:.3g} of the largest"
     if first.rounding:
-        yield "  rounding may make as much"
+        yield "  rounding may explain this"
     elif first.rounding is False and first.inputs:
-        yield "  rounding does not make as much"
+        yield "  rounding does not explain this"
     yield from (f"  {line}" for line in first.reads)
 
 

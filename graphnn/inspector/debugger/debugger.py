@@ -50,7 +50,7 @@ class Debugger(Shown):
         The message of what could not be evaluated: the debugger stands before it. Or of what a guard refused: it
         stands after that. Else "".
     guard : {None, "nan", "finite"}
-        That of the compiled step, which `commit` keeps to; what it would have stopped at is said on the way.
+        That of the compiled step. `commit` obeys it; values that it would refuse are reported.
     """
 
     instead_of_fetch: ClassVar[str] = "its run is dbg.trace()"

@@ -190,7 +190,7 @@ def check_health(
         Let the workers of this client of Dask search. The report is the same; what is found is looked into here. For
         this, the batch with the fault is sent here.
     exact : bool
-        With a client: refuse workers that may compute other bits than this process. If False, they are warned of.
+        With a client: refuse workers that may compute other bits than this process. If False, only warn.
 
     Returns
     -------

@@ -40,8 +40,8 @@ class Kept(NamedTuple):
     node, reader : Node
         Whose value it carries, and to where.
     effect : float
-        How far the metric moves when the edge is ablated, as the search has it: that of a greedy one was measured with
-        the edges ablated that were cut before, that of attribution is an estimate.
+        How far the metric moves when the edge is ablated, as found by the search: greedy measures it with earlier cut
+        edges ablated; attribution estimates it.
     needed : float
         How far the metric of the circuit moves when the edge is ablated, too, as a share of the gap: measured.
     """
@@ -64,7 +64,7 @@ class Kept(NamedTuple):
 class Circuit(Shown):
     """The edges that carry a behaviour, and how well they do. Made by `circuit`.
 
-    The gap is how far the metric is apart in the clean run, and where every edge is ablated.
+    The gap is the metric's difference between the clean run and all edges ablated.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ def _text(found: Circuit) -> list[str]:
         f"every other edge carries {ABLATIONS[found.ablation].said}",
         f"metric {number(found.clean)}, with all edges ablated {number(found.ablated)}",
         *[f"{name} {share:.3g} {what}, metric {number(metric)}" for name, share, what, metric in shares],
-        f"minimality   {found.minimality:.3g} of it hangs on {_short(least)}",
+        f"minimality   {found.minimality:.3g} of it depends on {_short(least)}",
         "",
         "    effect  needed  edge",
     ]

@@ -98,7 +98,7 @@ def effects(
     -----
     Exact effects are those that whole runs with the value set would give, but for rounding: only what depends on a
     place is computed again, for many places at once where values are small. Places whose patches come to the same are
-    computed once. In memory are the values of both runs, and of a few patches those that are computed of them.
+    computed once. Memory holds the values of both runs and those recomputed for a few patches.
 
     Attribution is exact where the metric is linear in the values. It misses what saturates, as softmax does; `steps`
     helps there. Its gradient is that of `grad`: a place has the effect 0 if all that leads from it to the metric passes

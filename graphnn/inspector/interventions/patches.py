@@ -65,7 +65,7 @@ def _check_axis(old: Node, axis: int) -> None:
 
 def _whole(patch: str, what: str, value: object, least: int | None = None) -> int:
     if isinstance(value, Node):
-        raise UsageError(f"gn.patches.{patch} makes a patch, and is none: write gn.patches.{patch}()")
+        raise UsageError(f"gn.patches.{patch} is not a patch yet: write gn.patches.{patch}()")
     return whole(f"the {what} of gn.patches.{patch}", value, least)
 
 

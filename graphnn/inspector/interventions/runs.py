@@ -92,8 +92,8 @@ class Pair:
         """
         if not self.leaves:
             raise UsageError(
-                f'the clean and the corrupted run give the same to all that "{self.metric.name}" depends on: nothing '
-                "that one takes from the other makes a difference. Give two runs that differ there"
+                f'the clean and the corrupted run do not differ in anything that "{self.metric.name}" depends on. '
+                "Give two runs that differ there"
             )
 
 

@@ -66,16 +66,16 @@ def gradient_input(y: Any, x: Any) -> Node:
 
 
 def integrated_gradients(y: Any, x: Any, baseline: Any = 0.0, steps: int = 50, method: Rule = "gauss-legendre") -> Node:
-    """Return the mean gradient on the straight way from a baseline to a node, times the way.
+    """Return the mean gradient on the line from a baseline to a node, times the difference.
 
     Parameters
     ----------
     y, x : Node or str
         As in `gradient_input`.
     baseline : float, array_like or Node
-        Where the way starts; it broadcasts to the shape of `x`.
+        Where the line starts; it broadcasts to the shape of `x`.
     steps : int
-        At how many points of the way the gradient is taken.
+        At how many points of the line the gradient is taken.
     method : {"gauss-legendre", "trapezoid", "middle", "left", "right"}
         The rule by which the integral is approximated.
 
@@ -467,13 +467,13 @@ def _hidden(x: Node, covers: Sequence[Array]) -> Node:
 def _checked(method: str, y: Any, x: Any) -> tuple[Node, Node]:
     """Return a result and what it is explained by, as nodes."""
     if isinstance(y, str) and isinstance(x, str):
-        raise UsageError(f"{method}: of y and x, one is a node, which tells the graph; both are names")
+        raise UsageError(f"{method}: y and x are both names: give one as a node")
     graph, (y,), _ = resolve([y], others=[x])
     _, (x,), _ = resolve([x], graph)
     if y.shape != x.shape[: y.ndim]:
         raise ShapeError(
             f"{method} explains one number, or one for each of the first axes of {quoted(x.name)}, {shown(x.shape)}; "
-            f"{quoted(y.name)} has shape {shown(y.shape)}: choose of it, as y[:, 3] does, or reduce it (gn.sum, gn.max)"
+            f"{quoted(y.name)} has shape {shown(y.shape)}: select a part, as in y[:, 3], or reduce it (gn.sum, gn.max)"
         )
     if y.dtype.kind != "f":
         raise DtypeError(f"{method} explains a float, and {quoted(y.name)} is {y.dtype}")

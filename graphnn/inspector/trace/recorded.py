@@ -150,7 +150,7 @@ class Record:
             raise LookupFailure(
                 f'the value of "{self.name}" ({self.bytes:,} bytes) was '
                 + (
-                    "not kept, as of none with more than 8 elements in a trace of digests; its stats and digest were"
+                    "not kept: a trace of digests keeps at most 8 elements of a value; stats and digest are available"
                     if isinstance(self._run.kept, Digests)
                     else "too large to be kept; its stats, preview and digest were. keep= sets how many bytes are "
                     "kept; gn.debug(trace) computes it again"

@@ -87,8 +87,8 @@ def draw(
     ----------
     fetches : Node, str, list, tuple or dict of them, Graph, Compiled, Trace, Circuit or Effects
         Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. A
-        trace is drawn with its values; of a circuit the edges stand out; effects colour nodes, and those of edges
-        are as wide; unless `overlay` says otherwise.
+        trace is drawn with its values; a circuit's edges are highlighted; effects set the colour of nodes and the width
+        of edges; unless `overlay` says otherwise.
     detail : "op", "leaf", "layer", int or dict, optional
         ``"op"``, the default: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the
         user's own scopes stay frames. ``"leaf"``: a box for each layer with no layer inside, in frames of the layers

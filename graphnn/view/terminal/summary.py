@@ -144,9 +144,8 @@ class Summary(Shown):
         Parameters
         ----------
         width : int or None
-            The most cells of a line; long names are cut, and of more than 400 rows the middle is left out. Of what is
-            trainable, and beside memory of connections, there is a column if there is room. None: all of it, as wide as
-            need be.
+            The most cells of a line; long names are cut, and of more than 400 rows the middle is left out. The columns
+            "trainable" and, beside memory, "connected to" appear if there is room. None: all of it, as wide as need be.
 
         Examples
         --------
@@ -224,7 +223,7 @@ def summary(
 ) -> Summary:
     """Return the layers that the fetches need, with shapes and parameters; print it to see it.
 
-    The layers inside a layer follow it, indented. Its numbers are with theirs.
+    The layers inside a layer follow it, indented. Its numbers include theirs.
 
     Parameters
     ----------

@@ -485,7 +485,11 @@ REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
         ShapeError,
         "different sizes, n = 3 and 4",
     ),
-    "equal runs": (lambda g, y, a, b: gn.effects(y, a, dict(a)), UsageError, 'the same to all that "y" depends on'),
+    "equal runs": (
+        lambda g, y, a, b: gn.effects(y, a, dict(a)),
+        UsageError,
+        'do not differ in anything that "y" depends on',
+    ),
     "what the metric does not need": (
         lambda g, y, a, b: gn.effects(y, a, b, ["elsewhere"]),
         LookupFailure,

@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Any, type[GraphnnError], str]] = {
     "what makes a patch": (
         lambda g, m: gn.patched(m, {"h": gn.patches.mean}),
         UsageError,
-        r"is none: write gn\.patches\.mean\(\)",
+        r"is not a patch yet: write gn\.patches\.mean\(\)",
     ),
     "what makes another patch": (
         lambda g, m: gn.patched(m, {"h": gn.patches.resample}),

@@ -81,14 +81,14 @@ def _leaves(call: Call, values: Sequence[Value]) -> list[Node]:
 
 
 def _check_alike(call: Call, cond: Node, then: Sequence[Node], other: Sequence[Node]) -> None:
-    """Refuse branches whose results no node can be."""
+    """Refuse branches whose results are not alike."""
     for a, b in zip(then, other, strict=True):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
             names = sizes_behind(cond)
             if names:
                 call.ask_for_sizes("which branch it takes", names)
             call.refuse(
-                f"its condition depends on data, and its branches give {a.spec} and {b.spec}, which no node can be"
+                f"its condition depends on data, and its branches give {a.spec} and {b.spec}, which must be alike"
             )
 
 
@@ -113,7 +113,7 @@ def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, bod
             if gives:
                 call.refuse(str(reason))
     if most is None and rounds.goes_on("endless"):
-        call.refuse("it goes round without end")
+        call.refuse("it never ends")
     try:
         return tuple(repeated(call, rounds, count, cond))
     except (ShapeError, DtypeError):
@@ -144,13 +144,13 @@ def _count(call: Call, count: Value) -> Dim | Node | None:
     if count is None:
         return None
     if count.dtype.kind not in "iu" or np.prod([dim if isinstance(dim, int) else 2 for dim in count.shape]) != 1:
-        call.refuse(f"how often it goes round is one integer, and not {count.dtype} of shape {shown(count.shape)}")
+        call.refuse(f"its number of iterations must be one integer, not {count.dtype} of shape {shown(count.shape)}")
     if isinstance(count, Node):
         stored = call.reader.stored(count)
         if stored is None:
             return count
         count = stored
-    return call.dims(count, "how often it goes round")[0]
+    return call.dims(count, "its number of iterations")[0]
 
 
 def _begins(call: Call, cond: Value, length: Dim) -> bool:
@@ -168,7 +168,7 @@ def _begins(call: Call, cond: Value, length: Dim) -> bool:
 
 def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], body: Any, most: int) -> tuple[Value, ...]:
     """Return what a Loop gives, each round as nodes of its own."""
-    rounds = None if count is None else int(call.known(count, "how often it goes round").reshape(()))
+    rounds = None if count is None else int(call.known(count, "its number of iterations").reshape(()))
     values = list(state)
     collected: list[list[Value]] = [[] for _ in body.output[1 + len(state) :]]
     done = 0
@@ -176,7 +176,7 @@ def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], bod
         if cond is not None and not _known(call, cond).reshape(()):
             break
         if done >= most:
-            raise _Unending(f"it goes round more than {most:,} times")
+            raise _Unending(f"it has more than {most:,} iterations")
         operands = [np.array(done, np.int64), np.array(True) if cond is None else cond, *values]
         cond, *results = call.body(body, operands, f"round_{done}")
         values = results[: len(state)]
@@ -204,7 +204,7 @@ def _stacked(call: Call, parts: Sequence[Value], axis: int, end: Any) -> Value:
     if not parts:
         kind = end.type.tensor_type
         if not kind.HasField("shape") or any(not dim.HasField("dim_value") for dim in kind.shape.dim):
-            call.refuse(f"it goes round 0 times, and the model does not say what shape {end.name!r} has")
+            call.refuse(f"it has 0 iterations, and the model does not say what shape {end.name!r} has")
         shape = [dim.dim_value for dim in kind.shape.dim]
         shape.insert(axis % (len(shape) + 1), 0)
         return np.zeros(shape, dtype_of(kind.elem_type, "its result"))
