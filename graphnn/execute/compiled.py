@@ -210,7 +210,7 @@ class Compiled:
             plan = patterns.plan(prepared)
             if plan is not None:
                 return plan
-            pays = 1 + self._kept.vary if demanded else self._kept.pays(sizes, patterns.left > 0)
+            pays = 1 + self._kept.vary if demanded else self._kept.pays(sizes, patterns.may_record(prepared))
             if pays:
                 with collector_paused():
                     return self._planned(prepared, recorded=pays > 1)

@@ -131,6 +131,49 @@ class Reshape(View):
         """Return the view of an array."""
         return np.reshape(x, self.shape, copy=False)
 
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value.
+
+        Raises
+        ------
+        ValueError
+            When no view of it has this shape.
+        """
+        if x.strides is None or 0 in x.shape:
+            return None
+        return reshaped(x.shape, x.strides, self.shape, x.dtype.itemsize)
+
+
+def reshaped(shape: tuple[int, ...], strides: Strides, new: tuple[int, ...], itemsize: int) -> Strides:
+    """Return the strides of an array in a new shape: some of its axes make up some of the new ones, and so on.
+
+    This is how NumPy decides whether a view will do. No axis may be empty.
+
+    Raises
+    ------
+    ValueError
+        When only a copy has this shape.
+    """
+    own = [(n, stride) for n, stride in zip(shape, strides, strict=True) if n != 1]
+    found: list[int] = []
+    while own and len(found) < len(new):
+        first = len(found)
+        (count, step), *own = own
+        wanted, last = new[first], first + 1
+        while wanted != count:
+            if wanted < count:
+                wanted, last = wanted * new[last], last + 1
+                continue
+            (n, stride), *own = own
+            if step != n * stride:
+                raise ValueError(f"no view of an array with gaps has the shape {new}")
+            count, step = count * n, stride
+        steps = [step]
+        for n in reversed(new[first + 1 : last]):
+            steps.append(steps[-1] * n)
+        found += reversed(steps)
+    return (*found, *[found[-1] if found else itemsize] * (len(new) - len(found)))
+
 
 @dataclass(frozen=True, slots=True)
 class Transpose(View):
@@ -157,6 +200,12 @@ class ExpandDims(View):
         """Return the view of an array."""
         return np.expand_dims(x, self.axes)
 
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value."""
+        sizes = iter(x.shape)
+        shape = tuple([1 if axis in self.axes else next(sizes) for axis in range(len(x.shape) + len(self.axes))])
+        return Reshape(shape).laid(x)
+
 
 @dataclass(frozen=True, slots=True)
 class Squeeze(View):
@@ -167,6 +216,10 @@ class Squeeze(View):
     def of(self, x: Array) -> Array:
         """Return the view of an array."""
         return x.squeeze(self.axes)
+
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value."""
+        return None if x.strides is None else tuple([s for axis, s in enumerate(x.strides) if axis not in self.axes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Lowering:
         self.foreign = False
         self.of: dict[Node, Value] = {}
         self._prepared = prepared
-        self._recording = any_size(prepared.sizes.values())
+        self.recording = any_size(prepared.sizes.values())
         self._build = Builder(settings, program)
         self._shapes: dict[Shape, tuple[int, ...]] = {}
         """{shape as it is declared: in numbers}"""
@@ -121,13 +121,13 @@ class Lowering:
         operands = self._apart(node, [self.of[operand] for operand in node.inputs])
         result = Result(self._shape_of(node), node.dtype)
         rule = rule_of(type(node.op))
-        if rule.folds and all(map(_is_constant if self._recording else _has_array, operands)):
+        if rule.folds and all(map(_is_constant if self.recording else _has_array, operands)):
             folded = self._fold(position, operands, result)
             if folded is not None:
                 return folded
         op = node.op
         if op.sized:
-            op = _bound(op, self._prepared.sizes) if self._recording else op.bound(self._prepared.sizes)
+            op = _bound(op, self._prepared.sizes) if self.recording else op.bound(self._prepared.sizes)
         # float16 warns of overflow, and an operation that is not ours is checked: both by what the interpreter calls.
         if op.foreign:
             return self._as_it_runs(position, op, operands, in_c_order(*result))
@@ -171,28 +171,27 @@ class Lowering:
         Raises
         ------
         Unrecorded
-            When it is more than a number, since each call would compute it again, or not known to be the same.
+            When it is not known to be the same.
         """
         build, op, sizes = self._build, self._build.node.op, self._prepared.sizes
         if op.foreign or result.dtype == np.float16:
             raise Unrecorded("a constant that is checked as it is made")
-        if result.shape:
-            alike = type(op).__dict__.get("forward") in _ALIKE or (isinstance(op, Cast) and result.dtype.kind == "f")
-            operands = [value.repeats or value for value in operands]
-            if not alike or any(value.shape for value in operands):
-                raise Unrecorded("a constant of an array")
+        alike = type(op).__dict__.get("forward") in _ALIKE or (isinstance(op, Cast) and result.dtype.kind == "f")
+        small = [value.repeats or value for value in operands]
+        filled = bool(result.shape) and alike and not any(value.shape for value in small)
+        operands = small if filled else operands
         how = do.Made(function=_folded, arguments=(forward, *operands))
         if op.dimension_names:
             how = do.Made(function=_folded_for, arguments=(op, tuple(sizes), *sizes.values(), *operands))
-        small = build.add(Value(how, build.node, (), result.dtype))
-        return build.full(small, result.shape) if result.shape else small
+        made = build.add(Value(how, build.node, () if filled else result.shape, result.dtype))
+        return build.full(made, result.shape) if filled else made
 
     def _fold(self, position: int, operands: Sequence[Value], result: Result) -> Value | None:
         """Return the constant that a node of constants is, laid out as it would be in a run."""
         build, forward = self._build, self._prepared.binding.forwards[position]
         if forward is None or math.prod(result.shape) > build.settings.folded:
             return None
-        if self._recording and (build.node.op.dimension_names or any(value.array is None for value in operands)):
+        if self.recording and (build.node.op.dimension_names or any(value.array is None for value in operands)):
             return self._made_later(forward, operands, result)
         try:
             array: Array = np.asarray(quietly(forward, *[value.array for value in operands]))

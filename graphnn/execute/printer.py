@@ -18,6 +18,7 @@ import numpy as np
 
 from . import instructions as do
 from .blocks import adds_up, reads
+from .symbols import Size
 from .threads import together
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ _ARENA = """\
 _LONGEST = 60  # characters of a variable
 _OWN = ("arena", "asarray", "blocks", "dtype", "empty", "ndarray", "part", "plan", "rows", "step", "together")
 
-Literal = bool | int | float | None | tuple["Literal", ...]
+Literal = bool | int | float | None | Size | tuple["Literal", ...]
 
 
 def literal(value: Literal) -> str:
-    """Return a number, or a tuple of numbers, as the code has it.
+    """Return a number, or a tuple of numbers, as the code has it; for a size that records, where it finds the number.
 
     Raises
     ------
@@ -55,6 +56,8 @@ def literal(value: Literal) -> str:
     """
     if type(value) is int or value is None or type(value) is bool or (type(value) is float and math.isfinite(value)):
         return repr(value)
+    if type(value) is Size:
+        return f"sizes__[{value.cell}]"
     if type(value) is tuple:
         if {*map(type, value)} == {int}:
             return repr(value)

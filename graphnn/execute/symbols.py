@@ -104,10 +104,6 @@ class Tape:
         self.holds = False
         raise Unrecorded(what)
 
-    def refused(self, *_: object) -> NoReturn:
-        """Stand for a function that holds plain sizes, and that nobody should call."""
-        self.refuse("a function of plain sizes")
-
     def forget(self) -> None:
         """Let go of all that was recorded: caches may keep some of the sizes, and so the tape."""
         self._sizes, self._rounded, self._guards, self._numbers, self._lines = {}, {}, {}, {}, []

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import measure
 import numpy as np
-from engines import ENGINES, SIZES, drawn, with_start
+from engines import ENGINES, SIZES, Size, drawn, with_start
 from measure import told
 
 import graphnn as gn
@@ -218,20 +218,14 @@ def batch(quick: bool) -> Rows:
 
 
 def sizes(quick: bool) -> Rows:
-    """Batches of sizes that a step has not had, each larger: the median times before and after it records a plan."""
+    """Batches of sizes that a step has not had, at random: the median times before and after it records a plan."""
     count, rounds, rows = (4, 2, []) if quick else (12, 5, [])
-    for name in ("T", "S", "M"):
-        size = SIZES[name]
-        problem = drawn(size, "float32")
-        X, labels = (np.concatenate([part, part[: 4 * count]]) for part in (problem.X, problem.labels))
+    cases = {f"{name} {SIZES[name]}": partial(_classified, SIZES[name]) for name in ("T", "S", "M")}
+    cases["two blocks of a transformer, 8 sequences"] = _attended
+    for case, make in cases.items():
         seconds: dict[str, list[float]] = {}
         for _ in range(rounds):
-            g = gn.Graph("sizes", dtype=np.float32)
-            x, y = g.placeholder("x", ("batch", size.inputs)), g.placeholder("labels", ("batch",), dtype=np.int64)
-            net = nn.Sequential(nn.Dense(size.hidden), nn.ReLU(), nn.Dense(size.classes))
-            loss = nn.softmax_crossentropy(net(x), y)
-            compiled = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
-            feeds = iter([{x: X[:n], y: labels[:n]} for n in range(size.rows, len(X))])
+            compiled, feeds = make(4 * count)
             first = next(feeds)
             for _ in range(5):
                 compiled(first)
@@ -245,9 +239,37 @@ def sizes(quick: bool) -> Rows:
                     start = time.perf_counter()
                     function(given)
                     seconds.setdefault(what, []).append(time.perf_counter() - start)
-        row: dict[str, Any] = {"a batch of a new size, float32": f"{name} {size}"}
+        row: dict[str, Any] = {"a batch of a new size, float32": case}
         rows.append(row | {what: statistics.median(found) * 1e3 for what, found in seconds.items()})
     return rows
+
+
+def _classified(size: Size, count: int) -> tuple[Any, Iterator[dict[Any, Any]]]:
+    """Return a training step of a network of two layers, and feeds of so many numbers of rows."""
+    problem = drawn(size, "float32")
+    X, labels = (np.concatenate([part, part[:count]]) for part in (problem.X, problem.labels))
+    g = gn.Graph("sizes", dtype=np.float32)
+    x, y = g.placeholder("x", ("batch", size.inputs)), g.placeholder("labels", ("batch",), dtype=np.int64)
+    net = nn.Sequential(nn.Dense(size.hidden), nn.ReLU(), nn.Dense(size.classes))
+    loss = nn.softmax_crossentropy(net(x), y)
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    numbers = np.random.default_rng(0).permutation(range(size.rows, len(X)))
+    return step, iter([{x: X[:n], y: labels[:n]} for n in numbers])
+
+
+def _attended(count: int) -> tuple[Any, Iterator[dict[Any, Any]]]:
+    """Return a training step of a small language model, and feeds of so many lengths."""
+    rng = np.random.default_rng(0)
+    g = gn.Graph("sizes", dtype=np.float32)
+    tokens, following = (g.placeholder(name, ("batch", "time"), dtype=np.int64) for name in ("tokens", "following"))
+    h = nn.Embedding(100, 64)(tokens)
+    for _ in range(2):
+        h = nn.TransformerBlock(4, 128, causal=True)(h)
+    loss = nn.softmax_crossentropy(nn.Dense(100)(h), following)
+    step = gn.compile(loss, updates=nn.Adam(0.001).updates(loss))
+    text = rng.integers(0, 100, (2, 8, 20 + count))
+    lengths = rng.permutation(range(20, 20 + count))
+    return step, iter([{tokens: text[0, :, :n], following: text[1, :, :n]} for n in lengths])
 
 
 def started(engine: str) -> Rows:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ...graph import Op
 from .. import instructions as do
-from ..symbols import Size, Tape, any_size
+from ..symbols import Size, Tape, Unrecorded, any_size
 from ..values import Value
 from .addresses import Doubt
 from .plan import Filling, Native, drafted
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ..loop import Prepared
     from ..patching import Tables
     from ..settings import Settings
+    from .tables import Filled, Table
 
 _MOST = 8
 """How often a step may record a plan, whether it can be recorded or not."""
@@ -48,61 +51,114 @@ class Pattern:
             tape.refuse("a graph inside")
         sizes = {name: tape.size(prepared.sizes[name]) for name in self._names}
         forwards = [
-            tape.refused if forward is not None and node.op.dimension_names else forward
-            for node, forward in zip(program.order, binding.forwards, strict=True)
+            _Forward(position, tape)
+            if forward is not None and (node.op.foreign or node.op.dimension_names)
+            else forward
+            for position, (node, forward) in enumerate(zip(program.order, binding.forwards, strict=True))
         ]
         named = prepared._replace(sizes=sizes, given={}, binding=binding._replace(forwards=forwards))
         lowering, _, layout, writer = drafted(named, *self._asked)
-        if writer.code is not None or not tape.holds:
-            tape.refuse("a call of NumPy")
-        (self._table,) = writer.tables
+        if not tape.holds:
+            tape.refuse("something that was refused")
+        self._code, self._arguments, self._foreign = writer.code, writer.arguments, lowering.foreign
         self._given = lowering.given
         self._arena = layout.size
         self._arrays = [value.array for value in lowering.values if value.array is not None]
-        words: list[object] = [*self._table.words]
-        sized = [(slot, word.cell) for slot, word in enumerate(words) if isinstance(word, Size)]
-        self._slots, self._cells = [slot for slot, _ in sized], [cell for _, cell in sized]
-        self._words = np.array([0 if isinstance(word, Size) else word for word in words], np.int64)
+        self._segments = [_Segment(table) for table in writer.tables]
         self._replay: Any = tape.end()
 
     def plan(self, prepared: Prepared) -> Native | None:
-        """Return the plan for other sizes, or None where the planner decides otherwise."""
+        """Return the plan for other sizes, or None where the planner decides otherwise, or a constant fails."""
         sizes = [prepared.sizes.get(name) for name in self._names]
         cells = None if None in sizes else self._replay(sizes)
         if cells is None:
             return None
+        try:
+            filling = self._filled(prepared, cells)
+        except Exception:  # noqa: BLE001 - what the forward of a constant raises is told when it runs
+            return None
+        return Native(prepared, *self._asked, filling=filling)
+
+    def _filled(self, prepared: Prepared, cells: list[Any]) -> Filling:
+        """Return the words, code and constants for the numbers in these cells."""
         constants: dict[Value, Array] = {}
 
         def known(x: Any) -> Any:
+            if isinstance(x, Size):
+                return cells[x.cell]
             if isinstance(x, Value):
                 return made(x) if x.array is None else x.array
-            return cells[x.cell] if isinstance(x, Size) else x
+            if isinstance(x, _Forward):
+                return prepared.binding.forwards[x.position]
+            if isinstance(op := getattr(x, "__self__", None), Op) and op.sized:
+                return getattr(with_numbers(op), x.__name__)
+            return tuple(map(known, x)) if type(x) is tuple else x
+
+        def with_numbers(op: Op) -> Op:
+            found = copy(op)
+            for attribute in op.sized:
+                object.__setattr__(found, attribute, known(getattr(op, attribute)))
+            return found
 
         def made(value: Value) -> Array:
             if value in constants:
                 return constants[value]
             if isinstance(value.how, do.Made):
-                found = np.asarray(value.how.function(*map(known, value.how.arguments)), value.dtype, order="C")
+                found = np.asarray(value.how.function(*map(known, value.how.arguments)), value.dtype)
+                if not found.flags.c_contiguous:
+                    raise Unrecorded("a constant that does not lie as others do")
             else:
                 assert isinstance(value.how, do.Broadcast)
-                found = np.broadcast_to(known(value.operands[0]), tuple(map(known, value.shape)))
+                found = np.broadcast_to(known(value.operands[0]), known(value.shape))
             constants[value] = found
             return found
 
+        segments = [segment.filled(known, made, cells) for segment in self._segments]
+        arguments = {name: known(x) for name, x in self._arguments.items()}
+        if "sizes__" in arguments:
+            arguments["sizes__"] = cells
+        return Filling(
+            self._given,
+            [known(value.shape) for value in self._given],
+            known(self._arena),
+            segments,
+            [*self._arrays, *constants.values()],
+            self._code,
+            arguments,
+            self._foreign,
+        )
+
+
+class _Forward:
+    """Stands for what computes a node for one set of sizes. Nobody calls it while a plan is recorded."""
+
+    def __init__(self, position: int, tape: Tape) -> None:
+        self.position, self._tape = position, tape
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        self._tape.refuse("a function of plain sizes")
+
+
+class _Segment:
+    """A table of which some words are sizes."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        words: list[object] = [*table.words]
+        sized = [(slot, word.cell) for slot, word in enumerate(words) if isinstance(word, Size)]
+        self._slots, self._cells = [slot for slot, _ in sized], [cell for _, cell in sized]
+        self._words = np.array([0 if isinstance(word, Size) else word for word in words], np.int64)
+
+    def filled(self, known: Callable[[Any], Any], made: Callable[[Value], Array], cells: list[Any]) -> Filled:
+        """Return the table with numbers for its sizes, and constants that are made for them."""
         words, shapes = self._words.copy(), []
         words[self._slots] = [cells[cell] for cell in self._cells]
         for slot, shape in self._table.shapes:
-            shapes.append(numbers := tuple(map(known, shape)) if any_size(shape) else shape)
+            shapes.append(numbers := known(shape) if any_size(shape) else shape)
             words[slot] = id(numbers)
         for slot, value, offset in self._table.constants:
             words[slot] = address_of(made(value)) + known(offset)
-        given = [tuple(map(known, value.shape)) if any_size(value.shape) else value.shape for value in self._given]
-        filled = self._table.filled_with(words, shapes)
-        return Native(
-            prepared,
-            *self._asked,
-            filling=Filling(self._given, given, known(self._arena), [filled], [*self._arrays, *constants.values()]),
-        )
+        return self._table.filled_with(words, shapes)
 
 
 class Patterns:
@@ -126,9 +182,13 @@ class Patterns:
                 return plan
         return None
 
+    def may_record(self, prepared: Prepared) -> bool:
+        """Return whether a plan for these sizes may be recorded: one of 1 is equal to other sizes by chance."""
+        return self.left > 0 and 1 not in prepared.sizes.values()
+
     def planned(self, prepared: Prepared, *asked: Any, recorded: bool = False) -> Native:
         """Return a new plan; if it is to be recorded, and can be, its pattern serves for other sizes from then on."""
-        if recorded and self.left > 0:
+        if recorded and self.may_record(prepared):
             self.left -= 1
             try:
                 pattern = Pattern(prepared, *asked)
@@ -139,6 +199,4 @@ class Patterns:
             if pattern is not None and (plan := pattern.plan(prepared)) is not None:
                 self._found.insert(0, pattern)
                 return plan
-        plan = Native(prepared, *asked)
-        self.left -= 2 * plan.calls_python  # another one is likely to have calls from Python, too
-        return plan
+        return Native(prepared, *asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -87,7 +87,7 @@ def drafted(
 
 
 class Filling(NamedTuple):
-    """The words of a plan's tables, and what else differs from size to size.
+    """The words of a plan's tables, its code, and what else differs from size to size.
 
     Attributes
     ----------
@@ -99,6 +99,12 @@ class Filling(NamedTuple):
     segments : sequence of Filled
     arrays : sequence of array
         The constants.
+    code : code or None
+        Of a step that calls Python.
+    arguments : dict of str to object
+        What the code gets beside its arena and segments.
+    foreign : bool
+        Whether it calls a user's operation, or something that may warn.
     """
 
     given: Sequence[Value]
@@ -106,6 +112,9 @@ class Filling(NamedTuple):
     arena: int
     segments: Sequence[Filled]
     arrays: Sequence[Array]
+    code: Any
+    arguments: Mapping[str, object]
+    foreign: bool
 
 
 class Native(Plan):
@@ -121,15 +130,13 @@ class Native(Plan):
         filling: Filling | None = None,
     ) -> None:
         self._asked = prepared._replace(given={}), updated, settings, tables, lent
-        self._code: Any = None
-        self._arguments: dict[str, object] = {}
-        self._quietly = None
         self.written = []
         self._drafted: Draft | None = None
         if filling is None:
             filling = self._adopted(drafted(prepared, updated, settings, tables, lent))
         self._take(prepared, filling.given, filling.shapes)
         self._filling = filling
+        self._quietly = quietly if filling.foreign else None
         self._dtypes = [value.dtype for value in filling.given]
         self._idle = []
         self._steps: list[Any] = []
@@ -139,12 +146,13 @@ class Native(Plan):
         """Have a draft be what becomes of the schedule, and return its words."""
         lowering, writer = draft.lowering, draft.writer
         self._drafted = draft
-        self._code, self._arguments = writer.code, writer.arguments
-        self._quietly = quietly if lowering.foreign else None
         self.written = [given.node for given in lowering.over.values()]
         segments = [table.filled() for table in writer.tables]
         arrays = [value.array for value in lowering.values if value.array is not None]
-        return Filling(lowering.given, [value.shape for value in lowering.given], draft.layout.size, segments, arrays)
+        shapes = [value.shape for value in lowering.given]
+        arguments = {name: x.array if isinstance(x, Value) else x for name, x in writer.arguments.items()}
+        words = lowering.given, shapes, draft.layout.size, segments, arrays
+        return Filling(*words, writer.code, arguments, lowering.foreign)
 
     @property
     def _draft(self) -> Draft:
@@ -184,7 +192,7 @@ class Native(Plan):
     @property
     def calls_python(self) -> bool:
         """Whether anything is called from Python, between segments."""
-        return self._code is not None
+        return self._filling.code is not None
 
     def whole(self, feed: object, state: object) -> tuple[Array, ...] | None:
         """Do a whole step, updates included; return None, with nothing done, if the feed is not just as planned."""
@@ -211,17 +219,17 @@ class Native(Plan):
         arena = np.empty(filling.arena + 64, np.uint8)
         arena = arena[-arena.ctypes.data % 64 :]
         bound = [segment.bound(arena, filling.arrays, name) for segment in filling.segments]
-        if self._code is None:
+        if filling.code is None:
             return bound[0]
         space: dict[str, Any] = {}
-        exec(self._code, space)  # noqa: S102 - written here, and of nothing but numbers and names
-        return space["plan"](arena, bound, **self._arguments)
+        exec(filling.code, space)  # noqa: S102 - written here, and of nothing but numbers and names
+        return space["plan"](arena, bound, **filling.arguments)
 
     def of(self, given: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the fetches, as a call does."""
         # An array from elsewhere may have a dtype that is equal to NumPy's own, and yet another object.
         given = tuple([x if x.dtype is kind else x.view(kind) for x, kind in zip(given, self._dtypes, strict=True)])
-        if self._code is not None:
+        if self._filling.code is not None:
             return super().of(given)
         try:
             step = self._steps.pop()

@@ -283,7 +283,7 @@ def _product(value: Value) -> tuple[str, str]:
     x, y = value.operands
     if not value.size or not x.size or x.dtype != y.dtype or x.dtype != value.dtype or x.dtype.char not in "fd":
         return "python", f"a product of {x.dtype}"
-    if math.prod(stacks_of(value)) > MOST_STACKS:
+    if math.prod(stacks_of(value)[1:]) > MOST_STACKS:
         return "python", "many matrices"
     return ("loop", "") if loop_of(np.matmul, (x.dtype,) * 3) else ("python", "NumPy has no loop for it")
 

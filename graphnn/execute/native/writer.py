@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _LONG = 10**5
 """Elements from which a segment lets other threads run: about as many microseconds as it takes to let them."""
+_LARGE, _FEW = 2**22, 8
+"""The multiplications of a product of which few are done in one go, and how many: they take a millisecond or more."""
 
 
 def laid(array: Array, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -89,8 +92,10 @@ class Writer:
         self.arguments = {
             "laid__": laid,
             **{called: function for function, called in names.functions.items()},
-            **{names[value]: value.array for value in lowering.values if value.kind == "constant"},
+            **{names[value]: value for value in lowering.values if value.kind == "constant"},
         }
+        if lowering.recording:
+            self.arguments["sizes__"] = None
         text = self._text()
         self.code = compile(text, "<native plan>", "exec")
 
@@ -268,38 +273,51 @@ class Writer:
         along = ys[-2] if len(y.shape) > 1 else ys[-1]
         last = zs[-1] if len(y.shape) > 1 else 0
         first = zs[len(stacks_of(value))] if len(x.shape) > 1 else 0
+        # The loop could go along a stack by itself, and would move on the pointers in the table.
         steps = (0, 0, 0, row, xs[-1], along, column, first, last)
         return Call(loop.address, (a, b, c), (1, m, k, n), steps, loop.data)
 
-    def _products(self, value: Value) -> Iterator[Call]:
+    def _products(self, value: Value) -> Iterator[Call | Repeated]:
         x, y = value.operands
         out, part = self._memory.pointer(value), self._memory.parts.get(value)
         (xs, ys), zs = [_strides(each) for each in (x, y)], in_c_order(value.shape, value.dtype)
         starts = [self._memory.pointer(each) for each in (x, y)]
         k, m = x.shape[-1], x.shape[-2] if len(x.shape) > 1 else 1
-        stacks = stacks_of(value)
         blocks = value.blocks
         if blocks is None:
-            for index in product(*map(range, stacks)):
-                a, b = (
-                    _moved(start, index, each.shape[:-2], strides[: max(len(strides) - 2, 0)])
-                    for start, each, strides in zip(starts, (x, y), (xs, ys), strict=True)
-                )
-                yield self._product(value, a, b, _moved(out, index, stacks, zs[: len(stacks)]), m, k)
+            yield from self._stacked(value, starts, out, m, k)
         elif blocks.along == 0:
-            for start in range(0, m, blocks.rows):
-                rows = min(blocks.rows, m - start)
+            for start, times, rows in _blocks_of(m, blocks.rows):
                 a, c = _by(starts[0], start * xs[-2]), _by(out, start * zs[-2])
-                yield self._product(value, a, starts[1], c, rows, k)
+                advance = rows * xs[-2], 0, rows * zs[-2]
+                yield Repeated([self._product(value, a, starts[1], c, rows, k)], [advance], times)
         else:
             assert part is not None
             here = Pointer("arena", part.offset)
             yield Call(own_loops()["fill0"], (out,), (value.nbytes,), ())
-            for start in range(0, k, blocks.rows):
-                rows = min(blocks.rows, k - start)
+            for start, times, rows in _blocks_of(k, blocks.rows):
                 a, b = _by(starts[0], start * xs[-1]), _by(starts[1], start * ys[-2])
-                yield self._product(value, a, b, here, m, rows)
-                yield self._addition(value)
+                calls = self._product(value, a, b, here, m, rows), self._addition(value)
+                yield Repeated(calls, [(rows * xs[-1], rows * ys[-2], 0), (0, 0, 0)], times)
+
+    def _stacked(
+        self, value: Value, starts: Sequence[Pointer], out: Pointer, m: int, k: int
+    ) -> Iterator[Call | Repeated]:
+        """Yield the calls for products, which are repeated along the first axis of a stack."""
+        stacks = stacks_of(value)
+        steps = [_steps_along(stacks, each.shape[:-2], _strides(each)) for each in value.operands]
+        steps.append(in_c_order(value.shape, value.dtype)[: len(stacks)])
+        if not stacks:
+            yield self._product(value, starts[0], starts[1], out, m, k)
+            return
+        most = cutting.limits.times if value.size // math.prod(stacks) * k <= _LARGE else _FEW
+        advance = tuple([each[0] for each in steps])
+        for (first, times), index in product(_in_goes(stacks[0], most), product(*map(range, stacks[1:]))):
+            a, b, c = (
+                _by(start, sum(i * step for i, step in zip((first, *index), each, strict=True)))
+                for start, each in zip([*starts, out], steps, strict=True)
+            )
+            yield Repeated([self._product(value, a, b, c, m, k)], [advance], times)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -309,10 +327,7 @@ class Writer:
         for value in added_up:
             yield Call(own_loops()["fill0"], (self._memory.pointer(value),), (value.nbytes,), ())
         times, rest = divmod(work.length, work.rows)
-        most, start, stop = cutting.limits.times, 0, 0
-        while stop < times:  # which need not be an int
-            start, stop = stop, min(stop + most, times)
-            count = stop - start
+        for start, count in _in_goes(times, cutting.limits.times):
             if work.threads == 1:
                 yield self._repeated(work, start, count)
                 continue
@@ -426,9 +441,27 @@ def _strides(value: Value) -> tuple[int, ...]:
     return place.strides
 
 
-def _moved(start: Pointer, index: Sequence[int], shape: Sequence[int], strides: Sequence[int]) -> Pointer:
-    mine = index[len(index) - len(shape) :] if shape else ()
-    return _by(start, sum(i * step for i, n, step in zip(mine, shape, strides, strict=True) if n > 1))
+def _steps_along(stacks: Sequence[int], shape: Sequence[int], strides: Sequence[int]) -> Sequence[int]:
+    """Return how far an operand steps along each axis of a stack: not at all where it is broadcast."""
+    own = [0 if n == 1 else step for n, step in zip(shape, strides, strict=False)]
+    return [0] * (len(stacks) - len(own)) + own
+
+
+def _in_goes(times: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield which of so many times is the first in one go, and how many are in it. In between, Ctrl-C is heard."""
+    start, stop = 0, 0
+    while stop < times:  # which need not be an int
+        start, stop = stop, min(stop + most, times)
+        yield start, stop - start
+
+
+def _blocks_of(n: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """Yield where blocks of one size begin, how many there are in one go, and the size."""
+    times, rest = divmod(n, size)
+    for start, count in _in_goes(times, cutting.limits.times):
+        yield start * size, count, size
+    if rest:
+        yield times * size, 1, rest
 
 
 def _by(start: Pointer, offset: int) -> Pointer:
