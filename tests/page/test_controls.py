@@ -693,6 +693,19 @@ def test_what_an_overlay_fills_is_not_covered(opened: Opened) -> None:
     assert all(inner == "none" != outer for outer, inner in fills)
 
 
+def test_a_number_that_is_wider_than_its_box_can_be_read_beside_it(opened: Opened) -> None:
+    page = opened("step")
+    unfold(page)
+    outlines = """([text, row]) => {
+        const box = picture.boxes[picture.boxOf.get(nodes.name.indexOf("relu_1"))];
+        dress(box, { text, number: 1 }, row);
+        const style = getComputedStyle(box.group.querySelectorAll("text")[1]);
+        return [style.stroke, style.paintOrder];
+    }"""
+    assert page.evaluate(outlines, ["1.234567890123456789e-05", [120, 20, 10]]) == ["rgb(120, 20, 10)", "stroke"]
+    assert page.evaluate(outlines, ["1", [120, 20, 10]])[0] == "none"
+
+
 def test_what_was_found_is_marked_in_the_diagram(opened: Opened) -> None:
     page = opened("hidden_nan")
     assert boxes(page, "bad") == {"grad/divide"}

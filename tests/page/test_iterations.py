@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import runs
 from playwright.sync_api import Page, expect
 from pointing import equation, go, here, settled
 
+import graphnn as gn
 from graphnn.inspector.trace import Trace
 
 Opened = Callable[..., Page]
@@ -80,6 +83,34 @@ def test_the_loop_of_the_gradient_goes_with_that_of_the_pass_forwards(opened: Op
     page.keyboard.press(".")  # on in its own order: to the row before
     assert here(page) == "grad/scan_1@3/cotangent"
     expect(page.locator("#series")).to_have_attribute("aria-label", re.compile("over the iterations"))
+
+
+def test_a_loop_has_its_time_and_what_is_in_it_has_none(opened: Opened, trace: Trace, tmp_path: Path) -> None:
+    trace.to_html(tmp_path / "loop.html")
+    page = opened(tmp_path / "loop.html")
+    marks = """upTo(nodes.name.length).filter((place) => /scan_1(@|.loop_item)/.test(nodes.name[place]))
+        .map((place) => markOfTime(0, place))"""
+    assert set(page.evaluate(marks)) == {None}
+    whole = "merged(OVERLAYS.time, upTo(nodes.name.length)).number"
+    loops = page.evaluate("data.loops.map((loop) => merged(OVERLAYS.time, loop.places).number)")
+    assert len(loops) == 2
+    of_loops = [record for record in trace if record.op.name in ("loop", "loop_item")]
+    assert sum(loops) == pytest.approx(1e9 * sum(record.time for record in of_loops), abs=len(of_loops))
+    computed = [record for record in trace if record.op.name not in ("placeholder", "parameter", "constant")]
+    assert page.evaluate(whole) == pytest.approx(1e9 * sum(record.time for record in computed), abs=len(trace))
+
+
+def test_a_finding_names_its_iteration_whichever_is_shown(opened: Opened, tmp_path: Path) -> None:
+    xs = gn.Graph("logs").placeholder("xs", shape=("time",))
+    _, logs = gn.scan(lambda h, x: (h + x, gn.log(h + x)), np.zeros(()), xs)
+    gn.trace(gn.sum(logs), {xs: [1.0, 1.0, 1.0, -5.0, 9.0, 1.0]}).to_html(tmp_path / "logs.html")
+    page = opened(tmp_path / "logs.html")
+    assert here(page) == "scan_1@3/log"
+    page.locator("#iteration").fill("1")
+    assert here(page) == "scan_1@1/log"
+    expect(page.locator("#findings")).to_have_text("error, log-of-negative: scan_1@3/log")
+    page.locator("#findings button").click()
+    assert here(page) == "scan_1@3/log"
 
 
 def test_a_link_names_the_iteration(opened: Opened) -> None:

@@ -170,3 +170,50 @@ def test_a_while_loop_has_the_steps_that_it_took_though_the_graph_has_more() -> 
     page = unpacked(gn.trace(gn.while_loop(lambda s: s < 100.0, lambda s: s * a, a), {a: 3.0}).to_html())
     assert page.data["runs"][0]["loops"][0]["count"] == 4
     assert [float(value_in(page, 0, slot, "multiply")) for slot in range(4)] == [9.0, 27.0, 81.0, 243.0]
+
+
+def test_runs_of_loops_stand_side_by_side() -> None:
+    _, loss, feed = network(7)
+    changed = {node: value.copy() for node, value in feed.items()}
+    next(iter(changed.values()))[5, 1, 2] += 0.25
+    page = unpacked(gn.trace(loss, feed).to_html(beside=gn.trace(loss, changed)))
+    pair = page.data["pair"]
+    assert (pair["first"], pair["cell"]) == (place_of(page, "x"), np.ravel_multi_index((5, 1, 2), (7, B, N)))
+    tanh = page.data["loops"][0]["places"][page.data["loops"][0]["names"].index("tanh")]
+    apart = max(np.abs(value_in(page, 0, t, "tanh") - value_in(page, 0, t, "tanh", run=1)).max() for t in range(7))
+    assert dict(pair["differences"])[tanh] == pytest.approx(apart)
+    shorter = {node: value[:4] if value.ndim == 3 else value for node, value in feed.items()}
+    page = unpacked(gn.trace(loss, feed).to_html(beside=gn.trace(loss, shorter)))
+    assert [run["loops"][0]["count"] for run in page.data["runs"]] == [7, 4]
+
+
+def test_two_runs_open_at_the_iteration_in_which_they_part() -> None:
+    def run(slope: float) -> gn.Trace:
+        xs = gn.Graph("loop").placeholder("xs", ("time",))
+        last, _ = gn.scan(lambda h, x: gn.maximum(h + x, slope * (h + x)), np.zeros(()), xs)
+        return gn.trace(last, {xs: [1.0, 2.0, -5.0, 1.0]})
+
+    page = unpacked(run(0.5).to_html(beside=run(0.25)))
+    opening, pair = page.data["opening"], page.data["pair"]
+    assert (opening["place"], opening["iteration"]) == (pair["first"], pair["iteration"])
+    assert f"first at scan_1@{pair['iteration']}/" in opening["says"]
+
+
+def test_what_is_found_beside_a_loop_is_told_too() -> None:
+    xs = gn.Graph("loop").placeholder("xs", ("time",))
+    last, _ = gn.scan(lambda h, x: h + x, np.zeros(()), xs)
+    page = unpacked(gn.trace(gn.log(last), {xs: [1.0, -1.0]}).to_html())
+    assert [finding["place"] for finding in page.data["runs"][0]["findings"]] == [place_of(page, "log")]
+    assert page.data["opening"]["says"].startswith("log = -inf")
+
+
+def test_a_run_that_failed_after_a_loop_says_why() -> None:
+    g = gn.Graph("loop")
+    xs, labels = g.placeholder("xs", ("time", 3)), g.placeholder("labels", (), dtype=np.int64)
+    last, _ = gn.scan(lambda h, x: h + x, np.zeros(3), xs)
+    with pytest.raises(gn.LabelError) as failed:
+        gn.run(gn.pick(last, labels), {xs: np.ones((2, 3)), labels: 7})
+    page = unpacked(failed.value.debug().to_html())
+    assert "label 7" in page.data["opening"]["says"]
+    assert page.data["opening"]["place"] == place_of(page, "pick")
+    assert "label 7" in page.data["runs"][0]["error"]

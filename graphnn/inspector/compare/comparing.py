@@ -218,6 +218,13 @@ def compare(
     return Lockstep(first, second, align(first, second, match_results), tolerance, arrays).compare()
 
 
+def partners_of(a: Trace, b: Trace) -> dict[Node, Node]:
+    """Return the counterpart of each node of a recorded run in another one; a loop is one node, as it was recorded."""
+    first, second = read_trace(a, exact=False), read_trace(b, exact=False)
+    places, _ = align(first, second, lambda known: results_of(a, b, first, second, known))
+    return {first.order[i]: second.order[j] for i, j in places.items()}
+
+
 def _graphs_of(a: Any, b: Any, graph: Graph | None, arrays: bool) -> tuple[Graph | None, Graph | None]:
     """Return the graphs of both sides."""
     graph_a = graph_of(a) or graph or (None if arrays else graph_of(b))

@@ -146,7 +146,8 @@ class Results:
         loops = [place for place in range(ran + 1, waiting) if has_bodies(order[place])]
         until = None if waiting == len(order) else min([waiting, *loops])
         updates = {before_unrolling(parameter): before_unrolling(node) for parameter, node in now.updates.items()}
-        return record(run, updates, until=until, guard=now.guard)
+        error = now.error if now.failed is not None else ""
+        return record(run, updates, until=until, error=error, guard=now.guard)
 
     def commit(self) -> None:
         """Make the updates, as the compiled step would have: with the values of this run.

@@ -18,6 +18,8 @@ from ...inspector.health import check_health
 from ...inspector.health.training import beside_guessing
 from ...inspector.sources import sources_of
 from ...inspector.why import given_as
+from ...loops.names import first_like, has_bodies
+from ...loops.unrolled import before_unrolling
 from ...text import with_article
 from ..diagram.picture import insides
 from ..text import by_times, compact, counted, visible
@@ -156,6 +158,7 @@ class Maker:
         rules = [self._rules_of(run, record, value) for record, value in zip(run.records, values, strict=True)]
         iterations = [self._iterations(*each) for each in self.loops.of_run(number)]
         for loop, told in zip(self.loops.all, iterations, strict=True):
+            told["time"] = round(1e9 * run.time_of(loop.loop))
             for at, node in enumerate(loop.nodes if told["rows"] else ()):
                 values[self.place_of[node]] = told["values"][0][at]
                 rules[self.place_of[node]] = told["rules"][0][at]
@@ -209,7 +212,7 @@ class Maker:
         for finding in list(health)[:_MOST_FINDINGS]:
             node, cell, row = finding.node, -1, -1
             within = place_in(node.name, self.loops.all)
-            at = self.place_of[within[2]] if within is not None else run.place_of.get(node, -1)
+            at = self.place_of[within[2]] if within is not None else run.place_of.get(before_unrolling(node), -1)
             if at < 0:
                 continue
             if finding.index is not None:
@@ -299,6 +302,16 @@ class _Run:
             )
         }
 
+    def time_of(self, loop: Node) -> float:
+        """Return how long a loop of the first run took here, with those that keep more of it and with its arrays."""
+        like = first_like(self.partner_of.get(loop, loop))
+        return math.fsum(
+            record.time
+            for record in self.trace
+            for node in (record.node.inputs[0] if record.node.op.name == "loop_item" else record.node,)
+            if has_bodies(node) and first_like(node) is like
+        )
+
 
 def _set_by_hand(run: _Run, maker: Maker) -> dict[str, Any]:
     """Return the nodes whose value or attributes were set by hand in a run, or are others than in the first run."""
@@ -367,7 +380,8 @@ def _opening(maker: Maker) -> dict[str, Any]:
     trace, runs, pair = maker.first, maker.data["runs"], maker.data.get("pair")
     if pair is not None:
         if pair["first"] >= 0:
-            return {"run": 0, "place": pair["first"], "cell": pair["cell"], "says": pair["says"]}
+            within = {key: pair[key] for key in ("loop", "iteration") if key in pair}
+            return {"run": 0, "place": pair["first"], "cell": pair["cell"], **within, "says": pair["says"]}
         return _of_outputs(maker) | {"says": pair["says"]}
     found = [(i, run["findings"][0]) for i, run in enumerate(runs) if run["findings"]]
     if found:

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...inspector.compare import compare
+from ...inspector.compare.comparing import partners_of
 from ...inspector.trace import Beside, Film, Trace
+from ...loops.unrolled import before_unrolling
 from ...show import show_as
 from ..text import compact, visible
 from .boundary import boundary
+from .iterations import place_in
 from .keeping import array_of, finite
 from .making import Maker
 
 if TYPE_CHECKING:
-    from ...inspector.compare.differences import Comparison
+    from collections.abc import Iterable
+
+    from ...graph import Node
+    from ...inspector.compare.differences import Comparison, Difference
+    from ...inspector.trace import Record
     from .page import Page
 
 
@@ -50,7 +57,7 @@ def page_of_several(beside: Beside) -> Page:
         compare(first, other, names=(beside.names[0], name))
         for other, name in zip(others, beside.names[1:], strict=True)
     ]
-    partners = [{node: other for node, other in each.pairs if other is not None} for each in found]
+    partners = [partners_of(first, other) for other in others]
     labels = [f"{_letters(i)} ({name})" for i, name in enumerate(beside.names)]
     maker = Maker(first, beside.runs, labels, partners)
     maker.data["outputs"] = maker.outputs()
@@ -68,18 +75,17 @@ def _comparison_of(found: Comparison, beside: Beside, maker: Maker) -> dict[str,
     """Return where the first two runs part, and what was not recomputed."""
     first = found.first
     a, b = beside.names[:2]
-    known: dict[str, Any] = {
-        "first": -1,
-        "cell": -1,
-        "differences": [[maker.place_of[each.node], finite(each.absolute)] for each in found.differences],
-        "recomputed": None,
-    }
+    placed = [(each, *_place_of(each.node, maker)) for each in found.differences]
+    known: dict[str, Any] = {"first": -1, "cell": -1, "differences": _farthest(placed), "recomputed": None}
     says = [f"{a} and {b} are equal."]
     if first is not None:
-        known["first"] = maker.place_of[first.node]
-        if first.element:
-            known["cell"] = int(np.ravel_multi_index(first.element, beside.runs[0][first.node].shape))
-        says = [f"{b} differs from {a} first at {first.node.name}{_at(found, beside, maker)}: {first.cause}."]
+        says = [f"{b} differs from {a} first at {first.node.name}{_at(found, beside)}: {first.cause}."]
+    shown = next((each for each in placed if each[1] >= 0), None)
+    if shown is not None:
+        each, known["first"], within = shown
+        known |= within
+        if each.element:
+            known["cell"] = int(np.ravel_multi_index(each.element, _record(beside.runs[0], each.node).shape))
     if beside.recomputed is not None:
         known["recomputed"] = sorted(maker.place_of[node] for node in beside.recomputed)
         operations = sum(forward is not None for forward in beside.runs[0].prepared.binding.forwards)
@@ -89,12 +95,37 @@ def _comparison_of(found: Comparison, beside: Beside, maker: Maker) -> dict[str,
     return known
 
 
-def _at(found: Comparison, beside: Beside, maker: Maker) -> str:
+def _place_of(node: Node, maker: Maker) -> tuple[int, dict[str, int]]:
+    """Return where a node of a comparison is on the page, -1 if it is not; of one in a loop, also the iteration."""
+    within = place_in(node.name, maker.loops.all)
+    if within is None:
+        return maker.place_of.get(before_unrolling(node), -1), {}
+    loop, iteration, inner = within
+    return maker.place_of[inner], {"loop": maker.loops.all.index(loop), "iteration": iteration}
+
+
+def _farthest(placed: Iterable[tuple[Difference, int, Any]]) -> list[list[Any]]:
+    """Return how far the runs are apart at each place of the page, at the most over all iterations."""
+    far: dict[int, float | None] = {}
+    for each, place, _ in placed:
+        gap = finite(each.absolute)
+        before = far.setdefault(place, gap)
+        far[place] = None if gap is None or before is None else max(before, gap)
+    return [[place, gap] for place, gap in far.items() if place >= 0]
+
+
+def _record(trace: Trace, node: Node) -> Record:
+    """Return what was recorded of a node of a comparison, which may be of a graph without loops."""
+    return trace[node if node.graph is trace.graph else node.name]
+
+
+def _at(found: Comparison, beside: Beside) -> str:
     """Return what the first element that differs is in the first two runs, if both have it."""
     first = found.first
-    if first is None or first.element is None or first.node not in maker.partners[0]:
+    other = None if first is None else dict(found.pairs).get(first.node)
+    if first is None or first.element is None or other is None:
         return ""
-    a, b = beside.runs[0][first.node], beside.runs[1][maker.partners[0][first.node]]
+    a, b = _record(beside.runs[0], first.node), _record(beside.runs[1], other)
     if not (a.kept and b.kept and a.shape == b.shape):
         return ""
     where = f"[{', '.join(map(str, first.element))}]: " if first.element else ""

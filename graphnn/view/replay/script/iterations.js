@@ -72,6 +72,13 @@ function toFinding({ place, cell, loop, iteration }) {
   go(place, cell);
 }
 
+/** Return the node of a finding; of one in a loop, in the iteration in which it was found. */
+function nameOfFinding({ place, loop, iteration }) {
+  if (loop === undefined) return nodes.name[place];
+  const { title, places, names } = data.loops[loop];
+  return `${title}@${iteration}/${names[places.indexOf(place)]}`;
+}
+
 function drawIterations() {
   $("loop").hidden = !data.loops.length;
   if (!data.loops.length) return;

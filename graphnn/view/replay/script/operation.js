@@ -347,7 +347,7 @@ function drawFindings() {
   $("findings").replaceChildren(...findings.map((finding) => {
     const here = finding.place === shown.place ? { "aria-current": "true" } : {};
     const there = () => toFinding(finding);
-    const text = `${finding.severity}, ${finding.code}: ${nodes.name[finding.place]}`;
+    const text = `${finding.severity}, ${finding.code}: ${nameOfFinding(finding)}`;
     return make("li", null, make("button", { type: "button", className: "link", title: finding.says, onclick: there, ...here }, text));
   }));
 }
@@ -363,9 +363,10 @@ function nextFinding() {
 function drawChanges() {
   $("changes-part").hidden = data.kind !== "pair";
   if (data.kind !== "pair") return;
-  const link = (place, cell, ...text) => make("li", null, make("button", { type: "button", className: "link", onclick: () => go(place, cell) }, ...text));
-  const { first, cell, differences, recomputed } = data.pair, items = [];
-  if (first >= 0) items.push(link(first, cell, `the first to differ: ${nodes.name[first]}`));
+  const leading = (there, ...text) => make("li", null, make("button", { type: "button", className: "link", onclick: there }, ...text));
+  const link = (place, cell, ...text) => leading(() => go(place, cell), ...text);
+  const { first, differences, recomputed } = data.pair, parting = { ...data.pair, place: first }, items = [];
+  if (first >= 0) items.push(leading(() => toFinding(parting), `the first to differ: ${nameOfFinding(parting)}`));
   for (const [name, place] of data.outputs) {
     const values = seenRuns().map((run) => valueOf(run, place)), missing = values.findIndex((value) => !value);
     if (missing >= 0) items.push(link(place, null, `${name}: not run in ${runs[missing].label}`));

@@ -4,7 +4,7 @@
 const OVERLAYS = {
   values: { mark: markOfValue, scale: "signed", together: "last", says: ([at]) => (at ? ["means of the values; the farthest from 0: ", at] : []) },
   gradients: { mark: markOfGradient, scale: "size", together: "largest", says: ([at]) => (at ? ["norms of the gradients; the largest: ", at] : ["no gradient has run"]) },
-  time: { mark: markOfTime, scale: "size", together: "sum", told: inSeconds, says: ([at, total, share]) => (at ? [`${total} in all; the most, ${share}: `, at] : []) },
+  time: { mark: markOfTime, ofLoops: timesOfLoops, scale: "size", together: "sum", told: inSeconds, says: ([at, total, share]) => (at ? [`${total} in all; the most, ${share}: `, at] : []) },
   memory: { mark: markOfMemory, scale: "size", together: "sum", told: inBytes, says: ([at, total, share]) => (at ? [`${total} of values; the most, ${share}: `, at] : []) },
   health: { mark: markOfHealth, together: "largest", says: () => [`findings in this run: ${runs[shown.run].findings.length}`] },
   difference: { mark: markOfDifference, scale: "size", together: "largest", says: ([at]) => (at ? ["how far the runs are apart; the farthest: ", at] : ["the runs are equal"]) },
@@ -29,12 +29,21 @@ function markOfGradient(run, place) {
   const [, , mean, std] = value.told.stats, [, nans, above, below] = value.told.counts;
   if (nans || above || below || mean === null) return { number: null, text: nans ? "NaN" : "inf" };
   const norm = Math.hypot(mean, std) * Math.sqrt(value.size);
-  return { number: norm, text: general(norm, 3) };
+  return { number: norm, text: general(norm, 3), short: general(norm, 1) };
 }
 
 function markOfTime(run, place) {
   const time = runs[run].times[place];
-  return nodes.kind[place] || !valueOf(run, place) ? null : { number: time, text: inSeconds(time) };
+  // What is in a loop, and the arrays that it gives, are a part of its time.
+  const inLoop = loopOf.has(place) || givenBy.has(place);
+  return nodes.kind[place] || inLoop || !valueOf(run, place) ? null : { number: time, text: inSeconds(time) };
+}
+
+/** Return the times of the loops that are in a box as a whole. */
+function timesOfLoops(run, places) {
+  const whole = data.loops.length ? new Set(places) : null;
+  const times = data.loops.map((loop, k) => (loop.places.every((place) => whole.has(place)) ? runs[run].loops[k].time : 0));
+  return times.filter((time) => time > 0).map((time) => ({ number: time, text: inSeconds(time) }));
 }
 
 const BYTES = { 64: 8, 32: 4, 16: 2, 8: 1 };
@@ -67,6 +76,7 @@ function markOfDifference(_, place) {
 /** Return what a box has of an overlay. */
 function merged(row, places) {
   const marks = places.filter((place) => nodes.kind[place] !== "a constant").map((place) => row.mark(shown.run, place)).filter(Boolean);
+  if (row.ofLoops) marks.push(...row.ofLoops(shown.run, places));
   if (marks.length < 2 || row.together === "last") return marks[marks.length - 1] ?? null;
   if (row.together === "largest") return marks.reduce((a, b) => (weight(b) > weight(a) ? b : a));
   const total = marks.reduce((sum, mark) => sum + mark.number, 0);
@@ -111,7 +121,7 @@ function dress(box, mark, colour) {
   const { form, title, below } = partsOf(box);
   box.dressed = Boolean(mark);
   form?.style.removeProperty("fill");
-  for (const text of [title, below]) text?.style.removeProperty("fill");
+  for (const text of [title, below]) for (const each of ["fill", ...OUTLINE]) text?.style.removeProperty(each);
   box.group.classList.toggle("dressed", box.dressed);
   const text = mark && mark.text.length > roomIn(form) ? (mark.short ?? mark.text) : mark?.text;
   if (below) below.textContent = mark ? text : box.below;
@@ -130,7 +140,13 @@ function dress(box, mark, colour) {
   if (!colour || !form) return;
   form.style.setProperty("fill", `rgb(${colour.join(",")})`, "important");
   for (const text of [title, note]) text?.style.setProperty("fill", inkOn(colour));
+  if (text.length <= roomIn(form)) return;
+  // What is wider than the box has its colour around it: else white ink would not be seen beside the box.
+  const outline = ["stroke", `rgb(${colour.join(",")})`, "2px"];
+  OUTLINE.forEach((each, i) => note?.style.setProperty(each, outline[i]));
 }
+
+const OUTLINE = ["paint-order", "stroke", "stroke-width"];
 
 /** Return how many letters go into a box, as large as those of an overlay are. */
 const roomIn = (form) => (Number(form?.getAttribute("width")) || 1.7 * Number(form?.getAttribute("rx")) || Infinity) / (0.6 * NOTE);
