@@ -128,18 +128,21 @@ class Split(Batches):
 class Rows(Split):
     """A feed of arrays that is split into batches."""
 
-    def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str) -> None:
+    def __init__(self, graph: Graph, feed: Feed, batch_size: int | None, what: str, why: str = "") -> None:
         given = checked_feed(graph, feed)[0]
-        self.cut = {node: array for node, array in given.items() if _is_named(node)}
-        super().__init__(what, _row_names(self.cut))
-        self.whole = {node: array for node, array in given.items() if not _is_named(node)}
-        lengths = {node: len(array) for node, array in self.cut.items()}
-        if len(set(lengths.values())) > 1:
+        lengths = {node: len(array) for node, array in given.items() if _is_named(node)}
+        differ = len(set(lengths.values())) > 1
+        if differ and (why or batch_size is not None):
             listed = ", ".join(f'"{node.name}" {node.spec} has {length:,}' for node, length in lengths.items())
-            raise ShapeError(
-                f"the arrays of {what} have different lengths: {listed}; an array is not split if the first dimension "
-                "of its placeholder is a number"
+            why = why or (
+                "an array is not split if the first dimension of its placeholder is a number, and with "
+                "batch_size=None, none is"
             )
+            raise ShapeError(f"the arrays of {what} have different lengths: {listed}; {why}")
+        self.cut = {} if differ else {node: given[node] for node in lengths}
+        super().__init__(what, _row_names(self.cut))
+        self.whole = {node: array for node, array in given.items() if node not in self.cut}
+        lengths = {node: lengths[node] for node in self.cut}
         self.count: int = next(iter(lengths.values()), 1)
         if not self.count:
             names = ", ".join(f'"{node.name}"' for node in self.cut)
@@ -277,7 +280,10 @@ class Stream(Batches):
                     f"be fed: {names}, in this order; {told}"
                 )
             feed = dict(zip(self._placeholders, arrays, strict=True))
-        rows = Rows(self._graph, feed, None, "the batch")
+        why = (
+            "batches count by their rows, and this has several numbers of them: call step(batch) in a loop of your own"
+        )
+        rows = Rows(self._graph, feed, None, "the batch", why)
         return rows.count, {**rows.whole, **rows.cut}
 
     def shards(self) -> Iterator[Shard]:

@@ -61,7 +61,8 @@ def evaluate(
         passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one; or
         arrays, columns or shards of Dask, as it takes them, of which one chunk at a time is loaded.
     batch_size : int or None
-        Rows per batch of a mapping. None: all rows in one batch, or those of a chunk.
+        Rows per batch of a mapping. None: all rows in one batch, or those of a chunk;
+        then arrays may have different lengths.
     graph : Graph, optional
         The graph of the names, if neither fetches nor data contain a node.
     client : distributed.Client, optional

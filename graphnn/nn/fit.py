@@ -100,7 +100,8 @@ def fit(
     epochs : int
         How often to go through the training set, including the epochs before a `resume`.
     batch_size : int or None
-        Rows per batch of a mapping, of the training or the validation set. None: all rows in one batch.
+        Rows per batch of a mapping, of the training or the validation set. None: all rows in one batch;
+        then arrays may have different lengths.
     shuffle : bool, optional
         Whether each epoch uses another order of the rows of a mapping. By default, it does.
     rng : numpy.random.Generator or numpy.random.RandomState, optional

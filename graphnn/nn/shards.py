@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import GraphnnError, UsageError
+from ..errors import GraphnnError, ShapeError, UsageError
 from ..execute.blas import one_blas_thread
 from ..execute.compiled import Compiled, compile, updating
 from ..execute.engines import check_exact, opened_cluster
@@ -266,6 +266,9 @@ class Sharded:
         step, shards = self._step, self._programs.shards
         split = {node.name: array for node, array in batch.items() if node in self._split}
         rows = len(next(iter(split.values()))) if split else 0
+        if any(len(array) != rows for array in split.values()):
+            listed = ", ".join(f'"{name}" has {len(array):,}' for name, array in split.items())
+            raise ShapeError(f"shards={shards} cuts the rows of all arrays alike, and {listed}: leave out shards=")
         if not rows:
             step.prepared(batch)  # which says what is wrong
         passed = {node.name: array for node, array in batch.items() if node not in self._split}

@@ -148,6 +148,21 @@ def test_lengths_must_agree() -> None:
     with pytest.raises(gn.ShapeError, match=words):
         nn.fit(step, {a: np.ones(3), b: np.ones((4, 2))})
     nn.fit(step, {a: np.ones(3), b: np.ones((3, 2))}, batch_size=2)
+    with pytest.raises(gn.ShapeError, match=r"of the batch have different lengths.*call step\(batch\) in a loop"):
+        nn.fit(step, [{a: np.ones(3), b: np.ones((4, 2))}])
+
+
+def test_arrays_of_different_lengths_are_one_batch() -> None:
+    g = gn.Graph()
+    inner, edge, w = g.placeholder("inner", ("n",)), g.placeholder("edge", ("m", 2)), g.parameter("w", 2.0)
+    loss = w * gn.mean(inner) + gn.mean(edge**2)
+    step, feed = gn.compile(loss, nn.SGD(0.5).updates(loss)), {inner: [1.0, 3.0, 5.0], edge: [[1.0, 2.0]]}
+    largest = {"largest": gn.max(inner)}
+    history = nn.fit(step, feed, epochs=2, batch_size=None, metrics=largest, validation=feed)
+    assert history == {"loss": [8.5, 4.0], "largest": [5.0, 5.0], "val_loss": [4.0, -0.5], "val_largest": [5.0, 5.0]}
+    assert nn.evaluate(loss, feed, batch_size=None) == gn.run(loss, feed)
+    with pytest.raises(gn.ShapeError, match=r'shards=2 cuts .* alike, and "inner" has 3, "edge" has 1: leave out'):
+        nn.fit(step, feed, batch_size=None, shards=2)
 
 
 def test_nothing_to_train_on_is_an_error() -> None:
