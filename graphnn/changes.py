@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .errors import GraphError, GraphnnError, ShapeError, UsageError
 from .graph import Graph, Node, Op, Placeholder, Spec
 from .graph.dimensions import Dim, dimension, names_in, shape_of, shown
@@ -129,7 +131,7 @@ def checked_changes(
     ------
     UsageError, GraphError, ShapeError, LookupFailure
     """
-    if isinstance(inputs, (str, Node)) or not isinstance(inputs, Iterable):
+    if isinstance(inputs, (str, Node, np.ndarray)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs= are a list of nodes, or {{node: shape}}, not {inputs!r}")
     for what, given in (("sizes", sizes), ("names", names)):
         if given is not None and not isinstance(given, Mapping):
@@ -140,8 +142,8 @@ def checked_changes(
         if name not in known:
             raise UsageError(f'sizes= names "{name}", which is not a dimension of "{source.name}"')
         found.sizes[name] = dimension(size)
-    shapes = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs)
-    for key, shape in shapes.items():
+    shapes = inputs.items() if isinstance(inputs, Mapping) else [(each, None) for each in inputs]
+    for key, shape in shapes:
         node = owned(source, key, "what is fed")
         found.inputs[node] = Spec(node.spec.shape, node.dtype) if shape is None else _respec(found, node, shape)
     for key, name in (names or {}).items():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ValueRangeError, near
+from .errors import UsageError, ValueRangeError, near
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -46,9 +46,19 @@ def spiral(
     >>> X.shape, y.shape, np.unique(y)
     ((100, 2), (100,), array([0, 1]))
     """
+    for what, count in (("points", points), ("classes", classes)):
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+            raise UsageError(f"spiral: {what} is an int, not {count!r}")
+    if not isinstance(noise, (int, float, np.number)):
+        raise UsageError(f"spiral: noise is a number, not {noise!r}")
     if points < 1 or classes < 1:
         raise ValueRangeError(f"spiral: points and classes are 1 or more, got points={points} and classes={classes}")
-    rng = seed if isinstance(seed, (np.random.Generator, np.random.RandomState)) else np.random.default_rng(seed)
+    if isinstance(seed, (np.random.Generator, np.random.RandomState)):
+        rng: np.random.Generator | np.random.RandomState = seed
+    elif isinstance(seed, (int, np.integer)) and seed >= 0:
+        rng = np.random.default_rng(seed)
+    else:
+        raise UsageError(f"spiral: seed is an int of 0 or more, or a random generator, not {seed!r}")
     r = np.linspace(0, 1, points)
     arms = []
     for j in range(classes):

@@ -62,7 +62,7 @@ def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
     array([[6., 0.],
            [0., 8.]])
     """
-    if mode not in (None, "reverse", "forward"):
+    if mode is not None and (not isinstance(mode, str) or mode not in ("reverse", "forward")):
         raise UsageError(f'the mode of a Jacobian is "reverse" or "forward", not {short_repr(mode)}')
     graph, ys, of_y = resolve(y, others=flatten(x)[0])
     _, xs, of_x = resolve(x, graph)
@@ -159,6 +159,9 @@ def hvp(result: Any, wrt: Any, vectors: Any) -> Any:
     pairs = in_form_of(wrt, vectors, "the vectors of hvp")
     if not pairs:
         raise UsageError("hvp: wrt is empty; it has the nodes by which to differentiate")
+    for node, _ in pairs:
+        if not isinstance(node, (Node, str)):
+            raise UsageError(f"hvp: wrt has the nodes by which to differentiate, not {type(node).__name__}")
     if len(dict(pairs)) < len(pairs):
         raise UsageError("hvp: a node is given twice in wrt; add up its vectors")
     return jvp(grad(result, wrt), dict(pairs))

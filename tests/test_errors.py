@@ -161,3 +161,47 @@ def test_errors_as_they_are_met_survive_pickling(picky: type[Op]) -> None:
         assert copied.shapes == error.shapes
         with pytest.raises(gn.UsageError, match="comes from no run"):
             copied.debug()
+
+
+# --- bad arguments ---------------------------------------------------------------------------------------------------
+
+
+class Hostile:
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("no array today")
+
+
+INSIDE: list[Any] = []
+INSIDE.append(INSIDE)
+ARRAY = np.ones(3)
+BAD: list[tuple[Callable[[gn.Node], Any], str]] = [
+    (lambda x: x + Hostile(), "an operand of add: no array today"),
+    (lambda x: gn.run(x, {x: Hostile()}), 'the feed of "x": no array today'),
+    (lambda x: x + range(10**15), "an operand of add: "),
+    (lambda x: x.graph.placeholder("y", dtype="i4,("), "'i4,(' is not a dtype"),
+    (lambda x: gn.Graph(dtype="\ud800"), "is not a dtype"),
+    (lambda x: x.graph.placeholder("y", shape=np.array(3)), "a dimension is an int or a name"),
+    (lambda x: gn.compile(x, backend=ARRAY), "unknown backend"),
+    (lambda x: gn.jacobian(x, x, mode=ARRAY), "the mode of a Jacobian"),
+    (lambda x: gn.hvp(gn.sum(x), ARRAY, ARRAY), "the nodes by which to differentiate, not ndarray"),
+    (lambda x: gn.compare(x, x, feed={x: np.ones((1, 2))}, rtol=10**400), "rtol= is a finite number"),
+    # NumPy's generators crash on a list that contains itself.
+    (lambda x: gn.testing.check_grads(gn.sum(x), {x: np.ones((1, 2))}, wrt=x, rng=INSIDE), "rng= is an int"),
+    (lambda x: gn.testing.check_op(registry["tanh"], rng=INSIDE), "rng= is an int"),
+    (lambda x: gn.testing.Draw(np.random.default_rng(0), dtype=True), "True is not a dtype"),
+    (lambda x: nn.PReLU(slope_init=ARRAY), "slope_init is an initializer"),
+    (lambda x: nn.SinusoidalEncoding(10**400), "base is a number above 1"),
+    (lambda x: nn.EarlyStopping("loss", mode=ARRAY), 'mode is "min" or "max"'),
+    (lambda x: nn.History(5), "a history is made of a dict of lists"),
+    (lambda x: nn.schedules.one_cycle("fast", 5), "learning_rate is a number, not 'fast'"),
+    (lambda x: nn.schedules.piecewise(None, [1]), "piecewise takes a list of schedules, not NoneType"),
+    (lambda x: gn.datasets.spiral("many"), "points is an int, not 'many'"),
+    (lambda x: gn.datasets.spiral(seed=-1), "seed is an int of 0 or more"),
+    (lambda x: gn.datasets.spiral(noise="much"), "noise is a number"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), BAD)
+def test_a_bad_argument_is_an_error_of_graphnn(call: Callable[[gn.Node], Any], message: str) -> None:
+    x, _ = model()
+    assert message in str(refused(lambda: call(x)))

@@ -536,6 +536,8 @@ def test_a_probe_behind_a_node_is_read_by_all_that_reads_it() -> None:
     ("changes", "error", "message"),
     [
         ({"inputs": "x"}, gn.UsageError, "inputs= are a list of nodes"),
+        ({"inputs": np.array(0)}, gn.UsageError, "inputs= are a list of nodes"),
+        ({"inputs": [["x"]]}, gn.UsageError, "what is fed is a node, not list"),
         ({"inputs": ["nothing"]}, gn.LookupFailure, "nothing"),
         ({"inputs": {"relu_1": (4, 4)}}, gn.UsageError, "is no placeholder"),
         ({"inputs": {"x": (4,)}}, gn.ShapeError, "has other axes"),

@@ -256,7 +256,7 @@ class Compiled:
 def chosen(backend: str | None) -> str:
     """Return the backend that is asked for, here or by the environment; else the fastest that there is."""
     asked = backend if backend is not None else os.environ.get("GRAPHNN_BACKEND") or None
-    if asked is not None and asked not in BACKENDS:
+    if asked is not None and (not isinstance(asked, str) or asked not in BACKENDS):
         whose = "" if backend is not None else " in GRAPHNN_BACKEND"
         raise ValueRangeError(f'unknown backend "{asked}"{whose} (must be one of {", ".join(BACKENDS)})')
     if asked == "native" and not is_installed():

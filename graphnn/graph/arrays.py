@@ -43,10 +43,10 @@ def as_array(value: Any, what: str) -> Array:
         array = np.asarray(value)
     except np.ma.MaskError:
         raise DtypeError(lost) from None
-    except ValueError as error:
-        if "inhomogeneous" in str(error):
+    except Exception as error:
+        if isinstance(error, ValueError) and "inhomogeneous" in str(error):
             raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
-        raise restated(error, f"{what}: ") from None
+        raise restated(error, f"{what}: ") from error
     dtype = supported(array.dtype, what, array)
     if _holds_mask(value):
         raise DtypeError(lost)
@@ -134,7 +134,7 @@ def supported(kind: Any, what: str, array: Array | None = None) -> np.dtype[Any]
     """Return a supported dtype, in native byte order."""
     try:
         dtype: np.dtype[Any] = np.dtype(kind)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - NumPy parses texts, and raises SyntaxError and more
         raise DtypeError(f"{what}: {kind!r} is not a dtype") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         held = f" ({type(array.flat[0]).__name__})" if dtype.kind == "O" and array is not None and array.size else ""

@@ -221,7 +221,7 @@ def _checked_size(number: int) -> int:
 
 def shape_of(value: Any) -> Shape:
     """Return an int, a name or a sequence of them as a shape in canonical form."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "ndim", None) == 0:
         value = (value,)
     return tuple(d if type(d) is int and 0 <= d < 2**62 else dimension(d) for d in value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -154,7 +154,7 @@ class SinusoidalEncoding(Layer):
     """
 
     def __init__(self, base: float = 10_000.0) -> None:
-        if not isinstance(base, (int, float)) or not 1 < base < math.inf:
+        if not isinstance(base, (int, float)) or not 1 < base <= sys.float_info.max:
             raise UsageError(f"SinusoidalEncoding: base is a number above 1, not {base!r}")
         self.base = float(base)
 

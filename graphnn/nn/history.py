@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..errors import DrawingError, LookupFailure, UsageError, near
@@ -80,6 +80,10 @@ class History(dict[str, list[Any]], Shown):
     """
 
     def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
+        if columns is not None and not (
+            isinstance(columns, Mapping) and all(isinstance(values, Iterable) for values in columns.values())
+        ):
+            raise UsageError(f"a history is made of a dict of lists, not {type(columns).__name__}")
         super().__init__({name: list(values) for name, values in (columns or {}).items()})
         lengths = {len(values) for values in self.values()}
         if len(lengths) > 1:

@@ -218,7 +218,7 @@ class PReLU(Layer):
         if not all(isinstance(size, int) for size in sizes):
             raise ShapeError(f"PReLU: the shape of the slope must not contain names; got {shown(sizes)}")
         self.shape: tuple[Any, ...] = sizes
-        self.slope_init = checked_initializer(slope_init or constant(0.25), "PReLU: slope_init")
+        self.slope_init = checked_initializer(constant(0.25) if slope_init is None else slope_init, "PReLU: slope_init")
         self.rng = checked_rng(rng, "PReLU")
         self.slope: Node | None = None
 

@@ -212,9 +212,10 @@ def one_cycle(
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates",
     2018; the same steps as PyTorch's ``OneCycleLR``.
     """
+    _check_rates(learning_rate=learning_rate, **{} if start is None else {"start": start})
     start = learning_rate / 25 if start is None else start
     final = start / 1e4 if final is None else final
-    _check_rates(learning_rate=learning_rate, start=start, final=final)
+    _check_rates(final=final)
     whole("steps", steps, 2)
     top = checked_number("rise", rise, 0, 1, strictly=True) * steps - 1
     up = cosine(start, 1, learning_rate)
@@ -251,6 +252,8 @@ def piecewise(schedules: Iterable[Schedule | float], milestones: Iterable[int]) 
     >>> [round(float(step()), 3) for _ in range(6)]
     [0.0, 0.5, 0.9, 1.1, 1.2, 1.3]
     """
+    if not isinstance(schedules, Iterable):
+        raise UsageError(f"piecewise takes a list of schedules, not {type(schedules).__name__}")
     parts = [_as_schedule("a schedule of piecewise", each) for each in schedules]
     begins = _checked_milestones(milestones)
     if len(parts) != len(begins) + 1:

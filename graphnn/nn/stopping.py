@@ -50,7 +50,7 @@ class EarlyStopping:
             raise UsageError(f"EarlyStopping: monitor is the name of a figure, not {type(self.monitor).__name__}")
         if self.mode is None and not self.monitor.endswith("loss"):
             raise UsageError(f'EarlyStopping: write mode="min" or mode="max", whichever is better for "{self.monitor}"')
-        if self.mode not in (None, "min", "max"):
+        if self.mode is not None and (not isinstance(self.mode, str) or self.mode not in ("min", "max")):
             raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {self.mode!r}')
         whole("EarlyStopping: patience", self.patience, 1)
         checked_number("EarlyStopping: min_delta", self.min_delta, 0)

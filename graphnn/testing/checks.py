@@ -188,7 +188,7 @@ def check_op(
     order = whole("order=", order, 1)
     if not (isinstance(op_class, type) and issubclass(op_class, Op)):
         raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {op_class!r}")
-    examples = whole("examples=", examples, 1)
+    examples, rng = whole("examples=", examples, 1), whole("rng=", rng, 0)
     modes = _checked_modes(modes)
     checked = left_out = tried = 0
     for example in range(examples):
@@ -243,7 +243,8 @@ class _Check:
     """A check of one case: of its derivatives, and of the rules of its nodes where those are in doubt."""
 
     def __init__(self, modes: tuple[str, ...], rtol: float, rng: int | np.random.Generator) -> None:
-        self.modes, self.rtol, self.rng = modes, rtol, np.random.default_rng(rng)
+        self.modes, self.rtol = modes, rtol
+        self.rng = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(whole("rng=", rng, 0))
         self.right: dict[Node, int] = {}
         """The nodes whose rules were found to be right, and up to which order. (All cases feed the same values.)"""
 

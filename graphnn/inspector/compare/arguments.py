@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
         return None
     for name, value in (("rtol", rtol), ("atol", atol)):
         number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if value is not None and not (number and 0 <= value < math.inf):
+        if value is not None and not (number and 0 <= value <= sys.float_info.max):
             raise ValueRangeError(f"{name}= is a finite number from 0 up, not {value!r}")
     return float(rtol or 0), float(atol or 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -366,10 +367,9 @@ def _checked(keep: Any, threshold: Any, method: Any, ablation: Any) -> tuple[int
         return whole("keep=", keep, 1), None
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.integer, np.floating)):
         raise UsageError(f"threshold= is a number, not {type(threshold).__name__}")
-    value = float(threshold)
-    if not 0 <= value < math.inf:
-        raise ValueRangeError(f"threshold= is a number from 0 on, not {threshold!r}")
-    return None, value
+    if not 0 <= threshold <= sys.float_info.max:
+        raise ValueRangeError(f"threshold= is a finite number from 0 on, not {threshold!r}")
+    return None, float(threshold)
 
 
 def _scores(

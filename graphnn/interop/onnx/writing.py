@@ -144,7 +144,7 @@ def to_onnx(
         raise ValueRangeError(
             f"opset is an int from {LEAST_OPSET} to {most} with onnx {onnx.__version__}, not {opset!r}"
         )
-    if state not in _STATES:
+    if not isinstance(state, str) or state not in _STATES:
         raise ValueRangeError(f'state is "weights" or "inputs", not {state!r}')
     path = None if path is None else path_of(path)
     asked = _asked(fetches, graph)
