@@ -225,7 +225,7 @@ class Profile(Shown):
         "line": 2 operations in ... median of 10 runs
         ...
         """
-        return "\n".join(_lines(self, width))
+        return "\n".join(_lines(self, None if width is None else whole("width=", width)))
 
     def __str__(self) -> str:
         return self.table(columns_there() or PAGE)

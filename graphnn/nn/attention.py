@@ -123,7 +123,7 @@ class MultiHeadAttention(Weighted):
         >>> cache["keys"].shape
         ('batch', 100, 8)
         """
-        _check_ndim("MultiHeadAttention", x)
+        _check_ndim("MultiHeadAttention", only_node(self, x))
         empty = fn.zeros((x.shape[0], longest, x.shape[2]), x.dtype, graph=x.graph)
         return {"keys": empty, "values": empty, "length": x.graph.constant(np.int64(0))}
 

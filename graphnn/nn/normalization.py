@@ -11,6 +11,7 @@ from ..errors import ShapeError, UsageError
 from ..graph import Array, Node, fn
 from ..graph.attributes import checked, kind_of, whole
 from ..graph.dimensions import add, clamp, product, shown, subtract
+from ..ops.base import axis_of
 from .checks import checked_flag, checked_number
 from .init import ones, zeros
 from .layer import only_node
@@ -121,9 +122,10 @@ class BatchNorm(_Normalization):
         if self.running_mean is None or self.running_var is None:
             size = self.sizes(x, [self.axis])
             self.running_mean, self.running_var = self._statistics(x, size)
+        axis = axis_of("BatchNorm", self.axis, x.ndim)
         if not training:
             return self._by_running_statistics(x, self.running_mean, self.running_var)
-        graph, axis = x.graph, self.axis % x.ndim
+        graph = x.graph
         with graph.new_scope("evaluating"):
             evaluated = self._by_running_statistics(x, self.running_mean, self.running_var)
         over = tuple(each for each in range(x.ndim) if each != axis)

@@ -318,3 +318,33 @@ def test_a_figure_that_is_not_recorded_leads_to_those_that_are() -> None:
         _ = history.loss  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r'there is no "nn.init.he_norml". Did you mean "he_normal"'):
         _ = nn.init.he_norml
+
+
+def test_a_batch_norm_called_again_checks_its_axis() -> None:
+    g = gn.Graph()
+    norm = nn.BatchNorm()
+    norm(g.placeholder("x", ("batch", 3)))
+    for shape in ((), (3,)):
+        with pytest.raises(gn.AxisError, match="axis 1 is out of range"):
+            norm(g.placeholder(f"y{len(shape)}", shape))
+
+
+def test_a_cache_is_made_for_a_node() -> None:
+    with pytest.raises(gn.UsageError, match="MultiHeadAttention is called on one node, not on ndarray"):
+        nn.MultiHeadAttention(1).cache(np.ones((2, 1, 4)), 5)
+
+
+def test_the_width_of_a_table_is_an_int() -> None:
+    x = gn.Graph().placeholder("x", 2)
+    feed = {x: np.ones(2)}
+    y = gn.sum(x)
+    for found in (gn.profile(y, feed, repeat=1), gn.summary(y), gn.effects(y, feed, {x: np.zeros(2)})):
+        for width in (float("nan"), "wide"):
+            with pytest.raises(gn.UsageError, match="width= is an int"):
+                found.table(width)
+
+
+def test_a_verb_of_the_debugger_shows_its_signature() -> None:
+    x = gn.Graph().placeholder("x", 2)
+    with pytest.raises(gn.UsageError, match=r"The call is out\(\)"):
+        gn.debug(gn.sum(x), {x: np.ones(2)}, echo=None).out(3)  # type: ignore[call-arg]

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from ...calls import explain_misuse
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -23,6 +25,7 @@ def does(part: str, method: Callable[Concatenate[Any, P], T]) -> Callable[Concat
     2
     """
 
+    @explain_misuse
     @functools.wraps(method)
     def handed_on(self: Any, /, *arguments: P.args, **named: P.kwargs) -> T:
         return method(getattr(self, part), *arguments, **named)

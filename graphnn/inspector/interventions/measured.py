@@ -279,7 +279,7 @@ class Effects(Shown):
         largest = self.top(len(self.places) if width is None else _MOST_ROWS)
         names = [effect.place.name for effect in largest]
         if width is not None:
-            names = short_names(names, max(width - _NUMBERS, _SHORTEST))
+            names = short_names(names, max(whole("width=", width) - _NUMBERS, _SHORTEST))
         lines += [
             f"{number(effect.value):>8}  {_percent(effect.recovered):>9}  {name}"
             for effect, name in zip(largest, names, strict=True)

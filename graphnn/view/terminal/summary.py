@@ -161,6 +161,7 @@ class Summary(Shown):
         trainable      0  0 B
         not trainable  0  0 B
         """
+        width = None if width is None else whole("width=", width)
         parts = [self._layers(width), self._totals()]
         if self.run is not None:
             parts.append(_taken(self.run, self.flops, self.memory))
