@@ -31,6 +31,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "the operation branch": ("graphnn.loops",),
     "the operation implicit_loop": ("graphnn.loops",),
     "iterations": ("graphnn.inspector.inside",),
+    "loops": ("graphnn.inspector.inside",),
     "nodes in iterations": ("graphnn.loops.inside",),
     "guard inside": ("graphnn.loops.watching",),
     "the operation loop": ("graphnn.loops",),

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import AxisError, GraphnnError
+from ..errors import AxisError, GraphnnError, UsageError
 from ..execute.feed import memory_budget
 from ..execute.loop import collect
 from ..loops.inside import found_inside
-from ..loops.names import NodeInside, is_loop
-from ..loops.unrolled import count_of, counterpart, not_shown, shows, unrolled
+from ..loops.names import NodeInside, has_bodies, is_loop
+from ..loops.unrolled import before_unrolling, count_of, counterpart, not_shown, outside, run_before, shows, unrolled
 from ..show import show_as
 from .tape import Memory, Tape
-from .trace import Trace
+from .trace import Trace, record
 
 if TYPE_CHECKING:
     from ..execute.loop import Prepared
@@ -27,6 +27,8 @@ _SHARE = 0.25
 """Of the memory budget, for values of iterations."""
 _KEPT = 4
 """How many runs, with iterations in the middle of long loops, are kept with a trace."""
+_SIDE_BY_SIDE = ("stack", "concatenate")
+"""The operations of nodes that stand for stacked results of a loop."""
 _QUOTED = re.compile(r'"([^"]+@\w+/[^"]+)"')
 _ITERATION = re.compile(r"@(\d+)(?=/|$)")
 
@@ -112,6 +114,48 @@ def with_iterations(
     found = unrolled(prepared, iterations_in(at))
     graph = found.program.graph
     return found, {counterpart(parameter, graph): counterpart(node, graph) for parameter, node in updates.items()}
+
+
+@show_as(Trace, "loops")
+def with_loops(trace: Trace) -> Trace:
+    """Return the trace of the same run with its loops as they are, so that it can be kept; itself if it has no loops.
+
+    Raises
+    ------
+    UsageError
+        When values were set by hand, and a loop is over a dimension with a name: only nodes in iterations have them.
+    """
+    run = run_before(trace.graph)
+    if run is None:
+        return trace
+    if trace.prepared.overridden:
+        for node in trace.order:
+            if node.op.name in _SIDE_BY_SIDE and isinstance(node.shape[0], str) and _is_given(node):
+                raise UsageError(
+                    f'a what-if of a run with a loop over "{node.shape[0]}" cannot be saved, as "{node.name}" has this '
+                    "shape in no graph without the loop: save the run from which it began"
+                )
+        return trace
+    order, known, scheduled = run.program.order, {record.node for record in trace}, {*trace.order}
+    copies = [counterpart(node, trace.graph) for node in order]
+    places = [place for place, copy in enumerate(copies) if copy in scheduled]
+    waiting = next((place for place in places if copies[place] not in known), len(order))
+    ran = max((place for place in places if place < waiting), default=-1)
+    # A loop in which it stands has not run.
+    loops = [place for place in range(ran + 1, waiting) if has_bodies(order[place])]
+    until = None if waiting == len(order) else min([waiting, *loops])
+    stopped, place = trace.stopped, None
+    if trace.error and stopped is not None and stopped < len(trace):  # a guard has seen its value
+        place = order.index(outside(trace.order[stopped]))
+    updates = {before_unrolling(parameter): before_unrolling(node) for parameter, node in trace.updates.items()}
+    until = until if place is None else place + 1
+    found = record(run, updates, until=until, error=trace.error, guard=trace.guard)
+    found.stopped = found.stopped if place is None else place
+    return found
+
+
+def _is_given(node: Node) -> bool:
+    return before_unrolling(node).op.name == "loop_item"
 
 
 def failed_inside(trace: Trace) -> str:

@@ -12,6 +12,7 @@ from ..errors import LookupFailure
 from ..files import save as save_graph
 from ..inspector.profile import profile as profile_of
 from ..inspector.select import many
+from ..loops.unrolled import graph_before
 from ..text import short_name
 from ..view.terminal.table import columns
 from ..view.text import wrapped
@@ -35,7 +36,7 @@ def save(session: Session, file: str) -> None:
     graphnn debug FILE opens it. Of a file that ends in .gnn, the graph with its parameters.
     """
     if file.endswith(".gnn"):
-        save_graph(session.dbg.graph, file)
+        save_graph(graph_before(session.dbg.graph), file)
     else:
         session.dbg.trace().save(file)
     session.say(f"wrote {file}")

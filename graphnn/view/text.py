@@ -31,12 +31,17 @@ def elided(text: str, most: int) -> str:
     --------
     >>> elided("categorical_crossentropy", 12), elided("relu", 12)
     ('categori…opy', 'relu')
+
+    What is left out already leaves no second mark:
+
+    >>> elided("scan_1@1…getitem_2", 14)
+    'scan_1@1…em_2'
     """
     if cells_of(text) <= most and len(text) <= _MOST_MARKS * most:
         return text
     tail = (most - 1) // 3
     end = _beginning(text[::-1], tail)[::-1]
-    return f"{_beginning(text, most - 1 - tail)}…{end}"
+    return f"{_beginning(text, most - 1 - tail).rstrip('…')}…{end.lstrip('…')}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -9,7 +9,7 @@ from random_bodies import Case, derived, scanned
 import graphnn as gn
 from graphnn.execute.feed import prepare
 from graphnn.execute.loop import collect
-from graphnn.inspector.inside import with_fault
+from graphnn.inspector.inside import with_fault, with_loops
 from graphnn.loops import unrolling
 from graphnn.loops.unrolled import count_of, unrolled
 
@@ -522,8 +522,29 @@ def test_the_page_of_a_debugger_has_the_loop_and_not_a_box_for_each_iteration(tm
             dbg.resume()
         else:
             dbg.goto(where)
-        trace = dbg._results._with_loops()
+        trace = with_loops(dbg.trace())
         assert "scan_1/loop" in {node.name for node in trace.order}
         assert (None if trace.stopped is None else trace.order[trace.stopped].name) == stopped
         dbg.to_html(tmp_path / "page.html")
         assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+def test_what_a_debugger_saves_of_a_run_with_loops_is_read_again(tmp_path):
+    xs, step = network("time")
+    dbg = gn.debug(step, {xs: RNG.uniform(size=(2, 4, N))}, echo=None)
+    dbg.goto("scan_1@2/tanh")
+    dbg.trace().save(tmp_path / "paused.trace")
+    again = gn.debug(gn.load(tmp_path / "paused.trace"), echo=None)
+    assert again.position <= dbg.position
+    assert again.next.name.startswith("scan_1")
+    again.goto("scan_1@2/tanh")
+    np.testing.assert_array_equal(again["scan_1@2/tanh"].value, dbg["scan_1@2/tanh"].value)
+    dbg.resume()
+    dbg.trace().save(tmp_path / "whole.trace")
+    whole = gn.load(tmp_path / "whole.trace")
+    assert (len(whole), whole.stopped) == (len(gn.trace(step, {xs: np.ones((2, 4, N))})), None)
+    dbg["scan_1@1/tanh"] = np.zeros((2, N))
+    with pytest.raises(gn.UsageError, match=r'over "time" cannot be saved, .* save the run from which'):
+        dbg.trace().save(tmp_path / "what_if.trace")
+    dbg.trace("run").save(tmp_path / "whole.trace")
+    assert gn.compare(gn.load(tmp_path / "whole.trace"), whole).equal

@@ -930,6 +930,19 @@ def test_commit_makes_the_updates_and_restart_goes_on(tmp_path):
     assert gn.load(tmp_path / "halved.gnn")["w"].value == 2.0
 
 
+def test_a_graph_with_a_loop_is_saved_with_it_and_its_new_parameters(tmp_path):
+    g = gn.Graph("loop")
+    xs, w = g.placeholder("xs", ("time",)), g.parameter("w", 3.0)
+    last, outs = gn.scan(lambda h, x: (h * w + x, h), np.zeros(()), xs)
+    step = gn.compile(gn.sum(outs) + last, updates={w: w * 0.5})
+    talk = Talk(gn.debug(step, {xs: [1.0, 2.0]}, echo=None))
+    talk("continue", "commit", f"save {tmp_path / 'loop.gnn'}", f"save {tmp_path / 'loop.trace'}")
+    kept = gn.load(tmp_path / "loop.gnn")
+    assert kept["w"].value == 1.5
+    assert "scan_1/loop" in kept
+    assert gn.load(tmp_path / "loop.trace").stopped is None
+
+
 def test_save_keeps_what_has_run(talk, tmp_path):
     assert talk("step 2", f"save {tmp_path / 'run'}").endswith(f"wrote {tmp_path / 'run'}")
     again = Talk(gn.debug(gn.load(tmp_path / "run"), echo=None))

@@ -262,7 +262,10 @@ def debug(
 def _stop_as(dbg: Debugger, now: Progress, traced: Trace, stopped: int) -> None:
     """Go to where a recorded run was stopped."""
     refused = stopped < len(traced)  # a guard has seen its value
-    if has_bodies(traced.order[stopped]) and now.graph is not traced.graph:
+    if not traced.error and now.graph is not traced.graph:
+        ran = [now.places[copy] for record in traced if (copy := counterpart(record.node, now.graph)) in now.places]
+        dbg.goto(bisect_left(now.computed, max(ran, default=-1) + 1))
+    elif has_bodies(traced.order[stopped]) and now.graph is not traced.graph:
         inside = failed_inside(traced)
         try:
             dbg.goto(inside) if inside else dbg.resume()

@@ -11,14 +11,14 @@ from ...execute.loop import complete_stop, guard_error
 from ...graph import Parameter
 from ...graph.arrays import checked_value
 from ...graph.attributes import whole
-from ...loops.names import has_bodies
-from ...loops.unrolled import before_unrolling, counterpart, graph_before, run_before
+from ...loops.unrolled import before_unrolling, graph_before
 from ..altered import given_before
 from ..calls import RESTART, call
 from ..compare.arguments import checked_names, checked_tolerance
 from ..compare.lockstep import compare_runs
 from ..compare.sides import Side
-from ..trace import KEEP, Beside, Trace, kept_of, page_of, record
+from ..inside import with_loops
+from ..trace import KEEP, Beside, Trace, kept_of, page_of
 from .progress import Progress, run_name
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ class Results:
         now = self._now
         before = now.run.before
         if before is None:
-            return page_of(self._with_loops() or self.trace(), path)
+            ran = self.trace()
+            # A page has iterations of its own.
+            return page_of(ran if ran.prepared.overridden else with_loops(ran), path)
         here, then = now.tape.prepared, before.tape.prepared
         changed = [
             place
@@ -130,24 +132,6 @@ class Results:
         anew = [now.order[place] for place in sorted(places) if here.binding.forwards[place] is not None]
         recomputed = [node for node in anew if now.is_known(node)]
         return page_of(Beside((self.trace(before.name), self.trace()), (before.name, now.run.name), recomputed), path)
-
-    def _with_loops(self) -> Trace | None:
-        """Return the trace of what has run with its loops as they are: a page has iterations of its own."""
-        now = self._now
-        run = run_before(now.graph)
-        if run is None:
-            return None
-        order = run.program.order
-        copies = [counterpart(node, now.graph) for node in order]
-        scheduled = [place for place, copy in enumerate(copies) if copy in now.places]
-        waiting = next((place for place in scheduled if not now.is_known(copies[place])), len(order))
-        ran = max((place for place in scheduled if place < waiting), default=-1)
-        # A loop in which it stands has not run.
-        loops = [place for place in range(ran + 1, waiting) if has_bodies(order[place])]
-        until = None if waiting == len(order) else min([waiting, *loops])
-        updates = {before_unrolling(parameter): before_unrolling(node) for parameter, node in now.updates.items()}
-        error = now.error if now.failed is not None else ""
-        return record(run, updates, until=until, error=error, guard=now.guard)
 
     def commit(self) -> None:
         """Make the updates, as the compiled step would have: with the values of this run.

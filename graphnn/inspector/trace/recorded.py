@@ -449,8 +449,11 @@ class Trace(Shown):
         ------
         OSError
             When the folder or the disk refuses.
+        UsageError
+            When it is that of a what-if in a run whose loops are over dimensions with names.
         """
-        write(path, "trace", *self._encoded(), version=_WITH_VALUES if self.has_values else VERSION)
+        kept: Trace = rendered(self, "loops") if self.has_values else self
+        write(path, "trace", *kept._encoded(), version=_WITH_VALUES if self.has_values else VERSION)
 
     def to_html(
         self, path: StrPath | None = None, *, beside: Trace | Sequence[Trace] = (), names: Sequence[str] = ()
