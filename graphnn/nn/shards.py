@@ -96,13 +96,14 @@ class Layout(NamedTuple):
     kept: list[str]
     rows: list[str]
     whole: str | None
+    unbound: list[str]
     shard: str | None
 
     @classmethod
     def of(cls, stage: Stage) -> Layout:
         """Return that of a stage."""
         joined = {name: how.value for name, how in stage.joined.items()}
-        return cls(stage.feeds, joined, stage.kept, list(stage.rows), stage.whole, stage.shard)
+        return cls(stage.feeds, joined, stage.kept, list(stage.rows), stage.whole, stage.unbound, stage.shard)
 
 
 class Computer:
@@ -143,9 +144,10 @@ class Computer:
         mine = {**feed, **round_.totals, **kept}
         if layout.shard is not None:
             mine[layout.shard] = np.asarray(shard, np.int64)
-        sizes = None if layout.whole is None else {layout.whole: round_.rows}
         try:
-            values = iter(self._steps[number]({name: mine[name] for name in layout.feeds}, sizes=sizes))
+            values = iter(
+                self._steps[number]({name: mine[name] for name in layout.feeds}, sizes=round_.sizes(layout, size))
+            )
         except GraphnnError as error:
             first, last = bounds(shard, round_.shards, round_.rows)
             error.add_note(f"in shard {shard + 1} of {round_.shards}, rows {first:,} to {last - 1:,} of the batch")
@@ -162,8 +164,12 @@ class Computer:
 class Round:
     """A batch, cut into shards, and what was joined of it so far."""
 
-    def __init__(self, shards: int, rows: int, split: Values, passed: Values, first: int = 0) -> None:
+    def __init__(
+        self, shards: int, rows: int, split: Values, passed: Values, dims: Mapping[str, int | None], first: int = 0
+    ) -> None:
         self.shards, self.rows = shards, rows
+        self.dims = dims
+        """The sizes of the dimensions that have names; None: the number of rows."""
         self.passed = passed
         self.totals: Values = {}
         self._split, self._first = split, first
@@ -173,6 +179,14 @@ class Round:
         first, last = bounds(number, self.shards, self.rows)
         rows = slice(first - self._first, last - self._first)
         return {**self.passed, **{name: array[rows] for name, array in self._split.items()}}, last - first
+
+    def sizes(self, program: Layout | Once, rows: int) -> dict[str, int] | None:
+        """Return the sizes that a program is given beside its feeds, if it has so many rows."""
+        known = [(name, self.dims[name]) for name in program.unbound if name in self.dims]
+        found = {name: rows if size is None else size for name, size in known}
+        if program.whole is not None:
+            found[program.whole] = self.rows
+        return found or None
 
     def between(self, first: int, last: int) -> Values:
         """Return the rows of the shards from `first` to below `last`."""
@@ -254,8 +268,8 @@ class Sharded:
                 f"shards={shards}: no placeholder of the step has a name as its first dimension, so there are no rows "
                 "to cut"
             )
-        names = {str(node.shape[0]) for node in self._split}
-        self._programs = programs_of(cut(step.fetches, step.updates, names, statistics), shards)
+        self._rows = {str(node.shape[0]) for node in self._split}
+        self._programs = programs_of(cut(step.fetches, step.updates, self._rows, statistics), shards)
         names = {node.name for stage in self._programs.stages for node in stage.graph.state}
         self._state = [node for node in step.graph.state if node.name in names]
         crew.begin(self._programs, step)
@@ -272,8 +286,10 @@ class Sharded:
         if not rows:
             step.prepared(batch)  # which says what is wrong
         passed = {node.name: array for node, array in batch.items() if node not in self._split}
+        named = [pair for node, array in batch.items() for pair in zip(node.shape, array.shape, strict=False)]
+        dims = {dim: None if dim in self._rows else size for dim, size in named if isinstance(dim, str)}
         with updating(step.graph):
-            round_ = Round(shards, rows, split, passed)
+            round_ = Round(shards, rows, split, passed, dims)
             by_shard: dict[int, Values] = {}
             for number in range(len(self._programs.stages)):
                 joined, came = self._crew.compute(number, round_, self._values)
@@ -314,7 +330,7 @@ class _Once:
         once, graph = self._once, self._once.graph
         dict.update(graph.state, {copy: self._source.state[node] for node, copy in self._state.items()})
         given = {**round_.passed, **round_.totals}
-        sizes = None if once.whole is None else {once.whole: round_.rows}
+        sizes = round_.sizes(once, round_.rows)
         found: Values = self._compiled({name: given[name] for name in once.feeds}, sizes=sizes)
         dict.update(self._source.state, {node: graph.state[copy] for node, copy in self._moved.items()})
         return found

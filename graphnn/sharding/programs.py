@@ -34,17 +34,22 @@ class Program:
         The parameters.
     whole : str or None
         The name of the dimension that is the number of rows of all shards, if it is needed.
+    unbound : list of str
+        The names of other dimensions whose sizes the feeds do not give.
     """
 
     fetches: list[Node]
     whole: str | None
     feeds: list[str] = field(init=False)
     state: list[str] = field(init=False)
+    unbound: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         needed = sorted(ancestors(self.fetches), key=lambda node: node.index)
         self.feeds = [node.name for node in needed if isinstance(node.op, Placeholder)]
         self.state = [node.name for node in needed if isinstance(node.op, Parameter)]
+        given = {dim for node in needed if isinstance(node.op, Placeholder) for dim in node.shape}
+        self.unbound = sorted(_names(self.fetches) - given - {self.whole})
 
     @property
     def graph(self) -> Graph:

@@ -22,8 +22,8 @@ class Net:
     def __init__(self, kind: str, optimizer: Any = None, dtype: Any = np.float64) -> None:
         g, rng = gn.Graph("net", dtype=dtype), np.random.default_rng(0)
         self.y = g.placeholder("y", ("batch",), np.int64)
-        shape = {"images": (1, 6, 6), "words": (4,), "sequences": (6, 3)}.get(kind, (5,))
-        named = ("time", 3) if kind == "sequences" else shape
+        shape = {"images": (1, 6, 6), "words": (4,), "sequences": (6, 3), "positions": (6, 3)}.get(kind, (5,))
+        named = ("time", 3) if kind in ("sequences", "positions") else shape
         self.x = g.placeholder("x", ("batch", *named), np.int64 if kind == "words" else dtype)
         self.scores = getattr(self, kind)(rng)
         self.loss = nn.softmax_crossentropy(self.scores, self.y)
@@ -60,6 +60,11 @@ class Net:
         layers = nn.LSTM(4, bidirectional=True, rng=rng), nn.GRU(3, rng=rng)
         return nn.Dense(3, rng=rng)(nn.Sequential(*layers)(self.x)[:, -1])  # loops over a time of any length
 
+    def positions(self, rng: Any) -> gn.Node:
+        # The slice of a table, which is updated once, and what is centered over the rows, have sizes that nobody feeds.
+        h = nn.Dense(3, rng=rng)(nn.PositionEmbedding(9, rng=rng)(self.x))
+        return gn.mean(gn.tanh(h - gn.mean(h, axis=0)), axis=1)
+
     @property
     def state(self) -> dict[str, Array]:
         return {node.name: value for node, value in self.graph.state.items()}
@@ -84,7 +89,7 @@ def assert_same(one: Net, other: Net) -> None:
 # --- the same function ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["weighted", "normalized", "images", "words", "sequences"])
+@pytest.mark.parametrize("kind", ["weighted", "normalized", "images", "words", "sequences", "positions"])
 def test_shards_train_as_the_whole_batch_does(kind: str) -> None:
     whole, cut = Net(kind), Net(kind)
     metrics = [{"accuracy": nn.accuracy(net.scores, net.y)} for net in (whole, cut)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +42,7 @@ class Part(NamedTuple):
     rows: int
     split: Values
     passed: Values
+    dims: Mapping[str, int | None]
     totals: Values
 
 
@@ -82,7 +83,7 @@ class DaskCrew(Crew):
         for i, slot in enumerate(slots):
             first, last = bounds(i, len(slots), self._shards)
             split = round_.between(first, last)
-            part = Part(round_.shards, first, last, round_.rows, split, round_.passed, round_.totals)
+            part = Part(round_.shards, first, last, round_.rows, split, round_.passed, round_.dims, round_.totals)
             programs = self._programs[: number + 1]
             futures.append(
                 self._cluster.call(
@@ -187,7 +188,8 @@ def compute(programs: Sequence[Program], layouts: Sequence[Layout], state: State
     """Compute the last of these stages of some shards; those before it, where what they keep is not here."""
     begun, number = perf_counter(), len(programs) - 1
     steps = [step_of(program, state, most=len(layouts) + 8) for program in programs]
-    round_ = Round(part.shards, part.rows, part.split, part.passed, bounds(part.first, part.shards, part.rows)[0])
+    first = bounds(part.first, part.shards, part.rows)[0]
+    round_ = Round(part.shards, part.rows, part.split, part.passed, part.dims, first)
     round_.totals = part.totals
     computer = Computer(layouts, steps, round_, _kept_of(state.version))
     with one_blas_thread():
