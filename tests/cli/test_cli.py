@@ -430,6 +430,7 @@ def test_values_are_written_under_safe_names(tmp_path, monkeypatch, capsys):
     told = json.loads(said(capsys, "run", "g.gnn", "-o", "out.npz", "--json").out)
     assert told["files"] == ["out.npz"]
     assert told["members"]["c:\\d"] == "c%3A%5Cd"
+    assert json.loads(said(capsys, "compare", "g.gnn", "out.npz", "--json").out)["equal"] is True
 
 
 def test_names_and_whole_graphs_serve_as_fetches(model, capsys):

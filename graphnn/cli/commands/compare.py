@@ -1,6 +1,7 @@
 """`graphnn compare`."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import graphnn as gn
 
@@ -33,8 +34,10 @@ def compare(options: cli.Options) -> int | None:
     elif options.other.endswith(".npz"):
         if options.feed_b:
             raise cli.Misuse("--feed-b is for a second run: the arrays of a file are compared as they are")
-        other: Any = loaded_from(existing(options.other), memory_budget(target.graph))
-        found = gn.compare(target.run, other, feed)
+        loaded: Any = loaded_from(existing(options.other), memory_budget(target.graph))
+        if isinstance(loaded, dict):
+            loaded = {_written(name, target.graph): array for name, array in loaded.items()}
+        found = gn.compare(target.run, loaded, feed)
     else:
         sizes = options.size if options.other.endswith(MODEL) else ()
         second, feed_b = cli.inspected(options.other, [*options.feed, *options.feed_b], options.updates, sizes)
@@ -48,3 +51,9 @@ def compare(options: cli.Options) -> int | None:
     table = f"\n\n{found.table(screen.room())}" * options.table
     screen.show(found, options.json, lambda: judged(found.text(screen.room()), found.equal, screen.colours()) + table)
     return None if found.equal else cli.FAILED
+
+
+def _written(name: str, graph: gn.Graph) -> str:
+    """Return what an array is called that `graphnn run -o` has written, where a file cannot hold its name."""
+    known = name in graph or name in graph.outputs or name in graph.scopes
+    return name if known else unquote(name, errors="surrogatepass")
