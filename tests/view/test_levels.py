@@ -264,3 +264,21 @@ def test_overlays_on_calls_that_are_one(overlay: str) -> None:
     source = gn.check_health(y, {"x": np.ones((2, 5, 3)), "h": np.zeros((2, 4))}) if overlay == "health" else trace
     for detail in ("layer", "leaf"):
         assert "×5" in draw(y, detail, overlay=overlay, trace=source).source
+
+
+def test_a_feed_or_a_detail_may_stand_without_its_name() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    y = gn.softmax(x)
+    feed = {x: [[1.0, 2.0, 3.0]]}
+    wanted = gn.draw(y, detail="layer", feed=feed, overlay="values").source
+    for given in (
+        gn.draw(y, feed, detail="layer", overlay="values"),
+        gn.draw(y, "layer", feed=feed, overlay="values"),
+        gn.draw(y, {"x": [[1.0, 2.0, 3.0]]}, detail="layer"),
+    ):
+        assert given.source == wanted
+    for wrong in ((feed, "layer"), ("layer", feed)):
+        with pytest.raises(gn.UsageError, match="one detail and one feed after the fetches"):
+            gn.draw(y, *wrong)
+    with pytest.raises(gn.UsageError, match="one detail and one feed after the fetches"):
+        gn.draw(y, feed, detail="layer", feed=feed)

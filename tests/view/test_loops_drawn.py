@@ -262,6 +262,11 @@ def test_neighbourhoods_phases_and_ways_go_through_loops(net: Net) -> None:
     assert gn.draw(loss).animation().count("class=") > 10
 
 
+def test_a_node_in_an_iteration_is_no_box(net: Net) -> None:
+    with pytest.raises(gn.UsageError, match=r'is in an iteration, .* highlight the loop, "scan_1/loop"'):
+        gn.draw(net[1], highlight={"scan_1@2/tanh": "warning"})
+
+
 def test_both_functions_of_a_cond_are_frames_in_it() -> None:
     g = gn.Graph()
     x, flag = g.placeholder("x", ("batch", 3)), g.placeholder("flag", (), bool)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import LookupFailure, UsageError, ValueRangeError, near
 from ...graph import Graph, Node
 from ...graph.attributes import whole
+from ...loops.names import NodeInside
 from .looks import HIGHLIGHTS, Highlight
 from .words import settings
 
@@ -71,6 +72,11 @@ def highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], l
 
 def _meant(key: Any, graph: Graph) -> Node:
     node = graph[key] if isinstance(key, str) else key
+    if isinstance(node, NodeInside):
+        raise UsageError(
+            f'"{node.name}" is in an iteration, and a picture has one box for all of them: highlight the loop, '
+            f'"{node.loop.name}"'
+        )
     if not isinstance(node, Node):
         raise UsageError(f"what is highlighted is a node or its name, not {type(key).__name__}")
     if node.graph is not graph:

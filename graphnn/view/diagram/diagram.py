@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -63,8 +63,8 @@ _ALIASES = {"gv": "dot", "jpeg": "jpg"}
 
 def draw(
     fetches: Any,
-    detail: Detail | Feed | None = None,
-    *,
+    *given: Detail | Feed | None,
+    detail: Detail | None = None,
     feed: Feed | None = None,
     overlay: Any = None,
     trace: Any = None,
@@ -89,6 +89,8 @@ def draw(
         Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. A
         trace is drawn with its values; a circuit's edges are highlighted; effects set the colour of nodes and the width
         of edges; unless `overlay` says otherwise.
+    *given : detail or feed, optional
+        A feed or a detail may stand without its name, as in ``gn.draw(loss, {x: X})`` and ``gn.draw(loss, "layer")``.
     detail : "op", "leaf", "layer", int or dict, optional
         ``"op"``, the default: every operation, the scopes as frames around them. ``"layer"``: a box a layer; the
         user's own scopes stay frames. ``"leaf"``: a box for each layer with no layer inside, in frames of the layers
@@ -101,7 +103,6 @@ def draw(
         A loop is a scope, too: open, it is a frame with what one iteration computes, and with the number of iterations
         (``scan_1 ×time``). What is carried from one iteration to the next, and what has one row for each, are boxes in
         it. An edge that leads out says what of the iterations it is: the last value, or all of them, stacked.
-        A feed is taken for `feed`, as in ``gn.draw(loss, {x: X})``.
     feed : mapping of Node or str to array_like, optional
         Run the fetches with it, and draw them with their values, or with what `overlay` says. No node is made, and no
         update. May be left out, or empty, where nothing needs to be fed and `overlay` is of a run.
@@ -183,9 +184,7 @@ def draw(
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = boxes_asked(limit), seconds_asked(timeout)
-    if feed is None and _is_feed(detail, fetches, graph):
-        feed, detail = cast("Feed", detail), None
-    levels = cast("Detail | None", detail)
+    levels, feed = _given(given, detail, feed, partial(_is_feed, fetches=fetches, graph=graph))
     if feed is None and trace is None and needs_no_feed(fetches, graph, overlay):
         feed = {}
     if feed is not None:
@@ -220,6 +219,23 @@ def draw(
     found = diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
     found._smaller = None if levels is not None else lambda: diagram(*_collapsed(seen, seen_at, _FEW_BOXES))
     return found
+
+
+def _given(
+    given: tuple[Detail | Feed | None, ...],
+    detail: Detail | None,
+    feed: Feed | None,
+    is_feed: Callable[[Any], bool],
+) -> tuple[Detail | None, Feed | None]:
+    """Return the detail and the feed, one of which may have been given without its name."""
+    if len(given) + (detail is not None) + (feed is not None) > 2 or len(given) > 1:
+        raise UsageError("draw takes one detail and one feed after the fetches; the rest by name, as in overlay=trace")
+    for each in given:
+        if feed is None and (detail is not None or is_feed(each)):
+            feed = cast("Feed", each)
+        else:
+            detail = cast("Detail | None", each)
+    return detail, feed
 
 
 def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
