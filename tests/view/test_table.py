@@ -194,3 +194,11 @@ def test_what_is_printed_has_the_width_of_the_terminal_and_elsewhere_that_of_a_p
 
 def widest(text: str) -> int:
     return max(map(len, text.split("\n")))
+
+
+def test_an_infinite_constant_is_no_fault_to_look_for() -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    least = gn.minimum(x, np.inf)
+    assert "infinities" not in str(gn.trace(least, {x: [1.0, 2.0]}))
+    assert "2 nodes hold NaN or infinities" in str(gn.trace(least, {x: [1.0, np.inf]}))
+    assert "3 nodes hold NaN or infinities" in str(gn.trace(x + np.nan, {x: [1.0, np.inf]}))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import GraphnnError
+from ...graph import Constant
 from ...inspector.debugger import Debugger
 from ...inspector.trace import Record, Stats, Trace, stats_of
 from ...show import show_as
@@ -85,7 +86,8 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     lines = [records_table(trace.records, width, colour), ""]
     width = None if width is None else at_least(NARROWEST, width, "width=")
     lines += [inked(line) for line in _wrapped(totals(trace), width)]
-    strange = sum(_is_strange(record.stats) for record in trace)
+    # An infinite constant is meant to be so, and no fault.
+    strange = sum(_is_strange(r.stats) and not (isinstance(r.op, Constant) and not r.stats.nans) for r in trace)
     if strange:
         hold = "node holds" if strange == 1 else "nodes hold"
         said = _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)
