@@ -1,6 +1,7 @@
 """Reading ONNX models."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -98,6 +99,7 @@ def test_the_domain_of_onnx_itself_has_two_names() -> None:
         ("x", np.ones((2, 4)), r'the input "x" is \(n, 3\) float32, and its value \(2, 4\)'),
         ("x", np.ones((2, 3), complex), 'the input "x" is float32, and its value complex128'),
         ("w", np.ones(2), r'the input "w" is \(3,\) float32, and its value \(2,\)'),
+        ("x", [[1], [2, 3]], 'the value of "x": setting an array element with a sequence'),
         ("w", [1, 2, 3], None),
     ],
 )
@@ -154,3 +156,16 @@ def test_a_file_of_what_was_read_computes_the_same_bits(tmp_path: Path) -> None:
     feed = {"x": rng.normal(size=(3, 1, 65)).astype(np.float32)}
     again = gn.load(tmp_path / "read.gnn")
     np.testing.assert_array_equal(gn.run(again.outputs["y"], feed), gn.run(g.outputs["y"], feed))
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"sizes": ["n"]}, "sizes= are a dict by name, not list"),
+        ({"values": np.ones(2)}, "values= are a dict by name, not ndarray"),
+        ({"trainable": np.ones(2)}, "trainable= is True or False"),
+    ],
+)
+def test_what_is_asked_of_a_model_is_checked(asked: dict[str, Any], why: str) -> None:
+    with pytest.raises(gn.UsageError, match=why):
+        gn.from_onnx(model("m (float[n] x) => (float[n] y) {y = Neg(x)}"), **asked)

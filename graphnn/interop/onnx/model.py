@@ -27,6 +27,7 @@ from ...errors import (
     ShapeError,
     UsageError,
     near,
+    restated,
 )
 from ...graph import Array, Dim, Graph, Node, Spec, sealed
 from ...graph.dimensions import dimension, names_in, size_of
@@ -129,6 +130,11 @@ def from_onnx(
     >>> graph.outputs["y"]
     <Node "Neg/negative": negative (n,) float32>
     """
+    for what, given in (("sizes", sizes), ("values", values)):
+        if given is not None and not isinstance(given, Mapping):
+            raise UsageError(f"{what}= are a dict by name, not {type(given).__name__}")
+    if not isinstance(trainable, bool):
+        raise UsageError(f"trainable= is True or False, not {trainable!r}")
     proto, path = _proto(model)
     title = path.stem if path is not None else proto.graph.name or "model"
     return graph_of(proto, path, title, dict(sizes or {}), dict(values or {}), _floats(proto) if trainable else {})
@@ -343,7 +349,10 @@ def _inputs(
 
 def _value(name: str, value: Any, spec: Spec) -> Array:
     """Return what an input is said to be always."""
-    given = np.asarray(value)
+    try:
+        given = np.asarray(value)
+    except Exception as error:
+        raise restated(error, f"the value of {quoted(name)}: ") from error
     if given.size == 1 and set(spec.shape) <= {1}:
         given = given.reshape((1,) * len(spec.shape))
     if not np.can_cast(given.dtype, spec.dtype, "same_kind"):
