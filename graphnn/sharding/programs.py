@@ -208,7 +208,9 @@ class _Maker:
         exchanged = {}
         for node in drawn:
             with scratch.in_scope(node.scope or None, origin=node.origin, twin=node, inherit_origin=True):
-                exchanged[node] = scratch.add(node.op, [node.inputs[0] * self._shards + shard])
+                counter = node.inputs[0]
+                own = fn.cast(shard, counter.dtype) if counter.dtype == np.uint64 else shard
+                exchanged[node] = scratch.add(node.op, [counter * self._shards + own])
         return shard, exchanged
 
     def _with_whole(self, scratch: Graph) -> tuple[dict[Node, Node], str]:

@@ -181,7 +181,7 @@ def test_sound_data_say_how_much_was_looked_at() -> None:
         ("y", np.ones(3), None, "the data is a feed {placeholder: array}, an iterable of batches"),
         ("y", 5, None, "the data is a feed {placeholder: array}, an iterable of batches"),
         ("y", [], None, "the data is empty"),
-        ("y", {"x": []}, 3, 'the data is empty: "x" has no rows'),
+        ("y", {"x": []}, 3, 'the data is empty: no rows for "x"'),
         ("y", [{"x": [1.0]}, {"x": [[1.0]]}], None, r"expected \(n,\)"),
         ("trace", {"x": [1.0]}, 3, "a trace holds values that were computed"),
         ("trace", [{"x": [1.0]}], None, "a trace holds values that were computed"),
@@ -201,3 +201,15 @@ def test_finite_sees_one_element(bad: float, size: int) -> None:
     assert finite([array, np.arange(3), np.array(True)])
     array[size // 2] = bad
     assert not finite([np.ones(3, np.float16), array])
+
+
+def test_nan_behind_the_mask_of_a_loop_is_found_and_not_stumbled_over() -> None:
+    g = gn.Graph()
+    x, mask = g.placeholder("x", ("time", "batch", 2)), g.placeholder("mask", ("time", "batch"), bool)
+    last, _ = gn.scan(lambda s, row: (s + row, s * row), gn.zeros(("batch", 2), graph=g), x, mask=mask)
+    clean = {x: np.ones((4, 3, 2)), mask: np.array([[True] * 3] * 3 + [[False] * 3])}
+    padded = {**clean, x: np.concatenate([np.ones((3, 3, 2)), np.full((1, 3, 2), np.nan)])}
+    loss = gn.mean(last)
+    assert np.isfinite(gn.run(loss, padded))
+    assert gn.check_health(loss, [clean]).ok
+    assert {each.node.name for each in gn.check_health(loss, [clean, padded])} == {"x"}

@@ -187,6 +187,16 @@ def test_each_shard_draws_numbers_of_its_own() -> None:
 # --- a training -------------------------------------------------------------------------------------------------
 
 
+def test_a_counter_without_a_sign_counts_the_draws_of_shards() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("batch", 2)), g.parameter("w", [1.0, 2.0])
+    count = g.parameter("count", np.uint64(0), trainable=False)
+    loss = gn.mean((x @ w + gn.random_normal(count, ("batch",), seed=1)) ** 2)
+    step = gn.compile(loss, {**nn.SGD(0.1).updates(loss), count: count + 1})
+    assert nn.fit(step, {x: np.ones((6, 2))}, batch_size=3, shards=2).epochs == 1
+    assert count.value == 2
+
+
 def test_a_training_by_shards_resumes_to_the_bit(tmp_path: Path) -> None:
     class Stop(nn.Callback):
         def batch(self, run: Run) -> None:

@@ -253,7 +253,10 @@ class Search:
         if self._looking is None or run.failure is not None:
             return
         for i, node in enumerate(self._looking.fetches):
-            value = run.value_of(node)
+            try:
+                value = run.value_of(node)
+            except KeyError:  # a loop takes it, and no iteration reads it
+                continue
             if not np.isfinite(value).all():
                 self._for_nan.add(i)
             if np.isnan(value).any():
