@@ -110,7 +110,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
         If `kind` or `version` cannot be stored, `data` is nested too deeply, there is too much of it, or
         `path` is a device, a pipe or the like. (A ValueError.)
     OSError
-        If the folder or the disk refuses.
+        If the file cannot be written.
 
     Examples
     --------

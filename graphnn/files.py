@@ -71,7 +71,7 @@ def save(fetches: Any, path: StrPath) -> None:
     FileFormatError
         When scopes or attributes are nested too deeply for a file. (A ValueError.)
     OSError
-        When the folder or the disk refuses.
+        When the file cannot be written.
 
     Notes
     -----

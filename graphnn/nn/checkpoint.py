@@ -116,7 +116,7 @@ class _Position:
         now = passes.division()
         holds = self.seen > 0 if self.batch else self.seen == self.loss == 0  # amid an epoch, a loss may be NaN
         if self.steps < self.batch + epochs or not holds:
-            raise FileFormatError("its position is impossible")
+            raise FileFormatError("its position is not valid")
         if (self.batch or self.drawn) and self.division != now:
             raise ValueRangeError(
                 f"the checkpoint was written within an epoch with {_listed(self.division)}, "
@@ -132,13 +132,13 @@ class _Position:
         # Rows that are more than the batches hold would weigh what comes too little.
         most = self.batch * now["batch_size"] if now["rows"] else _MOST
         if self.seen > most:
-            raise FileFormatError("its position is impossible")
+            raise FileFormatError("its position is not valid")
         longest = passes.steps or (passes.batches.length if now["rows"] else None)
         if longest is not None and self.batch > longest:
             raise FileFormatError(f"it was written after step {self.batch:,} of an epoch of {longest:,}")
         within = passes.batches.length if now["rows"] else None
         if (passes.steps is None and self.drawn != self.batch) or (within is not None and self.drawn > within):
-            raise FileFormatError("its position is impossible")
+            raise FileFormatError("its position is not valid")
 
 
 def _listed(division: Mapping[str, int]) -> str:
@@ -177,7 +177,7 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
         raise FileFormatError(f"its array {unknown[0][:80]!r} belongs to no parameter")
     possible = epoch + waited == epochs if epoch else waited <= epochs
     if not possible or (epoch > 0) == math.isnan(best):
-        raise FileFormatError("its position is impossible")
+        raise FileFormatError("its position is not valid")
     if (shuffling is None) != (passes.rng is None):
         made = f"shuffle={shuffling is not None}" if position.division["rows"] else f"rng={shuffling and 'a generator'}"
         raise ValueRangeError(f"the checkpoint was made with {made}")

@@ -291,7 +291,7 @@ class RNN(_Recurrent):
     units : int
         The size of the state, and of the result's last axis; in both directions, that is twice the units.
     layers : int
-        How many layers lie one over the other.
+        The number of stacked layers.
     bidirectional : bool
         Whether each layer also goes backwards over time. The results of both directions lie one beside the other.
     activation : {"tanh", "relu"}
@@ -337,7 +337,7 @@ class LSTM(_Recurrent):
     units : int
         The size of the states, and of the result's last axis; in both directions, that is twice the units.
     layers : int
-        How many layers lie one over the other.
+        The number of stacked layers.
     bidirectional : bool
         Whether each layer also goes backwards over time. The results of both directions lie one beside the other.
     unit_forget_bias : bool
@@ -351,8 +351,8 @@ class LSTM(_Recurrent):
         Whether the last states of all layers are returned, too: ``(result, (h, c))``, of a layer with one state
         ``(result, h)``. They have the shape (layers · directions, batch, units).
     unroll : bool, optional
-        Whether each step becomes nodes of its own, which takes a known time; else a loop goes over the steps. By
-        default, up to 64 steps of a known time become nodes.
+        Whether each step becomes nodes of its own, which needs a known length; else a loop runs over the steps. By
+        default, up to 64 steps of a known length become nodes.
     weight_init, recurrent_init, bias_init : initializer
         Of the weights of the input, of those of the state, and of the biases. By default, `nn.init.glorot_uniform`,
         `nn.init.orthogonal` and zeros, as in Keras.
@@ -424,7 +424,7 @@ class GRU(_Recurrent):
     units : int
         The size of the state, and of the result's last axis; in both directions, that is twice the units.
     layers : int
-        How many layers lie one over the other.
+        The number of stacked layers.
     bidirectional : bool
         Whether each layer also goes backwards over time. The results of both directions lie one beside the other.
     **settings

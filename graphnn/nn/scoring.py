@@ -17,7 +17,7 @@ _HEAD = 2.0**37 + 1.0  # divides the 53 bits of a float64 into 16 and the rest
 
 
 def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int = 2**16) -> Node:
-    """Return the area under the ROC curve: how often a row of yes has a larger score than one of no.
+    """Return the area under the ROC curve: how often a positive scores higher than a negative.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
     -----
     The exact area needs all scores at once. So that batches can be added up, scores are counted in intervals: half of
     the `bins` divide the scores from 0 to 1 evenly, into intervals of 3.1e-5, a quarter those below, and a quarter
-    those above, ever more coarsely. Two scores in one interval count as equal, which is half a right order. So the
-    area is exact if no interval has both yes and no; else it is wrong by at most the node ``error`` in the scope,
-    half the fraction of pairs of yes and no within an interval: ``graph["roc_auc_1/error"]``. If many probabilities
-    are close to 0 or 1, give the logits instead, whose order is the same.
+    those above, ever more coarsely. Two scores in one interval count as a tie, which counts half. So the area is exact
+    if no interval has both yes and no; else it is wrong by at most the node ``error`` in the scope, half the fraction
+    of pairs of yes and no within an interval: ``graph["roc_auc_1/error"]``. If many probabilities are close to 0 or 1,
+    give the logits instead, whose order is the same.
 
     Infinite scores are the largest and the smallest. A score that is NaN has no place in the order: the area is NaN.
 

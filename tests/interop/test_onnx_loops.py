@@ -174,15 +174,15 @@ GIVEN, GIVES = "int64 i, bool go, float[n] h", "bool on, float[n] next"
 @pytest.mark.parametrize(
     ("takes", "gives", "body", "count", "words"),
     [
-        (GIVEN, GIVES, "on = Identity(go) next = Neg(next)", "s", "wait for each other in a circle"),
+        (GIVEN, GIVES, "on = Identity(go) next = Neg(next)", "s", "nodes form a cycle"),
         (
             GIVEN,
             GIVES,
             "on = Identity(other) other = Identity(on) next = Neg(h)",
             "s",
-            "wait for each other in a circle",
+            "nodes form a cycle",
         ),
-        (GIVEN, GIVES, "on = Identity(go) next = Neg(y)", "s", "wait for each other in a circle, such as the Loop"),
+        (GIVEN, GIVES, "on = Identity(go) next = Neg(y)", "s", "nodes form a cycle: the Loop"),
         ("int64 i", GIVES, "on = Not(i) next = Neg(x)", "s", "its body takes 1 array, and is given 3"),
         (GIVEN, "bool on", "on = Identity(go)", "s", "its body gives 1 array, and 2 are needed"),
         (GIVEN, "bool on, float[n] no", "on = Identity(go)", "s", "'no' is read, and nothing makes it"),

@@ -61,7 +61,7 @@ def _debug_in_json(dbg: gn.Debugger, load: Callable[[str], Any], script: Iterabl
     cli.FEED,
     cli.UPDATES,
     cli.option("-x", "--commands", metavar="FILE", help="run the commands in it, then those typed in a terminal"),
-    cli.option("--at", metavar="NAME", help="an iteration of a long loop that is to be looked into, as scan_1@5000"),
+    cli.option("--at", metavar="NAME", help="iteration of a long loop to inspect, such as scan_1@5000"),
     cli.option("--budget", type=cli.from_1, metavar="BYTES", help="how much memory the values of the run may take"),
 )
 def debug(options: cli.Options) -> int | None:

@@ -28,7 +28,7 @@ _ARGUMENTS = (
     ),
     cli.switch("--repeats", "one box for blocks that differ in parameters alone"),
     cli.several("--focus", metavar="NAME", help="only what is near a node, scope or op; repeatable"),
-    cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="how many edges near is (%(default)s)"),
+    cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="maximum distance in edges (%(default)s)"),
     cli.several("--phase", choices=PHASES, metavar="PHASE", help=f"only {', '.join(PHASES)}; repeatable"),
     cli.several(
         "--overlay",

@@ -113,7 +113,7 @@ class Results:
         Raises
         ------
         OSError
-            When the folder or the disk refuses.
+            When the file cannot be written.
         """
         now = self._now
         before = now.run.before

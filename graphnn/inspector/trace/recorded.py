@@ -448,7 +448,7 @@ class Trace(Shown):
         Raises
         ------
         OSError
-            When the folder or the disk refuses.
+            When the file cannot be written.
         UsageError
             When it is that of a what-if in a run whose loops are over dimensions with names.
         """
@@ -480,7 +480,7 @@ class Trace(Shown):
         UsageError
             When `beside` is not a trace, or there is not a name for each run.
         OSError
-            When the folder or the disk refuses.
+            When the file cannot be written.
         """
         others: list[Any] = list(beside) if isinstance(beside, (list, tuple)) else [beside]
         for other in others:

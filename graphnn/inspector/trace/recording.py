@@ -289,7 +289,7 @@ class Film(Sequence[Trace], Shown):
         UsageError
             When nothing was recorded.
         OSError
-            When the folder or the disk refuses.
+            When the file cannot be written.
         """
         if not self:
             raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")

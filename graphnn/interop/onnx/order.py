@@ -48,7 +48,7 @@ def in_order(nodes: Sequence[Any], known: Iterable[str]) -> Iterator[tuple[int, 
     if len(order) < len(nodes):
         first = next(place for place, count in enumerate(left) if count)
         raise FileFormatError(
-            f"nodes wait for each other in a circle, such as the {nodes[first].op_type} {short_repr(nodes[first].name)}"
+            f"nodes form a cycle: the {nodes[first].op_type} {short_repr(nodes[first].name)} is in it, or waits for it"
         )
     for place in order:
         yield place, nodes[place]
