@@ -207,6 +207,16 @@ def test_the_page_on_the_design_names_every_module() -> None:
     assert not {m for m in inside if m not in named and not any(m.startswith(f) for f in named if f.endswith("/"))}
 
 
+def test_what_numbers_says_not_to_be_there_is_not() -> None:
+    page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| not there(.*) \|$", page, re.MULTILINE)
+    lacking = {name for numpys, _ in rows for name in re.findall(r"`(?:linalg\.)?(\w+)`", numpys)}
+    instead = {name for _, ours in rows for name in re.findall(r"`gn\.(\w+)`", ours)}
+    assert {"array_split", "svd", "random"} <= lacking
+    assert {"pad", "solve", "random_normal"} <= instead
+    assert [name for name in sorted(lacking | instead) if hasattr(gn, name)] == sorted(instead)
+
+
 # --- the tester -----------------------------------------------------------------------------------------------
 
 
