@@ -132,10 +132,10 @@ def checked_changes(
     UsageError, GraphError, ShapeError, LookupFailure
     """
     if isinstance(inputs, (str, Node, np.ndarray)) or not isinstance(inputs, Iterable):
-        raise UsageError(f"inputs= are a list of nodes, or {{node: shape}}, not {inputs!r}")
+        raise UsageError(f"inputs= must be a list of nodes, or {{node: shape}}, not {inputs!r}")
     for what, given in (("sizes", sizes), ("names", names)):
         if given is not None and not isinstance(given, Mapping):
-            raise UsageError(f"{what}= are a dict, not {type(given).__name__}")
+            raise UsageError(f"{what}= must be a dict, not {type(given).__name__}")
     found = Changes()
     known = names_in(dim for node in source for dim in node.shape)
     for name, size in (sizes or {}).items():

@@ -103,7 +103,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
     Raises
     ------
     UsageError
-        If `data` is not plain, or something in `arrays` is no ndarray or its name no string. (A TypeError.)
+        If `data` is not plain, or something in `arrays` is not an ndarray or its name is not a string. (A TypeError.)
     DtypeError
         If the dtype of an array is not among those a file holds. (A TypeError.)
     FileFormatError
@@ -262,7 +262,7 @@ def path_of(path: Any) -> Path:
     Raises
     ------
     UsageError
-        When it is no text, or holds what no name of a file can.
+        When it is not text, or holds what no name of a file can.
     """
     try:
         text = os.fsdecode(path)
@@ -367,7 +367,7 @@ def _encoded_header(data: object, directory: list[list[object]]) -> bytes:
 
 
 def _check_plain(data: object) -> None:
-    """Refuse what JSON would change (a tuple, a key that is no str, a subclass of float) or recurse into."""
+    """Refuse what JSON would change (a tuple, a key that is not a str, a subclass of float) or recurse into."""
     level = [] if type(data) in _SCALARS else [data]
     for _ in range(MAX_DEPTH):
         inner: list[object] = []

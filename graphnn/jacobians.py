@@ -21,7 +21,7 @@ Mode = Literal["reverse", "forward"]
 
 
 def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
-    """Return the derivatives of each element of a result by each element of a node, as nodes of the graph.
+    """Return the derivatives of each element of a result with respect to each element of a node, as nodes.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
     NoRuleError
         When an operation on the way has no rule for the mode.
     ShapeError
-        When the number of rows is no number, and an operation on the way has to be made once for each row.
+        When the number of rows is not a number, and an operation on the way has to be made once for each row.
 
     Notes
     -----
@@ -158,10 +158,10 @@ def hvp(result: Any, wrt: Any, vectors: Any) -> Any:
     """
     pairs = in_form_of(wrt, vectors, "the vectors of hvp")
     if not pairs:
-        raise UsageError("hvp: wrt is empty; it has the nodes by which to differentiate")
+        raise UsageError("hvp: wrt is empty; give the nodes to differentiate with respect to")
     for node, _ in pairs:
         if not isinstance(node, (Node, str)):
-            raise UsageError(f"hvp: wrt has the nodes by which to differentiate, not {type(node).__name__}")
+            raise UsageError(f"hvp: wrt has the nodes to differentiate with respect to, not {type(node).__name__}")
     if len(dict(pairs)) < len(pairs):
         raise UsageError("hvp: a node is given twice in wrt; add up its vectors")
     return jvp(grad(result, wrt), dict(pairs))

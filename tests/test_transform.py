@@ -535,8 +535,8 @@ def test_a_probe_behind_a_node_is_read_by_all_that_reads_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"inputs": "x"}, gn.UsageError, "inputs= are a list of nodes"),
-        ({"inputs": np.array(0)}, gn.UsageError, "inputs= are a list of nodes"),
+        ({"inputs": "x"}, gn.UsageError, "inputs= must be a list of nodes"),
+        ({"inputs": np.array(0)}, gn.UsageError, "inputs= must be a list of nodes"),
         ({"inputs": [["x"]]}, gn.UsageError, "what is fed is a node, not list"),
         ({"inputs": ["nothing"]}, gn.LookupFailure, "nothing"),
         ({"inputs": {"relu_1": (4, 4)}}, gn.UsageError, "only a placeholder can get another shape"),

@@ -1,4 +1,4 @@
-"""What is computed batch by batch: batches cut from arrays, or as a loader or a generator yields them.
+"""What is computed batch by batch: batches split from arrays, or as a loader or a generator yields them.
 
 Data of other kinds, which need not be in memory, are registered by higher rooms; see `reads_data`.
 """

@@ -103,7 +103,7 @@ class Cluster(Protocol):
         """Yield the values of futures in their order, with no more under way than the workers need."""
 
     def crew(self) -> AbstractContextManager[Any]:
-        """Return a block in which the workers compute the shards of a training; it gives a `graphnn.nn.shards.Crew`."""
+        """Return a block in which workers compute the shards of a training run; it gives a `graphnn.nn.shards.Crew`."""
 
     @property
     def work(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def opens_cluster(opener: _O) -> _O:
 
 
 def check_exact(client: Any, exact: Any) -> None:
-    """Refuse an `exact` that is no bool, or that is given without a client.
+    """Refuse an `exact` that is not a bool, or that is given without a client.
 
     Raises
     ------

@@ -41,7 +41,7 @@ def from_torch(
     Returns
     -------
     Graph
-        Inputs are called as the arguments of ``module.forward``.
+        Inputs have the names of the arguments of ``module.forward``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Loops in a step that is cut into shards: what of their bodies has rows, and what adds up over them.
+"""Loops in a step that is split into shards: what of their bodies has rows, and what adds up over them.
 
 A loop goes over the steps of a sequence, and each shard goes over all of them with its own rows. The gradient by what
 is the same for all iterations is a sum that the loop carries: over the iterations, and in each of them over the rows.

@@ -1,4 +1,4 @@
-"""What is called while a training goes on."""
+"""What is called while a training run goes on."""
 
 from __future__ import annotations
 

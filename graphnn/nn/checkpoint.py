@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a training needs to go on as if it had not been interrupted."""
+"""Checkpoints: everything that a training run needs to go on as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def resume(training: Training, path: StrPath) -> None:
     Raises
     ------
     FileFormatError
-        When it is no checkpoint, or one of another graph. Then nothing has changed.
+        When it is not a checkpoint, or is one of another graph. Then nothing has changed.
     GraphnnError
         When this training would not go on as that one.
     """
@@ -89,7 +89,7 @@ def resume(training: Training, path: StrPath) -> None:
 
 @dataclass
 class _Position:
-    """Where a training was."""
+    """Where a training run was."""
 
     steps: int
     batch: int
@@ -112,7 +112,7 @@ class _Position:
         return cls(steps, batch, loss * used, min(batch * size, used), batch, division)
 
     def check(self, passes: Passes, epochs: int) -> None:
-        """Raise an error unless a training that has made this many epochs can go on here."""
+        """Raise an error unless a training run that has made this many epochs can go on here."""
         now = passes.division()
         holds = self.seen > 0 if self.batch else self.seen == self.loss == 0  # amid an epoch, a loss may be NaN
         if self.steps < self.batch + epochs or not holds:
@@ -125,8 +125,8 @@ class _Position:
             )
         if self.batch and passes.batches.once:
             raise ValueRangeError(
-                f"the checkpoint was written within an epoch, after {self.batch:,} steps of it, and nobody knows which "
-                "batch of a generator or iterator comes next: resume with the function that makes it, or with a list "
+                f"the checkpoint was written within an epoch, after {self.batch:,} steps of it, and which batch of a "
+                "generator or iterator comes next is unknown: resume with the function that makes it, or with a list "
                 "or a loader, of which the batches that were used are passed over"
             )
         # Rows that are more than the batches hold would weigh what comes too little.
@@ -144,7 +144,7 @@ class _Position:
 def _listed(division: Mapping[str, int]) -> str:
     """Return what applies of how an epoch is divided, for an error."""
     known = [f"{name} = {number:,}" for name, number in division.items() if number]
-    return ", ".join(known if division["rows"] else ["batches that are not cut from arrays", *known])
+    return ", ".join(known if division["rows"] else ["batches that are not split from arrays", *known])
 
 
 def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None:

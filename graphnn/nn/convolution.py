@@ -238,7 +238,7 @@ class ConvTranspose1D(_Transposed):
 
 
 class ConvTranspose2D(_Transposed):
-    """A transposed convolution along two axes, which enlarges: the gradient of a `Conv2D` with regard to its input.
+    """A transposed convolution along two axes, which enlarges: the gradient of a `Conv2D` with respect to its input.
 
     The parameters ``weight`` (channels, filters / groups, height, width of the kernel), as PyTorch's, and ``bias``
     (filters,) are made at the first call.

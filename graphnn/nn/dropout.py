@@ -34,7 +34,7 @@ class Dropout(Layer):
     seed : int
         The seed of the masks.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
-        Draws the seed, once, here. So one generator can drive all that is random in a training.
+        Draws the seed, once, here. So one generator can drive all that is random in a training run.
 
     Attributes
     ----------

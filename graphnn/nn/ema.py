@@ -1,4 +1,4 @@
-"""Averages of the parameters over the steps of a training."""
+"""Averages of the parameters over the steps of a training run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EMA:
     """An exponential moving average of the parameters, which often evaluates better than they do.
 
     ``ema.updates(updates)`` adds an average of each trained parameter to the updates of an optimizer,
-    ``ema_1/dense_1/weight/average``, a parameter that is not trained. It moves whenever the parameter does, so not
+    ``ema_1/dense_1/weight/average``, a parameter that is not trained. It changes whenever the parameter does, so not
     between the updates of an optimizer that accumulates gradients.
 
     Parameters

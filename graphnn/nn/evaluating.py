@@ -113,7 +113,7 @@ def evaluate(
 
 
 class _Form(NamedTuple):
-    """Nodes in their evaluating form: without what is for training alone.
+    """Nodes in their evaluation form: without what is for training alone.
 
     If anything had to be replaced, `graph` is a copy of the `source`, else it is the source itself.
     """
@@ -305,7 +305,7 @@ def each_of(batches: Iterator[tuple[int, int, int, Feed]], steps: Sequence[Compi
 
 
 def _check_mean(node: Node, batches: Batches) -> None:
-    """Refuse what is no mean over the batch, if there are several batches."""
+    """Refuse what is not a mean over the batch, if there are several batches."""
     if not batches.is_whole and node.op.name in _NO_MEANS and batches.reduced_by(node):
         at_once = ", or all of them at once (batch_size=None)" if isinstance(batches, Split) else ""
         raise UsageError(

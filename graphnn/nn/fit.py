@@ -115,7 +115,7 @@ def fit(
         ``history.exhausted`` is True. By default, an epoch goes through the data once.
     validation : as `data`, but no iterator, optional
         Another set, which is evaluated after each epoch, without updates. The history has its loss as ``val_loss``, a
-        metric as ``val_accuracy`` and so on, in the evaluating form (see Notes). If the loss is a sum over the batch,
+        metric as ``val_accuracy`` and so on, in the evaluation form (see Notes). If the loss is a sum over the batch,
         the sums of the batches are added.
     validation_split : float
         The share of the rows of a mapping, the last ones, to validate with and not to train on.
@@ -146,12 +146,13 @@ def fit(
         A file of HTML to open in a browser, which shows the training while it goes on and reloads itself until it ends:
         losses and metrics, the norms of gradients, weights and updates, how activations spread, the learning rate, and
         the first step at which `graphnn.check_health` finds something. It is written every few seconds, completely or
-        not at all. For its figures a step is evaluated again now and then, so seldom that it takes less than 2 %
-        of the time. Random nodes draw in it as in the next step. A `LivePage` shows several trainings over each other.
+        not at all. For its figures a step is evaluated again now and then, so seldom that it takes less than 2 % of the
+        time. Random nodes draw in it as in the next step. A `LivePage` shows several training runs over each other.
     shards : int, optional
-        Cut each batch into so many shards, whose sizes differ by one row at most. What has rows is computed by shards,
-        the sums over rows are added two by two, means are divided by the number of all rows, and what follows runs
-        once. So the function is the same, up to rounding, but for random numbers, of which each shard draws its own.
+        Split each batch into so many shards, whose sizes differ by one row at most. What has rows is computed by
+        shards, the sums over rows are added two by two, means are divided by the number of all rows, and what follows
+        runs once. So the function is the same, up to rounding, but for random numbers, of which each shard draws its
+        own.
     statistics : {"all", "shard"}
         Over which rows `BatchNorm` takes mean and variance in training: over all rows, for which the shards meet
         several times in a step; or over those of each shard, as if it were a batch. Then its running statistics move
@@ -190,13 +191,13 @@ def fit(
 
     Notes
     -----
-    The validation loss and all metrics are computed with the evaluating form of the network, without dropout, even if
+    The validation loss and all metrics are computed with the evaluation form of the network, without dropout, even if
     they were made from the result of ``network(x, training=True)``. For this, each node that is only for training is
     replaced by its entry in ``graph.evaluating``, in a copy of the graph that uses the current state. The ``loss`` of
     the history is that of the training steps, with dropout.
 
-    What `data` raises comes out as it is, with a note that names epoch and batch. Whatever error ends a training, the
-    parameters are those after the last whole step, and ``error.history`` has the whole epochs.
+    What `data` raises comes out as it is, with a note that names epoch and batch. Whatever error ends a training run,
+    the parameters are those after the last whole step, and ``error.history`` has the whole epochs.
 
     Examples
     --------

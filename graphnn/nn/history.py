@@ -1,4 +1,4 @@
-"""The history of a training: figures, epoch by epoch."""
+"""The history of a training run: figures, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
 
 
 class WorkerReport(NamedTuple):
-    """What a worker did in a training.
+    """What a worker did in a training run.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class History(dict[str, list[Any]], Shown):
     best : int or None
         The epoch, from 1, with the best figure that early stopping monitored.
     workers : dict of str to WorkerReport
-        What each worker did in a training with a client, by its address: tasks, seconds, bytes.
+        What each worker did in a training run with a client, by its address: tasks, seconds, bytes.
 
     Examples
     --------

@@ -42,12 +42,12 @@ class LBFGS(Optimizer):
     history_size : int
         How many changes of parameters and gradients are kept; each takes twice the memory of the parameters.
     line_search : {None, "strong_wolfe"}
-        None: each step moves the parameters. "strong_wolfe": each step evaluates the loss at one more point of a
-        search, and moves the parameters when one is good enough; until then they stay at the last good point.
+        None: each step changes the parameters. "strong_wolfe": each step evaluates the loss at one more point of a
+        search, and changes the parameters when one is good enough; until then they stay at the last good point.
     tolerance_gradient : float
-        If no element of the gradient is larger, nothing moves any more.
+        If no element of the gradient is larger, nothing changes any more.
     tolerance_change : float
-        If the slope along a direction is not below minus this, nothing moves; a search also ends if the points
+        If the slope along a direction is not below minus this, nothing changes; a search also ends if the points
         between which it looks are closer.
     most_tries : int
         How many further points a search may evaluate.
@@ -305,7 +305,7 @@ class _Flat:
         self._ends = list(accumulate((prod(node.value.shape) for node in parameters), initial=0))
         first = parameters[0]
         if self.size == 0:
-            raise ShapeError(f'LBFGS: there is nothing to move: "{first.name}" has shape {shown(first.shape)}')
+            raise ShapeError(f'LBFGS: there is nothing to change: "{first.name}" has shape {shown(first.shape)}')
         if self.dtype == np.float16:
             raise DtypeError(
                 f'LBFGS cannot solve its equations in float16, the dtype of "{first.name}": give '

@@ -1,4 +1,4 @@
-"""A training while it goes on: what is known of it, and the page that `fit` writes."""
+"""A training run while it goes on: what is known of it, and the page that `fit` writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """A training that goes on: what a callback is called with.
+    """A training run that goes on: what a callback is called with.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Run:
     feed : mapping
         The batch of the latest step.
     done : int
-        How many steps were done before, in a training that is resumed.
+        How many steps were done before, in a training run that is resumed.
     page : LivePage or None
         Where it is to be shown, if it is on a page.
     ends : list of int
@@ -85,9 +85,9 @@ class Run:
 
 
 class LivePage:
-    """A page that shows a training while it goes on, and other trainings beside it: ``nn.fit(..., page=page)``.
+    """A page that shows a training run while it goes on, and other training runs beside it: ``nn.fit(..., page=page)``.
 
-    One file of HTML, which reloads itself in the browser until the training ends. For a training alone,
+    One file of HTML, which reloads itself in the browser until the training ends. For a training run alone,
     ``page="run.html"`` does.
 
     Parameters
@@ -97,7 +97,7 @@ class LivePage:
     name : str, optional
         What the training is called on the page. By default, the file's name without its ending.
     beside : str, path-like or iterable of them
-        Pages of other trainings, finished or going on in other processes. Their curves are drawn over each other.
+        Pages of other training runs, finished or going on in other processes. Their curves are drawn over each other.
         They are read again whenever the page is written.
 
     Examples
@@ -110,7 +110,7 @@ class LivePage:
     def __init__(self, path: StrPath, *, name: str | None = None, beside: StrPath | Iterable[StrPath] = ()) -> None:
         self.path: Path = path_of(path)
         if name is not None and not isinstance(name, str):
-            raise UsageError(f"the name of a training is text, not {type(name).__name__}")
+            raise UsageError(f"the name of a training run is text, not {type(name).__name__}")
         self.name: str = self.path.stem if name is None else name
         several = beside if isinstance(beside, Iterable) and not isinstance(beside, (str, bytes)) else [beside]
         self.beside: list[Path] = [path_of(each) for each in several]

@@ -1,4 +1,4 @@
-"""Progress reports of a training: a bar, lines of text, or none."""
+"""Progress reports of a training run: a bar, lines of text, or none."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Several(Reporter):
 
 
 class Pace:
-    """How fast a training goes, and how long the rest of it will take."""
+    """How fast a training run goes, and how long the rest of it will take."""
 
     def __init__(self, run: Run) -> None:
         self._run, self.steps = run, run.done
@@ -108,7 +108,7 @@ def _digits(number: float) -> str:
 
 
 def reporter(progress: Any, run: Run) -> Reporter:
-    """Return the reporter of a training: that of its progress, and that of its page.
+    """Return the reporter of a training run: that of its progress, and that of its page.
 
     Parameters
     ----------

@@ -162,7 +162,7 @@ class Computer:
 
 
 class Round:
-    """A batch, cut into shards, and what was joined of it so far."""
+    """A batch, split into shards, and what was joined of it so far."""
 
     def __init__(
         self, shards: int, rows: int, split: Values, passed: Values, dims: Mapping[str, int | None], first: int = 0
@@ -266,7 +266,7 @@ class Sharded:
         if not self._split:
             raise UsageError(
                 f"shards={shards}: no placeholder of the step has a name as its first dimension, so there are no rows "
-                "to cut"
+                "to split"
             )
         self._rows = {str(node.shape[0]) for node in self._split}
         self._programs = programs_of(cut(step.fetches, step.updates, self._rows, statistics), shards)
@@ -348,7 +348,7 @@ def computed(step: Compiled, shards: Any, statistics: Any, client: Any, exact: A
         When the workers may compute other bits.
     """
     if statistics not in ("all", "shard"):
-        raise UsageError(f'statistics= are those of "all" rows or of each "shard", not {short_repr(statistics)}')
+        raise UsageError(f'statistics= must be those of "all" rows or of each "shard", not {short_repr(statistics)}')
     check_exact(client, exact)
     if shards is None:
         for name, is_given in (("statistics", statistics != "all"), ("client", client is not None)):

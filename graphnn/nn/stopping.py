@@ -1,4 +1,4 @@
-"""Early stopping: when a training ends because a figure no longer improves."""
+"""Early stopping: when a training run ends because a figure no longer improves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to stop a training early: when a figure of the history has not improved for some epochs.
+    """When to stop a training run early: when a figure of the history has not improved for some epochs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A training in progress: step after step, epoch after epoch."""
+"""A training run in progress: step after step, epoch after epoch."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Figures:
 
 
 class Training:
-    """A training: its parts, its position and its history."""
+    """A training run: its parts, its position and its history."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A step cut into shards of its batch: which nodes each shard computes, what is added up, and what runs once."""
+"""A step split into shards of its batch: which nodes each shard computes, what is added up, and what runs once."""
 
 from .cut import Cut, cut
 from .programs import Once, Programs, Stage, programs_of

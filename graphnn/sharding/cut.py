@@ -31,7 +31,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """What a node is in a step that is cut.
+    """What a node is in a step that is split.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Cut:
-    """A step that is cut.
+    """A step that is split.
 
     Attributes
     ----------

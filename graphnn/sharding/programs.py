@@ -1,4 +1,4 @@
-"""The graphs of a step that is cut: one for each stage, which a shard computes, and one that runs once."""
+"""The graphs of a step that is split: one for each stage, which a shard computes, and one that runs once."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Once(Program):
 
 @dataclass
 class Programs:
-    """All of a step that is cut."""
+    """All of a step that is split."""
 
     shards: int
     stages: list[Stage]
@@ -96,7 +96,7 @@ class Programs:
 
 
 def programs_of(cut: Cut, shards: int) -> Programs:
-    """Return the graphs of a step that is cut into so many shards.
+    """Return the graphs of a step that is split into so many shards.
 
     Raises
     ------

@@ -21,7 +21,7 @@ class Case(NamedTuple):
     ----------
     outputs : list of Node
     wrt : list of Node
-        The placeholders to differentiate by.
+        The placeholders to differentiate with respect to.
     feed : dict of Node to array
     sizes : mapping of str to int
     mode : str

@@ -67,7 +67,7 @@ def check_grads(
     feed : mapping of Node or str to array_like
         Where to do so.
     wrt : Node, str, or list, tuple or dict of them, optional
-        What to differentiate by. By default, all trainable parameters that the fetch needs.
+        What to differentiate with respect to. By default, all trainable parameters that the fetch needs.
     order : int
         2 also compares the gradients of the gradients.
     modes : sequence of str

@@ -386,7 +386,7 @@ def effects(found: Effects, *, title: str | None = None) -> Figure:
     DrawingError
         When matplotlib is not installed. (A RuntimeError.)
     UsageError
-        When there are places that are no such parts.
+        When there are places that are not such parts.
 
     Examples
     --------

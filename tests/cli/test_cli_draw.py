@@ -110,9 +110,9 @@ def test_a_note_says_what_was_collapsed(tmp_path: Path, monkeypatch: Any, capsys
         encoding="utf-8",
     )
     out = drawn(capsys, "long.py:build", "-o", "long.svg")
-    assert out.splitlines()[1] == "note: 2,101 boxes folded to 2 (repeats=True)"
+    assert out.splitlines()[1] == "note: 2,101 boxes collapsed to 2 (repeats=True)"
     told = json.loads(drawn(capsys, "long.py:build", "-o", "long.svg", "--json"))
-    assert told == {"files": ["long.svg"], "note": "2,101 boxes folded to 2 (repeats=True)"}
+    assert told == {"files": ["long.svg"], "note": "2,101 boxes collapsed to 2 (repeats=True)"}
 
 
 @pytest.mark.parametrize(

@@ -563,8 +563,8 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, sizes={"n": 2}), gn.UsageError, "a trace has its own sizes"),
         (lambda t, n: compare(t, t, graph=gn.Graph()), gn.UsageError, "graph= is for fetches by name"),
         (lambda t, n: compare(n, n, FEED, graph=gn.Graph()), gn.UsageError, "graph= is for fetches by name"),
-        (lambda t, n: compare(t, names="ab"), gn.UsageError, "names= are two different texts"),
-        (lambda t, n: compare(t, names=("a", "a")), gn.UsageError, "names= are two different texts"),
+        (lambda t, n: compare(t, names="ab"), gn.UsageError, "names= must be two different texts"),
+        (lambda t, n: compare(t, names=("a", "a")), gn.UsageError, "names= must be two different texts"),
         (lambda t, n: compare(n, feed={}), gn.LookupFailure, "the feed lacks"),
     ],
 )

@@ -268,7 +268,7 @@ def test_what_is_refused_leaves_no_node() -> None:
         (lambda: s.logit_lens(y, softmax, []), UsageError, "at= is a list of nodes to look through"),
         (lambda: s.logit_lens(y, apart, [apart]), UsageError, 'does not depend on "apart"'),
         (lambda: s.attention_rollout(x), UsageError, "takes a list of weights"),
-        (lambda: s.attention_rollout([x]), AxisError, "heads=-3 is no axis before the last two"),
+        (lambda: s.attention_rollout([x]), AxisError, "heads=-3 is not an axis before the last two"),
         (lambda: s.attention_rollout([x], heads=None), ShapeError, r"of one shape \(..., length, length\)"),
         (lambda: s.attention_rollout([x], residual=2.0), ValueRangeError, "a share from 0 to 1, not 2.0"),
         (lambda: s.gradient_input(y, x, 3), UsageError, r"The call is gradient_input\(y, x\)"),

@@ -1,4 +1,4 @@
-"""The evaluating form of a network: what `fit` validates with, and what a summary says of it."""
+"""The evaluation form of a network: what `fit` validates with, and what a summary says of it."""
 
 import numpy as np
 import pytest

@@ -563,7 +563,7 @@ def test_a_generator_resumes_after_an_epoch_but_not_within(tmp_path: Path) -> No
     nn.fit(p.step, itertools.cycle(generated()), checkpoint=within, checkpoint_every=4, callbacks=Stop(), **settings)
     before = p.state()
     with pytest.raises(
-        gn.ValueRangeError, match="written within an epoch, after 1 steps of it, and nobody knows which"
+        gn.ValueRangeError, match="written within an epoch, after 1 steps of it, and which batch of a generator"
     ):
         nn.fit(p.step, itertools.cycle(generated()), resume=within, **settings)
     assert p.state() == before
@@ -582,7 +582,7 @@ def test_what_does_not_go_on_as_before_is_refused(tmp_path: Path) -> None:
     p = Problem()
     more: dict[str, Any] = {"metrics": {"accuracy": p.accuracy}}
     nn.fit(p.step, generated, checkpoint=path, checkpoint_every=3, callbacks=Stop(), **more)
-    words = "with batches that are not cut from arrays, but this call has rows = 60, batch_size = 32"
+    words = "with batches that are not split from arrays, but this call has rows = 60, batch_size = 32"
     with pytest.raises(gn.ValueRangeError, match=words):
         nn.fit(p.step, {p.x: X, p.y: Y}, resume=path, shuffle=False, **more)
     with pytest.raises(gn.ValueRangeError, match=r"but this call has batches that are not cut .*, steps_per_epoch = 5"):

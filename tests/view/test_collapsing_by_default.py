@@ -34,7 +34,7 @@ def test_what_is_small_enough_is_not_collapsed() -> None:
 @pytest.mark.parametrize("engine", [None, "plain"])
 def test_the_picture_and_the_note_say_what_was_collapsed(engine: str | None) -> None:
     diagram = draw(chain(30, alternating), limit=90, engine=engine, title="Title")
-    said = "91 boxes folded to 31 (detail=0, repeats=True)"
+    said = "91 boxes collapsed to 31 (detail=0, repeats=True)"
     assert diagram.note == said
     assert told(diagram.source).headings == ["Title", said]
     assert said in diagram.text()
@@ -48,7 +48,7 @@ def test_repeats_come_first_then_layers_then_scopes() -> None:
     h = Graph().placeholder("x", shape=("batch", 3))
     for number in range(20):  # no two are alike, but each layer is one box instead of four
         h = nn.Dense(3)(h) * float(number)
-    assert draw(h, limit=70).note == '121 boxes folded to 61 (detail="layer")'
+    assert draw(h, limit=70).note == '121 boxes collapsed to 61 (detail="layer")'
 
 
 def test_what_a_user_says_is_not_overruled() -> None:
@@ -58,7 +58,7 @@ def test_what_a_user_says_is_not_overruled() -> None:
     assert draw(y, "op", limit=10).note == ""
     assert repr(draw(y, "op", limit=10)).startswith('<Diagram of "chain": 121 boxes')
     collapsed = draw(chain(30, alternating), repeats=True, limit=20)
-    assert collapsed.note.startswith("91 boxes folded to 31")
+    assert collapsed.note.startswith("91 boxes collapsed to 31")
 
 
 def test_focus_and_phases_are_of_the_collapsed_picture_too() -> None:
@@ -82,7 +82,7 @@ def test_ten_thousand_nodes_end_in_a_picture() -> None:
     fetches = [loss, *gn.grad(loss, list(loss.graph.parameters))]
     assert len(gn.schedule(fetches)) > 10_000
     diagram = draw(fetches)
-    assert "boxes folded to" in diagram.note
+    assert "boxes collapsed to" in diagram.note
     assert diagram.svg().count("<svg") == 1
     assert draw(loss, focus=loss).svg().count("<svg") == 1
 
@@ -110,7 +110,7 @@ def test_what_only_graphviz_draws_is_collapsed_earlier(monkeypatch: pytest.Monke
     assert diagram.note == ""
     diagram.render("png")
     said, pixels = diagram.note.split("; ", 1)
-    assert said == "901 boxes folded to 301 (detail=0, repeats=True)"
+    assert said == "901 boxes collapsed to 301 (detail=0, repeats=True)"
     assert pixels == "few programs open 40,000 × 700 pixels; an .svg is folded"
     assert told(drawn[-1]).headings == ["Many", said]
     assert len(told(drawn[-1]).boxes) == 301

@@ -333,7 +333,7 @@ def test_what_is_no_page_is_refused_before_training(tmp_path: Path) -> None:
         nn.fit(p.step, p.feed, page=tmp_path / "nowhere" / "run.html")
     with pytest.raises(gn.UsageError, match=r"a path is text or a pathlib\.Path, not int"):
         nn.fit(p.step, p.feed, page=3)
-    with pytest.raises(gn.UsageError, match="the name of a training is text"):
+    with pytest.raises(gn.UsageError, match="the name of a training run is text"):
         nn.LivePage("run.html", name=3)  # type: ignore[arg-type]
     with pytest.raises(gn.UsageError, match="beside= holds the page itself"):
         nn.LivePage("run.html", beside=["run.html"])
@@ -405,7 +405,7 @@ def test_what_is_no_page_of_a_training_is_not_shown(spoilt: Callable[[str], str]
     p, one, two = spiral(), tmp_path / "one.html", tmp_path / "two.html"
     nn.fit(p.step, p.feed, page=one)
     one.write_text(spoilt(one.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.raises(gn.FileFormatError, match="is not the page of a training"):
+    with pytest.raises(gn.FileFormatError, match="is not the page of a training run"):
         run_in(one)
     p = spiral()
     with pytest.warns(gn.GraphnnWarning, match="nothing is shown beside the training"):

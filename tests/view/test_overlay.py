@@ -503,7 +503,7 @@ def test_a_difference_is_the_largest_of_an_element_and_marked_where_the_runs_par
     assert on(picture, "square") == ["5 apart"]  # 9 − 4
     assert on(picture, "sum") == ["5 apart"]
     assert picture.headings[0] == "largest difference of an element"
-    assert "a double line is where the runs part" in picture.headings[-1]
+    assert "a double line is where the runs first differ" in picture.headings[-1]
     assert on(told(draw(z, 0, overlay=comparison).source), "s")[0] == "5 apart"
     same = gn.compare(z, z, {"x": [1.0, 2.0], "y": [0.0, 1.0]}, graph=z.graph)
     assert not any("double" in line for line in told(draw(z, overlay=same).source).headings)

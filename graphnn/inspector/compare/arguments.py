@@ -23,7 +23,7 @@ def checked_names(names: Any) -> tuple[str, str] | None:
     if names is None:
         return None
     if not _is_pair(names) or names[0] == names[1] or not all(isinstance(name, str) for name in names):
-        raise UsageError(f'names= are two different texts, such as ("before", "after"), not {names!r}')
+        raise UsageError(f'names= must be two different texts, such as ("before", "after"), not {names!r}')
     return names[0], names[1]
 
 
@@ -84,5 +84,5 @@ def _checked_float(kind: Any) -> np.dtype[Any] | None:
     except TypeError:
         raise DtypeError(f"dtypes=: {kind!r} is not a dtype") from None
     if dtype.kind != "f" or dtype.itemsize not in TOLERANCES:
-        raise DtypeError(f"dtypes= are floats of 16, 32 or 64 bits, not {dtype}")
+        raise DtypeError(f"dtypes= must be floats of 16, 32 or 64 bits, not {dtype}")
     return dtype.newbyteorder("=")

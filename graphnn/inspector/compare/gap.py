@@ -136,8 +136,8 @@ class Made(NamedTuple):
 def made_by_a_number(x: Array, y: Array, expected: Collection[float] = ()) -> Made | None:
     """Return what each element of the second is multiplied by, or what is added to it, to give the first.
 
-    At least two different numbers must agree on it, unless it is a sign or an `expected` factor. A difference near
-    the rounding error is not explained in this way: any step of a training would be one.
+    At least two different numbers must agree on it, unless it is a sign or an `expected` factor. A difference near the
+    rounding error is not explained in this way: any step of a training run would be one.
     """
     exact = "f" not in (x.dtype.kind, y.dtype.kind)
     if x.size > _MOST_FITTED or (exact and max(largest_of(x), largest_of(y)) >= _EXACT):

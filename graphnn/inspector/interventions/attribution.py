@@ -50,7 +50,7 @@ def attributed(
     Raises
     ------
     DtypeError
-        When the metric, or the value at a place, is no float.
+        When the metric, or the value at a place, is not a float.
     """
     for what, node in (("the metric", pair.metric), *(("the value", place.node) for place in places)):
         if node.dtype.kind != "f":

@@ -272,7 +272,7 @@ def circuit(
         When not one of `keep` and `threshold` is given, an argument is of the wrong kind, or nothing that the metric
         depends on differs between the runs.
     ShapeError
-        When the metric is no single number, or the runs have two sizes.
+        When the metric is not a single number, or the runs have two sizes.
     GraphError
         When a trace is of another graph.
     ValueRangeError

@@ -83,8 +83,8 @@ def effects(
     UsageError
         When the runs are equal in all that the metric depends on, or at all places; or an argument is none of these.
     ShapeError, DtypeError
-        When the metric is no number, a feed does not fit, the runs have different sizes, or attribution meets a value
-        that is no float.
+        When the metric is not a number, a feed does not fit, the runs have different sizes, or attribution meets a
+        value that is not a float.
     LookupFailure
         When the metric does not depend on a place.
     AxisError

@@ -213,7 +213,7 @@ class Effects(Shown):
         Raises
         ------
         UsageError
-            When there are places that are no such parts, or parts of one node along different axes.
+            When there are places that are not such parts, or parts of one node along different axes.
         """
         rows: dict[str, dict[Any, float]] = {}
         along: dict[str, list[Any]] = {}

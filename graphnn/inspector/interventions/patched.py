@@ -42,7 +42,7 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     -------
     Node, or list, tuple or dict of them
         In the form of `fetches`; nodes of a new graph, which is fed by name. It has all placeholders, so that it takes
-        the same feeds. The graph that was given gets no node.
+        the same feeds. The graph that was given is not changed.
 
     Raises
     ------

@@ -163,7 +163,7 @@ def each(node: Node, axis: int, reader: Any = None) -> list[Place]:
     ShapeError
         When the axis has a name for its size.
     UsageError
-        When the axis is no int, or the reader does not read the node.
+        When the axis is not an int, or the reader does not read the node.
 
     Examples
     --------

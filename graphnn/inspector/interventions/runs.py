@@ -140,9 +140,9 @@ def pair_of(
     Raises
     ------
     UsageError, GraphError, LookupFailure
-        When the metric is no node, or a run is none of its graph.
+        When the metric is not a node, or a run is not of its graph.
     ShapeError, DtypeError
-        When the metric is no number, a feed does not fit, or the runs have different sizes.
+        When the metric is not a number, a feed does not fit, or the runs have different sizes.
     """
     if not isinstance(metric, (Node, str)):
         raise UsageError(f"a metric is one node or its name, not {type(metric).__name__}")

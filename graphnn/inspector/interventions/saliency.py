@@ -499,7 +499,7 @@ def _check_weights(node: Node, first: Node, heads: int | None) -> None:
         raise DtypeError(f"attention_rollout: weights are floats, and {quoted(node.name)} is {node.dtype}")
     if heads is not None and not 0 <= (heads + node.ndim if heads < 0 else heads) < node.ndim - 2:
         raise AxisError(
-            f"attention_rollout: heads={heads} is no axis before the last two of {quoted(node.name)}, "
+            f"attention_rollout: heads={heads} is not an axis before the last two of {quoted(node.name)}, "
             f"{shown(node.shape)}; heads=None where there is none"
         )
     if node.ndim < 2 or node.shape[-1] != node.shape[-2] or node.shape != first.shape:

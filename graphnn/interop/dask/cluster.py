@@ -131,7 +131,7 @@ class DaskCluster:
         return self._task(name, function, *args, at=at)
 
     def crew(self) -> AbstractContextManager[DaskCrew]:
-        """Return a block in which the workers compute the shards of a training."""
+        """Return a block in which the workers compute the shards of a training run."""
         return nullcontext(DaskCrew(self))
 
     def _task(self, name: str, function: Callable[..., Any], *args: Any, at: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Workers that compute the shards of a training."""
+"""Workers that compute the shards of a training run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ADDED_HERE = 2**24
 """Bytes of sums, from all workers together, that are added in this process. Where there are more, workers add them two
 by two, so that only the whole comes here."""
 _MOST_RUNS = 4
-"""Of how many trainings a worker keeps something between the stages of a step."""
+"""Of how many training runs a worker keeps something between the stages of a step."""
 
 
 class Part(NamedTuple):

@@ -225,7 +225,7 @@ def _of_arrays(graph: Graph, lazy: Mapping[Node, Any], given: Mapping[Node, Any]
     for node in [node for node in given if _has_rows(node)]:
         if counts is None:
             raise UsageError(
-                f'"{node.name}" is an array, and nobody knows how many rows each chunk of the others has: '
+                f'"{node.name}" is an array, and the number of rows in each chunk of the others is unknown: '
                 "array.compute_chunk_sizes() finds out"
             )
         cut[node] = da.from_array(given[node], chunks=-1)
@@ -298,7 +298,7 @@ def _one_frame(nodes: Mapping[Node, Any]) -> tuple[Any, dict[Node, Any]]:
             found[f"{frame._name} itself"] = frame
     if len(found) > 1:
         raise UsageError(
-            "the columns are of several dataframes, or were computed one by one, and nobody knows whether their "
+            "the columns are of several dataframes, or were computed one by one, and it is unknown whether their "
             "partitions have the same rows: make them columns of one, frame.assign(name=…), and pick them from that, "
             "{x: frame[names], labels: frame[name]}"
         )

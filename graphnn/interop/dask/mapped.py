@@ -91,7 +91,7 @@ def _cut_by_rows(nodes: Sequence[Node], chunks: Chunks) -> Cut:
             if part.kind is Kind.ROWS and each.op.name.startswith("random_"):
                 raise UsageError(
                     f'"{each.name}" ({each.op.name}, made at {each.origin}) would draw the same numbers for each '
-                    "chunk: run the evaluating form of the network, network(x)"
+                    "chunk: run the evaluation form of the network, network(x)"
                 )
     return whole
 
@@ -108,7 +108,7 @@ def _together(node: Node, rows: set[str]) -> UsageError:
 
 
 def _shape(node: Node, chunks: Chunks, number: int, sizes: Mapping[str, int] | None) -> tuple[float, ...]:
-    """Return the shape of what a chunk gives; NaN where nobody knows it yet."""
+    """Return the shape of what a chunk gives; NaN where it is still unknown."""
     bound: dict[str, int] = dict(sizes or {})
     shapes = {**{node: array.shape for node, array in chunks.whole.items()}, **chunks.shapes(number)}
     for placeholder, shape in shapes.items():

@@ -30,7 +30,7 @@ class Program(NamedTuple):
 
 
 def packed(fetches: Sequence[Node], backend: str | None, facts: Facts | None) -> Program:
-    """Return the program that computes nodes. The values of parameters are no part of it.
+    """Return the program that computes nodes. The values of parameters are not a part of it.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def compiled(block: bytes) -> Compiled:
     Raises
     ------
     FileFormatError
-        When they are no program, or use an operation that is not defined here.
+        When they are not a program, or use an operation that is not defined here.
     """
     about, arrays = unpack(block, _KIND)
     match about:
@@ -76,7 +76,7 @@ def compiled(block: bytes) -> Compiled:
                     "an operation of your own is defined on workers by dask worker --preload YOUR_MODULE, or by "
                     "client.run(importlib.import_module, name)",
                 ) from None
-    raise FileFormatError("the bytes are no program: they lack its graph or its fetches")
+    raise FileFormatError("the bytes are not a program: they lack its graph or its fetches")
 
 
 def _zeros(entry: Any) -> tuple[str, Array]:

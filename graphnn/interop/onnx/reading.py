@@ -146,7 +146,7 @@ class Reader:
         return value.node
 
     def _stored_at(self, op: Op, name: str, array: Array) -> Node:
-        """Make the node of an initializer, called as that is, in the scope of the only node that reads it."""
+        """Make the node of an initializer, with its name, in the scope of the only node that reads it."""
         scope = self._around if self.readers[name] == 1 else None
         origin = current_provenance(self.graph).origin or user_origin()
         with Provenance(self.graph, lambda around: (None, False)):

@@ -1,7 +1,8 @@
 """A graph as a model of ONNX.
 
-Every node of the graph becomes a group of ONNX nodes, which lie in the scope of that node: a group of one is called as
-the node is, and others are called after it, as ``dense_1/gelu/Mul_2``. The value of the node is a tensor of its name.
+Every node of the graph becomes a group of ONNX nodes, which lie in the scope of that node: a group of one has the name
+of the node, and others are named after it, such as ``dense_1/gelu/Mul_2``. The value of the node is a tensor of its
+name.
 
 The format of the metadata, version 1
 -------------------------------------
@@ -100,8 +101,9 @@ def to_onnx(
     Parameters
     ----------
     fetches : Node, str, list, tuple or dict of them, or a compiled step
-        What the outputs are. Those of a dict are called as its keys are, others as the nodes. A compiled step gives its
-        fetches, and the next values of all that it updates; that of the parameter ``w`` is the output ``w.next``.
+        What the outputs are. Those of a dict have the names of its keys, others those of the nodes. A compiled step
+        gives its fetches, and the next values of all that it updates; that of the parameter ``w`` is the output
+        ``w.next``.
     path : str or path-like, optional
         Where to; a file that was there is replaced once the new one is complete. More than 2 GB of values go into a
         second file beside it, ``<path>.data``.

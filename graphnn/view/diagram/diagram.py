@@ -117,7 +117,7 @@ def draw(
     highlight : dict of Node or str to str, or list of Node or str, optional
         What sets nodes apart: ``"failed"``, ``"warning"``, ``"current"``, ``"overridden"``, ``"way"``, ``"stale"``,
         ``"waiting"``, or plain ``"done"`` and ``"fed"``. Or that and lines of text, which are said on the box:
-        ``("failed", "0 / 0")``. A list is a way: its nodes and the edges from each to the next; of a set, all edges
+        ``("failed", "0 / 0")``. A list is a path: its nodes and the edges from each to the next; of a set, all edges
         between them. Of a what-if's trace, what was set by hand, unless given.
     repeats : bool
         Whether blocks that are the same but for the numbers of their parameters, one after the other, are one box, as
@@ -277,7 +277,7 @@ def _collapsed(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: 
             best, chosen = found, detail
             level = f'"{detail}"' if isinstance(detail, str) else detail
             said = [f"detail={level}"] * (detail != "op") + ["repeats=True"] * repeats
-            how = f"{len(seen.boxes):,} boxes folded to {len(best.boxes):,} ({', '.join(said)})"
+            how = f"{len(seen.boxes):,} boxes collapsed to {len(best.boxes):,} ({', '.join(said)})"
         if len(best.boxes) <= min(most, _FEW_BOXES) or not seen.open_scopes():
             break
     # A little less is not worth what it hides.

@@ -421,7 +421,7 @@ OVERLAYS: dict[str, Overlay] = {
         "largest",
         "logarithm",
         "not compared",
-        {"current": "a double line is where the runs part"},
+        {"current": "a double line is where the runs first differ"},
     ),
     "digits": Overlay(
         {Comparison: ("decimal digits lost at each node", _digits)},

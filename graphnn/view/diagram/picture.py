@@ -78,7 +78,7 @@ class Box:
     times : int
         How many boxes it stands for in its frame: calls of one layer, or the same operation in each of them.
     gives : dict of Node to str
-        The arrays of a loop that it gives, and how: ``"last"`` or ``"stacked"``. They are no boxes.
+        The arrays of a loop that it gives, and how: ``"last"`` or ``"stacked"``. They are not boxes.
     title, note : str
         In the body of a loop, what it is called there, and what else there is to say of it; may be empty.
     """

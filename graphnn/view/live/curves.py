@@ -1,4 +1,4 @@
-"""The figures of a training as they come: of many steps, so many points as a curve needs."""
+"""The figures of a training run as they come: of many steps, so many points as a curve needs."""
 
 from __future__ import annotations
 

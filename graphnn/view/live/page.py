@@ -1,4 +1,4 @@
-"""The page of a training: written again and again while it goes on, whole or not at all."""
+"""The page of a training run: written again and again while it goes on, whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EVERY = 2.0
 """Seconds between two writings, at least."""
 SHARE = 0.012
-"""So much of the time of a training may go into figures and writing, but for the first and the last."""
+"""So much of the time of a training run may go into figures and writing, but for the first and the last."""
 _SECOND = 1.0  # seconds from the page after the first step to the next
 _MOST_TEXT = 600  # characters of an error
 _MOST_FAULTS = 20
@@ -40,7 +40,7 @@ _KINDS = ("gradient", "weight", "update", "activation", "rate")
 
 @show_as(Run, "live page")
 class PageWriter(Reporter):
-    """Writes the page of a training, when it begins, every few seconds, and when it ends, however it ends."""
+    """Writes the page of a training run, when it begins, every few seconds, and when it ends, however it ends."""
 
     def __init__(self, run: Run) -> None:
         assert run.page is not None
@@ -170,7 +170,7 @@ class PageWriter(Reporter):
             file.write(text.encode())
 
     def _try_to_write(self, state: str, says: str) -> None:
-        """Write the page. A training does not fail because its page cannot be written."""
+        """Write the page. A training run does not fail because its page cannot be written."""
         before = time.thread_time()
         try:
             self._write(state, says)
@@ -182,7 +182,7 @@ class PageWriter(Reporter):
         self.written += self.writing
 
     def _others(self) -> list[dict[str, Any]]:
-        """Return the trainings beside this one, as far as their pages can be read; read anew when they have changed."""
+        """Return the training runs beside this one, if their pages can be read; read anew when they have changed."""
         for path in self.page.beside:
             try:
                 changed = path.stat().st_mtime_ns
@@ -196,7 +196,7 @@ class PageWriter(Reporter):
 
 
 def page_of(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return the page of a training, as plain data, and of others beside it."""
+    """Return the page of a training run, as plain data, and of others beside it."""
     data = json.dumps({"runs": list(runs)}, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
     package = __package__
     return one_file(
@@ -214,13 +214,13 @@ def run_in(path: Path) -> dict[str, Any]:
     Raises
     ------
     FileFormatError
-        When the file is no page of a training.
+        When the file is not the page of a training run.
     OSError
         When it cannot be read.
     """
     path = path_of(path)
     if path.stat().st_size > _LARGEST_PAGE:
-        raise FileFormatError(f"{str(path)!r} is too large for the page of a training")
+        raise FileFormatError(f"{str(path)!r} is too large for the page of a training run")
     _, begun, rest = path.read_bytes().decode("utf-8", "replace").partition(_BEGIN)
     text, ended, _ = rest.partition(_END)
     try:
@@ -229,13 +229,13 @@ def run_in(path: Path) -> dict[str, Any]:
         run: dict[str, Any] = json.loads(text, parse_float=_finite, parse_constant=_finite)["runs"][0]
         _check(run)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise FileFormatError(f"{str(path)!r} is not the page of a training: {error}") from None
+        raise FileFormatError(f"{str(path)!r} is not the page of a training run: {error}") from None
     return run
 
 
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no figure")
+        raise ValueError(f"{text} is not a figure")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Progress of a training with its curves: in a notebook, and below a bar in a terminal where rich is installed."""
+"""Progress of a training run with its curves: in a notebook, and below a bar in a terminal where rich is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOLD_EVERY = 0.25  # seconds between two changes of the line with the bar
 EVERY = 1.0
 """Seconds between two pictures, at least."""
 SHARE = 0.01
-"""Of the time of a training, so much may go into pictures."""
+"""Of the time of a training run, so much may go into pictures."""
 _STYLES = ("blue", "dark_orange", "magenta", "green")
 _LINES = ("──", "╌╌")  # of a curve, and of a dashed one
 _ROWS, _LEAST_ROWS = 8, 3
@@ -32,12 +32,12 @@ _WIDE = 100  # columns of a terminal in which two charts stand side by side
 
 @show_as(Run, "live progress")
 def progress_of(run: Run) -> Reporter | None:
-    """Return what shows the progress of a training here, or None where only lines of text do."""
+    """Return what shows the progress of a training run here, or None where only lines of text do."""
     return _in_notebook(run) or _in_terminal(run)
 
 
 class _Drawn(Reporter):
-    """Base of what draws the curves of a training from time to time."""
+    """Base of what draws the curves of a training run from time to time."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.losses, self.steps, self.pace = run, Losses(), run.done, Pace(run)
@@ -77,7 +77,7 @@ class _Drawn(Reporter):
 
 
 def _share(run: Run) -> float:
-    """Return how much of a training is done; without an epoch of unknown length."""
+    """Return how much of a training run is done; without an epoch of unknown length."""
     done = float(run.history.epochs) if run.per_epoch is None else run.epoch_at(run.steps)
     return min(1.0, done / run.epochs)
 

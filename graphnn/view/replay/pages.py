@@ -72,7 +72,7 @@ def _letters(i: int) -> str:
 
 
 def _comparison_of(found: Comparison, beside: Beside, maker: Maker) -> dict[str, Any]:
-    """Return where the first two runs part, and what was not recomputed."""
+    """Return where the first two runs first differ, and what was not recomputed."""
     first = found.first
     a, b = beside.names[:2]
     placed = [(each, *_place_of(each.node, maker)) for each in found.differences]

@@ -199,7 +199,7 @@ def _by_size(call: Call, n: Dim, count: Any) -> _Axis:
         try:
             scale = 1 / of.over(n, count)
         except (of.Undecided, TypeError):
-            call.refuse(f'the size "{n}" becomes "{count}", which is no whole number of times as much; fix sizes')
+            call.refuse(f'the size "{n}" becomes "{count}", which is not a whole multiple of it; fix sizes')
     return _Axis(count, float(scale))
 
 

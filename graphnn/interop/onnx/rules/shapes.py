@@ -181,7 +181,7 @@ def _slice(start: Any, end: Any, step: int, length: Any) -> slice:
 
 @rule("Gather")
 def gather(call: Call, x: Node, indices: Value, *, axis: int = 0) -> Any:
-    """Return the slices of x at indices along an axis; negative ones count from behind."""
+    """Return the slices of x at indices along an axis; negative ones count from the end."""
     known = held(call, indices)
     if known is not None and known.ndim == 0:
         place: list[Any] = [slice(None)] * x.ndim

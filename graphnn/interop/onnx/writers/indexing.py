@@ -1,6 +1,6 @@
 """Elements by index, and their adjoints, which put them back.
 
-What a run checks, ONNX Runtime may not: a label that is no class picks something else, or nothing.
+What a run checks, ONNX Runtime may not: a label that is not a class picks something else, or nothing.
 """
 
 from __future__ import annotations
