@@ -545,7 +545,7 @@ def test_a_probe_behind_a_node_is_read_by_all_that_reads_it() -> None:
         ({"inputs": {"x": (4, 2)}, "sizes": {"batch": 5}}, gn.ShapeError, "cannot become both 5 and 4"),
         ({"sizes": {"time": 5}}, gn.UsageError, '"time", which is not a dimension'),
         ({"sizes": {"batch": -5}}, gn.ShapeError, "0 or more"),
-        ({"sizes": [5]}, gn.UsageError, "sizes= are a dict"),
+        ({"sizes": [5]}, gn.UsageError, "sizes= must be a dict"),
         ({"names": {"x": "labels"}}, gn.GraphError, 'cannot be renamed to "labels"'),
         ({"names": {"x": "dense_1"}}, gn.GraphError, 'cannot be renamed to "dense_1"'),
         ({"names": {"x": "loss"}}, gn.GraphError, 'cannot be renamed to "loss"'),

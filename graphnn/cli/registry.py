@@ -167,7 +167,7 @@ TARGET = together(
         type=size,
         default=[],
         metavar="NAME=N",
-        help="size of an ONNX dimension; --value NAME=N: value of an input",
+        help="ONNX dimension size; --value NAME=N: value of an input",
     ),
     several("--value", dest="size", type=value, default=[], help=argparse.SUPPRESS),
 )

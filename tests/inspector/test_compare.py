@@ -548,7 +548,7 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, t, rtol=-1.0), gn.ValueRangeError, "rtol= is a finite number from 0 up"),
         (lambda t, n: compare(t, t, atol=float("nan")), gn.ValueRangeError, "atol= is a finite number from 0 up"),
         (lambda t, n: compare(t, dtypes="float64"), gn.UsageError, "dtypes= is a pair"),
-        (lambda t, n: compare(t, dtypes=("float32", "int64")), gn.DtypeError, "dtypes= are floats"),
+        (lambda t, n: compare(t, dtypes=("float32", "int64")), gn.DtypeError, "dtypes= must be floats"),
         (lambda t, n: compare(t, dtypes=("float32", "flaot64")), gn.DtypeError, "is not a dtype"),
         (lambda t, n: compare(3, t), gn.UsageError, "a fetch is a node"),
         (lambda t, n: compare(t, np.ones(3)), gn.UsageError, "compared by the names of nodes"),

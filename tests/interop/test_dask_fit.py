@@ -1,4 +1,4 @@
-"""Trainings whose shards workers of Dask compute: the bits are those of the same shards here."""
+"""Training runs whose shards workers of Dask compute: the bits are those of the same shards here."""
 
 import os
 import signal

@@ -187,7 +187,7 @@ GIVEN, GIVES = "int64 i, bool go, float[n] h", "bool on, float[n] next"
         (GIVEN, "bool on", "on = Identity(go)", "s", "its body gives 1 array, and 2 are needed"),
         (GIVEN, "bool on, float[n] no", "on = Identity(go)", "s", "'no' is read, and nothing makes it"),
         ("int64 i, bool i, float[n] h", GIVES, "on = Identity(i) next = Neg(h)", "s", "have one name"),
-        (GIVEN, GIVES, "on = Identity(go) next = Neg(h)", "f", "one integer, and not float32 of shape"),
+        (GIVEN, GIVES, "on = Identity(go) next = Neg(h)", "f", "one integer, not float32 of shape"),
         (
             GIVEN,
             "bool on, int64[n] next",

@@ -585,7 +585,9 @@ def test_what_does_not_go_on_as_before_is_refused(tmp_path: Path) -> None:
     words = "with batches that are not split from arrays, but this call has rows = 60, batch_size = 32"
     with pytest.raises(gn.ValueRangeError, match=words):
         nn.fit(p.step, {p.x: X, p.y: Y}, resume=path, shuffle=False, **more)
-    with pytest.raises(gn.ValueRangeError, match=r"but this call has batches that are not cut .*, steps_per_epoch = 5"):
+    with pytest.raises(
+        gn.ValueRangeError, match=r"but this call has batches that are not split .*, steps_per_epoch = 5"
+    ):
         nn.fit(p.step, generated, resume=path, steps_per_epoch=5, **more)
     with pytest.raises(gn.ValueRangeError, match="made with rng=None"):
         nn.fit(p.step, generated, resume=path, rng=np.random.default_rng(0), **more)

@@ -413,7 +413,7 @@ def test_what_it_refuses() -> None:
         (TypeError, "gradients= is not enough for the line search", lambda: nn.LBFGS(**SEARCH).updates(**given)),
         (TypeError, "updates are made for a loss", nn.LBFGS().updates),
         (ValueError, "grad needs a scalar", lambda: nn.LBFGS(**SEARCH).updates(p)),
-        (ValueError, r'nothing to move: "empty" has shape \(0,\)', lambda: nn.LBFGS().updates(empty)),
+        (ValueError, r'nothing to change: "empty" has shape \(0,\)', lambda: nn.LBFGS().updates(empty)),
         (TypeError, 'in float16, the dtype of "half": give loss_scale=', lambda: nn.LBFGS().updates(half)),
         (MemoryError, r"history_size=\d+ of 3 elements would take", lambda: nn.LBFGS(1.0, 10**12).updates(loss)),
         (ValueError, "line_search is one of None, 'strong_wolfe', not 'a'", lambda: nn.LBFGS(line_search="a")),
@@ -430,11 +430,11 @@ def test_what_it_refuses() -> None:
 @pytest.mark.parametrize(
     ("settings", "group", "words"),
     [
-        ({}, {"history_size": 3}, '"history_size" is not for one group: the direction'),
+        ({}, {"history_size": 3}, '"history_size" is not for one group: all groups share'),
         (
             SEARCH,
             {"learning_rate": 0.1},
-            '"learning_rate" is not for one group: the direction',
+            '"learning_rate" is not for one group: all groups share',
         ),
         ({}, {"weight_decay": 0.1}, r"a decay is part of the loss that is compared: nn\.l2"),
     ],

@@ -65,7 +65,7 @@ def test_focus_and_phases_are_of_the_collapsed_picture_too() -> None:
     loss = deep(60)
     fetches = [loss, *gn.grad(loss, list(loss.graph.parameters))]
     diagram = draw(fetches, limit=100, phases="backward")
-    assert "folded" in diagram.note
+    assert "collapsed" in diagram.note
     assert all(box.phase == "backward" for box in diagram._picture.boxes)
     assert draw(fetches, limit=100, focus="relu_30", radius=2).note == ""  # few enough as it is
 
@@ -74,7 +74,7 @@ def test_an_overlay_is_laid_over_what_is_collapsed() -> None:
     y = chain(30, alternating)
     diagram = draw(y, limit=90, overlay=dict.fromkeys(gn.schedule(y), 1.0))
     assert {tuple(box.lines[1:]) for box in told(diagram.source).boxes.values() if box.title in ("part", "piece")}
-    assert "folded" in diagram.note
+    assert "collapsed" in diagram.note
 
 
 def test_ten_thousand_nodes_end_in_a_picture() -> None:
