@@ -183,7 +183,7 @@ BAD: list[tuple[Callable[[gn.Node], Any], str]] = [
     (lambda x: x.graph.placeholder("y", shape=np.array(3)), "a dimension is an int or a name"),
     (lambda x: gn.compile(x, backend=ARRAY), "unknown backend"),
     (lambda x: gn.jacobian(x, x, mode=ARRAY), "the mode of a Jacobian"),
-    (lambda x: gn.hvp(gn.sum(x), ARRAY, ARRAY), "the nodes by which to differentiate, not ndarray"),
+    (lambda x: gn.hvp(gn.sum(x), ARRAY, ARRAY), "the nodes to differentiate with respect to, not ndarray"),
     (lambda x: gn.compare(x, x, feed={x: np.ones((1, 2))}, rtol=10**400), "rtol= is a finite number"),
     # NumPy's generators crash on a list that contains itself.
     (lambda x: gn.testing.check_grads(gn.sum(x), {x: np.ones((1, 2))}, wrt=x, rng=INSIDE), "rng= is an int"),
