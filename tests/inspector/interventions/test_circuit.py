@@ -368,7 +368,7 @@ def test_the_graph_gets_no_node_and_a_block_is_told_in_text_and_json():
         ({"keep": 1, "ablation": "noise"}, UsageError, "is not an ablation"),
         ({"keep": 1, "method": "greedy", "steps": 3}, UsageError, "steps="),
         ({"keep": 1, "progress": 7}, UsageError, "progress"),
-        ({"keep": 1, "corrupted": {"x": 1.0}}, UsageError, "the same"),
+        ({"keep": 1, "corrupted": {"x": 1.0}}, UsageError, "do not differ in anything that"),
         ({"keep": 1, "corrupted": {"z": 1.0}}, LookupFailure, '"z"'),
         ({"keep": 1, "corrupted": 3}, UsageError, "corrupted run"),
         ({"keep": 1, "metric": "v"}, ShapeError, "v"),
