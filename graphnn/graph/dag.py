@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import networkx as nx
@@ -90,7 +91,7 @@ class NodeData(_ReadOnly, Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key == "value" and self.node.has_value:
             return self.node.value
-        return _sealed(self._plain()[key])
+        return _read_only(self._plain()[key])
 
     def __iter__(self) -> Iterator[str]:
         yield from self._plain()
@@ -114,26 +115,21 @@ class NodeData(_ReadOnly, Mapping[str, Any]):
         return data
 
 
-def _sealed(value: Any) -> Any:
+def _read_only(value: Any) -> Any:
     """Return the data with dictionaries that refuse writes: writes to these copies would be lost."""
-    return Frozen({k: _sealed(v) for k, v in value.items()}) if type(value) is dict else value
+    return Frozen({k: _read_only(v) for k, v in value.items()}) if type(value) is dict else value
 
 
 _NO_DATA = Frozen()
-# The keys of one edge: positions of operands. Edges with the same positions share them, as they are never written to.
-_positions: dict[tuple[int, ...], Frozen] = {}
 
 
+@lru_cache(maxsize=1024)  # edges with the same keys share them, as they are never written to
 def _at(positions: tuple[int, ...]) -> Frozen:
-    found = _positions.get(positions)
-    if found is None:
-        found = Frozen(dict.fromkeys(positions, _NO_DATA))
-        if len(positions) < 3 and positions[-1] < 100:
-            _positions[positions] = found
-    return found
+    """Return the keys of the edges from one operand: its positions."""
+    return Frozen(dict.fromkeys(positions, _NO_DATA))
 
 
-_AT_ONE = _at((0,)), _at((1,))
+_FIRST_AND_SECOND = _at((0,)), _at((1,))
 
 
 class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
@@ -171,7 +167,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
             data[table] = {getattr(key, "name", key): node.name for key, node in getattr(graph, table).items()}
         data["advances"] = [[parameter.name, at.name, node.name] for (parameter, at), node in graph.advances.items()]
         data["scopes"] = {path: _scope_data(scope) for path, scope in graph.scopes.items()}
-        return _sealed(data)  # type: ignore[no-any-return]
+        return _read_only(data)  # type: ignore[no-any-return]
 
     @graph.setter
     def graph(self, value: dict[str, Any]) -> None:
@@ -187,7 +183,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         enter(successors, name, Frozen())
         before = enter(tables["_pred"], name, Frozen())
         if len(inputs) == 1 or (len(inputs) == 2 and inputs[0] is not inputs[1]):  # most
-            for operand, keys in zip(inputs, _AT_ONE):  # noqa: B905 - strict= costs as much as an entry
+            for operand, keys in zip(inputs, _FIRST_AND_SECOND):  # noqa: B905 - strict= costs as much as an entry
                 enter(before, operand.name, keys)
                 enter(successors[operand.name], name, keys)
             return

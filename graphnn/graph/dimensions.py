@@ -73,7 +73,8 @@ def _divided(a: _Poly, b: _Poly) -> _Poly:
                 whole[tuple((Counter(product) - Counter(divisor)).elements())] = coefficient // by
                 del rest[product]
     else:
-        ratio = next(iter(a.values()), 0) // next(iter(b.values()))
+        term = next(iter(b))
+        ratio = a.get(term, 0) // b[term]  # the quotient, if a is a multiple of b
         if not _combine(a, _times(b, _poly_of_int(ratio)), -1):
             return _poly_of_int(ratio)
     if not rest:
@@ -202,6 +203,8 @@ def dimension(value: Any) -> Dim:
     >>> dimension("batch*2 + batch*2")
     '4*batch'
     """
+    if type(value) is int and 0 <= value < 2**62:
+        return value
     if isinstance(value, str) and isinstance(value := _canonical(str.__str__(value)), str):
         return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
@@ -223,7 +226,7 @@ def shape_of(value: Any) -> Shape:
     """Return an int, a name or a sequence of them as a shape in canonical form."""
     if isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "ndim", None) == 0:
         value = (value,)
-    return tuple(d if type(d) is int and 0 <= d < 2**62 else dimension(d) for d in value)
+    return tuple(map(dimension, value))
 
 
 def add(a: Dim, b: Dim) -> Dim:
@@ -422,6 +425,7 @@ def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
     if isinstance(tree, tuple):
         kind, *parts = tree
         values = [size_of(part, sizes) for part in parts]
+        # A quotient by a size of 0 is only of arrays without elements: 0 is as good as any number.
         return max(values[0], 0) if kind == "max" else (values[0] // values[1] if values[1] else 0)
     raise LookupFailure(
         f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or pass sizes={{"{atom}": …}}'

@@ -27,16 +27,16 @@ def _default_op(name: str) -> Op:
     return operation(name)()
 
 
-def _binary(name: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
-    def method(self: Node, other: Any) -> Node:
-        return self.graph._add(_default_op(name), (other, self) if swapped else (self, other))
+def _operator(name: str, swapped: bool = False) -> Callable[..., Node]:
+    def method(self: Node, *other: Any) -> Node:
+        return self.graph._add(_default_op(name), (*other, self) if swapped else (self, *other))
 
     method.__doc__ = f"Make a `{name}` node."
     return method
 
 
 def _logical(name: str, symbol: str, swapped: bool = False) -> Callable[[Node, Any], Node]:
-    make = _binary(name, swapped)
+    make = _operator(name, swapped)
 
     def method(self: Node, other: Any) -> Node:
         for value in (self, other):
@@ -55,8 +55,8 @@ def _check_bool(value: Any, symbol: str, name: str) -> None:
         raise DtypeError(f"{symbol} is for bools, and {what} is {dtype}: gn.{name} takes numbers, and 0 for False")
 
 
-# The ufunc that NumPy calls for an operator of an array: the node's method that does the same if the node is the first
-# operand, and the one if it is the second.
+# The ufunc that NumPy calls for an operator of an array: the node's method that stands for it where the node is on the
+# left, and the one where it is on the right.
 _OPERATORS = {
     "add": ("__add__", "__radd__"),
     "subtract": ("__sub__", "__rsub__"),
@@ -101,14 +101,6 @@ def _not_an_array(name: str, node: Node, module: str = "numpy") -> UsageError:
     return UsageError(f"{problem}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")
 
 
-def _unary(name: str) -> Callable[[Node], Node]:
-    def method(self: Node) -> Node:
-        return self.graph._add(_default_op(name), (self,))
-
-    method.__doc__ = f"Make a `{name}` node."
-    return method
-
-
 class Node(MissingMethods, Shown):
     """One use of an operation: its inputs, and the shape and dtype of its value.
 
@@ -142,11 +134,11 @@ class Node(MissingMethods, Shown):
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name != "value":
-                raise _is_fixed(self, name)
+                raise _error_of_change(self, name)
             object.__setattr__(self, name, value)
 
         def __delattr__(self, name: str) -> None:
-            raise _is_fixed(self, name)
+            raise _error_of_change(self, name)
 
     graph: Graph
     name: str
@@ -306,19 +298,19 @@ class Node(MissingMethods, Shown):
     __reversed__ = None
     __contains__ = None
 
-    __add__, __radd__ = _binary("add"), _binary("add", swapped=True)
-    __sub__, __rsub__ = _binary("subtract"), _binary("subtract", swapped=True)
-    __mul__, __rmul__ = _binary("multiply"), _binary("multiply", swapped=True)
-    __truediv__, __rtruediv__ = _binary("divide"), _binary("divide", swapped=True)
-    __floordiv__, __rfloordiv__ = _binary("floor_divide"), _binary("floor_divide", swapped=True)
-    __mod__, __rmod__ = _binary("remainder"), _binary("remainder", swapped=True)
-    __matmul__, __rmatmul__ = _binary("matmul"), _binary("matmul", swapped=True)
-    __lt__, __le__ = _binary("less"), _binary("less_equal")
-    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
+    __add__, __radd__ = _operator("add"), _operator("add", swapped=True)
+    __sub__, __rsub__ = _operator("subtract"), _operator("subtract", swapped=True)
+    __mul__, __rmul__ = _operator("multiply"), _operator("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", swapped=True)
+    __floordiv__, __rfloordiv__ = _operator("floor_divide"), _operator("floor_divide", swapped=True)
+    __mod__, __rmod__ = _operator("remainder"), _operator("remainder", swapped=True)
+    __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", swapped=True)
+    __lt__, __le__ = _operator("less"), _operator("less_equal")
+    __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
     __and__, __rand__ = _logical("logical_and", "&"), _logical("logical_and", "&", swapped=True)
     __or__, __ror__ = _logical("logical_or", "|"), _logical("logical_or", "|", swapped=True)
-    __neg__, __abs__ = _unary("negative"), _unary("absolute")
-    __rpow__ = _binary("power", swapped=True)
+    __neg__, __abs__ = _operator("negative"), _operator("absolute")
+    __rpow__ = _operator("power", swapped=True)
 
     def __invert__(self) -> Node:
         _check_bool(self, "~", "logical_not")
@@ -326,12 +318,10 @@ class Node(MissingMethods, Shown):
 
     def __pow__(self, exponent: Any) -> Node:
         # As NumPy's own operator: a literal 2 is a square; 0.5 and -1 of a float are a root and a reciprocal.
-        if type(exponent) in (int, float) and self.dtype.kind == "f":
-            short = {2: "square", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
-            if short is not None:
-                return self.graph._add(_default_op(short), (self,))
-        elif type(exponent) is int and exponent == 2:
-            return self.graph._add(_default_op("square"), (self,))
+        shorter = {2: "square", 0.5: "sqrt", -1: "reciprocal"} if self.dtype.kind == "f" else {2: "square"}
+        literal = type(exponent) is int or (type(exponent) is float and self.dtype.kind == "f")
+        if literal and exponent in shorter:
+            return self.graph._add(_default_op(shorter[exponent]), (self,))
         return self.graph._add(_default_op("power"), (self, exponent))
 
     def __getitem__(self, index: Any) -> Node:
@@ -356,7 +346,7 @@ A twin may be read after its node.
 """
 
 
-def _is_fixed(node: Node, name: str) -> GraphnnError:
+def _error_of_change(node: Node, name: str) -> GraphnnError:
     how = {
         "name": 'gn.name(node, "…") gives it another name besides, and name="…" where it is made gives it its own',
         "inputs": "gn.replace(fetches, {old: new}) makes a graph with other operands",

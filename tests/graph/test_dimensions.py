@@ -122,6 +122,19 @@ def test_polynomials_are_equal_exactly_if_their_texts_are(
     assert type(difference) is int
 
 
+@given(terms, st.integers(-5, 5), st.randoms(use_true_random=False))
+def test_a_multiple_divides_to_its_factor_in_whatever_order_it_is_written(
+    p: list[tuple[int, list[str]]], factor: int, order: random.Random
+) -> None:
+    assume(collected(p))
+    multiple = [(factor * coefficient, factors) for coefficient, factors in p]
+    assert dims.floor_divide(summed(multiple, order), summed(p, order)) == factor
+    written, divisor = (
+        " + ".join("*".join([f"({n})", *names]) for n, names in order.sample(q, len(q))) for q in (multiple, p)
+    )
+    assert dims.dimension(f"max(({written})//({divisor}), 0)") == max(factor, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "canonical"),
     [
