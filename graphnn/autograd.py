@@ -26,6 +26,7 @@ from .graph import (
     Seeds,
     Unknown,
     as_array,
+    current_provenance,
     flatten,
     fn,
     user_origin,
@@ -185,7 +186,7 @@ def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     """
     results, wrt = set(results), set(wrt)
     _check_float(results, "the result")
-    _check_float(wrt, "what is differentiated by")
+    _check_float(wrt, "wrt")
     flow: _Flow = {}
     for node in sorted(ancestors(results), key=attrgetter("index")):
         smooth = node.op.differentiable and node.spec.dtype.kind == "f"
@@ -226,9 +227,8 @@ def _check_rule(node: Node, mode: str) -> None:
 
 def _new_root(graph: Graph, name: str) -> Scope:
     """Return a new scope, in which the nodes of a derivative are made."""
-    with graph.new_scope(name, kind=name, phase="backward") as provenance:
-        assert provenance.scope is not None
-        return provenance.scope
+    with graph.building:
+        return graph._add_scope(graph.free_name(name), name, "backward", None, current_provenance(graph).scope)
 
 
 class _Attribution:
@@ -251,9 +251,9 @@ class _Attribution:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         node = self._provenance.twin
         if isinstance(error, Exception) and not isinstance(error, Warning) and node is not None:
-            kind = "" if isinstance(error, GraphnnError) else f"{type(error).__name__}: "
+            prefix = "" if isinstance(error, GraphnnError) else f"{type(error).__name__}: "
             whose = f'  in the gradient of "{node.name}" ({node.op.name}, made at {node.origin})'
-            raise restated(error, kind, whose, node=node, op=node.op.name, origin=node.origin) from error
+            raise restated(error, prefix, whose, node=node, op=node.op.name, origin=node.origin) from error
 
 
 def _fitted(derivative: Any, node: Node, resize: str) -> Node:
@@ -283,7 +283,7 @@ def _checked_seeds(kind: str, seeds: Any, others: Any) -> tuple[Graph, dict[Node
     UsageError
         When they are not a mapping, or one node has two.
     ShapeError
-        When one has not its node's shape.
+        When one does not have the shape of its node.
     """
     if not (isinstance(seeds, Mapping) and seeds):
         raise UsageError(f"{'vjp' if kind == 'cotangent' else 'jvp'} needs its {kind}s as {{node: {kind}}}")
@@ -311,7 +311,7 @@ def _seed_of(value: _Seed, node: Node) -> Node:
     """Return what was given for a node as a node of its shape and dtype."""
     value = np.ones((), node.dtype) if value is None else value
     derivative = value if isinstance(value, Node) else node.graph.constant(value.astype(node.dtype))
-    # A 1 where the node has a name does not broadcast: the reshape adds the condition that the size is 1.
+    # A 1 in the place of a named dimension must not broadcast: the reshape demands that the size is 1.
     pinned = tuple(n if d == 1 else d for d, n in zip(derivative.shape, node.shape, strict=True))
     return _fitted(derivative if pinned == derivative.shape else fn.reshape(derivative, pinned), node, "broadcast_to")
 
@@ -320,7 +320,7 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
     origin = user_origin()
     names = ", ".join(f'"{node.name}"' for node in others)
     for node in nodes:
-        message = f'"{node.name}" and {names} do not depend on each other; the derivative is zeros (asked at {origin})'
+        message = f'no derivative passes between "{node.name}" and {names}; it is zeros (asked at {origin})'
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 
 
@@ -364,8 +364,8 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
                 _add(slices_put_back(node, slices, parts), node, arrived, attribution)
             if node in arrived:  # by now from all its readers
                 cotangents[node] = arrived.pop(node)
-            # A remembered cotangent is complete, and takes nothing more: all paths from its node to the results were
-            # followed, whatever `wrt` was.
+            # A remembered cotangent is complete, and takes nothing more: whatever `wrt` was, each reader of a node that
+            # depends on it depends on it, too, and was in the flow.
             passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
             # All slices of an array together: each alone would be as large as the array.
             if isinstance(node.op, Getitem):
@@ -378,7 +378,7 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
 
 def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], attribution: _Attribution) -> None:
     """Hand the cotangent of a node on to its operands."""
-    parts = node.op.vjps(passes, cotangent, node, node.inputs)
+    parts = node.op.vjps(passes, cotangent, node, node.inputs)  # each is made at its turn, as nodes made for this one
     for i in passes:
         attribution.to(node)
         _add(_fitted(next(parts), node.inputs[i], "sum_to"), node.inputs[i], arrived, attribution)
@@ -388,7 +388,8 @@ def _add(part: Node, operand: Node, arrived: dict[Node, Node], attribution: _Att
     """Add a part of an operand's cotangent to what has arrived, one by one, so that a run need not hold all parts."""
     if operand in arrived:
         attribution.to(operand)
-    arrived[operand] = arrived[operand] + part if operand in arrived else part
+        part = arrived[operand] + part
+    arrived[operand] = part
 
 
 # --- forward mode -------------------------------------------------------------------------------------------

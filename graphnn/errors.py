@@ -80,7 +80,7 @@ class GraphnnError(Shown, Exception):
     def __init__(self, *args: object, **fields: Any) -> None:
         super().__init__(*args)
         self._names_line = "origin" in fields
-        vars(self).update({"origin": fields.get("origin") or user_origin()} | fields)
+        vars(self).update(fields if "origin" in fields else fields | {"origin": user_origin()})
 
     @property
     def reason(self) -> str:
@@ -234,7 +234,7 @@ class DivisionError(GraphnnError, ZeroDivisionError):
 
 
 class MemoryBudgetError(GraphnnError, MemoryError):
-    """A value larger than the memory budget; raised before anything is allocated."""
+    """A value larger than the memory budget, which is found before anything is allocated, or than the memory."""
 
 
 class NoRuleError(GraphnnError, NotImplementedError):
@@ -258,7 +258,7 @@ class EvaluationError(GraphnnError, RuntimeError):
 
 
 class ClusterError(GraphnnError, RuntimeError):
-    """Workers elsewhere that cannot compute this, or not the same bits; or that are lost."""
+    """Workers that cannot compute this, would give other bits, or are lost."""
 
 
 class GraphnnWarning(UserWarning):

@@ -31,12 +31,9 @@ class Origin(NamedTuple):
 
     def __str__(self) -> str:
         if not self.file:
-            return "no line of a user's"
+            return "no user line"
         return f"{_label(self.file)}:{self.line}"
 
-
-_OF_DATACLASS = "__create_fn__"
-"""The function in which `dataclasses` makes ``__init__``; the code that it makes is in no file."""
 
 NOWHERE = Origin("", 0)
 """The origin when no line of the user's code is on the stack, as in the command ``graphnn``."""
@@ -91,7 +88,8 @@ def user_origin() -> Origin:
         skipped = _skipped.get(file)
         if skipped is None:
             skipped = _skipped[file] = _is_skipped(file)
-        if not skipped and not (file == "<string>" and frame.f_code.co_qualname.startswith(_OF_DATACLASS)):
+        # The code of an ``__init__`` that `dataclasses` makes is in no file.
+        if not skipped and not (file == "<string>" and frame.f_code.co_qualname.startswith("__create_fn__")):
             key = (file, frame.f_lineno)
             return _known.get(key) or _known.setdefault(key, Origin(*key))
         frame = frame.f_back

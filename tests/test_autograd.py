@@ -454,7 +454,7 @@ def test_of_what_does_not_count_the_gradient_is_zeros_and_a_warning_names_it() -
     w = g.parameter("w", np.ones((2, 3), np.float32))
     line = inspect.currentframe()
     assert line is not None
-    with pytest.warns(gn.GraphnnWarning, match=f'"w" and "{loss.name}" do not depend on each other') as told:
+    with pytest.warns(gn.GraphnnWarning, match=f'no derivative passes between "w" and "{loss.name}"') as told:
         slope = gn.grad(loss, [w, g.parameters[0]])[0]
     assert [(warning.filename, warning.category) for warning in told] == [(__file__, gn.GraphnnWarning)]
     assert (slope.shape, slope.dtype) == ((2, 3), np.float32)
@@ -467,7 +467,7 @@ def test_of_what_does_not_count_the_gradient_is_zeros_and_a_warning_names_it() -
 def test_what_does_not_move_has_a_tangent_of_zeros_and_a_warning_names_it() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch",)), g.placeholder("y", ("batch",))
-    with pytest.warns(gn.GraphnnWarning, match='"sin" and "y" do not depend on each other') as told:
+    with pytest.warns(gn.GraphnnWarning, match='no derivative passes between "sin" and "y"') as told:
         tangent = gn.jvp(gn.sin(x), {y: y})
     assert told[0].filename == __file__
     assert gn.run(tangent, {x: [1.0, 2.0]}).tolist() == [0, 0]

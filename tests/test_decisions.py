@@ -158,7 +158,7 @@ def test_a_gradient_that_cannot_be(spy: Any) -> None:
         with refused(TypeError, f'"{wrt.name}", is (int64|bool); only floats have gradients'):
             gn.grad(gn.sum(x * i), wrt)
     w = g.parameter("w", [1.0, 2.0])
-    with pytest.warns(gn.GraphnnWarning, match='"w" and "sum.*" do not depend on each other; the derivative is zeros'):
+    with pytest.warns(gn.GraphnnWarning, match='no derivative passes between "w" and "sum.*"; it is zeros'):
         zeros = gn.grad(gn.sum(x), w)
     assert gn.run(zeros).tolist() == [0, 0]
     culprit = spy(x, name="culprit")
@@ -851,6 +851,9 @@ def test_a_function_of_several_nodes_is_not_replaced_by_an_operation_of_the_same
 
         class Softmax(gn.Op):
             """Not the softmax."""
+
+            def infer(self, x):
+                return x
 
             def forward(self, x, out=None):
                 return x

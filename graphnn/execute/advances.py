@@ -49,7 +49,7 @@ def _after(following: Node, at: Node, advanced: Mapping[Node, Node]) -> Node:
         if operands != node.inputs:
             key = (node, *operands)
             if key not in known:
-                with graph.in_scope(node.scope or None, origin=node.origin, twin=node, inherit_origin=True):
+                with graph.in_scope(node.scope or None, origin=node.origin, twin=node, origin_of_nodes=True):
                     known[key] = graph.add(node.op, operands)
             now[node] = known[key]
     return now.get(following, following)

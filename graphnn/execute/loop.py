@@ -56,7 +56,8 @@ class Prepared(NamedTuple):
         hand in the debugger.
     sizes : mapping of str to int
     overridden : mapping of Node to Op or None
-        Changes made in the debugger: the operation used instead, or None if the node's value was set.
+        Changes made in the debugger: the operation used instead, or None if the node's value was set. `evaluate` does
+        not look here: ``binding.forwards`` and `given` hold the changes.
     before : mapping of Node to array
         The original values of overridden placeholders and parameters.
     """
@@ -125,7 +126,8 @@ def evaluate(
 
     Between two iterations nothing runs, so whoever takes the steps may wait as long as they like: a debugger does.
 
-    The caller turns NumPy's floating-point warnings off around each iteration, as `run` and `steps` do.
+    The caller turns NumPy's floating-point warnings off: once, as `collect` does, or for each iteration, as
+    `quiet_steps` does.
 
     Parameters
     ----------
@@ -186,18 +188,19 @@ def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop)
     if located := getattr(error, "located", None):
         return located(node, stop)  # type: ignore[no-any-return]
     specs = [Spec(value.shape, value.dtype) for value in operands]
-    if not isinstance(error, GraphnnError) and not node.op.dimension_names:
-        error = infer_error(node.op, specs) or error  # better worded, where `infer` refuses such operands
+    op = stop.prepared.op_of(node)
+    if not isinstance(error, GraphnnError):
+        error = infer_error(op, specs) or error  # better worded, where `infer` refuses such operands
     lines = [
         f'  operand {position}: "{operand.name}" {spec}'
         for position, (operand, spec) in enumerate(zip(node.inputs, specs, strict=True))
     ]
     return restated(
         error,
-        f'while evaluating "{node.name}" ({node.op.name} {node.spec}), made at {node.origin}: ',
+        f'while evaluating "{node.name}" ({op.name} {node.spec}), made at {node.origin}: ',
         *lines,
         node=node,
-        op=node.op.name,
+        op=op.name,
         operands=node.inputs,
         shapes=tuple(spec.shape for spec in specs),
         origin=node.origin,
@@ -268,7 +271,9 @@ def collect(
 
 
 def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
-    """Evaluate again with the interpreter, and raise its error, which names node, operands and origin, for a plan's.
+    """Evaluate again with the interpreter, and raise its error, which names node, operands and origin.
+
+    For an error of a compiled plan, which names none of these.
 
     Raises
     ------
@@ -314,11 +319,8 @@ def own_arrays(values: Sequence[Array]) -> list[Array]:
 
 def quiet_steps(evaluation: Iterator[Step]) -> Iterator[Step]:
     """Yield the steps of an evaluation, with read-only values. NumPy's warnings are off only while it computes."""
-    while True:
-        # Once per step: a setting made around the whole loop would also hold in the consumer's code.
-        step = quietly(next, evaluation, None)
-        if step is None:
-            return
+    # Once per step: a setting made around the whole loop would also hold in the consumer's code.
+    while (step := quietly(next, evaluation, None)) is not None:
         step.value.flags.writeable = False
         yield step
         del step  # else its arrays would stay in memory for one more node

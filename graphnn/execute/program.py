@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import GraphnnError, GraphnnWarning, ShapeError
+from ..errors import DtypeError, GraphnnError, GraphnnWarning, ShapeError
 from ..graph import Array, Graph, Node, Op, Placeholder, Spec
 from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, names_in, shown, size_of
@@ -75,7 +75,7 @@ class Program:
         sized = {node.op for node in self.order if node.op.sized}
         self.dimension_names = sorted(names_in(dims).union(*(op.dimension_names for op in sized)))
         self._bindings: dict[tuple[int | None, ...], Binding] = {}
-        self._fixed = [forward_of(node, node.op, {}) if _is_fixed(node) else None for node in self.order]
+        self._fixed = [forward_of(node, node.op, {}) if _needs_no_sizes(node) else None for node in self.order]
         """The functions that are the same for any sizes."""
         first = {node.spec: node for node in reversed(self.order)}
         self._varying = [
@@ -83,7 +83,7 @@ class Program:
             for i, (node, forward) in enumerate(zip(self.order, self._fixed, strict=True))
             if forward is None or node.spec.constraints or first[node.spec] is node or hasattr(node.op, "bound_inside")
         ]
-        """The nodes of which something depends on the sizes, and the first of each spec."""
+        """The nodes of which something depends on the sizes, and the first of each spec, which tells its bytes."""
 
     def bound(self, sizes: Mapping[str, int]) -> Binding:
         """Return the binding for these sizes.
@@ -169,7 +169,7 @@ def _is_given(node: Node) -> bool:
     return isinstance(node.op, Placeholder) or node.has_value
 
 
-def _is_fixed(node: Node) -> bool:
+def _needs_no_sizes(node: Node) -> bool:
     return not _is_given(node) and not node.op.dimension_names and not node.op.foreign
 
 
@@ -208,8 +208,8 @@ def infer_error(op: Op, specs: Sequence[Spec]) -> GraphnnError | None:
     """Return the error with which an operation's `infer` refuses such operands, else None."""
     try:
         op.infer(*specs)
-    except GraphnnError as error:
-        return error
+    except Exception as error:  # noqa: BLE001 - a user's `infer` may raise anything
+        return error if isinstance(error, GraphnnError) else None
     return None
 
 
@@ -250,7 +250,7 @@ def _with_checks(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forwar
     """Return the `forward` of a user's operation: it cannot write to its operands, and its result is checked."""
 
     def checked(*operands: Array) -> Any:
-        views = []
+        views = []  # what shares memory with one of them is not copied: nobody can write to it
         for operand in operands:
             view = operand.view()
             view.flags.writeable = False
@@ -261,7 +261,7 @@ def _with_checks(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forwar
         ):
             value = value.copy()  # whoever else holds it may change it, or return it again
         if value.shape != shape or value.dtype != node.dtype:
-            raise ShapeError(
+            raise (ShapeError if value.shape != shape else DtypeError)(
                 f"{type(node.op).__name__}.forward gave {shown(value.shape)} {value.dtype}, "
                 f"where its infer says {shown(shape)} {node.dtype}"
             )

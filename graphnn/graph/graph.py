@@ -56,15 +56,15 @@ class Graph(Shown):
     state : dict of Node to array
         The values of the parameters.
     advances : dict of (Node, Node) to Node
-        {(parameter, node): next value of the parameter}. A compiled step with updates that evaluates the node makes
-        this update, too. If it evaluates several such nodes of one parameter, each update starts from the value that
-        the one before gives. A parameter as the key stands for (parameter, parameter): each step that reads it makes
-        the update.
+        {(parameter, node): next value of the parameter}, such as (running mean, mean of the batch) of a batch norm.
+        A compiled step with updates that evaluates the node makes this update, too. If it evaluates several such nodes
+        of one parameter, each update starts from the value that the one before gives. A parameter as the key stands
+        for (parameter, parameter): each step that reads it makes the update.
     evaluating : dict of Node to Node
         {training-only node: its replacement in evaluation}; for the output of dropout, the input of dropout. `nn.fit`
         refuses to evaluate a random node without an entry; a node mapped to itself stays random.
     idle : dict of str to Node
-        {layer path: output} of layers that make no node in evaluation, such as dropout, and were called for evaluation.
+        {layer path: output} of the layers, such as dropout, that were called for evaluation and made no node there.
     cotangents, tangents : dict
         {seeds: derivatives of all nodes reached}, of reverse and of forward mode, so that no node is made twice.
     placeholders, scopes : list of Node, dict of str to Scope
@@ -105,7 +105,8 @@ class Graph(Shown):
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
-        """What other modules computed from this graph. Nodes never change, so it stays valid; it may be cleared."""
+        """What other modules computed from this graph. Nodes never change, so it stays valid; it may be cleared, and
+        then warnings that are given once may be given again."""
         self.building = RLock()
         """Held while a node is made. Hold it to make several with none of another thread between them."""
         # The node being entered; if an interrupt cut that short, `_finish` redoes it.
@@ -146,7 +147,7 @@ class Graph(Shown):
             elif not name.startswith("_") and "building" in fields:  # the last public field that __init__ sets
                 if name in fields and value is fields[name]:
                     return  # as after graph.outputs |= more
-                if type(fields.get(name)) is not CheckedDict:
+                if type(fields.get(name)) is not CheckedDict:  # nor a KeptDict, whose entries stay
                     raise tables.not_assignable(self, name, "set")
                 with self.building:
                     return fields[name].replace(f"graph.{name}", value)
@@ -315,7 +316,7 @@ class Graph(Shown):
         nodes = tuple(inputs)
         return self._make(op, nodes, self._inferred(op, nodes), name)
 
-    # For internal callers: the public method is replaced by a wrapper that checks its call, and this skips it.
+    # For internal callers: `calls.explain_public` replaces the public method by a wrapper, and this skips it.
     _add = add
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
@@ -468,7 +469,7 @@ class Graph(Shown):
         own = checked_name(name)
         if not own:
             raise ValueRangeError('a scope needs a name: "" stands for the top of the graph')
-        return ScopeProvenance(self, partial(self._scope_called, own, reuse, False, "", None, None))
+        return ScopeProvenance(self, partial(self._scope_called, base=own, reuse=reuse))
 
     def in_scope(
         self,
@@ -477,18 +478,18 @@ class Graph(Shown):
         phase: str | None = None,
         origin: Origin | None = None,
         twin: Node | None = None,
-        inherit_origin: bool = False,
+        origin_of_nodes: bool = False,
     ) -> Provenance:
         """Make nodes in the scope `path`, which is opened if need be. For layers and transformations.
 
         Parameters
         ----------
         path : str or None
-            None for the scope that is open now.
+            None for the scope that is open now. A scope that is opened lies in that one.
         kind, phase
             Of the scope, if it is opened here.
         origin : Origin, optional
-            Of the scope, if it is opened here; with `inherit_origin`, of every node made inside too.
+            Of the scope, if it is opened here; with `origin_of_nodes`, of every node made inside too.
         twin : Node, optional
             The node that those inside are made for.
 
@@ -497,8 +498,8 @@ class Graph(Shown):
         Provenance
             A context manager. Its ``with`` statement gives itself.
         """
-        find = partial(self._scope_at, path, kind, phase, origin)
-        return Provenance(self, find, origin if inherit_origin else None, twin)
+        find = partial(self._scope_at, path=path, kind=kind, phase=phase, origin=origin)
+        return Provenance(self, find, origin if origin_of_nodes else None, twin)
 
     def new_scope(
         self,
@@ -526,11 +527,18 @@ class Graph(Shown):
         Provenance
             A context manager. Its ``with`` statement gives itself, with the new ``scope``.
         """
-        make = partial(self._scope_called, base, False, numbered, kind, phase, origin)
+        make = partial(self._scope_called, base=base, numbered=numbered, kind=kind, phase=phase, origin=origin)
         return Provenance(self, make if within is None else lambda around: make(within), twin=twin)
 
     def _scope_called(
-        self, base: str, reuse: bool, numbered: bool, kind: str, phase: str | None, origin: Origin | None, around: Any
+        self,
+        around: Scope | None,
+        base: str,
+        reuse: bool = False,
+        numbered: bool = False,
+        kind: str = "",
+        phase: str | None = None,
+        origin: Origin | None = None,
     ) -> tuple[Scope, bool]:
         """Return a new scope inside the one around, or the one there is, and whether it is new."""
         with self.building:
@@ -539,7 +547,7 @@ class Graph(Shown):
             return self._add_scope(self._free(base, around, numbered), kind, phase, origin, around), True
 
     def _scope_at(
-        self, path: str | None, kind: str, phase: str | None, origin: Origin | None, around: Scope | None
+        self, around: Scope | None, path: str | None, kind: str, phase: str | None, origin: Origin | None
     ) -> tuple[Scope | None, bool]:
         """Return the scope of a path, by default the one around, and whether it is new."""
         if path is None:

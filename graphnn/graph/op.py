@@ -44,7 +44,10 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """The static shape and dtype of a value, and the constraints on its dimensions."""
+    """The static shape and dtype of a value, and the constraints on its dimensions.
+
+    A constraint is a pair of dimensions that must have the same size in a run. Specs may be equal and differ in these.
+    """
 
     shape: Shape
     dtype: np.dtype[Any]
@@ -57,6 +60,7 @@ class Spec:
 registry: dict[str, type[Op]] = {}
 _compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
+"""Those of `fn`, made when they are asked for."""
 
 
 @elsewhere("node", "a node")
@@ -66,13 +70,16 @@ class MissingMethods:
     __slots__ = ()
 
 
-def _written(name: str) -> str:
+def _call_of(name: str) -> str:
     settings = [p for p in inspect.signature(getattr(fn, name)).parameters.values() if p.name != "name"][1:]
     return f"gn.{name}({', '.join(['node', *filter(None, [written(settings)])])})"
 
 
 def _claim(name: str, new: Any) -> None:
-    """Take a name for an operation or a function. If another module has it, refuse; if the same module, replace it."""
+    """Take a name for an operation or a function: refuse one of another module, or of another class of the same.
+
+    From then on, ``node.name`` is an error that says what to write instead.
+    """
     known: tuple[Any, ...] = registry.get(name), _compositions.get(name)
     for taken in filter(None, known):
         two_classes = isinstance(taken, type) and isinstance(new, type)
@@ -81,7 +88,7 @@ def _claim(name: str, new: Any) -> None:
                 f'"{name}" is already defined by {taken.__module__}.{taken.__qualname__}; '
                 f"give {new.__qualname__} another name"
             )
-    setattr(MissingMethods, name, Absent("a node", name, _written))
+    setattr(MissingMethods, name, Absent("a node", name, _call_of))
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -105,6 +112,8 @@ class Op:
     - ``jvp(tangents, output, inputs) -> node``: the tangent of the result; None stands for a zero tangent. Elementwise
       and linear operations inherit it.
     - ``flows(i) -> bool``: whether a gradient passes to operand i at all; by default it does.
+    - ``vjps(positions, cotangent, output, inputs) -> iterator``: the cotangents of several operands, for a rule that
+      shares work between them; beside `vjp`.
 
     For explanations:
 
@@ -112,6 +121,12 @@ class Op:
     - ``equation``: the same for one element, where that reads otherwise.
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
     - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the training page need to know.
+
+    For an operation that holds graphs, as loops do:
+
+    - ``bound_inside(sizes) -> int``: checks the graphs inside for these sizes, and returns the bytes of their largest
+      value.
+    - ``refused_inside(guard, step, prepared) -> error``: what a guard refuses inside of an evaluated step, or None.
 
     For the tests that every registered operation gets:
 
@@ -141,6 +156,7 @@ class Op:
     bounds: ClassVar[tuple[float, float] | None] = None
     """The two numbers between which its results lie."""
     formula: ClassVar[str] = ""
+    """The equation of the whole result: ``{0}`` is the first operand, ``{axis}`` an attribute."""
     equation: ClassVar[str | None] = None
     """The formula of one element: None if it is `formula`, "" if the element is a copy of an operand's element.
 
@@ -149,6 +165,7 @@ class Op:
     ``{row}`` the place of the element, as ``row 7``.
     """
     abstract: ClassVar[bool] = True
+    """Whether it is not registered: a base class, or the class of what has no fixed name."""
     foreign: ClassVar[bool] = False
     """Whether it is defined outside of graphnn. What its methods give is then checked."""
 
@@ -173,11 +190,12 @@ class Op:
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls.name = checked(cls.__qualname__, "name", Name(), cls.name)
-        forward = getattr(cls, "forward", None)
-        if isinstance(forward, np.ufunc):
-            cls.operands = ("x", "y")[: forward.nin]
-        elif forward is not None:
-            parameters = list(inspect.signature(forward).parameters.values())
+        if lacking := [method for method in ("infer", "forward") if not hasattr(cls, method)]:
+            raise GraphError(f"{cls.__qualname__} has no {' and no '.join(lacking)}: an operation needs both")
+        if isinstance(cls.forward, np.ufunc):
+            cls.operands = ("x", "y")[: cls.forward.nin]
+        else:
+            parameters = list(inspect.signature(cls.forward).parameters.values())
             parameters = [p for p in parameters if p.name not in ("self", "out")]
             cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
             cls.operands = tuple(p.name for p in parameters)
@@ -322,7 +340,10 @@ _NAME = Name()
 
 
 class Unknown(Op, abstract=True):
-    """An operation that a file names and nothing here defines. Its nodes can be looked at, but not computed."""
+    """An operation of which only the name is known: one that a file names and nothing here defines, or a layer.
+
+    Nodes of a file's operation can be looked at, but not computed. A layer is only in an error.
+    """
 
     called: Annotated[str, _NAME]
     attributes_in_file: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
@@ -370,7 +391,7 @@ def _bits(value: Any) -> Any:
 
 
 def inferred(op: Op, specs: Sequence[Spec]) -> Spec:
-    """Return what `infer` gives for operands of these specs. If the operation is `foreign`, it may be anything."""
+    """Return what `infer` gives for operands of these specs; if the operation is `foreign`, checked to be a `Spec`."""
     spec = op.infer(*specs)
     if not op.foreign:
         return spec
@@ -402,11 +423,11 @@ def operation(name: str) -> type[Op]:
 def _function_of(cls: type[Op]) -> Callable[..., Any]:
     """Return the public function of an operation: it takes the operands, then the attributes."""
     count = len(cls.operands)
-    only = None if cls.attribute_names or cls.variadic else cls()
+    without_attributes = None if cls.attribute_names or cls.variadic else cls()
 
     def function(*args: Any, name: str | None = None, graph: Graph | None = None, **kwargs: Any) -> Node:
-        if only is not None and len(args) == count and not kwargs:
-            return only(*args, name=name, graph=graph)
+        if without_attributes is not None and len(args) == count and not kwargs:
+            return without_attributes(*args, name=name, graph=graph)
         try:
             operands, op = _operands_and_op(cls, args, kwargs)
         except TypeError as error:
@@ -446,7 +467,7 @@ def _operands_and_op(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any
     operands = args[:count]
     if named := cls.operands[len(args) :]:
         if not kwargs.keys() >= {*named}:
-            raise TypeError
+            raise TypeError  # whoever called words it, from the signature
         operands += tuple([kwargs[operand] for operand in named])
         kwargs = {key: value for key, value in kwargs.items() if key not in named}
     return operands, cls(*args[count:], **kwargs)
@@ -542,7 +563,7 @@ class Functions:
 
 fn = Functions()
 for _alias in ALIASES:
-    setattr(MissingMethods, _alias, Absent("a node", _alias, _written))
+    setattr(MissingMethods, _alias, Absent("a node", _alias, _call_of))
 
 
 def composition(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ that another one opened.
 An interrupt (Ctrl-C) may fall between any two bytecodes. Four mechanisms exist only for that. A node exists once it is
 in ``Graph._begun``; if its entry into the tables is cut short, whoever looks next redoes it (`Graph._finish`). A
 ``with`` block that is cut short before or after its body never calls its exit; `_Exit` lets us see that, and the
-provenance no longer counts (`Provenance._is_open`). A new scope is forgotten if its block fails before a node was made
+provenance no longer counts (`Provenance._counts`). A new scope is forgotten if its block fails before a node was made
 in it, so that its name is free for the next try; a thread that was inside brings it back (`scopes.forget`,
 `scopes.bring_back`). NumPy's warnings are switched off in a copy of the context, so nothing needs to be switched back
 on (`quiet.quietly`).
@@ -88,8 +88,8 @@ class Provenance:
         try:
             self.scope, self._new = find(around.scope)
             _innermost.set(self)
-        except BaseException:
-            self._leave(*_SOME_ERROR)
+        except BaseException as error:
+            self._leave(None, error, None)
             raise
         return self
 
@@ -101,7 +101,7 @@ class Provenance:
         inner: list[Provenance] = []
         provenance = _innermost.get()
         while provenance is not None and provenance is not self:
-            if provenance._is_open():
+            if provenance._counts():
                 inner.append(provenance)
             provenance = provenance._outer
         if provenance is self:
@@ -118,8 +118,9 @@ class Provenance:
         self._outer = outer
         self._others = outer if outer is None or outer.graph is not self.graph else outer._others
 
-    def _is_open(self) -> bool:
-        # `_left` counts as open: an asyncio task begun inside the block has copied the context and goes on there.
+    def _counts(self) -> bool:
+        """Return whether its ``with`` block was not cut short by an interrupt."""
+        # One that was left counts: an asyncio task begun inside the block has copied the context and goes on there.
         return self._left or (end := self._end) is None or end() is not None
 
 
@@ -134,7 +135,6 @@ class ScopeProvenance(Provenance):
         return scope
 
 
-_SOME_ERROR = None, True, None
 _innermost: ContextVar[Provenance | None] = ContextVar("graphnn_provenance", default=None)
 
 
@@ -148,9 +148,10 @@ def current_provenance(graph: Graph) -> Provenance:
         return _TOP
     if provenance.graph is graph and (end := provenance._end) is not None and end() is not None:
         return provenance  # nearly always
-    while provenance is not None and not provenance._is_open():
+    while provenance is not None and not provenance._counts():  # forget what an interrupt cut short
         provenance = provenance._outer
         _innermost.set(provenance)
-    while provenance is not None and not (provenance.graph is graph and provenance._is_open()):
+    # Go outwards to one of this graph; `_others` skips those of the same other graph at once.
+    while provenance is not None and not (provenance.graph is graph and provenance._counts()):
         provenance = provenance._outer if provenance.graph is graph else provenance._others
     return _TOP if provenance is None else provenance

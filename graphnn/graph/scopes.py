@@ -90,4 +90,4 @@ def forget(graph: Graph, scope: Scope) -> None:
             # Both counters of `Graph._free`: "dense_" (numbered) and "dense". Without a counter it searches anew.
             base = scope.path.rstrip("0123456789")
             graph._counters.pop(base, None)
-            graph._counters.pop(base[:-1], None)
+            graph._counters.pop(base.removesuffix("_"), None)

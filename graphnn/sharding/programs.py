@@ -177,7 +177,7 @@ class _Maker:
         contributions = []
         for node in added:
             copy = scratch[node.name]
-            with scratch.in_scope(copy.scope or None, origin=node.origin, twin=copy, inherit_origin=True):
+            with scratch.in_scope(copy.scope or None, origin=node.origin, twin=copy, origin_of_nodes=True):
                 contributions.append(self._contribution(node, copy, whole))
         fetched = replace([*contributions, *[scratch[node.name] for node in (*held, *rows)]], exchanged | numbers)
         used = _names(fetched)
@@ -207,7 +207,7 @@ class _Maker:
         shard = scratch.placeholder(scratch.free_name("shard"), (), np.int64)
         exchanged = {}
         for node in drawn:
-            with scratch.in_scope(node.scope or None, origin=node.origin, twin=node, inherit_origin=True):
+            with scratch.in_scope(node.scope or None, origin=node.origin, twin=node, origin_of_nodes=True):
                 counter = node.inputs[0]
                 own = fn.cast(shard, counter.dtype) if counter.dtype == np.uint64 else shard
                 exchanged[node] = scratch.add(node.op, [counter * self._shards + own])
@@ -224,7 +224,7 @@ class _Maker:
                 continue
             if self._cut.counts_all(source[node.name]):
                 count = over_dimensions(node.op.count, self._of_all(whole))
-                with scratch.in_scope(node.scope or None, origin=node.origin, twin=node, inherit_origin=True):
+                with scratch.in_scope(node.scope or None, origin=node.origin, twin=node, origin_of_nodes=True):
                     exchanged[node] = fn.divide_by(node.inputs[0], count)
         return exchanged, whole
 

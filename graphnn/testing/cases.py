@@ -75,7 +75,7 @@ def copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Fee
     def fed(node: Node, name: str) -> Node:
         value = values[node]
         value = value.astype(np.float64) if value.dtype.kind == "f" else value
-        with target.in_scope(None, origin=node.origin, inherit_origin=True):
+        with target.in_scope(None, origin=node.origin, origin_of_nodes=True):
             placeholder = target.placeholder(name, node.shape, value.dtype)
         given[placeholder] = value
         return placeholder
@@ -94,7 +94,7 @@ def copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Fee
                 copies[operand] if i in through and operand in copies else constant(operand)
                 for i, operand in enumerate(node.inputs)
             ]
-            with target.in_scope(None, origin=node.origin, inherit_origin=True):
+            with target.in_scope(None, origin=node.origin, origin_of_nodes=True):
                 copies[node] = target.add(_in_float64(node.op), inputs, node.name)
     outputs = [copies[node] if node in copies else constant(node) for node in dict.fromkeys(results)]
     sizes = {name: size for name, size in checked_feed(graph, feed)[1].items() if name.isidentifier()}

@@ -784,6 +784,43 @@ def test_what_the_infer_of_an_own_operation_gives_is_checked(own_operations, sai
         gn.lax(gn.Graph().placeholder("x", shape=2))
 
 
+@pytest.mark.parametrize(("given", "lacks"), [("forward", "no infer"), ("infer", "no forward")])
+def test_an_own_operation_without_infer_or_forward_is_refused(own_operations, given, lacks) -> None:
+    with pytest.raises(gn.GraphError, match=f"Half has {lacks}: an operation needs both"):
+        type("Half", (gn.Op,), {given: lambda self, x: x})
+
+
+def test_an_own_operation_that_gives_another_dtype_is_refused(own_operation) -> None:
+    class Halved(own_operation):
+        """Gives float32."""
+
+        like = np.exp
+
+        def forward(self, x, out=None):
+            return x.astype(np.float32)
+
+    x = gn.Graph().placeholder("x", shape=2)
+    with pytest.raises(gn.DtypeError, match=r"Halved.forward gave \(2,\) float32, where its infer says \(2,\) float64"):
+        gn.run(gn.halved(x), {x: [1.0, 2.0]})
+
+
+def test_an_infer_that_fails_in_a_run_does_not_hide_why_the_forward_failed(own_operations) -> None:
+    class Fragile(gn.Op):
+        """Fails, and so does its infer for numbers."""
+
+        def infer(self, x):
+            if x.shape == (3,):
+                raise RuntimeError("not this one")
+            return x
+
+        def forward(self, x):
+            raise ValueError("for this reason")
+
+    x = gn.Graph().placeholder("x", shape="n")
+    with pytest.raises(gn.ValueRangeError, match="for this reason"):
+        gn.run(gn.fragile(x), {x: np.ones(3)})
+
+
 def test_the_infer_of_an_own_operation_may_write_a_spec_as_numpy_takes_it(own_operations) -> None:
     class Twofold(gn.Op):
         """2x, in float32."""

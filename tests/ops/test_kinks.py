@@ -141,7 +141,7 @@ def test_at_a_corner_the_second_derivative_is_finite(make: Make) -> None:
 def test_steps_pass_no_gradient(make: Make) -> None:
     g = gn.Graph()
     x = g.placeholder("x", 3)
-    with pytest.warns(gn.GraphnnWarning, match='"x" and "sum" do not depend on each other; the derivative is zeros'):
+    with pytest.warns(gn.GraphnnWarning, match='no derivative passes between "x" and "sum"; it is zeros'):
         slope = gn.grad(gn.sum(make(x)), x)
     assert gn.run(slope, {x: [0.5, 1.0, -1.5]}).tolist() == [0, 0, 0]
 

@@ -46,7 +46,7 @@ def test_gradients_of_both_orders_are_those_of_torch(name: str) -> None:
     pairs = zip(first, figures["d"], strict=True)
     weighed = [gn.sum(slope * np.array(d)) for slope, d in pairs]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(?s).*do not depend on each other", gn.errors.GraphnnWarning)
+        warnings.filterwarnings("ignore", "(?s).*no derivative passes between", gn.errors.GraphnnWarning)
         second = gn.grad(sum(weighed[1:], weighed[0]), operands)
     ours = gn.run([result, *first, *second], dict(zip(operands, figures["operands"], strict=True)))
     theirs = [figures["result"], *figures["first"], *figures["second"]]

@@ -252,7 +252,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     copies: dict[Node, Node] = {}
     for node in source.order:
         kind = dtype if node.dtype.kind == "f" else node.dtype
-        with graph.in_scope(None, origin=node.origin, inherit_origin=True), np.errstate(all="ignore"):
+        with graph.in_scope(None, origin=node.origin, origin_of_nodes=True), np.errstate(all="ignore"):
             if isinstance(node.op, Placeholder):
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
             elif not node.has_value:

@@ -368,7 +368,7 @@ class Reader:
             base = self._unreserved(self._current(), last, proto.op_type)
             opened = stack.enter_context(self.graph.new_scope(base, kind=proto.op_type, origin=origin))
             if origin is not None:
-                stack.enter_context(self.graph.in_scope(None, origin=origin, inherit_origin=True))
+                stack.enter_context(self.graph.in_scope(None, origin=origin, origin_of_nodes=True))
             outermost = self._around is None
             if outermost:
                 self._around = opened.scope
