@@ -105,8 +105,7 @@ class Graph(Shown):
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
-        """What other modules computed from this graph. Nodes never change, so it stays valid; it may be cleared, and
-        then warnings that are given once may be given again."""
+        """What other modules computed from this graph, and warned of. Nodes never change, so it stays valid."""
         self.building = RLock()
         """Held while a node is made. Hold it to make several with none of another thread between them."""
         # The node being entered; if an interrupt cut that short, `_finish` redoes it.
@@ -119,12 +118,7 @@ class Graph(Shown):
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
         """The live graph, read-only, with node names as keys. The key of an edge is the position of the operand."""
-        return self._complete_dag
-
-    @property
-    def _complete_dag(self) -> Dag:
-        """The DAG with every node entered completely; `_dag` is used where a half-entered node does no harm."""
-        if self._begun is not None:
+        if self._begun is not None:  # `_dag` is used where a node that is half entered does no harm
             self._finish()
         return self._dag
 
@@ -164,7 +158,7 @@ class Graph(Shown):
 
     def __iter__(self) -> Iterator[Node]:
         # A copy: the loop may make more nodes, and so may another thread.
-        return iter([data.node for data in list(self._complete_dag._node.values())])
+        return iter([self._nodes[name].node for name in list(self.dag)])
 
     def _ipython_key_completions_(self) -> list[str]:
         return [*self.dag, *self.scopes, *self.names, *self.outputs]
@@ -194,8 +188,7 @@ class Graph(Shown):
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
-        nodes = self._complete_dag._node
-        return tuple([nodes[name].node for name in list(self._dag._adj[node.name])])
+        return tuple([self._nodes[name].node for name in list(self.dag.successors(node.name))])
 
     def _stored(self, node: Node) -> Array:
         return self.state[node] if isinstance(node.op, Parameter) else self._constants[node]

@@ -112,8 +112,7 @@ class Op:
     - ``jvp(tangents, output, inputs) -> node``: the tangent of the result; None stands for a zero tangent. Elementwise
       and linear operations inherit it.
     - ``flows(i) -> bool``: whether a gradient passes to operand i at all; by default it does.
-    - ``vjps(positions, cotangent, output, inputs) -> iterator``: the cotangents of several operands, for a rule that
-      shares work between them; beside `vjp`.
+    - ``vjps(positions, cotangent, output, inputs) -> iterator``: beside `vjp`, for a rule that shares work.
 
     For explanations:
 
@@ -124,8 +123,7 @@ class Op:
 
     For an operation that holds graphs, as loops do:
 
-    - ``bound_inside(sizes) -> int``: checks the graphs inside for these sizes, and returns the bytes of their largest
-      value.
+    - ``bound_inside(sizes) -> int``: checks the graphs for these sizes, and returns the bytes of the largest value.
     - ``refused_inside(guard, step, prepared) -> error``: what a guard refuses inside of an evaluated step, or None.
 
     For the tests that every registered operation gets:
@@ -340,10 +338,7 @@ _NAME = Name()
 
 
 class Unknown(Op, abstract=True):
-    """An operation of which only the name is known: one that a file names and nothing here defines, or a layer.
-
-    Nodes of a file's operation can be looked at, but not computed. A layer is only in an error.
-    """
+    """What only the name is known of: an operation of a file that nothing here defines, or, in an error, a layer."""
 
     called: Annotated[str, _NAME]
     attributes_in_file: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
