@@ -552,7 +552,7 @@ class _Reader:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def _fill(self, block: bytearray | memoryview, what: str) -> None:
-        """Read a block into the memory given, and hold it against the digest behind it."""
+        """Read a block into the memory given, and hold it against the digest after it."""
         stored = self.file.readinto(block)
         digest = self.file.read(_DIGEST_SIZE)
         if stored < len(block) or len(digest) < _DIGEST_SIZE:

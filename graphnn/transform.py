@@ -76,7 +76,7 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     fetches : Node, str, or list, tuple or dict of them
     exchanged : mapping of Node to Node
         Whatever reads the key reads the value instead; names serve as nodes do. What the value itself is
-        made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu behind h. To feed a node, see `extract`.
+        made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu after h. To feed a node, see `extract`.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
 
@@ -195,7 +195,7 @@ def copied(
         copies[node] = target._make(op, inputs, spec, changes.names.get(node, node.name), value, (scope, node.origin))
     for node, copy in copies.items():
         if node.twin in copies:
-            put_twin(copy, copies[node.twin])  # only now: the exchange may have put it behind
+            put_twin(copy, copies[node.twin])  # only now: the exchange may have put it after
     _copy_tables(source, target, copies, operand, changes)
     if not exchanged and not changes.cuts:  # else the derivatives may be those of another function
         for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):

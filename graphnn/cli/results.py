@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STEP_HEADERS = ("", "node", "op", "shape", "min", "mean", "max")
 _SMALL = 9
-"""The most elements of a value that is printed whole beside its statistics."""
+"""The maximum number of elements of a value that is printed whole beside its statistics."""
 
 
 def evaluated(fetches: Any, feed: Mapping[Any, Any], echo: bool) -> tuple[dict[Node, Array], list[dict[str, Any]]]:

@@ -38,7 +38,7 @@ class Footprint:
     written : dict of Node to int
         Bytes of its new value; 0 if it is a view.
     peak : Peak
-        The most memory that values take together, if each is freed when nothing needs it any more.
+        The maximum memory that values take together, if each is freed when nothing needs it any more.
     """
 
     def __init__(self, graph: Graph, fetches: Sequence[Node], sizes: Mapping[str, int]) -> None:

@@ -103,7 +103,7 @@ class Holder(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """The most memory that values take together, at any time of a run.
+    """The maximum memory that values take together, at any time of a run.
 
     Attributes
     ----------
@@ -215,8 +215,8 @@ class Profile(Shown):
         Parameters
         ----------
         width : int or None
-            The most cells of a line; long names are cut, and of each table the first ten rows are there. None: all
-            rows, and whole names.
+            The maximum number of cells of a line; long names are cut, and of each table the first ten rows are there.
+            None: all rows, and whole names.
 
         Examples
         --------

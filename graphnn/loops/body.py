@@ -109,17 +109,17 @@ class Inside(NamedTuple):
     ----------
     body : str
     title : str
-        Of several bodies of one operation, which it is.
+        For several bodies of one operation, which it is.
     times : int or str or None
         How often it is computed; None: at most once.
     takes : sequence of (str, int)
-        Of each input, in their order, how it is taken and which operand of the operation that is: ("same", 3) is the
-        operand as it is, ("row", 2) one row of it in each iteration, ("carried", 0) at first the operand, and then
-        what the iteration before gave; ("index", -1) is the number of the iteration.
+        For each input, in their order, how it is taken and which operand of the operation that is: ("same", 3) is the
+        operand as it is, ("row", 2) one row of it in each iteration, ("carried", 0) at first the operand, and then what
+        the iteration before gave; ("index", -1) is the number of the iteration.
     following : dict of int to int
         {place of a carried input among the inputs: place of its next value among the nodes}.
     gives : sequence of (str, int)
-        Of each array in the bundle, in their order, how it is given ("last", "stacked", "count" or ""), and the place
+        For each array in the bundle, in their order, how it is given ("last", "stacked", "count" or ""), and the place
         of the node that gives it; -1 of a count.
     notes : dict of int to str
         What there is to say of nodes.

@@ -34,7 +34,7 @@ def fixed_point(
         How much the largest element may change in the last step, relative to the largest element of the state, if that
         is above 1. By default the epsilon of the dtype to the power of 2/3: 4e-11 for float64, 2e-5 for float32.
     max_steps : int
-        The most steps.
+        The maximum number of steps.
     steps : bool
         Whether to return also how many steps were made.
 

@@ -149,7 +149,7 @@ def solved(
         The parts of `z0`.
     tolerance : float or None
     limit : int
-        The most steps.
+        The maximum number of steps.
     steps : bool
     relative : bool
         Whether a change is measured by the largest element, however small that is: for derivatives, which are as large

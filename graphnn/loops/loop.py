@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..graph.dimensions import Constraint
 
 UNLIMITED = 2**62 - 1
-"""The most iterations of a loop that only its condition ends."""
+"""The maximum number of iterations of a loop that only its condition ends."""
 Kept = tuple[str, int]
 """What a loop keeps: ("last", number of the carried value), ("each", place of a node in the body), ("count", 0)."""
 
@@ -47,7 +47,7 @@ class Loop(Keeping):
     """Dimensions in the body, and in `dims` what they stand for."""
     dims: Dims
     length: Dim
-    """The most iterations."""
+    """The maximum number of iterations."""
     carried: tuple[Count, ...]
     """Places in the body of the next value of each carried one."""
     rows: Count = 0

@@ -23,7 +23,7 @@ class NodeInside:
     loop : Node
         The loop, or the branch.
     iteration : int or str
-        Its row, where the loop has rows: a loop that goes backwards comes to the last one first. Of a branch, "then"
+        Its row, where the loop has rows: a loop that goes backwards comes to the last one first. For a branch, "then"
         or "otherwise".
     node : Node or NodeInside
         The node of the body, which is in a graph of its own; in a loop inside the loop, again one in an iteration.

@@ -36,8 +36,8 @@ def while_loop(
     init : Node or array_like, or list, tuple or dict of them
         The first state. Each part keeps its shape and dtype.
     max_steps : int, optional
-        The most steps. After so many, the loop ends, and the state is that of the last step, although the condition
-        still holds of it; `steps` tells. By default there is no limit.
+        The maximum number of steps. After so many, the loop ends, and the state is that of the last step, although the
+        condition still holds of it; `steps` tells. By default there is no limit.
     steps : bool
         Whether to return also how many steps were made.
 

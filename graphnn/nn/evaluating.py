@@ -57,7 +57,7 @@ def evaluate(
         to such a loss, like another mean or a penalty. Nodes that are only for training, such as dropout, are left
         out, as in `fit`.
     data : mapping of Node or str to array_like, iterable of batches, or function
-        Of a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
+        For a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
         passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one; or
         arrays, columns or shards of Dask, as it takes them, of which one chunk at a time is loaded.
     batch_size : int or None
@@ -184,7 +184,7 @@ class _Figure(NamedTuple):
     whole: Callable[[list[Any]], Any] | None
     """The node's value from the parts'; None if it is the part."""
     added: list[bool]
-    """Of each part, whether the values of the batches are added, and not averaged."""
+    """For each part, whether the values of the batches are added, and not averaged."""
 
     @classmethod
     def of(cls, node: Node, batches: Batches, may_add_up: bool) -> _Figure:

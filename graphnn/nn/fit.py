@@ -81,7 +81,7 @@ def fit(
     step : Compiled
         From ``gn.compile(loss, updates)``. Its first fetch is the loss, a scalar.
     data : mapping of Node or str to array_like, iterable of batches, or function
-        The training set. Of a mapping, arrays whose placeholder has a name as its first dimension are split into
+        The training set. For a mapping, arrays whose placeholder has a name as its first dimension are split into
         batches, all with the same permutation. The others are passed whole. Or something that yields the batches:
 
         - an iterable, such as a list or a loader: each epoch iterates over it again;
@@ -89,10 +89,10 @@ def fit(
         - an iterator, such as a generator. It can be gone through only once: for one epoch, or for several of
           `steps_per_epoch` steps. It is closed if training fails or is interrupted.
 
-        Of what does not fit into memory, one chunk at a time is loaded, and no batch has rows of two chunks: a mapping
-        with arrays of Dask, or with columns of one dataframe of Dask; such a dataframe, whose columns are called like
-        the placeholders; or a list of delayed shards, each a mapping or a tuple as below. An epoch takes the chunks,
-        and the rows within each, in an order that `rng` draws.
+        For data that do not fit into memory, one chunk at a time is loaded, and no batch has rows of two chunks: a
+        mapping with arrays of Dask, or with columns of one dataframe of Dask; such a dataframe, whose columns are
+        called like the placeholders; or a list of delayed shards, each a mapping or a tuple as below. An epoch takes
+        the chunks, and the rows within each, in an order that `rng` draws.
 
         A batch is a mapping as above. It can also be a tuple or list of arrays, for the placeholders that the loss and
         the metrics need, in the order in which they were made; or one array, for the only one. Batches may have

@@ -115,7 +115,7 @@ def he_normal() -> Initializer:
 def orthogonal(gain: float = 1.0) -> Initializer:
     """Return an initializer of matrices whose rows, or columns if there are fewer, are orthogonal, of length `gain`.
 
-    Of more than two axes, all but the last count as rows.
+    For more than two axes, all but the last count as rows.
 
     Notes
     -----

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Activated(Layer):
-    """Base class of the layers that apply an activation to their result, as a layer or a node behind theirs."""
+    """Base class of the layers that apply an activation to their result, as a layer or a node after theirs."""
 
     activation: Any = None
 

@@ -1,4 +1,4 @@
-"""Pooling: the maximum or the mean of windows, of parts, or of everything behind the channels."""
+"""Pooling: the maximum or the mean of windows, of parts, or of everything after the channels."""
 
 from __future__ import annotations
 

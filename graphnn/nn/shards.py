@@ -30,7 +30,7 @@ Kept = dict[int, tuple[int, Values]]
 
 
 def bounds(shard: int, shards: int, rows: int) -> tuple[int, int]:
-    """Return the first row of a shard, and that behind its last one. Shards differ by one row at most."""
+    """Return the first row of a shard, and that after its last one. Shards differ by one row at most."""
     return shard * rows // shards, (shard + 1) * rows // shards
 
 

@@ -37,7 +37,7 @@ def parts_of(node: Node) -> list[Node]:
 
 
 def reached(node: Node, ends: Callable[[Node], bool]) -> Iterator[Node]:
-    """Yield the node and everything that it is computed from, but nothing behind the nodes at which it `ends`."""
+    """Yield the node and everything that it is computed from, but nothing beyond the nodes at which it `ends`."""
     waiting, seen = [node], {node}
     while waiting:
         yield (at := waiting.pop())

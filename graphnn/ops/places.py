@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..graph import Array
 
 MOST, LEAST = 64, 1024
-"""The most elements that are made one, and the least results."""
+"""The maximum number of elements that are made one, and the minimum number of results."""
 
 
 def are_few(x: Any, axes: tuple[int, ...], adds: bool) -> bool | None:

@@ -41,7 +41,7 @@ class Part:
     axis : int or None
         That of the rows.
     outer : int, str or None
-        How often each row stands in it, one behind the other; None: all rows are alike.
+        How often each row stands in it, one after the other; None: all rows are alike.
     joined : Joined or None
         How two shards make one.
     """

@@ -63,7 +63,7 @@ class Use(NamedTuple):
 
     @property
     def outer(self) -> Dim | None:
-        """How often each row stands in the axis of the operands, one behind the other; None: all rows are alike."""
+        """How often each row stands in the axis of the operands, one after the other; None: all rows are alike."""
         pairs = zip(self.axes, self.outers, strict=True)
         found = {outer for axis, outer in pairs if axis is not None and outer is not None}
         if len(found) > 1:

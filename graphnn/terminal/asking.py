@@ -166,7 +166,7 @@ def _different(why: Why) -> list[Read]:
 def _listed(read: Read) -> dict[int, int]:
     """Return which of the numbers that an operand gave are listed: the first, and those that are not finite.
 
-    Of many that are equal it is one, with how many more there are.
+    For many that are equal it is one, with how many more there are.
     """
     equal: dict[str, list[int]] = {}
     for k, value in enumerate(read.values):

@@ -33,7 +33,7 @@ _FIRST = ("step", "continue", "back", "list", "print", "why", "set")
 def save(session: Session, file: str) -> None:
     """Write what has run to a file.
 
-    graphnn debug FILE opens it. Of a file that ends in .gnn, the graph with its parameters.
+    graphnn debug FILE opens it. For a file that ends in .gnn, the graph with its parameters.
     """
     if file.endswith(".gnn"):
         save_graph(graph_before(session.dbg.graph), file)

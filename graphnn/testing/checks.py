@@ -29,7 +29,7 @@ from .cases import Case, case_of, copied, flowing, reached
 from .derivatives import Comparison, Derivatives, Mismatch, signs
 from .draw import Draw
 
-# The most directions that are tried to find the elements of one node that are at a kink.
+# The maximum number of directions that are tried to find the elements of one node that are at a kink.
 _MOST_DIRECTIONS = 256
 
 

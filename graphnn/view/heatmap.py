@@ -135,11 +135,11 @@ class _Value:
         ]
 
     def ends(self) -> tuple[str, str]:
-        """Return the least finite number and the greatest."""
+        """Return the minimum and the maximum of the finite numbers."""
         return compact(self.finite.min().item()), compact(self.finite.max().item())
 
     def range(self) -> str:
-        """Return the least number and the greatest, in words."""
+        """Return the minimum and the maximum, in words."""
         if not self.finite.size:
             return "no finite number"
         low, high = self.ends()
@@ -203,13 +203,12 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     Parameters
     ----------
     value : array_like
-        Of more than two axes, the first slices are shown; of more rows or columns than fit, some at even strides.
-        Each is said below, with the least and the greatest of all numbers, and where the first one is that is not
-        finite.
+        For more than two axes, the first slices are shown; of more rows or columns than fit, some at even strides. Each
+        is said below, with the minimum and the maximum of all numbers, and where the first one is that is not finite.
     width : int
-        The most cells of a line, at least 20.
+        The maximum number of cells of a line, at least 20.
     height : int
-        The most lines of cells; what is said comes below them.
+        The maximum number of lines of cells; what is said comes below them.
     colour : bool or 256
         Whether the terminal has colours, with 24 bits each; 256: it has so many.
 
@@ -377,13 +376,13 @@ def sparkline(value: Any, bins: int = 32) -> str:
     ----------
     value : array_like
     bins : int
-        Into how many parts the way from the least to the greatest is divided.
+        Into how many parts the way from the minimum to the maximum is divided.
 
     Returns
     -------
     str
-        The least number, a bar a part, the greatest; a blank is a part with no element. And how many elements are
-        not finite.
+        The minimum, a bar per part, the maximum; a blank is a part with no element. And how many elements are not
+        finite.
 
     Raises
     ------
@@ -477,7 +476,7 @@ def heatmap(value: Any, rows: Sequence[str] = (), columns: Sequence[str] = ()) -
     Parameters
     ----------
     value : array_like
-        Of more than two axes, the first slice is shown.
+        For more than two axes, the first slice is shown.
     rows, columns : sequence of str, optional
         Their names; else they are numbered.
 

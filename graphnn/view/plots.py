@@ -228,9 +228,9 @@ def histograms(
     Returns
     -------
     matplotlib.figure.Figure
-        A panel a node, of the first 12. Of one trace, bars; of several, a column for each, in which darker is more
-        frequent, on a nonlinear scale, so that rare values stay visible beside the zeros of a ReLU. Of a value that was
-        too large to be kept, what its preview holds.
+        A panel a node, of the first 12. For one trace, bars; of several, a column for each, in which darker is more
+        frequent, on a nonlinear scale, so that rare values stay visible beside the zeros of a ReLU. For a value that
+        was too large to be kept, what its preview holds.
 
     Raises
     ------

@@ -170,7 +170,7 @@ def preview(value: Any, limit: int = 6) -> str:
     ----------
     value : array_like
     limit : int
-        The most numbers that are written out.
+        How many numbers are written out at most.
 
     Returns
     -------

@@ -211,7 +211,7 @@ class Comparison(Shown):
     sizes : dict of str to (int, int)
         The dimensions whose sizes differ, such as that of the batch.
     agreements : list of Agreement
-        Of each node that was compared, in the order of the first schedule; `table` prints them.
+        For each node that was compared, in the order of the first schedule; `table` prints them.
     sampled : int
         How many values are within the tolerance as far as samples and statistics show, where a trace of digests has
         kept no more.
@@ -290,8 +290,8 @@ class Comparison(Shown):
         Parameters
         ----------
         width : int or None
-            The most characters of a line; of each list of nodes, the first eight are there. None: all of them, each
-            list and each sentence on a line.
+            The maximum number of characters of a line; of each list of nodes, the first eight are there. None: all of
+            them, each list and each sentence on a line.
 
         Examples
         --------
@@ -322,7 +322,7 @@ class Comparison(Shown):
         Parameters
         ----------
         width : int or None
-            The most characters of a line, for which long names are cut; None: whole names.
+            The maximum number of characters of a line, for which long names are cut; None: whole names.
 
         Examples
         --------

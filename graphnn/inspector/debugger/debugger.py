@@ -204,7 +204,7 @@ def debug(
     budget : float, optional
         Bytes that the values may take; the graph's memory budget unless given. One live set is held at any budget.
     at : str, optional
-        A node in an iteration, or an iteration (``"scan_1@5000"``). Of a loop of more than some thousand nodes, only
+        A node in an iteration, or an iteration (``"scan_1@5000"``). For a loop of more than some thousand nodes, only
         the first and the last iterations are nodes, and those beside this one; what is between is one node.
     echo : callable or None
         What watches, breakpoints and what-ifs say, goes here; None: nowhere.

@@ -195,7 +195,7 @@ def check_health(
     Returns
     -------
     Health
-        True if nothing is wrong; else it holds the findings, worst first. Of many batches it is about the first one
+        True if nothing is wrong; else it holds the findings, worst first. For many batches it is about the first one
         with an error, or else the first with a warning: `batch` and `sample` say where, the findings are those of the
         sample alone, as a batch of one row, and `trace` is its run. Where no sample alone has the fault, as when a sum
         over the batch overflows, `sample` is None, and the finding says how many have it together.
@@ -235,7 +235,7 @@ def check_health(
     mask the input of log instead, gn.log(gn.where(condition, x, 1)): both branches of a where are computed, and a
     gradient of 0 becomes NaN in the hidden one
 
-    Of many batches:
+    For many batches:
 
     >>> rows = np.ones(1000)
     >>> rows[700] = -1.0

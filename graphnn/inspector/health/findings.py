@@ -346,8 +346,8 @@ class Health(Shown):
         Parameters
         ----------
         width : int or None
-            The most characters of a line; long names are cut, and twelve findings are there, and twelve notes. None:
-            all of them, whole, each sentence on a line.
+            The maximum number of characters of a line; long names are cut, and twelve findings are there, and twelve
+            notes. None: all of them, whole, each sentence on a line.
 
         Examples
         --------
@@ -410,7 +410,7 @@ def rounded(value: Number) -> str:
 
 
 def at_line(node: Node) -> str:
-    """Return the line that made a node, to be put behind its name."""
+    """Return the line that made a node, to be put after its name."""
     return f" ({node.origin})" if node.origin.file else ""
 
 

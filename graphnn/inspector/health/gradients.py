@@ -100,7 +100,7 @@ def _layers_of(run: Evaluation, norms: Mapping[Node, float]) -> list[Stage]:
 
 
 def _out_of_proportion(run: Evaluation, layers: Sequence[Stage]) -> tuple[Stage, Stage, Check] | None:
-    """Return two layers, one behind the other, with the smaller gradient first; and what that is called."""
+    """Return two layers, one after the other, with the smaller gradient first; and what that is called."""
     forward, fed = list(run.forward_nodes), run.prepared.program.placeholders
     if len(layers) < LAYERS:
         return None

@@ -242,7 +242,7 @@ def circuit(
     clean, corrupted : mapping of Node or str to array_like, or Trace
         The feeds of the two runs, of the same sizes; or traces of them, of which also the state is used.
     keep : int, optional
-        The most edges that the circuit may have.
+        The maximum number of edges that the circuit may have.
     threshold : float, optional
         Or the largest effect on the metric of an edge that is left out. One of the two is given.
     method : "attribution" or "greedy"
@@ -362,7 +362,7 @@ def _checked(keep: Any, threshold: Any, method: Any, ablation: Any) -> tuple[int
         if not isinstance(given, str) or given not in known:
             raise UsageError(f"{short_repr(given)} is not {what}.{near(given, known)}")
     if (keep is None) == (threshold is None):
-        raise UsageError("a circuit is found by keep=, the most edges, or by threshold=: give one of the two")
+        raise UsageError("a circuit is found by keep=, the maximum number of edges, or threshold=: give one of the two")
     if keep is not None:
         return whole("keep=", keep, 1), None
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.integer, np.floating)):

@@ -64,12 +64,12 @@ def effects(
         "exact": each patch is computed. "attribution": to first order, the difference of the values times the gradient
         of the metric, for all places by one pass.
     steps : int, optional
-        Of attribution: integrated gradients, which take the gradient at so many points between the runs. Where the
+        For attribution: integrated gradients, which take the gradient at so many points between the runs. Where the
         runs first differ in floats, the values go evenly from those of the one to those of the other.
     progress : bool, None, stream or callable
         True: a line on standard error, once it has taken a second. A stream gets lines, a callable is called with each.
     path : str or path-like, optional
-        Of exact effects: a file in which they are kept as they are computed. With the same arguments, a call goes on
+        For exact effects: a file in which they are kept as they are computed. With the same arguments, a call goes on
         from there.
     graph, sizes
         As `run` takes them.

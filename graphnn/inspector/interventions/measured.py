@@ -267,7 +267,8 @@ class Effects(Shown):
         Parameters
         ----------
         width : int or None
-            The most cells of a line; long names are cut, and the ten largest are there. None: all, and whole names.
+            The maximum number of cells of a line; long names are cut, and the ten largest are there. None: all, and
+            whole names.
         """
         of = counted(len(self.places), "place")
         steps = "" if self.steps is None else f" by {counted(self.steps, 'step')}"

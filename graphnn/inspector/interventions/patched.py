@@ -59,7 +59,7 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
 
     Notes
     -----
-    A value that is a node or a function is computed in the copy, behind the other patches. A reader with a patch of its
+    A value that is a node or a function is computed in the copy, after the other patches. A reader with a patch of its
     own sees that one, and not the patch of the node. In the copy, what takes the place of a node has its name; what the
     node computes, where it is still needed, is called ``name_unpatched``. Gradients among the fetches are patched as
     any nodes are, and need not be those of the patched function: ask for these in the copy.

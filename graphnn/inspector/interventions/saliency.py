@@ -310,9 +310,9 @@ def logit_lens(logits: Any, through: Any, at: Sequence[Any]) -> Node:
     logits : Node or str
         What the last layers compute.
     through : Node or str
-        What they read, such as the residual stream behind the last block.
+        What they read, such as the residual stream after the last block.
     at : sequence of Node or str
-        What they read instead, such as the residual stream behind each block; of the shape and dtype of `through`.
+        What they read instead, such as the residual stream after each block; of the shape and dtype of `through`.
 
     Returns
     -------
@@ -449,7 +449,7 @@ def _covers(y: Node, x: Node, window: Any, stride: Any) -> list[Array]:
 
 
 def _hidden(x: Node, covers: Sequence[Array]) -> Node:
-    """Return for each window where it covers: it broadcasts with x behind the leading axis."""
+    """Return for each window where it covers: it broadcasts with x after the leading axis."""
     count, hidden = len(covers), None
     for axis, each in enumerate(covers):
         shape = [1] * (2 * count)

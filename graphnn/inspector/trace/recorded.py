@@ -160,7 +160,7 @@ class Record:
 
     @property
     def stats(self) -> Stats:
-        """Least, largest, mean, standard deviation; how many are zero, NaN, infinite. Of a bundle, of no numbers."""
+        """Minimum, maximum, mean, standard deviation; how many are zero, NaN, infinite. For a bundle, NaN and 0."""
         if is_bundle(self.node):
             return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, math.prod(self.shape))
         return self._run.stats[self.index]

@@ -38,7 +38,7 @@ def prepared_for(
     Parameters
     ----------
     target : fetches, Compiled or Trace
-        Of a trace, what it is of: it takes no other feed.
+        For a trace, what it is of: it takes no other feed.
     feed, sizes, graph
         As `graphnn.run` takes them.
     """
@@ -68,7 +68,7 @@ def prepared_for(
 def kept_of(step: Step, keep: int) -> Array | Condensed:
     """Return the value of a step, or what is left of one that was computed and has more bytes than that.
 
-    Of a part of something larger, a copy: the view would keep all of it.
+    For a part of something larger, a copy: the view would keep all of it.
     """
     node, value = step.node, step.value
     if node.has_value or isinstance(node.op, Placeholder):
@@ -211,7 +211,7 @@ class Film(Sequence[Trace], Shown):
     Attributes
     ----------
     calls : list of int
-        Of each trace, which call it is of, from 0.
+        For each trace, which call it is of, from 0.
     """
 
     def __init__(self, step: Compiled, every: int, keep: int | None) -> None:
@@ -304,7 +304,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iter
     """Record every so many calls of a compiled step, while the ``with`` lasts.
 
     A call that is recorded goes node by node; those between take the plan, as ever, and cost no more. The numbers are
-    the same to the bit either way. Of a call that an operation or a guard stops, it is what had run.
+    the same to the bit either way. For a call that an operation or a guard stops, it is what had run.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ class Taken(NamedTuple):
     names : tuple of str
         The placeholders.
     columns : tuple, optional
-        Of a dataframe: for each placeholder, a column or a list of them. None: what is loaded is a feed, the arrays in
+        For a dataframe: for each placeholder, a column or a list of them. None: what is loaded is a feed, the arrays in
         this order, or the only one.
     """
 

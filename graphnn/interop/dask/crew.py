@@ -57,7 +57,7 @@ class DaskCrew(Crew):
         self._slots: list[str | None] = []
         self._asked = -_ASKED_AGAIN
         self._most: dict[str, int] = {}
-        """Of each worker that was seen, the threads."""
+        """For each worker that was seen, the threads."""
 
     def begin(self, programs: Programs, step: Compiled) -> None:
         """Send what is to be computed."""

@@ -29,7 +29,7 @@ from .sizes import MOST, Sizes, Undecided
 from .tensors import array_of
 
 _MOST_RESULT = 1 << 16
-"""The most elements of a result that is computed while a model is read."""
+"""The maximum number of elements of a result that is computed while a model is read."""
 _MOST_NODES = 250_000
 """The most ONNX nodes that are gone through, those in loops counted each time."""
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")

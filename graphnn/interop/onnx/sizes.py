@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...graph import Array, Dim
 
 MOST = 4096
-"""The most elements of an array that is evaluated while a model is read, unless it holds dimensions."""
+"""The maximum number of elements of an array that is evaluated while a model is read, unless it holds dimensions."""
 
 
 class Scaled(NamedTuple):

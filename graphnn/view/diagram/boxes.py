@@ -48,7 +48,7 @@ def picture(
     Parameters
     ----------
     fetches : Node, str, form of them, Graph, Compiled or Trace
-        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too.
+        For a graph, its outputs; if it has none, all nodes that nothing reads. For a compiled step, its updates, too.
     detail : "op", "leaf", "layer", int or dict
         See `draw`.
     graph : Graph, optional
@@ -94,7 +94,7 @@ class _Level:
         loops: dict[tuple[Node, ...], list[Node]] = {}
         of_scope: dict[str, list[Node]] = {}
         self.drawn: dict[Node, Node] = {}
-        """Of each loop, the one that is drawn for it: the first that differs from it only in what it keeps."""
+        """For each loop, the one that is drawn for it: the first that differs from it only in what it keeps."""
         for node in order:
             if insides(node):
                 before = loops.setdefault(node.inputs, [])
@@ -137,11 +137,11 @@ class _Boxes:
         self._merged: set[tuple[Node, int]] = set()
         self._scopes: dict[str, BodyScope] = {}
         self._later: dict[Node, tuple[Scope | None, Scope | None]] = {}
-        """What a loop reads in its frame: it is put there when it is read, behind what an iteration takes."""
+        """What a loop reads in its frame: it is put there when it is read, after what an iteration takes."""
         self._alias: dict[Node, Node] = {}
         """Of the inputs of bodies that are operands as they are: those."""
         self._bodies: dict[Node, list[tuple[Inside, Sequence[Node]]]] = {}
-        """Of each loop, its bodies with their nodes, if they are drawn."""
+        """For each loop, its bodies with their nodes, if they are drawn."""
 
     def add(self, level: _Level) -> None:
         """Add the boxes of a graph, or of a body."""

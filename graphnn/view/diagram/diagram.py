@@ -86,7 +86,7 @@ def draw(
     Parameters
     ----------
     fetches : Node, str, list, tuple or dict of them, Graph, Compiled, Trace, Circuit or Effects
-        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. A
+        For a graph, its outputs; if it has none, all nodes that nothing reads. For a compiled step, its updates, too. A
         trace is drawn with its values; a circuit's edges are highlighted; effects set the colour of nodes and the width
         of edges; unless `overlay` says otherwise.
     *given : detail or feed, optional
@@ -108,17 +108,17 @@ def draw(
         update. May be left out, or empty, where nothing needs to be fed and `overlay` is of a run.
     overlay : str, dict, Profile, Health, Comparison, Explanation, Circuit, Effects, or list, optional
         What to write on the nodes, with colours and a legend. ``"values"``, ``"statistics"``, ``"gradients"``,
-        ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"``, ``"plan"``,
-        ``"circuit"`` or ``"effects"``, read from `trace`. Or what one of them is read from. Or your own: ``{node or
-        name: number or text}``. Of a list, each box shows one below the other. With `feed`, ``"gradients"`` are those
-        of the only scalar that is drawn.
+        ``"time"``, ``"bytes"``, ``"flops"``, ``"health"``, ``"difference"``, ``"digits"``, ``"plan"``, ``"circuit"`` or
+        ``"effects"``, read from `trace`. Or what one of them is read from. Or your own:
+        ``{node or name: number or text}``. For a list, each box shows one below the other. With `feed`, ``"gradients"``
+        are those of the only scalar that is drawn.
     trace : Trace, Profile, Health, Comparison, Explanation, Circuit or Effects, optional
         What `overlay` is read from; of a trace, its values, unless `overlay` says otherwise.
     highlight : dict of Node or str to str, or list of Node or str, optional
         What sets nodes apart: ``"failed"``, ``"warning"``, ``"current"``, ``"overridden"``, ``"way"``, ``"stale"``,
         ``"waiting"``, or plain ``"done"`` and ``"fed"``. Or that and lines of text, which are said on the box:
         ``("failed", "0 / 0")``. A list is a path: its nodes and the edges from each to the next; of a set, all edges
-        between them. Of a what-if's trace, what was set by hand, unless given.
+        between them. For a what-if's trace, what was set by hand, unless given.
     repeats : bool
         Whether blocks that are the same but for the numbers of their parameters, one after the other, are one box, as
         ``Dense → relu ×3``; it counts the parameters of all.
@@ -130,7 +130,7 @@ def draw(
     phases : str or tuple of str, optional
         Draw ``"forward"``, ``"backward"`` or ``"update"`` alone, or some of them.
     alone : bool
-        Of a circuit, whether only its edges are drawn, and what their nodes need that is never ablated.
+        For a circuit, whether only its edges are drawn, and what their nodes need that is never ablated.
     theme : "light" or "dark"
     title : str, optional
         Set above the picture.

@@ -59,7 +59,7 @@ class Mark(NamedTuple):
 
 
 NOTHING = Mark("")
-"""Of a loop or a branch: that it has run. The arrays that it gives have marks of their own."""
+"""For a loop or a branch: that it has run. The arrays that it gives have marks of their own."""
 _Reader = Callable[[Any], dict[Node, Mark]]
 _Lines = Callable[[Any], Mapping[tuple[Node, Node], float | None]]
 _What = str | Callable[[Any, Mapping[Node, Mark]], str]

@@ -28,7 +28,7 @@ _ACTING = re.compile(r"[^\w ,.()\[\]=+/?×·→↑−∂…-]|(?<![^\W_])_|_(?![
 def mermaid_source(seen: Picture, manner: Manner = USUAL) -> str:
     """Return a picture as Mermaid text, in order of making; what is in a frame stands together.
 
-    Of an overlay there are colours and texts, no heatmaps.
+    For an overlay there are colours and texts, no heatmaps.
 
     Examples
     --------

@@ -150,13 +150,13 @@ class Picture:
     boxes : list of Box
     edges : list of Edge
     cut : list of Edge
-        Of a part: the edges with one end outside, which the picture marks.
+        For a part: the edges with one end outside, which the picture marks.
     whole : list of Node
-        Of a part: everything that the fetches need; else empty.
+        For a part: everything that the fetches need; else empty.
     times : dict of str to int
         How many calls of one layer an open scope stands for, by its path.
     drawn_in : dict of Node to Scope
-        Of nodes in loops: the innermost scope, open or collapsed, in which they are drawn.
+        For nodes in loops: the innermost scope, open or collapsed, in which they are drawn.
     loops : dict of str to Node
         The loops that are open, by the path of the frame.
     origins : dict of Node to (Node, int)

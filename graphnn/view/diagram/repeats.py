@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ...graph import Constant, Node, Scope
 from .picture import Box, Edge, Picture, constant_bytes, own_name, scopes_down_to, title_of
 
-# The most boxes that a block is looked for to have.
+# The maximum number of boxes that a block is looked for to have.
 _LONGEST = 12
 
 
@@ -60,7 +60,7 @@ class _Block:
         Unit by unit: in blocks of the same kinds, nodes at the same place correspond.
     place_of : dict of Node to int
     inside : list of int
-        Of each operand, the place in the block where it is made; -1: outside.
+        For each operand, the place in the block where it is made; -1: outside.
     read : list of Node
         The operands that are made outside.
     """
@@ -95,7 +95,7 @@ class _Reads:
     def __init__(self, units: Sequence[_Unit], spots: Mapping[Node, _Spot]) -> None:
         self._spots = spots
         made_at = {node: at for at, unit in enumerate(units) for box in unit.boxes for node in box.nodes}
-        # Of each operand that is made elsewhere: how far back, 0 if in none of these units.
+        # For each operand that is made elsewhere: how far back, 0 if in none of these units.
         self._of: list[list[tuple[Node, int]]] = []
         for at, unit in enumerate(units):
             self._of.append([(operand, at - made_at.get(operand, at)) for operand in _Block([unit]).read])

@@ -23,7 +23,7 @@ class Stroke(NamedTuple):
     ----------
     look : dict of str to str
     size : float
-        Of several edges that are one line, the largest is drawn.
+        For several edges that are one line, the largest is drawn.
     tip : str
         For its tooltip; may be empty.
     """

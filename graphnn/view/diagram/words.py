@@ -29,7 +29,7 @@ class Words(NamedTuple):
 def words(box: Box, room: int = MOST_BELOW) -> Words:
     """Return the kind of a box, a key of the table of looks, and what is written on it.
 
-    Of a name that is too long for the `room` below the title, something is left out; never of a count.
+    For a name that is too long for the `room` below the title, something is left out; never of a count.
     """
     said = _node_words(box) if box.scope is None else _layer_words(box, box.scope, room)
     return said if box.times == 1 else said._replace(title=repeated_title(said.title, box.times))

@@ -424,7 +424,7 @@ def apart(
     ----------
     wanted, weights : sequence of float
     spaces : sequence of float
-        The least distance between each and the next.
+        The minimum distance between each and the next.
     least, most : sequence of float, optional
         The range of each; the ranges leave room for all.
 

@@ -38,7 +38,7 @@ class Flat:
     frames : list of (float, float, float, float)
         As of the boxes.
     spans : list of (int, int)
-        Of each frame: its first and last row.
+        For each frame: its first and last row.
     held : list of (int, int, float, float)
         What is in a frame: its innermost frame, its row, least and most across.
     parents : sequence of Frame
@@ -47,7 +47,7 @@ class Flat:
         Where across the title of each frame begins; of no account if the flow goes sideways.
     routes : list of list of (float, float)
     tails : list of int
-        Of each link.
+        For each link.
     sideways : bool
     """
 
@@ -74,7 +74,7 @@ class Flat:
 
     @cached_property
     def route_rows(self) -> list[list[int]]:
-        """Of each point of each route, its row."""
+        """For each point of each route, its row."""
         return [[self.row(along) for _, along in route] for route in self.routes]
 
     @cached_property

@@ -480,14 +480,14 @@ class _Lines:
     Attributes
     ----------
     middle, leave, arrive, pass_on : list of float
-        Of each row: its middle; where links begin to curve below it; and where that curve ends, for links that arrive
+        For each row: its middle; where links begin to curve below it; and where that curve ends, for links that arrive
         in the next row and for those that pass it.
     begin, end : list of float
-        Of each frame.
+        For each frame.
     length : float
         Of it all.
     ends : list of float
-        Of each row: where it ends, with the frames that end there.
+        For each row: where it ends, with the frames that end there.
     """
 
     middle: list[float]

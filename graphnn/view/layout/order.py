@@ -22,9 +22,9 @@ def together(count: int, links: Sequence[Link], frame_of: Sequence[int], parents
     links : sequence of Link
         In the order of the boxes. One that goes back is taken the other way.
     frame_of : sequence of int
-        Of each box.
+        For each box.
     parents : sequence of int
-        Of each frame.
+        For each frame.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def together(count: int, links: Sequence[Link], frame_of: Sequence[int], parents
 
 
 def _sorted(levels: Sequence[nx.DiGraph[int]], frame: int, first: Sequence[int]) -> list[int]:
-    """Return what is in a frame, last first. Of frames that lead to each other both ways, there are the boxes."""
+    """Return what is in a frame, last first. For frames that lead to each other both ways, there are the boxes."""
     groups = nx.condensation(levels[frame])
     members = [sorted(groups.nodes[group]["members"]) for group in groups]
     keys = [min(thing if thing >= 0 else first[~thing] for thing in each) for each in members]

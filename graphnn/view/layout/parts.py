@@ -89,10 +89,10 @@ class Arrangement(NamedTuple):
     frames : list of list of (float, float, float, float)
         Left, top, width and height of each piece; a frame has more than one only where the picture is folded.
     routes : list of list of (float, float)
-        Of each link: points at which it runs along the flow, from the side of one box to the side of the other.
+        For each link: points at which it runs along the flow, from the side of one box to the side of the other.
         Between two points that differ across the flow, it is curved; between two bands it has corners.
     labels : list of (float, float)
-        Of each link: left and top of its label.
+        For each link: left and top of its label.
     titles : list of list of (float, float) or None
         Left and top of the title in each piece of each frame, where no link passes; None where it has no room.
     """

@@ -19,7 +19,7 @@ class Ports:
     ----------
     items, links : sequence
     ways : sequence
-        Of each link, the things along it, downwards; None: it stands beside the box that it leads to.
+        For each link, the things along it, downwards; None: it stands beside the box that it leads to.
     straight : collection of int
         The links that are to be straight.
     entered : collection of int

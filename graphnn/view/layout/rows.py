@@ -24,9 +24,9 @@ def rows(count: int, links: Sequence[Link], frame_of: Sequence[int] = (), parent
     links : sequence of Link
         In the order of the boxes, tail before head. One that goes back is taken the other way.
     frame_of : sequence of int, optional
-        Of each box.
+        For each box.
     parents : sequence of int, optional
-        Of each frame.
+        For each frame.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def strengths(row_of: Sequence[int], flow: Sequence[tuple[int, int, int]]) -> di
     Parameters
     ----------
     row_of : sequence of int
-        Of each box.
+        For each box.
     flow : sequence of (int, int, int)
         The links that count: tail, head and number.
 

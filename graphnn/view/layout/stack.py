@@ -18,7 +18,7 @@ class Stack:
     links : sequence of Link
         Without those of boxes to what they stand beside.
     row_of : sequence of int
-        Of each box.
+        For each box.
 
     Examples
     --------

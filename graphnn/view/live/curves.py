@@ -51,7 +51,7 @@ class Losses:
             whole = len(rows) // self._each * self._each
             if len(self._points) + len(rows) // self._each <= 2 * _MOST_POINTS:
                 break
-            # Twice as many steps a point from now on. Of an odd number of points, the last waits for a neighbour.
+            # Twice as many steps a point from now on. For an odd number of points, the last waits for a neighbour.
             odd = self._points[len(self._points) // 2 * 2 :]
             self._points = _together(self._points[: len(self._points) // 2 * 2], 2)
             rows = np.concatenate([np.repeat(odd, self._each, axis=0), rows])
@@ -68,7 +68,7 @@ class Losses:
 
 
 def _together(rows: Any, many: int) -> Any:
-    """Return every so many rows as one: the last step and time, the mean, the least and the largest."""
+    """Return every so many rows as one: the last step and time, the mean, the minimum and the maximum."""
     groups = rows.reshape(-1, many, 5)
     with np.errstate(all="ignore"):
         parts = [

@@ -76,7 +76,7 @@ class PageLoop:
     takes : dict of Node to str
         How an input is taken.
     before : dict of Node to Node
-        Of an input that is carried: its next value, which the next iteration gets.
+        For an input that is carried: its next value, which the next iteration gets.
     """
 
     def __init__(self, loop: Node, title: str, seen: Picture) -> None:
@@ -267,7 +267,7 @@ class PageLoops:
         runs : sequence of (Trace, dict of Node to Node)
             With the partner of each node of the first run.
         findings : sequence of list of dict
-            Of each run: in which iterations something was found, these are kept.
+            For each run: in which iterations something was found, these are kept.
         """
         for (trace, partner), found in zip(runs, findings, strict=True):
             told = []

@@ -28,7 +28,7 @@ class Tier(NamedTuple):
     whole : int
         Values of at most so many elements are kept whole.
     some : int
-        Of larger ones, so many elements.
+        For larger ones, so many elements.
     rows : int
         And so many samples, the same of every value.
     """
@@ -47,7 +47,7 @@ def tier_for(values: Iterable[tuple[Sequence[int], int | None, int]], room: int)
     Parameters
     ----------
     values : iterable of (sequence of int, int or None, int)
-        Of each value its shape, the axis along which samples lie, and the bytes of one element.
+        For each value its shape, the axis along which samples lie, and the bytes of one element.
     room : int
 
     Examples
@@ -227,7 +227,7 @@ def _sizes(array: Array) -> Array:
 
 
 def _bins(array: Array, low: float, high: float) -> list[int]:
-    """Return how many finite elements lie in each of some equal parts between the least and the greatest."""
+    """Return how many finite elements lie in each of some equal parts between the minimum and the maximum."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return []
     wide = array.astype(np.float64).reshape(-1)

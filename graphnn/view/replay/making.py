@@ -272,7 +272,7 @@ class _Run:
     records : list of Record or None
         Of the partner of each node of the first run.
     partner_of : dict of Node to Node
-        Of each node of the first run.
+        For each node of the first run.
     made_otherwise : set of Node
         The nodes that another operation computes than their partners, or from other nodes.
     """

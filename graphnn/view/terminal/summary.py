@@ -62,7 +62,7 @@ class Row(NamedTuple):
         Floating-point operations, and bytes of the values that are computed, with those of the rows inside it. None if
         the sizes were not given.
     times : int, str or None
-        Of a loop, how often what is in it is computed. Its operations are counted as often.
+        For a loop, how often what is in it is computed. Its operations are counted as often.
     """
 
     name: str
@@ -144,8 +144,9 @@ class Summary(Shown):
         Parameters
         ----------
         width : int or None
-            The most cells of a line; long names are cut, and of more than 400 rows the middle is left out. The columns
-            "trainable" and, beside memory, "connected to" appear if there is room. None: all of it, as wide as need be.
+            The maximum number of cells of a line; long names are cut, and of more than 400 rows the middle is left out.
+            The columns "trainable" and, beside memory, "connected to" appear if there is room. None: all of it, as wide
+            as need be.
 
         Examples
         --------
@@ -229,8 +230,8 @@ def summary(
     Parameters
     ----------
     fetches : Node, str, list, tuple or dict of them, Graph, Compiled, Trace or Layer
-        Of a graph, its outputs; if it has none, all nodes that nothing reads. Of a compiled step, its updates, too. Of
-        a layer, what its last call returned.
+        For a graph, its outputs; if it has none, all nodes that nothing reads. For a compiled step, its updates, too.
+        For a layer, what its last call returned.
     detail : "op", "leaf", "layer", int or dict
         What is one row, as `draw` takes it.
     sizes : mapping of str to int, optional

@@ -37,7 +37,7 @@ def columns(
     headers : sequence of str, optional
         Set above, over a rule.
     least : sequence of int, optional
-        The least width of each column, from the first: so tables printed row by row stand in line.
+        The minimum width of each column, from the first: so tables printed row by row stand in line.
     right : collection of int, optional
         The columns that are set to the right, besides those of numbers.
     width : int or None

@@ -1,4 +1,4 @@
-"""Branches and loops: decided while a model is read, written out round by round, or one node."""
+"""Branches and loops: decided while a model is read, written out iteration by iteration, or one node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..rule import Value
 
 MOST_ROUNDS = 10_000
-"""The most rounds of a loop that are written out."""
+"""The maximum number of iterations of a loop that are written out."""
 _NUMBERED = (0, True)
 """The body of a Loop is given its number and whether it goes on, before the state."""
 
@@ -94,7 +94,7 @@ def _check_alike(call: Call, cond: Node, then: Sequence[Node], other: Sequence[N
 
 @rule("Loop")
 def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, body: Any) -> Any:
-    """Return what a body makes of its state, round by round, and what it gives in each round as one array."""
+    """Return what a body makes of its state, iteration by iteration, and what each iteration gives, as one array."""
     _check_body(call, body, [*_NUMBERED, *state], 1 + len(state))
     most = _count(call, count)
     rounds = Rounds(call, body, state)
@@ -123,7 +123,7 @@ def loop(call: Call, count: Value = None, cond: Value = None, *state: Value, bod
 
 
 class _Unending(Exception):
-    """A loop goes on after the rounds that are written out, or may do so; the message says why."""
+    """A loop goes on after the iterations that are written out, or may do so; the message says why."""
 
 
 def _check_body(call: Call, body: Any, given: Sequence[Value], least: int) -> None:
@@ -140,7 +140,7 @@ def _check_body(call: Call, body: Any, given: Sequence[Value], least: int) -> No
 
 
 def _count(call: Call, count: Value) -> Dim | Node | None:
-    """Return how often a loop goes round at the most: a number, a size, or a node that tells it in a run."""
+    """Return the maximum number of iterations of a loop: a number, a size, or a node that tells it in a run."""
     if count is None:
         return None
     if count.dtype.kind not in "iu" or np.prod([dim if isinstance(dim, int) else 2 for dim in count.shape]) != 1:
@@ -154,7 +154,7 @@ def _count(call: Call, count: Value) -> Dim | Node | None:
 
 
 def _begins(call: Call, cond: Value, length: Dim) -> bool:
-    """Return whether there is a first round, if it is to go round at all."""
+    """Return whether there is a first iteration, if there are any."""
     if isinstance(cond, Node):
         stored = call.reader.stored(cond)
         more: dict[str, Dim] = (
@@ -167,7 +167,7 @@ def _begins(call: Call, cond: Value, length: Dim) -> bool:
 
 
 def _unrolled(call: Call, count: Value, cond: Value, state: Sequence[Value], body: Any, most: int) -> tuple[Value, ...]:
-    """Return what a Loop gives, each round as nodes of its own."""
+    """Return what a Loop gives, each iteration as nodes of its own."""
     rounds = None if count is None else int(call.known(count, "its number of iterations").reshape(()))
     values = list(state)
     collected: list[list[Value]] = [[] for _ in body.output[1 + len(state) :]]

@@ -111,7 +111,7 @@ def _put(call: Call, x: Node, indices: Node, updates: Node, axis: int, reduction
         return fn.put_along_axis(x, indices, updates, axis)
     if reduction == "add":
         return x + fn.add_along_axis(updates, indices, x.spec.shape, axis)
-    # Of each place, all updates are looked at: those that are not for it count for nothing.
+    # For each place, all updates are looked at: those that are not for it count for nothing.
     size = x.spec.shape[axis]
     places = _places(call, size, axis, x.ndim + 1)
     here = fn.equal(fn.expand_dims(_from_front(call, indices, size), axis), places)
@@ -151,7 +151,7 @@ def _numbered(call: Call, rows: list[Node], strides: list[Dim]) -> Node:
 
 
 def _from_front(call: Call, indices: Node, size: Dim) -> Node:
-    """Return indices with those from behind counted from the front."""
+    """Return indices with those from the end counted from the front."""
     known = call.reader.stored(indices)
     if known is not None and isinstance(size, int):
         return call.node(np.where(known < 0, known.astype(np.int64) + size, known.astype(np.int64)))

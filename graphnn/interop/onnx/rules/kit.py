@@ -23,7 +23,7 @@ Pairs = list[tuple[Dim, Dim]]
 
 
 _MOST_CONSTANT = 2**24
-"""The most elements of an array that a rule makes while a model is read."""
+"""The maximum number of elements of an array that a rule makes while a model is read."""
 
 
 def check_auto_pad(auto_pad: str) -> None:

@@ -1,4 +1,4 @@
-"""Loops of a model as one node, whatever the number of rounds: what a body does in all of them alike is found first."""
+"""Loops of a model as one node, whatever the number of iterations: what these have in common is found first."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _deeper(call: Call) -> Iterator[None]:
 
 
 class Rounds:
-    """What is known of the body of a Loop before it goes round.
+    """What is known of the body of a Loop before its iterations.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Rounds:
     Attributes
     ----------
     steps : dict of int to int
-        {place in the state: by how much that number grows in each round}; 0 of what stays as it is.
+        {place in the state: by how much that number grows in each iteration}; 0 of what stays as it is.
     """
 
     def __init__(self, call: Call, body: Any, state: Sequence[Value]) -> None:
@@ -76,7 +76,7 @@ class Rounds:
         return name
 
     def _step(self, place: int, value: Value) -> int | None:
-        """Return by how much a number grows in each round, if it is the same in all."""
+        """Return by how much a number grows in each iteration, if it is the same in all."""
         if (
             not isinstance(value, (np.ndarray, of.Sizes))
             or value.dtype.kind not in "iu"
@@ -94,8 +94,8 @@ class Rounds:
         return grown if isinstance(grown, int) else None
 
     def goes_on(self, length: Dim) -> bool:
-        """Whether the body never ends the loop before it has gone round so many times."""
-        beyond = subtract(subtract(length, 2), _unused(self.call))  # any round but the last
+        """Whether the body never ends the loop before so many iterations."""
+        beyond = subtract(subtract(length, 2), _unused(self.call))  # any iteration but the last
         given: dict[str, Value] = {
             self.body.input[0].name: of.sized(beyond, np.int64),
             self.body.input[1].name: np.array(True),
@@ -121,11 +121,11 @@ class Rounds:
         return self.call.reader.known(self.call, self.body, nodes, given, name)
 
     def after(self, place: int, length: Dim) -> Value:
-        """Return a number that grows, after all rounds."""
+        """Return a number that grows, after all iterations."""
         return _grown(self.state[place], self.steps[place], clamp(length))
 
     def inside(self, place: int, index: Node) -> Value:
-        """Return what stays as it is or grows, in a round."""
+        """Return what stays as it is or grows, in an iteration."""
         value, step = self.state[place], self.steps[place]
         return (
             value if not step else self.call.node(value) + fn.cast(index, value.dtype) * np.asarray(step, value.dtype)
@@ -145,7 +145,7 @@ def _grown(value: Value, step: int, rounds: Dim) -> Value:
 
 
 def looped(call: Call, rounds: Rounds, length: Dim) -> list[Value]:
-    """Return what a Loop gives that goes round so many times: its last state, and what each round gives."""
+    """Return what a Loop of so many iterations gives: its last state, and what each iteration gives."""
     moving = [place for place in range(len(rounds.state)) if place not in rounds.steps]
 
     def step(states: list[Node], index: Node) -> tuple[list[Node], list[Node]]:
@@ -198,7 +198,7 @@ def repeated(call: Call, rounds: Rounds, count: Value, cond: Value) -> list[Valu
 def scanned(
     call: Call, operands: Sequence[Value], body: Any, count: int, settings: Sequence[Sequence[int]], length: Dim
 ) -> list[Value]:
-    """Return what a Scan gives that goes round so many times, as one node."""
+    """Return what a Scan of so many iterations gives, as one node."""
     kept = len(operands) - count
     rows = []
     for each, axis, backwards in zip(operands[kept:], settings[0], settings[1], strict=True):

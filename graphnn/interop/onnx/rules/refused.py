@@ -47,7 +47,7 @@ CONDITIONS: dict[str, str] = {
     "BitCast": "of data, only between whole numbers of one width",
     "Compress": _KNOWN.replace("what is known", "a condition that is known"),
     "If": "on data, both branches must give the same shapes; a run computes the one it takes",
-    "Loop": "if it gives arrays of its rounds, only as often as is known when the model is read, or as a size says",
+    "Loop": "if it stacks results of its iterations, their number must be known when the model is read, or be a size",
     "NonZero": _KNOWN,
     **dict.fromkeys(("GRU", "LSTM", "RNN", "Scan"), "over a size with a name, or more than 64 steps, as a loop"),
     "SequenceAt": "sequences are lists while the model is read, so positions must be known",

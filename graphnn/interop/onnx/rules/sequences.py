@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..rule import Known, Value
 
 _MOST = 10_000
-"""The most arrays that one is cut into."""
+"""The maximum number of arrays that one is cut into."""
 
 
 @rule("SequenceEmpty")

@@ -165,7 +165,7 @@ _FAR = 2**29
 
 
 def _slice(start: Any, end: Any, step: int, length: Any) -> slice:
-    """Return a slice with ends that are far away left open, and ends that count from behind kept."""
+    """Return a slice with ends that are far away left open, and ends that count from the end kept."""
     if isinstance(start, int) and (abs(start) > _FAR or start == 0):
         away = start > 0
         start = None if away == (step < 0) or (start == 0 and step > 0) else start

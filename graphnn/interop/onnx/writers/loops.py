@@ -188,7 +188,7 @@ def _scanned(g: Group, op: Loop, operands: Sequence[Value]) -> list[Value]:
 
 
 def _counted(g: Group, op: Loop, operands: Sequence[Value]) -> list[Value]:
-    """Write a loop of which data tell how often it goes round as ONNX's `Loop`."""
+    """Write a loop whose number of iterations depends on data as ONNX's `Loop`."""
     carried, rows, same = op.split(operands)
     limit, any_ = g.draft.scalar(op.length), ""
     if op.counted and operands[0].dtype == BOOL:
