@@ -1,4 +1,4 @@
-"""Photograph the page of a training for the documentation: while it goes on, beside one that has ended.
+"""Photograph the page of a training run for the documentation: while it goes on, beside one that has ended.
 
 python docs/images/live.py
 

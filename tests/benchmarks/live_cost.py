@@ -1,4 +1,4 @@
-"""What the page of a training costs: the time of trainings with a page beside that of the same without.
+"""What the page of a training run costs: the time of trainings with a page beside that of the same without.
 
     python tests/benchmarks/live_cost.py [--seconds 20] [--rounds 3] [--networks small medium deep]
 
@@ -71,7 +71,7 @@ def between_writings() -> float:
 
 
 def trained(step: Any, feed: Any, batch: int, epochs: int, path: Path | None) -> float:
-    """Return how long a training takes."""
+    """Return how long a training run takes."""
     before = time.process_time()
     nn.fit(step, feed, epochs=epochs, batch_size=batch, page=path)
     return time.process_time() - before

@@ -1,4 +1,4 @@
-"""The page of a training, watched in a browser while it trains."""
+"""The page of a training run, watched in a browser while it trains."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SCREENS = {"laptop": (1280, 720), "phone": (390, 844)}
 
 
 class Training:
-    """A training in a thread of its own, which waits after each epoch until it is let go on."""
+    """A training run in a thread of its own, which waits after each epoch until it is let go on."""
 
     def __init__(self, path: Path, epochs: int = 4, rate: float = 0.1, **more: object) -> None:
         g = gn.Graph("spiral")

@@ -1,4 +1,4 @@
-"""The page that shows a training while it goes on: what it holds, when it is written, and how it ends."""
+"""The page that shows a training run while it goes on: what it holds, when it is written, and how it ends."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def spiral(rate: Any = 0.1, name: str = "spiral") -> SimpleNamespace:
 
 
 def scalar(values: list[float]) -> SimpleNamespace:
-    """A training whose loss at each step is the next of some values, times what w says."""
+    """A training run whose loss at each step is the next of some values, times what w says."""
     g = gn.Graph("scalar")
     x = g.placeholder("x", ("batch",))
     w = g.parameter("w", 1.0)
