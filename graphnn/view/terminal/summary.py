@@ -144,9 +144,8 @@ class Summary(Shown):
         Parameters
         ----------
         width : int or None
-            The maximum number of cells of a line; long names are cut, and of more than 400 rows the middle is left out.
-            The columns "trainable" and, beside memory, "connected to" appear if there is room. None: all of it, as wide
-            as need be.
+            The maximum width of a line; long names are cut, and the middle of more than 400 rows is left out. The
+            columns "trainable" and, beside memory, "connected to" appear if there is room. None: no limit.
 
         Examples
         --------
