@@ -34,6 +34,9 @@ def explain_misuse(function: _Function) -> _Function:
     return cast("_Function", called)
 
 
+_WRAPPERS = explain_misuse.__code__.co_consts  # with the code of `called`; other wrappers hide the signature
+
+
 def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
     """Wrap all public functions of a module, and the public methods of its classes, by `explain_misuse`.
 
@@ -48,13 +51,13 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
     own = [n for n, thing in namespace.items() if getattr(thing, "__module__", "") == namespace["__name__"]]
     for name in [n for n in own if n[0] != "_"] if names is None else names:
         thing = namespace.get(name)
-        if isinstance(thing, FunctionType) and not hasattr(thing, "__wrapped__"):
+        if isinstance(thing, FunctionType) and thing.__code__ not in _WRAPPERS:
             namespace[name] = wrapped = explain_misuse(thing)
             setattr(sys.modules[thing.__module__], thing.__name__, wrapped)
         elif isinstance(thing, type) and not issubclass(thing, Exception):
             for method, member in list(vars(thing).items()):
                 public = method in ("__init__", "__call__") or not method.startswith("_")
-                if public and isinstance(member, FunctionType) and not hasattr(member, "__wrapped__"):
+                if public and isinstance(member, FunctionType) and member.__code__ not in _WRAPPERS:
                     setattr(thing, method, explain_misuse(member))
 
 
@@ -65,10 +68,9 @@ def misused(
     signature = inspect.signature(function)
     try:
         signature.bind(*args, **kwargs)
+        return None
     except TypeError as error:
         what = str(error)
-    else:
-        return None
     name, parameters = called or function.__name__, [*signature.parameters.values()]
     if parameters and parameters[0].name == "self" and args:
         parameters = parameters[1:]

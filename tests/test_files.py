@@ -587,6 +587,13 @@ def test_what_is_saved_while_another_thread_trains_is_from_between_two_steps() -
     assert len(seen) > 1
 
 
+def test_a_call_that_does_not_fit_shows_the_signature(path: Path) -> None:
+    g = spiral()
+    for call, words in ((lambda: gn.load(path, path), r"load\(path\)"), (lambda: gn.save(g), r"save\(fetches, path\)")):
+        with pytest.raises(UsageError, match=f"The call is {words}"):
+            call()
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_garbage_collector_is_left_as_it_was(path: Path, enabled: bool) -> None:
     graph = spiral()

@@ -169,6 +169,14 @@ class Rows(Split):
 
     def split(self, share: float, batch_size: int | None) -> tuple[Rows, Rows]:
         """Return the first rows and the last ones, of which there is this share."""
+        if not self.cut:
+            listed = ", ".join(
+                f'"{node.name}" {node.spec} has shape {array.shape}' for node, array in self.whole.items()
+            )
+            raise ShapeError(
+                f"validation_split={share:g} splits arrays of one length, each of a placeholder whose first dimension "
+                f"has a name, and {listed or 'nothing was fed'}: give validation= instead"
+            )
         first = math.floor(round(self.count * (1.0 - share), 6))  # 10 · (1 - 0.9) is a little less than 1
         if not 0 < first < self.count:
             raise ValueRangeError(

@@ -79,7 +79,8 @@ class _Recurrent(Weighted):
         initial_state : Node, or tuple of two for an LSTM, optional
             (layers · directions, batch, units), as the last states. By default zeros.
         lengths : Node or array_like, optional
-            (batch,), integers: how many steps of each sequence count. It stands for a mask.
+            (batch,), integers from 0 to the time: how many steps of each sequence count. It stands for a mask. A run
+            with another one raises a LabelError.
         """
         kind = type(self).__name__
         check_float(kind, only_node(self, x))
@@ -231,7 +232,10 @@ class _Recurrent(Weighted):
                 f"{type(self).__name__}: lengths have shape (batch,), here {shown(x.shape[:1])}, and "
                 f'"{lengths.name}" has {shown(lengths.shape)}'
             )
-        return fn.less(fn.arange(x.shape[1], graph=x.graph), fn.expand_dims(lengths, -1))
+        # Each is picked from the numbers from 0 to the time, which refuses all others.
+        every = fn.broadcast_to(fn.arange(x.shape[1] + 1, graph=x.graph), (lengths.shape[0], x.shape[1] + 1))
+        checked = fn.pick(every, lengths, name="lengths_up_to_time")
+        return fn.less(fn.arange(x.shape[1], graph=x.graph), fn.expand_dims(checked, -1))
 
     def _checked_mask(self, x: Node, mask: Any) -> Node:
         node: Node = mask if isinstance(mask, Node) else x.graph.constant(mask)

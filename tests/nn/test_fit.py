@@ -163,6 +163,10 @@ def test_arrays_of_different_lengths_are_one_batch() -> None:
     assert nn.evaluate(loss, feed, batch_size=None) == gn.run(loss, feed)
     with pytest.raises(gn.ShapeError, match=r'shards=2 cuts .* alike, and "inner" has 3, "edge" has 1: leave out'):
         nn.fit(step, feed, batch_size=None, shards=2)
+    with pytest.raises(
+        gn.ShapeError, match=r'of one length.*"edge" \(m, 2\) float64 has shape \(1, 2\): give validation='
+    ):
+        nn.fit(step, feed, batch_size=None, validation_split=0.5)
 
 
 def test_nothing_to_train_on_is_an_error() -> None:

@@ -77,6 +77,20 @@ def test_lengths_have_names_and_each_engine_trains_over_any_time() -> None:
             np.testing.assert_array_equal(other[name], array)
 
 
+@pytest.mark.parametrize("time", ["time", 3])
+@pytest.mark.parametrize("wrong", [4, -1])
+def test_lengths_are_from_0_to_the_time(time: int | str, wrong: int) -> None:
+    g = gn.Graph()
+    x, lengths = g.placeholder("x", ("batch", time, F)), g.placeholder("lengths", ("batch",), int)
+    y = nn.RNN(H)(x, lengths=lengths)
+    feed = {x: np.ones((2, 3, F)), lengths: [3, 0]}
+    step = gn.compile(y)
+    assert step(feed).any(2).tolist() == [[True] * 3, [False] * 3]
+    for run in (step, lambda feed: gn.run(y, feed)):
+        with pytest.raises(gn.LabelError, match=rf'lengths_up_to_time".*test_recurrent.py.* {wrong} at index \(1,\)'):
+            run(feed | {lengths: [3, wrong]})
+
+
 def test_short_known_times_are_unrolled_and_long_ones_are_loops() -> None:
     g = gn.Graph()
     for time, loops in ((64, 0), (65, 1)):
