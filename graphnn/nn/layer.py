@@ -24,7 +24,7 @@ training_now: ContextVar[bool] = ContextVar("training", default=False)
 """The value of ``training=`` of the layer that is being called; the default for the layers inside it."""
 
 _around: ContextVar[tuple[Graph, Layer] | None] = ContextVar("around", default=None)
-"""The layer whose scope is open, and the graph that it is in: a layer that it holds is called as it calls that."""
+"""The layer whose scope is open, and the graph that it is in: a layer that it holds has the name that it gives it."""
 
 
 _HOLDS_NOTHING = frozenset({type(None), bool, int, float, str, FunctionType, Origin})

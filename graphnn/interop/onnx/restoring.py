@@ -201,7 +201,7 @@ class Restorer:
         return node
 
     def _check(self, told: Entry) -> None:
-        """Refuse a name that cannot be; give a node that is called as an output another name."""
+        """Refuse a name that cannot be; give a node with the name of an output another name."""
         told.called = told.tensor if told.name in self._ends else told.name
         if "\0" in told.called or self.graph._taken(told.called):
             raise Unfit

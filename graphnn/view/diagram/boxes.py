@@ -348,7 +348,7 @@ class _Boxes:
             self._given[loop] = self._given[next(node for node in reversed(nodes) if node in self._given)]
 
     def _take(self, node: Node, operand: Node | None, how: str, frame: BodyScope) -> None:
-        """Add the box of an input of a body. Where the body has no name for it, it is called as the operand is."""
+        """Add the box of an input of a body. Where the body has no name for it, it has the name of the operand."""
         title = own_name(node)
         if operand is not None and re.fullmatch(r"getitem(_\d+)?", title):
             source = self._from(operand)[0]
