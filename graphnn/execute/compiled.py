@@ -23,7 +23,7 @@ from .advances import with_advances
 from .feed import Feed, prepare
 from .guard import checked_guard
 from .kept import Kept, Sizes
-from .loop import Observer, Prepared, collect, own_arrays, raise_as_interpreter
+from .loop import Observer, Prepared, arrays_for_caller, collect, raise_as_interpreter
 from .native.addresses import Doubt
 from .native.pattern import Patterns
 from .native.plan import Native
@@ -186,7 +186,7 @@ class Compiled:
                 raise_as_interpreter(error, prepared, self.updates)
         if observers:
             prepared = prepared.with_own_feed()
-        results = own_arrays(collect(prepared, self.guard, self.updates, observers))
+        results = arrays_for_caller(collect(prepared, self.guard, self.updates, observers))
         count = len(self.fetches)
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DtypeError, GraphError, LookupFailure, MemoryBudgetError, ShapeError, UsageError, near
-from ..graph import Array, Graph, Node, Placeholder, as_array, in_range
+from ..graph import Array, Graph, Node, Placeholder, as_array, cast_in_range
 from ..graph.dimensions import dimension, names_in, shown, size_of
 from .loop import Prepared
 from .program import Binding, Program, program_of, warn_of_float16
@@ -61,7 +61,7 @@ def _normalized(node: Node, given: Array) -> Array:
     """
     array = given
     if given.dtype != node.dtype:
-        array = in_range(given, node.dtype, f'the feed of "{node.name}"')
+        array = cast_in_range(given, node.dtype, f'the feed of "{node.name}"')
     array = np.asarray(array, order="C")
     compact = all(0 <= step <= array.nbytes for step in array.strides)
     array = array.view() if compact and array.flags.aligned else array.copy()

@@ -9,7 +9,7 @@ from ..graph.fetches import resolve
 from .batches import holds_chunks, run_by_chunks
 from .feed import Feed, prepare
 from .guard import checked_guard
-from .loop import Step, collect, evaluate, own_arrays, quiet_steps
+from .loop import Step, arrays_for_caller, collect, evaluate, quiet_steps
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -68,7 +68,7 @@ def run(
     if holds_chunks(feed):
         return rebuild(run_by_chunks(graph, nodes, feed, sizes, guard))
     prepared = prepare(graph, nodes, feed, sizes)
-    return rebuild(own_arrays(collect(prepared, checked_guard(guard))))
+    return rebuild(arrays_for_caller(collect(prepared, checked_guard(guard))))
 
 
 def steps(

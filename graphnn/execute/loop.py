@@ -239,7 +239,7 @@ def collect(
     Returns
     -------
     list of array
-        They may share memory with the state or each other: see `own_arrays`.
+        They may share memory with the state or each other: see `arrays_for_caller`.
 
     Raises
     ------
@@ -305,7 +305,7 @@ def complete_stop(error: GraphnnError, updates: Mapping[Node, Node], guard: str 
         error.stopped = error.stopped._replace(updates=updates, active_guard=guard)
 
 
-def own_arrays(values: Sequence[Array]) -> list[Array]:
+def arrays_for_caller(values: Sequence[Array]) -> list[Array]:
     """Return arrays that the caller may change: views, read-only arrays and repeated arrays are copied."""
     seen: set[int] = set()
     result = []

@@ -3,7 +3,7 @@
 from ..origin import Origin as Origin
 from ..origin import user_origin as user_origin
 from .arrays import as_array as as_array
-from .arrays import in_range as in_range
+from .arrays import cast_in_range as cast_in_range
 from .arrays import sealed as sealed
 from .attributes import AnyShape as AnyShape
 from .attributes import Bound as Bound

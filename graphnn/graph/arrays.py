@@ -47,7 +47,7 @@ def as_array(value: Any, what: str) -> Array:
         if isinstance(error, ValueError) and "inhomogeneous" in str(error):
             raise ShapeError(f"{what}: the list is ragged, its rows differ in length") from None
         raise restated(error, f"{what}: ") from error
-    dtype = supported(array.dtype, what, array)
+    dtype = supported_dtype(array.dtype, what, array)
     if _holds_mask(value):
         raise DtypeError(lost)
     return array if dtype is array.dtype else array.astype(dtype)
@@ -57,7 +57,7 @@ def _holds_mask(value: Any) -> bool:
     return any(map(_holds_mask, value)) if isinstance(value, (list, tuple)) else isinstance(value, np.ma.MaskedArray)
 
 
-def in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
+def cast_in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
     """Return a copy in another dtype. An integer that does not fit is an error, where NumPy would wrap it around.
 
     Raises
@@ -104,12 +104,12 @@ def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -
     given = array = as_array(value, what)
     typed = hasattr(value, "dtype")
     if dtype is not None:
-        array = in_range(given, supported(dtype, what), what)
+        array = cast_in_range(given, supported_dtype(dtype, what), what)
         kind_kept = np.can_cast(given.dtype, array.dtype, "same_kind")
         if not kind_kept and (typed or not np.array_equal(given, array)):
             raise DtypeError(f"{what} is {given.dtype}; {array.dtype} would change its values: cast it yourself first")
     elif given.dtype == np.float64 != floats and not typed:
-        array = in_range(given, floats, what)
+        array = cast_in_range(given, floats, what)
     warn_of_overflow(given, array, what)
     return sealed(np.array(array, order="C"))
 
@@ -125,12 +125,12 @@ def checked_value(node: Node, value: Any) -> Array:
             f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: write value.astype({str(node.dtype)!r})'
         )
     what = f'the value of "{node.name}"'
-    fitted = in_range(array, node.dtype, what)
+    fitted = cast_in_range(array, node.dtype, what)
     warn_of_overflow(array, fitted, what)
     return sealed(fitted)
 
 
-def supported(kind: Any, what: str, array: Array | None = None) -> np.dtype[Any]:
+def supported_dtype(kind: Any, what: str, array: Array | None = None) -> np.dtype[Any]:
     """Return a supported dtype, in native byte order."""
     try:
         dtype: np.dtype[Any] = np.dtype(kind)

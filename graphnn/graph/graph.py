@@ -16,7 +16,7 @@ from ..origin import Origin, user_origin
 from ..show import Shown, rendered
 from ..text import counted, quoted, short_name
 from . import tables
-from .arrays import own_array, supported
+from .arrays import own_array, supported_dtype
 from .dag import Dag, NodeData
 from .dimensions import shape_of
 from .interchange import filled, flat_of
@@ -85,7 +85,7 @@ class Graph(Shown):
 
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
         self.name = name
-        self.dtype: np.dtype[Any] = supported(dtype, "the graph's dtype")
+        self.dtype: np.dtype[Any] = supported_dtype(dtype, "the graph's dtype")
         if self.dtype.kind != "f":
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: give integers their dtype one by one")
         self.scopes: dict[str, Scope] = {}
@@ -233,7 +233,7 @@ class Graph(Shown):
         -------
         Node
         """
-        kind = self.dtype if dtype is None else supported(dtype, f'placeholder "{name}"')
+        kind = self.dtype if dtype is None else supported_dtype(dtype, f'placeholder "{name}"')
         return self._make(Placeholder(), (), Spec(shape_of(shape), kind), checked_name(name))
 
     def parameter(self, name: str, value: Any, trainable: bool = True) -> Node:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DtypeError, GraphError, GraphnnError, ShapeError, UsageError, near
 from ..origin import Origin, origin_of, user_origin
 from ..text import counted
-from .arrays import own_array, supported
+from .arrays import own_array, supported_dtype
 from .dag import NODE_TABLES
 from .dimensions import Shape, shape_of, shown
 from .node import Node, put_twin
@@ -88,7 +88,7 @@ def _restore(graph: Graph, name: Any, data: Mapping[str, Any], operands: list[An
             raise
         raise UsageError(str(error)) from None
     shape = shape_of(data["shape"]) if "shape" in data else None
-    dtype = supported(data["dtype"], "the node") if "dtype" in data else None
+    dtype = supported_dtype(data["dtype"], "the node") if "dtype" in data else None
     value = None
     if isinstance(op, (Parameter, Constant)):
         value = data["value"]

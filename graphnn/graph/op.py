@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..habits import ALIASES, Absent, attribute_error, elsewhere, instead
 from ..text import with_article
-from .arrays import supported
+from .arrays import supported_dtype
 from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of, kinds_of_arguments
 from .dimensions import Constraint, names_in, product, shape_of, shown, size_of
 from .forms import flatten
@@ -393,7 +393,7 @@ def inferred(op: Op, specs: Sequence[Spec]) -> Spec:
     whose = f"{type(op).__name__}.infer"
     if not isinstance(spec, Spec):
         raise UsageError(f"{whose} gives {with_article(type(spec).__name__)}: write return gn.Spec(shape, dtype)")
-    return Spec(shape_of(spec.shape), supported(spec.dtype, f"the dtype that {whose} gives"), spec.constraints)
+    return Spec(shape_of(spec.shape), supported_dtype(spec.dtype, f"the dtype that {whose} gives"), spec.constraints)
 
 
 def operation(name: str) -> type[Op]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DtypeError, ShapeError
 from ..execute.program import Forward, forward_of, warn_of_float16
-from ..graph import Array, Node, Op, Placeholder, as_array, in_range
+from ..graph import Array, Node, Op, Placeholder, as_array, cast_in_range
 from ..graph.dimensions import shown
 from ..graph.op import inferred
 
@@ -40,7 +40,7 @@ def with_value(prepared: Prepared, node: Node, value: Any) -> Prepared:
         )
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
-    own = np.array(in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
+    own = np.array(cast_in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
     own.flags.writeable = False
     if node.dtype == np.float16:
         warn_of_float16(node, own, [array])

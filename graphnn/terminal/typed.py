@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import AxisError, UsageError, ValueRangeError
-from ..graph import Array, Node, as_array, in_range
+from ..graph import Array, Node, as_array, cast_in_range
 from ..graph.dimensions import shown
 from ..inspector.tokens import Tokens
 from .lines import index_text
@@ -102,7 +102,7 @@ def numbers_of(node: Node, literal: Any, text: str) -> Array:
     array = as_array(literal, "the value")
     if array.dtype.kind not in "iuf" or node.dtype.kind not in ("f" if array.dtype.kind == "f" else "iuf"):
         return array
-    own = in_range(array, node.dtype, f'the value of "{node.name}"')
+    own = cast_in_range(array, node.dtype, f'the value of "{node.name}"')
     if node.dtype.kind == "f" and (np.isinf(own) & np.isfinite(array)).any():
         most = f"{np.finfo(node.dtype).max:.5g}"
         raise ValueRangeError(f'{text[:40]} does not fit into {node.dtype}, that of "{node.name}": it ends at {most}')

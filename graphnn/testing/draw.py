@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..graph.arrays import supported
+from ..graph.arrays import supported_dtype
 
 if TYPE_CHECKING:
     from ..graph import Array
@@ -34,7 +34,7 @@ class Draw:
 
     def __init__(self, rng: np.random.Generator, dtype: Any = np.float64) -> None:
         self.rng = rng
-        self.dtype = supported(dtype, "Draw")
+        self.dtype = supported_dtype(dtype, "Draw")
 
     def integer(self, lo: int, hi: int) -> int:
         """Return an integer from `lo` to `hi`, both included; every choice of shape goes through here."""

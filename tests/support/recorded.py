@@ -14,7 +14,7 @@ from test_ops import bits
 
 import graphnn as gn
 from graphnn.execute.buffers import Buffer
-from graphnn.execute.loop import Prepared, collect, own_arrays
+from graphnn.execute.loop import Prepared, arrays_for_caller, collect
 from graphnn.execute.native import layout
 from graphnn.execute.native import pattern as patterns
 from graphnn.execute.native.blocking import flat
@@ -119,7 +119,7 @@ def _other_values(plan: Native, prepared: Prepared) -> Iterator[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", gn.GraphnnWarning)  # float16 may overflow
-            expected = own_arrays(collect(prepared))
+            expected = arrays_for_caller(collect(prepared))
     except gn.GraphnnError:  # of these numbers no plan gives anything, either
         try:
             plan(*given)

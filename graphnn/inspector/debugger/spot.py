@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import AxisError, DtypeError, ShapeError
-from ...graph import Array, Node, as_array, in_range
+from ...graph import Array, Node, as_array, cast_in_range
 from ...graph.dimensions import shown
 from ...loops.names import is_bundle
 from ...text import quoted
@@ -72,7 +72,7 @@ class Spot:
             raise AxisError(f'"{name}" has shape {shown(whole.shape)}, so it has no such part') from None
         if not np.can_cast(part.dtype, whole.dtype, "same_kind"):
             raise DtypeError(f'the value given for "{name}" is {part.dtype}, and the node is {whole.dtype}')
-        own = in_range(part, whole.dtype, f'the value of "{name}"')
+        own = cast_in_range(part, whole.dtype, f'the value of "{name}"')
         try:
             whole[index] = own
         except ValueError as error:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...changes import Changes
 from ...errors import DtypeError, GraphError, ShapeError, UsageError
-from ...graph import Array, Graph, Node, Placeholder, as_array, fn, in_range
+from ...graph import Array, Graph, Node, Placeholder, as_array, cast_in_range, fn
 from ...graph.collector import collector_paused
 from ...graph.dimensions import shown
 from ...graph.fetches import ancestors, resolve
@@ -118,7 +118,7 @@ def _value(place: Place, value: Any) -> Any:
     array = as_array(value, what)
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         raise DtypeError(f"{what} is {array.dtype}, and the node is {node.dtype}")
-    return in_range(array, node.dtype, what)
+    return cast_in_range(array, node.dtype, what)
 
 
 def _part_of(place: Place, record: Record) -> Array:
