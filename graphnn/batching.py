@@ -343,7 +343,8 @@ def _einsum(rows: Rows) -> Node | None:
 
 
 def _outer(rows: Rows) -> Node:
-    x, y = [fn.reshape(x, (rows.size if many else 1, -1)) for x, many in zip(rows.operands, rows.many, strict=True)]
+    flat = zip(rows.operands, rows.many, rows.node.shape, strict=True)
+    x, y = [fn.reshape(x, (rows.size if many else 1, length)) for x, many, length in flat]
     return fn.expand_dims(x, -1) * fn.expand_dims(y, -2)
 
 

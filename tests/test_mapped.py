@@ -231,6 +231,7 @@ def test_no_rows_give_no_rows(size):
     slopes = gn.vmap(lambda row: gn.grad(gn.sum(gn.sort(row @ W) ** 2.0), row), 1)(x)
     assert slopes.shape == (size, 3)
     assert gn.run(slopes, {x: np.zeros((3, 0))}).shape == (0, 3)
+    assert gn.run(gn.vmap(lambda row: gn.outer(row, row), 1)(x), {x: np.zeros((3, 0))}).shape == (0, 3, 3)
 
 
 def test_a_column_is_not_multiplied_by_more_than_one_row():
