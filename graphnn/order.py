@@ -139,12 +139,17 @@ def critical_path(
     ['x', 'negative', 'absolute', 'add']
     """
     if cost is None:
-        price: Callable[[Node], float] = lambda node: float(bool(node.inputs))  # noqa: E731
-    else:
-        if not isinstance(cost, Mapping) and not callable(cost):
-            raise UsageError(f"a cost is a function of a node, or a dict by node, not {type(cost).__name__}")
-        price = cost if callable(cost) else lambda node: cost.get(node, 0.0)
-    return longest_chain(schedule(fetches, graph), price, lambda node: node.inputs)
+        cost = lambda node: bool(node.inputs)  # noqa: E731
+    elif not isinstance(cost, Mapping) and not callable(cost):
+        raise UsageError(f"a cost is a function of a node, or a dict by node, not {type(cost).__name__}")
+    prices: dict[Node, float] = {}
+    for node in schedule(fetches, graph):
+        price = cost(node) if callable(cost) else cost.get(node, 0.0)
+        try:
+            prices[node] = float(price)
+        except (TypeError, ValueError):
+            raise UsageError(f'the cost of "{node.name}" is a number, not {price!r}') from None
+    return longest_chain(prices, prices.__getitem__, lambda node: node.inputs)
 
 
 def longest_chain(

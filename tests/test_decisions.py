@@ -715,12 +715,24 @@ def test_what_is_infinite_in_any_dtype_is_no_overflow_of_float16() -> None:
         assert np.isinf(gn.run(node, {x: 0.0}))
 
 
-def test_a_feed_that_overflows_float16_warns_too() -> None:
-    x = gn.Graph(dtype=np.float16).placeholder("x")
-    with pytest.warns(gn.GraphnnWarning, match=r'"x" \(placeholder, made at .*\) overflows float16'):
-        assert np.isinf(gn.run(x, {x: 1e6}))
-    gn.run(x, {x: 1e6})
-    gn.run(x, {x: np.inf})
+@pytest.mark.parametrize(
+    ("dtype", "large", "most"),
+    [("float16", 1e6, "65504"), ("float16", 70_000, "65504"), ("float32", [[1.0, -1e39, np.inf]], r"3.4028e\+38")],
+)
+def test_a_feed_that_overflows_warns_once_too(dtype: str, large: Any, most: str) -> None:
+    x = gn.Graph(dtype=dtype).placeholder("x", np.shape(large))
+    step = gn.compile(x)
+    told = rf'"x" \(placeholder, made at .*\) overflows {dtype}, whose largest number is {most}'
+    step({x: np.full(x.shape, np.inf)})
+    step({x: np.full(x.shape, np.nan)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(gn.GraphnnWarning, match=told):
+            step({x: large})
+    gn.run(x, {x: large})  # not again
+    x = gn.Graph(dtype=dtype).placeholder("x", np.shape(large))
+    with pytest.warns(gn.GraphnnWarning, match=told):
+        assert np.isinf(gn.run(x, {x: large})).any()
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -886,6 +898,8 @@ def test_a_name_is_free_again_after_a_layer_failed() -> None:
         (lambda x: gn.clip(x, "a", 1), TypeError, "clip: lo is a number or None, not 'a'"),
         (lambda x: gn.grad([x, x], x), TypeError, "grad takes one result"),
         (lambda x: gn.critical_path(x, 3), TypeError, "a cost is a function of a node"),
+        (lambda x: gn.critical_path(x, lambda node: None), TypeError, 'the cost of "x" is a number, not None'),
+        (lambda x: gn.critical_path(x, {x: "a"}), TypeError, "the cost of \"x\" is a number, not 'a'"),
         (lambda x: gn.Graph("a\0"), ValueError, "NUL"),
         (lambda x: gn.grad(x, x), ValueError, r"shape \(2,\).*\n  at test_decisions.py:"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..errors import DtypeError, GraphError, LookupFailure, MemoryBudgetError, S
 from ..graph import Array, Graph, Node, Placeholder, as_array, cast_in_range
 from ..graph.dimensions import dimension, names_in, shown, size_of
 from .loop import Prepared
-from .program import Binding, Program, program_of, warn_of_float16
+from .program import Binding, Program, program_of, warn_of_infinity
 
 Feed = Mapping[Any, Any]
 _SHARE_OF_FREE = 0.8
@@ -59,16 +60,24 @@ def _normalized(node: Node, given: Array) -> Array:
     Equal feeds must give equal bits, and the last bits of a sum depend on the layout. Those of a function of a single
     element depend on its stride, which NumPy ignores when it says that an array is in C order.
     """
-    array = given
-    if given.dtype != node.dtype:
-        array = cast_in_range(given, node.dtype, f'the feed of "{node.name}"')
+    array = given if given.dtype == node.dtype else copy_context().run(_cast, node, given)
     array = np.asarray(array, order="C")
     compact = all(0 <= step <= array.nbytes for step in array.strides)
     array = array.view() if compact and array.flags.aligned else array.copy()
-    if node.dtype == np.float16:
-        warn_of_float16(node, array, [given])
     array.flags.writeable = False
     return array
+
+
+def _cast(node: Node, given: Array) -> Array:
+    """Return a fed array in the placeholder's dtype; a number that becomes infinite is warned of. In a context's copy.
+
+    NumPy notes an overflow while it casts, so nothing has to be searched for infinities.
+    """
+    if node.dtype.kind != "f":
+        return cast_in_range(given, node.dtype, f'the feed of "{node.name}"')
+    # Never left, as in `quietly`.
+    np.errstate(all="ignore", over="call", call=lambda *_: warn_of_infinity(node, np.inf, ())).__enter__()
+    return given.astype(node.dtype)
 
 
 def _fetch_names(program: Program) -> str:
@@ -90,8 +99,7 @@ def checked_feed(
         number = dimension(size)
         if not isinstance(name, str) or not isinstance(number, int):
             raise UsageError(f"sizes are given as {{name of a dimension: size}}, not {name!r}: {size!r}")
-        bound[name] = number
-        bound_by[name] = "sizes="
+        bound[name], bound_by[name] = number, "sizes="
     for key, value in (feed or {}).items():
         node = _fed(graph, key)
         if node in given:
@@ -149,11 +157,9 @@ def _castable(node: Node, value: Any) -> Array:
     """Return `value` as an array, if its dtype can be cast to the placeholder's; else raise."""
     array = as_array(value, f'the feed of "{node.name}"')
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
-        remedy = (
-            "of rows that are one-hot, array.argmax(axis=-1) is the classes"
-            if _is_one_hot(array, node)
-            else f"cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
-        )
+        remedy = f"cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
+        if _is_one_hot(array, node):
+            remedy = "of rows that are one-hot, array.argmax(axis=-1) is the classes"
         raise DtypeError(
             f'the feed of "{node.name}" is {array.dtype}, and the placeholder is {node.dtype} '
             f"(declared at {node.origin}): {remedy}",

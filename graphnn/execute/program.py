@@ -226,24 +226,21 @@ def _with_warning(node: Node, forward: Forward) -> Forward:
             value = forward(*operands)
         # A division by 0 gives inf in any dtype. Without either flag we look, too: einsum sets none.
         if "overflow" in raised or "divide by zero" not in raised:
-            warn_of_float16(node, value, operands)
+            warn_of_infinity(node, value, operands)
         return value
 
     return watched
 
 
-def warn_of_float16(node: Node, value: Any, operands: Sequence[Array]) -> None:
-    """Warn once about a float16 node whose value is infinite although its operands are finite."""
+def warn_of_infinity(node: Node, value: Any, operands: Sequence[Array]) -> None:
+    """Warn once about a node whose value is infinite, by its dtype, although its operands are finite."""
     if np.isinf(value).any() and all(np.isfinite(operand).all() for operand in operands):
         warned: set[Node] = node.graph.caches.setdefault("overflowed", set())
         if node not in warned:
             warned.add(node)
-            warnings.warn(
-                f'"{node.name}" ({node.op.name}, made at {node.origin}) overflows float16, whose largest number '
-                "is 65504: its result is infinite where its operands were not",
-                GraphnnWarning,
-                stacklevel=2,
-            )
+            largest = f"whose largest number is {np.finfo(node.dtype).max:.5g}"
+            told = f'"{node.name}" ({node.op.name}, made at {node.origin}) overflows {node.dtype}, {largest}'
+            warnings.warn(f"{told}: its result is infinite where its operands were not", GraphnnWarning, stacklevel=2)
 
 
 def _with_checks(node: Node, forward: Forward, shape: tuple[int, ...]) -> Forward:

@@ -298,10 +298,11 @@ class Graph(Shown):
         GraphError
             When an operand belongs to another graph, the name is taken, or the number of operands is wrong.
         """
+        if not isinstance(op, Op):
+            raise UsageError(f"add takes an operation, such as ops.activations.Relu(), not {type(op).__name__}")
         if not op.variadic and len(inputs) != len(op.operands):
-            raise GraphError(
-                f"{op.name} takes {counted(len(op.operands), 'operand')} ({', '.join(op.operands)}), got {len(inputs)}"
-            )
+            takes = f"{counted(len(op.operands), 'operand')} ({', '.join(op.operands)})"
+            raise GraphError(f"{op.name} takes {takes}, got {len(inputs)}")
         for value in inputs:
             if not isinstance(value, Node) or value.graph is not self:
                 inputs = as_nodes(self, op, inputs)
@@ -385,8 +386,7 @@ class Graph(Shown):
     def _finish(self) -> None:
         """Redo the entry of a node that an interrupt cut short."""
         with self.building:
-            begun = self._begun
-            if begun is not None:
+            if (begun := self._begun) is not None:
                 bring_back(self, begun[2])
                 self._enter(*begun)
                 self._begun = None
@@ -591,9 +591,7 @@ class Graph(Shown):
         if not isinstance(dag, nx.Graph):
             raise UsageError(f"from_networkx takes a networkx.MultiDiGraph or DiGraph, not {type(dag).__name__}")
         if not dag.is_directed():
-            raise GraphError(
-                "from_networkx takes a directed graph, not an undirected one: an edge goes from operand to result"
-            )
+            raise GraphError("from_networkx takes a directed graph: an edge goes from its operand to its result")
         graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
         filled(graph, dag)
         return graph

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DtypeError, ShapeError
-from ..execute.program import Forward, forward_of, warn_of_float16
+from ..execute.program import Forward, forward_of, warn_of_infinity
 from ..graph import Array, Node, Op, Placeholder, as_array, cast_in_range
 from ..graph.dimensions import shown
 from ..graph.op import inferred
@@ -42,8 +42,8 @@ def with_value(prepared: Prepared, node: Node, value: Any) -> Prepared:
         raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
     own = np.array(cast_in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
     own.flags.writeable = False
-    if node.dtype == np.float16:
-        warn_of_float16(node, own, [array])
+    if own.dtype != array.dtype:
+        warn_of_infinity(node, own, [array])
     return _with(prepared, node, None, own)._replace(overridden={**prepared.overridden, node: None})
 
 

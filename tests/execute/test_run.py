@@ -444,7 +444,7 @@ def test_an_error_leaves_numpys_settings_alone(probe: Any) -> None:
 
 def test_casting_a_feed_is_quiet_too() -> None:
     x = gn.Graph(dtype=np.float32).placeholder("x")
-    with np.errstate(all="raise"):
+    with np.errstate(all="raise"), pytest.warns(gn.GraphnnWarning, match='"x" .* overflows float32'):
         assert np.isinf(gn.run(x, {x: 1e300}))
 
 
