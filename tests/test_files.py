@@ -176,6 +176,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     )
     w = g.parameter("w", np.linspace(-1, 1, 3))
     g.parameter("frozen", np.array(draw(numbers)), trainable=False)
+    count = g.parameter("count", np.int64(3), trainable=False)
     pool = [x, gn.tanh(x * gn.cast(w, g.dtype))]
     for _ in range(draw(st.integers(0, 12))):
         if draw(st.integers(0, 3)) == 0:
@@ -189,7 +190,6 @@ def graphs(draw: st.DrawFn) -> Graph:
         else:
             a, b = draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
             pool.append(draw(st.sampled_from([gn.add, gn.multiply, gn.maximum]))(a, b))
-    count = g.parameter("count", np.int64(3), trainable=False)
     g.advances[count] = count + 1
     noise = gn.random_uniform(count, ("batch", 3), seed=2**64 - 1, dtype=g.dtype)
     loss = gn.sum(gn.square(pool[-1] * noise + pool[1]))
