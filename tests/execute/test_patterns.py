@@ -512,6 +512,44 @@ def test_a_constant_that_is_used_again_and_again_is_made_once(monkeypatch: pytes
     assert step({x: np.zeros(20)}).tolist() == [20.0 * 2**40] * 20
 
 
+def test_a_plan_for_other_sizes_holds_nothing_that_it_does_not_read() -> None:
+    x = gn.Graph().placeholder("x", ("n", 3))
+    places = gn.cast(gn.arange("n", graph=x.graph), "float64")
+    step = repeated_for(x + gn.expand_dims(gn.sin(places * 2.0), 1) + gn.sort(x, 0), x, 10, 11)
+    fed = np.ones((40, 3))
+    seen = weakref.ref(fed)
+    gc.disable()
+    try:
+        plan = step.plan({x: fed})
+        step({x: fed})
+        del fed
+        assert seen() is None
+    finally:
+        gc.enable()
+    assert isinstance(plan, Native)
+    assert plan._drafted is None
+    assert [array.shape for array in plan._filling.arrays] == [(40, 1)]
+
+
+def test_a_long_chain_of_constants_is_made_for_other_sizes() -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    c = gn.zeros(("n",), graph=x.graph)
+    for _ in range(2000):
+        c = c + 1.0
+    step = repeated_for(x + c, x, 10, 11)
+    assert step._patterns._found
+    assert step({x: np.zeros(12)}).tolist() == [2000.0] * 12
+
+
+def test_small_products_are_computed_in_the_order_in_which_they_lie() -> None:
+    x = gn.Graph().placeholder("x", ("n", 2, 4, "k", 5))
+    step = repeated_for(x @ gn.transpose(x, (0, 1, 2, 4, 3)), x)
+    for k, goes, together in ((3, 1, 8), (400, 8, 1)):
+        calls: Any = Native(step.prepared({x: np.ones((10, 2, 4, k, 5))})).segments[0].calls
+        assert [(each.times, len(each.calls)) for each in calls] == [(10, together)] * goes
+        assert [call.arguments[2].offset for call in calls[0].calls] == [8 * k * k * i for i in range(together)]
+
+
 @pytest.mark.plans_where_it_pays
 def test_after_a_doubt_no_pattern_gives_a_native_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     x = gn.Graph().placeholder("x", ("n",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -64,6 +64,7 @@ class Pattern:
         self._given = lowering.given
         self._arena = layout.size
         self._arrays = [value.array for value in lowering.values if value.array is not None]
+        self._constants = _in_order([value for value in lowering.values if isinstance(value.how, do.Made)])
         self._segments = [_Segment(table) for table in writer.tables]
         self._replay: Any = tape.end()
 
@@ -81,52 +82,92 @@ class Pattern:
 
     def _filled(self, prepared: Prepared, cells: list[Any]) -> Filling:
         """Return the words, code and constants for the numbers in these cells."""
-        constants: dict[Value, Array] = {}
-
-        def known(x: Any) -> Any:
-            if isinstance(x, Size):
-                return cells[x.cell]
-            if isinstance(x, Value):
-                return made(x) if x.array is None else x.array
-            if isinstance(x, _Forward):
-                return prepared.binding.forwards[x.position]
-            if isinstance(op := getattr(x, "__self__", None), Op) and op.sized:
-                return getattr(with_numbers(op), x.__name__)
-            return tuple(map(known, x)) if type(x) is tuple else x
-
-        def with_numbers(op: Op) -> Op:
-            found = copy(op)
-            for attribute in op.sized:
-                object.__setattr__(found, attribute, known(getattr(op, attribute)))
-            return found
-
-        def made(value: Value) -> Array:
-            if value in constants:
-                return constants[value]
-            if isinstance(value.how, do.Made):
-                found = np.asarray(value.how.function(*map(known, value.how.arguments)), value.dtype)
-                if not found.flags.c_contiguous:
-                    raise Unrecorded("a constant that does not lie as others do")
-            else:
-                assert isinstance(value.how, do.Broadcast)
-                found = np.broadcast_to(known(value.operands[0]), known(value.shape))
-            constants[value] = found
-            return found
-
-        segments = [segment.filled(known, made, cells) for segment in self._segments]
-        arguments = {name: known(x) for name, x in self._arguments.items()}
+        numbers = _Numbers(cells, prepared.binding.forwards)
+        for value in self._constants:
+            numbers.made(value)
+        segments = [segment.filled(numbers) for segment in self._segments]
+        arguments = {name: numbers.known(x) for name, x in self._arguments.items()}
         if "sizes__" in arguments:
             arguments["sizes__"] = cells
         return Filling(
             self._given,
-            [known(value.shape) for value in self._given],
-            known(self._arena),
+            [numbers.known(value.shape) for value in self._given],
+            numbers.known(self._arena),
             segments,
-            [*self._arrays, *constants.values()],
+            [*self._arrays, *(numbers.made(value) for each in self._segments for value in each.constants)],
             self._code,
             arguments,
             self._foreign,
         )
+
+
+def _in_order(constants: Sequence[Value]) -> list[Value]:
+    """Return constants with those that they are made of, which come first."""
+    found: dict[Value, None] = {}
+    waiting = [*constants]
+    while waiting:
+        value = waiting[-1]
+        of = value.how.arguments if isinstance(value.how, do.Made) else value.operands
+        missing = [x for x in of if isinstance(x, Value) and x.array is None and x not in found]
+        if missing:
+            waiting += missing
+        else:
+            found[waiting.pop()] = None
+    return list(found)
+
+
+class _Numbers:
+    """What stands for sizes and their functions, for one set of sizes.
+
+    Attributes
+    ----------
+    cells : list of int
+    constants : dict of Value to array
+        Those that were made.
+    """
+
+    # Functions within a function that call each other would hold the arrays until the next search for garbage.
+    def __init__(self, cells: list[Any], forwards: Sequence[Any]) -> None:
+        self.cells, self._forwards = cells, forwards
+        self.constants: dict[Value, Array] = {}
+
+    def known(self, x: Any) -> Any:
+        """Return what something that was recorded is."""
+        if isinstance(x, Size):
+            return self.cells[x.cell]
+        if isinstance(x, Value):
+            return self.made(x) if x.array is None else x.array
+        if isinstance(x, _Forward):
+            return self._forwards[x.position]
+        if isinstance(op := getattr(x, "__self__", None), Op) and op.sized:
+            return getattr(self._with_numbers(op), x.__name__)
+        return tuple(map(self.known, x)) if type(x) is tuple else x
+
+    def _with_numbers(self, op: Op) -> Op:
+        found = copy(op)
+        for attribute in op.sized:
+            object.__setattr__(found, attribute, self.known(getattr(op, attribute)))
+        return found
+
+    def made(self, value: Value) -> Array:
+        """Return the array of a constant.
+
+        Raises
+        ------
+        Unrecorded
+            When it does not lie in C order.
+        """
+        if value in self.constants:
+            return self.constants[value]
+        if isinstance(value.how, do.Made):
+            found = np.asarray(value.how.function(*map(self.known, value.how.arguments)), value.dtype)
+            if not found.flags.c_contiguous:
+                raise Unrecorded("a constant that does not lie as others do")
+        else:
+            assert isinstance(value.how, do.Broadcast)
+            found = np.broadcast_to(self.known(value.operands[0]), self.known(value.shape))
+        self.constants[value] = found
+        return found
 
 
 class _Forward:
@@ -140,24 +181,31 @@ class _Forward:
 
 
 class _Segment:
-    """A table of which some words are sizes."""
+    """A table of which some words are sizes.
+
+    Attributes
+    ----------
+    constants : list of Value
+        Those that it points to, and that differ from size to size.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.constants = [value for _, value, _ in table.constants]
         words: list[object] = [*table.words]
         sized = [(slot, word.cell) for slot, word in enumerate(words) if isinstance(word, Size)]
         self._slots, self._cells = [slot for slot, _ in sized], [cell for _, cell in sized]
         self._words = np.array([0 if isinstance(word, Size) else word for word in words], np.int64)
 
-    def filled(self, known: Callable[[Any], Any], made: Callable[[Value], Array], cells: list[Any]) -> Filled:
+    def filled(self, numbers: _Numbers) -> Filled:
         """Return the table with numbers for its sizes, and constants that are made for them."""
         words, shapes = self._words.copy(), []
-        words[self._slots] = [cells[cell] for cell in self._cells]
+        words[self._slots] = [numbers.cells[cell] for cell in self._cells]
         for slot, shape in self._table.shapes:
-            shapes.append(numbers := known(shape) if any_size(shape) else shape)
-            words[slot] = id(numbers)
+            shapes.append(own := numbers.known(shape) if any_size(shape) else shape)
+            words[slot] = id(own)
         for slot, value, offset in self._table.constants:
-            words[slot] = address_of(made(value)) + known(offset)
+            words[slot] = address_of(numbers.made(value)) + numbers.known(offset)
         return self._table.filled_with(words, shapes)
 
 

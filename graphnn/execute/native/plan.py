@@ -223,7 +223,7 @@ class Native(Plan):
             return bound[0]
         space: dict[str, Any] = {}
         exec(filling.code, space)  # noqa: S102 - written here, and of nothing but numbers and names
-        return space["plan"](arena, bound, **filling.arguments)
+        return space.pop("plan")(arena, bound, **filling.arguments)
 
     def of(self, given: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the fetches, as a call does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
+from operator import mul
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -261,7 +262,7 @@ class Writer:
         pointers = self._memory.pointer(value.operands[0]), self._memory.pointer(value)
         return Call(own_loops()["reduce"], pointers, sizes, (), data)
 
-    def _product(self, value: Value, a: Pointer, b: Pointer, c: Pointer, m: int, k: int) -> Call:
+    def _product(self, value: Value, m: int, k: int, *ends: Pointer) -> Call:
         """Return the call for a product of so many rows, and of rows and columns so long, that lie as a value's."""
         loop = loop_of(np.matmul, (value.dtype,) * 3)
         assert loop is not None
@@ -275,7 +276,7 @@ class Writer:
         first = zs[len(stacks_of(value))] if len(x.shape) > 1 else 0
         # The loop could go along a stack by itself, and would move on the pointers in the table.
         steps = (0, 0, 0, row, xs[-1], along, column, first, last)
-        return Call(loop.address, (a, b, c), (1, m, k, n), steps, loop.data)
+        return Call(loop.address, ends, (1, m, k, n), steps, loop.data)
 
     def _products(self, value: Value) -> Iterator[Call | Repeated]:
         x, y = value.operands
@@ -290,14 +291,14 @@ class Writer:
             for start, times, rows in _blocks_of(m, blocks.rows):
                 a, c = _by(starts[0], start * xs[-2]), _by(out, start * zs[-2])
                 advance = rows * xs[-2], 0, rows * zs[-2]
-                yield Repeated([self._product(value, a, starts[1], c, rows, k)], [advance], times)
+                yield Repeated([self._product(value, rows, k, a, starts[1], c)], [advance], times)
         else:
             assert part is not None
             here = Pointer("arena", part.offset)
             yield Call(own_loops()["fill0"], (out,), (value.nbytes,), ())
             for start, times, rows in _blocks_of(k, blocks.rows):
                 a, b = _by(starts[0], start * xs[-1]), _by(starts[1], start * ys[-2])
-                calls = self._product(value, a, b, here, m, rows), self._addition(value)
+                calls = self._product(value, m, rows, a, b, here), self._addition(value)
                 yield Repeated(calls, [(rows * xs[-1], rows * ys[-2], 0), (0, 0, 0)], times)
 
     def _stacked(
@@ -308,16 +309,17 @@ class Writer:
         steps = [_steps_along(stacks, each.shape[:-2], _strides(each)) for each in value.operands]
         steps.append(in_c_order(value.shape, value.dtype)[: len(stacks)])
         if not stacks:
-            yield self._product(value, starts[0], starts[1], out, m, k)
+            yield self._product(value, m, k, *starts, out)
             return
-        most = cutting.limits.times if value.size // math.prod(stacks) * k <= _LARGE else _FEW
-        advance = tuple([each[0] for each in steps])
-        for (first, times), index in product(_in_goes(stacks[0], most), product(*map(range, stacks[1:]))):
-            a, b, c = (
-                _by(start, sum(i * step for i, step in zip((first, *index), each, strict=True)))
-                for start, each in zip([*starts, out], steps, strict=True)
-            )
-            yield Repeated([self._product(value, a, b, c, m, k)], [advance], times)
+        each = value.size // math.prod(stacks) * k
+        most = cutting.limits.times if each <= _LARGE else _FEW
+        inside, ways = list(product(*map(range, stacks[1:]))), list(zip([*starts, out], steps, strict=True))
+        # Small ones are gone through in the order in which they lie.
+        together = [inside] if each * len(inside) <= _LARGE else [[index] for index in inside]
+        advance = tuple([own[0] for own in steps])
+        for (first, times), some in product(_in_goes(stacks[0], most), together):
+            ends = [[_by(start, sum(map(mul, (first, *index), own))) for start, own in ways] for index in some]
+            yield Repeated([self._product(value, m, k, *three) for three in ends], [advance] * len(some), times)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -398,10 +400,10 @@ class Writer:
         m, k = (rows, x.shape[1]) if by_rows else (x.shape[0], rows)
         advance = tuple(step * rows for step in steps)
         if by_rows:
-            yield self._product(value, a, b, c, m, k), advance
+            yield self._product(value, m, k, a, b, c), advance
             return
         here = Pointer("arena", self._memory.parts[value].offset + (kept or 0) * value.nbytes)
-        yield self._product(value, a, b, here, m, k), (*advance[:2], 0 if kept is None else value.nbytes)
+        yield self._product(value, m, k, a, b, here), (*advance[:2], 0 if kept is None else value.nbytes)
         if kept is None:
             yield self._addition(value), (0, 0, 0)
 
