@@ -75,13 +75,13 @@ def misused(
     if parameters and parameters[0].name == "self" and args:
         parameters = parameters[1:]
         if name == "__init__":
-            # The arguments of the class that was called, then those that it passes on to the base which refused them.
-            name = type(args[0]).__name__
-            own = [*inspect.signature(type(args[0]).__init__).parameters.values()][1:]
-            taken = {p.name for p in own}
-            own = [p for p in own if p.kind is not p.VAR_KEYWORD]
-            parameters = [*own, *(p for p in parameters if p.name not in taken)]
-        elif name in ("__call__", "call"):
+            # The arguments of the class that was called, then those that it passes on to its bases.
+            found: dict[str, inspect.Parameter] = {}
+            bases: Any = type(args[0]).__mro__[:-1] if any(p.kind is p.VAR_KEYWORD for p in parameters) else ()
+            for init in (type(args[0]).__init__, function, *(base.__init__ for base in bases)):
+                found = found | {p.name: p for p in [*inspect.signature(init).parameters.values()][1:]} | found
+            parameters = [p for p in found.values() if p.kind is not p.VAR_KEYWORD]
+        if name in ("__init__", "__call__", "call"):
             name = type(args[0]).__name__
     known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     unknown = [keyword for keyword in kwargs if keyword not in known]

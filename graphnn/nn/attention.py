@@ -12,6 +12,7 @@ from ..graph import Array, Node, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.tables import name
+from ..text import short_repr
 from .checks import check_choice, checked_flag, checked_number
 from .dropout import Dropout
 from .layer import Layer, only_node
@@ -136,8 +137,10 @@ class MultiHeadAttention(Weighted):
         cache: Cache | None = None,
     ) -> Any:
         """Return the values that each query takes, through the dense layer ``output``; with a cache, the next one."""
-        if cache is not None and (key is not None or value is not None):
-            raise UsageError("MultiHeadAttention: with cache=, the query is also key and value: leave these out")
+        if cache is not None:
+            _check_cache(cache)
+            if key is not None or value is not None:
+                raise UsageError("MultiHeadAttention: with cache=, the query is also key and value: leave these out")
         key = query if key is None else key
         value = key if value is None else value
         for x in (query, key, value):
@@ -220,6 +223,14 @@ class MultiHeadAttention(Weighted):
 def _check_ndim(kind: str, x: Node) -> None:
     if x.ndim != 3:
         raise ShapeError(f'{kind} takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
+
+
+def _check_cache(cache: Any) -> None:
+    if not isinstance(cache, dict) or not cache.keys() >= {"keys", "values", "length"}:
+        raise UsageError(
+            "MultiHeadAttention: cache= is what the method cache(x, longest), or the call before, returned: a dict of "
+            f"keys, values and length, not {short_repr(cache)}"
+        )
 
 
 def _as_number(size: Dim, x: Node) -> Any:

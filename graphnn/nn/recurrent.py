@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..calls import explain_misuse
-from ..errors import DtypeError, ShapeError, UsageError
-from ..graph import Array, Dim, Graph, Node, fn
+from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError
+from ..graph import Array, Dim, Graph, Node, fn, user_origin
 from ..graph.attributes import whole
 from ..graph.dimensions import shown, unify
 from ..loops.scan import MOST_UNROLLED, scan
@@ -63,6 +64,9 @@ class _Recurrent(Weighted):
         self.recurrent_init = checked_initializer(recurrent_init, f"{kind}: recurrent_init")
         self.bias_init = checked_initializer(bias_init, f"{kind}: bias_init")
         rate = checked_number(f"{kind}: dropout", dropout, 0, 1)
+        if rate and self.layers == 1:
+            message = f"{kind}: dropout={rate:g} lies between layers, and there is only one; write nn.Dropout after it"
+            warnings.warn_explicit(message, GraphnnWarning, *user_origin())
         seeds = range(layers - 1) if rng is None else [0] * (layers - 1)
         self.between = [Dropout(rate, seed, rng=rng) for seed in seeds] if rate else []
         self.weights: dict[str, Node] = {}
@@ -347,7 +351,7 @@ class LSTM(_Recurrent):
     unit_forget_bias : bool
         Whether the bias of the forget gate begins at 1, as in Keras.
     dropout : float
-        The rate of the dropout between the layers, in training.
+        The rate of the dropout between the layers, in training. A single layer has none, and warns.
     use_bias : bool
     return_sequences : bool
         Whether the result has the states of all steps, (batch, time, units); else only the last, (batch, units).

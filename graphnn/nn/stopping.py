@@ -101,7 +101,7 @@ def watched(stopping: Any, columns: Mapping[str, Node]) -> Watch | None:
         raise UsageError(f"early_stopping is an nn.EarlyStopping, not {type(stopping).__name__}")
     node = columns.get(stopping.monitor)
     if node is None:
-        hint = "" if "val_loss" in columns else "; figures called val_… need validation="
+        hint = "" if "val_loss" in columns else "; figures called val_… need validation= or validation_split="
         raise LookupFailure(
             f'early stopping monitors "{stopping.monitor}", which is not recorded{hint}.'
             f"{near(stopping.monitor, columns)}"

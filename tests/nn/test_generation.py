@@ -129,3 +129,6 @@ def test_what_a_cache_does_not_fit_is_refused():
     attention = nn.MultiHeadAttention(2)
     with pytest.raises(UsageError, match="with cache=, the query is also key and value"):
         attention(x, x, cache=attention.cache(x, 5))
+    for cache in (3, {"keys": x}, (x, x)):
+        with pytest.raises(UsageError, match="cache= is what the method cache"):
+            attention(x, cache=cache)

@@ -237,6 +237,7 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: nn.Dense(in_features=2, out_features=3), "leave it out"),
         (lambda: nn.Dense(4, bias=False), "write use_bias=False"),
         (lambda: nn.Dense(), r"Dense: missing a required argument: 'units'\. The call is Dense\(units, "),
+        (lambda: nn.LSTM(dropout=0.1), r"missing a required argument: 'units'\. The call is LSTM\(.* dropout=0\.0, "),
         (lambda: nn.ReLU(inplace=True), r"leave it out\. The call is ReLU\(\)"),
         (lambda: nn.Softmax(dim=1), r"Here it is axis=\. The call is Softmax\(axis=-1\)"),
         (lambda: nn.LeakyReLU(alpha=0.1), "Here it is negative_slope="),

@@ -111,3 +111,8 @@ def test_short_known_times_are_unrolled_and_long_ones_are_loops() -> None:
 def test_errors_say_what_fits(call: Callable[..., Any], words: str) -> None:
     with pytest.raises(gn.GraphnnError, match=words):
         call(nn.GRU(2), gn.Graph().placeholder("x", ("n", "t", 2)))
+
+
+def test_dropout_of_a_single_layer_warns() -> None:
+    with pytest.warns(gn.GraphnnWarning, match="GRU: dropout=0.5 lies between layers, and there is only one"):
+        nn.GRU(2, dropout=0.5)
