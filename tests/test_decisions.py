@@ -846,6 +846,8 @@ def test_a_dtype_attribute_is_native() -> None:
     assert gn.run(gn.zeros((2,), ">i4", graph=g)).dtype.isnative
     with refused(TypeError, "cast: dtype is bool, int8 to int64, .* or float64, not 'furlong'"):
         gn.cast(x, "furlong")
+    with refused(TypeError, "arange: dtype is None or int8 to int64, .* or float64, not 'bool'"):
+        gn.arange(1, dtype="bool", graph=g)
 
 
 def test_no_warning_filter_is_left_behind_and_too_few_numbers_warn() -> None:

@@ -309,8 +309,8 @@ class DtypeName(Kind):
 
     def __init__(self, kinds: str = "biuf") -> None:
         self._kinds = kinds
-        floats = "float16, float32 or float64"
-        self.said = floats if kinds == "f" else f"bool, int8 to int64, uint8 to uint64, {floats}"
+        integers = f"{'bool, ' * ('b' in kinds)}int8 to int64, uint8 to uint64, " * ("i" in kinds)
+        self.said = integers + "float16, float32 or float64"
 
     def read(self, value: Any) -> str:
         """Return the name."""

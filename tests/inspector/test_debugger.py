@@ -1156,11 +1156,12 @@ def test_restart_and_commit_agree_on_a_parameter_that_is_updated_and_not_read() 
     assert float(w.value) == 2.0
 
 
-def test_a_what_if_that_overflows_float16_warns_as_a_feed_does() -> None:
-    x = gn.Graph(dtype="float16").placeholder("x", shape=(1,))
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 1e6), ("float32", 1e39)])
+def test_a_what_if_that_overflows_warns_as_a_feed_does(dtype: str, large: float) -> None:
+    x = gn.Graph(dtype=dtype).placeholder("x", shape=(1,))
     dbg = gn.debug(x * 1.0, {x: [1.0]}, echo=None)
-    with pytest.warns(gn.GraphnnWarning, match=r'"x" .* overflows float16'):
-        dbg["x"] = [1e6]
+    with pytest.warns(gn.GraphnnWarning, match=rf'"x" .* overflows {dtype}'):
+        dbg["x"] = [large]
 
 
 def test_after_a_failure_it_is_said_and_not_what_would_fail_again() -> None:
