@@ -261,8 +261,8 @@ class Sharded:
         if step.observers:
             raise UsageError("a recording keeps what a step computes at once: record without shards=")
         finals = [*step.fetches, *step.updates.values()]
-        fed = [node for node in ancestors(finals) if isinstance(node.op, Placeholder)]
-        self._split = {node for node in fed if node.shape and isinstance(node.shape[0], str)}
+        self._fed = {node for node in ancestors(finals) if isinstance(node.op, Placeholder)}
+        self._split = {node for node in self._fed if node.shape and isinstance(node.shape[0], str)}
         if not self._split:
             raise UsageError(
                 f"shards={shards}: no placeholder of the step has a name as its first dimension, so there are no rows "
@@ -283,7 +283,7 @@ class Sharded:
         if any(len(array) != rows for array in split.values()):
             listed = ", ".join(f'"{name}" has {len(array):,}' for name, array in split.items())
             raise ShapeError(f"shards={shards} cuts the rows of all arrays alike, and {listed}: leave out shards=")
-        if not rows:
+        if not rows or not batch.keys() >= self._fed:
             step.prepared(batch)  # which says what is wrong
         passed = {node.name: array for node, array in batch.items() if node not in self._split}
         named = [pair for node, array in batch.items() for pair in zip(node.shape, array.shape, strict=False)]

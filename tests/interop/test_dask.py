@@ -1,5 +1,6 @@
 """Workers of Dask: what they are given, what they refuse, and what is told of those that are lost."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -76,6 +77,9 @@ def test_what_a_worker_raises_is_raised_here(client: Client) -> None:
         with pytest.raises(gn.LabelError, match="label 3") as caught:
             cluster.gather([wrong])
     assert caught.value.origin.file == __file__
+    with pytest.raises(gn.LookupFailure, match='the feed lacks "labels"') as lacking:
+        nn.evaluate(loss, {x: np.zeros((2, 5))}, client=client)
+    assert lacking.value.origin.file == __file__
 
 
 def test_a_program_is_data_in_our_own_format() -> None:
@@ -395,6 +399,15 @@ def test_a_grid_search_goes_to_the_workers() -> None:
 def test_what_is_no_client_is_refused(what: Any) -> None:
     with pytest.raises(gn.UsageError, match="client= is a client of Dask"):
         opened_cluster(what)
+
+
+def test_an_asynchronous_client_is_refused(client: Client) -> None:
+    async def main() -> None:
+        async with Client(client.scheduler.address, asynchronous=True) as other:
+            with pytest.raises(gn.UsageError, match="client= is asynchronous"):
+                opened_cluster(other)
+
+    asyncio.run(main())
 
 
 def test_a_closed_client_is_refused(client: Client) -> None:

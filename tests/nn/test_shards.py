@@ -250,6 +250,15 @@ def test_arguments_that_do_not_fit(arguments: dict[str, Any], said: str) -> None
         Net("weighted").fit(**arguments)
 
 
+def test_a_batch_that_lacks_an_array_is_refused() -> None:
+    g = gn.Graph()
+    x, y, w = g.placeholder("x", ("n",)), g.placeholder("y", ("n",)), g.parameter("w", 8.0)
+    step = gn.compile(gn.mean(x * y * w), {w: w * 0.5})
+    whole = {x: np.ones(4), y: np.ones(4)}
+    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+        nn.fit(step, [whole, {x: np.ones(4)}], shards=2)
+
+
 def test_a_step_without_rows_is_refused() -> None:
     g = gn.Graph()
     w = g.parameter("w", 8.0)

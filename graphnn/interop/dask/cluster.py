@@ -13,7 +13,7 @@ from itertools import count, islice
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ClusterError, GraphnnError, GraphnnWarning
+from ...errors import ClusterError, GraphnnError, GraphnnWarning, UsageError
 from ...execute.blas import one_blas_thread
 from ...execute.engines import opens_cluster
 from ...text import in_bytes
@@ -189,7 +189,10 @@ class DaskCluster:
                         raise
                 except Exception as error:
                     if any(future.status == "error" for future in futures) and not _is_of_dask(error):
-                        raise  # a task raised it
+                        # A task raised it, on a worker, where the user's line is not on the stack.
+                        if isinstance(error, GraphnnError):
+                            raise error.within("") from error.__cause__
+                        raise
                     with _explained():
                         raise
                 without = 0.0 if self._ping() else without + _PATIENCE
@@ -284,6 +287,8 @@ def opened(client: Any, exact: bool) -> Any:
         return None
     if client.status in ("closing", "closed"):
         raise ClusterError("the client is closed: call this inside its with block, or make another one")
+    if client.asynchronous:
+        raise UsageError("client= is asynchronous, and is waited for here: give one made with asynchronous=False")
     return _opened(client, exact)
 
 
