@@ -16,7 +16,8 @@ from ..graph.dimensions import size_of
 from ..graph.op import over_dimensions
 from ..graph.quiet import quietly
 from ..ops.elementwise import Cast
-from ..ops.linalg import Einsum, Matmul
+from ..ops.linalg import Einsum, Matmul, Transpose
+from ..ops.shape import ExpandDims, Reshape, Squeeze
 from . import instructions as do
 from . import rewrites  # noqa: F401 - registers them
 from .builder import Builder
@@ -192,7 +193,7 @@ class Lowering:
         if forward is None or math.prod(result.shape) > build.settings.folded:
             return None
         if self.recording and (build.node.op.dimension_names or any(value.array is None for value in operands)):
-            return self._made_later(forward, operands, result)
+            return None if _is_better_shown(build.node.op, operands) else self._made_later(forward, operands, result)
         try:
             array: Array = np.asarray(quietly(forward, *[value.array for value in operands]))
         except Exception:  # noqa: BLE001 - told when it runs
@@ -222,6 +223,13 @@ def _is_constant(value: Value) -> bool:
     while isinstance(value.how, do.Broadcast):
         (value,) = value.operands
     return value.kind == "constant"
+
+
+def _is_better_shown(op: Op, operands: Sequence[Value]) -> bool:
+    """Tell whether a view of a constant stays one: made as a constant, it would not lie in C order."""
+    if isinstance(op, (ExpandDims, Reshape, Squeeze)):
+        return operands[0].repeats is not None and operands[0].lies_small and operands[0].repeats.size == 1
+    return isinstance(op, Transpose)
 
 
 def _folded(forward: do.Function, *operands: Array) -> Array:

@@ -139,7 +139,7 @@ def _other_values(plan: Native, prepared: Prepared) -> Iterator[str]:
 def _shown(address: int, arrays: Sequence[Array]) -> set[tuple[bytes, int]]:
     """Return what an address points to: the bytes of each array that it lies in, and where in them."""
     return {
-        (array.tobytes(), address - start)
+        (array.tobytes("A"), address - start)  # as they lie
         for array in arrays
         for start, stop in [byte_bounds(array)]
         if start <= address < stop
