@@ -227,8 +227,8 @@ class Op:
         """Make a node that applies this operation to `inputs`: nodes, or numbers and arrays that become constants."""
         for value in inputs:
             graph = graph or getattr(value, "graph", None)
-        if graph is None:
-            raise _of_no_graph(self.name, inputs, ", or say graph=")
+        if graph is None or not hasattr(graph, "_add"):
+            raise _of_no_graph(self.name, inputs, ", or say graph=, a Graph")
         return graph._add(self, inputs, name)
 
     @property

@@ -41,8 +41,7 @@ class Random(Op, abstract=True):
         """Draw them from the block of the counter."""
         if counter < 0:
             raise ValueRangeError(f"{self.name}: the counter is 0 or more, not {counter}")
-        block = np.array([0, 0, 0, int(counter)], np.uint64)
-        key = np.array([self.seed, self.stream], np.uint64)
+        key, block = np.array([self.seed, self.stream], np.uint64), np.array([0, 0, 0, int(counter)], np.uint64)
         generator = np.random.Generator(np.random.Philox(key=key, counter=block))
         return into(out, np.asarray(getattr(generator, self.method)(concrete(self.shape, {}))).astype(self.dtype))
 
@@ -53,10 +52,15 @@ class Random(Op, abstract=True):
 
 
 class RandomUniform(Random):
-    """Uniform numbers from 0 to 1, a pure function of seed, stream and counter."""
+    """Uniform numbers from 0 to below 1, a pure function of seed, stream and counter."""
 
     formula = "random({0})"
     method = "random"
+
+    def forward(self, counter: Array, out: Array | None = None) -> Any:
+        """Draw them; where the dtype would round them to 1, they are the number before it."""
+        drawn = super().forward(counter)
+        return into(out, drawn if self.dtype == "float64" else np.minimum(drawn, 1 - np.finfo(self.dtype).epsneg))
 
 
 class RandomNormal(Random):
@@ -89,5 +93,6 @@ def categorical(counter: Any, logits: Any, axis: int = -1, seed: Count = 0, stre
     -----
     The class is that with the largest logit after a number of the Gumbel distribution, -log(-log(u)), is added to each.
     """
-    uniform = fn.random_uniform(counter, logits.shape, seed, stream)
-    return fn.argmax(logits - fn.log(-fn.log(uniform)), axis)
+    logits = logits if isinstance(logits, Node) else counter.graph.constant(logits)
+    noise = fn.log(-fn.log(RandomUniform(logits.shape, seed, stream)(counter, graph=logits.graph)))
+    return fn.argmax(logits - noise, axis)

@@ -398,10 +398,8 @@ def arange(
     ValueRangeError
         When the step is 0.
     """
-    if stop is None:
-        start, stop = 0, start
-    if dtype is None:
-        dtype = "float64" if any(isinstance(number, float) for number in (start, stop, step)) else "int64"
+    start, stop = (0, start) if stop is None else (start, stop)
+    dtype = dtype or ("float64" if any(isinstance(number, float) for number in (start, stop, step)) else "int64")
     return Arange(start, stop, step, dtype)(name=name, graph=graph)
 
 

@@ -88,8 +88,7 @@ def topk(x: Any, k: Count, axis: int = -1) -> tuple[Node, Node]:
         When there are fewer than k elements.
     """
     axis = axis_of("topk", axis, x.ndim)
-    size = x.shape[axis]
-    if isinstance(size, int) and k > size:
+    if isinstance(size := x.shape[axis], int) and k > size:
         raise ShapeError(f"topk: axis {axis} has {size} elements, fewer than {k}")
     order = fn.argsort(x, axis, True)
     indices = fn.getitem(order, (*(slice(None),) * axis, slice(k)))

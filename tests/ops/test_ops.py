@@ -417,6 +417,26 @@ def test_classes_come_as_often_as_their_logits_say() -> None:
     np.testing.assert_allclose(np.bincount(first, minlength=4) / 20_000, shares, atol=0.015)
 
 
+def test_classes_are_drawn_by_numbers_and_lists_beside_a_node() -> None:
+    g = gn.Graph()
+    counter = g.placeholder("counter", dtype=np.int64)
+    logits = [[0.0, 1.0, 2.0]] * 50
+    wanted = gn.run(gn.categorical(counter, g.constant(logits)), {counter: 3})
+    assert np.array_equal(gn.run(gn.categorical(counter, logits), {counter: 3}), wanted)
+    assert np.array_equal(gn.run(gn.categorical(3, g.constant(logits))), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_uniform_numbers_are_below_1(dtype: str) -> None:
+    g = gn.Graph()
+    drawn = gn.run(gn.random_uniform(g.constant(0), (20_000,), dtype=dtype))
+    exact = np.random.Generator(np.random.Philox(key=0)).random(20_000)
+    assert (exact.astype("float16") == 1).any()
+    np.testing.assert_array_equal(
+        drawn, np.minimum(exact.astype(dtype), np.nextafter(np.ones((), dtype), 0)), strict=True
+    )
+
+
 def test_what_a_matrix_lacks_is_said() -> None:
     x = gn.Graph().placeholder("x", ("n", "n"))
     flat = {x: [[1.0, 2.0], [2.0, 4.0]]}
