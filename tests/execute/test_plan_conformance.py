@@ -457,6 +457,15 @@ def test_long_products_with_what_lies_in_an_unknown_order_go_block_by_block(back
     assert not differences([x.T @ gn.einsum("ab,ab,b->ab", y, y, z)], [feed], backend=backend)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_the_two_copies_of_one_array_that_a_contraction_makes_are_two(backend: str) -> None:
+    g = gn.Graph(dtype="float32")
+    x = g.placeholder("x", (40, 34))
+    feed = {x: np.random.default_rng(0).normal(size=x.shape).astype(np.float32)}
+    spread = x[:, ::2]
+    assert not differences([gn.einsum("ab,cb->ac", spread, spread)], [feed], backend=backend)
+
+
 LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.UfuncReduction)]
 
 

@@ -72,6 +72,7 @@ class _Planned:
 
     def __init__(self, build: Builder) -> None:
         self._build = build
+        self._copies: set[Value] = set()
 
     def transposed(self, x: Value, axes: tuple[int, ...]) -> Value:
         """Show it with its axes in another order."""
@@ -105,8 +106,13 @@ class _Planned:
         return self._build.ufunc(ufunc, x, y, result=Result(shape, x.dtype))
 
     def in_order(self, x: Value) -> Value:
-        """Copy it."""
-        return self._build.call(do.Copy(), x, result=Result(x.shape, x.dtype))
+        """Copy it: if one array is both operands, a run makes two copies, and multiplies them otherwise than one."""
+        copy = self._build.call(do.Copy(), x, result=Result(x.shape, x.dtype))
+        if copy in self._copies:
+            copy = Value(do.Copy(), self._build.node, x.shape, x.dtype, (x,))
+            self._build.values.append(copy)
+        self._copies.add(copy)
+        return copy
 
     def summed(self, summing: Summing, x: Value, y: Value, shape: tuple[int, ...]) -> Value:
         """Call it."""
