@@ -230,6 +230,19 @@ def test_run_gives_arrays_of_dask_that_are_computed_later(tmp_path: Path) -> Non
     assert np.isnan(columns.shape[0])
 
 
+def test_what_a_chunk_raises_later_names_the_chunk_and_the_line_of_the_run() -> None:
+    x = gn.Graph().placeholder("x", ("n", 3))
+    codes = x.graph.placeholder("codes", ("n",), int)
+    pairs = gn.run(gn.reshape(x, (-1, 2, 3)), {x: da.zeros((9, 3), chunks=(5, 3))})
+    picked = gn.run(gn.one_hot(codes, 2), {codes: da.from_array(np.array([0, 1, 2]), chunks=2)})
+    for lazy, words, number in ((pairs, "reshape cannot turn", 0), (picked, "label 2 at index", 1)):
+        with pytest.raises(gn.GraphnnError, match=words) as raised:
+            lazy.compute()
+        assert raised.value.origin.file == __file__
+        assert "_task_spec" not in str(raised.value)
+        assert raised.value.__notes__ == [f"in chunk {number} of the feed"]
+
+
 def test_what_chunks_cannot_compute_by_themselves_is_refused() -> None:
     x, labels, scores, step = _network()
     rows = da.zeros((ROWS, 3), chunks=(CHUNK, 3))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import LookupFailure, UsageError
+from ...errors import GraphnnError, LookupFailure, UsageError
 from ...execute.batches import needed_placeholders, runs_by_chunks
 from ...execute.interpreter import run
+from ...graph import Origin, user_origin
 from ...graph.dimensions import names_in, size_of
 from ...graph.fetches import ancestors
 from ...sharding import Cut, cut
@@ -50,7 +53,8 @@ def run_by_chunks(
         state = dask.delayed(State(dask.base.tokenize(named(graph.state)), named(graph.state)), traverse=False)
         beside = dask.delayed(named(chunks.whole), traverse=False)
         compute = dask.delayed(computed, pure=False, nout=len(by_rows))
-        parts = [compute(program, state, chunks.taken, beside, sizes, chunk.part) for chunk in chunks.chunks]
+        told = partial(compute, program, state, chunks.taken, beside, sizes, user_origin())
+        parts = [told(number, chunk.part) for number, chunk in enumerate(chunks.chunks)]
         for k, node in enumerate(by_rows):
             axis = whole.parts[node].axis
             blocks = [
@@ -62,10 +66,26 @@ def run_by_chunks(
 
 
 def computed(
-    program: Program, state: State, taken: Taken, whole: Mapping[str, Any], sizes: Mapping[str, int] | None, loaded: Any
+    program: Program,
+    state: State,
+    taken: Taken,
+    whole: Mapping[str, Any],
+    sizes: Mapping[str, int] | None,
+    origin: Origin,
+    number: int,
+    loaded: Any,
 ) -> list[Any]:
     """Compute a program on a chunk."""
-    return list(step_of(program, state)({**whole, **taken.arrays(loaded)}, sizes=sizes))
+    import dask
+
+    try:
+        return list(step_of(program, state)({**whole, **taken.arrays(loaded)}, sizes=sizes))
+    except GraphnnError as error:
+        told = error
+        if Path(dask.__file__).parent in Path(error.origin.file).parents:  # the user's line is not on a task's stack
+            told = error.within("", f"  at {origin}", origin=origin)
+        told.add_note(f"in chunk {number} of the feed")
+        raise told from error.__cause__
 
 
 def _cut_by_rows(nodes: Sequence[Node], chunks: Chunks) -> Cut:
