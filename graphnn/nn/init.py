@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..callables import check_takes
 from ..calls import explain_public
 from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError, ValueRangeError
 from ..graph import Array, as_array
@@ -186,6 +187,7 @@ def checked_initializer(given: Any, what: str) -> Initializer:
             f"{what} is an initializer, such as nn.init.glorot_uniform(), or a function (shape, dtype, rng) -> array, "
             f"not {shown_as}{hint}"
         )
+    check_takes(what, given, "shape", "dtype", "rng")
     return given  # type: ignore[no-any-return]
 
 

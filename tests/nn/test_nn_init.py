@@ -69,6 +69,11 @@ def test_draws_are_float64_before_they_are_cast() -> None:
         (lambda: nn.init.normal(0.0, -1.0), ValueError, "std is 0 or more, not -1"),
         (lambda: nn.Dense(2, weight_init="he_normal"), TypeError, "not 'he_normal'"),
         (lambda: nn.Dense(2, bias_init=np.zeros(2)), TypeError, "bias_init is an initializer.*not ndarray"),
+        (
+            lambda: nn.Dense(2, weight_init=lambda shape: np.ones(shape)),
+            TypeError,
+            r"3 arguments, .*, and takes \(shape\)",
+        ),
         (lambda: nn.Dense(2, rng=42), TypeError, r"np\.random\.default_rng\(42\)"),
         (lambda: nn.Dense(2, rng=np.random), TypeError, "not module"),
     ],
