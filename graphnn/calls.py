@@ -31,10 +31,8 @@ def explain_misuse(function: _Function) -> _Function:
                 raise
             raise wrong from None
 
+    called.explains_misuse = True  # type: ignore[attr-defined]
     return cast("_Function", called)
-
-
-_WRAPPERS = explain_misuse.__code__.co_consts  # with the code of `called`; other wrappers hide the signature
 
 
 def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
@@ -51,13 +49,13 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
     own = [n for n, thing in namespace.items() if getattr(thing, "__module__", "") == namespace["__name__"]]
     for name in [n for n in own if n[0] != "_"] if names is None else names:
         thing = namespace.get(name)
-        if isinstance(thing, FunctionType) and thing.__code__ not in _WRAPPERS:
+        if isinstance(thing, FunctionType) and not hasattr(thing, "explains_misuse"):
             namespace[name] = wrapped = explain_misuse(thing)
             setattr(sys.modules[thing.__module__], thing.__name__, wrapped)
         elif isinstance(thing, type) and not issubclass(thing, Exception):
             for method, member in list(vars(thing).items()):
                 public = method in ("__init__", "__call__") or not method.startswith("_")
-                if public and isinstance(member, FunctionType) and member.__code__ not in _WRAPPERS:
+                if public and isinstance(member, FunctionType) and not hasattr(member, "explains_misuse"):
                     setattr(thing, method, explain_misuse(member))
 
 
