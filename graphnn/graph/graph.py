@@ -591,7 +591,7 @@ class Graph(Shown):
         if not isinstance(dag, nx.Graph):
             raise UsageError(f"from_networkx takes a networkx.MultiDiGraph or DiGraph, not {type(dag).__name__}")
         if not dag.is_directed():
-            raise GraphError("from_networkx takes a directed graph: an edge goes from its operand to its result")
+            raise GraphError("from_networkx takes a directed graph, not an undirected one: edges go to results")
         graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
         filled(graph, dag)
         return graph
