@@ -315,7 +315,8 @@ class Graph(Shown):
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:
-            spec = inferred(op, [node.spec for node in nodes])
+            specs = [node.spec for node in nodes]
+            spec = inferred(op, specs) if op.foreign else op.infer(*specs)
         except GraphnnError as error:
             raise misfit(op, nodes, error) from None
         # Most nodes have the shape and dtype of their first operand: they share its spec, which saves memory.

@@ -386,10 +386,11 @@ def _bits(value: Any) -> Any:
 
 
 def inferred(op: Op, specs: Sequence[Spec]) -> Spec:
-    """Return what `infer` gives for operands of these specs; if the operation is `foreign`, checked to be a `Spec`."""
-    spec = op.infer(*specs)
-    if not op.foreign:
-        return spec
+    """Return what `infer` gives for operands of these specs, with a shape and a dtype of exact types.
+
+    Only a `foreign` operation may give anything else.
+    """
+    spec: Any = op.infer(*specs)
     whose = f"{type(op).__name__}.infer"
     if not isinstance(spec, Spec):
         raise UsageError(f"{whose} gives {with_article(type(spec).__name__)}: write return gn.Spec(shape, dtype)")

@@ -187,7 +187,8 @@ def checked_initializer(given: Any, what: str) -> Initializer:
             f"{what} is an initializer, such as nn.init.glorot_uniform(), or a function (shape, dtype, rng) -> array, "
             f"not {shown_as}{hint}"
         )
-    check_takes(what, given, "shape", "dtype", "rng")
+    if getattr(given, "__module__", "") != __name__:
+        check_takes(what, given, "shape", "dtype", "rng")
     return given  # type: ignore[no-any-return]
 
 
