@@ -161,8 +161,8 @@ def test_a_file_of_what_was_read_computes_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"sizes": ["n"]}, "sizes= are a dict by name, not list"),
-        ({"values": np.ones(2)}, "values= are a dict by name, not ndarray"),
+        ({"sizes": ["n"]}, "sizes= must be a dict by name, not list"),
+        ({"values": np.ones(2)}, "values= must be a dict by name, not ndarray"),
         ({"trainable": np.ones(2)}, "trainable= is True or False"),
     ],
 )

@@ -36,7 +36,7 @@ def compare(options: cli.Options) -> int | None:
             raise cli.Misuse("--feed-b is for a second run: the arrays of a file are compared as they are")
         loaded: Any = loaded_from(existing(options.other), memory_budget(target.graph))
         if isinstance(loaded, dict):
-            loaded = {_written(name, target.graph): array for name, array in loaded.items()}
+            loaded = {_node_name(name, target.graph): array for name, array in loaded.items()}
         found = gn.compare(target.run, loaded, feed)
     else:
         sizes = options.size if options.other.endswith(MODEL) else ()
@@ -53,7 +53,7 @@ def compare(options: cli.Options) -> int | None:
     return None if found.equal else cli.FAILED
 
 
-def _written(name: str, graph: gn.Graph) -> str:
-    """Return what an array is called that `graphnn run -o` has written, where a file cannot hold its name."""
+def _node_name(name: str, graph: gn.Graph) -> str:
+    """Return the name of the node whose array `graphnn run -o` wrote, where a file cannot hold that name."""
     known = name in graph or name in graph.outputs or name in graph.scopes
     return name if known else unquote(name, errors="surrogatepass")

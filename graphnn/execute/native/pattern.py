@@ -242,7 +242,7 @@ class Patterns:
                 pattern = Pattern(prepared, *asked)
             except Doubt:
                 raise
-            except Exception:  # noqa: BLE001 - a size is no int, and what that leads to is not known
+            except Exception:  # noqa: BLE001 - a size is not an int, and what that leads to is unknown
                 pattern = None
             if pattern is not None and (plan := pattern.plan(prepared)) is not None:
                 self._found.insert(0, pattern)

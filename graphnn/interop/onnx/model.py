@@ -132,7 +132,7 @@ def from_onnx(
     """
     for what, given in (("sizes", sizes), ("values", values)):
         if given is not None and not isinstance(given, Mapping):
-            raise UsageError(f"{what}= are a dict by name, not {type(given).__name__}")
+            raise UsageError(f"{what}= must be a dict by name, not {type(given).__name__}")
     if not isinstance(trainable, bool):
         raise UsageError(f"trainable= is True or False, not {trainable!r}")
     proto, path = _proto(model)
