@@ -6,11 +6,13 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from ..polynomials import Polynomial, combine, constant, number_of, quotients, times
+
 _Function = Callable[[Any, Any], Any]
 _Step = tuple[_Function, int, int]
 """A function, and the cells that hold its operands."""
-_Polynomial = dict[tuple[int, ...], int]
-"""The coefficient of each product of cells; the empty product is 1."""
+_Polynomial = Polynomial[int]
+"""Over cells."""
 
 
 class Unrecorded(Exception):
@@ -54,9 +56,9 @@ class Tape:
         x, y = self._number(a), self._number(b)
         if x is None or y is None:
             return NotImplemented
-        polynomial = _ARITHMETIC[function](_polynomial(a), _polynomial(b), b)
-        if polynomial is not None and polynomial.keys() <= {()}:
-            return polynomial.get((), 0)
+        polynomial = _ARITHMETIC[function](_polynomial(a), _polynomial(b))
+        if polynomial is not None and (number := number_of(polynomial)) is not None:
+            return number
         step = function, self._cell(a), self._cell(b)
         if polynomial is None:
             found = self._rounded.get(step)
@@ -72,7 +74,7 @@ class Tape:
         if x is None or y is None:
             return NotImplemented
         found = bool(function(x, y))
-        if _difference(_polynomial(a), _polynomial(b)).keys() <= {()}:  # for any sizes
+        if number_of(_difference(_polynomial(a), _polynomial(b))) is not None:  # for any sizes
             return found
         if x == y and function in (operator.eq, operator.ne):
             self.refuse("two sizes that are equal by chance")
@@ -132,57 +134,32 @@ class Tape:
 
 
 def _polynomial(operand: Any) -> _Polynomial:
-    return operand.polynomial if isinstance(operand, Size) else {(): operand} if operand else {}
+    return operand.polynomial if isinstance(operand, Size) else constant(operand)
 
 
-def _sum(a: _Polynomial, b: _Polynomial, _: object = None, sign: int = 1) -> _Polynomial:
-    found = {key: a.get(key, 0) + sign * b.get(key, 0) for key in {**a, **b}}
-    return {key: factor for key, factor in found.items() if factor}
+def _difference(a: _Polynomial, b: _Polynomial) -> _Polynomial:
+    return combine(a, b, -1)
 
 
-def _difference(a: _Polynomial, b: _Polynomial, _: object = None) -> _Polynomial:
-    return _sum(a, b, sign=-1)
-
-
-def _product(a: _Polynomial, b: _Polynomial, _: object) -> _Polynomial:
-    found: _Polynomial = {}
-    for one, x in a.items():
-        for other, y in b.items():
-            key = tuple(sorted((*one, *other)))
-            found[key] = found.get(key, 0) + x * y
-    return {key: factor for key, factor in found.items() if factor}
-
-
-def _quotient(a: _Polynomial, b: _Polynomial, divisor: object) -> _Polynomial | None:
+def _quotient(a: _Polynomial, b: _Polynomial) -> _Polynomial | None:
     """Return a quotient that has no rest for any sizes but where the divisor, a product of cells, is 0; else None."""
-    if len(b) != 1 or not divisor:
+    if len(b) != 1:
         return None
-    ((product, factor),) = b.items()
-    found: _Polynomial = {}
-    for key, x in a.items():
-        rest = list(key)
-        for cell in product:
-            if cell not in rest:
-                return None
-            rest.remove(cell)
-        if x % factor:
-            return None
-        found[tuple(rest)] = x // factor
-    return found
+    quotient, rest = quotients(a, b)
+    return None if rest else quotient
 
 
-def _rest(a: _Polynomial, b: _Polynomial, divisor: object) -> _Polynomial | None:
-    return None if _quotient(a, b, divisor) is None else {}
+def _rest(a: _Polynomial, b: _Polynomial) -> _Polynomial | None:
+    return None if _quotient(a, b) is None else {}
 
 
-_ARITHMETIC: dict[_Function, Callable[[_Polynomial, _Polynomial, object], _Polynomial | None]] = {
-    operator.add: _sum,
+_ARITHMETIC: dict[_Function, Callable[[_Polynomial, _Polynomial], _Polynomial | None]] = {
+    operator.add: combine,
     operator.sub: _difference,
-    operator.mul: _product,
+    operator.mul: times,
     operator.floordiv: _quotient,
     operator.mod: _rest,
 }
-"""For two operands, and the second one as it is."""
 
 
 def _binary(function: _Function, turned: bool = False) -> Callable[[Size, object], Any]:

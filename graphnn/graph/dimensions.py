@@ -7,7 +7,6 @@ are. A name stands for any size from 0 up; the feed gives it one size per run.
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Any, cast
@@ -15,48 +14,24 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import LookupFailure, ShapeError, UsageError
+from ..polynomials import Polynomial, combine, constant, number_of, quotients, times
 from ..text import short_repr
 
 Dim = int | str
 Shape = tuple[Dim, ...]
 Constraint = tuple[Dim, Dim]
 
-# A polynomial over atoms: {sorted atoms of the product: coefficient}. An atom is a name, a "max(…, 0)" or a "(…//…)".
-_Poly = dict[tuple[str, ...], int]
+_Poly = Polynomial[str]
+"""Over atoms: an atom is a name, a "max(…, 0)" or a "(…//…)"."""
 _MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_BITS = 1000, 100, 4000, 200
 
 
-def _int_of_poly(poly: _Poly) -> int | None:
-    """Return the number that a polynomial without names is, else None."""
-    if not poly:
-        return 0
-    return poly[()] if len(poly) == 1 and () in poly else None
-
-
-def _poly_of_int(number: int) -> _Poly:
-    return {(): number} if number else {}
-
-
-def _combine(a: _Poly, b: _Poly, factor: int = 1) -> _Poly:
-    """Return a + factor * b."""
-    result = dict(a)
-    for product, coefficient in b.items():
-        total = result.get(product, 0) + factor * coefficient
-        if total:
-            result[product] = total
-        else:
-            result.pop(product, None)
-    return result
-
-
 def _times(a: _Poly, b: _Poly) -> _Poly:
-    result: _Poly = {}
-    if max(map(len, a), default=0) + max(map(len, b), default=0) > _MOST_FACTORS:
+    result = times(a, b)
+    if max(map(len, result), default=0) > _MOST_FACTORS:
         raise ShapeError(f"a dimension of more than {_MOST_FACTORS} factors is not supported")
-    for pa, ca in a.items():
-        result = _combine(result, {tuple(sorted(pa + pb)): ca * cb for pb, cb in b.items()})
-        if len(result) > _MOST_TERMS:
-            raise ShapeError(f"a dimension of more than {_MOST_TERMS} terms is not supported")
+    if len(result) > _MOST_TERMS:
+        raise ShapeError(f"a dimension of more than {_MOST_TERMS} terms is not supported")
     return result
 
 
@@ -64,25 +39,18 @@ def _divided(a: _Poly, b: _Poly) -> _Poly:
     """Return a // b. Terms that b divides exactly give terms; the quotient of the rest becomes one atom."""
     if not b:
         raise ShapeError(f"the dimension ({_text(a)})//0 divides by zero")
-    whole: _Poly = {}
-    rest = dict(a)
     if len(b) == 1:
-        ((divisor, by),) = b.items()
-        for product, coefficient in a.items():
-            if coefficient % by == 0 and Counter(divisor) <= Counter(product):
-                whole[tuple((Counter(product) - Counter(divisor)).elements())] = coefficient // by
-                del rest[product]
+        whole, rest = quotients(a, b)
     else:
         term = next(iter(b))
-        ratio = a.get(term, 0) // b[term]  # the quotient, if a is a multiple of b
-        if not _combine(a, _times(b, _poly_of_int(ratio)), -1):
-            return _poly_of_int(ratio)
+        ratio = constant(a.get(term, 0) // b[term])  # the quotient, if a is a multiple of b
+        whole, rest = ({}, a) if combine(a, _times(b, ratio), -1) else (ratio, {})
     if not rest:
         return whole
-    numerator, divisor_value = _int_of_poly(rest), _int_of_poly(b)
-    if numerator is not None and divisor_value is not None:
-        return _combine(whole, _poly_of_int(numerator // divisor_value))
-    return _combine(whole, {(f"({_grouped(rest)}//{_grouped(b)})",): 1})
+    numerator, divisor = number_of(rest), number_of(b)
+    if numerator is not None and divisor is not None:
+        return combine(whole, constant(numerator // divisor))
+    return combine(whole, {(f"({_grouped(rest)}//{_grouped(b)})",): 1})
 
 
 def _never_negative(poly: _Poly) -> bool:
@@ -101,7 +69,7 @@ def _clamped(poly: _Poly) -> _Poly:
     if offset < 0 and len(atoms) == 1 and len(atoms[0]) == 1 and poly[atoms[0]] == 1 and atoms[0][0].startswith("max("):
         # max(max(p, 0) - k, 0) is max(p - k, 0): slices of slices stay short.
         inner = _poly_of_text(atoms[0][0].removeprefix("max(").removesuffix(", 0)"))
-        return _clamped(_combine(inner, _poly_of_int(offset)))
+        return _clamped(combine(inner, constant(offset)))
     return {(f"max({_text(poly)}, 0)",): 1}
 
 
@@ -126,15 +94,15 @@ def _grouped(poly: _Poly) -> str:
 def _from_tree(tree: ast.AST) -> _Poly:
     match tree:
         case ast.Constant(value=int() as value) if type(value) is int:
-            return _poly_of_int(_checked_size(value))
+            return constant(_checked_size(value))
         case ast.Name(id=name) if name != "max":
             return {(name,): 1}
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _combine({}, _from_tree(operand), -1)
+            return combine({}, _from_tree(operand), -1)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _combine(_from_tree(left), _from_tree(right))
+            return combine(_from_tree(left), _from_tree(right))
         case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return _combine(_from_tree(left), _from_tree(right), -1)
+            return combine(_from_tree(left), _from_tree(right), -1)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             return _times(_from_tree(left), _from_tree(right))
         case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
@@ -166,11 +134,11 @@ def _poly_of_text(text: str) -> _Poly:
 def _poly(dim: Dim) -> _Poly:
     if isinstance(dim, str):
         return _poly_of_text(dim)
-    return _poly_of_int(dim)
+    return constant(dim)
 
 
 def _dim(poly: _Poly) -> Dim:
-    value = _int_of_poly(poly)
+    value = number_of(poly)
     return _text(poly) if value is None else value
 
 
@@ -231,12 +199,12 @@ def shape_of(value: Any) -> Shape:
 
 def add(a: Dim, b: Dim) -> Dim:
     """Return a + b."""
-    return a + b if isinstance(a, int) and isinstance(b, int) else _dim(_combine(_poly(a), _poly(b)))
+    return a + b if isinstance(a, int) and isinstance(b, int) else _dim(combine(_poly(a), _poly(b)))
 
 
 def subtract(a: Dim, b: Dim) -> Dim:
     """Return a - b, which may be negative until it is clamped."""
-    return a - b if isinstance(a, int) and isinstance(b, int) else _dim(_combine(_poly(a), _poly(b), -1))
+    return a - b if isinstance(a, int) and isinstance(b, int) else _dim(combine(_poly(a), _poly(b), -1))
 
 
 def multiply(a: Dim, b: Dim) -> Dim:

@@ -31,6 +31,7 @@ FLOORS: dict[str, int] = {
     "show": 0,
     "text": 0,
     "container": 0,
+    "polynomials": 0,
     "replacing": 0,
     "datasets": 0,
     "graph": 1,
