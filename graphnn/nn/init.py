@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -39,10 +40,7 @@ def constant(value: float) -> Initializer:
     if number.ndim:
         raise UsageError(f"constant takes a number, not an array of shape {shown(number.shape)}")
 
-    def init(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
-        return np.full(shape, number, dtype)
-
-    return init
+    return partial(_full, number)
 
 
 def zeros() -> Initializer:
@@ -66,14 +64,14 @@ def uniform(lo: float = -0.05, hi: float = 0.05) -> Initializer:
     """
     if not checked_number("uniform: lo", lo) <= checked_number("uniform: hi", hi):
         raise ValueRangeError(f"uniform draws from lo up to hi; got lo = {lo} and hi = {hi}")
-    return _drawing(lambda shape, rng: rng.uniform(lo, hi, shape))
+    return partial(_drawn, _uniform, lo, hi)
 
 
 def normal(mean: float = 0.0, std: float = 0.05) -> Initializer:
     """Return an initializer that draws from the normal distribution, by ``rng.normal``."""
     checked_number("normal: the mean", mean)
     checked_number("normal: std", std, 0)
-    return _drawing(lambda shape, rng: rng.normal(mean, std, shape))
+    return partial(_drawn, _normal, mean, std)
 
 
 def glorot_uniform() -> Initializer:
@@ -84,7 +82,7 @@ def glorot_uniform() -> Initializer:
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010.
     """
-    return _scaled_uniform(lambda fan_in, fan_out: 6 / (fan_in + fan_out))
+    return partial(_drawn, _scaled_uniform, partial(_by_both, 6))
 
 
 def glorot_normal() -> Initializer:
@@ -92,7 +90,7 @@ def glorot_normal() -> Initializer:
 
     The distribution is not truncated, as in PyTorch. Keras truncates it at two standard deviations.
     """
-    return _scaled_normal(lambda fan_in, fan_out: 2 / (fan_in + fan_out))
+    return partial(_drawn, _scaled_normal, partial(_by_both, 2))
 
 
 def he_uniform() -> Initializer:
@@ -102,7 +100,7 @@ def he_uniform() -> Initializer:
     -----
     K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
     """
-    return _scaled_uniform(lambda fan_in, fan_out: 6 / fan_in)
+    return partial(_drawn, _scaled_uniform, partial(_by_fan_in, 6))
 
 
 def he_normal() -> Initializer:
@@ -110,7 +108,7 @@ def he_normal() -> Initializer:
 
     The distribution is not truncated, as in PyTorch. Keras truncates it at two standard deviations.
     """
-    return _scaled_normal(lambda fan_in, fan_out: 2 / fan_in)
+    return partial(_drawn, _scaled_normal, partial(_by_fan_in, 2))
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
@@ -130,35 +128,53 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     True
     """
     checked_number("orthogonal: gain", gain, 0)
-
-    def draw(shape: tuple[int, ...], rng: Rng) -> Any:
-        if len(shape) < 2:
-            raise ShapeError(f"orthogonal makes matrices, not an array of shape {shown(shape)}")
-        rows, columns = math.prod(shape[:-1]), shape[-1]
-        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
-        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else not every orthogonal matrix is equally likely
-        return gain * (q if rows >= columns else q.T).reshape(shape)
-
-    return _drawing(draw)
+    return partial(_drawn, _orthogonal, gain)
 
 
-def _drawing(draw: Callable[[tuple[int, ...], Rng], Any]) -> Initializer:
-    def init(shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
-        return np.asarray(draw(shape, rng)).astype(dtype)
-
-    return init
+# An initializer is a partial function of these and no closure, so that a layer that was not called can be pickled.
 
 
-def _scaled_uniform(square: Callable[[int, int], float]) -> Initializer:
-    def draw(shape: tuple[int, ...], rng: Rng) -> Any:
-        limit = math.sqrt(square(*_fans(shape)))
-        return rng.uniform(-limit, limit, shape)
-
-    return _drawing(draw)
+def _full(number: Array, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+    return np.full(shape, number, dtype)
 
 
-def _scaled_normal(variance: Callable[[int, int], float]) -> Initializer:
-    return _drawing(lambda shape, rng: rng.normal(0.0, math.sqrt(variance(*_fans(shape))), shape))
+def _drawn(draw: Callable[..., Any], *arguments: Any) -> Array:
+    *settings, shape, dtype, rng = arguments
+    return np.asarray(draw(*settings, shape, rng)).astype(dtype)
+
+
+def _uniform(lo: float, hi: float, shape: tuple[int, ...], rng: Rng) -> Any:
+    return rng.uniform(lo, hi, shape)
+
+
+def _normal(mean: float, std: float, shape: tuple[int, ...], rng: Rng) -> Any:
+    return rng.normal(mean, std, shape)
+
+
+def _scaled_uniform(square: Callable[[int, int], float], shape: tuple[int, ...], rng: Rng) -> Any:
+    limit = math.sqrt(square(*_fans(shape)))
+    return rng.uniform(-limit, limit, shape)
+
+
+def _scaled_normal(variance: Callable[[int, int], float], shape: tuple[int, ...], rng: Rng) -> Any:
+    return rng.normal(0.0, math.sqrt(variance(*_fans(shape))), shape)
+
+
+def _by_fan_in(numerator: int, fan_in: int, fan_out: int) -> float:
+    return numerator / fan_in
+
+
+def _by_both(numerator: int, fan_in: int, fan_out: int) -> float:
+    return numerator / (fan_in + fan_out)
+
+
+def _orthogonal(gain: float, shape: tuple[int, ...], rng: Rng) -> Any:
+    if len(shape) < 2:
+        raise ShapeError(f"orthogonal makes matrices, not an array of shape {shown(shape)}")
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else not every orthogonal matrix is equally likely
+    return gain * (q if rows >= columns else q.T).reshape(shape)
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -187,7 +203,7 @@ def checked_initializer(given: Any, what: str) -> Initializer:
             f"{what} is an initializer, such as nn.init.glorot_uniform(), or a function (shape, dtype, rng) -> array, "
             f"not {shown_as}{hint}"
         )
-    if getattr(given, "__module__", "") != __name__:
+    if getattr(given, "func", None) not in (_full, _drawn):
         check_takes(what, given, "shape", "dtype", "rng")
     return given  # type: ignore[no-any-return]
 
