@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn, TypeVar
 
-from .errors import near
+from .errors import UsageError, near
 
 T = TypeVar("T")
 ALIASES: Mapping[str, str] = {
@@ -321,8 +321,6 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("nhead", "num_heads"), ("heads",)),
     "batch_first": "The batch is always the first axis: leave it out.",
     "hidden_layer_sizes": "Write a function build(x, outputs, rng) that returns the node of the outputs.",
-    "max_iter": ("epochs",),
-    "learning_rate_init": ("learning_rate",),
     "data_format": "The channels are always the second axis: leave it out.",
     "dilation_rate": ("dilation",),
     "kernel": ("weight",),
@@ -339,8 +337,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("is_training", "train", "mode"), ("training",)),
     "alpha": ("negative_slope", "learning_rate"),
     "batch": ("batch_size",),
-    "betas": ("beta1",),
-    "beta_1": ("beta1",),
+    **dict.fromkeys(("betas", "beta_1"), ("beta1",)),
     "beta_2": ("beta2",),
     "bias": ("use_bias",),
     "bias_initializer": ("bias_init",),
@@ -353,15 +350,13 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     "eps": ("epsilon",),
     "feed_dict": ("feed",),
     "generator": ("rng",),
-    "init": ("weight_init",),
     "inplace": "Nodes never change, so there is nothing to be done in place: leave it out.",
     "input": ("x", "feed"),
-    "keep_dims": ("keepdims",),
-    "keepdim": ("keepdims",),
-    "kernel_initializer": ("weight_init",),
+    **dict.fromkeys(("keep_dims", "keepdim"), ("keepdims",)),
+    **dict.fromkeys(("init", "kernel_initializer"), ("weight_init",)),
     "kernel_regularizer": "Add nn.l2(layer.weight) to the loss.",
-    "lr": ("learning_rate",),
-    "n_epochs": ("epochs",),
+    **dict.fromkeys(("lr", "learning_rate_init"), ("learning_rate",)),
+    **dict.fromkeys(("max_iter", "n_epochs"), ("epochs",)),
     "negative_slope": ("alpha",),
     "random_state": ("rng", "seed"),
     "requires_grad": ("trainable",),
@@ -379,6 +374,17 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     "sliding_window_shapes": ("window",),
 }
 """What arguments are called elsewhere: with what they may be called here, or a sentence."""
+
+
+_OPERATORS = {"xor": ("^", "bitwise_xor"), "lshift": ("<<", "left_shift"), "rshift": (">>", "right_shift")}
+"""Operators that arrays have and nodes lack: the sign, and what to call instead."""
+
+
+def _refused(sign: str, name: str) -> Callable[[object, object], NoReturn]:
+    def refuse(thing: object, other: object) -> NoReturn:
+        raise UsageError(f"nodes have no operator {sign}: write gn.{name}(a, b)")
+
+    return refuse
 
 
 class Absent:
@@ -418,7 +424,8 @@ def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
 
     def described(cls: type[T]) -> type[T]:
         absent = {name: Absent(what, name, hint) for name, hint in ELSEWHERE[kind].items()}
-        for name, member in {"__dir__": _present, **absent}.items():
+        signs = [(f"__{r}{name}__", _refused(*sign)) for name, sign in _OPERATORS.items() for r in ("", "r")]
+        for name, member in {"__dir__": _present, **absent, **dict(signs if kind == "node" else ())}.items():
             setattr(cls, name, member)
         return cls
 

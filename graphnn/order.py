@@ -114,7 +114,7 @@ def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
 
 def critical_path(
     fetches: Any,
-    cost: Mapping[Node, float] | Callable[[Node], float] | None = None,
+    cost: Mapping[Any, float] | Callable[[Node], float] | None = None,
     graph: Graph | None = None,
 ) -> list[Node]:
     """Return the costliest chain of nodes that each wait for the one before.
@@ -123,7 +123,8 @@ def critical_path(
     ----------
     fetches : Node, str, or list, tuple or dict of them
     cost : mapping or callable, optional
-        The cost of each node; by default 1 for a node with operands, and 0 for one without.
+        The cost of each node; by default 1 for a node with operands, and 0 for one without. A mapping may have names
+        as keys; nodes that it lacks cost 0.
     graph : Graph, optional
 
     Returns
@@ -138,13 +139,14 @@ def critical_path(
     >>> [node.name for node in critical_path(abs(-x) + x)]
     ['x', 'negative', 'absolute', 'add']
     """
-    if cost is None:
-        cost = lambda node: bool(node.inputs)  # noqa: E731
-    elif not isinstance(cost, Mapping) and not callable(cost):
+    known, nodes, _ = resolve(fetches, graph)
+    cost = (lambda node: bool(node.inputs)) if cost is None else cost
+    if not isinstance(cost, Mapping) and not callable(cost):
         raise UsageError(f"a cost is a function of a node, or a dict by node, not {type(cost).__name__}")
+    given = {} if callable(cost) else {node: cost[key] for key in cost for node in resolve(key, known)[1]}
     prices: dict[Node, float] = {}
-    for node in schedule(fetches, graph):
-        price = cost(node) if callable(cost) else cost.get(node, 0.0)
+    for node in ordered(nodes):
+        price = cost(node) if callable(cost) else given.get(node, 0.0)
         try:
             prices[node] = float(price)
         except (TypeError, ValueError):
@@ -159,8 +161,7 @@ def longest_chain(
     total: dict[Node, float] = {}
     before: dict[Node, Node | None] = {}
     for node in order:
-        before[node] = max(waits_for(node), key=total.__getitem__, default=None)
-        last = before[node]
+        before[node] = last = max(waits_for(node), key=total.__getitem__, default=None)
         total[node] = price(node) + (total[last] if last is not None else 0.0)
     at = max(total, key=total.__getitem__, default=None)
     path = []

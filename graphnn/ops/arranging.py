@@ -58,7 +58,8 @@ class Triu(Triangle):
 class Roll(Rearranging):
     """x with its elements moved on by so many places along these axes; those beyond the end come in at the front.
 
-    Without an axis, the flattened x is moved. Several shifts are one for each axis.
+    Without an axis, the flattened x is moved. Several shifts are one for each axis; those of an axis that is there
+    more than once add up.
     """
 
     shift: Annotated[int | tuple[int, ...], Either(_SHIFT, Several(_SHIFT))]
@@ -66,8 +67,9 @@ class Roll(Rearranging):
     formula = "roll({0}, {shift}, {axis})"
 
     def infer(self, x: Spec) -> Spec:
-        axes = axes_of(self.name, self.axis, len(x.shape))
-        if isinstance(self.shift, tuple) and len(self.shift) != (1 if self.axis is None else len(axes)):
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        checked = [axes_of(self.name, axis, len(x.shape)) for axis in axes]
+        if isinstance(self.shift, tuple) and len(self.shift) != len(checked):
             raise ShapeError(f"roll takes one shift, or one for each axis, not {self.shift} for the axis {self.axis}")
         return Spec(x.shape, x.dtype)
 

@@ -126,7 +126,6 @@ def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bo
     """
     axis = axis_of("split", axis, x.ndim)
     length: Dim = x.shape[axis]
-    cuts: list[Dim]
     if isinstance(indices_or_sections, int):
         sections = indices_or_sections
         if sections < 1:
@@ -136,9 +135,9 @@ def split(x: Any, indices_or_sections: Annotated[Any, Either(Whole(), Several(Bo
         if met is None:
             raise ShapeError(f"split: axis {axis} of {shown(x.shape)} does not divide into {sections} equal parts")
         if met[1]:
-            # Of the same shape if the axis divides; its constraint is what checks that.
-            x = fn.reshape(x, (*x.shape[:axis], multiply(part, sections), *x.shape[axis + 1 :]))
-        cuts = [multiply(part, i) for i in range(1, sections)]
+            # Of the same shape if the axis divides; its constraint is what checks that, also where x is empty.
+            x = fn.broadcast_to(x, (*x.shape[:axis], multiply(part, sections), *x.shape[axis + 1 :]))
+        cuts: list[Dim] = [multiply(part, i) for i in range(1, sections)]
     else:
         cuts = list(indices_or_sections)
     ahead = (slice(None),) * axis

@@ -322,6 +322,7 @@ def test_orders_are_those_of_networkx(draw: st.DataObject) -> None:
     for price, given_cost in (
         ({node: float(bool(node.inputs)) for node in order}, None),
         (cost, cost),
+        (cost, {node.name: price for node, price in cost.items()}),
         (cost, cost.__getitem__),
     ):
         weighed = nx.DiGraph((u, v, {"weight": price[g[v]]}) for u, v in needed.edges())

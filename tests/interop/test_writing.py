@@ -309,6 +309,7 @@ def test_sizes_are_computed_from_those_of_the_inputs() -> None:
         gn.eye("m", graph=g),
         gn.windows(x, 2, stride=2, axes=1),
         gn.roll(x, 3, 1),
+        gn.roll(x, (1, 3, -2), (1, 0, -1)),
         gn.argsort(x, axis=0),
         gn.reshape(gn.tile(x, (2, 1)), (2, "n", -1)),
         gn.diagonal(x, 1),

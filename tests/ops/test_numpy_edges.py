@@ -324,6 +324,30 @@ def test_settings_of_the_wrong_kind_are_refused_by_name(make: Callable[[gn.Node]
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+def test_an_axis_that_does_not_divide_is_an_error_also_where_there_are_no_elements(backend: str) -> None:
+    x = gn.Graph().placeholder("x", ("batch", "time"))
+    step = gn.compile(gn.split(x, 2, axis=1), backend=backend)
+    for count in (0, 1, 0):
+        assert [part.shape for part in step({x: np.zeros((count, 4))})] == [(count, 2)] * 2
+        with pytest.raises(gn.ShapeError, match=r"time = 5 meets 2\*\(time//2\) = 4"):
+            step({x: np.zeros((count, 5))})
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+@pytest.mark.parametrize(("shift", "axis"), [((1, 2), (0, 0)), ((1, 5, -2), (1, 0, -1)), (1, (0, 1, -2))])
+def test_shifts_along_an_axis_that_is_named_twice_add_up(shift: Any, axis: tuple[int, ...], backend: str) -> None:
+    x = gn.Graph().placeholder("x", (4, 3))
+    rolled, values = gn.roll(x, shift, axis), np.arange(12.0).reshape(4, 3)
+    gradient = gn.grad(gn.sum(rolled * values), x)
+    found = computed([rolled, gradient], {x: values}, backend)
+    np.testing.assert_array_equal(found[0], np.roll(values, shift, axis))
+    np.testing.assert_array_equal(found[1], np.roll(values, np.negative(shift), axis))
+    for wrong, error in (((0, 2), IndexError), ((0, 0, 0), ValueError)):
+        with pytest.raises(error, match="roll"):
+            gn.roll(x, (1, 2), wrong)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_a_sum_of_products_of_nothing_is_zero_whatever_lies_behind(dtype: str) -> None:
     graph = gn.Graph()

@@ -105,10 +105,10 @@ def _roll(g: Group, op: Any, x: Value) -> Value:
     if op.axis is None:
         shift = op.shift[0] if isinstance(op.shift, tuple) else op.shift
         return g.reshape(_rolled(g, g.flat(x), 0, product(dims), shift), dims)
-    axes = axes_of(op.name, op.axis, len(dims))
+    axes = op.axis if isinstance(op.axis, tuple) else (op.axis,)
     shifts = op.shift if isinstance(op.shift, tuple) else (op.shift,) * len(axes)
     for axis, shift in zip(axes, shifts, strict=True):
-        x = _rolled(g, x, axis, dims[axis], shift)
+        x = _rolled(g, x, axis % len(dims), dims[axis], shift)
     return x
 
 
