@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,8 +86,15 @@ class Changes:
                 self._refuse(node, op, f"makes {' = '.join(map(str, pair))}")
         return spec
 
-    def check(self, source: Graph, order: Sequence[Node]) -> None:
+    def check(self, source: Graph, order: Sequence[Node], operand: Callable[[None, Node], Node]) -> None:
         """Check the names in a copy of these nodes, and mark what is computed from inputs of another size.
+
+        Parameters
+        ----------
+        source : Graph
+        order : sequence of Node
+        operand : callable
+            Says what a copy has instead of an output.
 
         Raises
         ------
@@ -97,7 +104,7 @@ class Changes:
             When a node may hold a number that came from a size that is changed, and nothing would show it.
         """
         if self.names:
-            _check_names(source, order, self.names)
+            _check_names(source, order, self.names, operand)
         for node in order if self._resized else ():
             fed = node in self.inputs
             if node in self._resized or (not fed and any(operand in self._touched for operand in node.inputs)):
@@ -174,13 +181,16 @@ def _respec(found: Changes, node: Node, given: Any) -> Spec:
     return Spec(tuple([new if isinstance(old, int) else old for old, new in pairs]), node.dtype)
 
 
-def _check_names(source: Graph, order: Sequence[Node], names: Mapping[Node, str]) -> None:
+def _check_names(
+    source: Graph, order: Sequence[Node], names: Mapping[Node, str], operand: Callable[[None, Node], Node]
+) -> None:
     here = {node.name: node for node in order if node not in names}
     for node in order:
         if node not in names:
             continue
         name = names[node]
-        output = source.outputs.get(name, source.names.get(name, node))
-        if not name or name in here or name in source.scopes or output is not node:
+        output = source.outputs.get(name, source.names.get(name))
+        taken = output is not None and operand(None, output) is not node
+        if not name or name in here or name in source.scopes or taken:
             raise GraphError(f'"{node.name}" cannot be renamed to "{name}": a node, a scope or an output has that name')
         here[name] = node

@@ -178,7 +178,7 @@ def copied(
         if here.issuperset(others):
             break
         order = in_order([*wanted, *beside, *others], operand, changes.inputs)
-    changes.check(source, order)
+    changes.check(source, order, operand)
     copies: dict[Node, Node] = {}
     for node in order:
         fed = changes.given(node)

@@ -393,7 +393,7 @@ def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
                 nodes.append(graph._holding(sealed(number)))
             except OverflowError:
                 raise ValueRangeError(
-                    f"{op.name}: the number {value} does not fit into {known[0]}; cast the other operand first"
+                    f"{op.name}: the number {value} does not fit into {known[-1]}; cast the other operand first"
                 ) from None
         else:
             nodes.append(graph._holding(own_array(value, f"an operand of {op.name}", graph.dtype)))

@@ -63,9 +63,7 @@ class Clip(Elementwise):
         return np.dtype(np.result_type(dtype, *bounds))
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        if self.lo is None and self.hi is None:
-            return into(out, x)
-        return np.clip(x, self.lo, self.hi, out=out)
+        return into(out, x) if self.lo is None and self.hi is None else np.clip(x, self.lo, self.hi, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.where(fn.equal(inputs[0], output), cotangent, 0.0)
@@ -115,6 +113,10 @@ class Where(Elementwise):
         """Promote the two branches; the condition is a bool, or a number that is not 0."""
         return np.result_type(*dtypes[1:])
 
+    def number(self, value: bool | float, dtypes: Sequence[np.dtype[Any]]) -> Array:
+        """Return a Python number as an operand; it takes the dtype of the other branch, not of the condition."""
+        return super().number(value, dtypes[-1:])
+
     def forward(self, condition: Array, x: Array, y: Array, out: Array | None = None) -> Any:
         return into(out, np.where(condition, x, y))
 
@@ -122,8 +124,7 @@ class Where(Elementwise):
         return i > 0
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        condition = inputs[0]
-        return fn.where(condition, cotangent, 0.0) if i == 1 else fn.where(condition, 0.0, cotangent)
+        return fn.where(inputs[0], cotangent, 0.0) if i == 1 else fn.where(inputs[0], 0.0, cotangent)
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         condition, x, y = super().reads(index, operands)

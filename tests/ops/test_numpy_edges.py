@@ -147,6 +147,21 @@ def test_unsigned_integers_to_negative_powers_are_floats_where_numpy_makes_them_
         computed(gn.power(c, b), {c: x.astype(np.uint8), b: y}, backend)
 
 
+@pytest.mark.parametrize("condition", ["float64", "int8", "uint8", "bool"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "bool", "int32"])
+def test_a_number_beside_a_branch_of_where_has_nothing_to_do_with_the_condition(condition: str, dtype: str) -> None:
+    chosen, x = np.array([1, 0], condition), np.array([1, 0], dtype)
+    g = gn.Graph()
+    c, a = g.placeholder("c", (2,), condition), g.placeholder("a", (2,), dtype)
+    for number in (2, True) if x.dtype.kind in "iub" else (2, -300, 2.5, True):
+        for ours, theirs in (((a, number), (x, number)), ((number, a), (number, x))):
+            found = gn.run(gn.where(c, *ours), {c: chosen, a: x})
+            np.testing.assert_array_equal(found, np.where(chosen, *theirs), strict=True)
+    if dtype == "uint8":
+        with pytest.raises(gn.errors.ValueRangeError, match="256 does not fit into uint8"):
+            gn.where(c, a, 256)
+
+
 @both
 def test_clip_follows_the_dtype_of_numpys_numbers(backend: str) -> None:
     bounds = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...callables import check_takes
 from ...changes import Changes
 from ...errors import DtypeError, GraphError, ShapeError, UsageError
 from ...graph import Array, Graph, Node, Placeholder, as_array, cast_in_range, fn
@@ -86,6 +87,8 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
         for place in places_in(order, source, key):
             if place in wanted:
                 raise UsageError(f"{place.name} is patched twice")
+            if callable(value) and not isinstance(value, Node):
+                check_takes(f"the patch of {place.name}", value, "the old node")
             wanted[place] = value if callable(value) else _value(place, value)
     given = [owned(source, value, "a patch") for value in wanted.values() if isinstance(value, Node)]
     with collector_paused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...calls import explain_public
 from ...errors import AxisError, DtypeError, UsageError
@@ -23,8 +24,8 @@ class Patch:
 
 @dataclass(frozen=True)
 class _Zero(Patch):
-    def __call__(self, old: Node) -> Node:
-        return fn.zeros_like(old)
+    def __call__(self, old: Node | None = None) -> Any:
+        return self if old is None else fn.zeros_like(old)  # zero() as mean() and resample()
 
     def __repr__(self) -> str:
         return "zero"

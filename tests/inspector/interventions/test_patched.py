@@ -185,7 +185,19 @@ def test_parameters_updates_and_outputs_come_along():
     assert gn.run(loss, feed) == before  # the state of the copy is its own
 
 
+def test_an_output_can_be_patched_itself():
+    g, y = network()
+    g.outputs["y"] = y
+    for patch, wanted in ((2.0, [2.0, 2.0]), (lambda old: old * 2.0, by_hand() * 2), (gn.patches.zero(), [0.0, 0.0])):
+        other = gn.patched(g.outputs, {"y": patch})["y"]
+        assert other.name == "y"
+        np.testing.assert_array_equal(gn.run(other, {"x": X}), wanted)
+    with pytest.raises(GraphError, match="has that name"):
+        gn.extract(y, names={"left": "y"})
+
+
 ERRORS = {
+    "a function of nothing": (lambda g: {"block/k": lambda: 1.0}, UsageError, "called with one argument, the old node"),
     "a shape": (lambda g: {"block/k": np.ones((3, 5))}, ShapeError, r"patch of block/k does not fit"),
     "a dtype": (lambda g: {"block/k": ["a"] * 4}, DtypeError, r"block/k is of dtype <U1"),
     "complex numbers": (lambda g: {"block/k": 1j}, DtypeError, "complex"),
