@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ShapeError, UsageError
+from ..errors import GraphnnError, ShapeError, UsageError
 from ..execute.batches import (
     USUAL_SIZE,
+    Batch,
     Batches,
     Data,
     Split,
@@ -262,8 +264,7 @@ class Evaluation:
             self._add_by(cluster)
             return self.values()
         with closing(self._batches.opened()) as batches:
-            for size, batch in batches:
-                self.add(size, batch)
+            self._add_each(batches)
         return self.values()
 
     def begin(self) -> None:
@@ -273,6 +274,24 @@ class Evaluation:
     def take_over_state(self) -> None:
         """Evaluate with the present values of the parameters from now on."""
         self._form.take_over_state()
+
+    def _add_each(self, batches: Iterator[Batch]) -> None:
+        """Evaluate one batch after the other. An error names the batch."""
+        length, what = self._batches.length, self._batches.what
+        for number in count():
+            place = f"in batch {number + 1:,}{'' if length is None else f' of {length:,}'} of {what}"
+            try:
+                found = next(batches, None)
+            except Exception as error:
+                error.add_note(f"{place}: the data raised this")
+                raise
+            if found is None:
+                return
+            try:
+                self.add(*found)
+            except GraphnnError as error:
+                error.add_note(f"{place}{self._batches.rows_of(number, found[0])}")
+                raise
 
     def add(self, size: int, batch: Feed) -> None:
         """Evaluate a batch, which has so many rows."""

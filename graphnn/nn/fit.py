@@ -199,6 +199,9 @@ def fit(
     What `data` raises comes out as it is, with a note that names epoch and batch. Whatever error ends a training run,
     the parameters are those after the last whole step, and ``error.history`` has the whole epochs.
 
+    The first loss that is NaN is warned of, and the training goes on. A step with ``gn.compile(…, guard="nan")`` stops
+    there, with the parameters from before.
+
     Examples
     --------
     >>> import graphnn as gn

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GraphnnError, UsageError
+from ..errors import GraphnnError, GraphnnWarning, UsageError
 from ..execute.batches import Batches, Split
 from ..graph import Node, flatten
+from ..origin import user_origin
 from .callbacks import Callback, after_each_step, ask_to_stop
 from .evaluating import Evaluation
 from .history import History
@@ -92,6 +95,7 @@ class Training:
         self.steps = 0  # number of all steps
         self.loss = 0.0  # sum over the steps of this epoch, each times its rows
         self.rows = 0  # of this epoch
+        self._warned = False  # of a loss that is NaN
 
     def run(
         self,
@@ -178,6 +182,8 @@ class Training:
                 error.add_note(f"in {self._place(run)}{self.passes.rows_of(size)}")
                 raise
             loss = float(flatten(results)[0][0])
+            if math.isnan(loss) and not self._warned:
+                self._warn_of_nan(run)
             self.loss += loss * size
             self.rows += size
             self.batch += 1
@@ -185,6 +191,14 @@ class Training:
             run.feed, run.results, run.loss, run.batch, run.steps = batch, results, loss, self.batch, self.steps
             report.step(run.epoch, loss)
             yield
+
+    def _warn_of_nan(self, run: Run) -> None:
+        self._warned = True
+        message = (
+            f"the loss is NaN in {self._place(run)}, and the training goes on; a smaller learning rate may help, "
+            'gn.compile(…, guard="nan") stops before the first NaN is kept, and gn.check_health tells where it arises'
+        )
+        warnings.warn_explicit(message, GraphnnWarning, *user_origin())
 
     def _place(self, run: Run) -> str:
         """Return the epoch and the batch of the current step, for an error."""

@@ -209,3 +209,29 @@ def test_a_summary_names_each_batch_norm_and_dropout_that_is_built_for_training(
     (note,) = gn.summary(network(x, training=True)).notes
     assert note.startswith('"batch_norm_1", "dropout_1" and "batch_norm_2" are built for training only')
     assert gn.summary(network(x)).notes == []
+
+
+def test_an_error_tells_in_which_batch_of_the_set_it_came():
+    _, x, y, _, loss = built()
+    wrong = np.where(np.arange(30) == 13, 9, Y)
+    feeds = [{x: X[:6], y: Y[:6]}, {x: X[:6], y: wrong[12:18]}]
+
+    def failing():
+        yield feeds[0]
+        raise OSError("no disk")
+
+    def evaluated(data, **settings):
+        return nn.evaluate(loss, data, **settings)
+
+    def validated(data, **settings):
+        return nn.fit(gn.compile(loss, nn.SGD(0.1).updates(loss)), {x: X, y: Y}, validation=data, **settings)
+
+    for run, of in ((evaluated, "the set"), (validated, "the validation set")):
+        for data, settings, note in (
+            ({x: X, y: wrong}, {"batch_size": 6}, f"in batch 3 of 5 of {of}: rows 12 to 17"),
+            (feeds, {}, f"in batch 2 of 2 of {of}"),
+            (failing, {}, f"in batch 2 of {of}: the data raised this"),
+        ):
+            with pytest.raises((gn.LabelError, OSError)) as raised:
+                run(data, **settings)
+            assert raised.value.__notes__ == [note]

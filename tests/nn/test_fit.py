@@ -148,8 +148,20 @@ def test_lengths_must_agree() -> None:
     with pytest.raises(gn.ShapeError, match=words):
         nn.fit(step, {a: np.ones(3), b: np.ones((4, 2))})
     nn.fit(step, {a: np.ones(3), b: np.ones((3, 2))}, batch_size=2)
-    with pytest.raises(gn.ShapeError, match=r"of the batch have different lengths.*call step\(batch\) in a loop"):
+    words = (
+        r'of the batch have different lengths.*first axis of 1, placeholder\("edges", \(1, "m"\)\).*call step\(batch'
+    )
+    with pytest.raises(gn.ShapeError, match=words):
         nn.fit(step, [{a: np.ones(3), b: np.ones((4, 2))}])
+
+
+def test_batches_take_arrays_of_other_lengths_with_a_first_axis_of_1() -> None:
+    g = gn.Graph()
+    a, b, w = g.placeholder("a", ("rows",)), g.placeholder("b", (1, "others")), g.parameter("w", 1.0)
+    step = gn.compile(gn.mean(a) * w + gn.sum(b), {w: w + 1.0})
+    batches = [{a: np.full(n, float(n)), b: np.ones((1, m))} for n, m in ((3, 4), (3, 0), (1, 7))]
+    # The losses are 3·1 + 4, 3·2 + 0 and 1·3 + 7, of 3, 3 and 1 rows.
+    assert nn.fit(step, batches)["loss"] == [(3 * 7 + 3 * 6 + 10) / 7]
 
 
 def test_arrays_of_different_lengths_are_one_batch() -> None:
@@ -420,6 +432,7 @@ def falling(values: list[float]) -> tuple[gn.Graph, Any, dict[str, Any]]:
     return g, gn.compile(gn.take(g.constant(np.array(values, float)), at), {at: at + 1}), {}
 
 
+@pytest.mark.filterwarnings("ignore:the loss is NaN")
 @pytest.mark.parametrize(
     ("values", "stopping", "epochs", "best", "at"),
     [
@@ -440,6 +453,18 @@ def test_early_stopping(values: list[float], stopping: Any, epochs: int, best: i
     assert history.epochs == epochs
     assert history.best == best
     assert g["at"].value == at
+
+
+def test_the_first_loss_that_is_nan_is_warned_of() -> None:
+    _, step, feed = falling([1, math.inf, math.nan, 2, math.nan])
+    with pytest.warns(gn.GraphnnWarning, match="the loss is NaN in epoch 3, batch 1 of 1, and .* goes on") as caught:
+        history = nn.fit(step, feed, epochs=5)
+    assert ([each.filename for each in caught], history.epochs) == ([__file__], 5)
+    w = gn.Graph().parameter("w", 1.0)
+    guarded = gn.compile(gn.log(w), {w: w - 2.0}, guard="nan")
+    with pytest.raises(gn.ValueRangeError, match="NaN"):
+        nn.fit(guarded, {}, epochs=3)
+    assert w.value == -1
 
 
 def test_early_stopping_restores_slots_and_counters_too_but_nothing_else() -> None:
