@@ -14,6 +14,7 @@ from ..graph.tables import checked_update
 from ..habits import argument
 from ..text import with_article
 from .checks import checked_flag
+from .layer import Layer
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
@@ -88,7 +89,8 @@ def _chosen(loss: Node, parameters: Iterable[Node | str] | Node | None, may_be_e
 def _trainable(what: str, given: Any, graph: Graph | None = None) -> list[Node]:
     """Return trainable parameters that are given as nodes or by their names, each once."""
     if not isinstance(given, (str, Node, Iterable)):
-        raise UsageError(f"{what} takes nodes or their names, not {type(given).__name__}")
+        hint = ": write layer.parameters" if isinstance(given, Layer) else ""
+        raise UsageError(f"{what} takes nodes or their names, not {type(given).__name__}{hint}")
     given = [given] if isinstance(given, (str, Node)) else list(given)
     chosen = list(dict.fromkeys(resolve(given, graph)[1])) if given else []
     for node in chosen:

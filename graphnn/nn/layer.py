@@ -199,6 +199,23 @@ class Layer:
         self.__begun[parameter] = draw
         return parameter
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. An array in the place of a parameter is an error: it would not be trained."""
+        if hasattr(value, "__array__") and not isinstance(value, Node) and name in vars(self):
+            self.__check_replaced(name)
+        super().__setattr__(name, value)
+
+    def __check_replaced(self, name: str) -> None:
+        kind, held = type(self), vars(self)[name]
+        set_it = f"layer.{name}.value = array"
+        if isinstance(held, Node) and held in held.graph.state:
+            raise UsageError(f'{kind.__name__}.{name} is the parameter "{held.name}": write {set_it}')
+        if held is None and kind.__module__.startswith(f"{__package__}."):
+            given = f"{kind.__name__}(…, {name}=array), or " if takes(kind.__init__, name) else ""
+            raise UsageError(
+                f"{kind.__name__}.{name} is a parameter, which the first call makes: write {given}{set_it} after it"
+            )
+
     @property
     def parameters(self) -> _Parameters:
         """The trainable parameters of the layer and of the layers in it, in the order in which they were made.

@@ -72,7 +72,10 @@ def sizes(kind: str, x: Node, axes: Sequence[int], what: str) -> tuple[int, ...]
     found: list[int] = []
     for axis in axes:
         if not -x.ndim <= axis < x.ndim:
-            raise ShapeError(f'{kind} has features on axis {axis}, and "{x.name}" {shown(x.shape)} has no such axis')
+            raise ShapeError(
+                f'{kind} has features on axis {axis}, and "{x.name}" {shown(x.shape)} has no such axis; how many '
+                "features there are is not said, but found in the input"
+            )
         size = x.shape[axis]
         if not isinstance(size, int):
             raise ShapeError(

@@ -206,6 +206,51 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
     assert "kernel" in dir(things["layer"])
 
 
+def test_what_others_set_to_change_a_training_is_refused_and_not_kept() -> None:
+    things = _things()
+    assert {*habits.SET} <= {*things}
+    for kind, names in habits.SET.items():
+        for name in names:
+            with pytest.raises(AttributeError, match=re.escape(habits.ELSEWHERE[kind][name])):
+                setattr(things[kind], name, 0.5)
+            assert name not in vars(things[kind])
+
+    class Frozen(nn.Layer):
+        trainable = True  # a class of one's own may have it
+
+    own = Frozen()
+    own.trainable = False
+    assert own.trainable is False
+
+
+def test_an_array_in_the_place_of_a_parameter_is_refused() -> None:
+    class Scale(nn.Layer):
+        gains = None
+
+        def __init__(self) -> None:
+            self.table, self.gain = np.ones(2), None
+
+        def call(self, x):  # type: ignore[no-untyped-def]
+            self.gain = x.graph.parameter("gain", 1.0)
+            return x * self.gain
+
+    dense, norm, scale = nn.Dense(2), nn.BatchNorm(), Scale()
+    with pytest.raises(gn.UsageError, match=r"write Dense\(…, weight=array\), or layer\.weight\.value = array"):
+        dense.weight = np.ones((3, 2))
+    with pytest.raises(gn.UsageError, match=r"the first call makes: write layer\.running_var\.value = array after it"):
+        norm.running_var = np.ones(3)
+    scale.table = np.ones(3)
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    scale(norm(dense(x)))
+    for layer, name in ((dense, "weight"), (norm, "running_var"), (scale, "gain")):
+        with pytest.raises(gn.UsageError, match=rf"is the parameter .*: write layer\.{name}\.value = array"):
+            setattr(layer, name, np.ones(2))
+    assert len(dense.parameters) == 2
+    scale.table = np.ones(4)
+    dense.bias = None  # this, and another node, is meant
+    assert len(dense.parameters) == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "name"), [("graph", "nodes"), ("node", "grad"), ("layer", "weights"), ("gn", "sums"), ("nn", "Denes")]
 )
@@ -276,6 +321,15 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
     ]
     for case, words in more_of_others:
         with pytest.raises(gn.UsageError, match=words):
+            case()
+    sizes_said: list[tuple[Callable[[], Any], str]] = [
+        (lambda: nn.BatchNorm(64)(x), r"axis 64, .* no such axis; how many features there are is not said"),
+        (lambda: nn.LayerNorm(64)(x), r"axis 64, .* no such axis; how many features there are is not said"),
+        (lambda: nn.Dense(4, 8), r"not int; the size of the input is found in the input"),  # type: ignore[arg-type]
+        (lambda: nn.SGD(0.1).updates(gn.sum(x), nn.Dense(2)), r"not Dense: write layer\.parameters"),  # type: ignore[arg-type]
+    ]
+    for case, words in sizes_said:
+        with pytest.raises(gn.GraphnnError, match=words):
             case()
     for name, meant in habits.ARGUMENTS.items():
         assert habits.argument(name, meant if isinstance(meant, tuple) else ()).startswith(" "), name

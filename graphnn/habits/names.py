@@ -1,18 +1,9 @@
-"""What other libraries call otherwise: the names that their users type first, and what to write here.
-
-The errors of unknown names and arguments look here before they look for what is spelt alike. So a habit is one line of
-a table, and no case of its own.
-"""
+"""The names that other libraries have for functions, classes and attributes, and what to write here."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Mapping
-from typing import NoReturn, TypeVar
+from collections.abc import Mapping
 
-from .errors import UsageError, near
-
-T = TypeVar("T")
 ALIASES: Mapping[str, str] = {
     "abs": "absolute",
     "acos": "arccos",
@@ -40,7 +31,7 @@ _GRAD = (
 _STEP = "Write step = gn.compile(loss, optimizer.updates(loss)); each call of it, step(feed), is a step."
 _FIT = "Write nn.fit(step, feed, epochs=…), where step = gn.compile(loss, optimizer.updates(loss))."
 _ZERO = "Gradients are nodes and do not add up from step to step: there is nothing to set to zero, leave it out."
-_DEVICE = "All is computed by NumPy, on the CPU: leave it out."
+DEVICE = "All is computed by NumPy, on the CPU: leave it out."
 _CAST = "Write gn.cast(node, dtype)."
 _CONSTANT = "Write graph.constant(array)."
 _PARAMETER = "Write graph.parameter(name, value)."
@@ -64,10 +55,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("numpy", "item", "tolist", "eval", "data", "asnumpy", "get_value"), _RUN),
         **dict.fromkeys(("backward", "grad", "grad_fn", "gradient", "retain_grad"), _GRAD),
         **dict.fromkeys(("zero_grad", "zero_"), _ZERO),
-        **dict.fromkeys(("cpu", "cuda", "device", "to"), f"{_DEVICE} A dtype is changed by gn.cast(node, dtype)."),
+        **dict.fromkeys(("cpu", "cuda", "device", "to"), f"{DEVICE} A dtype is changed by gn.cast(node, dtype)."),
         **dict.fromkeys(("astype", "bool", "double", "float", "half", "int", "long", "type"), _CAST),
         **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),
-        **dict.fromkeys(("clone", "copy"), "A node never changes: use it as it is."),
+        **dict.fromkeys(("clone", "contiguous", "copy"), "A node never changes: use it as it is."),
         **dict.fromkeys(
             ("assign", "copy_", "fill_", "set_value"), "Write node.value = array, which sets that of a parameter."
         ),
@@ -82,6 +73,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "detach": "Write gn.stop_gradient(node).",
         **dict.fromkeys(("expand", "expand_as", "broadcast_to"), "Write gn.broadcast_to(node, shape)."),
         "get_shape": "Write node.shape.",
+        "mT": "Write gn.swapaxes(node, -1, -2).",
+        "masked_fill": "Write gn.where(mask, value, node).",
         "permute": "Write gn.transpose(node, axes).",
         "register_hook": "Write gn.trace(gn.grad(loss, parameters), feed), which records the gradients, too.",
         "size": "Write node.shape; a size may be a name before a run, and gn.run(node, feed).size is the number then.",
@@ -94,7 +87,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(("Parameter", "Variable", "variable", "get_variable"), _PARAMETER),
         **dict.fromkeys(("Input", "input"), _PLACEHOLDER),
-        **dict.fromkeys(("full", "linspace", "ones"), _CONSTANT.replace("array", "np.ones(…)")),
+        **dict.fromkeys(
+            ("full", "linspace", "ones"),
+            _CONSTANT.replace("array).", "np.ones(…)), or gn.zeros(shape, graph=graph) + value if a size has a name."),
+        ),
         **dict.fromkeys(("normal", "rand", "randint", "randn", "random", "uniform"), _RANDOM),
         **dict.fromkeys(("manual_seed", "seed", "set_seed"), _SEED),
         **dict.fromkeys(("bmm", "dot", "mm"), _MATMUL),
@@ -143,6 +139,20 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("dynamic_update_slice", "slice_scatter", "slice_update"), "Write gn.update_slice(x, update, start, axis)."
         ),
+        **dict.fromkeys(("log_sigmoid", "logsigmoid"), "Write -gn.softplus(-x), which is exact."),
+        **dict.fromkeys(("relu6", "hardtanh"), "Write gn.clip(x, lo, hi)."),
+        "chunk": "Write gn.split(x, parts, axis).",
+        "cosine_similarity": "Write gn.sum(x * y, axis=-1) / (gn.norm(x, axis=-1) * gn.norm(y, axis=-1)).",
+        "full_like": "Write gn.zeros_like(x) + value.",
+        "interpolate": "Write nn.UpSample(size)(x).",
+        "logaddexp": "Write gn.logsumexp(gn.stack([x, y]), axis=0).",
+        "masked_fill": "Write gn.where(mask, value, x).",
+        "mish": "Write x * gn.tanh(gn.softplus(x)).",
+        "multinomial": "Write gn.categorical(counter, logits).",
+        "normalize": "Write x / gn.norm(x, axis=-1, keepdims=True).",
+        "rsqrt": "Write 1.0 / gn.sqrt(x).",
+        "swish": "Write gn.silu(x).",
+        "tensordot": "Write gn.einsum(subscripts, x, y).",
         **dict.fromkeys(("fori_loop", "foldl"), "Write gn.scan(step, init, xs), or gn.scan(step, init, length=n)."),
         "unsqueeze": "Write gn.expand_dims(x, axis).",
     },
@@ -196,6 +206,25 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             ("LinearLR", "OneCycleLR", "ExponentialLR", "MultiStepLR", "PolynomialLR", "lr_scheduler"),
             "Write nn.schedules.linear, one_cycle, exponential, multi_step or polynomial.",
         ),
+        **dict.fromkeys(
+            ("Lambda", "Permute", "Reshape", "Unflatten"),
+            "Functions of a node serve as layers: nn.Sequential(lambda x: gn.reshape(x, shape), nn.Dense(units)).",
+        ),
+        **dict.fromkeys(("GRUCell", "LSTMCell", "RNNCell"), "Write nn.LSTM(units), or a loop of your own by gn.scan."),
+        **dict.fromkeys(
+            ("clip_grad_norm", "clip_grad_norm_", "clip_grad_value_"),
+            "Write nn.Adam(learning_rate, clip_norm=1.0); clip_value= clips each element.",
+        ),
+        **dict.fromkeys(("ConstantPad2d", "ReflectionPad2d", "ZeroPadding2D"), "Write gn.pad(x, pad_width)."),
+        "Add": "Write x + y.",
+        "Concatenate": "Write gn.concatenate([x, y], axis).",
+        "GaussianNoise": "Write x + std * gn.random_normal(counter, x.shape).",
+        "LogSoftmax": "Write gn.log_softmax: functions of a node serve as layers.",
+        "Softplus": "Write gn.softplus: functions of a node serve as layers.",
+        "Masking": "Give the layers that follow a mask: layer(x, mask=mask).",
+        "ModelCheckpoint": "Write nn.fit(step, feed, checkpoint=path).",
+        "ReduceLROnPlateau": "Write a callback of nn.fit that sets optimizer.learning_rate.",
+        "TimeDistributed": "Leave it out: nn.Dense acts along the last axis, whatever axes stand before it.",
         "Activation": 'Write nn.ReLU() and the like, or nn.Dense(units, activation="relu").',
         "BCEWithLogitsLoss": "Write nn.sigmoid_crossentropy(logits, labels).",
         "DataLoader": "Write nn.fit(step, feed, batch_size=32), which cuts a feed into batches and shuffles it. It "
@@ -224,7 +253,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(("get_weights", "state_dict"), "Write layer.state(), a dict of arrays by name."),
         **dict.fromkeys(("save", "save_weights"), _SAVE),
-        **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{_DEVICE} Graph(dtype=…) says the dtype."),
+        **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{DEVICE} Graph(dtype=…) says the dtype."),
         **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
         "backward": _GRAD,
         "build": "Call it on a node: layer(x) makes the parameters.",
@@ -236,6 +265,19 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(
             ("init_weights", "reset_parameters", "reset_weights"),
             "Write layer.reinitialize(np.random.default_rng(seed)).",
+        ),
+        **dict.fromkeys(
+            ("freeze", "requires_grad_", "trainable", "unfreeze"),
+            "Write optimizer.updates(loss, parameters) with the parameters that are to be trained; the others stay as "
+            "they are.",
+        ),
+        **dict.fromkeys(
+            ("append", "extend", "insert"),
+            "A Sequential has a method add; for a layer of one's own, keep a list in an attribute.",
+        ),
+        **dict.fromkeys(
+            ("children", "modules", "named_children", "named_modules", "get_layer"),
+            "A Sequential is a list, network[0]; any other layer has its parts as attributes.",
         ),
         "kernel": "Write layer.weight.",
         "summary": "Write nn.summary(layer).",
@@ -301,171 +343,5 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 }
 """For each kind of thing the names that it has elsewhere, with a sentence that says what to write here."""
 
-ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
-    **dict.fromkeys(("axes", "dim", "dims"), ("axis",)),
-    **dict.fromkeys(("drop_rate", "p", "prob"), ("rate",)),
-    **dict.fromkeys(
-        ("features", "hidden_size", "out_channels", "out_features", "output_dim", "embedding_dim", "size"),
-        ("units", "filters", "shape"),
-    ),
-    **dict.fromkeys(
-        ("in_channels", "in_features", "input_dim", "input_shape", "input_size", "embed_dim", "d_model", "key_dim"),
-        "The size of the input is that of the node it is called on: leave it out.",
-    ),
-    **dict.fromkeys(("pool_size", "kernel_size", "scale_factor", "output_size"), ("size", "kernel_size")),
-    **dict.fromkeys(("attn_mask", "attention_mask", "key_padding_mask"), ("mask",)),
-    **dict.fromkeys(("num_embeddings", "vocabulary_size"), ("count",)),
-    **dict.fromkeys(("dim_feedforward", "intermediate_dim"), ("hidden",)),
-    **dict.fromkeys(("interpolation", "align_corners"), ("mode",)),
-    **dict.fromkeys(("h0", "hx", "state"), ("initial_state",)),
-    **dict.fromkeys(("nhead", "num_heads"), ("heads",)),
-    "batch_first": "The batch is always the first axis: leave it out.",
-    "hidden_layer_sizes": "Write a function build(x, outputs, rng) that returns the node of the outputs.",
-    "data_format": "The channels are always the second axis: leave it out.",
-    "dilation_rate": ("dilation",),
-    "kernel": ("weight",),
-    "nonlinearity": ("activation",),
-    "norm_first": ("norm",),
-    "num_groups": ("groups",),
-    "num_layers": ("layers",),
-    "strides": ("stride",),
-    **dict.fromkeys(("params", "parameters", "var_list"), "Parameters are those of the loss: optimizer.updates(loss)."),
-    **dict.fromkeys(("cuda", "device"), _DEVICE),
-    **dict.fromkeys(("a_max", "clip_value_max", "max"), ("hi",)),
-    **dict.fromkeys(("a_min", "clip_value_min", "min"), ("lo",)),
-    **dict.fromkeys(("num_classes", "n_classes"), ("depth", "classes")),
-    **dict.fromkeys(("is_training", "train", "mode"), ("training",)),
-    "alpha": ("negative_slope", "learning_rate"),
-    "batch": ("batch_size",),
-    **dict.fromkeys(("betas", "beta_1"), ("beta1",)),
-    "beta_2": ("beta2",),
-    "bias": ("use_bias",),
-    "bias_initializer": ("bias_init",),
-    "clipnorm": ("clip_norm",),
-    "clipvalue": ("clip_value",),
-    "decay": ("weight_decay",),
-    **dict.fromkeys(("elementwise_affine", "affine", "gamma", "scale"), ("use_weight",)),
-    **dict.fromkeys(("beta", "center"), ("use_bias",)),
-    **dict.fromkeys(("normalized_shape", "num_features"), "The sizes are those of the input: leave it out."),
-    "eps": ("epsilon",),
-    "feed_dict": ("feed",),
-    "generator": ("rng",),
-    "inplace": "Nodes never change, so there is nothing to be done in place: leave it out.",
-    "input": ("x", "feed"),
-    **dict.fromkeys(("keep_dims", "keepdim"), ("keepdims",)),
-    **dict.fromkeys(("init", "kernel_initializer"), ("weight_init",)),
-    "kernel_regularizer": "Add nn.l2(layer.weight) to the loss.",
-    **dict.fromkeys(("lr", "learning_rate_init"), ("learning_rate",)),
-    **dict.fromkeys(("max_iter", "n_epochs"), ("epochs",)),
-    "negative_slope": ("alpha",),
-    "random_state": ("rng", "seed"),
-    "requires_grad": ("trainable",),
-    **dict.fromkeys(("accumulate_grad_batches", "gradient_accumulation_steps"), ("accumulate",)),
-    **dict.fromkeys(("param_groups", "parameter_groups"), ("groups",)),
-    **dict.fromkeys(("grad_scaler", "scaler"), ("loss_scale",)),
-    "validation_data": ("validation",),
-    "verbose": ("progress",),
-    **dict.fromkeys(("baselines", "reference"), ("baseline",)),
-    **dict.fromkeys(("n_samples", "nt_samples"), ("samples",)),
-    **dict.fromkeys(("noise_level", "stdevs"), ("sigma",)),
-    "n_steps": ("steps",),
-    **dict.fromkeys(("min_delta", "patience"), ("early_stopping",)),
-    "restore_best_weights": ("restore_best", "early_stopping"),
-    "sliding_window_shapes": ("window",),
-}
-"""What arguments are called elsewhere: with what they may be called here, or a sentence."""
-
-
-_OPERATORS = {"xor": ("^", "bitwise_xor"), "lshift": ("<<", "left_shift"), "rshift": (">>", "right_shift")}
-"""Operators that arrays have and nodes lack: the sign, and what to call instead."""
-
-
-def _refused(sign: str, name: str) -> Callable[[object, object], NoReturn]:
-    def refuse(thing: object, other: object) -> NoReturn:
-        raise UsageError(f"nodes have no operator {sign}: write gn.{name}(a, b)")
-
-    return refuse
-
-
-class Absent:
-    """An attribute that a thing has in other libraries. To read it is an error, which says what to write here.
-
-    It is a descriptor of the class, since `__getattr__` would make every look-up of an attribute slower.
-    """
-
-    def __init__(self, what: str, name: str, hint: str | Callable[[str], str]) -> None:
-        self._what, self._name, self._hint = what, name, hint
-        self.__doc__ = hint if isinstance(hint, str) else f"Write gn.{name}."  # what `help` shows
-
-    def __get__(self, thing: object, owner: type) -> NoReturn:
-        hint = f". {self._hint}" if isinstance(self._hint, str) else f": write {self._hint(self._name)}"
-        says = f'{self._what.format(owner.__name__)} has no attribute "{self._name}"{hint}'
-        raise attribute_error(says)
-
-
-def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
-    """Return a decorator of a class: the names of its kind in `ELSEWHERE` are errors that say what to write here.
-
-    Parameters
-    ----------
-    kind : str
-        A table of `ELSEWHERE`.
-    what : str
-        What a thing of the class is called in a sentence: "a node". ``{}`` is the name of the class.
-
-    Examples
-    --------
-    >>> @elsewhere("node", "a node")
-    ... class Node: pass
-    >>> Node().detach
-    Traceback (most recent call last):
-    AttributeError: a node has no attribute "detach". Write gn.stop_gradient(node).
-    """
-
-    def described(cls: type[T]) -> type[T]:
-        absent = {name: Absent(what, name, hint) for name, hint in ELSEWHERE[kind].items()}
-        signs = [(f"__{r}{name}__", _refused(*sign)) for name, sign in _OPERATORS.items() for r in ("", "r")]
-        for name, member in {"__dir__": _present, **absent, **dict(signs if kind == "node" else ())}.items():
-            setattr(cls, name, member)
-        return cls
-
-    return described
-
-
-def _present(thing: object) -> list[str]:
-    names = object.__dir__(thing)
-    return [name for name in names if not isinstance(inspect.getattr_static(thing, name, None), Absent)]
-
-
-def attribute_error(says: str) -> AttributeError:
-    """Return the error for a name that does not exist, whose text says what does: Python adds no guess of its own."""
-    return AttributeError(says, name=None, obj=None)
-
-
-def instead(kind: str, name: str, known: Collection[str]) -> str:
-    """Return a clause that says what to write for a name of elsewhere; else what is spelt alike.
-
-    Examples
-    --------
-    >>> instead("nn", "Linear", ["Dense"]), instead("nn", "Denze", ["Dense"])
-    (' Write nn.Dense(units).', ' Did you mean "Dense"?')
-    """
-    if name.startswith("__"):  # a tool asks whether there is such a thing, and does so often
-        return ""
-    hint = ELSEWHERE[kind].get(name)
-    return f" {hint}" if hint else near(name, known)
-
-
-def argument(name: str, known: Collection[str]) -> str:
-    """Return a clause that says how an argument is called here.
-
-    Examples
-    --------
-    >>> argument("lr", ["learning_rate"]), argument("axos", ["axis"])
-    (' Here it is learning_rate=.', ' Did you mean "axis"?')
-    """
-    meant = ARGUMENTS.get(name, ())
-    if isinstance(meant, str):
-        return f" {meant}"
-    found = next((other for other in meant if other in known), None)
-    return near(name, known) if found is None else f" Here it is {found}=."
+SET: Mapping[str, tuple[str, ...]] = {"layer": ("trainable",), "optimizer": ("lr",)}
+"""Those that are set elsewhere, and would change nothing here: to set one is the same error as to read it."""
