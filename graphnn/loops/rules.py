@@ -18,6 +18,7 @@ from .body import Keeping
 from .branch import Branch
 from .bundle import LoopItem, read
 from .implicit import FixedPoint
+from .in_one_go import InOneGo, in_one_go
 from .loop import Loop
 from .running import Iterations
 
@@ -59,8 +60,14 @@ class Planned:
     def _places(self) -> list[int]:
         return [self.op.inputs.index(node) for node in self.plan.given]
 
+    @cached_property
+    def _in_one_go(self) -> InOneGo | None:
+        return in_one_go(self.op, self.plan) if type(self.op) is Loop else None
+
     def __call__(self, *operands: Array, out: Array | None = None) -> Array:
         """Compute the loop."""
+        if self._in_one_go is not None and (words := self._in_one_go(operands, out)) is not None:
+            return words
         iterations = Iterations(self.op, operands, self._computed)
         for node in self.plan.written:
             place = self.op.inputs.index(node) - int(self.op.indexed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from .blocking import in_blocks
 from .cutting import share
 from .explain import Loop, NativeExplanation, loops_of
 from .layout import Memory
+from .runtime import HEADER
 from .tables import Filled, Keys, Table
 from .works import Work, works_of
 from .writer import Writer
@@ -193,6 +194,19 @@ class Native(Plan):
     def calls_python(self) -> bool:
         """Whether anything is called from Python, between segments."""
         return self._filling.code is not None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is one segment, so short that other threads need not be let run meanwhile."""
+        return not self.calls_python and not self._filling.segments[0].words[HEADER.index("long")]
+
+    def iterating(self) -> Callable[[Array], None]:
+        """Return a function that runs a short plan for each row of addresses: of all that is given, and of the fetches.
+
+        Each that runs at the same time must be one of its own.
+        """
+        made: Callable[[Array], None] = self._made("iterate")
+        return made
 
     def whole(self, feed: object, state: object) -> tuple[Array, ...] | None:
         """Do a whole step, updates included; return None, with nothing done, if the feed is not just as planned."""

@@ -15,6 +15,7 @@ import numpy as np
 from .arrays import FITS, IS_FREE
 from .axis_loops import RUNNING, TAKE, WRITE
 from .engine import engine
+from .iterating import ITERATE
 from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .pool import Pool, pooled
 from .stepping import RUN, STEP, WORK
@@ -102,12 +103,13 @@ def _expanded(text: str) -> str:
 
 _SIZES = (1, 2, 4, 8)
 TEXT = "\n".join(
-    [FITS, IS_FREE, *map(_expanded, (WORK, RUN, STEP)), REDUCE, RUNNING, TAKE, WRITE, CHECK, FILL0, BLOCKS]
+    [FITS, IS_FREE, *map(_expanded, (WORK, RUN, ITERATE, STEP)), REDUCE, RUNNING, TAKE, WRITE, CHECK, FILL0, BLOCKS]
     + [loop.format(size=size, kind=f"i{8 * size}") for loop in (GATHER, SCATTER) for size in _SIZES]
     + [pooled(HEADER.index("pool"))]
 )
 _NAMES = [
     "run",
+    "iterate",
     "step",
     "reduce",
     "running",
@@ -179,7 +181,7 @@ def _maker() -> Any:
 
 
 def runner(table: np.ndarray[Any, Any], name: str = "run") -> Any:
-    """Return a function that runs a table: ``run`` of arrays, or ``step`` of a feed and a state.
+    """Return a function that runs a table: ``run`` of arrays, ``iterate`` of addresses, ``step`` of a feed and a state.
 
     The table is alive as long as the function is. Nobody but the plan may call it.
     """

@@ -1,0 +1,112 @@
+"""The iterations of a loop in a native plan, one after the other without Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..execute.native.plan import Native
+from ..execute.native.works import address_of
+from .bundle import place_to_write, place_written
+
+if TYPE_CHECKING:
+    from ..execute.plan import Plan
+    from ..graph import Array
+    from .loop import Loop
+
+LEAST = 16
+"""Iterations from which it pays to work out where everything lies; 4 or more."""
+IN_ONE_GO = 64
+"""Iterations in which no other thread runs, and Ctrl-C is not heard: some milliseconds at most. Even, and 4 or more."""
+
+
+class InOneGo:
+    """Computes a loop by running the plan of its body for rows of addresses.
+
+    What an iteration makes lies in the bundle if the loop stacks it; else in one of two arrays, which take turns. The
+    next iteration reads there what is carried.
+
+    Parameters
+    ----------
+    op : Loop
+        With numbers for its dimensions.
+    plan : Native
+        Of its body.
+    """
+
+    def __init__(self, op: Loop, plan: Native) -> None:
+        self._op, self._plan = op, plan
+        prepared, inputs = op.prepared(), op.inputs[int(op.indexed) :]
+        self._stacked = range(len(op.carried), len(op.carried) + op.rows)
+        self._takes = [
+            ((int(op.length),) * (i in self._stacked) + prepared.shape_of(node), node.dtype)
+            for i, node in enumerate(inputs)
+        ]
+        self._makes = [(prepared.shape_of(op.nodes[at]), op.nodes[at].dtype) for at in op.wanted]
+        self._read = [op.inputs.index(node) - int(op.indexed) for node in plan.given]
+        """Which operand each input of the plan is, or a part of; -1 is the number of the iteration."""
+        self._idle: list[Callable[[Array], None]] = []
+
+    def __call__(self, operands: Sequence[Array], out: Array | None) -> Array | None:
+        """Return the bundle; None, with nothing done, if the operands do not lie as they should."""
+        given = [np.asarray(x, order="C") for x in operands]
+        as_declared = [(x.shape, x.dtype) == takes for x, takes in zip(given, self._takes, strict=True)]
+        if not all(as_declared) or not all(x.flags.aligned for x in given):
+            return None
+        op, length = self._op, int(self._op.length)
+        words = op.layout.words(out)
+        places = {kept: place_to_write(words, place) for kept, place in zip(op.kept, op.layout.places, strict=True)}
+        made = [
+            places["each", at] if ("each", at) in places else np.empty((2, *shape), dtype)
+            for at, (shape, dtype) in zip(op.wanted, self._makes, strict=True)
+        ]
+        self._run(given, made)
+        for (kind, which), place in places.items():
+            if kind == "count":
+                place[...] = length
+            elif kind == "last":
+                at = op.carried[which]
+                last = made[op.wanted.index(at)]
+                place[...] = last[0 if op.backwards else -1] if ("each", at) in places else last[(length - 1) % 2]
+        return words
+
+    def _run(self, given: Sequence[Array], made: Sequence[Array]) -> None:
+        """Make all iterations."""
+        op, length = self._op, int(self._op.length)
+        numbers = np.arange(length)
+        count = min(length, IN_ONE_GO)
+        rows = numbers[::-1][:count] if op.backwards else numbers[:count]
+        addresses = np.empty((count, len(self._read) + len(made)), np.int64)
+        results = addresses[:, len(self._read) :]
+        for column, array in enumerate(made):
+            turns = rows if len(array) == length else numbers[:count] % 2
+            results[:, column] = address_of(array) + turns * array.strides[0]
+        carries: list[int] = []
+        for column, which in enumerate(self._read):
+            array = numbers if which < 0 else given[which]
+            moves = which < 0 or which in self._stacked
+            addresses[:, column] = address_of(array) + rows * (array.strides[0] if moves else 0)
+            if 0 <= which < len(op.carried):
+                carries.append(column)
+        sources = [op.wanted.index(op.carried[self._read[column]]) for column in carries]
+        addresses[1:, carries] = results[:-1, sources]
+        onwards = (addresses[3] - addresses[1]) * (IN_ONE_GO // 2)
+        run = self._idle.pop() if self._idle else self._plan.iterating()
+        for start in range(0, length, IN_ONE_GO):
+            if start:
+                last = results[-1, sources]
+                addresses += onwards
+                addresses[0, carries] = last
+            run(addresses[: length - start])
+        self._idle.append(run)
+
+
+def in_one_go(op: Loop, plan: Plan) -> InOneGo | None:
+    """Return what computes a loop without Python between iterations; None if they differ, or take long anyhow."""
+    each = [(at, place) for (kind, at), place in zip(op.kept, op.layout.places, strict=True) if kind == "each"]
+    as_made = all(place_written(place, op.layout.dtype).dtype == place.dtype for _, place in each)
+    fixed = not op.counted and op.while_ < 0 and int(op.length) >= LEAST
+    once = len(set(op.kept)) == len(op.kept)
+    return InOneGo(op, plan) if fixed and once and as_made and isinstance(plan, Native) and plan.is_short else None

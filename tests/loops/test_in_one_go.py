@@ -1,0 +1,171 @@
+"""Loops whose iterations follow each other without Python, against the interpreter, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+from graphnn.loops import in_one_go
+from graphnn.loops.in_one_go import InOneGo
+
+BATCH, WIDTH = 3, 4
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that gets for each call whether it was made in one go."""
+    calls: list[bool] = []
+    computed = InOneGo.__call__
+
+    def call(self: InOneGo, *arguments: Any) -> Any:
+        words = computed(self, *arguments)
+        calls.append(words is not None)
+        return words
+
+    monkeypatch.setattr(InOneGo, "__call__", call)
+    return calls
+
+
+def inputs(graph: gn.Graph, dtype: str = "float64") -> tuple[gn.Node, gn.Node]:
+    """Return a stack of rows with a named length, and a matrix."""
+    weights = np.random.default_rng(1).normal(size=(WIDTH, WIDTH)).astype(dtype)
+    return graph.placeholder("rows", ("time", BATCH, WIDTH), dtype), graph.parameter("weights", weights)
+
+
+def fed(rows: gn.Node, length: int) -> dict[gn.Node, np.ndarray]:
+    return {rows: np.random.default_rng(length).normal(size=(length, BATCH, WIDTH)).astype(rows.dtype)}
+
+
+def check(fetches: list[gn.Node], feed: dict[gn.Node, Any]) -> None:
+    """Compare a native step, called twice, with the interpreter."""
+    expected = gn.run(fetches, feed)
+    step = gn.compile(fetches, backend="native")
+    step.plan(feed)
+    for _ in range(2):
+        for value, right in zip(step(feed), expected, strict=True):
+            assert value.dtype == right.dtype
+            assert value.tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("length", [16, 17, 63, 64, 65, 128, 129, 200])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_training_of_a_cell_is_that_of_the_interpreter(length: int, reverse: bool, made: list[bool]) -> None:
+    g = gn.Graph(dtype=np.float32)
+    rows, weights = inputs(g, "float32")
+
+    def cell(state: gn.Node, row: gn.Node) -> tuple[gn.Node, gn.Node]:
+        state = gn.tanh(state @ weights + row)
+        return state, gn.sum(state, axis=-1)
+
+    last, sums = gn.scan(cell, gn.zeros((BATCH, WIDTH), "float32", graph=g), rows, reverse=reverse)
+    loss = gn.mean(gn.square(last)) + gn.mean(sums)
+    check([loss, last, sums, gn.grad(loss, weights), gn.grad(loss, rows)], fed(rows, length))
+    assert made
+    assert all(made)
+
+
+def test_what_is_carried_may_be_integers_and_bools_and_what_another_carried_value_was(made: list[bool]) -> None:
+    g = gn.Graph()
+    rows, _ = inputs(g)
+
+    def step(state: Any, row: gn.Node) -> Any:
+        count, seen, before, now = state
+        seen = gn.logical_or(seen, row > 2.0)
+        return (count + gn.cast(seen, "int64"), seen, now, row), (before - now, count)
+
+    zeros = gn.zeros((BATCH, WIDTH), graph=g)
+    count = gn.zeros((BATCH, WIDTH), "int64", graph=g)
+    state, results = gn.scan(step, (count, zeros > 1.0, zeros, zeros + 1.0), rows)
+    check([*state, *results], fed(rows, 67))
+    assert made
+    assert all(made)
+
+
+def test_a_mask_and_the_number_of_the_iteration_are_taken(made: list[bool]) -> None:
+    g = gn.Graph()
+    rows, weights = inputs(g)
+    mask = g.placeholder("mask", ("time", BATCH), bool)
+    start = gn.zeros((BATCH, WIDTH), graph=g)
+    last, each = gn.scan(lambda h, x: gn.tanh(h @ weights + x), start, rows, mask=mask, recompute=True)
+    feed = fed(rows, 66) | {mask: np.random.default_rng(0).random((66, BATCH)) < 0.5}
+    check([last, each, gn.grad(gn.sum(each), weights)], feed)
+    assert made
+    assert all(made)
+
+
+def test_loops_that_differ_from_iteration_to_iteration_go_on_as_before(made: list[bool]) -> None:
+    g = gn.Graph()
+    rows, weights = inputs(g)
+    start = gn.zeros((BATCH, WIDTH), graph=g)
+    few = gn.scan(lambda h, x: gn.tanh(h @ weights + x), start, rows)[0]
+    check([few], fed(rows, 15))  # too few for it to pay
+    narrow = gn.scan(lambda h, x: (h + x, gn.cast(h, "float32")), start, rows)  # kept in wider words
+    drawn = gn.scan(lambda h, x: gn.cumprod(h, -1) + x, start, rows)[0]  # calls Python
+    ended = gn.while_loop(lambda h: gn.sum(h) < 40.0, lambda h: h + 1.0, start, max_steps=30)
+    check([narrow[0], narrow[1], drawn, *gn.graph.flatten(ended)[0]], fed(rows, 20))
+    assert made == []
+
+
+def test_labels_out_of_range_are_the_error_of_the_interpreter(made: list[bool]) -> None:
+    g = gn.Graph()
+    labels = g.placeholder("labels", ("time", BATCH), "int64")
+    table = g.parameter("table", np.arange(12.0).reshape(4, 3))
+    start = gn.zeros((BATCH, 3), graph=g)
+    last, _ = gn.scan(lambda h, row: 0.5 * h + gn.take(table, row, axis=0), start, labels)
+    good = np.random.default_rng(0).integers(0, 4, (70, BATCH))
+    check([last], {labels: good})
+    assert made
+    assert all(made)
+    step, wrong = gn.compile(last, backend="native"), good.copy()
+    wrong[66, 1] = 9
+    step.plan({labels: good})
+    with pytest.raises(gn.GraphnnError) as interpreted:
+        gn.run(last, {labels: wrong})
+    with pytest.raises(type(interpreted.value)) as native:
+        step({labels: wrong})
+    assert "scan_1@66/take" in str(native.value)
+    assert native.value.reason == interpreted.value.reason
+    assert step({labels: good}).tobytes() == gn.run(last, {labels: good}).tobytes()
+
+
+def interrupted(starts: range) -> Iterator[int]:
+    """Go through a range, and be interrupted after two of its numbers."""
+    yield from starts[:2]
+    raise KeyboardInterrupt
+
+
+def test_a_loop_that_is_cut_short_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = gn.Graph()
+    rows, weights = inputs(g)
+    last, _ = gn.scan(lambda h, x: gn.tanh(h @ weights + x), gn.zeros((BATCH, WIDTH), graph=g), rows)
+    step, feed = gn.compile(last, backend="native"), fed(rows, 300)
+    step.plan(feed)
+    right = gn.run(last, feed)
+    assert step(feed).tobytes() == right.tobytes()
+    monkeypatch.setattr(in_one_go, "range", lambda *bounds: interrupted(range(*bounds)), raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        step(feed)
+    monkeypatch.undo()
+    assert step(feed).tobytes() == right.tobytes()
+
+
+def test_lstm_and_gru_of_the_layers_train_in_one_go_where_rows_are_small(made: list[bool]) -> None:
+    for layer in (nn.GRU, nn.LSTM):
+        g = gn.Graph(dtype=np.float32)
+        x, y = g.placeholder("x", ("batch", "time", 2)), g.placeholder("y", ("batch", "time"), "int64")
+        loss = nn.softmax_crossentropy(nn.Sequential(layer(3), nn.Dense(2))(x), y)
+        step = gn.compile(loss, nn.SGD(0.1).updates(loss), backend="native")
+        feed = {x: np.random.default_rng(0).normal(size=(1, 90, 2)).astype("f4"), y: np.arange(90)[None] % 2}
+        step.plan(feed)
+        for _ in range(3):
+            right = gn.run([loss, *g.updates.values()], feed)
+            assert step(feed).tobytes() == right[0].tobytes()
+            for parameter, value in zip(g.updates, right[1:], strict=True):
+                assert parameter.value.tobytes() == value.tobytes()
+    assert made
+    assert all(made)
