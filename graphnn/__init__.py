@@ -4,7 +4,6 @@ Every operation is a node of a NetworkX DAG; a scheduler evaluates it in topolog
 of the same DAG.
 """
 
-from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
@@ -32,6 +31,7 @@ from .errors import (
 )
 from .graph import Graph, Node, Op, Scope, Spec, name
 from .habits import attribute_error as _attribute_error
+from .later import load as _load
 
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
@@ -183,17 +183,17 @@ _explain_public(globals(), ["Graph", "Node", "Op", "Scope", "name"])
 def __getattr__(name: str) -> _Any:
     """Load what is not loaded yet; hand on the operations, also those a user defines: ``gn.exp``, ``gn.softsign``."""
     if name in _MODULES:
-        return _import_module(f"{__name__}.{name}")
+        return _load(f"{__name__}.{name}")
     if name in _MODULE_OF:
         names = _LATER[_MODULE_OF[name]].split()
-        module = _import_module(f"{__name__}.{_MODULE_OF[name]}")
+        module = _load(f"{__name__}.{_MODULE_OF[name]}")
         globals().update({each: getattr(module, each) for each in names})
         _explain_public(globals(), names)
         return globals()[name]
     try:
         return getattr(functions, name)
     except AttributeError:
-        if name.startswith("_") or name not in _import_module(f"{__name__}.nn").__all__:
+        if name.startswith("_") or name not in _load(f"{__name__}.nn").__all__:
             raise
     raise _attribute_error(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
 

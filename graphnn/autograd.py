@@ -35,6 +35,7 @@ from .graph.collector import collector_paused
 from .graph.dimensions import shown, unify
 from .graph.fetches import ancestors, resolve
 from .graph.scopes import mirrored
+from .graph.tables import Table
 from .ops.elementwise import Elementwise
 from .ops.index import Getitem, slices_put_back
 
@@ -328,8 +329,8 @@ def _remembered(graph: Graph, name: str, known: dict[Seeds, Derivatives], seeds:
     """Return the derivatives of these seeds that were made before, else new ones. Those of arrays are not kept."""
     key: Any = tuple(sorted(seeds.items(), key=lambda pair: pair[0].index))
     if any(isinstance(value, np.ndarray) for value in seeds.values()):
-        return Derivatives(_new_root(graph, name), {})
-    return known.get(key) or known.setdefault(key, Derivatives(_new_root(graph, name), {}))
+        return Derivatives(_new_root(graph, name), Table())
+    return known.get(key) or known.setdefault(key, Derivatives(_new_root(graph, name), Table()))
 
 
 def _derivatives_or_zeros(known: dict[Node, Node], attribution: _Attribution, nodes: Sequence[Node]) -> list[Node]:

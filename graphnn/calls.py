@@ -46,7 +46,7 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
         The public names; by default, what the module defines. Exceptions, and what is neither function nor class, stay
         as they are.
     """
-    own = [n for n, thing in namespace.items() if getattr(thing, "__module__", "") == namespace["__name__"]]
+    own = [n for n, thing in [*namespace.items()] if getattr(thing, "__module__", "") == namespace["__name__"]]
     for name in [n for n in own if n[0] != "_"] if names is None else names:
         thing = namespace.get(name)
         if isinstance(thing, FunctionType) and not hasattr(thing, "explains_misuse"):

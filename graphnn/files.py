@@ -37,6 +37,7 @@ from .graph.fetches import ancestors, resolve, with_partners
 from .graph.interchange import restored
 from .graph.node import put_twin
 from .graph.scopes import PHASES
+from .graph.tables import Table
 from .later import load_registrars
 from .tables import ADDED, TABLES, class_of
 from .text import short_repr
@@ -434,7 +435,7 @@ def _restore_derivatives(
             )
     for backwards, known in ((True, graph.cotangents), (False, graph.tangents)):
         found = [
-            (tuple(pairs), Derivatives(scopes[scope], _unique("derived", derived)))
+            (tuple(pairs), Derivatives(scopes[scope], Table(_unique("derived", derived))))
             for (scope, way), pairs, derived in zip(rows, given, of, strict=True)
             if way is backwards
         ]

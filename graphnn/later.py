@@ -7,6 +7,8 @@ are listed here by name, under what they register. A test checks that the table 
 from __future__ import annotations
 
 from importlib import import_module
+from threading import RLock
+from types import ModuleType
 
 _DEBUGGER, _TRACE = "graphnn.inspector.debugger.debugger", "graphnn.inspector.trace"
 _DIAGRAM, _INSPECT = "graphnn.view.diagram.diagram", "graphnn.view.terminal.inspect"
@@ -41,8 +43,20 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
 """form, or kind of file → the modules that register it for classes of other modules."""
 
 
+_loading = RLock()
+
+
+def load(module: str) -> ModuleType:
+    """Import a module, with no other thread doing so.
+
+    Of two threads that import a package and a module that the package imports, one may else find only a part of it.
+    """
+    with _loading:
+        return import_module(module)
+
+
 def load_registrars(*forms: str) -> None:
     """Load the modules that register these forms, if there are any and they are not loaded."""
     for form in forms:
         for module in REGISTRARS.get(form, ()):
-            import_module(module)
+            load(module)

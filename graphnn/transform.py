@@ -15,7 +15,7 @@ from .graph.derivatives import derivatives_among
 from .graph.fetches import ancestors, partners, resolve
 from .graph.node import put_twin
 from .graph.scopes import mirrored
-from .graph.tables import owned
+from .graph.tables import Table, owned
 
 
 def extract(
@@ -201,7 +201,7 @@ def copied(
         for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
             known = target.cotangents if backwards else target.tangents
             known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
-                target.scopes[root.path], {copies[node]: copies[derivative] for node, derivative in of.items()}
+                target.scopes[root.path], Table({copies[node]: copies[derivative] for node, derivative in of.items()})
             )
     return target, [copies[node] for node in wanted], copies
 

@@ -67,8 +67,7 @@ def run(
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     if holds_chunks(feed):
         return rebuild(run_by_chunks(graph, nodes, feed, sizes, guard))
-    prepared = prepare(graph, nodes, feed, sizes)
-    return rebuild(arrays_for_caller(collect(prepared, checked_guard(guard))))
+    return rebuild(arrays_for_caller(collect(prepare(graph, nodes, feed, sizes), checked_guard(guard))))
 
 
 def steps(
@@ -103,5 +102,4 @@ def steps(
     3 multiply -6.0
     """
     graph, nodes, _ = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
-    prepared = prepare(graph, nodes, feed, sizes)
-    return quiet_steps(evaluate(prepared.with_own_feed()))
+    return quiet_steps(evaluate(prepare(graph, nodes, feed, sizes).with_own_feed()))

@@ -200,17 +200,14 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
 
     def copy(self, as_view: bool = False) -> nx.MultiDiGraph[str]:  # type: ignore[override]
         """Return an ordinary graph, or a view that refuses writes as this one does."""
-        copied: nx.MultiDiGraph[str] = super().copy(as_view=as_view)
-        if not as_view:
-            copied.graph.update(copy.deepcopy(self.graph))  # the copy of NetworkX shares nested data
-        return copied
+        with self._source.building:
+            copied: nx.MultiDiGraph[str] = super().copy(as_view=as_view)
+            if not as_view:
+                copied.graph.update(copy.deepcopy(self.graph))  # the copy of NetworkX shares nested data
+            return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> nx.MultiDiGraph[str]:
-        plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
-        plain.graph.update(copy.deepcopy(self.graph, memo))
-        plain.add_nodes_from((n, copy.deepcopy(data, memo)) for n, data in self._node.items())
-        plain.add_edges_from((u, v, k) for u, v, k in self.edges(keys=True))
-        return plain
+        return copy.deepcopy(self.copy(), memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (copy.copy, (self.copy(),))

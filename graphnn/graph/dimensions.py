@@ -348,8 +348,7 @@ def names_in(shape: Iterable[Dim]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _names_of_text(text: str) -> frozenset[str]:
-    names = {n.id for n in ast.walk(_parsed_tree(text)) if isinstance(n, ast.Name)}
-    return frozenset(names - {"max"})
+    return frozenset({n.id for n in ast.walk(_parsed_tree(text)) if isinstance(n, ast.Name)} - {"max"})
 
 
 def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:

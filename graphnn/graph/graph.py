@@ -24,7 +24,7 @@ from .node import Node, Unmade, as_nodes
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, inferred, misfit
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
-from .tables import CheckedDict, KeptDict, checked_name
+from .tables import CheckedDict, KeptDict, Table, checked_name
 
 if TYPE_CHECKING:
     from .derivatives import Derivatives, Seeds
@@ -88,7 +88,7 @@ class Graph(Shown):
         self.dtype: np.dtype[Any] = supported_dtype(dtype, "the graph's dtype")
         if self.dtype.kind != "f":
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: give integers their dtype one by one")
-        self.scopes: dict[str, Scope] = {}
+        self.scopes: dict[str, Scope] = Table()
         self.state: dict[Node, Array] = KeptDict(
             self, tables.checked_state, "each parameter has a value, and keeps one"
         )
@@ -100,8 +100,8 @@ class Graph(Shown):
         self.idle: dict[str, Node] = CheckedDict(self, tables.checked_idle)
         self.memory_budget: float | None = None
         self.placeholders: list[Node] = []
-        self.cotangents: dict[Seeds, Derivatives] = {}
-        self.tangents: dict[Seeds, Derivatives] = {}
+        self.cotangents: dict[Seeds, Derivatives] = Table()
+        self.tangents: dict[Seeds, Derivatives] = Table()
         self._constants: dict[Node, Array] = {}
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
@@ -130,7 +130,7 @@ class Graph(Shown):
     @property
     def parameters(self) -> tuple[Node, ...]:
         """All trainable parameters, in the order in which they were made."""
-        return tuple(node for node in self.state if node.trainable)
+        return tuple([node for node in list(self.state) if node.trainable])
 
     if not TYPE_CHECKING:
 
@@ -158,10 +158,10 @@ class Graph(Shown):
 
     def __iter__(self) -> Iterator[Node]:
         # A copy: the loop may make more nodes, and so may another thread.
-        return iter([self._nodes[name].node for name in list(self.dag)])
+        return iter([self._nodes[name].node for name in list(self.dag._node)])  # type: ignore[attr-defined]
 
     def _ipython_key_completions_(self) -> list[str]:
-        return [*self.dag, *self.scopes, *self.names, *self.outputs]
+        return [*self._nodes, *self.scopes, *self.names, *self.outputs]
 
     def __contains__(self, item: object) -> bool:
         return item.graph is self if isinstance(item, Node) else isinstance(item, str) and self._find(item) is not None
@@ -188,7 +188,7 @@ class Graph(Shown):
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
-        return tuple([self._nodes[name].node for name in list(self.dag.successors(node.name))])
+        return tuple([self._nodes[name].node for name in list(self.dag._adj[node.name])])  # type: ignore[attr-defined]
 
     def _stored(self, node: Node) -> Array:
         return self.state[node] if isinstance(node.op, Parameter) else self._constants[node]
@@ -197,7 +197,7 @@ class Graph(Shown):
         size = sum(value.size for value in self.state.values())
         parts = [counted(len(self), "node"), f"{counted(len(self.state), 'parameter')} ({counted(size, 'number')})"]
         if self.outputs:
-            parts.append("outputs " + ", ".join(short_name(name, 80) for name in self.outputs))
+            parts.append("outputs " + ", ".join(short_name(name, 80) for name in list(self.outputs)))
         return f"<Graph {quoted(self.name)}: {', '.join(parts)}>"
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
@@ -214,7 +214,8 @@ class Graph(Shown):
             Node data ``op``, ``attributes`` (as text), ``shape`` (as text), ``dtype``, ``scope``, ``origin`` and, of
             gradient nodes, ``twin``; edge data ``position``. `from_networkx` takes ``graph.dag``, not this copy.
         """
-        return flat_of(self)
+        with self.building:
+            return flat_of(self)
 
     # --- making ----------------------------------------------------------------------------------------------
 
@@ -253,8 +254,7 @@ class Graph(Shown):
             ``node.value`` reads it, ``node.value = a`` sets it.
         """
         array = own_array(value, f'parameter "{name}"', self.dtype)
-        op = Parameter(trainable=bool(trainable))
-        return self._make(op, (), Spec(array.shape, array.dtype), checked_name(name), array)
+        return self._make(Parameter(bool(trainable)), (), Spec(array.shape, array.dtype), checked_name(name), array)
 
     def constant(self, value: Any, name: str | None = None, dtype: Any = None) -> Node:
         """Make a fixed value.
@@ -594,5 +594,6 @@ class Graph(Shown):
         if not dag.is_directed():
             raise GraphError("from_networkx takes a directed graph, not an undirected one: edges go to results")
         graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
-        filled(graph, dag)
+        with getattr(dag, "_source", graph).building:  # no other thread adds to a live one
+            filled(graph, dag)
         return graph

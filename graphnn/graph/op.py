@@ -220,8 +220,7 @@ class Op:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{k}={v!r}" for k, v in self.attributes.items())
-        return f"{type(self).__name__}({settings})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.attributes.items())})"
 
     def __call__(self, *inputs: Any, name: str | None = None, graph: Graph | None = None) -> Node:
         """Make a node that applies this operation to `inputs`: nodes, or numbers and arrays that become constants."""

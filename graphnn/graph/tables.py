@@ -24,8 +24,20 @@ _Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
 """Takes the graph and an entry; returns its key and value as the table keeps them, or raises."""
 
 
-class CheckedDict(dict[Any, Any]):
-    """A dict that checks every entry it takes."""
+class Table(dict[Any, Any]):
+    """A dict that goes through a copy of its entries: another thread may enter more meanwhile."""
+
+    def items(self) -> Any:
+        """Return the entries that there are now."""
+        return dict(self).items()
+
+    def values(self) -> Any:
+        """Return the values that there are now."""
+        return dict(self).values()
+
+
+class CheckedDict(Table):
+    """A table that checks every entry it takes."""
 
     def __init__(self, graph: Graph, check: _Check) -> None:
         super().__init__()
@@ -69,7 +81,7 @@ class CheckedDict(dict[Any, Any]):
 
 
 class KeptDict(CheckedDict):
-    """A dict that checks every entry it takes, and from which none can be removed."""
+    """A table that checks every entry it takes, and from which none can be removed."""
 
     def __init__(self, graph: Graph, check: _Check, why: str) -> None:
         super().__init__(graph, check)

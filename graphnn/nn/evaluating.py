@@ -143,7 +143,7 @@ def evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
     """Return nodes without what is for training alone: in a copy of the graph if anything had to be replaced."""
     needed = ancestors(nodes)
     replacements = {trained: node for trained, node in source.evaluating.items() if trained in needed}
-    fed = source.placeholders
+    fed = list(source.placeholders)
     form = _Form(source, source, list(nodes), {node: node for node in fed}, {})
     if replacements:
         copies = replace([*nodes, *fed], replacements)

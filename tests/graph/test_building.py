@@ -1,6 +1,8 @@
 """Building by several threads and tasks, and under interrupts: every graph is whole, and nothing is mixed up."""
 
 import asyncio
+import copy
+import pickle
 import random
 import sys
 from collections import Counter
@@ -145,6 +147,47 @@ def test_a_graph_is_saved_and_read_while_another_thread_builds_it(tmp_path: Path
             assert all(user.inputs for user in x.users)
         done.result()
     whole(g)
+
+
+@pytest.mark.usefixtures("switching")
+def test_a_graph_is_copied_while_another_thread_builds_it() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    loss = gn.mean(nn.Sequential(nn.Dense(2), nn.BatchNorm(), nn.Dropout(0.5))(x, training=True))
+
+    def build() -> None:
+        for number in range(40):
+            layer = nn.Sequential(nn.Dense(2), nn.BatchNorm(), nn.Dropout(0.5))
+            g.outputs[f"loss {number}"] = gn.sum(layer(x, training=True))
+            gn.grad(loss * 2.0 + g[f"loss {number}"], [*layer.parameters])
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(build)
+        while not done.done():
+            for dag in g.flat(), g.dag.copy(), copy.deepcopy(g.dag), pickle.loads(pickle.dumps(g.dag)):  # noqa: S301
+                assert all(data["op"] for _, data in dag.nodes(data=True))
+            whole(gn.Graph.from_networkx(g.dag))
+            whole(gn.extract([loss]))
+            assert len(g.parameters) >= 4
+            assert nn.evaluate(loss, {x: np.zeros((3, 2))}) == 0.0
+        done.result()
+
+
+def test_one_goes_through_the_tables_of_a_graph_while_they_grow() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    loss = gn.mean(nn.Sequential(nn.Dense(2), nn.BatchNorm(), nn.Dropout(0.5))(x, training=True))
+    gn.jvp(loss, {x: gn.square(x)})
+    g.updates[g.parameters[0]] = g.parameters[0] * 2.0
+    g.outputs["loss"] = gn.name(loss, "total")
+    nn.Dropout(0.5)(x)
+    of = next(iter(gn.grad(loss, g.parameters)[0].graph.cotangents.values())).of
+    tables = g.state, g.updates, g.advances, g.evaluating, g.outputs, g.names, g.scopes, g.tangents, g.cotangents, of
+    for number, table in enumerate(tables):
+        for way in table.items, table.values:
+            for place, _ in enumerate(way()):
+                dict.update(table, {(number, way.__name__, place): loss})
+        assert len(table) > 2
 
 
 def test_scopes_of_fifty_tasks_do_not_mix() -> None:
