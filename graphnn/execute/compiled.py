@@ -69,6 +69,7 @@ class Compiled:
         self.graph: Graph
         self.graph, self.fetches, self.rebuild = resolve(fetches, graph, updates or ())
         self.updates: dict[Node, Node] = {}
+        checked: dict[Node, Node] = {}
         if updates is not None:
             checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())
             self.updates = with_advances(self.graph, self.fetches, checked)
@@ -86,7 +87,8 @@ class Compiled:
         self._planning = RLock()
         self._latest: Plan | None = None
         self._whole: Native | None = None
-        self._trains = any(parameter.trainable for parameter in self.updates)
+        # Running statistics, which come with nodes, are of no rows as little as gradients are.
+        self._trains = any(p.trainable or (p not in checked and p.dtype.kind == "f") for p in self.updates)
         # What each call needs, read at once.
         self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)
 
@@ -122,8 +124,8 @@ class Compiled:
         Raises
         ------
         ValueRangeError
-            When trainable parameters are to be updated and a feed whose first dimension is a name has no rows; under
-            a guard, when a node's value holds what it looks for.
+            When trainable parameters or running statistics are to be updated, and a feed whose first dimension is a
+            name has no rows; under a guard, when a node's value holds what it looks for.
         GraphnnError
             As in `run`.
         """

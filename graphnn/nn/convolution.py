@@ -250,7 +250,7 @@ class ConvTranspose2D(_Transposed):
     padding : int, tuple, or {"valid", "same"}
         So many elements are cut off at both ends. "same" gives `stride` times as many elements as there are.
     output_padding : int or tuple of int
-        So many elements more at the end of each axis.
+        So many elements more at the end of each axis; what no window reaches is the bias.
     dilation : int or tuple of int
     groups : int
     **settings

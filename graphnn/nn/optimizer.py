@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from functools import reduce
@@ -12,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..callables import check_takes
-from ..errors import GraphError, NoRuleError, ShapeError, UsageError
+from ..errors import GraphError, GraphnnWarning, NoRuleError, ShapeError, UsageError
 from ..execute.compiled import updating
 from ..graph import Array, Graph, Node, Provenance, fitting, fn
 from ..graph.attributes import whole
@@ -21,6 +22,7 @@ from ..graph.dimensions import shown
 from ..graph.fetches import ancestors
 from ..graph.tables import owned
 from ..habits import elsewhere
+from ..origin import user_origin
 from .accumulation import GROUP, held, place_of, precise
 from .checks import checked_number
 from .groups import Group, asked_for, checked_groups, positional_of
@@ -283,6 +285,7 @@ class Optimizer:
             assert place.scope is not None
             found, kind = slopes.moved(result), place.scope.kind
             gradients = self._clipped(found.gradients, groups)
+            _warn_of_no_epsilon((groups[node].optimizer, d.dtype) for node, d in gradients.items())
             counts = self._step_counts(graph, groups.values(), found.moves, result)
             shared = self._shared(graph, groups, {node: d.dtype for node, d in gradients.items()}, *counts)
             for parameter, gradient in gradients.items():
@@ -401,6 +404,20 @@ class Optimizer:
     def _setting(self, name: str, value: Any, lo: float, hi: float = math.inf, strictly: bool = False) -> float:
         """Return a setting as a float from `lo` up to, but not including, `hi`; strictly: not `lo` either."""
         return checked_number(f"{type(self).__name__}: {name}", value, lo, hi, strictly)
+
+
+def _warn_of_no_epsilon(computed: Iterable[tuple[Optimizer, np.dtype[Any]]]) -> None:
+    """Warn if an optimizer computes in a dtype in which its epsilon is 0."""
+    for optimizer, dtype in computed:
+        epsilon = getattr(optimizer, "epsilon", None)
+        if isinstance(epsilon, float) and epsilon and not dtype.type(epsilon):
+            message = (
+                f"{type(optimizer).__name__}: epsilon={epsilon:g} is 0 in {dtype}, in which the updates are computed, "
+                "and they divide by 0 where a gradient is small: updates(loss, loss_scale=nn.LossScale()) computes in "
+                "float32"
+            )
+            warnings.warn_explicit(message, GraphnnWarning, *user_origin())
+            return
 
 
 def _per_parameter(gradients: dict[Node, Node], function: Callable[[Node, Node], Node]) -> dict[Node, Node]:

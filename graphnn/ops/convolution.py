@@ -186,7 +186,8 @@ def conv_transpose(
         So many elements are cut off both ends, as `conv` takes them; ``"same"`` gives `stride` times as many
         elements as x has.
     output_padding : int or tuple of int
-        So many elements more at the end of each axis.
+        So many elements more at the end of each axis. What no window reaches is 0; PyTorch refuses as many as
+        `stride` and `dilation`.
     groups : int
 
     Returns

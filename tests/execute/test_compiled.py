@@ -192,6 +192,22 @@ def test_training_on_an_empty_batch_raises(graph: gn.Graph) -> None:
     gn.compile(count, {count: count + gn.sum(graph["x"])})(nothing)
 
 
+@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+def test_running_statistics_of_no_rows_are_refused(graph: gn.Graph, backend: str) -> None:
+    x, layer = graph.placeholder("x", ("batch", 2)), nn.BatchNorm()
+    normalized, dropped = layer(x, training=True), nn.Dropout(0.5)(x, training=True)
+    step = gn.compile(normalized, updates={}, backend=backend)
+    for rows in (3, 3, 0, 3, 0):
+        before = bits(graph)
+        if rows:
+            step({x: np.ones((rows, 2))})
+        else:
+            with pytest.raises(gn.ValueRangeError, match=r"training on an empty batch.*no update was made"):
+                step({x: np.ones((0, 2))})
+        assert (bits(graph) == before) is (rows == 0)
+    gn.compile(dropped, updates={}, backend=backend)({x: np.ones((0, 2))})  # counts calls
+
+
 @pytest.mark.parametrize("where", ["loss", "update"])
 def test_the_guard_stops_before_any_update(graph: gn.Graph, where: str) -> None:
     w, v = graph.parameter("w", [4.0, 1.0]), graph.parameter("v", 0.0)

@@ -782,6 +782,7 @@ def test_a_variance_that_cancels_to_less_than_0(f: Callable[[gn.Node], gn.Node])
     assert check_health(f(gn.var(x, axis=0)), {x: rows}).ok
 
 
+@pytest.mark.filterwarnings("ignore:Adam. epsilon=1e-08 is 0 in float16")
 def test_an_optimizer_in_float16_is_one_finding() -> None:
     rng = np.random.default_rng(0)
     g = gn.Graph(dtype=np.float16)
@@ -1265,6 +1266,7 @@ def test_a_float16_gradient_that_underflows() -> None:
     assert "scale the loss" in finding.remedy
 
 
+@pytest.mark.filterwarnings("ignore:Adam. epsilon=1e-08 is 0 in float16")
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_an_optimizer_in_float16_divides_by_0(dtype: Any) -> None:
     g = gn.Graph(dtype=dtype)

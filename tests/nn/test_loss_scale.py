@@ -183,3 +183,18 @@ def test_errors() -> None:
             case()
     assert len(g) == before, "a refused call leaves no node behind"
     assert not g.updates
+
+
+@pytest.mark.parametrize("kind", [nn.Adam, nn.AdamW, nn.Nadam, nn.RMSProp, nn.Adagrad])
+def test_an_epsilon_that_is_0_in_float16_is_warned_of(kind: Any) -> None:
+    g = gn.Graph(dtype=np.float16)
+    w, v = g.parameter("w", [1.0, 2.0]), g.parameter("v", 3.0)
+    loss = gn.sum(w * w) * v
+    with pytest.warns(
+        gn.GraphnnWarning, match=rf"{kind.__name__}: epsilon=1e-\d+ is 0 in float16.*loss_scale"
+    ) as caught:
+        kind(0.1).updates(loss)
+    assert [each.filename for each in caught] == [__file__]
+    for settings in ({"epsilon": 1e-4}, {"epsilon": 0.0}):
+        kind(0.1, **settings).updates(loss)
+    kind(0.1).updates(loss, loss_scale=1.0)

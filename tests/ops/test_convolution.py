@@ -191,3 +191,11 @@ def test_what_is_padded_is_never_the_largest(dtype: str) -> None:
     x = placed(1, 1, 2, dtype=dtype)
     least = -np.inf if dtype == "float16" else np.iinfo(dtype).min
     assert gn.run(gn.max_pool(x, 3, 1, 1), {x: np.full((1, 1, 2), least, dtype)}).tolist() == [[[least, least]]]
+
+
+def test_what_no_window_of_a_transposed_convolution_reaches_is_0() -> None:
+    x = gn.Graph().placeholder("x", ("n", 1, 2))
+    kernel, feed = np.array([[[1.0, 2.0]]]), {x: [[[3.0, 4.0]]]}
+    for stride, more, dilation, wanted in ((2, 3, 1, [3, 6, 4, 8]), (1, 1, 1, [3, 10, 8]), (1, 2, 2, [3, 4, 6, 8])):
+        y = gn.conv_transpose(x, kernel, stride, output_padding=more, dilation=dilation)
+        assert gn.run(y, feed).ravel().tolist() == [*wanted, *[0] * more]
