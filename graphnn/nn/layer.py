@@ -318,7 +318,8 @@ class Layer:
 
         Weights are drawn by their initializers, in the order in which they were made. Everything else has its first
         value again: weights that were given to a layer, running statistics, the counters of random nodes, and the
-        parameters that your own layers make of arrays. What an optimizer keeps is set back by `Optimizer.reset`.
+        parameters that your own layers make of arrays. The seed of a `Dropout` stays as it is: `rng` draws none. What
+        an optimizer keeps is set back by `Optimizer.reset`.
 
         Parameters
         ----------

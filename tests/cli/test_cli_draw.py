@@ -118,12 +118,13 @@ def test_a_note_says_what_was_collapsed(tmp_path: Path, monkeypatch: Any, capsys
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (["--detail", "half"], 1, '"op", "leaf", "layer", the number of levels'),
-        (["--radius", "3"], 1, "radius= says how far focus= goes"),
+        (["--detail", "half"], 2, "half is not op, layer, leaf or a number of levels"),
+        (["--radius", "3"], 2, "--radius says how far --focus goes"),
+        (["-o", "m.bmp"], 2, "not as 'bmp'"),
         (["--focus", "dense_9"], 1, "dense_9"),
         (["--feed", "x=x.npy"], 2, "only an overlay evaluates what is fed"),
         (["--animate"], 2, "-o FILE.svg"),
-        (["--animate", "-o", "m.png"], 1, "only SVG can be animated"),
+        (["--animate", "-o", "m.png"], 2, "only SVG can be animated"),
         (["--overlay", "digits"], 2, "invalid choice"),
         (["--phase", "sideways"], 2, "invalid choice"),
     ],

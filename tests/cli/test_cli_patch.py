@@ -182,6 +182,7 @@ def test_effects_are_printed_largest_first(paths, capsys):
     ("arguments", "says"),
     [
         (["--metric", "total"], "say what differs in the other run"),
+        (["--metric", "total", "--corrupted", "x.npz", "--steps", "2"], "they go with --method attribution"),
         (["--corrupted", "ZEROS"], "--metric NAME"),
         (["--corrupted", "ZEROS", "--metric", "both"], "a metric is one number"),
         (["--corrupted", "ZEROS", "--metric", "total", "--parts", "right", "x"], "whole number"),

@@ -24,7 +24,7 @@ from ..models import MODEL
 def compare(options: cli.Options) -> int | None:
     """Find the first node at which two runs differ."""
     if (options.other is None) is (options.runtime is None):
-        raise cli.Misuse("say what to compare with: OTHER, or --runtime NAME")
+        raise cli.Misuse("say what to compare with: either OTHER or --runtime NAME")
     sizes = options.size if options.target.endswith(MODEL) or not (options.other or "").endswith(MODEL) else ()
     target, feed = cli.inspected(options.target, options.feed, options.updates, sizes)
     if options.runtime is not None:

@@ -1,5 +1,6 @@
 """`graphnn draw`."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ _OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "hea
 
 
 def _detail(text: str) -> Any:
-    return int(text) if text.isdecimal() else text
+    if text.isdecimal():
+        return int(text)
+    if text not in ("op", "layer", "leaf"):
+        raise argparse.ArgumentTypeError(f"{text} is not op, layer, leaf or a number of levels")
+    return text
 
 
 _ARGUMENTS = (
@@ -28,7 +33,7 @@ _ARGUMENTS = (
     ),
     cli.switch("--repeats", "one box for blocks that differ in parameters alone"),
     cli.several("--focus", metavar="NAME", help="only what is near a node, scope or op; repeatable"),
-    cli.option("--radius", type=cli.from_1, default=2, metavar="N", help="maximum distance in edges (%(default)s)"),
+    cli.option("--radius", type=cli.from_1, metavar="N", help="maximum distance in edges (2)"),
     cli.several("--phase", choices=PHASES, metavar="PHASE", help=f"only {', '.join(PHASES)}; repeatable"),
     cli.several(
         "--overlay",
@@ -51,6 +56,8 @@ _ARGUMENTS = (
 def draw(options: cli.Options) -> None:
     """Draw a graph."""
     source, feed, overlays = None, None, list[Any](options.overlay or ())
+    if options.radius and not options.focus:
+        raise cli.Misuse("--radius says how far --focus goes, and there is no --focus")
     if not overlays:
         if options.feed:
             raise cli.Misuse("only an overlay evaluates what is fed: --overlay values")
@@ -72,7 +79,7 @@ def draw(options: cli.Options) -> None:
         trace=source,
         repeats=options.repeats,
         focus=options.focus,
-        radius=options.radius,
+        radius=options.radius or 2,
         phases=options.phase,
         theme=options.theme,
         title=options.title,
@@ -93,7 +100,10 @@ def draw(options: cli.Options) -> None:
         return
     if options.text or options.mermaid:
         raise cli.Misuse("the ending of the file name sets the format: -o FILE.txt for text, -o FILE.mmd for Mermaid")
-    diagram.save(options.output, animate=options.animate)
+    try:
+        diagram.save(options.output, animate=options.animate)
+    except gn.UsageError as error:  # the ending of the name
+        raise cli.Misuse(str(error)) from None
     if options.json:
         screen.say_json({"files": [options.output], "note": diagram.note})
     else:

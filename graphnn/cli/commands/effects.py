@@ -34,6 +34,8 @@ def effects(options: cli.Options) -> None:
     target = fed(cli.target_of(options.target, options.size), options.feed)
     if not options.corrupted:
         raise cli.Misuse("say what differs in the other run: --corrupted NAME=FILE.npy, or FILE.trace")
+    if options.steps and options.method == "exact":
+        raise cli.Misuse("--steps are those of integrated gradients: they go with --method attribution")
     wanted = named(target.fetches)
     if options.metric is None and len(wanted) != 1:
         raise cli.Misuse(f"say which number is measured, --metric NAME: {options.target} has {', '.join(wanted)}")
