@@ -33,7 +33,7 @@ def graph_of_arguments(what: str, *forms: Any) -> Graph:
         for leaf in flatten(form)[0]:
             if isinstance(leaf, Node):
                 return leaf.graph
-    raise UsageError(f"{what} takes nodes, at least one; gn.Graph().constant(array) makes one")
+    raise UsageError(f"{what} takes nodes, at least one; graph.constant(array) makes one")
 
 
 def as_node(graph: Graph, leaf: Any, what: str = "what a function returns is") -> Node:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, copy_context
+from copy import deepcopy
 from functools import lru_cache
 from operator import attrgetter
 from types import FunctionType, MethodType
@@ -198,6 +199,16 @@ class Layer:
         """Return a parameter, after noting how its first value is drawn."""
         self.__begun[parameter] = draw
         return parameter
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self.__graph is not None:
+            raise UsageError(
+                f"{type(self).__name__} has nodes and cannot be copied: make another one, and "
+                "other.load(layer.state()) gives it the same numbers, also later on"
+            )
+        memo[id(self)] = other = type(self).__new__(type(self))
+        vars(other).update(deepcopy(vars(self), memo))
+        return other
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. An array in the place of a parameter is an error: it would not be trained."""

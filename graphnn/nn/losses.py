@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
 
-from ..errors import ShapeError, UsageError
+from ..errors import ShapeError, UsageError, ValueRangeError
 from ..graph import Node, as_array, fitting, flatten, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
@@ -246,6 +246,8 @@ def kl_divergence(log_probabilities: Any, target: Any, reduction: str = "mean", 
     0.6931
     """
     log_target = checked_flag("kl_divergence: log_target", log_target)
+    if reduction == "batchmean":
+        raise ValueRangeError('kl_divergence: the mean of the rows, "batchmean" in PyTorch, is "mean" here')
 
     def losses(logs: Node, t: Node) -> Node:
         if log_target:

@@ -96,7 +96,7 @@ def _clash(a: Shape, b: Shape) -> str:
 
 
 def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
-    """Return what is wrong with the shape of labels; if only a last axis of 1 is too many, the remedy.
+    """Return what is wrong with the shape of labels; for a last axis of 1, and classes on axis 1, the remedy.
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def why_no_labels(scores: Shape, wanted: Shape, given: Shape) -> str:
     """
     if len(given) == len(wanted) + 1 and given[-1] == 1 and alike(wanted, given[:-1]):
         return ": gn.squeeze(labels, -1) removes the last axis"
+    if len(given) > 1 and len(scores) > 1 and alike((scores[0], *scores[2:]), given):
+        return ": the last axis has the classes; gn.moveaxis(scores, 1, -1) moves them from axis 1"
     clash = _clash(scores, given)
     return f": {clash}" if clash else ""
 

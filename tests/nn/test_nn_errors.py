@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,20 @@ def test_what_others_set_to_change_a_training_is_refused_and_not_kept() -> None:
     assert own.trainable is False
 
 
+def test_a_layer_is_copied_before_its_first_call_and_not_after_it() -> None:
+    first = nn.Sequential(nn.Dense(2, rng=np.random.default_rng(1)), nn.Tanh())
+    second = deepcopy(first)
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    one, two = first(x), second(x)
+    assert {*first.parameters}.isdisjoint(second.parameters)
+    feed = {x: np.ones((4, 3))}
+    assert np.array_equal(gn.run(one, feed), gn.run(two, feed))  # each draws by its own copy of the generator
+    with pytest.raises(gn.UsageError, match=r"Sequential has nodes .* other\.load\(layer\.state\(\)\)"):
+        deepcopy(first)
+    with pytest.raises(gn.UsageError, match=r"Dense has nodes and cannot be copied"):
+        deepcopy([first[0]])
+
+
 def test_an_array_in_the_place_of_a_parameter_is_refused() -> None:
     class Scale(nn.Layer):
         gains = None
@@ -328,6 +343,14 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: nn.Dense(4, 8), r"not int; the size of the input is found in the input"),  # type: ignore[arg-type]
         (lambda: nn.SGD(0.1).updates(gn.sum(x), nn.Dense(2)), r"not Dense: write layer\.parameters"),  # type: ignore[arg-type]
     ]
+    image, places = (
+        x.graph.placeholder("image", ("batch", 3, 4, 5)),
+        x.graph.placeholder("places", ("batch", 4, 5), int),
+    )
+    moved = r"the last axis has the classes; gn\.moveaxis\(scores, 1, -1\)"
+    sizes_said.append((lambda: nn.softmax_crossentropy(image, places), moved))
+    sizes_said.append((lambda: nn.accuracy(image, places), moved))
+    sizes_said.append((lambda: nn.kl_divergence(x, x, "batchmean"), r'"batchmean" in PyTorch, is "mean" here'))
     for case, words in sizes_said:
         with pytest.raises(gn.GraphnnError, match=words):
             case()
