@@ -257,14 +257,15 @@ def _chosen(overlay: Any, source: Any) -> _Read:
             raise UsageError("an overlay of your own is read from nothing else: leave out trace=")
         marks = {node: _own(mark) for node, mark in overlay.items()}
         return Overlay({}, compact, "largest", "magnitude"), "", marks, {}
-    if overlay is None or type(overlay) in USUAL_OF:
+    if overlay is None or _kind_of(overlay):
         if overlay is not None and source is not None:
             raise UsageError('an overlay is read from one thing: overlay="time", trace=profile; or overlay=profile')
         source = source if overlay is None else overlay
-        if type(source) not in USUAL_OF:
+        kind = _kind_of(source)
+        if kind is None:
             kinds = ", ".join(kind.__name__ for kind in USUAL_OF)
             raise UsageError(f"an overlay is read from one of {kinds}; not from {type(source).__name__}")
-        overlay = USUAL_OF[type(source)]
+        overlay = USUAL_OF[kind]
     if not isinstance(overlay, str):
         raise UsageError(
             f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; or a list of them; "
@@ -272,14 +273,20 @@ def _chosen(overlay: Any, source: Any) -> _Read:
         )
     check_name("an overlay", overlay, OVERLAYS)
     row = OVERLAYS[overlay]
-    if type(source) not in row.readers:
+    kind = _kind_of(source)
+    if kind is None or kind not in row.readers:
         kinds = " or ".join(with_article(kind.__name__) for kind in row.readers)
         given = "and none is given" if source is None else f"not from {with_article(type(source).__name__)}"
         raise UsageError(f'"{overlay}" is read from {kinds}, as trace=…, {given}')
-    what, read = row.readers[type(source)]
+    what, read = row.readers[kind]
     marks = dict[Any, Mark](read(source))
     lines = {} if row.lines is None else row.lines(source)
     return row, what if isinstance(what, str) else what(source, marks), marks, lines
+
+
+def _kind_of(given: Any) -> type | None:
+    """Return of which kind that overlays are read from it is; the explanation of a native plan is an explanation."""
+    return next((kind for kind in USUAL_OF if isinstance(given, kind)), None)
 
 
 def _own(given: Any) -> Mark:
