@@ -257,7 +257,8 @@ class Layer:
                 seen.add(id(thing))
                 parts = vars(thing) if isinstance(thing, Layer) else thing
                 each = parts.values() if isinstance(parts, Mapping) else parts
-                waiting.extend([part for part in each if type(part) not in _HOLDS_NOTHING])
+                # A copy: another thread may be about to call the layer, too, and set its attributes.
+                waiting.extend([part for part in list(each) if type(part) not in _HOLDS_NOTHING])
         return sorted(found, key=attrgetter("index"))
 
     def state(self) -> dict[str, Array]:
@@ -369,7 +370,7 @@ class Layer:
 
     def _held(self) -> Iterable[tuple[str, Any]]:
         """Return the attributes, some of which are parameters and layers."""
-        return [(name, value) for name, value in vars(self).items() if not name.startswith("_Layer__")]
+        return [(name, value) for name, value in list(vars(self).items()) if not name.startswith("_Layer__")]
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         """Return a ``state_dict`` of the same layer of PyTorch in the names and layouts that are used here."""
@@ -417,7 +418,7 @@ class Layer:
         around = _around.get()
         if around is None or around[0] is not graph:
             return ""
-        held = (name for name, value in vars(around[1]).items() if value is self and name.isidentifier())
+        held = (name for name, value in list(vars(around[1]).items()) if value is self and name.isidentifier())
         return attribute_name(next(held, ""))
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Barrier
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -125,6 +126,39 @@ def test_threads_that_call_one_layer_share_its_parameters() -> None:
         whole(g)
         assert len(g.state) == 2
         assert len(g.scopes) == THREADS
+
+
+def test_a_layer_is_called_while_another_thread_sets_its_attributes() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2, 3))
+
+    class Twice(nn.Layer):
+        def __init__(self) -> None:
+            self.dense = nn.Dense(3)
+
+        def call(self, x: gn.Node) -> gn.Node:
+            return self.dense(self.dense(x))
+
+    layer = Twice()
+
+    seen = set()
+
+    def set_one(frame: FrameType, event: str, arg: object) -> object:
+        if frame.f_code.co_filename == nn.layer.__file__ and event == "line":
+            seen.add(frame.f_code.co_name)
+            if vars(layer).pop("another", None) is None:
+                vars(layer)["another"] = 1
+        return set_one
+
+    before = sys.gettrace()
+    sys.settrace(set_one)
+    try:
+        layer(x)
+        layer.state()
+    finally:
+        sys.settrace(before)
+    assert [node.name for node in g.state] == ["twice_1/dense/weight", "twice_1/dense/bias"]
+    assert {"__found", "__held_as", "_held"} <= seen
 
 
 @pytest.mark.usefixtures("switching")
