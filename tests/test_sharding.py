@@ -104,6 +104,18 @@ def test_rows_that_stand_in_an_axis_with_others() -> None:
         cut([gn.mean(both.T @ gn.reshape(x, (-1, 2)))], {}, ["batch"])
 
 
+def test_what_to_write_for_a_branch_is_said() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("batch", 2)), g.parameter("w", 1.0)
+    sides = [lambda v: v * 2.0, lambda v: -v]
+    words = r"a branch of .*which may mix the rows of a batch.*compute: gn\.where\(flag, then\(x\), otherwise\(x\)\)"
+    with pytest.raises(gn.UsageError, match=words):
+        cut([gn.mean(gn.cond(w > 0, *sides, x))], {}, ["batch"])
+    X = np.arange(10.0).reshape(5, 2)
+    sharded = Sharded(gn.compile(gn.mean(gn.where(w > 0, *[side(x) for side in sides]))), 2, "all", Alone())
+    np.testing.assert_allclose(sharded({x: X}), 9.0)
+
+
 @pytest.mark.parametrize("mixing", ["cumsum", "sort", "flip", "roll", "var", "argmax", "first", "pairs"])
 def test_what_mixes_rows_is_named(mixing: str) -> None:
     g = gn.Graph()

@@ -16,12 +16,15 @@ from ..graph.dimensions import names_in
 from ..ops import choosing, elementwise, random, reduce, shape
 from ..ops.base import Linear, Multilinear
 from ..sharding.cut import Kind, Part, part_by
-from ..sharding.rules import Joined, Mixed, Use, axis_of_rows, result_of
+from ..sharding.rules import REMEDIES, Joined, Mixed, Use, axis_of_rows, result_of
+from .branch import Branch
 from .bundle import LoopItem
 from .loop import Kept, Loop
 
 _BUNDLE = "bundle"
 """What stands for the place of rows in a bundle: nothing but an item of it is read by shards."""
+
+REMEDIES[Branch] = "gn.where(flag, then(x), otherwise(x)), which computes both"
 
 
 @part_by(Loop)

@@ -13,7 +13,7 @@ from ..graph.fetches import ancestors
 from ..later import load_registrars
 from ..ops.elementwise import DivideBy
 from ..text import with_article
-from .rules import Joined, Mixed, Use, axis_of_rows, remedy, result_of
+from .rules import Joined, Mixed, Use, axis_of_rows, has_rule, remedy, result_of
 
 
 class Kind(Enum):
@@ -217,8 +217,8 @@ def _mixed(node: Node, rows: frozenset[str]) -> UsageError:
     over = ", ".join(f'"{operand.name}" {operand.spec}' for operand in node.inputs) or "nothing"
     instead = remedy(node.op) or "sums, means, products of matrices, max and min over the rows"
     return UsageError(
-        f'"{node.name}" cannot be computed by shards: it is {with_article(node.op.name)} of {over}, which mixes the '
-        f"rows of a batch ({', '.join(sorted(rows))}), made at {node.origin}. What shards compute: {instead}; "
+        f'"{node.name}" cannot be computed by shards: it is {with_article(node.op.name)} of {over}, which '
+        f"{'mixes' if has_rule(node.op) else 'may mix'} the rows of a batch ({', '.join(sorted(rows))}), made at {node.origin}. What shards compute: {instead}; "
         "or train it without shards=",
         node=node,
         op=node.op.name,

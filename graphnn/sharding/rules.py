@@ -485,11 +485,17 @@ _RULES: dict[type[Op], Rule] = {
 
 def remedy(op: Op) -> str:
     """Return what to write instead of an operation over the batch, for an error; "" where nothing is known."""
-    return _REMEDIES.get(type(op), "")
+    return REMEDIES.get(type(op), "")
 
 
-_REMEDIES: dict[type[Op], str] = {
+def has_rule(op: Op) -> bool:
+    """Return whether it is known what an operation does to rows."""
+    return op.elementwise or type(op) in _RULES
+
+
+REMEDIES: dict[type[Op], str] = {
     reduce.Var: "gn.mean(gn.square(x - gn.mean(x)))",
     reduce.Std: "gn.sqrt(gn.mean(gn.square(x - gn.mean(x))))",
     reduce.Norm: "gn.sqrt(gn.sum(gn.square(x)))",
 }
+"""What to write instead; modules of higher rooms add theirs."""
