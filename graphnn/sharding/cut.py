@@ -216,9 +216,10 @@ def _check_sizes(node: Node, rows: frozenset[str]) -> None:
 def _mixed(node: Node, rows: frozenset[str]) -> UsageError:
     over = ", ".join(f'"{operand.name}" {operand.spec}' for operand in node.inputs) or "nothing"
     instead = remedy(node.op) or "sums, means, products of matrices, max and min over the rows"
+    mixes = "mixes" if has_rule(node.op) else "may mix"
     return UsageError(
-        f'"{node.name}" cannot be computed by shards: it is {with_article(node.op.name)} of {over}, which '
-        f"{'mixes' if has_rule(node.op) else 'may mix'} the rows of a batch ({', '.join(sorted(rows))}), made at {node.origin}. What shards compute: {instead}; "
+        f'"{node.name}" cannot be computed by shards: it is {with_article(node.op.name)} of {over}, which {mixes} the '
+        f"rows of a batch ({', '.join(sorted(rows))}), made at {node.origin}. What shards compute: {instead}; "
         "or train it without shards=",
         node=node,
         op=node.op.name,

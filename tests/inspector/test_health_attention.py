@@ -163,3 +163,35 @@ def test_weights_that_are_summed_up_to_1_again_are_no_mask() -> None:
         return weights @ k / gn.sum(weights, axis=1, keepdims=True)
 
     _sound(make, q=(5, 4), k=(5, 4))
+
+
+@pytest.mark.parametrize("way", ["of zeros", "of a parameter", "one round", "of data"])
+def test_routing_between_capsules_sums_to_1_over_the_outputs(way: str) -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph()
+    x, labels = g.placeholder("x", ("n", 6, 4)), g.placeholder("labels", ("n",), np.int64)
+    votes = gn.einsum("nik,ijdk->nijd", x, g.parameter("w", rng.normal(0.0, 0.3, (6, 3, 5, 4))))
+    scores = gn.zeros((6, 3), graph=g)
+    if way == "of a parameter":
+        scores = g.parameter("scores", np.zeros((6, 3)))
+    scores = gn.broadcast_to(scores, ("n", 6, 3))
+    if way == "of data":  # as an attention over the wrong axis
+        scores = gn.einsum("nik,jk->nij", x, rng.normal(size=(3, 4)))
+    for _ in range(1 if way == "one round" else 3):
+        total = gn.einsum("nij,nijd->njd", gn.softmax(scores, axis=2), votes)
+        length = gn.norm(total, axis=-1, keepdims=True)
+        result = total * length / (1.0 + length * length)
+        scores = scores + gn.einsum("nijd,njd->nij", votes, result)
+    loss = nn.softmax_crossentropy(gn.norm(result, axis=-1) * 5.0, labels)
+    step = gn.compile(loss, nn.SGD(0.1).updates(loss))
+    health = gn.check_health(step, {x: rng.normal(size=(8, 6, 4)), labels: rng.integers(0, 3, 8)})
+    assert [each.code for each in health] == ["softmax-axis"] * (way == "of data"), str(health)
+
+
+def test_learned_weights_over_another_axis_than_the_sum_are_found() -> None:
+    g = gn.Graph()
+    x, w = g.placeholder("x", ("n", 4, 2)), g.parameter("w", np.arange(12.0).reshape(3, 4))
+    for axis in (0, 1):
+        mixed = gn.einsum("kt,ntd->nkd", gn.softmax(w, axis=axis), x)
+        health = gn.check_health(mixed, {x: np.ones((5, 4, 2))})
+        assert ("softmax-axis" in [each.code for each in health]) is (axis == 0), str(health)

@@ -41,7 +41,7 @@ def softmax_axis(run: Evaluation) -> Iterator[Finding]:
         if weights.ndim < 2 or not each.summed or each.axis in each.summed:
             continue
         over_batch = any(isinstance(weights.shape[k], str) and weights.shape[k] in batch for k in each.summed)
-        if over_batch or _is_renormed(run, each):
+        if over_batch or _is_renormed(run, each) or _is_routed(run, each):
             continue
         axes = ", ".join(map(str, each.summed))
         yield softmax_axis.of(
@@ -62,6 +62,25 @@ def _is_renormed(run: Evaluation, weighing: Weighing) -> bool:
                 over = run.op(run.places[user]).over(run.values[place].ndim)  # type: ignore[attr-defined]
                 if set(weighing.summed) <= set(over):
                     return user is not run.order[weighing.soft].inputs[1]
+    return False
+
+
+def _is_routed(run: Evaluation, weighing: Weighing) -> bool:
+    """Return whether weights are those of routing, as between capsules: of scores that what they weigh moves on.
+
+    The first scores are the same for all data. The weights say where each input goes, and so sum to 1 over the outputs.
+    """
+    weighings = run.part(Weighings)
+
+    def scores_of(each: Weighing) -> Node:
+        return run.order[weighings.scores_of(each.soft)]
+
+    weighed = set(factors_of(run, weighing.total))
+    rounds = [each for each in weighings.sums if not weighed.isdisjoint(factors_of(run, each.total))]
+    for first in [each for each in rounds if scores_of(each) not in run.fed]:
+        moved = [each for each in rounds if run.order[first.total] in run.ancestors([scores_of(each)])]
+        if weighing in moved or (weighing == first and (moved or not is_learned(run, scores_of(first)))):
+            return True
     return False
 
 
