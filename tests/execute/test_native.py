@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from test_plan_conformance import (
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import addresses, engine, kernel_loops, kernels, runtime, selftest
+from graphnn.execute.native import addresses, engine, kernel_loops, kernels, runtime, selftest, works
 from graphnn.execute.native import plan as planning
 from graphnn.execute.native.plan import Native
 from graphnn.graph import Op
@@ -108,6 +109,38 @@ def test_powers_of_minus_zero_are_the_interpreters_to_the_bit(shapes: Any, dtype
             for a, b in zip(found, gn.run(both, feed), strict=True):
                 np.testing.assert_array_equal(np.signbit(a), np.signbit(b))
                 np.testing.assert_array_equal(a, b)
+
+
+_OF_ONE = "exp expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh"
+_PARTS: dict[str, Any] = {
+    "columns": (..., slice(3, 20)),
+    "every second": (..., slice(None, None, 2)),
+    "every third row": slice(None, None, 3),
+    "a stack": (slice(None), 2),
+}
+
+
+def test_functions_of_parts_of_an_array_are_the_interpreters_to_the_bit() -> None:
+    for dtype, (name, part) in product(("float32", "float64"), _PARTS.items()):
+        g = gn.Graph(dtype=dtype)
+        x = g.placeholder("x", (7, 5, 24))
+        fetches = [getattr(gn, function)(x[part]) for function in _OF_ONE.split()]
+        value = np.random.default_rng(0).normal(size=x.shape) * 2.0 ** np.random.default_rng(1).integers(-9, 9, x.shape)
+        value[0, :4, :6] = [[0.0, -0.0, np.inf, -np.inf, np.nan, 1.0]]
+        assert not differences(fetches, [{x: value.astype(dtype)}], {}, backend="native"), name
+        told = native_plan(gn.compile(fetches, backend="native"), {x: value.astype(dtype)}).explain()
+        assert not told.why, name
+
+
+def test_a_function_that_looks_at_how_an_array_lies_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", (4, 8))
+    y = gn.tanh(x[:, :3])
+    monkeypatch.setattr(works, "same_of_rows", lambda ufunc, dtype: ufunc is not np.tanh)
+    told = native_plan(gn.compile(y, backend="native"), {x: np.ones((4, 8))}).explain()
+    assert told.why == {y: "an operand of tanh does not lie in order"}
+    monkeypatch.setattr(addresses, "quietly", lambda ufunc, x: ufunc(x) + (x.base is not None))
+    assert not addresses.same_of_rows.__wrapped__(np.tanh, np.dtype(float))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -21,7 +21,7 @@ from .explain import Loop, NativeExplanation, loops_of
 from .layout import Memory
 from .runtime import HEADER
 from .tables import Filled, Keys, Table
-from .works import Work, works_of
+from .works import Work, brought_in_order, works_of
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def drafted(
     for value in (*lowering.given, *lowering.values):
         value.dtype = np.dtype(value.dtype.str)  # NumPy's own object, by which its arrays are known, and not a copy
     _hand_out(lowering)
+    lowering.values = brought_in_order(lowering.values)
     works = in_blocks(works_of(lowering.values, lowering.fetches), lowering.fetches, rows.limits.block)
     if settings.threads > 1:
         share(works, settings.threads)

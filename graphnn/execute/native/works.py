@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .. import instructions as do
-from ..values import in_c_order, squeezed
-from .addresses import loop_of, most_at_once
+from ..values import Value, in_c_order, squeezed
+from .addresses import loop_of, most_at_once, same_of_rows
 from .kernels import is_known
 
 if TYPE_CHECKING:
     from ...graph import Array
     from ..instructions import DType
-    from ..values import Value
 
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
@@ -295,6 +294,26 @@ def _moved(value: Value) -> tuple[str, str]:
         return "python", "nothing is moved"
     ready = there.in_order and (here.in_order or (isinstance(value.how, do.Scatter) and x.size == 1))
     return ("loop", "") if ready and x.dtype == value.dtype else ("python", "what is moved does not lie in order")
+
+
+def brought_in_order(values: Sequence[Value]) -> list[Value]:
+    """Return the values, with a copy of what does not lie in order before each function of NumPy's of it alone."""
+    found: list[Value] = []
+    for value in values:
+        if isinstance(value.how, do.Ufunc) and len(value.operands) == 1 and form_of(value)[0] == "python":
+            (x,) = value.operands
+            place = place_of(x)
+            if place and x.ordered and min(place.strides, default=0) > 0 and same_of_rows(value.how.ufunc, x.dtype):
+                copy = Value(do.Copy(), x.node, x.shape, x.dtype, (x,))
+                value.operands = (copy,)
+                if form_of(value)[0] == "loop":
+                    found.append(copy)
+                else:
+                    value.operands = (x,)
+        found.append(value)
+    for index, value in enumerate(found):
+        value.index = index
+    return found
 
 
 # --- in which order -----------------------------------------------------------------------------------------------
