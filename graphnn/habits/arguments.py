@@ -66,6 +66,11 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
         'Weight losses made with reduction="none": gn.tally(gn.sum(w * losses)) / gn.tally(gn.sum(w)).',
     ),
     **dict.fromkeys(("mask_zero", "padding_idx"), "Give the layers that follow a mask: layer(x, mask=mask)."),
+    **dict.fromkeys(("correction", "unbiased"), ("ddof",)),
+    "largest": "Negate what is looked at: gn.topk(-x, k) has the smallest.",
+    **dict.fromkeys(
+        ("transpose_a", "transpose_b"), "Write gn.swapaxes(x, -1, -2) for the operand, or x.T of a matrix."
+    ),
     "optimizer": "Write optimizer.updates(loss), as updates=.",
     "shape": "The value has the shape: np.zeros(shape).",
     **dict.fromkeys(("lr", "learning_rate_init"), ("learning_rate",)),

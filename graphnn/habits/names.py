@@ -86,7 +86,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             ("array", "as_tensor", "asarray", "convert_to_tensor", "from_numpy", "tensor", "Tensor"), _CONSTANT
         ),
         **dict.fromkeys(("Parameter", "Variable", "variable", "get_variable"), _PARAMETER),
-        **dict.fromkeys(("Input", "input"), _PLACEHOLDER),
+        **dict.fromkeys(("Input", "Placeholder", "input"), _PLACEHOLDER),
         **dict.fromkeys(
             ("full", "linspace", "ones"),
             _CONSTANT.replace("array).", "np.ones(…)), or gn.zeros(shape, graph=graph) + value if a size has a name."),
@@ -111,7 +111,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             ("bool", "double", "dtype", "float", "float16", "float32", "float64", "int32", "int64", "long"),
             'NumPy\'s dtypes serve as they are, and so do their names: np.float32, "float32".',
         ),
-        "Module": "Write nn.Layer.",
+        **dict.fromkeys(("Module", "Model"), "Write nn.Layer."),
+        **dict.fromkeys(("plot", "plot_model", "visualize"), "Write gn.draw(fetches)."),
+        **dict.fromkeys(("eval", "forward", "predict"), "Write gn.run(fetches, feed)."),
+        "train": _FIT,
         "Session": "Write gn.run(fetches, feed).",
         "cat": "Write gn.concatenate([x, y], axis).",
         "clamp": "Write gn.clip(x, lo, hi).",
@@ -212,7 +215,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(("GRUCell", "LSTMCell", "RNNCell"), "Write nn.LSTM(units), or a loop of your own by gn.scan."),
         **dict.fromkeys(
-            ("clip_grad_norm", "clip_grad_norm_", "clip_grad_value_"),
+            ("clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "utils"),
             "Write nn.Adam(learning_rate, clip_norm=1.0); clip_value= clips each element.",
         ),
         **dict.fromkeys(("ConstantPad2d", "ReflectionPad2d", "ZeroPadding2D"), "Write gn.pad(x, pad_width)."),
@@ -234,7 +237,9 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "Linear": "Write nn.Dense(units).",
         "ModuleList": "Write a list: layers in an attribute that is a list count among a layer's own.",
         "Parameter": _PARAMETER,
-        "functional": "Write gn.relu(x) and the like: functions of nodes stand in gn themselves.",
+        **dict.fromkeys(
+            ("activations", "functional"), "Write gn.relu(x) and the like: functions of nodes stand in gn themselves."
+        ),
         "l1": "Write gn.sum(gn.abs(w)), to be added to the loss.",
     },
     "layer": {

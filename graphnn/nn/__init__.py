@@ -88,7 +88,8 @@ def __getattr__(name: str) -> Any:
         return getattr(sys.modules[__name__.rpartition(".")[0]], name)
     if name in estimators.NAMES:
         return getattr(estimators, name)
-    hint = f" Write gn.{name}." if name in dir(fn) else instead("nn", name, __all__)
+    package = sys.modules[__name__.rpartition(".")[0]]
+    hint = f" Write gn.{name}." if name in dir(fn) or name in package.__all__ else instead("nn", name, __all__)
     raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 

@@ -197,6 +197,8 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
         _ = nn.Denze
     with pytest.raises(AttributeError, match=r'there is no "nn.relu". Write gn.relu'):
         _ = nn.relu
+    with pytest.raises(AttributeError, match=r'there is no "nn.compile". Write gn.compile'):
+        _ = nn.compile
     with pytest.raises(AttributeError, match=r'there is no "gn.Dense". Write nn.Dense'):
         _ = gn.Dense
     with pytest.raises(AttributeError, match=r"a node has no attribute \"reshape\": write gn.reshape\(node, shape\)"):
@@ -330,6 +332,8 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
     more_of_others: list[tuple[Callable[[], Any], str]] = [
         (lambda: gn.clip(x, min=0), r'clip takes no argument "min"\. Here it is lo='),
         (lambda: gn.clip(x, max=1), r"Here it is hi="),
+        (lambda: gn.var(x, unbiased=True), r"Here it is ddof="),
+        (lambda: gn.topk(x, 2, largest=False), r"gn\.topk\(-x, k\) has the smallest"),
         (lambda: gn.one_hot(gn.argmax(x, axis=1), num_classes=3), r"Here it is depth="),
         (lambda: nn.fit(STEP, FEED, patience=3), r"Here it is early_stopping="),
         (lambda: nn.EarlyStopping(restore_best_weights=True), r"Here it is restore_best="),
