@@ -1441,3 +1441,16 @@ def test_runs_of_batches_of_different_sizes_say_so() -> None:
         assert "what computes it differs" not in str(count)
     # The same size, and nothing is said of it.
     assert gn.compare(gradient, feed=feeds[0], feed_b={x: np.zeros((2, 4))}).sizes == {}
+
+
+def test_models_are_compared_on_a_set_though_a_patch_has_cut_off_what_is_fed() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    y = gn.sum(gn.tanh(x), axis=1)
+    rows = np.arange(15.0).reshape(5, 3)
+    halves = [gn.patched(y, {"tanh": number}) for number in (0.5, 1.0)]
+    found = gn.compare(y, halves[1], data={x: rows}, batch_size=2)
+    assert found[0].gap == abs(gn.run(gn.sum(gn.tanh(x), axis=1), {x: rows}) - 3.0).max()
+    assert found.count == 5
+    assert found.compare().first.node.name == "tanh"
+    both = gn.compare(*halves, data={"x": rows}, batch_size=2)  # neither needs it, but for its size
+    assert (both.count, both.differing, both[0].gap) == (5, 5, 1.5)

@@ -161,7 +161,8 @@ class Pair:
             if first[node.name] not in self.needed:
                 self.needed.append(first[node.name])
         self.steps = [Compiled(nodes, graph=first), Compiled(others, graph=second)]
-        self.fed = [sorted(each.name for each in needed_placeholders(s.graph, s.fetches)) for s in self.steps]
+        # Needed or not: one that a patch has cut off still tells the size of the batch.
+        self.fed = [sorted(each.name for each in step.graph.placeholders) for step in self.steps]
         self.tolerances = [tolerance or _usual(x.dtype, y.dtype) for x, y in zip(nodes, others, strict=True)]
 
     def check_rows(self) -> None:
@@ -202,9 +203,10 @@ def apart(
     """Return how many rows there are, how many differ, and the worst: gap, row, result, index, values, and feed."""
     rows = differing = 0
     worst: list[tuple[Any, ...]] = []
-    for _, first, size, given in batches:
-        feed = {str(getattr(key, "name", key)): array for key, array in given.items()}
-        found = [step({name: feed[name] for name in names}) for step, names in zip(steps, fed, strict=True)]
+    for _, first, size, batch in batches:
+        feed = {str(getattr(key, "name", key)): array for key, array in batch.items()}
+        given = [{name: feed[name] for name in names if name in feed} for names in fed]
+        found = [step(each) for step, each in zip(steps, given, strict=True)]
         gaps, differs = np.zeros(size), np.zeros(size, bool)
         where: list[tuple[Array, Array]] = []
         for a, b, (rtol, atol) in zip(*found, tolerances, strict=True):
