@@ -107,6 +107,11 @@ def decided_by_values(graph: Graph) -> dict[str, list[Node]]:
     return {name: loop.decided_by for name, loop in loops.items() if loop.decided_by}
 
 
+def takes_a_side(graph: Graph, name: str) -> bool:
+    """Return whether what is called so, in a graph without loops, is a branch."""
+    return isinstance(graph.caches[KEPT].loops[name].op, Branch)
+
+
 def graph_before(graph: Graph) -> Graph:
     """Return the graph with loops that a graph without was made from; of any other, itself."""
     made: Unrolling | None = graph.caches.get(KEPT)

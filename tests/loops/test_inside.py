@@ -354,6 +354,30 @@ def test_what_a_value_decides_stays_in_a_what_if():
     assert dbg[fetch].value == 64.0
 
 
+def test_a_branch_keeps_its_side_in_a_what_if_and_the_condition_has_run():
+    g = gn.Graph()
+    x, w = g.placeholder("x"), g.parameter("w", 1.0)
+    last = gn.while_loop(lambda v: v < 9.0, lambda v: v * 2.0, x)
+    y = gn.cond(gn.sin(x) > 0.0, gn.exp, gn.cos, last * w)
+    said = []
+    dbg = gn.debug(y, {x: 1.0}, echo=said.append)
+    dbg.resume()
+    dbg["x"] = 2.0
+    kept = ["number of iterations that it made", "side that it took"]
+    assert said[-2:] == [
+        f"{name} keeps to the {how} before" for name, how in zip(("while_1", "cond_1"), kept, strict=True)
+    ]
+    for overlay in ("time", "flops"):
+        text = gn.draw(y, overlay=overlay, trace=gn.profile(y, {x: 1.0}, repeat=1)).source
+        assert "not run" not in text
+        assert text.count("not measured") == 3  # sin, and the two comparisons
+    z = gn.cond(w > 0.0, gn.exp, gn.cos, x)
+    dbg = gn.debug(z, {x: 1.0}, echo=None)
+    w.value = -1.0
+    with pytest.raises(gn.UsageError, match='which side "cond_2" takes may depend on it'):
+        dbg.restart()
+
+
 def test_the_terminal_has_a_verb_for_iterations():
     xs, step = network()
     dbg = gn.debug(step, {xs: np.zeros((2, 4, N))}, echo=None)

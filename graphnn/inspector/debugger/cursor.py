@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import GraphnnError, LookupFailure, UsageError, ValueRangeError
 from ...graph.attributes import whole
-from ...loops.unrolled import before_unrolling, decided_by_values, graph_before, loops_in, not_shown
+from ...graph.fetches import ancestors
+from ...loops.unrolled import (
+    before_unrolling,
+    decided_by_values,
+    graph_before,
+    loops_in,
+    not_shown,
+    run_before,
+    takes_a_side,
+)
 from ...text import short_name
 from ..altered import given_before, without
 from ..calls import RESTART, call
@@ -199,13 +209,20 @@ class Cursor:
         now = self._now
         prepared, stored = now.tape.prepared, graph_before(now.graph).state
         state = {node: stored[before_unrolling(node)] for node in now.graph.state}
-        given = given_before(prepared)
-        moved = {node: value for node, value in state.items() if given.get(node, value) is not value}
-        if not moved.keys().isdisjoint([*now.order, *now.updates]):
-            for loop in decided_by_values(now.graph):
+        given, run, deciding = given_before(prepared), run_before(now.graph), decided_by_values(now.graph)
+        before = (
+            given
+            if run is None
+            else {node: run.given.get(before_unrolling(node), state[node]) for node in state} | given
+        )
+        moved = {node: value for node, value in state.items() if before.get(node, value) is not value}
+        if not moved.keys().isdisjoint([*now.order, *now.updates, *ancestors(chain(*deciding.values()))]):
+            for loop in deciding:
+                decided = "which side" if takes_a_side(now.graph, loop) else "how many iterations"
+                made = "takes" if takes_a_side(now.graph, loop) else "makes"
                 raise UsageError(
-                    f'the state has changed, and how many iterations "{loop}" makes may depend on it: gn.debug(…) of '
-                    "the step opens it with that state"
+                    f'the state has changed, and {decided} "{loop}" {made} may depend on it: gn.debug(…) of the step '
+                    "opens it with that state"
                 )
             anew = without(prepared, *prepared.overridden)._replace(given=given | moved)
             left_out = sorted(prepared.overridden, key=now.places.__getitem__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import GraphnnError, LookupFailure, UsageError, near
 from ...graph import Node, Op, Unknown
 from ...graph.fetches import ancestors
-from ...loops.unrolled import decided_by_values
+from ...loops.unrolled import decided_by_values, takes_a_side
 from ...text import quoted, short_name, with_article
 from ..altered import with_op, with_value, without
 from ..calls import call
@@ -196,7 +196,8 @@ class WhatIfs:
         now.say(str(change))
         for loop, nodes in decided_by_values(now.graph).items():
             if node in ancestors(nodes):
-                now.say(f"{loop} keeps to the number of iterations that it made before")
+                kept = "side that it took" if takes_a_side(now.graph, loop) else "number of iterations that it made"
+                now.say(f"{loop} keeps to the {kept} before")
         self._stops.report()
         return change
 

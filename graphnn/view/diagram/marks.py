@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 from ...errors import LookupFailure
 from ...execute.explain import Explanation
 from ...graph import Constant, Node
+from ...graph.fetches import ancestors
 from ...inspector.compare.differences import Comparison
 from ...inspector.health.findings import Health
 from ...inspector.health.training import gradients_in
@@ -19,7 +21,7 @@ from ...inspector.interventions.measured import Effects
 from ...inspector.profile import Profile, flops_of
 from ...inspector.trace import Record, Trace
 from ...loops.names import is_bundle
-from ...loops.unrolled import outside
+from ...loops.unrolled import decided_by_values, outside
 from ...order import schedule
 from ..text import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
 
@@ -227,7 +229,10 @@ def _of_costs(of: str, text_of: _TextOf) -> _Reader:
             here, there = cost.nodes[0], outside(cost.nodes[0])
             for node in {there} if there.op.name == _ARRAY else {here, there}:
                 found[node] = found.get(node, 0) + getattr(cost, of)
-        return {node: Mark(text_of(number), number) for node, number in _of_loops(found).items()}
+        # What only decides how often a loop is gone through, or which side is taken, was computed before it was timed.
+        decided = ancestors(itertools.chain(*decided_by_values(profile.graph).values()))
+        untimed = {outside(node): Mark("not measured") for node in decided if node.inputs}
+        return untimed | {node: Mark(text_of(number), number) for node, number in _of_loops(found).items()}
 
     return read
 
