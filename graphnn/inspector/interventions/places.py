@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...errors import AxisError, ShapeError, UsageError
+from ...errors import AxisError, LookupFailure, ShapeError, UsageError
 from ...graph import Graph, Node, Shape, Spec
 from ...graph.attributes import whole
 from ...graph.dimensions import shown
@@ -202,7 +203,7 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
     LookupFailure
         When there is no such node in the run.
     UsageError
-        When a reader does not read the node, or the key is none of these.
+        When a reader does not read the node, the node is in an iteration or a branch, or the key is none of these.
     """
     if isinstance(key, Place):
         one(order, graph, key.node)
@@ -213,6 +214,7 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
     if isinstance(key, tuple):
         if len(key) != 2:
             raise UsageError(f"what one reader sees of a node is given as (node, reader), not as {len(key)} things")
+        _check_outside(graph, key[1])
         reader = one(order, graph, key[1])
         return [_seen_by(reader, place) for place in places_in(order, graph, key[0])]
     if isinstance(key, Node):
@@ -230,9 +232,21 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
         return [place[_read(typed["index"], key)] for place in places_in(order, graph, typed["name"])]
     if key in graph.scopes:
         return _leaving(order, graph, key)
+    _check_outside(graph, key)
     if key not in graph and any(sign in key for sign in "*?"):
         return [Place(node) for node in many(order, graph, key)]
     return [Place(one(order, graph, key))]
+
+
+def _check_outside(graph: Graph, name: Any) -> None:
+    """Refuse what is in an iteration or a branch: ``scan_1@2/tanh``."""
+    if isinstance(name, str) and "@" in name and name not in graph:
+        with suppress(LookupFailure):
+            graph[name]
+            raise UsageError(
+                f'"{name}" is inside a loop or a branch, and what is there cannot be patched: patch what goes in, or '
+                "what comes out. A what-if of gn.debug changes a single iteration"
+            )
 
 
 def _seen_by(reader: Node, place: Place) -> Place:

@@ -237,6 +237,18 @@ def test_what_does_not_fit_is_said_before_anything_runs(case):
     np.testing.assert_allclose(gn.run(y, {"x": X}), by_hand())
 
 
+def test_what_is_inside_a_loop_or_a_branch_is_refused_by_name():
+    x = gn.Graph().placeholder("x", ("time",))
+    last, sums = gn.scan(lambda s, row: gn.tanh(s + row), 0.0, x)
+    y = gn.cond(last > 0.0, lambda: gn.exp(last), lambda: last) + gn.sum(sums)
+    for key in ("scan_1@2/tanh", "scan_1@2/tanh[0]", "scan_1@0/add -> scan_1@0/tanh", "cond_1@then/exp"):
+        with pytest.raises(UsageError, match=r"is inside a loop or a branch, .* patch what goes in, or what comes out"):
+            gn.patched(y, {key: 0.0})
+    with pytest.raises(LookupFailure):
+        gn.patched(y, {"scan_1@2/sinh": 0.0})
+    assert gn.run(gn.patched(y, {last: 0.0, sums: 1.0}), {"x": np.ones(3)}) == 3.0
+
+
 def test_a_batch_of_another_size_than_the_patch_is_refused_when_fed():
     _, y = network()
     with pytest.raises(ShapeError, match="batch"):
