@@ -775,6 +775,23 @@ def test_settings_may_be_beyond_the_dtype(graph: gn.Graph, dtype: str) -> None:
 # --- threads and Ctrl-C ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only: the process forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.plans_of_numpy
+def test_a_forked_process_has_threads_of_its_own(graph: gn.Graph) -> None:
+    x = graph.placeholder("x", ("batch", 64))
+    step = gn.compile(gn.tanh(x) * x + 1.0, backend="numpy", threads=2)
+    feed = {x: np.linspace(0, 1, 8192 * 64).reshape(8192, 64)}
+    assert "together(" in step.plan(feed).source
+    expected = step(feed).tobytes()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # ends a child that waits for threads that it does not have
+        os._exit(int(step(feed).tobytes() != expected))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert step(feed).tobytes() == expected
+
+
 def test_eight_threads_call_one_plan_a_thousand_times_each(graph: gn.Graph) -> None:
     x = graph.placeholder("x", shape=("batch", 3))
     network = nn.Sequential(nn.Dense(16), nn.ReLU(), nn.Dense(2), nn.Softmax())(x)
