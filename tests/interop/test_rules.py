@@ -385,8 +385,29 @@ def test_an_operation_that_is_refused_says_why() -> None:
 
 def test_a_slice_that_data_say_is_refused() -> None:
     text = "m (float[n] x, int64[1] a, int64[1] b) => (float[k] y) {y = Slice(x, a, b)}"
-    with pytest.raises(NotImplementedError, match="where a slice begins and ends is computed from data"):
+    fix = (
+        r'where a slice begins and ends is computed from data, .*; fix it: values={"a": …}, or --value a=… of a command'
+    )
+    with pytest.raises(NotImplementedError, match=fix):
         gn.from_onnx(model(text))
+    assert gn.from_onnx(model(text), values={"a": 1, "b": 3}).outputs["y"].op.name == "getitem"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "made_of", "advice"),
+    [
+        ("int64[1] k", "Identity(k)", '; fix it: values={"k": …}, or --value k=… of a command'),
+        ("int64 k, int64 s", "Add(k, s)", '; fix it: values={"k": …, "s": …}, or --value k=… --value s=… of a command'),
+        ("int64[3] k", "ReduceMax<keepdims=1>(k)", '; fix it: values={"k": …}'),
+        ("int64[n] k", "ReduceMax<keepdims=1>(k)", ""),  # data: nothing small says it
+    ],
+)
+def test_a_number_in_the_data_that_shapes_depend_on_is_asked_for(inputs: str, made_of: str, advice: str) -> None:
+    text = f"m (float[n, 4] x, {inputs}) => (float[n, p] v) {{c = {made_of} v, i = TopK(x, c)}}"
+    with pytest.raises(NotImplementedError) as caught:
+        gn.from_onnx(model(text))
+    says = f"k is computed from data, and must be known when the model is read{advice}"
+    assert str(caught.value).splitlines()[0].endswith(says)
 
 
 def test_what_sizes_leave_open_asks_for_them() -> None:

@@ -71,7 +71,10 @@ class Call:
                 names = sizes_behind(value)
                 if names:
                     self.ask_for_sizes(what, names)
-                self.refuse(f"{what} is computed from data, and must be known when the model is read")
+                behind = inputs_behind(value)
+                small = behind <= set(self.reader.graph.placeholders) and all(map(_is_small, behind))
+                how = f"; fix it: {to_hold(behind)}" if behind and small else ""
+                self.refuse(f"{what} is computed from data, and must be known when the model is read{how}")
             return array
         return np.asarray(value)
 
@@ -122,6 +125,20 @@ def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
     given = ", ".join(f'"{name}": …' for name in asked)
     options = " ".join(f"--size {name}=…" for name in asked)
     return f"; fix {'it' if len(asked) == 1 else 'them'}: from_onnx(…, sizes={{{given}}}), or {options} of a command"
+
+
+def to_hold(inputs: Iterable[Node]) -> str:
+    """Return how to say what inputs always are."""
+    inputs = sorted(inputs, key=lambda node: node.name)
+    given = ", ".join(f'"{node.name}": …' for node in inputs)
+    options = " ".join(f"--value {node.name}=…" for node in inputs)
+    numbers = all(set(node.shape) <= {1} for node in inputs)
+    return f"values={{{given}}}" + f", or {options} of a command" * numbers
+
+
+def _is_small(node: Node) -> bool:
+    """Return whether an input is a few integers or bools, as those that say how a model computes."""
+    return node.dtype.kind in "biu" and node.ndim < 2 and all(isinstance(dim, int) and dim <= 8 for dim in node.shape)
 
 
 def sizes_behind(node: Node) -> set[str]:

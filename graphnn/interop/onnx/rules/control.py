@@ -14,7 +14,7 @@ from ....loops import cond as choice
 from ....loops.scan import MOST_UNROLLED
 from ....text import counted, short_repr
 from .. import sizes as of
-from ..call import inputs_behind, sizes_behind, to_give
+from ..call import inputs_behind, sizes_behind, to_give, to_hold
 from ..rule import rule
 from ..tensors import dtype_of
 from .loops import Rounds, looped, repeated, scanned
@@ -55,12 +55,11 @@ def if_(call: Call, cond: Value, *, then_branch: Any, else_branch: Any) -> Any:
     try:
         chosen = iter(choice(fn.reshape(cond, ()), branch(then_branch), branch(else_branch)))
     except GraphnnError as error:
-        fixed = sorted(node.name for node in inputs_behind(cond) if node.ndim == 0 or set(node.shape) == {1})
+        fixed = [node for node in inputs_behind(cond) if node.ndim == 0 or set(node.shape) == {1}]
         if not fixed:
             raise
-        given = ", ".join(f'"{name}": …' for name in fixed)
-        options = " ".join(f"--value {name}=…" for name in fixed)
-        advice = f"  an If chooses by {', '.join(fixed)}: values={{{given}}}, or {options} of a command, decides it"
+        names = ", ".join(sorted(node.name for node in fixed))
+        advice = f"  an If chooses by {names}: {to_hold(fixed)}, decides it"
         raise error.within("", advice) from None
     return tuple([next(chosen) for _ in value] if isinstance(value, list) else next(chosen) for value in forms[0])
 
