@@ -115,3 +115,18 @@ def test_it_prints(opened: Opened, tmp_path: Path) -> None:
     until(page, "document.documentElement.dataset.theme === 'dark'")
     expect(page.get_by_role("button", name="Help")).to_be_visible()
     assert page.evaluate(where) == before
+
+
+def test_a_reference_to_a_value_far_away_can_be_read(opened: Opened) -> None:
+    page = opened("nested")
+    unfold(page)
+    page.evaluate("fitView()")
+    page.evaluate("look(0, 0, 0.9)")
+    assert page.evaluate("picture.svg.classList.contains('titles')")
+    found = page.evaluate(
+        """() => [...document.querySelectorAll('#diagram g[data-name^="r"]')]
+        .filter((g) => !g.dataset.name.includes('->'))
+        .map((g) => [g.querySelector('text').textContent, g.querySelector('text').getBoundingClientRect().height])"""
+    )
+    assert found
+    assert all(text and height >= 9 for text, height in found), found

@@ -457,6 +457,15 @@ def test_each_collapsed_layer_can_be_opened() -> None:
     assert names == {"dense_1/weight", "dense_1/bias", "dense_1/matmul", "dense_1/add"}
 
 
+def test_a_branch_which_stays_collapsed_is_not_offered_to_be_opened() -> None:
+    x = gn.Graph().placeholder("x", ("n", 2))
+    h = nn.Dense(2)(x)
+    y = gn.cond(gn.mean(h) > 0.0, gn.tanh, lambda v: gn.sin(v) + gn.cos(v), h)
+    views = unpacked(gn.trace(gn.sum(nn.Dense(1)(y)), {x: np.ones((3, 2))}).to_html()).data["views"]
+    assert any("cond_1" in view["titles"] for view in views)
+    assert {view["opens"] for view in views if "opens" in view} == {"dense_1", "dense_2"}
+
+
 def test_calls_of_one_layer_are_one_box_between_layers_and_operations() -> None:
     g = gn.Graph("calls")
     x = g.placeholder("x", shape=("batch", 2))

@@ -108,6 +108,8 @@ def _opened(
         queue = next(filter(None, queues))
         layer, tried = queue.popleft(), tried + 1
         seen = _seen(trace, _with_open(layer, trace.graph), loops)
+        if any(each.scope.path == layer.scope.path for each in _collapsed(seen, layer.level)):
+            continue  # it stays collapsed, as what is in a branch has no values here
         inner = _collapsed(seen, layer.level, layer)
         seen = _forward(seen) if layer.scope.phase == "forward" else seen
         if len(seen.boxes) <= room:

@@ -65,6 +65,7 @@ function showView(number) {
       group.dataset.path = view.frames[Number(name.slice(8))] ?? "";
     }
     if (arrow < 0) byName.set(name, group);
+    if (arrow < 0 && name.startsWith("r")) group.classList.add("reference");
     else putInto(picture.edges, name.slice(arrow + 2), [name.slice(0, arrow), group]);
   }
   picture.boxes = view.boxes.map((places, i) => ({ places, calls: view.calls?.[i] ?? [places.length], name: `n${i}`, group: byName.get(`n${i}`) }));
