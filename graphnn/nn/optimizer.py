@@ -25,6 +25,7 @@ from ..habits import elsewhere
 from ..origin import user_origin
 from .accumulation import GROUP, held, place_of, precise
 from .checks import checked_number
+from .forms import warn_of_evaluation
 from .groups import Group, asked_for, checked_groups, positional_of
 from .layer import Layer
 from .loss_scale import LossScale, Scaled
@@ -228,6 +229,8 @@ class Optimizer:
         given = checked_groups(self, groups, loss, gradients)
         steps = whole("accumulate=", accumulate, 1)
         chosen, found = asked_for(loss, parameters, gradients, given)
+        if loss is not None:
+            warn_of_evaluation(loss, chosen)
         scaled = None
         if loss_scale is not None:
             if loss is None:

@@ -1,0 +1,44 @@
+"""Which layers of a loss to train are built for evaluation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+
+from ..errors import GraphnnWarning
+from ..graph import Node, user_origin
+from ..graph.fetches import ancestors
+
+
+def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
+    """Warn of dropout that does nothing in a loss, and of batch norm whose statistics stay, where they are trained.
+
+    Parameters
+    ----------
+    loss : Node
+    trained : collection of Node
+        The parameters that are updated.
+    """
+    graph, needed = loss.graph, ancestors([loss])
+    with_parameters = {node.scope for node in graph.state}
+    moved = {parameter for parameter, _ in graph.advances}
+    paths = [
+        path
+        for path, node in graph.idle.items()
+        if node in needed and path not in with_parameters and not ancestors([node]).isdisjoint(trained)
+    ]
+    own = {node.scope for node in trained}
+    for node in graph.state:
+        if node in needed and not node.trainable and node not in moved and node.scope in own - {*paths}:
+            scope = graph.scopes.get(node.scope)
+            if scope is not None and scope.kind == "BatchNorm":
+                paths.append(node.scope)
+    if paths:
+        more = f", and {len(paths) - 3} more" if len(paths) > 3 else ""
+        named = ", ".join(f'"{path}"' for path in paths[:3]) + more
+        warnings.warn_explicit(
+            f'"{loss.name}" is to be trained, and is made of {named} as for evaluation: there, dropout does nothing, '
+            "and batch norm keeps its running statistics as they are. For training, write network(x, training=True)",
+            GraphnnWarning,
+            *user_origin(),
+        )
