@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..calls import explain_public
 from ..errors import DrawingError, ShapeError, UsageError
 from ..execute.interpreter import run
 from ..graph import Array, Node, Placeholder, as_array
 from ..graph.attributes import whole
 from ..inspector.health.training import gradients_in
+from ..inspector.interventions import Effects
 from ..inspector.trace import Record, Trace
 from ..order import schedule
 from ..text import short_names
@@ -27,8 +29,6 @@ from .text import compact, counted, norm_of, visible
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from ..inspector.interventions import Effects
 
 __all__ = ["boundary", "effects", "gradient_norms", "histograms", "images", "scatter"]
 
@@ -397,6 +397,8 @@ def effects(found: Effects, *, title: str | None = None) -> Figure:
     >>> [label.get_text() for label in effects(found).axes[0].get_yticklabels()]
     ['x']
     """
+    if not isinstance(found, Effects):
+        raise UsageError(f"effects draws what gn.effects gives, not {type(found).__name__}")
     grid = found.grid()
     rows, across = grid.values.shape
     numbers = grid.values.size <= _MOST_NUMBERS
@@ -418,7 +420,7 @@ def effects(found: Effects, *, title: str | None = None) -> Figure:
 
 def _traces(given: Trace | Sequence[Trace]) -> tuple[list[int], list[Trace]]:
     """Return the traces, and of each which call it is of."""
-    traces = [given] if isinstance(given, Trace) else list(given)
+    traces = list(given) if isinstance(given, Iterable) and not isinstance(given, Trace) else [given]
     for trace in traces:
         if not isinstance(trace, Trace):
             raise UsageError(f"what is plotted is a trace, or several; got {type(trace).__name__}")
@@ -592,3 +594,6 @@ def _between(calls: Sequence[int]) -> Array:
 
 def _text(name: str) -> str:
     return visible(name).replace("$", r"\$")
+
+
+explain_public(globals(), __all__)

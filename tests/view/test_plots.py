@@ -373,6 +373,20 @@ def test_histograms_show_twelve_at_most_and_say_so() -> None:
     assert figure.axes[1].get_title() == r"w_1\$"  # no formula
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: plots.gradient_norms(3), "a trace, or several; got int"),
+        (lambda: plots.histograms(np.ones(2)), "a trace, or several; got float64"),
+        (lambda: plots.effects(3), "what gn.effects gives, not int"),
+        (lambda: plots.scatter([[0.0, 1.0]]), r"The call is scatter\(points, labels"),
+    ],
+)
+def test_what_is_no_run_is_refused(call: Callable[[], Any], says: str) -> None:
+    with pytest.raises(gn.UsageError, match=says):
+        call()
+
+
 def test_histograms_of_nothing() -> None:
     x = gn.Graph().placeholder("x")
     seen = gn.trace(x * 2.0, {x: 1.0})
