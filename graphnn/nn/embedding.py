@@ -81,7 +81,8 @@ class Embedding(Weighted):
 class PositionEmbedding(Weighted):
     """Add a vector to each position, which is trained: to x of shape (batch, time, units).
 
-    With ``start=``, an integer node, the first position of x is that one, as where a text is generated bit by bit.
+    With ``start=``, an integer from 0 up or an integer node, the first position of x is that one, as where a text is
+    generated bit by bit.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ class PositionEmbedding(Weighted):
         )
         self.weight: Node | None = None
 
-    def call(self, x: Node, start: Node | None = None) -> Node:
+    def call(self, x: Node, start: Node | int | None = None) -> Node:
         """Return x plus the vectors of its positions, the first of which is 0, or `start`."""
         (units,) = self.sizes(only_node(self, x), [-1])
         time = _time("PositionEmbedding", x)
@@ -126,7 +127,8 @@ class PositionEmbedding(Weighted):
         if self.weight is None:
             self.weight = self.made(x.graph, "weight", (self.length, units), self.weight_init)
         if start is not None:
-            return x + fn.take(self.weight, fn.arange(time, graph=x.graph) + start, axis=0)
+            first = _first("PositionEmbedding", start)
+            return x + fn.take(self.weight, fn.arange(time, graph=x.graph) + first, axis=0)
         return x + (self.weight if time == self.length else self.weight[:time])
 
 
@@ -158,7 +160,7 @@ class SinusoidalEncoding(Layer):
             raise UsageError(f"SinusoidalEncoding: base is a number above 1, not {base!r}")
         self.base = float(base)
 
-    def call(self, x: Node, start: Node | None = None) -> Node:
+    def call(self, x: Node, start: Node | int | None = None) -> Node:
         """Return x plus the encoding of its positions, the first of which is 0, or `start`."""
         check_float("SinusoidalEncoding", only_node(self, x))
         time = _time("SinusoidalEncoding", x)
@@ -166,7 +168,7 @@ class SinusoidalEncoding(Layer):
         half = (units + 1) // 2
         frequencies = self.base ** (np.arange(half) * (-2.0 / max(units, 1)))
         positions = fn.arange(time, dtype="float64", graph=x.graph)
-        positions = positions if start is None else positions + start
+        positions = positions if start is None else positions + _first("SinusoidalEncoding", start)
         angles = fn.outer(positions, frequencies, name="angles")
         pairs = fn.stack([fn.sin(angles), fn.cos(angles)], axis=-1)
         encoding = fn.reshape(pairs, (time, 2 * half))
@@ -178,3 +180,12 @@ def _time(kind: str, x: Node) -> Any:
     if x.ndim < 2:
         raise ShapeError(f'{kind} takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
     return x.shape[-2]
+
+
+def _first(kind: str, start: Any) -> Node | int:
+    """Return the position at which an input begins, one for all rows."""
+    if not isinstance(start, Node):
+        return whole(f"{kind}: start", start, 0)
+    if start.ndim or start.dtype.kind not in "iu":
+        raise UsageError(f'{kind}: start is one integer for all rows, and "{start.name}" is {start.spec}')
+    return start

@@ -105,6 +105,23 @@ def test_sizes_may_have_names(layer: nn.Layer, shape: tuple[Any, ...], sizes: di
     assert all(np.isfinite(slope).all() for slope in slopes)
 
 
+@pytest.mark.parametrize("layer", [nn.PositionEmbedding(9, rng=RNG), nn.SinusoidalEncoding()])
+def test_positions_begin_at_one_integer(layer: nn.Layer) -> None:
+    x = input_of(2, 5, 4)
+    given = {x: RNG.normal(size=(2, 5, 4))}
+    for start in (2, np.int64(2), x.graph.constant(2)):
+        whole, part = value([layer(x), layer(x[:, 2:], start=start)], given)
+        np.testing.assert_array_equal(part, whole[:, 2:])
+    for wrong, says in (
+        (-1, "start is an int of 0 or more, not -1"),
+        (1.5, "start is an int of 0 or more, not 1.5"),
+        (x.graph.constant(np.arange(5)), r"start is one integer for all rows, and .* is \(5,\) int64"),
+        (x.graph.constant(2.0), r"start is one integer for all rows, and .* is \(\) float64"),
+    ):
+        with pytest.raises(gn.GraphnnError, match=says):
+            layer(x, start=wrong)
+
+
 def test_time_that_is_too_long_for_the_positions_is_an_error() -> None:
     layer = nn.PositionEmbedding(3)
     with pytest.raises(gn.ShapeError, match=r'has 3 positions, and "x".* has 4'):
