@@ -79,9 +79,11 @@ def misused(
             for init in (type(args[0]).__init__, function, *(base.__init__ for base in bases)):
                 found = found | {p.name: p for p in [*inspect.signature(init).parameters.values()][1:]} | found
             parameters = [p for p in found.values() if p.kind is not p.VAR_KEYWORD]
-        if name in ("__init__", "__call__", "call"):
-            name = type(args[0]).__name__
+        name = type(args[0]).__name__ if name in ("__init__", "__call__", "call") else name
     known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if function.__name__ == "__init__" and {*kwargs} <= {*known} and inspect.unwrap(type(args[0]).__init__) != function:
+        # A class of the user's gives these to its base.
+        name, parameters, known = function.__qualname__, [*signature.parameters.values()][1:], [*signature.parameters]
     unknown = [keyword for keyword in kwargs if keyword not in known]
     why = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known)}' if unknown else f"{name}: {what}."
     return UsageError(f"{why} The call is {name}({written(parameters)})")
@@ -89,8 +91,7 @@ def misused(
 
 def written(parameters: Sequence[inspect.Parameter]) -> str:
     """Return parameters as one writes them in a call: without types, and functions by their names."""
-    parts = []
-    bare = False
+    parts, bare = list[str](), False
     for p in parameters:
         if p.kind is p.KEYWORD_ONLY and not bare:
             parts.append("*")

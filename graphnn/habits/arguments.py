@@ -71,7 +71,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(
         ("transpose_a", "transpose_b"), "Write gn.swapaxes(x, -1, -2) for the operand, or x.T of a matrix."
     ),
-    "optimizer": "Write optimizer.updates(loss), as updates=.",
+    **dict.fromkeys(("loss", "optimizer"), "Write step = gn.compile(loss, optimizer.updates(loss))."),
+    "name": "A layer has the name of the attribute that holds it; gn.name(node, name) names what it returns.",
     "shape": "The value has the shape: np.zeros(shape).",
     **dict.fromkeys(("lr", "learning_rate_init"), ("learning_rate",)),
     **dict.fromkeys(("max_iter", "n_epochs", "nb_epoch", "num_epochs"), ("epochs",)),

@@ -261,6 +261,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{DEVICE} Graph(dtype=…) says the dtype."),
         **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
         "backward": _GRAD,
+        **dict.fromkeys(
+            ("add_weight", "register_buffer", "register_parameter"),
+            "Write x.graph.parameter(name, value) at the first call, and keep it in an attribute.",
+        ),
         "build": "Call it on a node: layer(x) makes the parameters.",
         "count_params": "Write nn.summary(layer).parameters.",
         "compile": "Write gn.compile(loss, optimizer.updates(loss)), where loss is made of layer(x).",

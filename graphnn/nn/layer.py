@@ -104,7 +104,9 @@ class Layer:
         -------
         Node, or list, tuple or dict of them
         """
-        raise NoRuleError(f"{type(self).__name__} does not say what it computes: define call(self, x)")
+        kind = type(self)
+        rename = ", which its forward is to be called here" if "forward" in vars(kind) else ""
+        raise NoRuleError(f"{kind.__name__} does not say what it computes: define call(self, x){rename}")
 
     def __call__(self, *inputs: Any, training: bool | None = None, **settings: Any) -> Any:
         """Add the layer's nodes to the graph of its inputs.

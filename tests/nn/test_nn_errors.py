@@ -362,6 +362,42 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         assert habits.argument(name, meant if isinstance(meant, tuple) else ()).startswith(" "), name
 
 
+def test_what_a_layer_of_ones_own_takes_from_other_libraries_has_a_hint() -> None:
+    class Named(nn.Layer):
+        def __init__(self, units: int, name: str = "") -> None:
+            super().__init__(name=name)  # type: ignore[call-arg]
+
+    class Placed(nn.Layer):
+        def __init__(self, units: int) -> None:
+            super().__init__(units)  # type: ignore[call-arg]
+
+    class Faster(nn.SGD):
+        def __init__(self, speed: float, **more: Any) -> None:
+            super().__init__(learning_rate=speed, **more)
+
+    class Forward(nn.Layer):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return x
+
+    x = gn.Graph().placeholder("x", ("batch", 3))
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (
+            lambda: Named(3),
+            r'^Layer\.__init__ takes no argument "name"\. A layer has the name .* The call is Layer\.__init__\(\)',
+        ),
+        (lambda: Placed(3), r"^Layer\.__init__: too many positional arguments"),
+        (
+            lambda: Faster(3, mementum=1),
+            r'^Faster takes no argument "mementum"\..* The call is Faster\(speed, ',
+        ),
+        (lambda: nn.Dense(3, name="fc"), r'^Dense takes no argument "name"\. A layer has the name of the attribute'),  # type: ignore[call-arg]
+        (lambda: Forward()(x), r"define call\(self, x\), which its forward is to be called here"),
+    ]
+    for case, words in cases:
+        with pytest.raises(gn.GraphnnError, match=words):
+            case()
+
+
 def test_an_error_inside_a_function_is_not_taken_for_one_of_its_arguments() -> None:
     class Broken(nn.Layer):
         def call(self, x):  # type: ignore[no-untyped-def]
