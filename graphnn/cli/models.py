@@ -11,7 +11,7 @@ import graphnn as gn
 
 from ..errors import GraphnnError
 from ..graph.dimensions import concrete, names_in
-from ..interop.onnx.model import SOURCES
+from ..interop.onnx.model import source_of
 from ..text import visible
 from .feeds import existing
 from .registry import Misuse, Value
@@ -37,7 +37,7 @@ def model_of(file: str, given: Sequence[tuple[str, int] | Value], trainable: boo
 def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:
     """Return a feed with random numbers for the inputs of a model that it lacks; say so."""
     missing = [node for node in graph.placeholders if node.name not in feed]
-    if graph not in SOURCES or not missing:
+    if source_of(graph) is None or not missing:
         return feed
     sizes = _taken(graph, feed)
     added = ", ".join(f"{name} = {number}" for name, number in sizes.items())

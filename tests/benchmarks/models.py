@@ -31,7 +31,7 @@ from model_inputs import feed_of, files_in, gap, read, session
 
 import graphnn as gn
 from graphnn.graph.dimensions import names_in
-from graphnn.interop.onnx.model import SOURCES, _all_nodes
+from graphnn.interop.onnx.model import _all_nodes, source_of
 
 ENGINES = ("interpreter", "numpy", "native", "onnxruntime")
 COLUMNS = {"interpreter": "interpreter", "numpy": "plan", "native": "native plan"}
@@ -45,7 +45,7 @@ def checked(path: Path) -> dict[str, Any]:
     graph, is_open, values = read(path)
     seconds = time.perf_counter() - start
     has_names = any(names_in(node.spec.shape) for node in graph.placeholders)
-    other, gaps, source = session(path), [], SOURCES[graph]
+    other, gaps, source = session(path), [], source_of(graph)
     for which in (0, 1) if has_names or not is_open else (0,):
         at = graph if is_open or not which else read(path, which).graph
         feed = feed_of(at, path, which)

@@ -1,5 +1,7 @@
 """Reading ONNX models."""
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,16 @@ def test_a_node_becomes_a_scope_of_its_name_and_names_stay() -> None:
     assert g["Neg"] is g["Neg/negative"]
     x = np.array([[1.0, 2.0, 3.0]], np.float32)
     np.testing.assert_array_equal(gn.run(g.outputs["y"], {"x": x}), np.exp(-x))
+
+
+def test_a_model_that_was_read_is_freed_with_its_graph() -> None:
+    model = parser.parse_model("""
+        <ir_version: 10, opset_import: ["" : 22]>
+        agraph (float[N] x) => (float[N] y) { y = Exp(x) }
+    """)
+    freed = [weakref.ref(gn.from_onnx(model)) for _ in range(3)]
+    gc.collect()
+    assert [graph() for graph in freed] == [None, None, None]
 
 
 def test_arithmetic_on_sizes_leaves_no_node() -> None:

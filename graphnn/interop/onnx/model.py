@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -71,8 +70,9 @@ class Source:
     values: dict[str, Array]
 
 
-SOURCES: WeakKeyDictionary[Graph, Source] = WeakKeyDictionary()
-"""What graphs were read from."""
+def source_of(graph: Graph) -> Source | None:
+    """Return what a graph was read from; None where that was no model."""
+    return graph.caches.get("source")
 
 
 def from_onnx(
@@ -189,7 +189,7 @@ def graph_of(
         restorer.finish()
     nodes = {name: value for name, value in frame.values.items() if isinstance(value, Node)}
     fixed = {name: value for name, value in frame.values.items() if name in values and isinstance(value, np.ndarray)}
-    SOURCES[graph] = Source(proto, path, nodes, len(proto.graph.node), reader.folded, fixed)
+    graph.caches["source"] = Source(proto, path, nodes, len(proto.graph.node), reader.folded, fixed)
     return graph
 
 

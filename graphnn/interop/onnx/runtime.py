@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import EvaluationError, UsageError
 from ...graph.dimensions import concrete
 from ...inspector.compare import runtime
-from .model import SOURCES, Source
+from .model import Source, source_of
 
 if TYPE_CHECKING:
     from ...graph import Array, Graph, Node
@@ -24,7 +24,7 @@ def run_by_onnxruntime(
     graph: Graph, nodes: Sequence[Node], feed: Mapping[Node, Array], sizes: Mapping[str, int]
 ) -> Iterator[tuple[Node, Array]] | None:
     """Return the values of nodes as ONNX Runtime computes them, on one thread."""
-    source = SOURCES.get(graph)
+    source = source_of(graph)
     if source is None:
         return None
     names = _names(source)
@@ -38,7 +38,7 @@ def run_by_reference(
     graph: Graph, nodes: Sequence[Node], feed: Mapping[Node, Array], sizes: Mapping[str, int]
 ) -> Iterator[tuple[Node, Array]] | None:
     """Return the values of nodes as the reference evaluator of ONNX computes them. It keeps all values at once."""
-    source = SOURCES.get(graph)
+    source = source_of(graph)
     if source is None:
         return None
     from onnx.reference import ReferenceEvaluator
