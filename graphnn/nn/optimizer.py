@@ -96,6 +96,18 @@ class Optimizer:
         self.clip_norm = None if clip_norm is None else self._setting("clip_norm", clip_norm, 0, strictly=True)
         self.clip_value = None if clip_value is None else self._setting("clip_value", clip_value, 0, strictly=True)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. A setting that is set after `updates` has a warning: nodes that were made keep theirs."""
+        made = vars(self).get("_rates") or vars(self).get("_first")
+        if made and name in vars(self) and not name.startswith("_"):
+            warnings.warn_explicit(
+                f"the updates that {type(self).__name__} has made keep their {name}; the new one counts for those that "
+                "are made from now on. Between steps, only learning_rate can be set",
+                GraphnnWarning,
+                *user_origin(),
+            )
+        super().__setattr__(name, value)
+
     @property
     def learning_rate(self) -> Any:
         """The present learning rate: a number, or the node or schedule that was given.

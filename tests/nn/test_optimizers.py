@@ -758,3 +758,19 @@ def test_bad_losses_and_parameters() -> None:
         nn.Optimizer(0.1).updates(loss)
     with pytest.warns(gn.GraphnnWarning, match="no derivative passes between"):
         optimizer.updates(loss, parameters=[g.parameter("unused", 1.0)])
+
+
+def test_a_setting_that_updates_were_made_without_is_warned_of() -> None:
+    w = gn.Graph().parameter("w", [1.0, 2.0])
+    optimizer = nn.SGD(0.5, momentum=0.9)
+    optimizer.momentum = 0.0
+    step = gn.compile(w, optimizer.updates(gn.sum(w * w)))
+    with pytest.warns(gn.GraphnnWarning, match=r"updates that SGD has made keep their clip_norm") as told:
+        optimizer.clip_norm = 0.001
+    assert [warning.filename for warning in told] == [__file__]
+    optimizer.learning_rate = 0.25
+    step()
+    assert w.value.tolist() == [0.5, 1.0]
+    later = gn.compile(w, optimizer.updates(gn.sum(w * w)))
+    later()
+    assert np.isclose(np.linalg.norm([0.5, 1.0] - w.value), 0.25 * 0.001)
