@@ -79,6 +79,7 @@ class _Convolution(Weighted, _Activated):
             raise ShapeError(
                 f'{kind}: {self.groups} groups do not divide the {channels} channels of "{x.name}" {shown(x.shape)}'
             )
+        self._check_fits(x)  # before there are parameters
         if self.weight is None:
             weight = self.made(
                 x.graph, "weight", self._kernel_shape(channels), self._in_keras_order(self.weight_init), self._given[0]
@@ -88,6 +89,20 @@ class _Convolution(Weighted, _Activated):
             self.weight = weight  # last: when it is set, both are made
         result = self._convolved(x, self.weight)
         return result if self.bias is None else result + along(self.bias, result.ndim, [1])
+
+    def _check_fits(self, x: Node) -> None:
+        if self.inputs_first or (isinstance(self.padding, str) and self.padding != "valid"):
+            return
+        widths = [(0, 0)] * self.axes if self.padding == "valid" else self._widths()
+        for axis, size, step, width in zip(range(2, x.ndim), self.kernel_size, self.dilation, widths, strict=True):
+            n = x.shape[axis]
+            if isinstance(n, int) and n + sum(width) <= (size - 1) * step:
+                spread = f" with a dilation of {step}" if step > 1 else ""
+                last = ": channels are axis 1, and gn.moveaxis(x, -1, 1) moves the last axis there"
+                raise ShapeError(
+                    f"{type(self).__name__}: a kernel of {size}{spread} does not fit into axis {axis} of "
+                    f'"{x.name}" {shown(x.shape)}{last if x.shape[-1] in (1, 3, 4) else ""}'
+                )
 
     def _kernel_shape(self, channels: int) -> tuple[int, ...]:
         return (self.filters, channels // self.groups, *self.kernel_size)

@@ -98,7 +98,8 @@ def watched(stopping: Any, columns: Mapping[str, Node]) -> Watch | None:
     if stopping is None:
         return None
     if not isinstance(stopping, EarlyStopping):
-        raise UsageError(f"early_stopping is an nn.EarlyStopping, not {type(stopping).__name__}")
+        given = type(stopping).__name__
+        raise UsageError(f"early_stopping is an nn.EarlyStopping, such as nn.EarlyStopping(patience=3), not {given}")
     node = columns.get(stopping.monitor)
     if node is None:
         hint = "" if "val_loss" in columns else "; figures called val_… need validation= or validation_split="

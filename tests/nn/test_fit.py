@@ -1077,7 +1077,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(
         ),
         ({"callbacks": [3]}, TypeError, "a callback is a function of the history, or an nn.Callback, not int"),
         ({"callbacks": 3}, TypeError, "callbacks are functions of the history, or nn.Callback, not int"),
-        ({"early_stopping": 3}, TypeError, "early_stopping is an nn.EarlyStopping, not int"),
+        ({"early_stopping": 3}, TypeError, "such as nn.EarlyStopping(patience=3), not int"),
         (
             {"early_stopping": nn.EarlyStopping()},
             KeyError,

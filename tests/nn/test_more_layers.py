@@ -336,7 +336,7 @@ def test_values_that_are_given() -> None:
         ),
         (lambda: nn.ConvTranspose1D(3, 3, padding_mode="edge"), "has no padding_mode"),
         (lambda: nn.Conv2D(out_channels=3, kernel_size=3), "Here it is filters="),
-        (lambda: nn.Conv2D(3, 3)(input_of("n", 1, 2, 2)), "a window of 3 does not fit"),
+        (lambda: nn.Conv2D(3, 3)(input_of("n", 1, 2, 2)), "a kernel of 3 does not fit"),
         (lambda: nn.MaxPool2D(kernel_size=2), "Here it is size="),
         (lambda: nn.MaxPool2D(2)(input_of("n", 8)), r"MaxPool2D takes \(batch, channels, height, width\)"),
         (lambda: nn.UpSample((2, 2))(input_of("n", 1, 8)), 'size has 2 numbers, and "x" 1 axes'),

@@ -362,6 +362,21 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         assert habits.argument(name, meant if isinstance(meant, tuple) else ()).startswith(" "), name
 
 
+def test_a_kernel_that_does_not_fit_is_refused_before_there_are_parameters() -> None:
+    g = gn.Graph()
+    images = g.placeholder("images", ("batch", 28, 28, 1))
+    layer = nn.Conv2D(8, 3)
+    with pytest.raises(gn.ShapeError, match=r"Conv2D: a kernel of 3 does not fit into axis 3 .*moveaxis\(x, -1, 1\)"):
+        layer(images)
+    assert layer(gn.moveaxis(images, -1, 1)).shape == ("batch", 8, 26, 26)  # the same layer
+    sound = g.placeholder("sound", ("batch", 2, 5))
+    with pytest.raises(gn.ShapeError, match=r"a kernel of 3 with a dilation of 4 does not fit into axis 2 .*5\)\n"):
+        nn.Conv1D(1, 3, dilation=4, padding=1)(sound)
+    assert nn.Conv1D(1, 3, dilation=4, padding=2)(sound).shape == ("batch", 1, 1)
+    assert nn.Conv1D(1, 9, padding="same")(sound).shape == ("batch", 1, 5)
+    assert nn.ConvTranspose1D(1, 9)(sound).shape == ("batch", 1, 13)
+
+
 def test_what_a_layer_of_ones_own_takes_from_other_libraries_has_a_hint() -> None:
     class Named(nn.Layer):
         def __init__(self, units: int, name: str = "") -> None:
