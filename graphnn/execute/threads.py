@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
@@ -26,10 +26,26 @@ def together(part: Callable[..., None], pieces: Sequence[Any], *arrays: Any) -> 
     The pieces are fixed when the plan is made and write to different rows, so the result does not depend on the number
     of threads. No piece calls BLAS, which has threads of its own.
     """
-    rest = [_pool(len(pieces) - 1).submit(quietly, part, piece, *arrays) for piece in pieces[1:]]
+    rest: list[Future[None]] = []
     try:
-        part(pieces[0], *arrays)
+        for piece in pieces[1:]:
+            begun = _begun(len(pieces) - 1, part, piece, *arrays)
+            if begun is None:
+                break
+            rest.append(begun)
+        for piece in (pieces[0], *pieces[1 + len(rest) :]):
+            part(piece, *arrays)
     finally:
         wait(rest)  # also after Ctrl-C: they write to memory that the next call uses
     for done in rest:
         done.result()
+
+
+def _begun(threads: int, part: Callable[..., None], *arguments: Any) -> Future[None] | None:
+    """Call `part` in a thread of the pool; return None where the program ends, and no thread begins any more."""
+    try:
+        return _pool(threads).submit(quietly, part, *arguments)
+    except RuntimeError as error:
+        if not str(error).startswith("cannot schedule new futures"):
+            raise
+        return None

@@ -792,6 +792,26 @@ def test_a_forked_process_has_threads_of_its_own(graph: gn.Graph) -> None:
     assert step(feed).tobytes() == expected
 
 
+@pytest.mark.plans_of_numpy
+def test_a_step_on_threads_is_called_while_the_program_ends() -> None:
+    code = """
+import atexit, threading, numpy as np, graphnn as gn
+g = gn.Graph()
+x = g.placeholder("x", ("batch", 64))
+step = gn.compile(gn.tanh(x) * x + 1.0, backend="numpy", threads=2)
+feed = {x: np.linspace(0, 1, 8192 * 64).reshape(8192, 64)}
+assert "together(" in step.plan(feed).source
+expected = step(feed).tobytes()
+def again():
+    print(step(feed).tobytes() == expected)
+threading.Thread(target=lambda: (threading.main_thread().join(), again())).start()
+atexit.register(again)
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(gn.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\nTrue\n", "")
+
+
 def test_eight_threads_call_one_plan_a_thousand_times_each(graph: gn.Graph) -> None:
     x = graph.placeholder("x", shape=("batch", 3))
     network = nn.Sequential(nn.Dense(16), nn.ReLU(), nn.Dense(2), nn.Softmax())(x)
