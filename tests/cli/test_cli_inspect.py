@@ -522,7 +522,7 @@ def test_compare_takes_a_runtime(model, capsys, monkeypatch):
     assert "the run and mine are equal" in said(capsys, "compare", "model.py:sound", "--runtime", "mine").out
     assert "(mine), not 'other'" in said(capsys, "compare", "model.py:sound", "--runtime", "other", code=1).err
     for more in ([], ["model.py:sound", "--runtime", "mine"]):
-        assert "OTHER, or --runtime NAME" in said(capsys, "compare", "model.py:sound", *more, code=2).err
+        assert "either OTHER or --runtime NAME" in said(capsys, "compare", "model.py:sound", *more, code=2).err
     wrong = ["compare", "model.py:sound", "--runtime", "mine", "--feed-b", "x.npz"]
     assert "a runtime gets the same feed" in said(capsys, *wrong, code=2).err
 

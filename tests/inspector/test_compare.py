@@ -565,7 +565,8 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(n, n, FEED, graph=gn.Graph()), gn.UsageError, "graph= is for fetches by name"),
         (lambda t, n: compare(t, names="ab"), gn.UsageError, "names= must be two different texts"),
         (lambda t, n: compare(t, names=("a", "a")), gn.UsageError, "names= must be two different texts"),
-        (lambda t, n: compare(n, feed={}), gn.LookupFailure, "the feed lacks"),
+        (lambda t, n: compare(n, n, feed={}), gn.LookupFailure, "the feed lacks"),
+        (lambda t, n: compare(n, feed={}), gn.UsageError, "nothing differs between the two runs: give b, feed_b="),
     ],
 )
 def test_what_cannot_be_compared(call: Any, error: type[Exception], message: str) -> None:
@@ -1147,7 +1148,7 @@ def test_a_result_that_is_asked_for_twice_is_compared_with_both() -> None:
 def test_names_are_resolved_by_the_feed() -> None:
     x = gn.Graph().placeholder("x", shape=())
     gn.exp(x, name="y")
-    assert compare("y", feed={x: 1.0})
+    assert compare("y", "y", feed={x: 1.0})
     assert compare(["y"], ["x"], feed={x: 1.0}).first is not None
 
 

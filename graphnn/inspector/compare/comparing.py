@@ -190,7 +190,7 @@ def compare(
     run_again = b is None or feed_b is not None or dtype_b is not None or backends is not None
     if arrays and run_again:
         raise UsageError("arrays are compared as they are: they take no feed, no dtype and no backend")
-    b = a if b is None else b
+    b = _other(a, (feed_b, dtypes, backends)) if b is None else b
     reads_a = isinstance(a, Trace) and dtype_a is None and backends is None
     reads_b = arrays or (isinstance(b, Trace) and not run_again)
     if feed is not None and reads_a and (reads_b or feed_b is not None):
@@ -223,6 +223,13 @@ def partners_of(a: Trace, b: Trace) -> dict[Node, Node]:
     first, second = read_trace(a, exact=False), read_trace(b, exact=False)
     places, _ = align(first, second, lambda known: results_of(a, b, first, second, known))
     return {first.order[i]: second.order[j] for i, j in places.items()}
+
+
+def _other(a: Any, given: tuple[Any, ...]) -> Any:
+    """Return the second side where none is given: the first again, if something makes it differ, or a trace anew."""
+    if all(each is None for each in given) and not isinstance(a, Trace):
+        raise UsageError("nothing differs between the two runs: give b, feed_b=, dtypes=, backends= or runtime=")
+    return a
 
 
 def _graphs_of(a: Any, b: Any, graph: Graph | None, arrays: bool) -> tuple[Graph | None, Graph | None]:
