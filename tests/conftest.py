@@ -73,7 +73,7 @@ def plans_at_once(
     monkeypatch.setenv("GRAPHNN_BACKEND", kind_of_plans)
     monkeypatch.setenv("GRAPHNN_CACHE", str(kernels))
     if request.node.get_closest_marker("plans_where_it_pays") is None:
-        monkeypatch.setattr(Kept, "pays", lambda kept, sizes, recorded=False: 1 + kept.vary)
+        monkeypatch.setattr(Kept, "pays", lambda kept, sizes, recorded=False, again=1.0: 1 + kept.vary)
 
 
 @pytest.fixture

@@ -212,13 +212,21 @@ class Compiled:
             plan = patterns.plan(prepared)
             if plan is not None:
                 return plan
-            pays = 1 + self._kept.vary if demanded else self._kept.pays(sizes, patterns.may_record(prepared))
+            pays = 1 + self._kept.vary if demanded else self._pays(prepared, sizes)
             if pays:
                 with collector_paused():
                     return self._planned(prepared, recorded=pays > 1)
         except Exception as error:  # noqa: BLE001 - raised again with its node
             raise_as_interpreter(error, prepared, self.updates)
         return None
+
+    def _pays(self, prepared: Prepared, sizes: Sizes) -> int:
+        order = prepared.program.order
+        holding: list[Any] = [node.op for node in order if hasattr(node.op, "evaluated")]
+        inside = sum(len(body) for op in holding for body in op.bodies.values())
+        evaluated = sum(op.evaluated(prepared.sizes) for op in holding)
+        again = (len(order) + evaluated) / max(1, len(order) + inside)
+        return self._kept.pays(sizes, self._patterns.may_record(prepared), again)
 
     def _planned(self, prepared: Prepared, recorded: bool = False) -> Plan:
         if self.backend == "native":

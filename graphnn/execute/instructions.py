@@ -310,9 +310,16 @@ class Slide(View):
     ----------
     windows : callable
         Gives the view of an array.
+    shown : callable
+        Gives the shape and strides of the view, of those of an array.
     """
 
     windows: Callable[[Array], Array]
+    shown: Callable[[tuple[int, ...], Strides], tuple[tuple[int, ...], Strides]]
+
+    def laid(self, x: Value) -> Strides | None:
+        """Return the strides of the view of a value."""
+        return None if x.strides is None else self.shown(x.shape, x.strides)[1]
 
     def of(self, x: Array) -> Array:
         """Return the view of an array."""

@@ -18,6 +18,8 @@ MOST_PLANS = 16
 # The cost of making a plan, and what one call of it saves, in calls of the interpreter. Both are measured with small
 # arrays. With large ones a plan saves a smaller part of a call, but making it costs far less in comparison.
 _COST, _SAVED = 16.0, 0.5
+_AGAIN = 2.0
+"""How many times longer an evaluation of a node takes outside of a loop than inside, at most."""
 _SHARE = 0.125
 """The share of the time of all calls that may be spent on plans that have not paid yet."""
 _CALLS = 16
@@ -58,7 +60,7 @@ class Kept:
         """Whether there are several sizes, as far as can be seen."""
         return bool(self.plans) or len(self._counts) > 1
 
-    def pays(self, sizes: Sizes, recorded: bool = False) -> int:
+    def pays(self, sizes: Sizes, recorded: bool = False, again: float = 1.0) -> int:
         """Count a call of sizes for which no plan is kept, and return what pays now.
 
         Parameters
@@ -66,6 +68,8 @@ class Kept:
         sizes : Sizes
         recorded : bool
             Whether a plan may be recorded, which takes twice as long and serves for other sizes, too.
+        again : float
+            How often a call of the interpreter evaluates a node, on average: more than once if there are loops.
 
         Returns
         -------
@@ -75,14 +79,17 @@ class Kept:
         if len(self._counts) >= _MOST_COUNTED:
             self._counts.clear()
         count = self._counts[sizes] = self._counts.get(sizes, 0) + 1
+        cheaper = max(1.0, again / _AGAIN)
+        cost = _COST / cheaper
         if len(self._counts) == 1 and not self.plans:
             pays = int(count > 1)  # a loop over batches of one size, as far as can be seen
         else:
             left = _SHARE * self._calls() + _SAVED * self._by_plan() - self._spent
-            pays = int(count >= _CALLS and left >= _COST and self._has_room())
-            if recorded and self._missed >= _MISSED and left >= 2 * _COST:
+            often = count >= (_CALLS if recorded else _CALLS / cheaper)
+            pays = int(often and left >= cost and self._has_room())
+            if recorded and self._missed >= _MISSED and left >= 2 * cost:
                 pays = 2
-        self._spent += pays * _COST
+        self._spent += pays * cost
         self._without += not pays
         self._missed = 0 if pays else self._missed + 1
         return pays

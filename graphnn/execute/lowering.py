@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
@@ -23,7 +22,7 @@ from . import rewrites  # noqa: F401 - registers them
 from .builder import Builder
 from .instructions import Result
 from .rules import Rule, rule_of
-from .symbols import Unrecorded, any_size
+from .symbols import Unrecorded, any_size, unchecked
 from .values import Value, in_c_order, squeezed
 
 if TYPE_CHECKING:
@@ -208,11 +207,7 @@ class Lowering:
 
 def _bound(op: Op, sizes: Mapping[str, int]) -> Op:
     """Return an operation with sizes for the names of its dimensions, unchecked: sizes that record are not ints."""
-    found = copy(op)
-    for attribute in op.sized:
-        number = over_dimensions(getattr(op, attribute), lambda dim: size_of(dim, sizes))
-        object.__setattr__(found, attribute, number)
-    return found
+    return unchecked(op, **{a: over_dimensions(getattr(op, a), lambda dim: size_of(dim, sizes)) for a in op.sized})
 
 
 def _has_array(value: Value) -> bool:

@@ -324,7 +324,7 @@ def _expression(value: Value, x: Sequence[str], names: _Names) -> str:
             return f"{x[0]}[{', '.join(map(_part, parts))}]"
         case do.Broadcast(shape):
             return f"broadcast_to({x[0]}, {literal(shape)})"
-        case do.Slide(windows):
+        case do.Slide(windows=windows):
             return f"{names.functions[windows]}({x[0]})"
         case do.Ufunc(ufunc):
             return f"{ufunc.__name__}({', '.join(x)})"
@@ -425,7 +425,7 @@ def _function_of(value: Value) -> tuple[Function, str] | None:
     match value.how:
         case do.Call(function, name) | do.Own(function, name) if function is not np.matmul:
             return function, name
-        case do.Slide(windows):
+        case do.Slide(windows=windows):
             return windows, "windows"
         case do.Check(_, refuse):
             return refuse, "codes"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..polynomials import Polynomial, combine, constant, number_of, quotients, times
 
+if TYPE_CHECKING:
+    from ..graph import Op
+
+_Op = TypeVar("_Op", bound="Op")
 _Function = Callable[[Any, Any], Any]
 _Step = tuple[_Function, int, int]
 """A function, and the cells that hold its operands."""
@@ -230,3 +236,21 @@ class Size:
 def any_size(numbers: Iterable[object]) -> bool:
     """Return whether one of these is a `Size`."""
     return any(type(number) is Size for number in numbers)
+
+
+def unchecked(op: _Op, **attributes: object) -> _Op:
+    """Return an operation with other attributes, which are not checked: a size that is recorded is not an int."""
+    found = copy(op)
+    for name in list(vars(found)):
+        if isinstance(getattr(type(op), name, None), cached_property):
+            del vars(found)[name]
+    vars(found).update(attributes)
+    return found
+
+
+class ForSizes:
+    """What a plan calls, and is made for its sizes."""
+
+    def with_numbers(self, known: Callable[[Any], Any]) -> ForSizes:
+        """Return the same for other sizes: `known` gives the number of each that was recorded."""
+        raise NotImplementedError

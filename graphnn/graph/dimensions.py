@@ -199,29 +199,29 @@ def shape_of(value: Any) -> Shape:
 
 def add(a: Dim, b: Dim) -> Dim:
     """Return a + b."""
-    return a + b if isinstance(a, int) and isinstance(b, int) else _dim(combine(_poly(a), _poly(b)))
+    return _dim(combine(_poly(a), _poly(b))) if isinstance(a, str) or isinstance(b, str) else a + b
 
 
 def subtract(a: Dim, b: Dim) -> Dim:
     """Return a - b, which may be negative until it is clamped."""
-    return a - b if isinstance(a, int) and isinstance(b, int) else _dim(combine(_poly(a), _poly(b), -1))
+    return _dim(combine(_poly(a), _poly(b), -1)) if isinstance(a, str) or isinstance(b, str) else a - b
 
 
 def multiply(a: Dim, b: Dim) -> Dim:
     """Return a * b."""
-    return a * b if isinstance(a, int) and isinstance(b, int) else _dim(_times(_poly(a), _poly(b)))
+    return _dim(_times(_poly(a), _poly(b))) if isinstance(a, str) or isinstance(b, str) else a * b
 
 
 def floor_divide(a: Dim, b: Dim) -> Dim:
     """Return a // b."""
-    if isinstance(a, int) and isinstance(b, int) and b:
-        return a // b
-    return _dim(_divided(_poly(a), _poly(b)))
+    if isinstance(a, str) or isinstance(b, str) or not b:
+        return _dim(_divided(_poly(a), _poly(b)))
+    return a // b
 
 
 def clamp(a: Dim) -> Dim:
     """Return max(a, 0)."""
-    return max(a, 0) if isinstance(a, int) else _dim(_clamped(_poly(a)))
+    return _dim(_clamped(_poly(a))) if isinstance(a, str) else max(a, 0)
 
 
 def minimum(a: Dim, b: Dim) -> Dim:

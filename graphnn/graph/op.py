@@ -124,6 +124,7 @@ class Op:
     For an operation that holds graphs, as loops do:
 
     - ``bound_inside(sizes) -> int``: checks the graphs for these sizes, and returns the bytes of the largest value.
+    - ``evaluated(sizes) -> int``: how many nodes an evaluation evaluates inside; ``bodies``: the graphs, by name.
     - ``refused_inside(guard, step, prepared) -> error``: what a guard refuses inside of an evaluated step, or None.
 
     For the tests that every registered operation gets:
@@ -539,8 +540,7 @@ class Functions:
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
         name = ALIASES.get(name, name)
-        # A composition may share the name of an operation of its own module: it takes what people write (-1, lists) and
-        # calls the operation with what is stored.
+        # A composition may share the name of its operation: it takes what people write, such as -1 and lists.
         found = _compositions.get(name) or _functions.get(name)
         if found is None:
             cls = registry.get(name)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from ..changes import Changes
 from ..errors import DtypeError, FileFormatError, GraphnnError, ShapeError, UsageError
+from ..execute.symbols import any_size, unchecked
 from ..files import from_data, to_data
 from ..graph import Constant, Dim, Graph, Kind, Node, Op, Parameter, Placeholder, Shape, Spec
 from ..graph.attributes import DimOf, Several, Text
-from ..graph.dimensions import Constraint, add, shown, unify
+from ..graph.dimensions import Constraint, add, shown, size_of, unify
 from ..graph.node import put_twin
 from ..graph.scopes import mirrored
 from ..show import rendered
@@ -149,14 +149,18 @@ class Keeping(Op, abstract=True):
         """The graphs, by what they are called. They are shared by all who ask: nobody may add to them."""
         raise NotImplementedError
 
+    def evaluated(self, sizes: Mapping[str, int]) -> int:
+        """Return how many nodes an evaluation evaluates, as far as that is known before it."""
+        raise NotImplementedError
+
     @property
     def refused_inside(self) -> Any:
         """What looks for a value in the bodies that a guard refuses."""
         return rendered(self, "guard inside")
 
-    def keeping(self, kept: Any) -> Op:
+    def keeping(self, kept: Any) -> Self:
         """Return the same operation that keeps something else."""
-        return replace(self, kept=kept)  # type: ignore[call-arg]
+        return unchecked(self, kept=tuple(kept))
 
 
 class Excerpt:
@@ -235,8 +239,15 @@ def flops_in(body: Iterable[Node]) -> Dim:
     return total
 
 
+def nodes_evaluated(body: Iterable[Node], sizes: Mapping[str, int]) -> int:
+    """Return how many nodes an evaluation of a body evaluates, those of the bodies inside included."""
+    return sum(node.op.evaluated(sizes) if isinstance(node.op, Keeping) else 1 for node in body)
+
+
 def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:
     """Return a shape of a body with the dimensions for which its names stand."""
+    if any_size(dims):
+        return tuple([size_of(dim, dict(zip(names, dims, strict=True))) for dim in shape])  # type: ignore[arg-type]
     return tuple(map(Changes(sizes=dict(zip(names, dims, strict=True))).dim, shape))
 
 

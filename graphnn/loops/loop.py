@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from ..graph.attributes import Choice
 from ..graph.dimensions import multiply
 from ..text import counted
 from .backwards import pulled_back, pushed_forward
-from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, outside, text_of
+from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, nodes_evaluated, outside, text_of
 from .bundle import Layout, Place, place_to_write
 from .running import Iterations
 
@@ -147,10 +146,6 @@ class Loop(Keeping):
         if len(self.names) != len(self.dims) or len(set(self.names)) < len(self.names):
             raise ShapeError(f"loop: names of dimensions stand for one each: {self.names} for {self.dims}")
 
-    def keeping(self, kept: Sequence[Kept]) -> Loop:
-        """Return the same loop that keeps something else of its iterations."""
-        return replace(self, kept=tuple(kept))
-
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return how many floating-point operations all iterations take; one, if data tell how many there are."""
         times = 1 if self.while_ >= 0 else self.length
@@ -190,6 +185,12 @@ class Loop(Keeping):
             return self.bound(sizes).prepared().binding.largest
         except GraphnnError as error:
             raise error.within("in each iteration: ") from error
+
+    def evaluated(self, sizes: Mapping[str, int]) -> int:
+        """Return the nodes of the body, for each iteration; of those that data tell, for one."""
+        op = self.bound(sizes)
+        times = 1 if op.while_ >= 0 else int(op.length)
+        return times * nodes_evaluated(op.nodes, dict(zip(op.names, cast("tuple[int, ...]", op.dims), strict=True)))
 
     @cached_property
     def wanted(self) -> list[int]:

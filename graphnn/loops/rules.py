@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..execute import instructions as do
 from ..execute.instructions import Result
@@ -14,6 +14,7 @@ from ..execute.native.plan import Native
 from ..execute.plan import Plan
 from ..execute.rules import rule
 from ..execute.settings import Settings
+from ..execute.symbols import ForSizes, Unrecorded, any_size, unchecked
 from .body import Keeping
 from .branch import Branch
 from .bundle import LoopItem, read
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     from ..graph import Array, Node, Op
 
 
-class Planned:
+_Op = TypeVar("_Op", bound=Keeping)
+_Plan = TypeVar("_Plan")
+_Placed = tuple[Plan, list[int]]
+"""A plan, and where its inputs are among those of the body."""
+
+
+class Planned(ForSizes):
     """A loop whose body has a plan. Equal loops have equal ones, so that a plan computes them once.
 
     Parameters
@@ -39,8 +46,14 @@ class Planned:
     settings : Settings
     """
 
-    def __init__(self, op: Loop, settings: Settings) -> None:
+    def __init__(self, op: Loop, settings: Settings, plans: dict[object, Plan] | None = None) -> None:
         self.op, self._settings = op, settings
+        self._plans: dict[object, Plan] = {} if plans is None else plans
+        """Plans of the body for other sizes: they are the same for any number of iterations."""
+
+    def with_numbers(self, known: Callable[[Any], Any]) -> Planned:
+        """Return the loop for the numbers of its sizes."""
+        return Planned(_with_numbers(self.op, known), self._settings, self._plans)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Planned) and self.op == other.op
@@ -51,10 +64,13 @@ class Planned:
     @cached_property
     def plan(self) -> Plan:
         """The plan of the body."""
-        prepared, carried = self.op.prepared(), self.op.carried
-        inputs = self.op.inputs[int(self.op.indexed) :]
-        lent = [node for node, at in zip(inputs, carried, strict=False) if carried.count(at) == 1]
-        return _plan_of(prepared, self._settings, lent)
+        known = self._plans.get(self.op.dims)
+        if known is None:
+            carried, inputs = self.op.carried, self.op.inputs[int(self.op.indexed) :]
+            lent = [node for node, at in zip(inputs, carried, strict=False) if carried.count(at) == 1]
+            known = _plan_of(self.op.prepared(), self._settings, lent)
+            _keep(self._plans, self.op.dims, known)
+        return known
 
     @cached_property
     def _places(self) -> list[int]:
@@ -78,7 +94,7 @@ class Planned:
         return self.plan.of(tuple([inputs[place] for place in self._places]))
 
 
-class PlannedBranch:
+class PlannedBranch(ForSizes):
     """A branch whose bodies have plans. Equal branches have equal ones, so that a plan computes them once.
 
     Parameters
@@ -88,9 +104,13 @@ class PlannedBranch:
     settings : Settings
     """
 
-    def __init__(self, op: Branch, settings: Settings) -> None:
+    def __init__(self, op: Branch, settings: Settings, plans: dict[object, _Placed] | None = None) -> None:
         self.op, self._settings = op, settings
-        self._plans: dict[int, tuple[Plan, list[int]]] = {}
+        self._plans: dict[object, _Placed] = {} if plans is None else plans
+
+    def with_numbers(self, known: Callable[[Any], Any]) -> PlannedBranch:
+        """Return the branch for the numbers of its sizes."""
+        return PlannedBranch(_with_numbers(self.op, known), self._settings, self._plans)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlannedBranch) and self.op == other.op
@@ -103,13 +123,29 @@ class PlannedBranch:
         return self.op.collected(operands, self._computed, out)
 
     def _computed(self, side: int, inputs: Sequence[Array]) -> Sequence[Array]:
-        if side not in self._plans:
+        found = self._plans.get((side, self.op.dims))
+        if found is None:
             prepared = self.op.prepared(side)
             plan = _plan_of(prepared, self._settings)
             placeholders = prepared.program.graph.placeholders
-            self._plans[side] = plan, [placeholders.index(node) for node in plan.given]
-        plan, places = self._plans[side]
+            found = plan, [placeholders.index(node) for node in plan.given]
+            _keep(self._plans, (side, self.op.dims), found)
+        plan, places = found
         return plan.of(tuple([inputs[place] for place in places]))
+
+
+_MOST = 32
+"""Plans of a body that are kept."""
+
+
+def _keep(plans: dict[object, _Plan], sizes: object, plan: _Plan) -> None:
+    if len(plans) >= _MOST:
+        plans.clear()
+    plans[sizes] = plan
+
+
+def _with_numbers(op: _Op, known: Callable[[Any], Any]) -> _Op:
+    return unchecked(op, **{attribute: known(getattr(op, attribute)) for attribute in op.sized})
 
 
 def _plan_of(prepared: Prepared, settings: Settings, lent: Sequence[Node] = ()) -> Plan:
@@ -142,7 +178,7 @@ def _called(planned: Any, op: Any, build: Builder, result: Result, operands: Seq
     like = [other for other in readers if other.inputs == node.inputs and _is_like(other.op, node.op)]
     kept = dict.fromkeys([each for other in like for each in readers[other]])
     narrow = op.keeping(tuple(kept))
-    size = Result((int(narrow.layout.size),), narrow.layout.dtype)
+    size = Result((narrow.layout.size,), narrow.layout.dtype)
     build.notes[node] = narrow, build.call(do.Call(planned(narrow, build.settings), op.name), *operands, result=size)
     return build.filled(0, result)  # nobody reads it
 
@@ -184,7 +220,9 @@ def loop_item(op: LoopItem, build: Builder, result: Result, operands: Sequence[V
         assert isinstance(node.op, LoopItem)
         place = narrow.place(*_kept_at(node.inputs[0], node.op))
     if bundle.dtype != result.dtype:
+        if any_size((place.start, *place.shape)):
+            raise Unrecorded("a function of plain sizes")
         return build.fresh(do.Own(partial(read, place=place), op.name), bundle, result=result)
-    start, count = int(place.start), math.prod(result.shape)
+    start, count = cast("int", place.start), math.prod(result.shape)
     part = build.view(do.Index(((start, start + count, 1),)), bundle, (count,))
     return build.reshape(part, result.shape)

@@ -141,14 +141,16 @@ class Windows(_Sliding, Rearranging):
     def infer(self, x: Spec) -> Spec:
         return Spec(self.windowed(x.shape), x.dtype)
 
+    def laid(self, shape: Any, strides: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
+        """Return the shape and strides of the windows of an array with these."""
+        windows, steps = self.windowed(shape), list(strides)
+        for slide in self.slides(len(strides)):
+            steps[slide.axis] *= slide.stride if windows[slide.axis] > 1 else 1  # type: ignore[operator] # of numbers
+            steps.append(strides[slide.axis] * (slide.dilation if slide.size > 1 else 1))
+        return windows, tuple(steps)
+
     def forward(self, x: Array, out: Array | None = None) -> Any:
-        shape: tuple[int, ...] = self.windowed(x.shape)  # type: ignore[assignment] # of numbers
-        strides, within = list(x.strides), []
-        for slide in self.slides(x.ndim):
-            step = x.strides[slide.axis]
-            strides[slide.axis] = step * slide.stride if shape[slide.axis] > 1 else step
-            within.append(step * slide.dilation if slide.size > 1 else step)
-        return into(out, as_strided(x, shape, (*strides, *within), writeable=False))
+        return into(out, as_strided(x, *self.laid(x.shape, x.strides), writeable=False))
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.fold(cotangent, inputs[0].shape, self.size, self.stride, self.dilation, self.axes)

@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the number of the first loop")
     parser.add_argument("--orders", type=int, default=2, help="of derivatives")
     settings = parser.parse_args()
-    Kept.pays = lambda kept, sizes, recorded=False: 1 + kept.vary  # type: ignore[method-assign] # from the first call on
+    Kept.pays = lambda kept, sizes, recorded=False, again=1.0: 1 + kept.vary  # type: ignore[method-assign] # from the first call on
     in_one_go.LEAST = in_one_go.IN_ONE_GO = 4  # as few as can be
     start, wrong, made = time.perf_counter(), 0, 0
 

@@ -70,7 +70,7 @@ def main() -> int:
             if wrong[kind] <= _MOST_TOLD:
                 sys.stdout.write(f"{kind} {number}:\n  " + "\n  ".join(found) + "\n")
 
-    Kept.pays = lambda kept, sizes, recorded=False: 1 + kept.vary  # type: ignore[method-assign] # from the first call on
+    Kept.pays = lambda kept, sizes, recorded=False, again=1.0: 1 + kept.vary  # type: ignore[method-assign] # from the first call on
     numbers = {kind: range(settings.first, settings.first + getattr(settings, kind)) for kind in _KINDS}
     for number in numbers["graphs"]:
         compare("graphs", number, lambda number=number: random_graph_differences(settings.seed, number, backend))

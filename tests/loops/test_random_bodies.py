@@ -13,7 +13,7 @@ from graphnn.loops import in_one_go
 @pytest.mark.filterwarnings("ignore::graphnn.errors.GraphnnWarning")
 @pytest.mark.parametrize("part", range(3))
 def test_random_loops_are_their_iterations_written_out(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Kept, "pays", lambda kept, sizes, recorded=False: 1 + kept.vary)
+    monkeypatch.setattr(Kept, "pays", lambda kept, sizes, recorded=False, again=1.0: 1 + kept.vary)
     monkeypatch.setattr(in_one_go, "LEAST", 4)
     monkeypatch.setattr(in_one_go, "IN_ONE_GO", 4)
     for number in range(20 * part, 20 * (part + 1)):

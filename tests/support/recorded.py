@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.lib.array_utils import byte_bounds
+from random_bodies import Case, derived, scanned
 from random_mixed import random_mixed
 from random_networks import random_training
 from test_ops import bits
@@ -152,11 +153,12 @@ def compared(
     feeds: Sequence[Mapping[Any, Any]],
     updates: Mapping[gn.Node, gn.Node],
     count: int = 8,
+    among: Sequence[int] = (),
 ) -> Compared | None:
     """Record a plan, repeat it for so many sizes, and compare; None if it is not recorded."""
     graph = fetches[0].graph
     step = gn.compile(list(fetches), updates, backend="native")
-    among = FEW if rng.random() < 0.4 else SIZES
+    among = among or (FEW if rng.random() < 0.4 else SIZES)
     runs: list[Prepared] = []
     for _ in range(count):
         with suppress(gn.ShapeError):  # such sizes cannot be
@@ -202,3 +204,13 @@ def repeated(seed: int, number: int) -> Compared | None:
     fetches, feeds, updates = random_mixed(rng)
     full = [feed for feed in feeds if all(np.asarray(array).size for array in feed.values())]
     return compared(rng, fetches, full, updates) if full else None
+
+
+def repeated_loop(seed: int, number: int) -> Compared | None:
+    """Return what comes of a loop that is drawn, with its gradients; None, too, if its length has no name."""
+    case = Case(seed, number)
+    if not case.named:
+        return None
+    fetches = derived(case.built(scanned, 7), 1 + (number % 4 == 0))
+    rng = np.random.default_rng([number, 13 + seed])
+    return compared(rng, fetches, [case.feed(7)], {}, 4, (2, 4, 5, 7, 11, 16, 19))

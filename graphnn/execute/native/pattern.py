@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from ...graph import Op
 from .. import instructions as do
-from ..symbols import Size, Tape, Unrecorded, any_size
+from ..symbols import ForSizes, Size, Tape, Unrecorded, any_size, unchecked
 from ..values import Value
 from .addresses import Doubt
 from .plan import Filling, Native, drafted
@@ -47,8 +46,6 @@ class Pattern:
 
     def _record(self, prepared: Prepared, tape: Tape) -> None:
         program, binding = prepared.program, prepared.binding
-        if any(hasattr(node.op, "bound_inside") for node in program.order):
-            tape.refuse("a graph inside")
         sizes = {name: tape.size(prepared.sizes[name]) for name in self._names}
         forwards = [
             _Forward(position, tape)
@@ -139,15 +136,11 @@ class _Numbers:
             return self.made(x) if x.array is None else x.array
         if isinstance(x, _Forward):
             return self._forwards[x.position]
+        if isinstance(x, ForSizes):
+            return x.with_numbers(self.known)
         if isinstance(op := getattr(x, "__self__", None), Op) and op.sized:
-            return getattr(self._with_numbers(op), x.__name__)
+            return getattr(unchecked(op, **{a: self.known(getattr(op, a)) for a in op.sized}), x.__name__)
         return tuple(map(self.known, x)) if type(x) is tuple else x
-
-    def _with_numbers(self, op: Op) -> Op:
-        found = copy(op)
-        for attribute in op.sized:
-            object.__setattr__(found, attribute, self.known(getattr(op, attribute)))
-        return found
 
     def made(self, value: Value) -> Array:
         """Return the array of a constant.

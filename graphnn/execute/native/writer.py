@@ -337,7 +337,7 @@ class Writer:
             yield Together([self._repeated(work, start + i, j - i, part, kept=i) for part, (i, j) in ranges])
             for value in added_up:
                 yield Repeated([self._addition(value)], [(0, value.nbytes, 0)], count)
-        if rest:
+        if rest > 0:
             yield from (call for call, _ in self._block(work, times * work.rows, rest))
 
     def _repeated(self, work: Work, first: int, times: int, part: int = 0, kept: int | None = None) -> Repeated:
@@ -462,7 +462,7 @@ def _blocks_of(n: int, size: int) -> Iterator[tuple[int, int, int]]:
     times, rest = divmod(n, size)
     for start, count in _in_goes(times, cutting.limits.times):
         yield start * size, count, size
-    if rest:
+    if rest > 0:
         yield times * size, 1, rest
 
 

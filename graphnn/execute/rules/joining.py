@@ -12,6 +12,7 @@ from ...ops import arranging, index, joining, labels, linalg, scattering
 from ...ops.base import axis_of
 from .. import instructions as do
 from ..instructions import Result
+from ..symbols import unchecked
 from .places import places_of
 from .registry import called, rule
 
@@ -76,10 +77,20 @@ def slice_add(op: index.SliceAdd, build: Builder, result: Result, operands: Sequ
 @rule(index.SlicesAdd, in_order=True)
 def slices_add(op: index.SlicesAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operands where their indices point, unless something is to be added."""
-    if op.overlaps:
+    if _overlap(op):
         return called(op, build, result, operands)
     gaps = sum(x.size for x in operands) < math.prod(result.shape)
     return joined(op, build, result, operands, [_parts(part) for part in op.indices], gaps)
+
+
+def _overlap(op: index.SlicesAdd) -> bool:
+    """Tell whether two indices point to one element. Along an axis that all show whole, one element tells it."""
+    if any(part is None or part == "..." for parts in op.indices for part in parts):
+        return op.overlaps
+    shown = [{parts[axis] if axis < len(parts) else _ALL for parts in op.indices} for axis in range(len(op.shape))]
+    return unchecked(
+        op, shape=tuple([1 if parts == {_ALL} else n for parts, n in zip(shown, op.shape, strict=True)])
+    ).overlaps
 
 
 def _parts(index: Sequence[do.Part | str]) -> tuple[do.Part, ...]:
@@ -90,7 +101,7 @@ def _parts(index: Sequence[do.Part | str]) -> tuple[do.Part, ...]:
 def _pads_in_order(op: joining.Pad, operands: Sequence[Value]) -> bool:
     """Tell whether NumPy pads into C order: so it does unless the operand is in Fortran order alone."""
     (x,) = operands
-    return x.strides is not None and not x.stand_in().flags.fnc
+    return x.ordered or (x.strides is not None and not x.stand_in().flags.fnc)
 
 
 @rule(joining.Pad, in_order=_pads_in_order)

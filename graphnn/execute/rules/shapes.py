@@ -32,7 +32,7 @@ def reshape(op: shape.Reshape, build: Builder, result: Result, operands: Sequenc
 @rule(windows.Windows)
 def slide(op: windows.Windows, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Show its windows."""
-    return build.view(do.Slide(op.forward), operands[0], result.shape)
+    return build.view(do.Slide(op.forward, op.laid), operands[0], result.shape)
 
 
 @rule(windows.Fold, in_order=True)
