@@ -37,7 +37,7 @@ def save(training: Training, path: StrPath) -> None:
     position = {"steps": training.steps, "batch": training.batch, "loss": training.loss, "seen": training.rows}
     data = {
         "graph": graph,
-        "state": [node.name for node in training.graph.state],
+        "state": [node.name for node in list(training.graph.state)],
         "shuffling": passes.state,
         "columns": list(training.figures.columns),
         "history": {name: _plain(name, values) for name, values in training.history.items()},
@@ -244,7 +244,7 @@ def _history(recorded: Mapping[str, Any], names: Sequence[Any], columns: Mapping
 
 def _values(graph: Graph, state: Sequence[str], arrays: Mapping[str, Array]) -> dict[Node, Array]:
     """Return the values of the parameters, by the names of those that the checkpoint has."""
-    names = {node.name: node for node in graph.state}
+    names = {node.name: node for node in list(graph.state)}
     for name in sorted(names.keys() ^ set(state)):
         where = "only in the graph" if name in names else "not in the graph"
         raise FileFormatError(f'it is a checkpoint of another graph: the parameter "{name}" is {where}')

@@ -156,7 +156,7 @@ def evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
 
 def _check_not_random(nodes: Sequence[Node], form: _Form) -> None:
     """Refuse what would be random in evaluation, unless `Graph.evaluating` says that this is meant."""
-    counters, meant = {counter for counter, at in form.graph.advances if counter is at}, form.graph.evaluating
+    counters, meant = {counter for counter, at in list(form.graph.advances) if counter is at}, form.graph.evaluating
     if not counters:
         return
     for node, evaluated in zip(nodes, form.nodes, strict=True):

@@ -20,15 +20,16 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
         The parameters that are updated.
     """
     graph, needed = loss.graph, ancestors([loss])
-    with_parameters = {node.scope for node in graph.state}
-    moved = {parameter for parameter, _ in graph.advances}
+    state = list(graph.state)  # a copy: another thread may enter more meanwhile
+    with_parameters = {node.scope for node in state}
+    moved = {parameter for parameter, _ in list(graph.advances)}
     paths = [
         path
         for path, node in graph.idle.items()
         if node in needed and path not in with_parameters and not ancestors([node]).isdisjoint(trained)
     ]
     own = {node.scope for node in trained}
-    for node in graph.state:
+    for node in state:
         if node in needed and not node.trainable and node not in moved and node.scope in own - {*paths}:
             scope = graph.scopes.get(node.scope)
             if scope is not None and scope.kind == "BatchNorm":

@@ -271,7 +271,7 @@ class Sharded:
         self._rows = {str(node.shape[0]) for node in self._split}
         self._programs = programs_of(cut(step.fetches, step.updates, self._rows, statistics), shards)
         names = {node.name for stage in self._programs.stages for node in stage.graph.state}
-        self._state = [node for node in step.graph.state if node.name in names]
+        self._state = [node for node in list(step.graph.state) if node.name in names]
         crew.begin(self._programs, step)
         self._once = None if self._programs.once is None else _Once(self._programs.once, step)
 
@@ -324,7 +324,7 @@ class _Once:
         updates = {copy: of[step.updates[parameter].name] for parameter, copy in self._moved.items()}
         self._compiled = _as(step, wanted, updates or None, graph)
         state = {*once.state, *(node.name for node in step.updates)}
-        self._state = {node: graph[node.name] for node in step.graph.state if node.name in state}
+        self._state = {node: graph[node.name] for node in list(step.graph.state) if node.name in state}
 
     def __call__(self, round_: Round) -> Values:
         once, graph = self._once, self._once.graph

@@ -207,6 +207,31 @@ def test_a_graph_is_copied_while_another_thread_builds_it() -> None:
         done.result()
 
 
+def test_updates_are_made_while_another_thread_makes_parameters() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", 2))
+    loss = gn.mean(nn.Sequential(nn.Dense(2), nn.BatchNorm())(x, training=True))
+    another = g.parameter("another", [1.0])
+    value = g.state[another]
+    seen = set()
+
+    def enter_one(frame: FrameType, event: str, arg: object) -> object:
+        if "/graphnn/nn/" in frame.f_code.co_filename and event == "line":
+            seen.add(Path(frame.f_code.co_filename).name)
+            if dict.pop(g.state, another, None) is None:
+                dict.update(g.state, {another: value})
+        return enter_one
+
+    before = sys.gettrace()
+    sys.settrace(enter_one)
+    try:
+        updates = nn.SGD(0.1).updates(loss)
+    finally:
+        sys.settrace(before)
+    assert len(updates) == 4
+    assert {"forms.py", "groups.py"} <= seen
+
+
 def test_one_goes_through_the_tables_of_a_graph_while_they_grow() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("batch", 2))

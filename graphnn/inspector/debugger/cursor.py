@@ -208,7 +208,7 @@ class Cursor:
         """
         now = self._now
         prepared, stored = now.tape.prepared, graph_before(now.graph).state
-        state = {node: stored[before_unrolling(node)] for node in now.graph.state}
+        state = {node: stored[before_unrolling(node)] for node in list(now.graph.state)}
         given, run, deciding = given_before(prepared), run_before(now.graph), decided_by_values(now.graph)
         before = (
             given
