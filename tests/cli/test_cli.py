@@ -294,7 +294,7 @@ def test_ops_lists_the_registry(capsys):
         (["run", "model.py:build", "--feed", "model.py"], 1, ["model.py", "not an .npy or .npz file"]),
         (["run", "model.py:build", "--feed", "a.npy"], 2, ["--feed NAME=a.npy"]),
         (["run", "model.py:with_feed", "--fetch", "totl"], 1, ['"totl"', '"total"']),
-        (["draw", "model.py:build", "-o", "m.bmp"], 1, ["svg", "png"]),
+        (["draw", "model.py:build", "-o", "m.bmp"], 2, ["svg", "png"]),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_sentence(model, capsys, arguments, code, words):

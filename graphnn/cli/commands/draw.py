@@ -103,7 +103,7 @@ def draw(options: cli.Options) -> None:
     try:
         diagram.save(options.output, animate=options.animate)
     except gn.UsageError as error:  # the ending of the name
-        raise cli.Misuse(str(error)) from None
+        raise cli.Misuse(error.reason) from None
     if options.json:
         screen.say_json({"files": [options.output], "note": diagram.note})
     else:
