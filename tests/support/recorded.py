@@ -138,13 +138,18 @@ def _other_values(plan: Native, prepared: Prepared) -> Iterator[str]:
 
 
 def _shown(address: int, arrays: Sequence[Array]) -> set[tuple[bytes, int]]:
-    """Return what an address points to: the bytes of each array that it lies in, and where in them."""
-    return {
-        (array.tobytes("A"), address - start)  # as they lie
-        for array in arrays
-        for start, stop in [byte_bounds(array)]
-        if start <= address < stop
-    }
+    """Return what an address points to: the bytes of each array that it lies in, and where in them.
+
+    An array of one number is the same everywhere: planning may keep the number where a pattern keeps the array.
+    """
+    found = set()
+    for array in arrays:
+        start, stop = byte_bounds(array)
+        if start <= address < stop:
+            first = array.flat[0].tobytes()
+            alike = array.tobytes() == first * array.size
+            found.add((first, 0) if alike else (array.tobytes("A"), address - start))  # as they lie
+    return found
 
 
 def compared(
