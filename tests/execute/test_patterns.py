@@ -426,6 +426,16 @@ def test_a_transformer_in_training_is_repeated_to_the_bit(causal: bool) -> None:
     assert runs[0][2]._patterns.left >= 2
 
 
+def test_a_few_patterns_serve_a_transformer_for_nearly_all_lengths() -> None:
+    ids, labels, step = transformer("native", causal=True)
+    planned = []
+    for time in range(17, 120):
+        fed = np.ones((4, time), int)
+        plan = step.plan({ids: fed, labels: fed})
+        planned.append(plan._drafted is not None)  # type: ignore[attr-defined]
+    assert sum(planned) <= 12
+
+
 def test_a_constant_that_fails_for_some_sizes_is_left_to_planning() -> None:
     x = gn.Graph().placeholder("x", ("n",))
     of = gn.reshape(gn.arange(1, 7, graph=x.graph), ("n", "6//n"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .tables import Filled, Table
 
-_MOST = 8
+_MOST = 16
 """How often a step may record a plan, whether it can be recorded or not."""
 
 
