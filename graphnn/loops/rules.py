@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+
 from ..execute import instructions as do
 from ..execute.instructions import Result
 from ..execute.native.addresses import Doubt
@@ -195,7 +197,8 @@ def _readers(build: Builder) -> dict[Node, list[Any]]:
         found = {node: [] for node in program.order if isinstance(node.op, Keeping)}
         for node in program.order:
             for operand in node.inputs:
-                if operand in found and isinstance(node.op, LoopItem):
+                # What is float16 is read by the interpreter's own call, and that reads the loop's own bundle.
+                if operand in found and isinstance(node.op, LoopItem) and node.dtype != np.float16:
                     found[operand].append(_kept_at(operand, node.op))
                 else:
                     found.pop(operand, None)

@@ -67,6 +67,21 @@ def test_smaller_floats_stay_what_they_are(dtype):
             np.testing.assert_array_equal(found, wanted)
 
 
+def test_what_loops_and_branches_give_as_float16_beside_wider_floats_is_read_from_what_they_compute():
+    g = gn.Graph()
+    x, flag = g.placeholder("x", ("time", 3), "float16"), g.placeholder("flag", (), "bool")
+    last, wide = gn.scan(lambda s, r: (s + r, gn.cast(s, "float64")), gn.cast(gn.zeros((3,), graph=g), "float16"), x)
+    narrow, _ = gn.cond(flag, lambda: (x * x, gn.cast(x, "float64")), lambda: (x + x, gn.cast(x, "float64") * 2.0))
+    feed = {x: X[:, 0].astype("float16"), flag: np.True_}
+    for nodes in ([last], [last, wide], [narrow]):
+        right = gn.run(nodes, feed)
+        for backend in BACKENDS[1:]:
+            step = gn.compile(nodes, backend=backend)
+            step.plan(feed)
+            for found, wanted in zip(step(feed), right, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
 def test_jacobians_hessians_and_linear_parts_are_those_of_the_gradients():
     x, w, last, sums, loss = network()
     flat = gn.reshape(last, (6,))
