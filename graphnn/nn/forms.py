@@ -38,8 +38,8 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
         more = f", and {len(paths) - 3} more" if len(paths) > 3 else ""
         named = ", ".join(f'"{path}"' for path in paths[:3]) + more
         warnings.warn_explicit(
-            f'"{loss.name}" is to be trained, and is made of {named} as for evaluation: there, dropout does nothing, '
-            "and batch norm keeps its running statistics as they are. For training, write network(x, training=True)",
+            f'"{loss.name}" is trained, but {named} was built for evaluation: there, dropout does nothing, and batch '
+            "norm keeps its running statistics. For training, write network(x, training=True)",
             GraphnnWarning,
             *user_origin(),
         )

@@ -105,7 +105,7 @@ class Layer:
         Node, or list, tuple or dict of them
         """
         kind = type(self)
-        rename = ", which its forward is to be called here" if "forward" in vars(kind) else ""
+        rename = "; rename its forward to call" if "forward" in vars(kind) else ""
         raise NoRuleError(f"{kind.__name__} does not say what it computes: define call(self, x){rename}")
 
     def __call__(self, *inputs: Any, training: bool | None = None, **settings: Any) -> Any:

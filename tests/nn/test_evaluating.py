@@ -242,10 +242,10 @@ def test_a_loss_to_train_that_is_built_for_evaluation_is_warned_of() -> None:
     body = nn.Sequential(nn.Dense(4), nn.BatchNorm(), nn.Dropout(0.5))
     head = nn.Sequential(nn.Dense(2), nn.Dropout(0.5))
     loss = gn.mean(head(body(x)))
-    with pytest.warns(gn.GraphnnWarning, match=r'"dropout_1", "dropout_2", "batch_norm_1" as for evaluation') as told:
+    with pytest.warns(gn.GraphnnWarning, match=r'"dropout_1", "dropout_2", "batch_norm_1" was built for') as told:
         nn.SGD(0.1).updates(loss)
     assert [warning.filename for warning in told] == [__file__]
-    with pytest.warns(gn.GraphnnWarning, match=r'made of "dropout_2" as for evaluation: .* training=True'):
+    with pytest.warns(gn.GraphnnWarning, match=r'but "dropout_2" was built for evaluation: .* training=True'):
         nn.SGD(0.1).updates(loss, head.parameters)  # of the body, which is not trained, evaluation is the usual form
     right = gn.mean(head(body(x, training=True), training=True))
     assert nn.SGD(0.1).updates(right)  # warnings are errors

@@ -406,7 +406,7 @@ def test_what_a_layer_of_ones_own_takes_from_other_libraries_has_a_hint() -> Non
             r'^Faster takes no argument "mementum"\..* The call is Faster\(speed, ',
         ),
         (lambda: nn.Dense(3, name="fc"), r'^Dense takes no argument "name"\. A layer has the name of the attribute'),  # type: ignore[call-arg]
-        (lambda: Forward()(x), r"define call\(self, x\), which its forward is to be called here"),
+        (lambda: Forward()(x), r"define call\(self, x\); rename its forward to call"),
     ]
     for case, words in cases:
         with pytest.raises(gn.GraphnnError, match=words):
