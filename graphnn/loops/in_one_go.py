@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 LEAST = 16
 """Iterations from which it pays to work out where everything lies; 4 or more."""
 IN_ONE_GO = 64
-"""Iterations in which no other thread runs, and Ctrl-C is not heard: some milliseconds at most. Even, and 4 or more."""
+"""Iterations in which no other thread runs, and Ctrl-C is not heard, at most. Even, and 4 or more."""
+_ELEMENTS = 2**18
+"""Elements in as many iterations, so that it is some milliseconds."""
 
 
 class InOneGo:
@@ -47,6 +50,10 @@ class InOneGo:
         self._makes = [(prepared.shape_of(op.nodes[at]), op.nodes[at].dtype) for at in op.wanted]
         self._read = [op.inputs.index(node) - int(op.indexed) for node in plan.given]
         """Which operand each input of the plan is, or a part of; -1 is the number of the iteration."""
+        same = set(inputs[len(op.carried) + op.rows :])
+        elements = sum(math.prod(prepared.shape_of(node)) for node in op.nodes if node not in same)
+        self._count = max(4, min(IN_ONE_GO, _ELEMENTS // max(elements, 1) // 2 * 2))
+        """Iterations in one go."""
         self._idle: list[Callable[[Array], None]] = []
 
     def __call__(self, operands: Sequence[Array], out: Array | None) -> Array | None:
@@ -76,7 +83,7 @@ class InOneGo:
         """Make all iterations."""
         op, length = self._op, int(self._op.length)
         numbers = np.arange(length)
-        count = min(length, IN_ONE_GO)
+        count = min(length, self._count)
         rows = numbers[::-1][:count] if op.backwards else numbers[:count]
         addresses = np.empty((count, len(self._read) + len(made)), np.int64)
         results = addresses[:, len(self._read) :]
@@ -92,9 +99,12 @@ class InOneGo:
                 carries.append(column)
         sources = [op.wanted.index(op.carried[self._read[column]]) for column in carries]
         addresses[1:, carries] = results[:-1, sources]
-        onwards = (addresses[3] - addresses[1]) * (IN_ONE_GO // 2)
-        run = self._idle.pop() if self._idle else self._plan.iterating()
-        for start in range(0, length, IN_ONE_GO):
+        onwards = (addresses[3] - addresses[1]) * (count // 2)
+        try:
+            run = self._idle.pop()
+        except IndexError:
+            run = self._plan.iterating()
+        for start in range(0, length, self._count):
             if start:
                 last = results[-1, sources]
                 addresses += onwards

@@ -10,6 +10,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.execute.native import writer
+from graphnn.execute.native.plan import Native
 from graphnn.loops import in_one_go
 from graphnn.loops.in_one_go import InOneGo
 
@@ -109,6 +111,39 @@ def test_loops_that_differ_from_iteration_to_iteration_go_on_as_before(made: lis
     ended = gn.while_loop(lambda h: gn.sum(h) < 40.0, lambda h: h + 1.0, start, max_steps=30)
     check([narrow[0], narrow[1], drawn, *gn.graph.flatten(ended)[0]], fed(rows, 20))
     assert made == []
+
+
+@pytest.mark.parametrize("length", [16, 65, 66, 67])
+def test_the_larger_iterations_are_the_fewer_are_made_in_one_go(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes: list[int] = []
+    iterating = Native.iterating
+
+    def counted(plan: Native) -> Any:
+        run = iterating(plan)
+        return lambda addresses: goes.append(len(addresses)) or run(addresses)
+
+    monkeypatch.setattr(Native, "iterating", counted)
+    monkeypatch.setattr(in_one_go, "_ELEMENTS", 8 * (1 + 5 * BATCH * WIDTH))  # and the number of the iteration
+    g = gn.Graph()
+    rows, weights = inputs(g)
+    last, each = gn.scan(lambda h, x: (gn.tanh(h @ weights + x), h), gn.zeros((BATCH, WIDTH), graph=g), rows)
+    check([last, each], fed(rows, length))
+    assert sum(goes) == 2 * length
+    assert max(goes) == 8
+
+
+def test_iterations_that_read_much_for_little_are_not_short(made: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    g = gn.Graph()
+    rows, _ = inputs(g)
+    for reading in (lambda x: gn.sum(x), lambda x: gn.cast(gn.argmax(x), "float64")):
+        last, _ = gn.scan(lambda h, x, reading=reading: (h + reading(x), ()), gn.zeros((), graph=g), rows)
+        check([last], fed(rows, 20))
+        assert made == [True, True]
+        made.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_LONG", BATCH * WIDTH)
+            check([last], fed(rows, 20))
+        assert made == []
 
 
 def test_labels_out_of_range_are_the_error_of_the_interpreter(made: list[bool]) -> None:

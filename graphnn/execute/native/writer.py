@@ -179,13 +179,7 @@ class Writer:
         keys: Keys | None = None,
     ) -> Table:
         calls = [call for work in works for call in self._calls(work)]
-        size = sum(value.size for work in works for value in work.values)
-        size += sum(
-            value.size * value.operands[0].shape[-1] // 8
-            for work in works
-            for value in work.values
-            if isinstance(value.how, do.Product)
-        )
+        size = sum(_elements(value) for work in works for value in work.values)
         threads = max(work.threads for work in works)
         return Table(calls, given, results, size > _LONG or threads > 1, keys, threads)
 
@@ -455,6 +449,13 @@ def _in_goes(times: int, most: int) -> Iterator[tuple[int, int]]:
     while stop < times:  # which need not be an int
         start, stop = stop, min(stop + most, times)
         yield start, stop - start
+
+
+def _elements(value: Value) -> int:
+    """Return how many elements take about as long as a value does."""
+    if isinstance(value.how, do.Product):
+        return value.size + value.size * value.operands[0].shape[-1] // 8
+    return (value.operands[0] if isinstance(value.how, (do.Reduce, do.Locate)) else value).size
 
 
 def _blocks_of(n: int, size: int) -> Iterator[tuple[int, int, int]]:
