@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import NoReturn, TypeVar
+from types import FunctionType
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import UsageError, near
 from .arguments import ARGUMENTS as ARGUMENTS
@@ -47,10 +48,23 @@ class Absent:
 
 
 class Unset(Absent):
-    """An attribute that is set in other libraries. To set it is an error, too: it would change nothing."""
+    """An attribute that is set in other libraries. To set it is an error, too: it would change nothing.
 
-    def __set__(self, thing: object, value: object) -> NoReturn:
-        self.__get__(thing, type(thing))
+    A user's class whose own methods set or read such an attribute is left alone.
+    """
+
+    def __get__(self, thing: object, owner: type) -> Any:
+        if thing is not None and self._name in vars(thing):
+            return vars(thing)[self._name]
+        return super().__get__(thing, owner)
+
+    def __set__(self, thing: object, value: object) -> None:
+        ours = __name__.partition(".")[0]
+        own = [vars(kind) for kind in type(thing).__mro__ if kind.__module__.partition(".")[0] != ours]
+        methods = [member for members in own for member in members.values() if isinstance(member, FunctionType)]
+        if not any(self._name in inspect.unwrap(method).__code__.co_names for method in methods):
+            super().__get__(thing, type(thing))
+        vars(thing)[self._name] = value
 
 
 def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:

@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import Graph, Node, fn
 from ..graph.attributes import whole
+from .forms import note_meant
 from .init import Rng, checked_rng
-from .layer import Layer, only_node, training_now
+from .layer import Layer, evaluation_meant, only_node, training_now
 
 _MOST = 2**64 - 1
 
@@ -107,11 +108,15 @@ class Dropout(Layer):
         if training_now.get() or settings:
             return super()._make_nodes(graph, inputs, settings)
         if self.counter is not None:
-            graph.idle.setdefault(self.counter.scope, x)
-        elif self._idle_at is None or self._idle_at[0] is not graph:
-            # Take the name now, so that it does not depend on when training begins.
-            self._idle_at = graph, self._free_path(graph)
-            graph.idle[self._idle_at[1]] = x
+            path = self.counter.scope
+        else:
+            if self._idle_at is None or self._idle_at[0] is not graph:
+                # Take the name now, so that it does not depend on when training begins.
+                self._idle_at = graph, self._free_path(graph)
+            path = self._idle_at[1]
+        graph.idle.setdefault(path, x)
+        if self.rate == 0 or evaluation_meant.get():
+            note_meant(graph, path)
         return x
 
     def __repr__(self) -> str:

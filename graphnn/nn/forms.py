@@ -1,4 +1,4 @@
-"""Which layers of a loss to train are built for evaluation."""
+"""Which layers of a loss to train are built for evaluation, though nobody has asked for it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import warnings
 from collections.abc import Collection
 
 from ..errors import GraphnnWarning
-from ..graph import Node, user_origin
+from ..graph import Graph, Node, user_origin
 from ..graph.fetches import ancestors
+
+_MEANT = "evaluation meant"
+
+
+def note_meant(graph: Graph, path: str) -> None:
+    """Note that the layer with this path is built for evaluation on purpose: `warn_of_evaluation` leaves it out."""
+    graph.caches.setdefault(_MEANT, set()).add(path)
 
 
 def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
-    """Warn of dropout that does nothing in a loss, and of batch norm whose statistics stay, where they are trained.
+    """Warn of dropout that does nothing in a loss to train, and of batch norm that keeps its running statistics.
+
+    There is no warning of layers that were called with ``training=False``.
 
     Parameters
     ----------
@@ -34,12 +43,14 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
             scope = graph.scopes.get(node.scope)
             if scope is not None and scope.kind == "BatchNorm":
                 paths.append(node.scope)
+    paths = [path for path in paths if path not in graph.caches.get(_MEANT, ())]
     if paths:
         more = f", and {len(paths) - 3} more" if len(paths) > 3 else ""
         named = ", ".join(f'"{path}"' for path in paths[:3]) + more
         warnings.warn_explicit(
             f'"{loss.name}" is trained, but {named} was built for evaluation: there, dropout does nothing, and batch '
-            "norm keeps its running statistics. For training, write network(x, training=True)",
+            "norm keeps its running statistics. For training, write network(x, training=True); if evaluation is meant, "
+            "network(x, training=False)",
             GraphnnWarning,
             *user_origin(),
         )

@@ -24,6 +24,9 @@ from .state import Held, attribute_name, checked_state, compact
 training_now: ContextVar[bool] = ContextVar("training", default=False)
 """The value of ``training=`` of the layer that is being called; the default for the layers inside it."""
 
+evaluation_meant: ContextVar[bool] = ContextVar("evaluation meant", default=False)
+"""Whether the user has written ``training=False`` for the layer that is being called, or for one around it."""
+
 _around: ContextVar[tuple[Graph, Layer] | None] = ContextVar("around", default=None)
 """The layer whose scope is open, and the graph that it is in: a layer that it holds has the name that it gives it."""
 
@@ -132,16 +135,19 @@ class Layer:
             When the layer's parameters are in another graph.
         """
         graph = self.__graph_of((*inputs, *settings.values()))
+        # A layer that is called for evaluation hands training=False on to those in it, which says nothing.
+        says_it = training is not None and (_around.get() is None or training_now.get())
         if training is None:
             training = training_now.get()
         training = checked_flag(f"{type(self).__name__}: training", training)
+        meant = not training and (says_it or evaluation_meant.get())
         if not all(takes(self.call, name) for name in settings):
             unfit = misused(_with_training(self.call), inputs, settings, type(self).__name__)
             assert unfit is not None
             raise unfit
         try:
             # In a copy of the context: `training_now` is back to its old value after the call, also after an interrupt.
-            result = copy_context().run(self.__made, graph, inputs, settings, training)
+            result = copy_context().run(self.__made, graph, inputs, settings, training, meant)
         except TypeError as error:
             given = settings | ({"training": training} if takes(self.call, "training") else {})
             unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, given, type(self).__name__)
@@ -177,8 +183,11 @@ class Layer:
             Held(self).set(*self.__waiting)
             self.__waiting = None  # not before: a state that does not fit is an error at every call
 
-    def __made(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any], training: bool) -> Any:
+    def __made(
+        self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any], training: bool, meant: bool
+    ) -> Any:
         training_now.set(training)
+        evaluation_meant.set(meant)
         # Under the lock, so that no other thread makes the parameters a second time.
         with graph.building, fitting(type(self).__name__, list(inputs)):
             before = len(graph.state)

@@ -385,6 +385,6 @@ def _checked_activation(given: Any, what: str) -> Any:
     if isinstance(given, type):
         raise UsageError(f"{what} is a layer, and {given.__name__} is a class: write {given.__name__}(…)")
     if given is not None and not callable(given):
-        sizes = "; the size of the input is found in the input" if isinstance(given, int) else ""
+        sizes = "; the layer finds the size of its input by itself: leave it out" if isinstance(given, int) else ""
         raise UsageError(f"{what} is a name, a layer or a function of a node, not {type(given).__name__}{sizes}")
     return given

@@ -26,7 +26,7 @@ from ..origin import user_origin
 from .accumulation import GROUP, held, place_of, precise
 from .checks import checked_number
 from .forms import warn_of_evaluation
-from .groups import Group, asked_for, checked_groups, positional_of
+from .groups import Group, asked_for, checked_groups, positional_of, settings_of
 from .layer import Layer
 from .loss_scale import LossScale, Scaled
 from .operands import as_float
@@ -97,12 +97,13 @@ class Optimizer:
         self.clip_value = None if clip_value is None else self._setting("clip_value", clip_value, 0, strictly=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. A setting that is set after `updates` has a warning: nodes that were made keep theirs."""
-        made = vars(self).get("_rates") or vars(self).get("_first")
-        if made and name in vars(self) and not name.startswith("_"):
+        """Set an attribute. Warn of a setting that is changed after `updates`: nodes that were made keep theirs."""
+        held = vars(self)
+        made = held.get("_rates") or held.get("_first")
+        if made and name in settings_of(type(self)) and held.get(name, value) is not value:
             warnings.warn_explicit(
-                f"the updates that {type(self).__name__} has made keep their {name}; the new one counts for those that "
-                "are made from now on. Between steps, only learning_rate can be set",
+                f"{type(self).__name__}.{name} is set after updates(…): nodes that were made keep the old value; "
+                "only those that are made from now on have the new one. Between steps, only learning_rate can be set",
                 GraphnnWarning,
                 *user_origin(),
             )

@@ -73,8 +73,8 @@ def sizes(kind: str, x: Node, axes: Sequence[int], what: str) -> tuple[int, ...]
     for axis in axes:
         if not -x.ndim <= axis < x.ndim:
             raise ShapeError(
-                f'{kind} has features on axis {axis}, and "{x.name}" {shown(x.shape)} has no such axis; how many '
-                "features there are is not said, but found in the input"
+                f'{kind} has features on axis {axis}, and "{x.name}" {shown(x.shape)} has no such axis; the layer '
+                "finds the number of features in its input: leave it out"
             )
         size = x.shape[axis]
         if not isinstance(size, int):

@@ -251,3 +251,34 @@ def test_a_loss_to_train_that_is_built_for_evaluation_is_warned_of() -> None:
     assert nn.SGD(0.1).updates(right)  # warnings are errors
     half = gn.mean(nn.Sequential(nn.BatchNorm(use_weight=False, use_bias=False), nn.Dense(2))(x))
     assert nn.SGD(0.1).updates(half)
+
+
+def test_evaluation_that_is_asked_for_in_a_loss_to_train_is_not_warned_of() -> None:
+    class Frozen(nn.Layer):
+        def __init__(self) -> None:
+            self.dense, self.norm = nn.Dense(4), nn.BatchNorm()
+
+        def call(self, x):  # type: ignore[no-untyped-def]
+            return self.norm(self.dense(x), training=False)
+
+    class HandsOn(nn.Layer):
+        def __init__(self) -> None:
+            self.drop = nn.Dropout(0.5)
+
+        def call(self, x, training=False):  # type: ignore[no-untyped-def]
+            return self.drop(x, training=training)
+
+    x = gn.Graph().placeholder("x", ("n", 4))
+    dense, noisy = nn.Dense(4), HandsOn()
+    hidden = dense(x)
+    meant = [
+        nn.BatchNorm()(hidden, training=False),
+        Frozen()(hidden, training=True),
+        nn.Dropout(0.0)(hidden),
+        noisy(hidden, training=False),
+        nn.Sequential(nn.Dropout(0.5), nn.Dense(1))(hidden, training=False),
+    ]
+    for result in meant:
+        assert nn.SGD(0.1).updates(gn.mean(result))  # warnings are errors
+    with pytest.warns(gn.GraphnnWarning, match=r"if evaluation is meant, network\(x, training=False\)"):
+        nn.SGD(0.1).updates(gn.mean(HandsOn()(hidden)))  # it hands False on, which nobody has written

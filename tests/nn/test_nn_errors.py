@@ -209,7 +209,7 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
     assert "kernel" in dir(things["layer"])
 
 
-def test_what_others_set_to_change_a_training_is_refused_and_not_kept() -> None:
+def test_an_attribute_that_would_change_nothing_cannot_be_set_unless_a_class_of_ones_own_uses_it() -> None:
     things = _things()
     assert {*habits.SET} <= {*things}
     for kind, names in habits.SET.items():
@@ -224,6 +224,15 @@ def test_what_others_set_to_change_a_training_is_refused_and_not_kept() -> None:
     own = Frozen()
     own.trainable = False
     assert own.trainable is False
+
+    class Mine(nn.SGD):
+        def __init__(self, lr: float) -> None:
+            super().__init__(lr)
+            self.lr = lr
+
+    mine = Mine(0.5)
+    mine.lr = 0.25
+    assert mine.lr == 0.25
 
 
 def test_a_layer_is_copied_before_its_first_call_and_not_after_it() -> None:
@@ -342,9 +351,9 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         with pytest.raises(gn.UsageError, match=words):
             case()
     sizes_said: list[tuple[Callable[[], Any], str]] = [
-        (lambda: nn.BatchNorm(64)(x), r"axis 64, .* no such axis; how many features there are is not said"),
-        (lambda: nn.LayerNorm(64)(x), r"axis 64, .* no such axis; how many features there are is not said"),
-        (lambda: nn.Dense(4, 8), r"not int; the size of the input is found in the input"),  # type: ignore[arg-type]
+        (lambda: nn.BatchNorm(64)(x), r"axis 64, .* no such axis; the layer finds the number of features"),
+        (lambda: nn.LayerNorm(64)(x), r"axis 64, .* no such axis; the layer finds the number of features"),
+        (lambda: nn.Dense(4, 8), r"not int; the layer finds the size of its input by itself"),  # type: ignore[arg-type]
         (lambda: nn.SGD(0.1).updates(gn.sum(x), nn.Dense(2)), r"not Dense: write layer\.parameters"),  # type: ignore[arg-type]
     ]
     image, places = (

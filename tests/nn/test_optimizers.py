@@ -760,13 +760,21 @@ def test_bad_losses_and_parameters() -> None:
         optimizer.updates(loss, parameters=[g.parameter("unused", 1.0)])
 
 
-def test_a_setting_that_updates_were_made_without_is_warned_of() -> None:
+def test_a_setting_that_is_changed_after_updates_is_warned_of() -> None:
+    class Counting(nn.SGD):
+        calls = 0
+
+        def updates(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+            self.calls = self.calls + 1  # no setting
+            return super().updates(*args, **kwargs)
+
     w = gn.Graph().parameter("w", [1.0, 2.0])
-    optimizer = nn.SGD(0.5, momentum=0.9)
+    optimizer = Counting(0.5, momentum=0.9)
     optimizer.momentum = 0.0
     step = gn.compile(w, optimizer.updates(gn.sum(w * w)))
-    with pytest.warns(gn.GraphnnWarning, match=r"updates that SGD has made keep their clip_norm") as told:
+    with pytest.warns(gn.GraphnnWarning, match=r"Counting\.clip_norm is set after updates") as told:
         optimizer.clip_norm = 0.001
+    optimizer.clip_norm = optimizer.clip_norm
     assert [warning.filename for warning in told] == [__file__]
     optimizer.learning_rate = 0.25
     step()
