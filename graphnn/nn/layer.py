@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, copy_context
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
 from types import FunctionType, MethodType
@@ -42,6 +43,34 @@ class _Parameters(list[Node]):
         raise UsageError("layer.parameters is a list, not a method: write it without parentheses")
 
 
+@dataclass(slots=True)
+class _Own:
+    """What a layer keeps beside the attributes of its class.
+
+    Attributes
+    ----------
+    origin : Origin
+        Of the layer.
+    graph : Graph or None
+        Of the last call.
+    local : str
+        The last part of the path of its first scope: query, or dense_1.
+    waiting : (mapping, str) or None
+        A state and its layout, until the parameters are made.
+    results : list of Node
+        Of the last call.
+    begun : dict of Node to callable
+        What draws the first values of parameters again.
+    """
+
+    origin: Origin
+    graph: Graph | None = None
+    local: str = ""
+    waiting: tuple[Mapping[str, Any], str] | None = None
+    results: list[Node] = field(default_factory=list)
+    begun: dict[Node, Callable[[Rng], Array]] = field(default_factory=dict)
+
+
 @elsewhere("layer", "the layer {}")
 class Layer:
     """Base class of the layers: define ``call``, and keep the parts of the layer as attributes.
@@ -74,18 +103,12 @@ class Layer:
 
     instead_of_fetch: ClassVar[str] = "layer(x) is one, and layer.parameters is a list of some"
 
-    __origin: Origin
-    __graph: Graph | None = None  # of the last call
-    __local = ""  # the last part of its first scope's path: query, or dense_1
-    __waiting: tuple[Mapping[str, Any], str] | None = None  # a state and its layout, until the parameters are made
-    __results: list[Node]  # of the last call
-    __begun: dict[Node, Callable[[Rng], Array]]  # what draws the first values of parameters again
+    __own: _Own
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Not in __init__, because a subclass need not call that.
         layer = super().__new__(cls)
-        layer.__origin = user_origin()
-        layer.__begun, layer.__results = {}, []
+        layer.__own = _Own(user_origin())
         return layer
 
     def __init__(self) -> None:
@@ -162,7 +185,7 @@ class Layer:
                 "it returns the node that the layer computes, or a list, tuple or dict of nodes"
             )
         self._called_in(graph)
-        self.__results = leaves
+        self.__own.results = leaves
         return result
 
     def _last_results(self) -> list[Node]:
@@ -173,15 +196,15 @@ class Layer:
         UsageError
             Before the first call.
         """
-        if not self.__results:
+        if not self.__own.results:
             raise UsageError(f"{type(self).__name__} has no nodes yet: they are made when it is called on a node")
-        return self.__results
+        return self.__own.results
 
     def _called_in(self, graph: Graph) -> None:
-        self.__graph = graph
-        if self.__waiting is not None:
-            Held(self).set(*self.__waiting)
-            self.__waiting = None  # not before: a state that does not fit is an error at every call
+        self.__own.graph = graph
+        if self.__own.waiting is not None:
+            Held(self).set(*self.__own.waiting)
+            self.__own.waiting = None  # not before: a state that does not fit is an error at every call
 
     def __made(
         self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any], training: bool, meant: bool
@@ -198,21 +221,21 @@ class Layer:
 
     def __remember_first_values(self) -> None:
         """Keep the values of new parameters that no initializer has drawn, such as running statistics."""
-        if self.__begun.keys() >= set(self.__found()):
+        if self.__own.begun.keys() >= set(self.__found()):
             return
         held = Held(self)
-        begun = {node for layer in held.layers.values() for node in layer.__begun}
+        begun = {node for layer in held.layers.values() for node in layer.__own.begun}
         for node in held.nodes.values():
             if node not in begun:
-                self.__begun[node] = _always(compact(node.graph.state[node]))
+                self.__own.begun[node] = _always(compact(node.graph.state[node]))
 
     def _begun(self, parameter: Node, draw: Callable[[Rng], Array]) -> Node:
         """Return a parameter, after noting how its first value is drawn."""
-        self.__begun[parameter] = draw
+        self.__own.begun[parameter] = draw
         return parameter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        if self.__graph is not None:
+        if self.__own.graph is not None:
             raise UsageError(
                 f"{type(self).__name__} has nodes and cannot be copied: make another one, and "
                 "other.load(layer.state()) gives it the same numbers, also later on"
@@ -223,7 +246,7 @@ class Layer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. An array in the place of a parameter is an error: it would not be trained."""
-        if hasattr(value, "__array__") and not isinstance(value, Node) and name in vars(self):
+        if name in self.__dict__ and hasattr(value, "__array__") and not isinstance(value, Node):
             self.__check_replaced(name)
         super().__setattr__(name, value)
 
@@ -247,7 +270,7 @@ class Layer:
         UsageError
             Before the first call, which makes the parameters.
         """
-        if self.__graph is None:
+        if self.__own.graph is None:
             raise UsageError(
                 f"{type(self).__name__} has no parameters yet: they are made when it is first called on a node, "
                 "since their shapes depend on it"
@@ -296,7 +319,7 @@ class Layer:
         >>> {name: array.shape for name, array in network.state().items()}
         {'0.weight': (4, 3), '0.bias': (3,), '2.weight': (3, 2), '2.bias': (2,)}
         """
-        if self.__graph is None:
+        if self.__own.graph is None:
             raise UsageError(f"{type(self).__name__} has no state yet: its parameters are made when it is first called")
         return Held(self).values()
 
@@ -330,11 +353,11 @@ class Layer:
         array([ 4., 11.])
         """
         checked = checked_state(f"{type(self).__name__}.load", state, layout)
-        if self.__graph is None:
-            self.__waiting = dict(checked), layout
+        if self.__own.graph is None:
+            self.__own.waiting = dict(checked), layout
         else:
             Held(self).set(checked, layout)
-            self.__waiting = None
+            self.__own.waiting = None
 
     def reinitialize(self, rng: Rng) -> None:
         """Set all parameters to new first values, as if the layer were made again with this generator.
@@ -366,13 +389,13 @@ class Layer:
         True
         """
         kind = type(self).__name__
-        if self.__graph is None:
+        if self.__own.graph is None:
             raise UsageError(f"{kind} has no parameters yet: they are made when it is first called")
         given = checked_rng(rng, f"{kind}.reinitialize")
         if given is None:
             raise UsageError(f"{kind}.reinitialize draws from a generator: np.random.default_rng(seed) makes one")
         held = Held(self)
-        begun = {node: draw for layer in held.layers.values() for node, draw in layer.__begun.items()}
+        begun = {node: draw for layer in held.layers.values() for node, draw in layer.__own.begun.items()}
         nodes = sorted(held.nodes.values(), key=lambda node: node.index)
         drawn = {node: begun[node](given) for node in nodes if node in begun}
         for graph in {node.graph for node in drawn}:
@@ -406,7 +429,7 @@ class Layer:
         return graph
 
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
-        with graph.in_scope(self._free_path(graph), kind=type(self).__name__, origin=self.__origin):
+        with graph.in_scope(self._free_path(graph), kind=type(self).__name__, origin=self.__own.origin):
             before = _around.set((graph, self))
             try:
                 if takes(self.call, "training"):
@@ -417,11 +440,11 @@ class Layer:
 
     def _free_path(self, graph: Graph) -> str:
         """Return the path of the scope of this call: ``dense_1`` at first, later ``dense_1_2``."""
-        if self.__graph is graph:
-            return graph.free_name(self.__local)
+        if self.__own.graph is graph:
+            return graph.free_name(self.__own.local)
         own = self.__held_as(graph)
         path = graph.free_name(own or snake(type(self).__name__), numbered=not own)
-        self.__local = path.rpartition("/")[2]
+        self.__own.local = path.rpartition("/")[2]
         return path
 
     def __held_as(self, graph: Graph) -> str:
@@ -433,7 +456,7 @@ class Layer:
         return attribute_name(next(held, ""))
 
     def __repr__(self) -> str:
-        state = f'"{self.__local}"' if self.__graph is not None else "not called yet"
+        state = f'"{self.__own.local}"' if self.__own.graph is not None else "not called yet"
         return f"<{type(self).__name__}, {state}>"
 
 
