@@ -64,7 +64,7 @@ class Slide:
             When not even one fits.
         """
         n = shape[self.axis]
-        if isinstance(n, int) and n < self.span:
+        if not isinstance(n, str) and n < self.span:
             spread = f" with a dilation of {self.dilation}" if self.dilation > 1 and self.size > 1 else ""
             raise ShapeError(
                 f"{name}: a window of {self.size}{spread} does not fit into axis {self.axis} of {shown(shape)}"

@@ -154,3 +154,17 @@ def test_what_a_loop_keeps_in_wider_words_is_left_to_planning() -> None:
         for value, right in zip(step(feed), gn.run([last, halves], feed), strict=True):
             assert value.tobytes() == right.tobytes()
     assert not step._patterns._found
+
+
+def test_no_pattern_holds_for_an_axis_into_which_no_window_fits() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("n", 2))
+    step = gn.compile(gn.windows(x, (3,), axes=(0,)), backend="native")
+    for rows in (7, 2, 9, 2, 11):
+        feed = {x: np.arange(2.0 * rows).reshape(rows, 2)}
+        if rows < 3:
+            with pytest.raises(gn.ShapeError, match="does not fit"):
+                step.plan(feed)
+        else:
+            step.plan(feed)
+            np.testing.assert_array_equal(step(feed), gn.run(step.fetches[0], feed))
