@@ -158,11 +158,11 @@ def test_what_a_loop_keeps_in_wider_words_is_left_to_planning() -> None:
 
 def test_no_pattern_holds_for_an_axis_into_which_no_window_fits() -> None:
     g = gn.Graph()
-    x = g.placeholder("x", ("n", 2))
-    step = gn.compile(gn.windows(x, (3,), axes=(0,)), backend="native")
-    for rows in (7, 2, 9, 2, 11):
-        feed = {x: np.arange(2.0 * rows).reshape(rows, 2)}
-        if rows < 3:
+    x = g.placeholder("x", ("n", 11))
+    step = gn.compile(gn.windows(x, (4,), axes=(0,)), backend="native")
+    for rows in (17, 1, 2, 9, 3, 13):
+        feed = {x: np.arange(11.0 * rows).reshape(rows, 11)}
+        if rows < 4:
             with pytest.raises(gn.ShapeError, match="does not fit"):
                 step.plan(feed)
         else:
