@@ -46,6 +46,7 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
         The public names; by default, what the module defines. Exceptions, and what is neither function nor class, stay
         as they are.
     """
+    # A copy of the items: another thread may load a name into the module.
     own = [n for n, thing in [*namespace.items()] if getattr(thing, "__module__", "") == namespace["__name__"]]
     for name in [n for n in own if n[0] != "_"] if names is None else names:
         thing = namespace.get(name)

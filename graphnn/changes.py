@@ -94,7 +94,7 @@ class Changes:
         source : Graph
         order : sequence of Node
         operand : callable
-            Says what a copy has instead of an output.
+            Takes None and a node, and returns the node of which a copy has a copy instead.
 
         Raises
         ------

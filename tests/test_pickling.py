@@ -51,7 +51,7 @@ def test_public_functions_are_pickled_by_their_names() -> None:
         assert pickled(function) is function, name
 
 
-def test_what_has_nodes_says_how_it_is_kept() -> None:
+def test_the_error_of_pickling_nodes_says_how_to_save_them() -> None:
     g = gn.Graph()
     x = g.placeholder("x", ("batch", 2))
     layer = nn.Dense(3)

@@ -104,7 +104,7 @@ def test_rows_that_stand_in_an_axis_with_others() -> None:
         cut([gn.mean(both.T @ gn.reshape(x, (-1, 2)))], {}, ["batch"])
 
 
-def test_what_to_write_for_a_branch_is_said() -> None:
+def test_the_error_of_a_branch_in_shards_says_what_to_write() -> None:
     g = gn.Graph()
     x, w = g.placeholder("x", ("batch", 2)), g.parameter("w", 1.0)
     sides = [lambda v: v * 2.0, lambda v: -v]

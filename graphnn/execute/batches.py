@@ -289,8 +289,8 @@ class Stream(Batches):
                 )
             feed = dict(zip(self._placeholders, arrays, strict=True))
         why = (
-            "batches count by their rows, and this has several numbers of them: give what is no row a first axis of 1, "
-            'placeholder("edges", (1, "m")) for example, or call step(batch) in a loop of your own'
+            'give an array that is not split into rows a first axis of 1, as in placeholder("edges", (1, "m")), '
+            "or call step(batch) in a loop of your own"
         )
         rows = Rows(self._graph, feed, None, "the batch", why)
         return rows.count, {**rows.whole, **rows.cut}

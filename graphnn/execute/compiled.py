@@ -87,7 +87,7 @@ class Compiled:
         self._planning = RLock()
         self._latest: Plan | None = None
         self._whole: Native | None = None
-        # Running statistics, which come with nodes, are of no rows as little as gradients are.
+        # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
         self._trains = any(p.trainable or (p not in checked and p.dtype.kind == "f") for p in self.updates)
         # What each call needs, read at once.
         self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)

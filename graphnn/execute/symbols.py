@@ -249,7 +249,7 @@ def unchecked(op: _Op, **attributes: object) -> _Op:
 
 
 class ForSizes:
-    """What a plan calls, and is made for its sizes."""
+    """A function that a plan calls, and that is made for the sizes of the plan."""
 
     def with_numbers(self, known: Callable[[Any], Any]) -> ForSizes:
         """Return the same for other sizes: `known` gives the number of each that was recorded."""

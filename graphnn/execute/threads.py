@@ -42,7 +42,7 @@ def together(part: Callable[..., None], pieces: Sequence[Any], *arrays: Any) -> 
 
 
 def _begun(threads: int, part: Callable[..., None], *arguments: Any) -> Future[None] | None:
-    """Call `part` in a thread of the pool; return None where the program ends, and no thread begins any more."""
+    """Call `part` in a thread of the pool; return None if no thread starts any more, because the program ends."""
     try:
         return _pool(threads).submit(quietly, part, *arguments)
     except RuntimeError as error:

@@ -188,6 +188,7 @@ class Graph(Shown):
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
+        # A copy of the plain dict, which no other thread can change meanwhile, as it could beneath a view of NetworkX.
         return tuple([self._nodes[name].node for name in list(self.dag._adj[node.name])])  # type: ignore[attr-defined]
 
     def _stored(self, node: Node) -> Array:

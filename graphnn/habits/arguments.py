@@ -67,13 +67,13 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     ),
     **dict.fromkeys(("mask_zero", "padding_idx"), "Give the layers that follow a mask: layer(x, mask=mask)."),
     **dict.fromkeys(("correction", "unbiased"), ("ddof",)),
-    "largest": "Negate what is looked at: gn.topk(-x, k) has the smallest.",
+    "largest": "Write gn.topk(-x, k), which has the smallest elements, negated.",
     **dict.fromkeys(
         ("transpose_a", "transpose_b"), "Write gn.swapaxes(x, -1, -2) for the operand, or x.T of a matrix."
     ),
     **dict.fromkeys(("loss", "optimizer"), "Write step = gn.compile(loss, optimizer.updates(loss))."),
     "name": "A layer has the name of the attribute that holds it; gn.name(node, name) names what it returns.",
-    "shape": "The value has the shape: np.zeros(shape).",
+    "shape": "The shape is that of the value: write np.zeros(shape).",
     **dict.fromkeys(("lr", "learning_rate_init"), ("learning_rate",)),
     **dict.fromkeys(("max_iter", "n_epochs", "nb_epoch", "num_epochs"), ("epochs",)),
     "negative_slope": ("alpha",),

@@ -282,11 +282,11 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             ("append", "extend", "insert"),
-            "A Sequential has a method add; for a layer of one's own, keep a list in an attribute.",
+            "Write sequential.add(layer); in a layer of your own, keep a list of layers in an attribute.",
         ),
         **dict.fromkeys(
             ("children", "modules", "named_children", "named_modules", "get_layer"),
-            "A Sequential is a list, network[0]; any other layer has its parts as attributes.",
+            "Write network[0] for a part of a Sequential; any other layer has its parts as attributes.",
         ),
         "kernel": "Write layer.weight.",
         "summary": "Write nn.summary(layer).",
@@ -353,4 +353,4 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 """For each kind of thing the names that it has elsewhere, with a sentence that says what to write here."""
 
 SET: Mapping[str, tuple[str, ...]] = {"layer": ("trainable",), "optimizer": ("lr",)}
-"""Those that are set elsewhere, and would change nothing here: to set one is the same error as to read it."""
+"""Names that other libraries set, which would change nothing here: to set one is the same error as to read it."""

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 LEAST = 16
-"""Iterations from which it pays to work out where everything lies; 4 or more."""
+"""The fewest iterations for which it pays to work out where everything lies; at least 4."""
 IN_ONE_GO = 64
-"""Iterations in which no other thread runs, and Ctrl-C is not heard, at most. Even, and 4 or more."""
+"""The most iterations in one go, in which no other thread runs and Ctrl-C waits; even, and at least 4."""
 _ELEMENTS = 2**18
-"""Elements in as many iterations, so that it is some milliseconds."""
+"""The most elements that are computed in one go, which then takes some milliseconds."""
 
 
 class InOneGo:
@@ -53,7 +53,7 @@ class InOneGo:
         same = set(inputs[len(op.carried) + op.rows :])
         elements = sum(math.prod(prepared.shape_of(node)) for node in op.nodes if node not in same)
         self._count = max(4, min(IN_ONE_GO, _ELEMENTS // max(elements, 1) // 2 * 2))
-        """Iterations in one go."""
+        """Iterations in one go: an even number, after which the two arrays that take turns do so again."""
         self._idle: list[Callable[[Array], None]] = []
 
     def __call__(self, operands: Sequence[Array], out: Array | None) -> Array | None:
@@ -99,6 +99,7 @@ class InOneGo:
                 carries.append(column)
         sources = [op.wanted.index(op.carried[self._read[column]]) for column in carries]
         addresses[1:, carries] = results[:-1, sources]
+        # From two iterations to the next two. The first row is no measure: what it reads as carried is the first state.
         onwards = (addresses[3] - addresses[1]) * (count // 2)
         try:
             run = self._idle.pop()

@@ -108,7 +108,7 @@ def decided_by_values(graph: Graph) -> dict[str, list[Node]]:
 
 
 def takes_a_side(graph: Graph, name: str) -> bool:
-    """Return whether what is called so, in a graph without loops, is a branch."""
+    """Return whether a name, in a graph whose loops are written out, is that of a branch."""
     return isinstance(graph.caches[KEPT].loops[name].op, Branch)
 
 

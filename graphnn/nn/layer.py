@@ -237,8 +237,8 @@ class Layer:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.__own.graph is not None:
             raise UsageError(
-                f"{type(self).__name__} has nodes and cannot be copied: make another one, and "
-                "other.load(layer.state()) gives it the same numbers, also later on"
+                f"{type(self).__name__} has nodes and cannot be copied: make another layer and call "
+                "other.load(layer.state()), which gives it the same numbers"
             )
         memo[id(self)] = other = type(self).__new__(type(self))
         vars(other).update(deepcopy(vars(self), memo))

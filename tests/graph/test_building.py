@@ -232,7 +232,7 @@ def test_updates_are_made_while_another_thread_makes_parameters() -> None:
     assert {"forms.py", "groups.py"} <= seen
 
 
-def test_one_goes_through_the_tables_of_a_graph_while_they_grow() -> None:
+def test_tables_of_a_graph_are_read_while_another_thread_adds_to_them() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("batch", 2))
     loss = gn.mean(nn.Sequential(nn.Dense(2), nn.BatchNorm(), nn.Dropout(0.5))(x, training=True))

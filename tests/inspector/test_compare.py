@@ -1444,7 +1444,7 @@ def test_runs_of_batches_of_different_sizes_say_so() -> None:
     assert gn.compare(gradient, feed=feeds[0], feed_b={x: np.zeros((2, 4))}).sizes == {}
 
 
-def test_models_are_compared_on_a_set_though_a_patch_has_cut_off_what_is_fed() -> None:
+def test_models_are_compared_on_data_if_a_patch_has_cut_off_an_input() -> None:
     x = gn.Graph().placeholder("x", ("batch", 3))
     y = gn.sum(gn.tanh(x), axis=1)
     rows = np.arange(15.0).reshape(5, 3)

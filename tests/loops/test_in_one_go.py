@@ -56,7 +56,7 @@ def check(fetches: list[gn.Node], feed: dict[gn.Node, Any]) -> None:
 
 @pytest.mark.parametrize("length", [16, 17, 63, 64, 65, 128, 129, 200])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_training_of_a_cell_is_that_of_the_interpreter(length: int, reverse: bool, made: list[bool]) -> None:
+def test_training_of_a_cell_gives_the_bits_of_the_interpreter(length: int, reverse: bool, made: list[bool]) -> None:
     g = gn.Graph(dtype=np.float32)
     rows, weights = inputs(g, "float32")
 
@@ -71,7 +71,7 @@ def test_training_of_a_cell_is_that_of_the_interpreter(length: int, reverse: boo
     assert all(made)
 
 
-def test_what_is_carried_may_be_integers_and_bools_and_what_another_carried_value_was(made: list[bool]) -> None:
+def test_carried_state_may_be_integers_bools_and_the_last_value_of_other_state(made: list[bool]) -> None:
     g = gn.Graph()
     rows, _ = inputs(g)
 
@@ -114,7 +114,7 @@ def test_loops_that_differ_from_iteration_to_iteration_go_on_as_before(made: lis
 
 
 @pytest.mark.parametrize("length", [16, 65, 66, 67])
-def test_the_larger_iterations_are_the_fewer_are_made_in_one_go(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_iterations_are_made_in_one_go_if_they_are_large(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     goes: list[int] = []
     iterating = Native.iterating
 
@@ -132,7 +132,7 @@ def test_the_larger_iterations_are_the_fewer_are_made_in_one_go(length: int, mon
     assert max(goes) == 8
 
 
-def test_iterations_that_read_much_for_little_are_not_short(made: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_reads_large_arrays_is_not_run_in_one_go(made: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     g = gn.Graph()
     rows, _ = inputs(g)
     for reading in (lambda x: gn.sum(x), lambda x: gn.cast(gn.argmax(x), "float64")):

@@ -374,7 +374,7 @@ def test_a_branch_keeps_its_side_in_a_what_if_and_the_condition_has_run():
     z = gn.cond(w > 0.0, gn.exp, gn.cos, x)
     dbg = gn.debug(z, {x: 1.0}, echo=None)
     w.value = -1.0
-    with pytest.raises(gn.UsageError, match='which side "cond_2" takes may depend on it'):
+    with pytest.raises(gn.UsageError, match='the side of "cond_2" may depend on it'):
         dbg.restart()
 
 

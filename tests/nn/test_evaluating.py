@@ -237,7 +237,7 @@ def test_an_error_tells_in_which_batch_of_the_set_it_came():
             assert raised.value.__notes__ == [note]
 
 
-def test_a_loss_to_train_that_is_built_for_evaluation_is_warned_of() -> None:
+def test_updates_warn_of_a_loss_that_is_built_for_evaluation() -> None:
     x = gn.Graph().placeholder("x", ("n", 4))
     body = nn.Sequential(nn.Dense(4), nn.BatchNorm(), nn.Dropout(0.5))
     head = nn.Sequential(nn.Dense(2), nn.Dropout(0.5))
@@ -253,7 +253,7 @@ def test_a_loss_to_train_that_is_built_for_evaluation_is_warned_of() -> None:
     assert nn.SGD(0.1).updates(half)
 
 
-def test_evaluation_that_is_asked_for_in_a_loss_to_train_is_not_warned_of() -> None:
+def test_updates_do_not_warn_where_evaluation_is_asked_for() -> None:
     class Frozen(nn.Layer):
         def __init__(self) -> None:
             self.dense, self.norm = nn.Dense(4), nn.BatchNorm()

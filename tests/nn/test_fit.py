@@ -148,9 +148,7 @@ def test_lengths_must_agree() -> None:
     with pytest.raises(gn.ShapeError, match=words):
         nn.fit(step, {a: np.ones(3), b: np.ones((4, 2))})
     nn.fit(step, {a: np.ones(3), b: np.ones((3, 2))}, batch_size=2)
-    words = (
-        r'of the batch have different lengths.*first axis of 1, placeholder\("edges", \(1, "m"\)\).*call step\(batch'
-    )
+    words = r'of the batch have different lengths.*first axis of 1, as in placeholder\("edges".*call step\(batch'
     with pytest.raises(gn.ShapeError, match=words):
         nn.fit(step, [{a: np.ones(3), b: np.ones((4, 2))}])
 

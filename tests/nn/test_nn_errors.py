@@ -342,7 +342,7 @@ def test_arguments_that_others_use_lead_to_those_there_are() -> None:
         (lambda: gn.clip(x, min=0), r'clip takes no argument "min"\. Here it is lo='),
         (lambda: gn.clip(x, max=1), r"Here it is hi="),
         (lambda: gn.var(x, unbiased=True), r"Here it is ddof="),
-        (lambda: gn.topk(x, 2, largest=False), r"gn\.topk\(-x, k\) has the smallest"),
+        (lambda: gn.topk(x, 2, largest=False), r"gn\.topk\(-x, k\), which has the smallest"),
         (lambda: gn.one_hot(gn.argmax(x, axis=1), num_classes=3), r"Here it is depth="),
         (lambda: nn.fit(STEP, FEED, patience=3), r"Here it is early_stopping="),
         (lambda: nn.EarlyStopping(restore_best_weights=True), r"Here it is restore_best="),

@@ -553,7 +553,7 @@ def test_digits_lost_at_each_node() -> None:
     assert picture.headings[0] == "decimal digits lost at each node"
 
 
-def test_a_native_plan_is_laid_over_as_any_other() -> None:
+def test_an_overlay_shows_a_native_plan() -> None:
     pytest.importorskip("llvmlite")
     g = Graph()
     x = g.placeholder("x", shape=("batch", 2))

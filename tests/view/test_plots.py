@@ -382,7 +382,7 @@ def test_histograms_show_twelve_at_most_and_say_so() -> None:
         (lambda: plots.scatter([[0.0, 1.0]]), r"The call is scatter\(points, labels"),
     ],
 )
-def test_what_is_no_run_is_refused(call: Callable[[], Any], says: str) -> None:
+def test_plots_refuse_what_is_not_a_trace(call: Callable[[], Any], says: str) -> None:
     with pytest.raises(gn.UsageError, match=says):
         call()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .tables import Filled, Table
 
 _MOST = 16
-"""How often a step may record a plan, whether it can be recorded or not."""
+"""How many times a step tries to record a plan, at most."""
 
 
 class Pattern:

@@ -202,9 +202,9 @@ class Native(Plan):
         return not self.calls_python and not self._filling.segments[0].words[HEADER.index("long")]
 
     def iterating(self) -> Callable[[Array], None]:
-        """Return a function that runs a short plan for each row of addresses: of all that is given, and of the fetches.
+        """Return a function that runs a short plan once for each row of addresses.
 
-        Each that runs at the same time must be one of its own.
+        A row has the addresses of the inputs, then those of the fetches. The function serves one thread at a time.
         """
         made: Callable[[Array], None] = self._made("iterate")
         return made

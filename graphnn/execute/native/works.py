@@ -297,7 +297,7 @@ def _moved(value: Value) -> tuple[str, str]:
 
 
 def brought_in_order(values: Sequence[Value]) -> list[Value]:
-    """Return the values, with a copy of what does not lie in order before each function of NumPy's of it alone."""
+    """Return the values, with a copy of an operand that does not lie in order, if NumPy's loop can take the copy."""
     found: list[Value] = []
     for value in values:
         if isinstance(value.how, do.Ufunc) and len(value.operands) == 1 and form_of(value)[0] == "python":

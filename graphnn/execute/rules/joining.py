@@ -84,13 +84,17 @@ def slices_add(op: index.SlicesAdd, build: Builder, result: Result, operands: Se
 
 
 def _overlap(op: index.SlicesAdd) -> bool:
-    """Tell whether two indices point to one element. Along an axis that all show whole, one element tells it."""
+    """Tell whether two indices point to the same element.
+
+    An axis that all of them take whole does not matter, and counts as one of size 1: its size may be one that records.
+    """
     if any(part is None or part == "..." for parts in op.indices for part in parts):
         return op.overlaps
-    shown = [{parts[axis] if axis < len(parts) else _ALL for parts in op.indices} for axis in range(len(op.shape))]
-    return unchecked(
-        op, shape=tuple([1 if parts == {_ALL} else n for parts, n in zip(shown, op.shape, strict=True)])
-    ).overlaps
+    shape = []
+    for axis, size in enumerate(op.shape):
+        taken = {parts[axis] if axis < len(parts) else _ALL for parts in op.indices}
+        shape.append(1 if taken == {_ALL} else size)
+    return unchecked(op, shape=tuple(shape)).overlaps
 
 
 def _parts(index: Sequence[do.Part | str]) -> tuple[do.Part, ...]:

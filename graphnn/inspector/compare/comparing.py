@@ -226,7 +226,7 @@ def partners_of(a: Trace, b: Trace) -> dict[Node, Node]:
 
 
 def _other(a: Any, given: tuple[Any, ...]) -> Any:
-    """Return the second side where none is given: the first again, if something makes it differ, or a trace anew."""
+    """Return what to compare with if there is no `b`: `a` again, if it is a trace or if an argument makes it differ."""
     if all(each is None for each in given) and not isinstance(a, Trace):
         raise UsageError("nothing differs between the two runs: give b, feed_b=, dtypes=, backends= or runtime=")
     return a

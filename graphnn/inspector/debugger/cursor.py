@@ -210,19 +210,16 @@ class Cursor:
         prepared, stored = now.tape.prepared, graph_before(now.graph).state
         state = {node: stored[before_unrolling(node)] for node in list(now.graph.state)}
         given, run, deciding = given_before(prepared), run_before(now.graph), decided_by_values(now.graph)
-        before = (
-            given
-            if run is None
-            else {node: run.given.get(before_unrolling(node), state[node]) for node in state} | given
-        )
+        before = given
+        if run is not None:
+            before = {node: run.given.get(before_unrolling(node), state[node]) for node in state} | given
         moved = {node: value for node, value in state.items() if before.get(node, value) is not value}
         if not moved.keys().isdisjoint([*now.order, *now.updates, *ancestors(chain(*deciding.values()))]):
             for loop in deciding:
-                decided = "which side" if takes_a_side(now.graph, loop) else "how many iterations"
-                made = "takes" if takes_a_side(now.graph, loop) else "makes"
+                what = "the side of" if takes_a_side(now.graph, loop) else "the number of iterations of"
                 raise UsageError(
-                    f'the state has changed, and {decided} "{loop}" {made} may depend on it: gn.debug(…) of the step '
-                    "opens it with that state"
+                    f'the state has changed, and {what} "{loop}" may depend on it: gn.debug(…) of the step opens it '
+                    "with that state"
                 )
             anew = without(prepared, *prepared.overridden)._replace(given=given | moved)
             left_out = sorted(prepared.overridden, key=now.places.__getitem__)

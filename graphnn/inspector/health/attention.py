@@ -66,7 +66,7 @@ def _is_renormed(run: Evaluation, weighing: Weighing) -> bool:
 
 
 def _is_routed(run: Evaluation, weighing: Weighing) -> bool:
-    """Return whether weights are those of routing, as between capsules: of scores that what they weigh moves on.
+    """Return whether weights are those of routing, as between capsules: what they sum up changes the next scores.
 
     The first scores are the same for all data. The weights say where each input goes, and so sum to 1 over the outputs.
     """

@@ -25,7 +25,7 @@ class Patch:
 @dataclass(frozen=True)
 class _Zero(Patch):
     def __call__(self, old: Node | None = None) -> Any:
-        return self if old is None else fn.zeros_like(old)  # zero() as mean() and resample()
+        return self if old is None else fn.zeros_like(old)  # so that zero() works, as mean() does
 
     def __repr__(self) -> str:
         return "zero"

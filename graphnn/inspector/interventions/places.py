@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -240,13 +239,16 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
 
 def _check_outside(graph: Graph, name: Any) -> None:
     """Refuse what is in an iteration or a branch: ``scan_1@2/tanh``."""
-    if isinstance(name, str) and "@" in name and name not in graph:
-        with suppress(LookupFailure):
-            graph[name]
-            raise UsageError(
-                f'"{name}" is inside a loop or a branch, and what is there cannot be patched: patch what goes in, or '
-                "what comes out. A what-if of gn.debug changes a single iteration"
-            )
+    if not isinstance(name, str) or "@" not in name or name in graph:
+        return
+    try:
+        graph[name]
+    except LookupFailure:
+        return
+    raise UsageError(
+        f'"{name}" is inside a loop or a branch, and what is there cannot be patched: patch what goes in, or what '
+        "comes out. A what-if of gn.debug changes a single iteration"
+    )
 
 
 def _seen_by(reader: Node, place: Place) -> Place:

@@ -128,7 +128,7 @@ def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
 
 
 def to_hold(inputs: Iterable[Node]) -> str:
-    """Return how to say what inputs always are."""
+    """Return what to write so that these inputs have fixed values, for an error."""
     inputs = sorted(inputs, key=lambda node: node.name)
     given = ", ".join(f'"{node.name}": …' for node in inputs)
     options = " ".join(f"--value {node.name}=…" for node in inputs)
