@@ -62,7 +62,8 @@ class Unset(Absent):
         ours = __name__.partition(".")[0]
         own = [vars(kind) for kind in type(thing).__mro__ if kind.__module__.partition(".")[0] != ours]
         methods = [member for members in own for member in members.values() if isinstance(member, FunctionType)]
-        if not any(self._name in inspect.unwrap(method).__code__.co_names for method in methods):
+        used = {name for method in methods for name in inspect.unwrap(method).__code__.co_names}
+        if used.isdisjoint((self._name, "setattr")):
             super().__get__(thing, type(thing))
         vars(thing)[self._name] = value
 

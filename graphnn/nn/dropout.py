@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DtypeError, UsageError, ValueRangeError
 from ..graph import Graph, Node, fn
 from ..graph.attributes import whole
-from .forms import note_meant
+from .forms import note_evaluation
 from .init import Rng, checked_rng
 from .layer import Layer, evaluation_meant, only_node, training_now
 
@@ -115,8 +115,7 @@ class Dropout(Layer):
                 self._idle_at = graph, self._free_path(graph)
             path = self._idle_at[1]
         graph.idle.setdefault(path, x)
-        if self.rate == 0 or evaluation_meant.get():
-            note_meant(graph, path)
+        note_evaluation(graph, path, self.rate == 0 or evaluation_meant.get())
         return x
 
     def __repr__(self) -> str:

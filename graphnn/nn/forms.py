@@ -9,18 +9,29 @@ from ..errors import GraphnnWarning
 from ..graph import Graph, Node, user_origin
 from ..graph.fetches import ancestors
 
-_MEANT = "evaluation meant"
+_BUILT = "built for evaluation"
 
 
-def note_meant(graph: Graph, path: str) -> None:
-    """Note that the layer with this path is built for evaluation on purpose: `warn_of_evaluation` leaves it out."""
-    graph.caches.setdefault(_MEANT, set()).add(path)
+def note_evaluation(graph: Graph, path: str, meant: bool) -> None:
+    """Note that a layer was called for evaluation.
+
+    Parameters
+    ----------
+    graph : Graph
+    path : str
+        Of the layer.
+    meant : bool
+        Whether somebody asked for it, so that `warn_of_evaluation` leaves the layer out.
+    """
+    built = graph.caches.setdefault(_BUILT, {})
+    built[path] = meant or built.get(path, False)
 
 
 def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
     """Warn of dropout that does nothing in a loss to train, and of batch norm that keeps its running statistics.
 
-    There is no warning of layers that were called with ``training=False``.
+    There is no warning of layers that were called with ``training=False``. In a graph from a file, or a copy of one,
+    nobody knows that, and so there is none either.
 
     Parameters
     ----------
@@ -43,7 +54,8 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
             scope = graph.scopes.get(node.scope)
             if scope is not None and scope.kind == "BatchNorm":
                 paths.append(node.scope)
-    paths = [path for path in paths if path not in graph.caches.get(_MEANT, ())]
+    built = graph.caches.get(_BUILT, {})
+    paths = [path for path in paths if not built.get(path, True)]
     if paths:
         more = f", and {len(paths) - 3} more" if len(paths) > 3 else ""
         named = ", ".join(f'"{path}"' for path in paths[:3]) + more

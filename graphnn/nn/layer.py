@@ -245,8 +245,9 @@ class Layer:
         return other
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. An array in the place of a parameter is an error: it would not be trained."""
-        if name in self.__dict__ and hasattr(value, "__array__") and not isinstance(value, Node):
+        """Set an attribute. An array or list in the place of a parameter is an error: it would not be trained."""
+        numbers = name in self.__dict__ and (hasattr(value, "__array__") or isinstance(value, (list, tuple)))
+        if numbers and not isinstance(value, Node):
             self.__check_replaced(name)
         super().__setattr__(name, value)
 
@@ -255,7 +256,7 @@ class Layer:
         set_it = f"layer.{name}.value = array"
         if isinstance(held, Node) and held in held.graph.state:
             raise UsageError(f'{kind.__name__}.{name} is the parameter "{held.name}": write {set_it}')
-        if held is None and kind.__module__.startswith(f"{__package__}."):
+        if held is None and name[0] != "_" and kind.__module__.startswith(f"{__package__}."):
             given = f"{kind.__name__}(…, {name}=array), or " if takes(kind.__init__, name) else ""
             raise UsageError(
                 f"{kind.__name__}.{name} is a parameter, which the first call makes: write {given}{set_it} after it"

@@ -13,7 +13,7 @@ from ..graph.attributes import checked, kind_of, whole
 from ..graph.dimensions import add, clamp, product, shown, subtract
 from ..ops.base import axis_of
 from .checks import checked_flag, checked_number
-from .forms import note_meant
+from .forms import note_evaluation
 from .init import ones, zeros
 from .layer import evaluation_meant, only_node
 from .weights import Weighted, along, check_float
@@ -125,8 +125,7 @@ class BatchNorm(_Normalization):
             self.running_mean, self.running_var = self._statistics(x, size)
         axis = axis_of("BatchNorm", self.axis, x.ndim)
         if not training:
-            if evaluation_meant.get():
-                note_meant(x.graph, self.running_mean.scope)
+            note_evaluation(x.graph, self.running_mean.scope, evaluation_meant.get())
             return self._by_running_statistics(x, self.running_mean, self.running_var)
         graph = x.graph
         with graph.new_scope("evaluating"):

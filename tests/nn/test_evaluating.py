@@ -281,4 +281,9 @@ def test_updates_do_not_warn_where_evaluation_is_asked_for() -> None:
     for result in meant:
         assert nn.SGD(0.1).updates(gn.mean(result))  # warnings are errors
     with pytest.warns(gn.GraphnnWarning, match=r"if evaluation is meant, network\(x, training=False\)"):
-        nn.SGD(0.1).updates(gn.mean(HandsOn()(hidden)))  # it hands False on, which nobody has written
+        nn.SGD(0.1).updates(gn.mean(HandsOn()(dense(x))))  # it hands False on, which nobody has written
+    assert noisy(hidden) is hidden  # for a prediction; the loss of above is still meant
+    nn.SGD(0.1).updates(gn.mean(meant[3]))
+    unsaid = nn.BatchNorm()(hidden)
+    x.graph.outputs["loss"] = gn.mean(unsaid)
+    nn.SGD(0.1).updates(gn.extract("loss", x.graph)["loss"])  # of a copy, nobody knows

@@ -265,6 +265,8 @@ def test_an_array_in_the_place_of_a_parameter_is_refused() -> None:
         dense.weight = np.ones((3, 2))
     with pytest.raises(gn.UsageError, match=r"the first call makes: write layer\.running_var\.value = array after it"):
         norm.running_var = np.ones(3)
+    with pytest.raises(gn.UsageError, match=r"layer\.bias\.value = array"):
+        dense.bias = [0.0, 1.0]
     scale.table = np.ones(3)
     x = gn.Graph().placeholder("x", ("batch", 3))
     scale(norm(dense(x)))
