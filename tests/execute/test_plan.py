@@ -337,6 +337,24 @@ def test_an_operation_of_ones_own_sees_the_context_of_the_call(graph: gn.Graph) 
         assert step({x: np.ones(2)}).tolist() == [number + 1.0] * 2
 
 
+@pytest.mark.usefixtures("own_operations")
+def test_an_operation_of_ones_own_may_call_an_attribute_as_rules_of_loops_are_called(graph: gn.Graph) -> None:
+    class Marked(gn.Op):
+        """x + 1, by an operation with a mark."""
+
+        evaluated: bool = True
+
+        def infer(self, x: gn.Spec) -> gn.Spec:
+            return x
+
+        def forward(self, x: Array) -> Any:
+            return x + 1.0
+
+    x = graph.placeholder("x", shape=("n",))
+    step = gn.compile(Marked()(x))
+    assert [step({x: np.ones(2)}).tolist() for _ in range(2)] == [[2.0, 2.0]] * 2
+
+
 # --- errors ---------------------------------------------------------------------------------------------------
 
 
