@@ -326,8 +326,8 @@ def compile(
         names, else "native" where llvmlite is installed and a test of native plans passes, else "numpy".
 
         Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time that planning
-        takes stays a small share of all; the others go node by node. A step then also makes a pattern of a native plan
-        without calls from Python. Further sizes get their plans from the pattern at their first call.
+        takes stays a small share of all; the others go node by node. Where that is likely to pay, a step makes patterns
+        of native plans, and further sizes have their plans from a pattern at their first call.
 
         Under a guard evaluation goes node by node, too, and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}

@@ -197,6 +197,9 @@ def shape_of(value: Any) -> Shape:
     return tuple(map(dimension, value))
 
 
+# The functions ask for str and not for int: a size that records what is computed of it is neither, and has operators.
+
+
 def add(a: Dim, b: Dim) -> Dim:
     """Return a + b."""
     return _dim(combine(_poly(a), _poly(b))) if isinstance(a, str) or isinstance(b, str) else a + b

@@ -441,7 +441,7 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         parameters.append(inspect.Parameter("graph", inspect.Parameter.KEYWORD_ONLY))
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = cls.name
-    function.__module__, function.__doc__ = _PACKAGE + "functions", cls.__doc__  # where pickle, too, finds it
+    function.__module__, function.__doc__ = _PACKAGE + "functions", cls.__doc__  # pickle looks in that module
     return function
 
 

@@ -25,14 +25,14 @@ _Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
 
 
 class Table(dict[Any, Any]):
-    """A dict that goes through a copy of its entries: another thread may enter more meanwhile."""
+    """A dict whose `items` and `values` are those of a copy: another thread may add entries meanwhile."""
 
     def items(self) -> Any:
-        """Return the entries that there are now."""
+        """Return the entries of this moment."""
         return dict(self).items()
 
     def values(self) -> Any:
-        """Return the values that there are now."""
+        """Return the values of this moment."""
         return dict(self).values()
 
 

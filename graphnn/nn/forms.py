@@ -41,6 +41,9 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
     """
     graph, needed = loss.graph, ancestors([loss])
     state = list(graph.state)  # a copy: another thread may enter more meanwhile
+    own = {node.scope for node in trained}
+    if not any(own) and any(node.trainable and node.scope and node in needed for node in state):
+        return  # an input is trained, such as an image, and the network stays as it is
     with_parameters = {node.scope for node in state}
     moved = {parameter for parameter, _ in list(graph.advances)}
     paths = [
@@ -48,7 +51,6 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
         for path, node in graph.idle.items()
         if node in needed and path not in with_parameters and not ancestors([node]).isdisjoint(trained)
     ]
-    own = {node.scope for node in trained}
     for node in state:
         if node in needed and not node.trainable and node not in moved and node.scope in own - {*paths}:
             scope = graph.scopes.get(node.scope)

@@ -280,6 +280,9 @@ def test_updates_do_not_warn_where_evaluation_is_asked_for() -> None:
     ]
     for result in meant:
         assert nn.SGD(0.1).updates(gn.mean(result))  # warnings are errors
+    image = x.graph.parameter("image", np.ones((1, 4)))
+    network = nn.Sequential(nn.Dense(3), nn.BatchNorm(), nn.Dropout(0.5), nn.Dense(1))
+    assert nn.SGD(0.1).updates(gn.mean(network(image)), [image])  # the network is not trained
     with pytest.warns(gn.GraphnnWarning, match=r"if evaluation is meant, network\(x, training=False\)"):
         nn.SGD(0.1).updates(gn.mean(HandsOn()(dense(x))))  # it hands False on, which nobody has written
     assert noisy(hidden) is hidden  # for a prediction; the loss of above is still meant

@@ -203,12 +203,12 @@ class _Segment:
 
 
 class Patterns:
-    """The patterns of a step: a few, since for small sizes the planner decides this and that otherwise.
+    """The patterns of a step: several, since the planner decides otherwise for some sizes, such as small ones.
 
     Attributes
     ----------
     left : int
-        How many may be recorded yet.
+        How many may still be recorded.
     """
 
     def __init__(self, any_at_all: bool) -> None:
