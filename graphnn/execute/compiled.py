@@ -222,7 +222,9 @@ class Compiled:
 
     def _pays(self, prepared: Prepared, sizes: Sizes) -> int:
         order = prepared.program.order
-        holding: list[Any] = [node.op for node in order if hasattr(node.op, "bound_inside")]
+        holding: list[Any] = [
+            node.op for node in order if hasattr(node.op, "bound_inside") and hasattr(node.op, "bodies")
+        ]
         inside = sum(len(body) for op in holding for body in op.bodies.values())
         evaluated = sum(op.evaluated(prepared.sizes) for op in holding)
         again = (len(order) + evaluated) / max(1, len(order) + inside)

@@ -350,9 +350,16 @@ def test_an_operation_of_ones_own_may_call_an_attribute_as_rules_of_loops_are_ca
         def forward(self, x: Array) -> Any:
             return x + 1.0
 
+    class Bounded(Marked):
+        """x + 1, with a bound of its memory alone."""
+
+        def bound_inside(self, sizes: Any) -> int:
+            return 8
+
     x = graph.placeholder("x", shape=("n",))
-    step = gn.compile(Marked()(x))
-    assert [step({x: np.ones(2)}).tolist() for _ in range(2)] == [[2.0, 2.0]] * 2
+    for op in (Marked(), Bounded()):
+        step = gn.compile(op(x))
+        assert [step({x: np.ones(2)}).tolist() for _ in range(2)] == [[2.0, 2.0]] * 2
 
 
 # --- errors ---------------------------------------------------------------------------------------------------
