@@ -82,25 +82,28 @@ class InOneGo:
     def _run(self, given: Sequence[Array], made: Sequence[Array]) -> None:
         """Make all iterations."""
         op, length = self._op, int(self._op.length)
-        numbers = np.arange(length)
         count = min(length, self._count)
-        rows = numbers[::-1][:count] if op.backwards else numbers[:count]
+        times = np.arange(count)
+        rows = length - 1 - times if op.backwards else times
+        numbers = rows.astype(np.int64)  # those of the iterations of one go, as the plan reads them
         addresses = np.empty((count, len(self._read) + len(made)), np.int64)
         results = addresses[:, len(self._read) :]
         for column, array in enumerate(made):
-            turns = rows if len(array) == length else numbers[:count] % 2
+            turns = rows if len(array) == length else times % 2
             results[:, column] = address_of(array) + turns * array.strides[0]
         carries: list[int] = []
         for column, which in enumerate(self._read):
             array = numbers if which < 0 else given[which]
+            turns = times if which < 0 else rows
             moves = which < 0 or which in self._stacked
-            addresses[:, column] = address_of(array) + rows * (array.strides[0] if moves else 0)
+            addresses[:, column] = address_of(array) + turns * (array.strides[0] if moves else 0)
             if 0 <= which < len(op.carried):
                 carries.append(column)
         sources = [op.wanted.index(op.carried[self._read[column]]) for column in carries]
         addresses[1:, carries] = results[:-1, sources]
         # From two iterations to the next two. The first row is no measure: what it reads as carried is the first state.
         onwards = (addresses[3] - addresses[1]) * (count // 2)
+        onwards[[which < 0 for which in self._read] + [False] * len(made)] = 0
         try:
             run = self._idle.pop()
         except IndexError:
@@ -109,6 +112,7 @@ class InOneGo:
             if start:
                 last = results[-1, sources]
                 addresses += onwards
+                numbers += -count if op.backwards else count
                 addresses[0, carries] = last
             run(addresses[: length - start])
         self._idle.append(run)

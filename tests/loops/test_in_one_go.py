@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,10 @@ from graphnn import nn
 from graphnn.execute.native import writer
 from graphnn.execute.native.plan import Native
 from graphnn.loops import in_one_go
+from graphnn.loops.body import text_of
+from graphnn.loops.bundle import item_of
 from graphnn.loops.in_one_go import InOneGo
+from graphnn.loops.loop import Loop
 
 BATCH, WIDTH = 3, 4
 
@@ -144,6 +148,31 @@ def test_a_body_that_reads_large_arrays_is_not_run_in_one_go(made: list[bool], m
             patch.setattr(writer, "_LONG", BATCH * WIDTH)
             check([last], fed(rows, 20))
         assert made == []
+
+
+@pytest.mark.parametrize("length", [16, 64, 65, 130, 2**16])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_numbers_of_iterations_are_read_and_take_no_memory(length: int, backwards: bool, made: list[bool]) -> None:
+    body = gn.Graph("body")
+    number, state = body.placeholder("number", (), "int64"), body.placeholder("state", (), "int64")
+    following = state * 3 + number
+    loop = Loop(text_of(body), (), (), length, (following.index,), 0, (("last", 0),), indexed=True, backwards=backwards)
+    g = gn.Graph()
+    start = g.placeholder("start", (), "int64")
+    last, feed = item_of(loop(start), loop.place("last", 0)), {start: np.int64(5)}
+    expected = 5
+    for i in reversed(range(length)) if backwards else range(length):
+        expected = (expected * 3 + i) % 2**64
+    step = gn.compile(last, backend="native")
+    step.plan(feed)
+    assert int(step(feed)) % 2**64 == expected
+    tracemalloc.start()
+    try:
+        step(feed)
+        assert tracemalloc.get_traced_memory()[1] < 2**18
+    finally:
+        tracemalloc.stop()
+    assert made == [True, True]
 
 
 def test_labels_out_of_range_are_the_error_of_the_interpreter(made: list[bool]) -> None:
