@@ -88,7 +88,7 @@ def _training() -> tuple[gn.Node, dict[gn.Node, gn.Node], dict[gn.Node, Any]]:
     labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
     rng = np.random.RandomState(0)
     network = nn.Sequential(nn.Dense(3, rng=rng), nn.Tanh(), nn.Dropout(0.25), nn.Dense(3, rng=rng))
-    loss = nn.softmax_crossentropy(network(x), labels)
+    loss = nn.softmax_crossentropy(network(x, training=False), labels)
     g.outputs["loss"] = loss
     updates = nn.Adam(0.01).updates(loss)
     return loss, updates, {x: np.ones((4, 2)), labels: np.array([0, 1, 2, 0])}
