@@ -334,7 +334,7 @@ def near(name: object, known: Iterable[str]) -> str:
     >>> near("q", ["x", "labels"])
     ' There is: "x", "labels".'
     """
-    known = list(known)
+    known = list(dict.fromkeys(known))
     if close := difflib.get_close_matches(str(name)[:200], [k[:200] for k in known[:5000]], n=3, cutoff=0.6):
         return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?"
     if not known:
