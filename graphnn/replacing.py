@@ -31,8 +31,9 @@ def replacing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
     replaced = _replaceable(target)
     prefix = f".graphnn-{blake2b(os.fsencode(target.name), digest_size=8).hexdigest()}-"
     _remove_litter(target.parent, prefix)
-    file = _temporary_file(target.parent, prefix, 0o666 if replaced is None else 0o600)
+    file: BinaryIO | None = None
     try:
+        file = _temporary_file(target.parent, prefix, 0o666 if replaced is None else 0o600)
         with file:
             yield file
             file.flush()
@@ -44,7 +45,7 @@ def replacing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
                 file.close()  # there, an open file cannot be renamed
             Path(file.name).replace(target)
     except BaseException:
-        Path(file.name).unlink(missing_ok=True)
+        _remove(file)
         raise
     if durable:
         _sync_folder(target.parent)
@@ -74,17 +75,26 @@ def _temporary_file(folder: Path, prefix: str, mode: int) -> BinaryIO:
     """Open a new file, locked for as long as it is open: by that, other saves know it from litter."""
     while True:
         name = folder / f"{prefix}{secrets.token_hex(8)}.tmp"
+        file: BinaryIO | None = None
         try:
             file = open(name, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
-        except OSError as error:
-            error.filename = str(folder)  # the user knows of no temporary file
+            if sys.platform != "win32":
+                with suppress(OSError):  # without locks in the file system, no save takes anything for litter
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()  # another save took it for litter, in the moment before it was locked
+        except BaseException as error:
+            _remove(file)
+            if isinstance(error, OSError):
+                error.filename = str(folder)  # the user knows of no temporary file
             raise
-        if sys.platform != "win32":
-            with suppress(OSError):  # without locks in the file system, no save takes anything for litter
-                fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:
-            return file
-        file.close()  # another save took it for litter, in the moment before it was locked
+
+
+def _remove(file: BinaryIO | None) -> None:
+    if file is not None:
+        file.close()
+        Path(file.name).unlink(missing_ok=True)
 
 
 def _remove_litter(folder: Path, prefix: str) -> None:
