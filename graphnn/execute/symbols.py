@@ -62,7 +62,7 @@ class Tape:
         x, y = self._number(a), self._number(b)
         if x is None or y is None:
             return NotImplemented
-        polynomial = _ARITHMETIC[function](_polynomial(a), _polynomial(b))
+        polynomial = _ARITHMETIC[function](_polynomial(a), _polynomial(b), b)
         if polynomial is not None and (number := number_of(polynomial)) is not None:
             return number
         step = function, self._cell(a), self._cell(b)
@@ -143,29 +143,41 @@ def _polynomial(operand: Any) -> _Polynomial:
     return operand.polynomial if isinstance(operand, Size) else constant(operand)
 
 
-def _difference(a: _Polynomial, b: _Polynomial) -> _Polynomial:
+def _sum(a: _Polynomial, b: _Polynomial, _: object) -> _Polynomial:
+    return combine(a, b)
+
+
+def _difference(a: _Polynomial, b: _Polynomial, _: object = None) -> _Polynomial:
     return combine(a, b, -1)
 
 
-def _quotient(a: _Polynomial, b: _Polynomial) -> _Polynomial | None:
-    """Return a quotient that has no rest for any sizes but where the divisor, a product of cells, is 0; else None."""
-    if len(b) != 1:
+def _product(a: _Polynomial, b: _Polynomial, _: object) -> _Polynomial:
+    return times(a, b)
+
+
+def _quotient(a: _Polynomial, b: _Polynomial, divisor: object) -> _Polynomial | None:
+    """Return a quotient that has no rest for any sizes but where the divisor, a product of cells, is 0; else None.
+
+    To ask whether the divisor is 0 notes that it is not: for sizes where it is, the record does not hold.
+    """
+    if len(b) != 1 or not divisor:
         return None
     quotient, rest = quotients(a, b)
     return None if rest else quotient
 
 
-def _rest(a: _Polynomial, b: _Polynomial) -> _Polynomial | None:
-    return None if _quotient(a, b) is None else {}
+def _rest(a: _Polynomial, b: _Polynomial, divisor: object) -> _Polynomial | None:
+    return None if _quotient(a, b, divisor) is None else {}
 
 
-_ARITHMETIC: dict[_Function, Callable[[_Polynomial, _Polynomial], _Polynomial | None]] = {
-    operator.add: combine,
+_ARITHMETIC: dict[_Function, Callable[[_Polynomial, _Polynomial, object], _Polynomial | None]] = {
+    operator.add: _sum,
     operator.sub: _difference,
-    operator.mul: times,
+    operator.mul: _product,
     operator.floordiv: _quotient,
     operator.mod: _rest,
 }
+"""For two operands, and the second one as it is."""
 
 
 def _binary(function: _Function, turned: bool = False) -> Callable[[Size, object], Any]:

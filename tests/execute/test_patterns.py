@@ -97,7 +97,9 @@ def test_what_is_equal_for_all_sizes_is_one_size() -> None:
     assert n - n == 0
     assert type(n - n) is int
     assert -(-n // 2) is -(-n // 2)
-    assert tape.end()((1, 1)) is not None  # nothing was decided, but that m is not 0
+    replay = tape.end()
+    assert replay((1, 1)) is not None
+    assert replay((1, 0)) is None  # nothing was decided, but that m is not 0
 
 
 def test_sizes_that_are_equal_by_chance_end_the_record() -> None:
