@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TypeVar
 
@@ -32,14 +33,20 @@ def combine(a: Polynomial[Atom], b: Polynomial[Atom], factor: int = 1) -> Polyno
     return result
 
 
-def times(a: Polynomial[Atom], b: Polynomial[Atom]) -> Polynomial[Atom]:
-    """Return a * b."""
+def times(a: Polynomial[Atom], b: Polynomial[Atom], most: int = sys.maxsize) -> Polynomial[Atom]:
+    """Return a * b; of a product of more than `most` terms, only so many that this is seen."""
     result: Polynomial[Atom] = {}
     for one, x in a.items():
         for other, y in b.items():
             product = tuple(sorted(one + other))
             result[product] = result.get(product, 0) + x * y
-    return {product: coefficient for product, coefficient in result.items() if coefficient}
+        if len(result) > most and len(_without_zeros(result)) > most:
+            break
+    return _without_zeros(result)
+
+
+def _without_zeros(polynomial: Polynomial[Atom]) -> Polynomial[Atom]:
+    return {product: coefficient for product, coefficient in polynomial.items() if coefficient}
 
 
 def quotients(a: Polynomial[Atom], b: Polynomial[Atom]) -> tuple[Polynomial[Atom], Polynomial[Atom]]:

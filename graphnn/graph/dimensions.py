@@ -27,7 +27,7 @@ _MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_BITS = 1000, 100, 4000, 200
 
 
 def _times(a: _Poly, b: _Poly) -> _Poly:
-    result = times(a, b)
+    result = times(a, b, _MOST_TERMS)
     if max(map(len, result), default=0) > _MOST_FACTORS:
         raise ShapeError(f"a dimension of more than {_MOST_FACTORS} factors is not supported")
     if len(result) > _MOST_TERMS:

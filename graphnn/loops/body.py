@@ -246,9 +246,10 @@ def nodes_evaluated(body: Iterable[Node], sizes: Mapping[str, int]) -> int:
 
 def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:
     """Return a shape of a body with the dimensions for which its names stand."""
+    sizes: dict[str, Any] = dict(zip(names, dims, strict=True))
     if any_size(dims):
-        return tuple([size_of(dim, dict(zip(names, dims, strict=True))) for dim in shape])  # type: ignore[arg-type]
-    return tuple(map(Changes(sizes=dict(zip(names, dims, strict=True))).dim, shape))
+        return tuple([size_of(dim, sizes) for dim in shape])
+    return tuple(map(Changes(sizes=sizes).dim, shape))
 
 
 def constraints_of(what: str, node: Node, shape: Shape, operand: Spec) -> list[Constraint]:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.graph import dimensions as dims
+from graphnn.polynomials import times
 
 NAMES = ("a", "b", "batch", "n")
 Expr = Any  # an int, a name, or (operation, left, right)
@@ -440,3 +441,11 @@ def test_a_dimension_is_not_an_operand_and_the_error_says_what_to_write(asked: A
         asked(x, x.shape[0])
     value = np.arange(6.0).reshape(2, 3)
     assert gn.run(gn.sum(gn.ones_like(x), 0), {x: value}).tolist() == [2, 2, 2]  # as it advises
+
+
+def test_a_product_of_too_many_terms_is_not_multiplied_out() -> None:
+    x, y = ({(f"{letter}{i}",): 1 for i in range(300)} for letter in "xy")
+    assert len(times(x, y)) == 300 * 300
+    assert 1000 < len(times(x, y, 1000)) <= 1000 + 300
+    ones = {(): 1, ("x0",): 1}, {(): 1, ("x0",): -1}
+    assert times(*ones, 2) == {(): 1, ("x0", "x0"): -1}  # a term that vanishes does not count
