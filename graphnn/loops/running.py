@@ -51,6 +51,8 @@ class Iterations:
         self.done = 0
         self._goes_on = True
         self.wanted = op.wanted
+        self._is_node_by_node = computed is None
+        self._ends = list(dict.fromkeys(op.carried))
         self._computed = computed or self._node_by_node
 
     @property
@@ -81,10 +83,24 @@ class Iterations:
     def advance(self, values: Sequence[Array]) -> dict[int, Array]:
         """Take over the values of an iteration that was made."""
         found = dict(zip(self.wanted, values, strict=True))
-        self.carry = [found[at] if found[at].flags.c_contiguous else found[at].copy() for at in self.op.carried]
+        if self._is_node_by_node:
+            self.carry = self._apart(found)
+        else:
+            self.carry = [found[at] if found[at].flags.c_contiguous else found[at].copy() for at in self.op.carried]
         self._goes_on = self.op.while_ < 0 or bool(found[self.op.while_])
         self.done += 1
         return found
+
+    def _apart(self, found: dict[int, Array]) -> list[Array]:
+        """Return the states, those of different nodes in arrays of their own, as plans make them.
+
+        NumPy multiplies an array by its own transpose in another way, with other last bits.
+        """
+        ends = map(found.__getitem__, self._ends)
+        own = [x if (flags := x.flags).owndata and flags.c_contiguous else x.copy() for x in ends]
+        if len(set(map(id, own))) < len(own):
+            own = [x.copy() for x in own]
+        return own if len(own) == len(self.carry) else [own[self._ends.index(at)] for at in self.op.carried]
 
     def _node_by_node(self, inputs: Sequence[Array]) -> list[Array]:
         values: dict[int, Array] = {}

@@ -233,3 +233,33 @@ def test_a_gradient_asked_for_in_an_iteration_ends_at_what_the_iteration_is_give
         right.append((1 - np.tanh(s * 0.7 + x) ** 2) * s)
         s += right[-1]
     np.testing.assert_allclose(gn.run(slopes, {xs: given}), right, rtol=1e-14)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda h, c, z: (h, c),
+        lambda h, c, z: (c, h),
+        lambda h, c, z: (z, z),
+        lambda h, c, z: (z, gn.reshape(gn.reshape(z, (-1,)), z.shape)),
+    ],
+    ids=["kept", "swapped", "one node", "a view"],
+)
+def test_states_that_share_an_array_have_the_same_bits_in_plans(after, backend):
+    # NumPy multiplies an array by its own transpose in another way.
+    g = gn.Graph()
+    h0, c0 = g.placeholder("h0", (9, 300)), g.placeholder("c0", (9, 300))
+
+    def step(state):
+        h, c = state
+        product = h @ c.T
+        return after(h, c, gn.sin(h + 1e-4 * (product @ c))), product
+
+    states, products = gn.scan(step, (h0, c0), length=4)
+    given = RNG.normal(size=(9, 300))
+    fetches, feed = [products, *states], {h0: given, c0: given}
+    step = gn.compile(fetches, backend=backend)
+    step.plan(feed)
+    for x, y in zip(gn.run(fetches, feed), step(feed), strict=True):
+        np.testing.assert_array_equal(x, y)
