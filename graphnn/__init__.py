@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .inspector.interventions import patches as patches
     from .inspector.profile import Profile, profile
     from .inspector.trace import Film, Trace, recording, trace
+    from .inspector.waiting import critical_path, generations
     from .interop.onnx import from_onnx
     from .interop.onnx.writing import to_onnx
     from .interop.torch import from_torch
@@ -58,7 +59,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .linearized import Linearization, linearize
     from .loops import cond, fixed_point, scan, while_loop
     from .mapped import vmap
-    from .order import critical_path, generations, schedule
+    from .order import schedule
     from .transform import extract, replace
     from .view import draw, summary
 
@@ -75,6 +76,7 @@ _LATER = {
     "inspector.interventions": "Circuit Effects circuit effects patched patches saliency",
     "inspector.profile": "Profile profile",
     "inspector.trace": "Film Trace recording trace",
+    "inspector.waiting": "critical_path generations",
     "interop.onnx.writing": "to_onnx",
     "jacobians": "hessian hvp jacobian",
     "interop.onnx": "from_onnx",
@@ -82,7 +84,7 @@ _LATER = {
     "linearized": "Linearization linearize",
     "loops": "cond fixed_point scan while_loop",
     "mapped": "vmap",
-    "order": "critical_path generations schedule",
+    "order": "schedule",
     "transform": "extract replace",
     "view": "draw summary",
 }

@@ -18,12 +18,12 @@ from ..graph import Array, Graph, Node, Spec
 from ..graph.attributes import whole
 from ..graph.dimensions import size_of
 from ..loops.unrolled import has_loops
-from ..order import longest_chain
 from ..show import Shown
 from ..text import PAGE, columns_there, counted, in_bytes, in_lines, quoted, short_name, short_names
 from .inside import in_every, with_iterations
 from .select import scopes_around
 from .trace import guard_of, prepared_for
+from .waiting import longest_chain
 
 if TYPE_CHECKING:
     from ..execute.feed import Feed
