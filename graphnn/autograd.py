@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
@@ -33,7 +32,7 @@ from .graph import (
 )
 from .graph.collector import collector_paused
 from .graph.dimensions import shown, unify
-from .graph.fetches import ancestors, resolve
+from .graph.fetches import ordered, resolve
 from .graph.scopes import mirrored
 from .graph.tables import Table
 from .ops.elementwise import Elementwise
@@ -189,7 +188,7 @@ def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     _check_float(results, "the result")
     _check_float(wrt, "wrt")
     flow: _Flow = {}
-    for node in sorted(ancestors(results), key=attrgetter("index")):
+    for node in ordered(results):
         smooth = node.op.differentiable and node.spec.dtype.kind == "f"
         passes = [i for i, operand in enumerate(node.inputs) if smooth and operand in flow and node.op.flows(i)]
         if passes or node in wrt:

@@ -14,7 +14,7 @@ from typing import Any
 from .errors import ShapeError
 from .graph import Constant, Dim, Graph, Node, Op, fn
 from .graph.dimensions import product
-from .graph.fetches import ancestors
+from .graph.fetches import ordered
 from .ops import (
     arranging,
     choosing,
@@ -52,7 +52,7 @@ def batched(
     list of Node
         For each node that is wanted, one that has the leading axis.
     """
-    for node in sorted(ancestors(wanted), key=lambda node: node.index):
+    for node in ordered(wanted):
         if node in plain or node in rows:
             continue
         begin(node)

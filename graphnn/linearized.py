@@ -12,7 +12,7 @@ from .execute.interpreter import run
 from .execute.program import program_of
 from .graph import Node, flatten
 from .graph.dimensions import names_in
-from .graph.fetches import ancestors, resolve
+from .graph.fetches import ordered, resolve
 from .jacobians import in_form_of
 from .transform import extract, replace
 
@@ -117,7 +117,7 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     names = [copy.placeholder(copy.free_name("tangent"), node.shape, node.dtype).name for node in xs]
     made = jvp([copy[node.name] for node in ys], {node.name: copy[name] for node, name in zip(xs, names, strict=True)})
     tangents, moving = set(names), set[Node]()
-    for node in sorted(ancestors(made), key=lambda node: node.index):
+    for node in ordered(made):
         if node.name in tangents or not moving.isdisjoint(node.inputs):
             moving.add(node)
     still = list(dict.fromkeys(node for mover in moving for node in mover.inputs if node not in moving))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .graph.fetches import ancestors, resolve
+from .graph.fetches import ordered, resolve
 
 if TYPE_CHECKING:
     from .graph import Graph, Node
@@ -38,11 +38,6 @@ def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
     ['x', 'constant', 'multiply', 'add']
     """
     return ordered(resolve(fetches, graph)[1])
-
-
-def ordered(nodes: Sequence[Node]) -> list[Node]:
-    """Return `nodes` and all that they need, in the order in which they were made."""
-    return sorted(ancestors(nodes), key=lambda node: node.index)
 
 
 def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int, ...]]:

@@ -14,7 +14,8 @@ from ..errors import DtypeError, GraphnnError, GraphnnWarning, ShapeError
 from ..graph import Array, Graph, Node, Op, Placeholder, Spec
 from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, names_in, shown, size_of
-from ..order import last_uses, ordered
+from ..graph.fetches import ordered
+from ..order import last_uses
 
 Forward = Callable[..., Any]
 _MOST_PROGRAMS, _MOST_BINDINGS = 32, 64

@@ -82,6 +82,11 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
     return found
 
 
+def ordered(nodes: Iterable[Node]) -> list[Node]:
+    """Return `nodes` and all nodes that they depend on, in the order in which they were made."""
+    return sorted(ancestors(nodes), key=lambda node: node.index)
+
+
 def partners(graph: Graph, nodes: Container[Node]) -> set[Node]:
     """Return what is copied along with nodes: the updates that belong to them, and their replacements in evaluation."""
     moved = [(at, part) for (parameter, at), node in graph.advances.items() for part in (parameter, node)]

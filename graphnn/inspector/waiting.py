@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..graph.fetches import resolve
-from ..order import ordered, schedule
+from ..graph.fetches import ordered, resolve
+from ..order import schedule
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node

@@ -11,7 +11,7 @@ import numpy as np
 from ..changes import Changes
 from ..errors import EvaluationError, ShapeError
 from ..graph import Array, Constant, Graph, Node, Op, Spec, fn
-from ..graph.fetches import ancestors
+from ..graph.fetches import ordered
 from .body import Read, graph_of
 from .bundle import LoopBundle, found_in, item_of
 from .loop import Kept, Loop
@@ -207,7 +207,7 @@ def _made_again(wanted: Sequence[Node], known: Mapping[Node, Node], changes: Cha
     """Make nodes of a body in the graph around it."""
     copies = dict(known)
     graph = next(iter(known.values())).graph
-    for node in sorted(ancestors(wanted), key=lambda node: node.index):
+    for node in ordered(wanted):
         if node in copies:
             continue
         if isinstance(node.op, Constant):

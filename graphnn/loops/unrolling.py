@@ -18,7 +18,7 @@ from ..graph import Array, Constant, Graph, Node, Op, Origin, Placeholder, Spec
 from ..graph.collector import collector_paused
 from ..graph.derivatives import Derivatives, derivatives_among
 from ..graph.dimensions import product, size_of
-from ..graph.fetches import ancestors
+from ..graph.fetches import ordered
 from ..graph.node import put_twin
 from ..graph.quiet import quietly
 from ..graph.scopes import Scope, mirrored
@@ -353,7 +353,7 @@ class Unrolling:
     def _value(self, node: Node) -> Array:
         """Return the value of a node, computed here: how often a loop goes on may depend on it."""
         values = self._values
-        for each in sorted(ancestors([node]), key=lambda node: node.index):
+        for each in ordered([node]):
             if each not in values:
                 if not each.inputs:
                     values[each] = self._of_nothing(each)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..graph import Node, Parameter, Placeholder
 from ..graph.dimensions import names_in
-from ..graph.fetches import ancestors
+from ..graph.fetches import ordered
 
 
 def parts_of(node: Node) -> list[Node]:
     """Return what a node is computed from: tallies, and beside them means; none if that is not how it is made."""
-    order = sorted(ancestors([node]), key=lambda at: at.index)
+    order = ordered([node])
     tallied, varying = set[Node](), set[Node]()
     for at in order:
         if at.op.name == "tally" or not tallied.isdisjoint(at.inputs):

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from ..errors import UsageError
 from ..graph import Dim, Node, Op, Placeholder
 from ..graph.dimensions import names_in
-from ..graph.fetches import ancestors
+from ..graph.fetches import ancestors, ordered
 from ..later import load_registrars
 from ..ops.elementwise import DivideBy
 from ..text import with_article
@@ -133,7 +133,7 @@ def cut(fetches: Sequence[Node], updates: Mapping[Node, Node], rows: Iterable[st
     load_registrars("shards")
     names = frozenset(rows)
     finals = [*fetches, *updates.values()]
-    order = sorted(ancestors(finals), key=lambda node: node.index)
+    order = ordered(finals)
     own = _statistics(order) if statistics == "shard" else set()
     parts: dict[Node, Part] = {}
     for node in order:

@@ -11,7 +11,7 @@ from ..changes import Changes
 from ..errors import UsageError
 from ..graph import Dim, Graph, Node, Parameter, Placeholder, fn
 from ..graph.dimensions import names_in, product
-from ..graph.fetches import ancestors
+from ..graph.fetches import ancestors, ordered
 from ..graph.op import over_dimensions
 from ..ops.elementwise import DivideBy
 from ..ops.random import Random
@@ -45,7 +45,7 @@ class Program:
     unbound: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        needed = sorted(ancestors(self.fetches), key=lambda node: node.index)
+        needed = ordered(self.fetches)
         self.feeds = [node.name for node in needed if isinstance(node.op, Placeholder)]
         self.state = [node.name for node in needed if isinstance(node.op, Parameter)]
         given = {dim for node in needed if isinstance(node.op, Placeholder) for dim in node.shape}

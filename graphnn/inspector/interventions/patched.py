@@ -14,7 +14,7 @@ from ...errors import DtypeError, GraphError, ShapeError, UsageError
 from ...graph import Array, Graph, Node, Placeholder, as_array, cast_in_range, fn
 from ...graph.collector import collector_paused
 from ...graph.dimensions import shown
-from ...graph.fetches import ancestors, resolve
+from ...graph.fetches import ordered, resolve
 from ...graph.tables import owned
 from ...ops.index import Getitem, SliceAdd
 from ...transform import copied
@@ -81,7 +81,7 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
     source, nodes, rebuild = resolve(fetches, graph)
     if not isinstance(patches, Mapping):
         raise UsageError(f"patches are given as {{where: value}}, not as {type(patches).__name__}")
-    order = sorted(ancestors(nodes), key=lambda node: node.index)
+    order = ordered(nodes)
     wanted: dict[Place, Any] = {}
     for key, value in patches.items():
         for place in places_in(order, source, key):

@@ -14,7 +14,7 @@ from ...execute.batches import needed_placeholders, runs_by_chunks
 from ...execute.interpreter import run
 from ...graph import Origin, user_origin
 from ...graph.dimensions import names_in, size_of
-from ...graph.fetches import ancestors
+from ...graph.fetches import ordered
 from ...sharding import Cut, cut
 from ...sharding.cut import Kind
 from ...text import with_article
@@ -104,7 +104,7 @@ def _cut_by_rows(nodes: Sequence[Node], chunks: Chunks) -> Cut:
             raise
         raise _together(error.node, rows) from None
     for node in nodes:
-        for each in sorted(ancestors([node]), key=lambda each: each.index):
+        for each in ordered([node]):
             part = whole.parts[each]
             if part.kind in (Kind.JOINED, Kind.LOCAL) or whole.counts_all(each):
                 raise _together(each, rows)

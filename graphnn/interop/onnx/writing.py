@@ -56,10 +56,9 @@ from ...execute.compiled import Compiled
 from ...files import settings_of
 from ...graph import Constant, Graph, Node, Parameter, Placeholder
 from ...graph.dimensions import names_in
-from ...graph.fetches import resolve
+from ...graph.fetches import ordered, resolve
 from ...loops.branch import Branch
 from ...loops.loop import Loop
-from ...order import ordered
 from ...replacing import replacing
 from ...text import counted, quoted
 from . import writers as _registered  # noqa: F401

@@ -15,12 +15,12 @@ import numpy as np
 from ....changes import checked_changes
 from ....graph import Constant
 from ....graph.dimensions import add, product, subtract
+from ....graph.fetches import ordered
 from ....loops.body import outside as shape_outside
 from ....loops.branch import Branch
 from ....loops.bundle import LoopBundle, LoopItem, Place
 from ....loops.implicit import FixedPoint
 from ....loops.loop import Loop
-from ....order import ordered
 from ....transform import copied
 from .draft import INT64, Value
 from .group import BOOL, Group, Unwritable, group_of, writes
