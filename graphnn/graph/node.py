@@ -355,16 +355,6 @@ def _error_of_change(node: Node, name: str) -> GraphnnError:
     return UsageError(f'"{node.name}" is a node, and a node never changes: its {name} cannot be set. {how}')
 
 
-def imagined(graph: Graph, op: Op, inputs: tuple[Node, ...], spec: Spec, scope: str, origin: Origin) -> Node:
-    """Return a node that is not entered into the graph, for a drawing of what could not be made."""
-    node = Unmade()
-    node.graph, node.index, node.twin = graph, len(graph), None
-    node.name, node.op, node.inputs, node.spec = op.name, op, inputs, spec
-    node.scope, node.origin = scope, origin
-    node.__class__ = Node  # type: ignore[assignment]
-    return node
-
-
 def titles_of(graph: Graph) -> dict[Node, str]:
     """Return the second names that `gn.name` gave, ``{node: name}``."""
     titles: dict[Node, str] = graph.caches.get("titles", {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...errors import GraphnnError
 from ...execute.loop import Stop
 from ...graph import Graph, Node, Spec, Unbuilt, user_origin
-from ...graph.node import imagined
+from ...graph.node import Unmade
 from ...graph.scopes import PHASES
 from ...show import show_as
 from ...text import message
@@ -81,8 +81,14 @@ class _NoSpec(Spec):
 
 def _never_made(graph: Graph, refused: Unbuilt, inputs: tuple[Node, ...]) -> Node:
     """Return a node like the one that could not be made; the graph does not know it."""
+    node = Unmade()
+    node.graph, node.index, node.twin = graph, len(graph), None
+    node.name, node.op, node.inputs = refused.op.name, refused.op, inputs
     # A picture leaves out the graph's own dtype, and so says none of what has none.
-    return imagined(graph, refused.op, inputs, _NoSpec(("?",), graph.dtype), refused.scope, user_origin())
+    node.spec = _NoSpec(("?",), graph.dtype)
+    node.scope, node.origin = refused.scope, user_origin()
+    node.__class__ = Node  # type: ignore[assignment]
+    return node
 
 
 def _detail(nodes: Iterable[Node]) -> str:
