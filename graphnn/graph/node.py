@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
+from ..habits import NUMPY
 from ..show import Shown
 from ..text import visible, with_article
 from .arrays import as_array, own_array, sealed, warn_of_overflow
@@ -75,27 +76,13 @@ _OPERATORS = {
     "bitwise_and": ("__and__", "__rand__"),
     "bitwise_or": ("__or__", "__ror__"),
 }
-# NumPy's functions that are called differently here.
-_NAMES_HERE = {
-    "add.accumulate": "cumsum",
-    "add.reduce": "sum",
-    "amax": "max",
-    "amin": "min",
-    "dot": "matmul",
-    "logical_and.reduce": "all",
-    "logical_or.reduce": "any",
-    "maximum.reduce": "max",
-    "minimum.reduce": "min",
-    "multiply.reduce": "prod",
-    "ravel": "reshape",
-}
 
 
 def _not_an_array(name: str, node: Node, module: str = "numpy") -> UsageError:
     """Return the error of a NumPy function that was called on a node."""
     called = f"np{module.removeprefix('numpy')}.{name}"
     problem = f'{called} computes with arrays, and "{node.name}" is a node'
-    here = _NAMES_HERE.get(name, name)
+    here = NUMPY.get(name, name)
     if here in dir(fn):
         return UsageError(f"{problem}: write gn.{here} instead, which makes a node")
     return UsageError(f"{problem}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")

@@ -15,6 +15,7 @@ from ..errors import UsageError, near
 from .arguments import ARGUMENTS as ARGUMENTS
 from .names import ALIASES as ALIASES
 from .names import ELSEWHERE as ELSEWHERE
+from .names import NUMPY as NUMPY
 from .names import SET as SET
 
 T = TypeVar("T")

@@ -23,6 +23,21 @@ ALIASES: Mapping[str, str] = {
 }
 """Other names that NumPy has for operations; they work."""
 
+NUMPY: Mapping[str, str] = {
+    "add.accumulate": "cumsum",
+    "add.reduce": "sum",
+    "amax": "max",
+    "amin": "min",
+    "dot": "matmul",
+    "logical_and.reduce": "all",
+    "logical_or.reduce": "any",
+    "maximum.reduce": "max",
+    "minimum.reduce": "min",
+    "multiply.reduce": "prod",
+    "ravel": "reshape",
+}
+"""What NumPy's own functions are called here, for the error of one that is called on a node."""
+
 _RUN = "Write gn.run(node, feed) for its value; that of a parameter is node.value."
 _GRAD = (
     "Write gn.grad(loss, parameters), which returns the gradients as nodes; an optimizer makes them by itself, in "
