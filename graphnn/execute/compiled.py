@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..errors import GraphnnWarning, UsageError, ValueRangeError
+from ..errors import GraphnnError, GraphnnWarning, UsageError, ValueRangeError, restated
 from ..graph.attributes import whole
 from ..graph.collector import collector_paused
 from ..graph.fetches import resolve
@@ -23,7 +23,7 @@ from .advances import with_advances
 from .feed import Feed, prepare
 from .guard import checked_guard
 from .kept import Kept, Sizes
-from .loop import Observer, Prepared, arrays_for_caller, collect, raise_as_interpreter
+from .loop import Observer, Prepared, arrays_for_caller, collect
 from .native.addresses import Doubt
 from .native.pattern import Patterns
 from .native.plan import Native
@@ -365,3 +365,23 @@ def compile(
     if step.settings.threads > 1 and step.backend == "interpreter":
         warnings.warn(f"threads={threads}: the interpreter computes on one thread", GraphnnWarning, stacklevel=2)
     return step
+
+
+def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
+    """Evaluate again with the interpreter, and raise its error, which names node, operands and origin.
+
+    For an error of a compiled plan, which names none of these.
+
+    Raises
+    ------
+    GraphnnError
+        The interpreter's error; if it succeeds, the plan's own.
+    """
+    collect(prepared, None, updates)
+    if isinstance(error, (GraphnnError, Warning)):
+        raise error
+    raise restated(
+        error,
+        f'the plan of "{prepared.program.graph.name}" fails, but the interpreter does not: {type(error).__name__}: ',
+        advice='; gn.compile(…, backend="interpreter") uses no plan',
+    ) from error

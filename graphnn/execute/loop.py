@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, reduce
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -268,26 +268,6 @@ def collect(
         complete_stop(error, updates or {}, guard)
         raise
     return [values[position] for position in prepared.program.fetches]
-
-
-def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
-    """Evaluate again with the interpreter, and raise its error, which names node, operands and origin.
-
-    For an error of a compiled plan, which names none of these.
-
-    Raises
-    ------
-    GraphnnError
-        The interpreter's error; if it succeeds, the plan's own.
-    """
-    collect(prepared, None, updates)
-    if isinstance(error, (GraphnnError, Warning)):
-        raise error
-    raise restated(
-        error,
-        f'the plan of "{prepared.program.graph.name}" fails, but the interpreter does not: {type(error).__name__}: ',
-        advice='; gn.compile(…, backend="interpreter") uses no plan',
-    ) from error
 
 
 def guard_error(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:

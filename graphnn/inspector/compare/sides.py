@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import GraphnnError, LookupFailure, UsageError
-from ...execute.compiled import Compiled, chosen
+from ...execute.compiled import Compiled, chosen, raise_as_interpreter
 from ...execute.feed import Feed, prepare
-from ...execute.loop import Prepared, Step, complete_stop, evaluate, raise_as_interpreter
+from ...execute.loop import Prepared, Step, complete_stop, evaluate
 from ...execute.native.plan import Native
 from ...execute.plan import Plan
 from ...execute.program import Program
