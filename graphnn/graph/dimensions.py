@@ -237,9 +237,20 @@ def product(shape: Iterable[Dim]) -> Dim:
     return reduce(multiply, shape, cast("Dim", 1))
 
 
-def _operator(function: Callable[[Dim, Dim], Dim], swapped: bool = False) -> Callable[[Any, Any], int | Dimension]:
+def _operator(
+    function: Callable[[Dim, Dim], Dim], sign: str, swapped: bool = False
+) -> Callable[[Any, Any], int | Dimension]:
     def method(self: Dimension, other: Any) -> int | Dimension:
-        return _computed(function, *((other, self) if swapped else (self, other)))
+        if isinstance(other, str):
+            known: Dim = str.__str__(other)
+        elif isinstance(other, (int, np.integer)) and not isinstance(other, bool):
+            known = int(other)
+        elif isinstance(other, (bool, float, complex, np.generic, np.ndarray)):
+            raise _no_number(f"{{0}} {sign} {{1}}", *((other, self) if swapped else (self, other)))
+        else:  # it may have operators of its own
+            return cast("Dimension", NotImplemented)
+        own = str.__str__(self)
+        return _as_dimension(function(known, own) if swapped else function(own, known))
 
     return method
 
@@ -257,10 +268,10 @@ class Dimension(str):
     __slots__ = ()
     __array_ufunc__ = None  # else np.int64(2) * n would repeat the text
 
-    __add__, __radd__ = _operator(add), _operator(add, swapped=True)  # type: ignore[assignment]
-    __sub__, __rsub__ = _operator(subtract), _operator(subtract, swapped=True)
-    __mul__, __rmul__ = _operator(multiply), _operator(multiply, swapped=True)  # type: ignore[assignment]
-    __floordiv__, __rfloordiv__ = _operator(floor_divide), _operator(floor_divide, swapped=True)
+    __add__, __radd__ = _operator(add, "+"), _operator(add, "+", swapped=True)  # type: ignore[assignment]
+    __sub__, __rsub__ = _operator(subtract, "-"), _operator(subtract, "-", swapped=True)
+    __mul__, __rmul__ = _operator(multiply, "*"), _operator(multiply, "*", swapped=True)  # type: ignore[assignment]
+    __floordiv__, __rfloordiv__ = _operator(floor_divide, "//"), _operator(floor_divide, "//", swapped=True)
 
 
 _NOT_TAKEN = {
@@ -307,24 +318,6 @@ def _no_number(written: str, *operands: Any) -> UsageError:
         f"{asked}: a dimension is a number only in a run; before that it takes +, -, * and //, which rounds down, "
         "with ints and other dimensions"
     )
-
-
-_SYMBOLS: Mapping[Callable[[Dim, Dim], Dim], str] = {add: "+", subtract: "-", multiply: "*", floor_divide: "//"}
-
-
-def _computed(function: Callable[[Dim, Dim], Dim], *operands: Any) -> int | Dimension:
-    """Return a function of ints and dimensions, or NotImplemented where an operand has operators of its own."""
-    known: list[Dim] = []
-    for operand in operands:
-        if isinstance(operand, str):
-            known.append(str.__str__(operand))
-        elif isinstance(operand, (int, np.integer)) and not isinstance(operand, bool):
-            known.append(int(operand))
-        elif isinstance(operand, (bool, float, complex, np.generic, np.ndarray)):
-            raise _no_number(f"{{0}} {_SYMBOLS[function]} {{1}}", *operands)
-        else:
-            return cast("Dimension", NotImplemented)
-    return _as_dimension(function(*known))
 
 
 def _as_dimension(dim: Dim) -> int | Dimension:
