@@ -227,8 +227,7 @@ def _check_rule(node: Node, mode: str) -> None:
 
 def _new_root(graph: Graph, name: str) -> Scope:
     """Return a new scope, in which the nodes of a derivative are made."""
-    with graph.building:
-        return graph._add_scope(graph.free_name(name), name, "backward", None, current_provenance(graph).scope)
+    return graph._add_scope(graph.free_name(name), name, "backward", None, current_provenance(graph).scope)
 
 
 class _Attribution:

@@ -55,11 +55,6 @@ def mirrored(graph: Graph, scope: Scope | None, root: Scope | None = None) -> Sc
     -------
     Scope or None
     """
-    if scope is None:
-        return root
-    known = graph.scopes.get(scope.path if root is None else f"{root.path}/{scope.path}")
-    if known is not None:
-        return known
     missing = []
     with graph.building:
         while scope is not None:
