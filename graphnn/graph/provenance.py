@@ -63,7 +63,7 @@ class Provenance:
         The node that they are made for.
     """
 
-    __slots__ = ("_end", "_find", "_left", "_new", "_others", "_outer", "graph", "origin", "scope", "twin")
+    __slots__ = ("_end", "_find", "_left", "_new", "_outer", "graph", "origin", "scope", "twin")
 
     def __init__(self, graph: Graph, find: _Find, origin: Origin | None = None, twin: Node | None = None) -> None:
         self.graph = graph
@@ -74,7 +74,6 @@ class Provenance:
         self._end: ref[Any] | None = None
         self._left = False
         self._outer: Provenance | None = None  # the one that was open when this one was entered
-        self._others: Provenance | None = None  # the nearest outer one of another graph
 
     def __enter__(self) -> Self:
         find, self._find = self._find, None
@@ -84,7 +83,7 @@ class Provenance:
         self.origin = self.origin or around.origin
         if self.twin is None:
             self.twin = around.twin
-        self._link(_innermost.get())
+        self._outer = _innermost.get()
         try:
             self.scope, self._new = find(around.scope)
             _innermost.set(self)
@@ -107,16 +106,12 @@ class Provenance:
         if provenance is self:
             around = self._outer
             for other in reversed(inner):
-                other._link(around)
+                other._outer = around
                 around = other
             _innermost.set(around)
         self._left = True
         if error is not None and self._new and self.scope is not None:
             forget(self.graph, self.scope)
-
-    def _link(self, outer: Provenance | None) -> None:
-        self._outer = outer
-        self._others = outer if outer is None or outer.graph is not self.graph else outer._others
 
     def _counts(self) -> bool:
         """Return whether its ``with`` block was not cut short by an interrupt."""
@@ -151,7 +146,6 @@ def current_provenance(graph: Graph) -> Provenance:
     while provenance is not None and not provenance._counts():  # forget what an interrupt cut short
         provenance = provenance._outer
         _innermost.set(provenance)
-    # Go outwards to one of this graph; `_others` skips those of the same other graph at once.
-    while provenance is not None and not (provenance.graph is graph and provenance._counts()):
-        provenance = provenance._outer if provenance.graph is graph else provenance._others
+    while provenance is not None and not (provenance.graph is graph and provenance._counts()):  # go outwards
+        provenance = provenance._outer
     return _TOP if provenance is None else provenance
