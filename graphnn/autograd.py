@@ -16,13 +16,11 @@ import numpy as np
 from .errors import DtypeError, GraphnnError, GraphnnWarning, NoRuleError, ShapeError, UsageError, restated
 from .graph import (
     Array,
-    Derivatives,
     Graph,
     Node,
     Op,
     Provenance,
     Scope,
-    Seeds,
     Unknown,
     as_array,
     current_provenance,
@@ -34,7 +32,7 @@ from .graph.collector import collector_paused
 from .graph.dimensions import shown, unify
 from .graph.fetches import ordered, resolve
 from .graph.scopes import mirrored
-from .graph.tables import Table
+from .graph.tables import Derivatives, Seeds, Table
 from .ops.elementwise import Elementwise
 from .ops.index import Getitem, slices_put_back
 

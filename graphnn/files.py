@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .container import DTYPES, StrPath, peek, read, write
+from .copying import derivatives_among, with_partners
 from .errors import FileFormatError, GraphnnError, UsageError
 from .graph import (
     Array,
     Constant,
-    Derivatives,
     Graph,
     Node,
     Op,
@@ -32,12 +32,11 @@ from .graph import (
 )
 from .graph.arrays import checked_value
 from .graph.collector import collector_paused
-from .graph.derivatives import derivatives_among
-from .graph.fetches import ancestors, resolve, with_partners
+from .graph.fetches import ancestors, resolve
 from .graph.interchange import restored
 from .graph.node import put_twin
 from .graph.scopes import PHASES
-from .graph.tables import Table
+from .graph.tables import Derivatives, Table
 from .later import load_registrars
 from .tables import ADDED, TABLES, class_of
 from .text import short_repr

@@ -8,14 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from .changes import UNCHANGED, Changes, checked_changes
+from .copying import copy_derivatives, partners
 from .errors import GraphError, UsageError
-from .graph import Constant, Derivatives, Graph, Node, Parameter, Placeholder, Scope
+from .graph import Constant, Graph, Node, Parameter, Placeholder, Scope
 from .graph.collector import collector_paused
-from .graph.derivatives import derivatives_among
-from .graph.fetches import ancestors, partners, resolve
+from .graph.fetches import ancestors, resolve
 from .graph.node import put_twin
 from .graph.scopes import mirrored
-from .graph.tables import Table, owned
+from .graph.tables import owned
 
 
 def extract(
@@ -198,11 +198,7 @@ def copied(
             put_twin(copy, copies[node.twin])  # only now: the exchange may have put it after
     _copy_tables(source, target, copies, operand, changes)
     if not exchanged and not changes.cuts:  # else the derivatives may be those of another function
-        for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
-            known = target.cotangents if backwards else target.tangents
-            known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
-                target.scopes[root.path], Table({copies[node]: copies[derivative] for node, derivative in of.items()})
-            )
+        copy_derivatives(source, target, copies)
     return target, [copies[node] for node in wanted], copies
 
 

@@ -30,10 +30,10 @@ from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn import container
+from graphnn.copying import derivatives_among
 from graphnn.errors import FileFormatError, GraphError, ShapeError, UsageError
 from graphnn.files import MAX_NESTING, VERSION, from_data, load, save, to_data
 from graphnn.graph import Graph, Node, Op, Scope, Spec, registry
-from graphnn.graph.derivatives import derivatives_among
 from graphnn.graph.node import put_twin
 from graphnn.nn.optimizers import SGD, Adam
 from graphnn.testing import Draw

@@ -21,8 +21,6 @@ from .attributes import Row as Row
 from .attributes import Several as Several
 from .attributes import Shape as Shape
 from .attributes import Whole as Whole
-from .derivatives import Derivatives as Derivatives
-from .derivatives import Seeds as Seeds
 from .forms import flatten as flatten
 from .graph import Graph as Graph
 from .node import Node as Node

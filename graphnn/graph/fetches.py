@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import GraphError, UsageError
@@ -85,16 +85,3 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
 def ordered(nodes: Iterable[Node]) -> list[Node]:
     """Return `nodes` and all nodes that they depend on, in the order in which they were made."""
     return sorted(ancestors(nodes), key=lambda node: node.index)
-
-
-def partners(graph: Graph, nodes: Container[Node]) -> set[Node]:
-    """Return what is copied along with nodes: the updates that belong to them, and their replacements in evaluation."""
-    moved = [(at, part) for (parameter, at), node in graph.advances.items() for part in (parameter, node)]
-    return {other for node, other in [*moved, *graph.evaluating.items()] if node in nodes}
-
-
-def with_partners(nodes: set[Node]) -> set[Node]:
-    """Return `nodes`, their `partners`, and all ancestors."""
-    while not (others := partners(next(iter(nodes)).graph, nodes)) <= nodes:
-        nodes = nodes | ancestors(others)
-    return nodes

@@ -24,10 +24,7 @@ from .node import Node, Unmade, as_nodes
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, inferred, misfit
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
-from .tables import CheckedDict, KeptDict, Table, checked_name
-
-if TYPE_CHECKING:
-    from .derivatives import Derivatives, Seeds
+from .tables import CheckedDict, Derivatives, KeptDict, Seeds, Table, checked_name
 
 _CHECKS = {"name": checked_name, "memory_budget": tables.checked_budget}
 """The fields that anybody may set, each with its check."""

@@ -1,10 +1,10 @@
-"""The tables of a graph (names, outputs, state, updates, …), and the checks of what enters them."""
+"""The tables of a graph (names, outputs, state, updates, derivatives, …), and the checks of what enters them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .provenance import current_provenance
 
 if TYPE_CHECKING:
     from .graph import Graph
+    from .scopes import Scope
 
 _Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
 """Takes the graph and an entry; returns its key and value as the table keeps them, or raises."""
@@ -91,6 +92,25 @@ class KeptDict(CheckedDict):
         raise UsageError(self._why)
 
     __delitem__ = pop = popitem = clear = _refused
+
+
+class Derivatives(NamedTuple):
+    """The derivatives made so far from the same seeds.
+
+    Attributes
+    ----------
+    root : Scope
+        The scope of their nodes.
+    of : dict of Node to Node
+        The cotangent, or the tangent, of each node that has been reached.
+    """
+
+    root: Scope
+    of: dict[Node, Node]
+
+
+Seeds: TypeAlias = "tuple[tuple[Node, Node | None], ...]"
+"""What derivatives start from: pairs of a result and its cotangent (None for ones), or of a node and its tangent."""
 
 
 def owned(graph: Graph, node: Any, what: str) -> Node:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..changes import Changes
+from ..copying import copy_derivatives
 from ..errors import EvaluationError
 from ..execute.loop import Prepared
 from ..execute.program import program_of
 from ..graph import Array, Constant, Graph, Node, Op, Origin, Placeholder, Spec
 from ..graph.collector import collector_paused
-from ..graph.derivatives import Derivatives, derivatives_among
 from ..graph.dimensions import product, size_of
 from ..graph.fetches import ordered
 from ..graph.node import put_twin
@@ -378,11 +378,7 @@ class Unrolling:
         for name, node in source.names.items():
             if node in copies and not target._taken(name):
                 target.names[name] = copies[node]
-        for backwards, given, (root, of) in derivatives_among(source, copies, target.scopes):
-            known = target.cotangents if backwards else target.tangents
-            known[tuple([(copies[a], None if b is None else copies[b]) for a, b in given])] = Derivatives(
-                target.scopes[root.path], {copies[node]: copies[other] for node, other in of.items()}
-            )
+        copy_derivatives(source, target, copies)
 
 
 class _Body:

@@ -37,6 +37,7 @@ FLOORS: dict[str, int] = {
     "graph": 1,
     "ops": 2,
     "functions": 2,
+    "copying": 2,
     "autograd": 3,
     "batching": 3,
     "order": 3,
