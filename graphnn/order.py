@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .graph.fetches import ordered, resolve
@@ -40,15 +40,15 @@ def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
     return ordered(resolve(fetches, graph)[1])
 
 
-def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int, ...]]:
+def last_uses(operands: Sequence[Sequence[int]], fetches: Iterable[int]) -> list[tuple[int, ...]]:
     """Return, for each step of a schedule, the positions of the values that nothing reads after it.
 
     Parameters
     ----------
-    order : sequence of Node
-        A schedule.
-    fetches : sequence of Node
-        What is returned in the end, and so is never released.
+    operands : sequence of sequence of int
+        For each step, the positions of the values that it reads.
+    fetches : iterable of int
+        The positions of what is returned in the end, and so is never released.
 
     Returns
     -------
@@ -56,20 +56,15 @@ def last_uses(order: Sequence[Node], fetches: Sequence[Node]) -> list[tuple[int,
 
     Examples
     --------
-    >>> from graphnn.graph import Graph
-    >>> g = Graph()
-    >>> x = g.placeholder("x")
-    >>> y = x * x
-    >>> last_uses(schedule(y + 1.0), [])
-    [(), (0,), (), (1, 2, 3)]
+    >>> last_uses([(), (0, 0), (), (1, 2)], fetches=[3])
+    [(), (0,), (), (1, 2)]
     """
-    position = {node: i for i, node in enumerate(order)}
-    last = list(range(len(order)))
-    for i, node in enumerate(order):
-        for operand in node.inputs:
-            last[position[operand]] = i
-    kept = {position[node] for node in fetches}
-    dying: list[list[int]] = [[] for _ in order]
+    last = list(range(len(operands)))
+    for i, read in enumerate(operands):
+        for position in read:
+            last[position] = i
+    kept = set(fetches)
+    dying: list[list[int]] = [[] for _ in operands]
     for i, at in enumerate(last):
         if i not in kept:
             dying[at].append(i)

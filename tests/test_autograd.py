@@ -14,9 +14,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.execute.program import Program
 from graphnn.graph import Op, Spec, current_provenance, registry
 from graphnn.graph.fetches import ancestors
-from graphnn.order import last_uses
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -173,7 +173,7 @@ def test_what_is_added_up_need_not_wait_for_the_last() -> None:
     slope = gn.grad(h, c)
     order = gn.schedule(slope)
     alive, most = 0, 0
-    for node, dying in zip(order, last_uses(order, [slope]), strict=True):
+    for node, dying in zip(order, Program(g, [slope]).dying, strict=True):
         alive += node.phase == "backward"
         most = max(most, alive)
         alive -= sum(order[place].phase == "backward" for place in dying)

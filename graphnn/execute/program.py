@@ -69,7 +69,7 @@ class Program:
         position = {node: i for i, node in enumerate(self.order)}
         self.fetches = [position[node] for node in fetches]
         self.operands = [tuple([position[operand] for operand in node.inputs]) for node in self.order]
-        self.dying = last_uses(self.order, fetches)
+        self.dying = last_uses(self.operands, self.fetches)
         self.placeholders = [node for node in self.order if isinstance(node.op, Placeholder)]
         dims = {dim for spec in {node.spec for node in self.order} for dim in spec.shape}
         dims.update(dim for node in self.order for pair in node.spec.constraints for dim in pair)

@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 import graphnn as gn
 from graphnn.execute.feed import prepare
 from graphnn.execute.loop import evaluate
-from graphnn.execute.program import program_of
+from graphnn.execute.program import Program, program_of
 from graphnn.graph import Op, Spec, registry
 from graphnn.graph import op as op_module
-from graphnn.order import last_uses
 
 
 @pytest.fixture
@@ -337,7 +336,7 @@ def test_a_value_is_needed_until_its_last_reader(draw: st.DataObject) -> None:
     g = random_graph(draw)
     fetches = draw.draw(st.lists(st.sampled_from(list(g)), min_size=1, max_size=3))
     order = gn.schedule(fetches)
-    died = {order[place]: at for at, places in enumerate(last_uses(order, fetches)) for place in places}
+    died = {order[place]: at for at, places in enumerate(Program(g, fetches).dying) for place in places}
     for at, node in enumerate(order):
         readers = [order.index(user) for user in node.users if user in order]
         assert died.get(node) == (None if node in fetches else max(readers, default=at))

@@ -13,12 +13,12 @@ from random_graphs import Fixed, Recipe, Use, build, random_graph
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import UsageError
+from graphnn.execute.program import Program
 from graphnn.graph import registry
 from graphnn.inspector.compare import compare, sides
 from graphnn.inspector.compare.differences import Comparison, Difference
 from graphnn.inspector.compare.gap import gap_of
 from graphnn.inspector.trace import stopped_trace
-from graphnn.order import last_uses
 
 # --- one edit in a random graph: the node is known from the edit ------------------------------------------------
 
@@ -813,7 +813,7 @@ def live_bytes(result: gn.Node) -> int:
     order = gn.schedule(result)
     alive: set[int] = set()
     most = 0
-    for place, dying in enumerate(last_uses(order, [result])):
+    for place, dying in enumerate(Program(result.graph, [result]).dying):
         alive.add(place)
         sizes = [order[i].shape == (SIZE,) and order[i].op.name != "broadcast_to" for i in alive]
         most = max(most, sum(sizes) * SIZE * 8)
