@@ -229,7 +229,10 @@ def _new_root(graph: Graph, name: str) -> Scope:
 
 
 class _Attribution:
-    """Sets for which node new ones are made: they get its origin, it as their twin, and its scope's counterpart."""
+    """Sets for which node new ones are made: they get its origin, it as their twin, and its scope's counterpart.
+
+    An error that is raised inside names that node.
+    """
 
     def __init__(self, provenance: Provenance, root: Scope) -> None:
         self._provenance, self._root = provenance, root

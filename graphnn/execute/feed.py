@@ -35,7 +35,7 @@ def prepare(
         When a value would be larger than the memory budget.
     """
     program = program_of(graph, fetches)
-    given, bound = checked_feed(graph, feed, sizes)
+    given, all_sizes = checked_feed(graph, feed, sizes)
     if missing := [node for node in program.placeholders if node not in given]:
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
         needed = "it is" if len(missing) == 1 else "they are"
@@ -47,11 +47,11 @@ def prepare(
             raise LookupFailure(
                 f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
             )
-    binding = program.bound(bound)
+    binding = program.bound(all_sizes)
     if not binding.fits_any_memory(graph):
         _check_memory(graph, binding)
     fed = {node: _normalized(node, given[node]) for node in program.placeholders}
-    return Prepared(program, binding, graph.state | fed, bound)
+    return Prepared(program, binding, graph.state | fed, all_sizes)
 
 
 def _normalized(node: Node, given: Array) -> Array:

@@ -1,4 +1,8 @@
-"""The one loop: a generator that evaluates one node at a time. Whatever watches a run consumes `evaluate`."""
+"""The one loop: a generator that evaluates one node at a time. Whatever watches a run consumes `evaluate`.
+
+Only plans, which `gn.compile` makes, compute without it, and give the same values. When one fails, this loop runs again
+and says where.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +128,8 @@ def evaluate(
 ) -> Generator[Step, None, None]:
     """Evaluate one node per iteration, never ahead. A value is released when no later node reads it.
 
-    Between two iterations nothing runs, so whoever takes the steps may wait as long as they like: a debugger does.
+    Between two iterations nothing runs, so whoever takes the steps may wait as long as they like. A debugger that waits
+    is such a generator, which nobody asks for the next step. To go back, it begins another one, from the same `values`.
 
     The caller turns NumPy's floating-point warnings off: once, as `collect` does, or for each iteration, as
     `quiet_steps` does.
@@ -185,7 +190,7 @@ def evaluate(
 
 def failure(node: Node, operands: Sequence[Array], error: Exception, stop: Stop) -> GraphnnError:
     """Return the error of an operation, with its node, operands and origin."""
-    if located := getattr(error, "located", None):
+    if located := getattr(error, "located", None):  # what holds graphs sets it: it knows the node inside that failed
         return located(node, stop)  # type: ignore[no-any-return]
     specs = [Spec(value.shape, value.dtype) for value in operands]
     op = stop.prepared.op_of(node)

@@ -112,7 +112,8 @@ class Node(MissingMethods, Shown):
     index : int
         Its position in the order in which the graph's nodes were made; not its position in a schedule.
     twin : Node or None
-        The node that a transformation made this one for; for a gradient node, its forward node.
+        The node that a transformation made this one for. For a node of a gradient, the forward node whose rule made
+        it, or whose cotangent it adds up.
     """
 
     __slots__ = ("graph", "index", "inputs", "name", "op", "origin", "scope", "spec", "twin")
