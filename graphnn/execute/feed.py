@@ -47,7 +47,7 @@ def prepare(
             raise LookupFailure(
                 f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
             )
-    binding = program.bound(all_sizes)
+    binding = program.binding(all_sizes)
     if not binding.fits_any_memory(graph):
         _check_memory(graph, binding)
     fed = {node: _normalized(node, given[node]) for node in program.placeholders}

@@ -86,7 +86,7 @@ class Program:
         ]
         """The nodes of which something depends on the sizes, and the first of each spec, which tells its bytes."""
 
-    def bound(self, sizes: Mapping[str, int]) -> Binding:
+    def binding(self, sizes: Mapping[str, int]) -> Binding:
         """Return the binding for these sizes.
 
         Raises

@@ -66,7 +66,7 @@ def _prepared(graph: Graph, fetches: Sequence[Node], sizes: Mapping[str, int]) -
             raise LookupFailure(
                 f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
             )
-    return Prepared(program, program.bound(bound), {}, bound)
+    return Prepared(program, program.binding(bound), {}, bound)
 
 
 def _memory_of(prepared: Prepared) -> list[Held]:

@@ -132,7 +132,7 @@ class Branch(Keeping):
         graph = list(self.bodies.values())[side]
         program = program_of(graph, [self.nodes[side][at] for at in self.wanted[side]])
         given = dict(zip(graph.placeholders, inputs, strict=False))
-        return Prepared(program, program.bound(sizes), given, sizes)
+        return Prepared(program, program.binding(sizes), given, sizes)
 
     def bound_inside(self, sizes: Mapping[str, int]) -> int:
         """Check the bodies for some sizes, before anything is computed; return the bytes of their largest value."""

@@ -177,7 +177,7 @@ class Loop(Keeping):
         sizes: dict[str, Any] = dict(zip(self.names, self.dims, strict=True))
         program = program_of(graph_of(self.body), [self.nodes[at] for at in self.wanted])
         given = dict(zip(self.inputs, inputs, strict=False))
-        return Prepared(program, program.bound(sizes), given, sizes)
+        return Prepared(program, program.binding(sizes), given, sizes)
 
     def bound_inside(self, sizes: Mapping[str, int]) -> int:
         """Check the body for some sizes, before anything is computed; return the bytes of its largest value."""

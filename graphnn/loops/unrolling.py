@@ -124,7 +124,7 @@ class Unrolling:
         run = self.run
         program = program_of(self.graph, [self.copies[run.program.order[place]] for place in run.program.fetches])
         given = {self.copies[node]: value for node, value in run.given.items() if node in self.copies}
-        return Prepared(program, program.bound(run.sizes), given, run.sizes)
+        return Prepared(program, program.binding(run.sizes), given, run.sizes)
 
     def found(self, name: str) -> Node | None:
         """Return the node of a name in an iteration; it may have another name, as what is carried into it has."""

@@ -171,7 +171,7 @@ def _planned(prepared: Prepared, kind: type[Plan]) -> Iterator[Step]:
     program = prepared.program
     _refuse_unknown(program, "no plan can run it")
     every = Program(program.graph, program.order)
-    whole = prepared._replace(program=every, binding=every.bound(prepared.sizes))
+    whole = prepared._replace(program=every, binding=every.binding(prepared.sizes))
     values: dict[Node, Array] = {}
     for each, nodes in ((whole, program.order), (prepared, [program.order[place] for place in program.fetches])):
         try:

@@ -242,7 +242,7 @@ class _Rows:
                     rows[node] = made if made.index >= first else fn.stop_gradient(made)
             program = program_of(target, [rows[pair.metric]])
         given = {made: values[pair.position[node]] for node, made in plain.items()}
-        self._prepared = Prepared(program, program.bound(pair.base.sizes), given, pair.base.sizes)
+        self._prepared = Prepared(program, program.binding(pair.base.sizes), given, pair.base.sizes)
         self._start: list[Any] = [given.get(node) for node in program.order]
         at = {node: place for place, node in enumerate(program.order)}
         self._at = {pair.position[node]: at[made] for node, made in rows.items()}

@@ -63,7 +63,7 @@ def _decoded_digests(data: Any, arrays: dict[str, Array]) -> Trace:
         raise FileFormatError("it holds digests, and other arrays beside them")
     graph, fetches, updates = _asked(data, blanks_of(data["graph"]))
     program, sizes = program_of(graph, fetches), checked_feed(graph, None, data["sizes"])[1]
-    prepared = _altered(Prepared(program, program.bound(sizes), {}, sizes), data)
+    prepared = _altered(Prepared(program, program.binding(sizes), {}, sizes), data)
     by_hand = {program.order[place]: None for place in data["set"]}
     prepared = prepared._replace(overridden={**prepared.overridden, **by_hand})
     kept = decoded_digests(prepared, arrays["digests"])
