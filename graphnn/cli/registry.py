@@ -6,13 +6,13 @@ import argparse
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
-from ..errors import GraphnnError
+from ..errors import AxisError, GraphnnError, LookupFailure, UsageError
 from . import commands
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -23,6 +23,17 @@ GROUP = "graphnn.commands"
 
 class Misuse(GraphnnError):
     """The command line asks for something impossible: exit code 2."""
+
+
+@contextmanager
+def naming() -> Iterator[None]:
+    """Look up what the command line names: if it is not there, the command was misused."""
+    try:
+        yield
+    except (AxisError, LookupFailure, UsageError) as error:
+        if error.unfed:
+            raise
+        raise Misuse(error.account + error.advice) from None
 
 
 Options = argparse.Namespace

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import graphnn as gn
 
 from ..errors import GraphnnError, near
+from ..execute.feed import checked_feed
 from ..graph import Graph, Node, flatten
 from ..graph.fetches import resolve
 from ..text import counted
 from .feeds import arrays_of, existing, memory_budget
 from .models import MODEL, model_of, with_inputs
-from .registry import Misuse, Value
+from .registry import Misuse, Value, naming
 from .screen import note
 
 _targets = count()
@@ -176,7 +177,10 @@ def fed(target: Target, feeds: Sequence[str]) -> Target:
     """Return a target with what files give it added to its feed."""
     graph, feed = target.graph, target.feed
     by_name = {key.name if isinstance(key, Node) and key.graph is graph else key: feed[key] for key in feed}
-    return target._replace(feed=with_inputs(graph, by_name | arrays_of(feeds, memory_budget(graph))))
+    given = arrays_of(feeds, memory_budget(graph))
+    with naming():
+        checked_feed(graph, given)
+    return target._replace(feed=with_inputs(graph, by_name | given))
 
 
 def inspected(

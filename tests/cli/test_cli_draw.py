@@ -121,7 +121,7 @@ def test_a_note_says_what_was_collapsed(tmp_path: Path, monkeypatch: Any, capsys
         (["--detail", "half"], 2, "half is not op, layer, leaf or a number of levels"),
         (["--radius", "3"], 2, "--radius says how far --focus goes"),
         (["-o", "m.bmp"], 2, "not as 'bmp'"),
-        (["--focus", "dense_9"], 1, "dense_9"),
+        (["--focus", "dense_9"], 2, "dense_9"),
         (["--feed", "x=x.npy"], 2, "only an overlay evaluates what is fed"),
         (["--animate"], 2, "-o FILE.svg"),
         (["--animate", "-o", "m.png"], 2, "only SVG can be animated"),

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import graphnn as gn
 
 from ... import cli
+from ...inspector.compare.runtimes import checked_runtime
 from ...view.terminal.ink import judged
 from .. import screen
 from ..feeds import existing, loaded_from, memory_budget
@@ -30,6 +31,8 @@ def compare(options: cli.Options) -> int | None:
     if options.runtime is not None:
         if options.feed_b:
             raise cli.Misuse("--feed-b is for OTHER: a runtime gets the same feed")
+        with cli.naming():
+            checked_runtime(options.runtime)
         found = gn.compare(target.run, feed=feed, runtime=options.runtime)
     elif options.other.endswith(".npz"):
         if options.feed_b:

@@ -5,6 +5,7 @@ from __future__ import annotations  # so that help loads no debugger
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
@@ -71,7 +72,8 @@ def debug(options: cli.Options) -> int | None:
         file = existing(options.commands)
         script = file.read_text(encoding="utf-8-sig", errors="backslashreplace").split("\n")
     target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
-    dbg = gn.debug(target.run, feed, budget=options.budget, at=options.at or "", echo=None)
+    with cli.naming() if options.at else nullcontext():
+        dbg = gn.debug(target.run, feed, budget=options.budget, at=options.at or "", echo=None)
 
     def load(file: str) -> Any:
         loaded = loaded_from(existing(file), memory_budget(dbg.graph))

@@ -1,6 +1,7 @@
 """`graphnn draw`."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +72,22 @@ def draw(options: cli.Options) -> None:
             source = target.run
         if not any(isinstance(overlay, str) for overlay in overlays):
             source = feed = None  # it has all been evaluated
-    diagram = gn.draw(
-        target.run if isinstance(target.run, gn.Compiled) else target.fetches,
-        options.detail,
-        feed=feed,
-        overlay=overlays or None,
-        trace=source,
-        repeats=options.repeats,
-        focus=options.focus,
-        radius=options.radius or 2,
-        phases=options.phase,
-        theme=options.theme,
-        title=options.title,
-        graph=target.graph,
-        engine=options.engine,
-    )
+    with cli.naming() if options.focus else nullcontext():
+        diagram = gn.draw(
+            target.run if isinstance(target.run, gn.Compiled) else target.fetches,
+            options.detail,
+            feed=feed,
+            overlay=overlays or None,
+            trace=source,
+            repeats=options.repeats,
+            focus=options.focus,
+            radius=options.radius or 2,
+            phases=options.phase,
+            theme=options.theme,
+            title=options.title,
+            graph=target.graph,
+            engine=options.engine,
+        )
     if options.output is None:
         if options.animate:
             raise cli.Misuse("an animation is written to a file: -o FILE.svg")

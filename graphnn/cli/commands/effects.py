@@ -40,17 +40,18 @@ def effects(options: cli.Options) -> None:
     if options.metric is None and len(wanted) != 1:
         raise cli.Misuse(f"say which number is measured, --metric NAME: {options.target} has {', '.join(wanted)}")
     over: list[Any] = [*(options.over or ())]
-    over += [gn.patches.each(target.graph[node], _axis(axis)) for node, axis in options.parts or ()]
-    found = gn.effects(
-        _measured(target.graph, wanted, options.metric or next(iter(wanted))),
-        target.feed,
-        _other(target, options.corrupted),
-        over if len(over) > 1 else (over or ["nodes"])[0],
-        options.direction,
-        options.method,
-        steps=options.steps,
-        path=options.keep,
-    )
+    with cli.naming():
+        over += [gn.patches.each(target.graph[node], _axis(axis)) for node, axis in options.parts or ()]
+        found = gn.effects(
+            _measured(target.graph, wanted, options.metric or next(iter(wanted))),
+            target.feed,
+            _other(target, options.corrupted),
+            over if len(over) > 1 else (over or ["nodes"])[0],
+            options.direction,
+            options.method,
+            steps=options.steps,
+            path=options.keep,
+        )
     screen.show(found, options.json, lambda: found.table(None if options.all else screen.room()))
 
 

@@ -36,10 +36,13 @@ def patch(options: cli.Options) -> None:
     if options.output and not options.output.endswith(".gnn"):
         raise cli.Misuse(f'the patched graph is written to a .gnn file; "{options.output}" does not end in .gnn')
     graph, fetches, feed, _ = fed(cli.target_of(options.target, options.size), options.feed)
-    wanted = {name: graph[name] for name in options.fetch} if options.fetch else named(fetches)
+    with cli.naming():
+        wanted = {name: graph[name] for name in options.fetch} if options.fetch else named(fetches)
     if not wanted:
         raise gn.GraphnnError(f"{options.target} holds no node to evaluate")
-    other = gn.patched(wanted, dict(_read(text, graph) for text in options.patches))
+    patches = dict(_read(text, graph) for text in options.patches)
+    with cli.naming():
+        other = gn.patched(wanted, patches)
     before, after = gn.run(wanted, feed), gn.run(other, feed)
     if options.output:
         patched = next(iter(other.values())).graph

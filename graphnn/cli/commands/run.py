@@ -31,7 +31,8 @@ def run(options: cli.Options) -> None:
         raise cli.Misuse(
             f"{options.target} holds values set by hand ({names}): graphnn trace, or debug, shows that run"
         )
-    wanted = {name: graph[name] for name in options.fetch} if options.fetch else named(fetches)
+    with cli.naming():
+        wanted = {name: graph[name] for name in options.fetch} if options.fetch else named(fetches)
     if not wanted:
         raise gn.GraphnnError(f"{options.target} holds no node to evaluate")
     if options.steps:

@@ -28,7 +28,8 @@ def trace(options: cli.Options) -> int | None:
         )
     target, feed = cli.inspected(options.target, options.feed, options.updates, options.size)
     trace = recorded(target, feed, options.output, options.digests)
-    records = trace.select(options.select)
+    with cli.naming():
+        records = trace.select(options.select)
     if options.output and is_page(options.output):
         trace.to_html(options.output)
     elif options.output:
