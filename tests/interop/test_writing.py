@@ -355,7 +355,7 @@ def test_hostile_names() -> None:
         total = gn.add(total, node * 2.0)
     with g.scope("x/y"):
         named = gn.exp(total, name="exp/Exp")
-    model = gn.to_onnx({"a/b": named, "\udfff": total, "": nodes[0]})
+    model = gn.to_onnx({"c/d": named, "\udfff": total, "": nodes[0]})
     names = [node.name for node in model.graph.node]
     assert len(set(names)) == len(names)
     session = runtime(model)
@@ -461,6 +461,21 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         gn.to_onnx(3)
     model = gn.to_onnx("x", graph=g)
     assert [each.name for each in (*model.graph.input, *model.graph.output)] == ["x", "x_2"]
+    with pytest.raises(
+        gn.GraphError, match=r'the output "x" would have the name of the placeholder "x", made at .*key'
+    ):
+        gn.to_onnx({"x": x + 1.0})
+    with pytest.raises(gn.GraphError, match='name of the parameter "w"'):
+        gn.to_onnx({"w": x * g.parameter("w", 2.0)})
+    n = g.placeholder("n", ("rows",))
+    with pytest.raises(gn.GraphError, match='name of the placeholder "n"'):
+        gn.to_onnx({"n": gn.zeros(("rows",), graph=g)})  # which nothing but the size of its rows needs
+    with pytest.raises(gn.GraphError, match='two outputs of the model would be called "a/b"'):
+        gn.to_onnx({"a": {"b": x + 1.0}, "a/b": n})
+    with pytest.raises(gn.GraphError, match=r'two outputs of the model would be called "w\.next"'):
+        gn.to_onnx(gn.compile({"w.next": x}, {g["w"]: g["w"] * x}))
+    plus = gn.add(x, 1.0, name="plus")
+    assert [each.name for each in gn.to_onnx([plus, {"plus": x}]).graph.output] == ["plus_2", "plus"]
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(gn.UsageError, match=r'pip install "graphnn\[onnx\]"'):
         gn.to_onnx(x + 1.0)

@@ -51,7 +51,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...container import path_of
-from ...errors import GraphnnError, NoRuleError, UsageError, ValueRangeError, restated
+from ...errors import GraphError, GraphnnError, NoRuleError, UsageError, ValueRangeError, restated
 from ...execute.compiled import Compiled
 from ...files import settings_of
 from ...graph import Constant, Graph, Node, Parameter, Placeholder
@@ -86,6 +86,8 @@ class _Model(NamedTuple):
     order: list[Node]
     outputs: list[tuple[str, Node]]
     updates: dict[Node, str]
+    chosen: Set[str]
+    """The names of outputs that the user wrote, as keys of a dict."""
 
 
 def to_onnx(
@@ -125,6 +127,8 @@ def to_onnx(
         When ONNX is not installed, or a fetch is not a node. (A TypeError.)
     ValueRangeError
         When there is no such opset or state. (A ValueError.)
+    GraphError
+        When two outputs would have the same name, or one that of an input or parameter. (A ValueError.)
     NoRuleError
         When some operations cannot be written; the message names all of them. (A NotImplementedError.)
     LookupFailure
@@ -173,16 +177,21 @@ def _package() -> Any:
 
 
 def _asked(fetches: Any, graph: Graph | None) -> _Model:
-    updates: dict[Node, Node] = {}
+    updates: Mapping[Node, Node] = {}
     if isinstance(fetches, Compiled):
         updates = fetches.updates
         fetches = fetches.rebuild(fetches.fetches)
     graph, nodes, _ = resolve(fetches, graph, updates)
-    taken: set[str] = set()
-    outputs = [(_free(name, taken), node) for name, node in zip(_names(fetches, nodes), nodes, strict=True)]
-    following = {parameter: _free(f"{parameter.name}.next", taken) for parameter in updates}
-    outputs += [(following[parameter], node) for parameter, node in updates.items()]
-    return _Model(graph, ordered([*(node for _, node in outputs), *updates]), outputs, following)
+    written = _names(fetches)
+    chosen = Counter(filter(None, written)) + Counter(f"{parameter.name}.next" for parameter in updates)
+    twice = next((name for name, count in chosen.items() if count > 1), None)
+    if twice is not None:
+        raise GraphError(f"two outputs of the model would be called {quoted(twice)}: give one of them another key")
+    taken = {*chosen}
+    names = [name or _free(node.name, taken) for name, node in zip(written, nodes, strict=True)]
+    following = {parameter: f"{parameter.name}.next" for parameter in updates}
+    outputs = [*zip(names, nodes, strict=True), *((following[parameter], node) for parameter, node in updates.items())]
+    return _Model(graph, ordered([*(node for _, node in outputs), *updates]), outputs, following, chosen.keys())
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -193,8 +202,18 @@ def _free(name: str, taken: set[str]) -> str:
     return found
 
 
-def _names(fetches: Any, nodes: Sequence[Node]) -> list[str]:
-    """Return a name for each fetch: the keys that lead to it, or the node's name where there is none."""
+def _check_is_free(asked: _Model, node: Node) -> None:
+    """Raise an error if an output is to have the name of something that is not computed, such as an input."""
+    if node.name in asked.chosen:
+        what = "parameter" if isinstance(node.op, Parameter) else node.op.name
+        raise GraphError(
+            f"the output {quoted(node.name)} would have the name of the {what} {quoted(node.name)}, made at "
+            f"{node.origin}, and in a model of ONNX each value has a name of its own: give it another key"
+        )
+
+
+def _names(fetches: Any) -> list[str]:
+    """Return a name for each fetch: the keys that lead to it; empty where there is none."""
     found: list[str] = []
     waiting: list[tuple[Any, str]] = [(fetches, "")]
     while waiting:
@@ -204,7 +223,7 @@ def _names(fetches: Any, nodes: Sequence[Node]) -> list[str]:
         elif isinstance(form, (list, tuple)):
             inside = [(part, f"{path}/{i}" if path else "") for i, part in enumerate(form)]
         else:
-            found.append(path or nodes[len(found)].name)
+            found.append(path)
             continue
         waiting += reversed(inside)
     return found
@@ -268,6 +287,7 @@ class _Names:
         # tensor, if it is computed.
         own = {node: name for name, node in reversed(asked.outputs) if node.name == name and not _is_given(node)}
         for node in filter(_is_given, asked.order):
+            _check_is_free(asked, node)
             self.of[node] = draft.name(node.name)
         self.outputs = {name: draft.name(name) for name, node in asked.outputs}
         for node in asked.order:
@@ -322,6 +342,7 @@ def _that_tell_sizes(draft: Draft, names: _Names, asked: _Model) -> list[Any]:
     for node in asked.graph.placeholders:
         lacking = needed - draft.sources.keys()
         if node not in names.of and lacking & {*node.spec.shape}:
+            _check_is_free(asked, node)
             names.of[node] = draft.name(node.name)
             names.nodes.add(node)
             found.append(_input(draft, names, node))
