@@ -31,7 +31,8 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
     """Warn of dropout that does nothing in a loss to train, and of batch norm that keeps its running statistics.
 
     There is no warning of layers that were called with ``training=False``. In a graph from a file, or a copy of one,
-    nobody knows that, and so there is none either.
+    nobody knows that, and so there is none either. Nor is there one of dropout in a network that stays as it is, such as
+    the discriminator in the loss of a generator: the layers before it are not trained.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
     paths = [
         path
         for path, node in graph.idle.items()
-        if node in needed and path not in with_parameters and not ancestors([node]).isdisjoint(trained)
+        if node in needed and path not in with_parameters and not _scopes_before(node).isdisjoint(own)
     ]
     for node in state:
         if node in needed and not node.trainable and node not in moved and node.scope in own - {*paths}:
@@ -68,3 +69,17 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
             GraphnnWarning,
             *user_origin(),
         )
+
+
+def _scopes_before(node: Node) -> set[str]:
+    """Return the scopes of the layers before a node: of the first parameters on every way back from it."""
+    found: set[str] = set()
+    seen, waiting = {node}, [node]
+    while waiting:
+        each = waiting.pop()
+        read = {part.scope for part in (each, *each.inputs) if part.trainable}
+        found |= read
+        if not read:
+            waiting.extend(part for part in each.inputs if part not in seen)
+            seen.update(each.inputs)
+    return found

@@ -253,6 +253,24 @@ def test_updates_warn_of_a_loss_that_is_built_for_evaluation() -> None:
     assert nn.SGD(0.1).updates(half)
 
 
+def test_updates_of_a_generator_do_not_warn_of_the_discriminator() -> None:
+    g = gn.Graph()
+    z, true = g.placeholder("z", ("n", 2)), g.placeholder("true", ("n", 4))
+    generator = nn.Sequential(nn.Dense(8), nn.ReLU(), nn.Dense(4))
+    critic = nn.Sequential(nn.Dense(8), nn.ReLU(), nn.Dropout(0.5), nn.BatchNorm(), nn.Dense(1))
+    made = generator(z)
+    fooled = gn.mean(critic(made))
+    assert nn.SGD(0.1).updates(fooled, generator.parameters)  # warnings are errors
+    told = r'but "dropout_1", "batch_norm_1" was built for'
+    with pytest.warns(gn.GraphnnWarning, match=told):
+        nn.SGD(0.1).updates(fooled, critic.parameters)
+    with pytest.warns(gn.GraphnnWarning, match=told):
+        nn.SGD(0.1).updates(fooled)
+    loss = gn.mean(critic(true, training=True)) - gn.mean(critic(gn.stop_gradient(made), training=True))
+    assert nn.SGD(0.1).updates(loss, critic.parameters)
+    assert nn.SGD(0.1).updates(fooled, generator.parameters)
+
+
 def test_updates_do_not_warn_where_evaluation_is_asked_for() -> None:
     class Frozen(nn.Layer):
         def __init__(self) -> None:
