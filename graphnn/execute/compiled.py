@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import RLock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -49,7 +50,7 @@ class Compiled:
     fetches : list of Node
     rebuild : callable
         Puts the values of the fetches into the form in which they were asked for.
-    updates : dict of Node to Node
+    updates : mapping of Node to Node
         Including those that belong to nodes that are evaluated, such as the counters of random nodes.
     """
 
@@ -68,11 +69,12 @@ class Compiled:
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
         self.graph: Graph
         self.graph, self.fetches, self.rebuild = resolve(fetches, graph, updates or ())
-        self.updates: dict[Node, Node] = {}
+        made: dict[Node, Node] = {}
         checked: dict[Node, Node] = {}
         if updates is not None:
             checked = dict(checked_update(self.graph, parameter, node) for parameter, node in updates.items())
-            self.updates = with_advances(self.graph, self.fetches, checked)
+            made = with_advances(self.graph, self.fetches, checked)
+        self.updates: Mapping[Node, Node] = MappingProxyType(made)
         self.backend = backend
         threads = whole("threads=", settings.threads, 1)
         self.settings = settings if threads is settings.threads else replace(settings, threads=threads)
@@ -90,7 +92,15 @@ class Compiled:
         # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
         self._trains = any(p.trainable or (p not in checked and p.dtype.kind == "f") for p in self.updates)
         # What each call needs, read at once.
-        self._for_calls = self.updates, self.rebuild, self.graph.state, updating(self.graph)
+        self._for_calls = made, self.rebuild, self.graph.state, updating(self.graph)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a private attribute. Any other is an error, as it would change nothing once the step is made."""
+        if name[0] != "_" and "_for_calls" in vars(self):
+            raise UsageError(
+                f"a compiled step never changes: its {name} cannot be set. gn.compile(fetches, …) makes another one"
+            )
+        super().__setattr__(name, value)
 
     def prepared(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Prepared:
         """Return what one call would evaluate: the fetches, then the next values of what is updated.
@@ -238,7 +248,7 @@ class Compiled:
                 )
             except Doubt as doubt:
                 distrust(doubt)
-                self.backend = "numpy"
+                vars(self)["backend"] = "numpy"
                 self._patterns = Patterns(False)
         return Plan(prepared, self.settings, self._tables)
 

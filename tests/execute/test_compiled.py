@@ -72,6 +72,17 @@ def test_a_loaded_updates_table_serves(graph: gn.Graph) -> None:
     assert last < first / 2
 
 
+def test_a_step_never_changes(graph: gn.Graph) -> None:
+    w = graph.parameter("w", 1.0)
+    step = gn.compile(w, updates={w: w * 2.0})
+    for name, value in {"guard": "nan", "backend": "interpreter", "updates": {}, "fetches": [], "rate": 0.1}.items():
+        with pytest.raises(gn.UsageError, match=f"a compiled step never changes: its {name} cannot be set"):
+            setattr(step, name, value)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        step.updates[w] = w  # type: ignore[index]
+    assert dict(step.updates) == {w: graph["multiply"]}
+
+
 def test_updates_are_checked(graph: gn.Graph) -> None:
     w = graph.parameter("w", [1.0, 2.0])
     x = graph.placeholder("x", shape=2)

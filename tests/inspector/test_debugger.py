@@ -55,6 +55,16 @@ def where(dbg: Debugger) -> tuple[int, str | None]:
 # --- where it stands --------------------------------------------------------------------------------------------
 
 
+def test_what_a_debugger_tells_of_the_run_cannot_be_set() -> None:
+    dbg = gn.debug(gn.exp(gn.Graph().constant([1.0, 2.0])))
+    for name in ("breakpoints", "graph", "guard", "order", "updates"):
+        with pytest.raises(gn.UsageError, match=f"the {name} of a debugger cannot be set"):
+            setattr(dbg, name, [])
+    with pytest.raises(gn.UsageError, match=r": dbg\.break_at\(…\) adds one, and dbg\.clear\(\) removes them"):
+        dbg.breakpoints = []
+    dbg.echo = None
+
+
 def test_it_opens_before_all() -> None:
     dbg = small()
     assert where(dbg) == (0, None)

@@ -68,6 +68,13 @@ class Debugger(Shown):
         self.guard = now.guard
         self.breakpoints: list[Breakpoint] = self._stops.breakpoints
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. One that it has already tells of the run: it is an error to set it."""
+        if name in vars(self):
+            more = {"breakpoints": ": dbg.break_at(…) adds one, and dbg.clear() removes them"}.get(name, "")
+            raise UsageError(f"the {name} of a debugger cannot be set{more}")
+        super().__setattr__(name, value)
+
     @property
     def echo(self) -> Callable[[str], Any] | None:
         """What takes the text of watches, breakpoints and what-ifs."""
