@@ -259,7 +259,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
     },
     "layer": {
         **dict.fromkeys(("fit", "fit_generator", "train_on_batch"), _FIT),
-        **dict.fromkeys(("eval", "train"), _MODES),
+        **dict.fromkeys(("eval", "train", "training"), _MODES),
         **dict.fromkeys(
             (
                 *("named_parameters", "trainable_parameters", "trainable_variables"),
@@ -291,7 +291,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             "Write layer.reinitialize(np.random.default_rng(seed)).",
         ),
         **dict.fromkeys(
-            ("freeze", "requires_grad_", "trainable", "unfreeze"),
+            ("freeze", "requires_grad", "requires_grad_", "trainable", "unfreeze"),
             "Write optimizer.updates(loss, parameters) with the parameters that are to be trained; the others stay as "
             "they are.",
         ),
@@ -306,6 +306,12 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "kernel": "Write layer.weight.",
         "summary": "Write nn.summary(layer).",
         "zero_grad": _ZERO,
+    },
+    "layers": {
+        **dict.fromkeys(("append", "extend", "insert"), "Write sequential.add(layer)."),
+        **dict.fromkeys(
+            ("clear", "pop", "remove"), "Write sequential[:-1] for another Sequential, of some of the layers."
+        ),
     },
     "optimizer": {
         **dict.fromkeys(("apply_gradients", "minimize", "step"), _STEP),
@@ -367,5 +373,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 }
 """For each kind of thing the names that it has elsewhere, with a sentence that says what to write here."""
 
-SET: Mapping[str, tuple[str, ...]] = {"layer": ("trainable",), "optimizer": ("lr",)}
+SET: Mapping[str, tuple[str, ...]] = {
+    "layer": ("kernel", "requires_grad", "trainable", "training"),
+    "optimizer": ("lr",),
+}
 """Names that other libraries set, which would change nothing here: to set one is the same error as to read it."""

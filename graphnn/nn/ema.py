@@ -20,6 +20,7 @@ from .accumulation import held, place_of
 from .checks import checked_flag, checked_number
 from .loss_scale import widened
 from .operands import as_float
+from .settings import settings_of, warn_if_late
 
 if TYPE_CHECKING:
     from .layer import Layer
@@ -87,6 +88,12 @@ class EMA:
         if self.warmup + self.bias_correction + callable(decay) > 1:
             raise UsageError("EMA: warmup, bias_correction and a decay that changes are three ways to begin: use one")
         self.averages: dict[Node, Node] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Warn of a setting that is changed after `updates`: nodes that were made keep theirs."""
+        if vars(self).get("averages") and name in settings_of(type(self)):
+            warn_if_late(self, name, value, "updates(…)")
+        super().__setattr__(name, value)
 
     def updates(self, updates: Mapping[Any, Node]) -> dict[Node, Node]:
         """Return updates with those of the averages.

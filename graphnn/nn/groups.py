@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ..habits import argument
 from ..text import with_article
 from .checks import checked_flag
 from .layer import Layer
+from .settings import settings_of
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
@@ -170,27 +170,3 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
         checked_flag(f'{kind}: "trainable" of a group', group.get("trainable", True)),
         "learning_rate" in settings,
     )
-
-
-def positional_of(kind: type) -> list[str]:
-    """Return the names of what a class of optimizers takes by position, also what it passes on to its base so."""
-    found: dict[str, None] = {}
-    for base in kind.__mro__:
-        if "__init__" in vars(base):
-            parameters = [*inspect.signature(vars(base)["__init__"]).parameters.values()][1:]
-            found |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)}
-            if all(p.kind is not p.VAR_POSITIONAL for p in parameters):
-                break
-    return list(found)
-
-
-def settings_of(kind: type) -> list[str]:
-    """Return the names of the settings that a class of optimizers takes, those that it passes on to its base too."""
-    found: dict[str, None] = {}
-    for base in kind.__mro__:
-        if "__init__" in vars(base):
-            parameters = [*inspect.signature(vars(base)["__init__"]).parameters.values()][1:]
-            found |= {p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-            if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-                break
-    return list(found)

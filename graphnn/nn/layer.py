@@ -20,6 +20,7 @@ from ..graph import Array, Graph, Node, Origin, fitting, flatten, user_origin
 from ..habits import elsewhere
 from .checks import checked_flag
 from .init import Rng, checked_rng
+from .settings import refuse_unread, settings_of, unread, warn_if_late
 from .state import Held, attribute_name, checked_state, compact
 
 training_now: ContextVar[bool] = ContextVar("training", default=False)
@@ -200,6 +201,9 @@ class Layer:
             raise UsageError(f"{type(self).__name__} has no nodes yet: they are made when it is called on a node")
         return self.__own.results
 
+    def _was_called(self) -> bool:
+        return self.__own.graph is not None
+
     def _called_in(self, graph: Graph) -> None:
         self.__own.graph = graph
         if self.__own.waiting is not None:
@@ -245,11 +249,32 @@ class Layer:
         return other
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. An array or list in the place of a parameter is an error: it would not be trained."""
-        numbers = name in self.__dict__ and (hasattr(value, "__array__") or isinstance(value, (list, tuple)))
-        if numbers and not isinstance(value, Node):
-            self.__check_replaced(name)
+        """Set an attribute. Warn of a setting that is changed after a call: nodes that were made keep theirs.
+
+        Raises
+        ------
+        UsageError
+            For an array or list in the place of a parameter: it would not be trained.
+        AttributeError
+            When it looks like a setting, and nothing reads it.
+        """
+        held = self.__dict__
+        if name not in held:
+            if name in unread(type(self)):
+                refuse_unread(self, name)
+        else:
+            numbers = hasattr(value, "__array__") or isinstance(value, (list, tuple))
+            if numbers and not isinstance(value, Node):
+                self.__check_replaced(name)
+            if self._was_called() and self.__is_setting(name):
+                warn_if_late(self, name, value, "it was called")
         super().__setattr__(name, value)
+
+    def __is_setting(self, name: str) -> bool:
+        """Return whether calls make nodes by an attribute, other than a parameter or what a call itself sets."""
+        around = _around.get()
+        is_called = around is not None and around[1] is self
+        return not is_called and not isinstance(vars(self)[name], Node) and name in settings_of(type(self))
 
     def __check_replaced(self, name: str) -> None:
         kind, held = type(self), vars(self)[name]

@@ -25,7 +25,7 @@ class _Normalization(Weighted):
     def __init__(self, epsilon: float, use_weight: bool, use_bias: bool, dtype: Any) -> None:
         kind = type(self).__name__
         super().__init__(dtype=dtype)
-        self.epsilon = checked_number(f"{kind}: epsilon", epsilon, 0)
+        self.epsilon: Any = checked_number(f"{kind}: epsilon", epsilon, 0)
         self.use_weight = checked_flag(f"{kind}: use_weight", use_weight)
         self.use_bias = checked_flag(f"{kind}: use_bias", use_bias)
         self.weight: Node | None = None
@@ -243,13 +243,14 @@ class RMSNorm(_Normalization):
     ) -> None:
         super().__init__(0.0 if epsilon is None else epsilon, use_weight, False, dtype)
         self.axes = _checked_axes("RMSNorm", axes)
-        self._own_epsilon = epsilon is None
+        if epsilon is None:
+            self.epsilon = None
 
     def call(self, x: Node) -> Node:
         """Return x / sqrt(mean(x²) + epsilon), scaled."""
         check_float("RMSNorm", only_node(self, x))
         axes = _sorted_axes(self, x, self.axes)
-        epsilon = float(np.finfo(x.dtype).eps) if self._own_epsilon else self.epsilon
+        epsilon = float(np.finfo(x.dtype).eps) if self.epsilon is None else self.epsilon
         square = fn.mean(fn.square(x), axes, keepdims=True, name="mean_square")
         return self.scaled(x / fn.sqrt(square + epsilon), axes)
 

@@ -26,10 +26,11 @@ from ..origin import user_origin
 from .accumulation import GROUP, held, place_of, precise
 from .checks import checked_number
 from .forms import warn_of_evaluation
-from .groups import Group, asked_for, checked_groups, positional_of, settings_of
+from .groups import Group, asked_for, checked_groups
 from .layer import Layer
 from .loss_scale import LossScale, Scaled
 from .operands import as_float
+from .settings import are_equal, positional_of, refuse_unread, settings_of, unread, warn_if_late
 from .slopes import Asked, Slopes
 from .slots import Slots
 from .state import compact
@@ -97,16 +98,19 @@ class Optimizer:
         self.clip_value = None if clip_value is None else self._setting("clip_value", clip_value, 0, strictly=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. Warn of a setting that is changed after `updates`: nodes that were made keep theirs."""
+        """Set an attribute. Warn of a setting that is changed after `updates`: nodes that were made keep theirs.
+
+        Raises
+        ------
+        AttributeError
+            When it looks like a setting, and nothing reads it.
+        """
         held = vars(self)
-        made = held.get("_rates") or held.get("_first")
-        if made and name in settings_of(type(self)) and held.get(name, value) is not value:
-            warnings.warn_explicit(
-                f"{type(self).__name__}.{name} is set after updates(…): nodes that were made keep the old value; "
-                "only those that are made from now on have the new one. Between steps, only learning_rate can be set",
-                GraphnnWarning,
-                *user_origin(),
-            )
+        if name not in held:
+            if name in unread(type(self)):
+                refuse_unread(self, name)
+        elif (held.get("_rates") or held.get("_first")) and name in settings_of(type(self)):
+            warn_if_late(self, name, value, "updates(…)", ". Between steps, only learning_rate can be set")
         super().__setattr__(name, value)
 
     @property
@@ -282,7 +286,7 @@ class Optimizer:
         """Return another optimizer: made as this one, but for some settings, and with what was assigned since then."""
         made, other = self._made_with({}), self._made_with(settings)
         for name, value in vars(self).items():
-            if not name.startswith("_") and name not in settings and not _are_equal(value, vars(made).get(name)):
+            if not name.startswith("_") and name not in settings and not are_equal(value, vars(made).get(name)):
                 setattr(other, name, value)
         return other
 
@@ -451,10 +455,6 @@ def _checked(what: str, made: Any, like: Node) -> Node:
     if node.spec.shape != like.spec.shape:
         raise ShapeError(f'{what} has shape {shown(like.shape)}; "{node.name}" has {shown(node.shape)}')
     return node
-
-
-def _are_equal(one: Any, other: Any) -> bool:
-    return one is other or (type(one) is type(other) and isinstance(one, (int, float, str)) and one == other)
 
 
 def _within(gradient: Node, bound: float | None) -> Node:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,7 +70,12 @@ class _Recurrent(Weighted):
             warnings.warn_explicit(message, GraphnnWarning, *user_origin())
         seeds = range(layers - 1) if rng is None else [0] * (layers - 1)
         self.between = [Dropout(rate, seed, rng=rng) for seed in seeds] if rate else []
-        self.weights: dict[str, Node] = {}
+        self._weights: dict[str, Node] = {}
+
+    @property
+    def weights(self) -> Mapping[str, Node]:
+        """The parameters by name, after the first call. A value is set by ``lstm.weights[name].value = array``."""
+        return MappingProxyType(self._weights)
 
     def call(self, x: Node, mask: Any = None, initial_state: Any = None, lengths: Any = None) -> Any:
         """Return the states of the last layer, and, if asked for, the last states of all layers.
@@ -146,7 +152,7 @@ class _Recurrent(Weighted):
 
         That is made for all steps at once, and each step lies in one piece.
         """
-        weight_ih, weight_hh, *biases = (self.weights[name] for name in names)
+        weight_ih, weight_hh, *biases = (self._weights[name] for name in names)
         inputs = fn.matmul(fn.swapaxes(x, 0, 1), weight_ih)
         if not biases:
             return inputs, weight_hh, None
@@ -198,8 +204,8 @@ class _Recurrent(Weighted):
         shapes = [(features, width), (self.units, width), (width,), (width,)]
         inits = [self.weight_init, self.recurrent_init, self.first_bias, self.bias_init]
         for name, shape, init in zip(names, shapes, inits, strict=False):
-            if name not in self.weights:
-                self.weights[name] = self.made(graph, name, shape, init)
+            if name not in self._weights:
+                self._weights[name] = self.made(graph, name, shape, init)
         return names
 
     def first_bias(self, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
@@ -253,7 +259,7 @@ class _Recurrent(Weighted):
         return node
 
     def _held(self) -> Iterable[tuple[str, Any]]:
-        return [*self.weights.items(), *((name, value) for name, value in super()._held() if name != "weights")]
+        return [*self._weights.items(), *((name, value) for name, value in super()._held() if name != "_weights")]
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         return {name: array.T if name.startswith("weight_") else array for name, array in state.items()}
@@ -371,7 +377,7 @@ class LSTM(_Recurrent):
 
     Attributes
     ----------
-    weights : dict of str to Node
+    weights : mapping of str to Node
         By PyTorch's names: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, and so on for the other
         layers, with ``_reverse`` for the other direction. Empty before the first call.
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..errors import UsageError
-from ..graph import Graph, Node, fn
+from ..errors import GraphnnWarning, UsageError
+from ..graph import Graph, Node, fn, user_origin
+from ..habits import elsewhere
 from .layer import Layer, takes, training_now
+
+
+@elsewhere("layers", "a tuple of layers")
+class _Layers(tuple[Any, ...]):
+    """The layers of a `Sequential`: a tuple, whose error says what to write instead of ``append``."""
 
 
 class Sequential(Layer):
@@ -30,12 +37,17 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers: Any) -> None:
-        self.layers: list[Any] = []
+        self._layers: list[Any] = []
         for layer in layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers:
             self.add(layer)
 
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """The layers, as a tuple: `add` appends one."""
+        return _Layers(self._layers)
+
     def add(self, layer: Any) -> None:
-        """Append a layer.
+        """Append a layer. There is a warning after a call, since its nodes were made without this layer.
 
         Raises
         ------
@@ -48,12 +60,19 @@ class Sequential(Layer):
             what = repr(layer) if isinstance(layer, str) else type(layer).__name__
             hint = f": write gn.{layer}" if isinstance(layer, str) and layer in dir(fn) else ""
             raise UsageError(f"Sequential takes layers, or functions of a node, not {what}{hint}")
-        self.layers.append(layer)
+        if self._was_called():
+            warnings.warn_explicit(
+                "a layer is added to a Sequential after it was called: nodes that were made are without it; only calls "
+                "from now on have it",
+                GraphnnWarning,
+                *user_origin(),
+            )
+        self._layers.append(layer)
 
     def call(self, x: Any, **settings: Any) -> Any:
         """Return what the last layer returns. Each layer is given the settings that it takes."""
         unused = set(settings)
-        around: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
+        around: dict[Sequential, Iterator[Any]] = {self: iter(self._layers)}
         while around:  # not by recursion: they may be nested to any depth
             network = next(reversed(around))
             layer = next(around[network], None)
@@ -64,7 +83,7 @@ class Sequential(Layer):
             elif type(layer) is Sequential and isinstance(x, Node):
                 if layer in around:
                     raise UsageError("a Sequential that contains itself has no end: put each layer in once")
-                around[layer] = iter(layer.layers)
+                around[layer] = iter(layer._layers)
             else:
                 called = layer.call if isinstance(layer, Layer) else layer
                 given = {name: value for name, value in settings.items() if takes(called, name)}
@@ -80,24 +99,24 @@ class Sequential(Layer):
         return self.call(*inputs, **settings)
 
     def _held(self) -> Iterable[tuple[str, Any]]:
-        own = [(name, value) for name, value in super()._held() if name != "layers"]
-        return [*((str(i), layer) for i, layer in enumerate(self.layers)), *own]
+        own = [(name, value) for name, value in super()._held() if name != "_layers"]
+        return [*((str(i), layer) for i, layer in enumerate(self._layers)), *own]
 
     def __len__(self) -> int:
-        return len(self.layers)
+        return len(self._layers)
 
     def __bool__(self) -> bool:
         return True
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.layers)
+        return iter(self._layers)
 
     def __getitem__(self, index: int | slice) -> Any:
-        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+        return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
 
     def __repr__(self) -> str:
         parts = ["Sequential("]
-        open_now: dict[Sequential, Iterator[Any]] = {self: iter(self.layers)}
+        open_now: dict[Sequential, Iterator[Any]] = {self: iter(self._layers)}
         while open_now:  # not by recursion, as in `call`
             layer = next(open_now[next(reversed(open_now))], None)
             if layer is None:
@@ -111,6 +130,6 @@ class Sequential(Layer):
             elif layer in open_now:
                 parts.append("Sequential(…)")
             else:
-                open_now[layer] = iter(layer.layers)
+                open_now[layer] = iter(layer._layers)
                 parts.append("Sequential(")
         return "".join(parts)

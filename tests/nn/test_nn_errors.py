@@ -158,6 +158,7 @@ def _things() -> dict[str, Any]:
         "gn": gn,
         "nn": nn,
         "layer": layer,
+        "layers": nn.Sequential(layer).layers,
         "optimizer": optimizer,
         "graph": g,
         "compiled": step,
@@ -204,9 +205,9 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
     with pytest.raises(AttributeError, match=r"a node has no attribute \"reshape\": write gn.reshape\(node, shape\)"):
         things["node"].reshape(-1)
     assert not hasattr(nn, "nothing")
-    things["layer"].kernel = 3  # a layer's own attribute may have such a name
-    assert things["layer"].kernel == 3
-    assert "kernel" in dir(things["layer"])
+    things["layer"].weights = 3  # a layer's own attribute may have such a name
+    assert things["layer"].weights == 3
+    assert "weights" in dir(things["layer"])
 
 
 def test_an_attribute_that_would_change_nothing_cannot_be_set_unless_a_class_of_ones_own_uses_it() -> None:
