@@ -31,8 +31,8 @@ def warn_of_evaluation(loss: Node, trained: Collection[Node]) -> None:
     """Warn of dropout that does nothing in a loss to train, and of batch norm that keeps its running statistics.
 
     There is no warning of layers that were called with ``training=False``. In a graph from a file, or a copy of one,
-    nobody knows that, and so there is none either. Nor is there one of dropout in a network that stays as it is, such as
-    the discriminator in the loss of a generator: the layers before it are not trained.
+    nobody knows that, and so there is none either. Nor is there one of dropout in a network that stays as it is, such
+    as the discriminator in the loss of a generator: the layers before it are not trained.
 
     Parameters
     ----------
