@@ -350,7 +350,7 @@ def compile(
     threads : int, optional
         How many compute what is elementwise on large arrays in a plan, and what a native plan computes by rows; None:
         one. To the bit the same for any number. Matrix products are BLAS's, which has threads of its own, and settings
-        of its own for them. The interpreter computes on one thread, and a warning says so.
+        of its own for them. The interpreter computes on one thread, also under a guard, and a warning says so.
 
     Returns
     -------
@@ -372,8 +372,9 @@ def compile(
     """
     settings = _USUAL if threads is None else Settings(threads=threads)
     step = Compiled(fetches, updates, backend, guard, graph, settings)
-    if step.settings.threads > 1 and step.backend == "interpreter":
-        warnings.warn(f"threads={threads}: the interpreter computes on one thread", GraphnnWarning, stacklevel=2)
+    if step.settings.threads > 1 and not step._is_planned:
+        why = "" if guard is None else ", and it evaluates under a guard"
+        warnings.warn(f"threads={threads}: the interpreter computes on one thread{why}", GraphnnWarning, stacklevel=2)
     return step
 
 

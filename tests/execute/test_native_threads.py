@@ -241,6 +241,8 @@ def test_the_interpreter_says_that_it_computes_on_one_thread(graph: gn.Graph) ->
     x = graph.placeholder("x", (3,))
     with pytest.warns(GraphnnWarning, match="threads=2: the interpreter computes on one thread"):
         gn.compile(x * 2, backend="interpreter", threads=2)
+    with pytest.warns(GraphnnWarning, match="threads=2: .* on one thread, and it evaluates under a guard"):
+        gn.compile(x * 2, guard="nan", threads=2)
     gn.compile(x * 2, backend="interpreter", threads=1)
     gn.compile(x * 2, backend="interpreter")
     for backend in ("native", "numpy", "interpreter"):
