@@ -524,7 +524,7 @@ def test_compare_takes_a_runtime(model, capsys, monkeypatch):
         lambda graph, nodes, feed, sizes: ((step.node, step.value) for step in gn.steps(list(nodes), feed))
     )
     assert "the run and mine are equal" in said(capsys, "compare", "model.py:sound", "--runtime", "mine").out
-    assert "(mine), not 'other'" in said(capsys, "compare", "model.py:sound", "--runtime", "other", code=1).err
+    assert "(mine), not 'other'" in said(capsys, "compare", "model.py:sound", "--runtime", "other", code=2).err
     for more in ([], ["model.py:sound", "--runtime", "mine"]):
         assert "either OTHER or --runtime NAME" in said(capsys, "compare", "model.py:sound", *more, code=2).err
     wrong = ["compare", "model.py:sound", "--runtime", "mine", "--feed-b", "x.npz"]
