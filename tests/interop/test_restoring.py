@@ -90,12 +90,12 @@ def test_an_output_that_is_called_as_another_node() -> None:
     h = gn.exp(x, name="h")
     with g.scope("s"):
         y = gn.negative(h)
-    g2 = gn.from_onnx(gn.to_onnx({"h": y, "s": h, "again": y, "x": x}))
+    g2 = gn.from_onnx(gn.to_onnx({"h": y, "s": h, "again": y, "same": x}))
     assert {name: node.op.name for name, node in g2.outputs.items()} == {
         "h": "negative",
         "s": "exp",
         "again": "negative",
-        "x_2": "placeholder",
+        "same": "placeholder",
     }
     assert g2.outputs["h"].scope == "s"
 
