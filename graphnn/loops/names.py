@@ -91,6 +91,11 @@ def is_loop(node: Node) -> bool:
     return node.op.name in _LOOPS
 
 
+def is_branch(node: Node) -> bool:
+    """Whether the operation of a node is a branch."""
+    return node.op.name == "branch"
+
+
 def has_bodies(node: Node) -> bool:
     """Whether the operation of a node is a loop or a branch."""
     return node.op.name in _WITH_BODIES

@@ -618,6 +618,17 @@ def test_negative_targets_of_a_function_that_is_never_negative(last: Any) -> Non
     assert _trained(loss, feed, 0.01).ok  # at 0.1 that of exp comes to infinity
 
 
+def test_a_layer_in_the_side_of_a_branch_that_was_not_taken_is_not_reported() -> None:
+    g = gn.Graph()
+    x, flag = g.placeholder("x", shape=("batch", 2)), g.placeholder("flag", (), bool)
+    one, other = _dense(1), _dense(1)
+    loss = gn.mean(gn.cond(flag, lambda: gn.tanh(one(x)), lambda: other(x)) ** 2.0)
+    step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+    for taken in (True, False):
+        health = check_health(step, {x: _rows(4, 2), flag: taken})
+        assert "no-gradient" not in {each.code for each in (*health, *health.notes)}, str(health)
+
+
 def test_a_gradient_that_cancels_to_0_is_not_reported() -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch", 1))

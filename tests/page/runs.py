@@ -188,3 +188,12 @@ def loop(length: int = 12) -> gn.Trace:
     g.outputs["loss"] = loss = gn.sum(last * last) + gn.mean(outs)
     feed = {x: np.random.default_rng(1).normal(size=(length, 2, 3)), h0: np.zeros((2, 4))}
     return gn.trace([loss, gn.grad(loss, u)], feed)
+
+
+def branch() -> gn.Trace:
+    """A branch, of which this run takes the first side, and its gradient."""
+    g = gn.Graph("branch")
+    x, flag = g.placeholder("x", shape=("batch", 3)), g.placeholder("flag", (), bool)
+    y = gn.cond(flag, lambda: gn.log(gn.exp(x) + 1.0), lambda: gn.tanh(x) * 2.0)
+    g.outputs["loss"] = loss = gn.mean(y * y)
+    return gn.trace([loss, gn.grad(loss, x)], {x: np.random.default_rng(0).normal(size=(2, 3)), flag: True})

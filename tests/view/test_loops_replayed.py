@@ -128,6 +128,93 @@ def test_films_have_the_iterations_of_each_step() -> None:
     assert not np.array_equal(first, second)
 
 
+def branching() -> tuple[gn.Graph, list[Node], dict[Any, Any]]:
+    """A branch of which each side has a layer, its gradient, and what both read."""
+    g = gn.Graph("branch")
+    x, flag = g.placeholder("x", ("batch", N)), g.placeholder("flag", (), bool)
+    one, other = (nn.Dense(2, rng=np.random.default_rng(seed)) for seed in (0, 1))
+    h = gn.sin(x)
+    y = gn.cond(flag, lambda: gn.tanh(one(h)), lambda: other(h) * gn.exp(x[:, :2]))
+    g.outputs["loss"] = loss = gn.mean(y * y)
+    return g, [loss, gn.grad(loss, x)], {x: np.random.default_rng(2).normal(size=(B, N)), flag: True}
+
+
+def sides(page: Unpacked, run: int = 0) -> dict[str, list[int]]:
+    """Return which sides a run has taken: [0] for taken."""
+    told = zip(page.data["loops"], page.data["runs"][run]["loops"], strict=True)
+    return {f"{loop['title']}@{loop['side']}": each["rows"] for loop, each in told}
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_the_side_of_a_branch_that_was_taken_has_the_values_of_the_trace_and_the_other_none(flag: bool) -> None:
+    g, fetches, feed = branching()
+    trace = gn.trace(fetches, feed | {g["flag"]: flag})
+    page = unpacked(trace.to_html())
+    then, otherwise = ([0], []) if flag else ([], [0])
+    assert sides(page) == {
+        "cond_1@then": then,
+        "cond_1@otherwise": otherwise,
+        "grad/cond_1@then": then,
+        "grad/cond_1@otherwise": otherwise,
+    }
+    nodes, values = page.data["nodes"], page.data["runs"][0]["values"]
+    taken, left = ("then", "otherwise") if flag else ("otherwise", "then")
+    seen = 0
+    for place, name in enumerate(nodes["name"]):
+        if f"cond_1@{left}/" in name:
+            assert values[place] < 0
+        elif f"cond_1@{taken}/" in name:
+            entry = page.data["values"][values[place]]
+            np.testing.assert_array_equal(page.arrays[entry["data"]].reshape(entry["shape"]), trace[name].value)
+            seen += 1
+    assert seen > 6
+
+
+def test_what_a_branch_gives_is_read_from_the_flag_and_both_sides() -> None:
+    _, fetches, feed = branching()
+    page = unpacked(gn.trace(fetches, feed).to_html())
+    nodes, item = page.data["nodes"], place_of(page, "cond_1/loop_item")
+    ends = [place_of(page, "cond_1@then/tanh"), place_of(page, "cond_1@otherwise/multiply")]
+    assert (nodes["op"][item], nodes["inputs"][item]) == ("chosen", [place_of(page, "flag"), *ends])
+    assert nodes["inputs"][place_of(page, "cond_1/branch")] == [place_of(page, "flag")]
+    assert nodes["inputs"][place_of(page, "cond_1@then/dense_1/matmul")][0] == place_of(page, "sin")
+    for view in page.data["views"]:
+        assert all(view["boxes"]), "each box has something to show"
+
+
+def test_the_runs_of_a_page_may_take_different_sides() -> None:
+    g, fetches, feed = branching()
+    other = feed | {g["flag"]: False}
+    page = unpacked(gn.trace(fetches, feed).to_html(beside=gn.trace(fetches, other)))
+    assert [sides(page, run)["cond_1@then"] for run in (0, 1)] == [[0], []]
+    step = gn.compile(fetches)
+    with gn.recording(step) as film:
+        step(other)
+        step(feed)
+    page = unpacked(film.to_html())
+    assert [sides(page, run)["cond_1@then"] for run in (0, 1)] == [[], [0]]
+    assert [sides(page, run)["grad/cond_1@otherwise"] for run in (0, 1)] == [[0], []]
+
+
+@pytest.mark.parametrize("inside", ["a loop", "a branch"])
+def test_a_run_that_fails_inside_a_body_stops_at_the_node_that_failed(inside: str) -> None:
+    g = gn.Graph()
+    scores, labels = g.placeholder("scores", ("n", 3)), g.placeholder("labels", ("n",), np.int64)
+    if inside == "a loop":
+        y, _ = gn.scan(lambda s, row: s + gn.pick(gn.exp(row[0]), row[1]), 0.0, (scores, labels))
+        name = "scan_1@1/pick"
+    else:
+        flag = gn.sum(scores) > 0.0
+        y = gn.cond(flag, lambda: gn.sum(gn.pick(gn.exp(scores), labels)), lambda: gn.sum(scores))
+        name = "cond_1@then/pick"
+    with pytest.raises(gn.LabelError) as failed:
+        gn.run(y * 2.0, {scores: np.ones((2, 3)), labels: [0, 7]})
+    page = unpacked(failed.value.debug().to_html())
+    place = place_of(page, name.replace("@1", "@0"))
+    assert (page.data["runs"][0]["stopped"], page.data["opening"]["place"]) == (place, place)
+    assert page.data["opening"]["says"].startswith(name)
+
+
 def test_loops_in_loops_and_branches_are_shown_as_one_node() -> None:
     g = gn.Graph()
     a = g.placeholder("a", ("rows", "columns"))

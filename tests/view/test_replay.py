@@ -457,13 +457,22 @@ def test_each_collapsed_layer_can_be_opened() -> None:
     assert names == {"dense_1/weight", "dense_1/bias", "dense_1/matmul", "dense_1/add"}
 
 
-def test_a_branch_which_stays_collapsed_is_not_offered_to_be_opened() -> None:
+def test_a_branch_is_opened_with_both_of_its_sides() -> None:
     x = gn.Graph().placeholder("x", ("n", 2))
-    h = nn.Dense(2)(x)
-    y = gn.cond(gn.mean(h) > 0.0, gn.tanh, lambda v: gn.sin(v) + gn.cos(v), h)
+    h, inner = nn.Dense(2)(x), nn.Dense(2)
+    y = gn.cond(gn.mean(h) > 0.0, lambda v: gn.tanh(inner(v)), lambda v: gn.sin(v) + gn.cos(v), h)
     views = unpacked(gn.trace(gn.sum(nn.Dense(1)(y)), {x: np.ones((3, 2))}).to_html()).data["views"]
     assert any("cond_1" in view["titles"] for view in views)
-    assert {view["opens"] for view in views if "opens" in view} == {"dense_1", "dense_2"}
+    opened = {view["opens"]: view for view in views if view.get("level") == "layers"}
+    assert set(opened) == {"dense_1", "dense_2", "cond_1", "cond_1@then@/dense_1"}
+    assert opened["cond_1"]["frames"] == ["cond_1", "cond_1@then", "cond_1@otherwise"]
+
+
+def test_a_branch_inside_a_loop_stays_collapsed_and_is_not_offered_to_be_opened() -> None:
+    xs = gn.Graph().placeholder("xs", ("n", 2))
+    last, _ = gn.scan(lambda s, x: gn.cond(gn.sum(x) > 0.0, lambda: s + x, lambda: s * x), np.zeros(2), xs)
+    views = unpacked(gn.trace(gn.sum(last), {xs: np.ones((3, 2))}).to_html()).data["views"]
+    assert {view["opens"] for view in views if "opens" in view} == {"scan_1"}
 
 
 def test_calls_of_one_layer_are_one_box_between_layers_and_operations() -> None:

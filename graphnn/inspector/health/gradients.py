@@ -165,6 +165,8 @@ class Gradients:
                 continue
             if gradient.op.name == "zeros" or not self._learns_of_data(parameter):
                 found, for_good = (self._end_of_the_way_from(parameter), NO_WAY), True
+            elif not self.run.readers(parameter):
+                continue  # what reads it is the side of a branch that was not taken
             elif parameter in self.training.gradients and not self.run.value_of(gradient).any():
                 twin, zeros = self._lost_in(gradient)
                 cancels = not zeros and (twin.trainable or _is_a_sum(twin))

@@ -326,7 +326,8 @@ class _Boxes:
         graph, known = inside.opened(), f"{frame.known}/" if inside.title else f"{frame.known}/{TRIED}/"
         nodes = list(graph)
         self._bodies[loop].append((inside, nodes))
-        self._seen.origins.update((node, (loop, node.index)) for node in nodes)
+        body = len(self._bodies[loop]) - 1
+        self._seen.origins.update((node, (loop, body, node.index)) for node in nodes)
         given = {at for _, at in inside.gives} | set(inside.following.values())
         for place, (node, (how, position)) in enumerate(zip(graph.placeholders, inside.takes, strict=True)):
             operand = loop.inputs[position] if position >= 0 else None

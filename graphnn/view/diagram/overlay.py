@@ -330,7 +330,7 @@ def _in_bodies(marks: Mapping[Any, Mark], seen: Picture) -> Iterator[tuple[Node,
         if isinstance(key, Node) and "@" in key.name:
             said.setdefault(in_every(key.name), []).append(mark)
     path_of = {loop: path for path, loop in seen.loops.items()}
-    for node, (loop, _) in seen.origins.items() if said else ():
+    for node, (loop, *_) in seen.origins.items() if said else ():
         name = f"{path_of.get(loop, '')}@/{node.name}".replace("@/", "@*/")
         if found := said.get(name):
             yield node, min(found, key=_strength)
@@ -361,7 +361,7 @@ def _at_drawn(row: Overlay, found: Mapping[Node, Mark], seen: Picture) -> dict[N
 
 def _arrays_of(box: Box, seen: Picture) -> Iterable[Node]:
     """Return the arrays of a loop that a box gives; those of a branch are not of a side, which may not have run."""
-    loop, _ = seen.origins.get(box.node, (box.node, 0))
+    loop, *_ = seen.origins.get(box.node, (box.node, 0, 0))
     if len(insides(loop)) < _SIDES:
         return box.gives
     return (box.gives or loop.users) if box.node is loop else ()

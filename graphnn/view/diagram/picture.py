@@ -159,8 +159,8 @@ class Picture:
         For nodes in loops: the innermost scope, open or collapsed, in which they are drawn.
     loops : dict of str to Node
         The loops that are open, by the path of the frame.
-    origins : dict of Node to (Node, int)
-        Of nodes of bodies: the loop, and the place of the node in its body.
+    origins : dict of Node to (Node, int, int)
+        Of nodes of bodies: the loop or branch, which of its bodies it is, and the place of the node there.
     """
 
     graph: Graph
@@ -172,7 +172,7 @@ class Picture:
     times: dict[str, int] = field(default_factory=dict)
     drawn_in: dict[Node, Scope] = field(default_factory=dict)
     loops: dict[str, Node] = field(default_factory=dict)
-    origins: dict[Node, tuple[Node, int]] = field(default_factory=dict)
+    origins: dict[Node, tuple[Node, int, int]] = field(default_factory=dict)
 
     def open_scopes(self) -> list[Scope]:
         """Return the scopes that are open and have a box in them: outer before inner, in order of making."""

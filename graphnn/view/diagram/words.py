@@ -56,7 +56,7 @@ def _layer_words(box: Box, scope: Scope, room: int) -> Words:
     if is_named(scope):
         title, second = second, title
     title = title_with_times(title, scope)
-    if second:
+    if second and second != title:
         below.insert(0, shortened(second, max(room - len(" · ".join(["", *below])), _LEAST_NAME)))
     return Words(kind, title, " · ".join(below))
 

@@ -1,4 +1,4 @@
-"""Loops on a page: which iterations it keeps, and what the nodes of the body are in each."""
+"""Loops and branches on a page: which iterations it keeps, and what the nodes of the body are in each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...errors import GraphnnError
 from ...execute.loop import Prepared, evaluate
 from ...graph import Array, Node
 from ...inspector.trace.values import Stats, stats_of
+from ...loops.names import is_branch
 from ...loops.running import Iterations
 from ..diagram.boxes import is_like, picture
 from ..diagram.picture import insides
@@ -23,13 +24,13 @@ from .keeping import ROOM, Tier, chosen, counts_kept
 if TYPE_CHECKING:
     from ...graph import Op
     from ...inspector.trace import Record, Trace
-    from ..diagram.picture import Picture
+    from ..diagram.picture import Box, Picture
 
 _SHARE = 0.5
 """Of the room that a page has, for iterations."""
 _FEW = Tier(1024, 1024, 32)
 _MOST_ITERATIONS, _MOST_VALUES = 256, 6000
-_FINDING = re.compile(r"(?P<loop>.+)@(?P<row>\d+)/(?P<node>[^@]+)", re.DOTALL)
+_FINDING = re.compile(r"(?P<loop>.+)@(?P<row>\d+|then|otherwise)/(?P<node>[^@]+)", re.DOTALL)
 
 
 class Inner(NamedTuple):
@@ -63,14 +64,18 @@ class Iteration(NamedTuple):
 
 
 class PageLoop:
-    """A loop whose iterations a page shows.
+    """A loop whose iterations a page shows, or one side of a branch, which is one iteration if it is taken.
 
     Attributes
     ----------
     loop : Node
-        Of the first run.
+        Of the first run; a loop or a branch.
     title : str
         What it is called: the scope that was opened for it, or its own name.
+    body : int
+        Which of its bodies it is.
+    side : str
+        Of a branch ``"then"`` or ``"otherwise"``; of a loop "".
     nodes : list of Node
         Those of its body that the page shows, in their order.
     takes : dict of Node to str
@@ -79,13 +84,13 @@ class PageLoop:
         For an input that is carried: its next value, which the next iteration gets.
     """
 
-    def __init__(self, loop: Node, title: str, seen: Picture) -> None:
-        self.loop, self.title = loop, title
-        own = [node for box in seen.boxes for node in box.seen if seen.origins.get(node, (None, 0))[0] is loop]
-        self.nodes = sorted(dict.fromkeys(own), key=lambda node: node.index)
+    def __init__(self, loop: Node, title: str, body: int, nodes: Iterable[Node], seen: Picture) -> None:
+        self.loop, self.title, self.body = loop, title, body
+        self.nodes = sorted(dict.fromkeys(nodes), key=lambda node: node.index)
         self.node_at = {node.index: node for node in self.nodes}
         self._titles = {box.node: box.title for box in seen.boxes if box.title}
-        (inside,) = insides(loop)
+        inside = insides(loop)[body]
+        self.side = inside.title if is_branch(loop) else ""
         self.takes: dict[Node, str] = {}
         self.before: dict[Node, Node] = {}
         self._operand_of: dict[Node, Node] = {}
@@ -102,6 +107,10 @@ class PageLoop:
         """Return what a node is called in the body."""
         return self._titles.get(node, node.name)
 
+    def name_in(self, node: Node, row: int) -> str:
+        """Return what a node is called from outside, in an iteration."""
+        return f"{self.title}@{self.side or row}/{self.name_of(node)}"
+
     def read_by(self, node: Node) -> list[Node]:
         """Return what a node reads: nodes of the body, or of the graph."""
         if node in self._operand_of:
@@ -111,7 +120,7 @@ class PageLoop:
     def given_by(self, item: Node) -> tuple[str, Node] | None:
         """Return how the loop gives an array, and the node of the body that gives it."""
         loop: Any = item.inputs[0]
-        said, at = insides(loop)[0].gives[loop.op.layout.places.index(item.op.place)]  # type: ignore[attr-defined]
+        said, at = insides(loop)[self.body].gives[loop.op.layout.places.index(item.op.place)]  # type: ignore[attr-defined]
         return (said, self.node_at[at]) if at in self.node_at else None
 
     def iterations(self, trace: Trace, loop: Node, findings: Collection[int]) -> tuple[list[int], list[Iteration]]:
@@ -125,6 +134,12 @@ class PageLoop:
         """
         op: Any = trace.prepared.op_of(loop)
         operands = [trace[operand].value for operand in loop.inputs]
+        if self.side:
+            if op.taken(operands) != self.body:
+                return [], []
+            inputs = [np.asarray(x, order="C") for x in operands[1:]]
+            iteration, _ = self._evaluated(0, inputs, op.prepared(self.body, inputs))
+            return [0], [iteration()]
         first = next(self._going(op, operands), None)
         if first is None:
             return [], []
@@ -138,18 +153,26 @@ class PageLoop:
         """Go through the iterations, as far as they do not fail; what is there of each is told if it is asked for."""
         going = Iterations(op, operands)
         while not going.is_finished:
-            row, inputs, prepared, values = going.row, going.inputs(), going.prepared(), dict[Node, Array]()
-            failed = False
-            try:
-                with np.errstate(all="ignore"):
-                    for step in evaluate(prepared):
-                        values[step.node] = step.value
-            except GraphnnError:
-                failed = True
-            yield row, partial(self._iteration, row, inputs, prepared, values)
-            if failed:
+            row = going.row
+            iteration, values = self._evaluated(row, going.inputs(), prepared := going.prepared())
+            yield row, iteration
+            if values is None:
                 return
             going.advance([values[prepared.program.order[place]] for place in prepared.program.fetches])
+
+    def _evaluated(
+        self, row: int, inputs: Sequence[Array], prepared: Prepared
+    ) -> tuple[Callable[[], Iteration], dict[Node, Array] | None]:
+        """Compute a body; return what is there of it if that is asked for, and its values, None if it failed."""
+        values: dict[Node, Array] = {}
+        iteration = partial(self._iteration, row, inputs, prepared, values)
+        try:
+            with np.errstate(all="ignore"):
+                for step in evaluate(prepared):
+                    values[step.node] = step.value
+        except GraphnnError:
+            return iteration, None
+        return iteration, values
 
     def _iteration(
         self, row: int, inputs: Sequence[Array], prepared: Prepared, values: Mapping[Node, Array]
@@ -173,13 +196,15 @@ def _rows(op: Any, operands: Sequence[Array]) -> list[int]:
 
 
 class PageLoops:
-    """The loops of a page, and the nodes of all of it, in the order in which the page has them.
+    """The loops and branches of a page, and the nodes of all of it, in the order in which the page has them.
 
     Attributes
     ----------
     all : list of PageLoop
+    by_loop : dict of Node to dict of int to PageLoop
+        By the number of the body: of a branch, its sides.
     order : list of Node
-        The nodes that have run, those of bodies in place of their loops.
+        The nodes that have run, those of bodies in place of their loops, and after their branches.
     of_node : dict of Node to PageLoop
         Of the nodes of bodies.
     """
@@ -190,15 +215,23 @@ class PageLoops:
         drawn = set[Node]()
         if loops:
             seen = picture(trace.fetches, opens=loops)
-            self.all = [PageLoop(loop, path, seen) for path, loop in seen.loops.items() if loop in loops]
+            bodies = _bodies(seen)
+            for path, loop in seen.loops.items():
+                if loop in loops:
+                    sides = [body for body in range(len(insides(loop))) if (loop, body) in bodies]
+                    self.all += [PageLoop(loop, path, body, bodies[loop, body], seen) for body in sides]
             drawn = {node for box in seen.boxes for node in box.nodes}
-        self.by_loop = {each.loop: each for each in self.all}
+        self.by_loop: dict[Node, dict[int, PageLoop]] = {}
+        for each in self.all:
+            self.by_loop.setdefault(each.loop, {})[each.body] = each
         self.of_node = {node: each for each in self.all for node in each.nodes}
         self.order: list[Node] = []
-        self._items: dict[Node, tuple[str, Node]] = {}
+        self._items: dict[Node, list[tuple[PageLoop, str, Node]]] = {}
+        """Of arrays that loops and branches give: which body gives it, how, and by which node."""
         for node in trace.order:
             if node in self.by_loop:
-                self.order += self.by_loop[node].nodes
+                self.order += [node] if is_branch(node) else []
+                self.order += [inner for each in self.by_loop[node].values() for inner in each.nodes]
             elif node not in loops or node in drawn:  # others compute what one of these does, and keep more
                 self.order.append(node)
         for node in self.order:
@@ -214,7 +247,7 @@ class PageLoops:
             if each.loop.inputs == loop.inputs and is_like(each.loop, loop):
                 found = each.given_by(node)
                 if found is not None:
-                    self._items[node] = found
+                    self._items.setdefault(node, []).append((each, *found))
 
     def is_item(self, node: Node) -> bool:
         """Return whether a node is an array that a loop on the page gives."""
@@ -223,7 +256,7 @@ class PageLoops:
     def name_of(self, node: Node) -> str:
         """Return what a node is called; one of a body as in the first iteration that is kept."""
         loop = self.of_node.get(node)
-        return node.title if loop is None else f"{loop.title}@{self._first_row(loop)}/{loop.name_of(node)}"
+        return node.title if loop is None else loop.name_in(node, self._first_row(loop))
 
     def _first_row(self, loop: PageLoop) -> int:
         order, _ = self._of_runs[0][self.all.index(loop)] if self._of_runs else ([0], [])
@@ -231,7 +264,7 @@ class PageLoops:
 
     def op_of(self, node: Node) -> str:
         """Return the operation of a node, in a word."""
-        return self._items[node][0] if node in self._items else node.op.name
+        return self._items[node][0][1] or "chosen" if node in self._items else node.op.name
 
     def phase_of(self, node: Node) -> str:
         """Return the phase of a node; of one of a body, that of the loop unless it has its own."""
@@ -244,19 +277,29 @@ class PageLoops:
         return "" if loop is None or node not in loop.takes else _KINDS[loop.takes[node]]
 
     def read_by(self, node: Node) -> Sequence[Node]:
-        """Return what a node reads."""
+        """Return what a node reads; of a branch, the flag."""
         loop = self.of_node.get(node)
+        if loop is not None:
+            return loop.read_by(node)
         if node in self._items:
-            return [self._items[node][1]]
-        return node.inputs if loop is None else loop.read_by(node)
+            (bundle,) = node.inputs
+            flag = bundle.inputs[:1] if is_branch(bundle) else ()
+            return [*flag, *[inner for _, _, inner in self._items[node]]]
+        return node.inputs[:1] if node in self.by_loop else node.inputs
 
-    def places_of(self, node: Node, seen: Picture, place_of: Mapping[Node, int]) -> list[int]:
-        """Return where a node of a picture of its own is on the page; of a loop, all that is in it."""
-        loop, at = seen.origins.get(node, (None, 0))
+    def places_of(self, box: Box, seen: Picture, place_of: Mapping[Node, int]) -> list[int]:
+        """Return where what is in a box of a picture of its own is on the page; of a loop, all that is in it."""
+        # What a loop gives comes first: of a box one looks at the last.
+        nodes, is_open = [*box.gives, *box.nodes], box.scope is None
+        return [place for node in nodes for place in self._places_of(node, is_open, seen, place_of)]
+
+    def _places_of(self, node: Node, is_open: bool, seen: Picture, place_of: Mapping[Node, int]) -> list[int]:
+        loop, body, at = seen.origins.get(node, (None, 0, 0))
         if loop in self.by_loop:
-            node = self.by_loop[loop].node_at.get(at, node)
-        elif node in self.by_loop:
-            return [place_of[each] for each in self.by_loop[node].nodes]
+            node = self.by_loop[loop][body].node_at.get(at, node)
+        elif node in self.by_loop and not (is_open and node in place_of):
+            inside = [inner for each in self.by_loop[node].values() for inner in each.nodes]
+            return [place_of[each] for each in (node, *inside) if each in place_of]
         return [place_of[node]] if node in place_of else []
 
     def compute(self, runs: Sequence[tuple[Trace, Mapping[Node, Node]]], findings: Sequence[Any]) -> None:
@@ -294,6 +337,7 @@ class PageLoops:
         return [
             {
                 "title": visible(each.title),
+                "side": each.side,
                 "places": [place_of[node] for node in each.nodes],
                 "names": [visible(each.name_of(node)) for node in each.nodes],
                 "before": [
@@ -301,8 +345,9 @@ class PageLoops:
                 ],
                 "gives": [
                     [place_of[item], said, place_of[node]]
-                    for item, (said, node) in self._items.items()
-                    if self.of_node[node] is each
+                    for item, found in self._items.items()
+                    for body, said, node in found
+                    if body is each
                 ],
             }
             for each in self.all
@@ -318,9 +363,8 @@ def is_bundle(node: Node) -> bool:
 
 
 def _can_be_shown(trace: Trace, node: Node) -> bool:
-    own = insides(node)
     return (
-        len(own) == 1
+        (len(insides(node)) == 1 or is_branch(node))
         and node not in trace.prepared.overridden
         and all(operand in trace and trace[operand].kept for operand in node.inputs)
     )
@@ -353,16 +397,29 @@ def rows_kept(order: Sequence[int], found: Iterable[int], cost: int, count: int)
     return [row for row in order if row in kept]
 
 
+def _bodies(seen: Picture) -> dict[tuple[Node, int], list[Node]]:
+    """Return the nodes of a picture that are in each body."""
+    found: dict[tuple[Node, int], list[Node]] = {}
+    for box in seen.boxes:
+        for node in box.seen:
+            if node in seen.origins:
+                found.setdefault(seen.origins[node][:2], []).append(node)
+    return found
+
+
 def place_in(name: str, loops: Sequence[PageLoop]) -> tuple[PageLoop, int, Node] | None:
-    """Return the loop, the iteration and the node that a name such as ``scan_1@137/tanh`` means on a page."""
+    """Return the loop, the iteration and the node that a name such as ``scan_1@137/tanh`` means on a page.
+
+    The iteration of a side of a branch is 0.
+    """
     parts = _FINDING.fullmatch(name)
     if parts is None:
         return None
     for each in loops:
-        if each.title == parts["loop"]:
+        if each.title == parts["loop"] and each.side in (parts["row"], ""):
             for node in each.nodes:
                 if parts["node"] in (node.name, each.name_of(node)):
-                    return each, int(parts["row"]), node
+                    return each, 0 if each.side else int(parts["row"]), node
     return None
 
 

@@ -143,7 +143,7 @@ class Maker:
         sizes += [(value.shape, self._batch(node, value.shape), value.itemsize) for node, value in self.loops.values()]
         self.tier = tier_for(sizes, max(ROOM, ROOM_A_NODE * len(self.order)))
         return [
-            self._run(number, run) | {"findings": found}
+            self._run(number, run) | {"stopped": self._stopped(run, found), "findings": found}
             for number, (run, found) in enumerate(zip(self.runs, findings, strict=True))
         ]
 
@@ -158,7 +158,7 @@ class Maker:
         rules = [self._rules_of(run, record, value) for record, value in zip(run.records, values, strict=True)]
         iterations = [self._iterations(*each) for each in self.loops.of_run(number)]
         for loop, told in zip(self.loops.all, iterations, strict=True):
-            told["time"] = round(1e9 * run.time_of(loop.loop))
+            told["time"] = 0 if loop.side and not told["rows"] else round(1e9 * run.time_of(loop.loop))
             for at, node in enumerate(loop.nodes if told["rows"] else ()):
                 values[self.place_of[node]] = told["values"][0][at]
                 rules[self.place_of[node]] = told["rules"][0][at]
@@ -168,10 +168,18 @@ class Maker:
             "rules": rules,
             "loops": iterations,
             "times": [0 if record is None else round(record.time * 1e9) for record in run.records],
-            "stopped": -1 if trace.stopped is None else run.place_of.get(trace.order[trace.stopped], -1),
             "error": _visible(trace.error),
             "set": _set_by_hand(run, self),
         }
+
+    def _stopped(self, run: _Run, found: Sequence[Mapping[str, Any]]) -> int:
+        """Return where a run stopped: in a loop or a branch, the node of the body in which something was found."""
+        if run.trace.stopped is None:
+            return -1
+        node = run.trace.order[run.trace.stopped]
+        inside = {self.place_of[inner] for each in self.loops.by_loop.get(node, {}).values() for inner in each.nodes}
+        places = [finding["place"] for finding in found if finding["place"] in inside]
+        return places[-1] if places else run.place_of.get(node, -1)
 
     def _iterations(self, loop: PageLoop, order: Sequence[int], kept: Sequence[Iteration]) -> dict[str, Any]:
         """Return what is known of the iterations of a loop in a run."""

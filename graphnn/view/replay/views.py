@@ -109,7 +109,7 @@ def _opened(
         layer, tried = queue.popleft(), tried + 1
         seen = _seen(trace, _with_open(layer, trace.graph), loops)
         if any(each.scope.path == layer.scope.path for each in _collapsed(seen, layer.level)):
-            continue  # it stays collapsed, as what is in a branch has no values here
+            continue  # it stays collapsed, as what is in a loop inside a loop has no values here
         inner = _collapsed(seen, layer.level, layer)
         seen = _forward(seen) if layer.scope.phase == "forward" else seen
         if len(seen.boxes) <= room:
@@ -151,14 +151,14 @@ def _with_open(layer: _Layer, graph: Graph) -> dict[str, str]:
     detail = {"": level} | dict.fromkeys(opened, "op")
     for scope in graph.scopes.values():
         outer = [one.path for one in scopes_down_to(scope.parent) if is_layer(one) and one.kind not in (TRIED, *CHOSEN)]
-        if is_layer(scope) and scope.path not in opened and outer and outer[-1] in opened:
+        is_side = scope.kind in CHOSEN  # a branch is opened with its sides
+        if is_layer(scope) and not is_side and scope.path not in opened and outer and outer[-1] in opened:
             detail[scope.path] = level
     return detail
 
 
 def _view(label: str, seen: Picture, place_of: Mapping[Node, int], loops: PageLoops) -> dict[str, Any]:
-    # What a loop gives comes first: of a box one looks at the last.
-    boxes = [[at for node in (*b.gives, *b.nodes) for at in loops.places_of(node, seen, place_of)] for b in seen.boxes]
+    boxes = [loops.places_of(box, seen, place_of) for box in seen.boxes]
     svg, calls = plain_svg(seen), {box.place: [size for _, size in _calls(box)] for box in seen.boxes}
     return {
         "label": label,

@@ -20,13 +20,13 @@ class Bodies:
 
     Parameters
     ----------
-    origins : dict of Node to (Node, int)
+    origins : dict of Node to (Node, int, int)
         Of the nodes of bodies that are known: the loop, and the place of the node in the body.
     run : Footprint or None
     """
 
-    def __init__(self, origins: Mapping[Node, tuple[Node, int]], run: Footprint | None) -> None:
-        self._loop_of = {node: loop for node, (loop, _) in origins.items()}
+    def __init__(self, origins: Mapping[Node, tuple[Node, int, int]], run: Footprint | None) -> None:
+        self._loop_of = {node: loop for node, (loop, *_) in origins.items()}
         self._run = run
 
     def opened(self, loop: Node) -> Iterator[tuple[Inside, list[Node]]]:

@@ -68,11 +68,9 @@ function showView(number) {
     if (arrow < 0 && name.startsWith("r")) group.classList.add("reference");
     else putInto(picture.edges, name.slice(arrow + 2), [name.slice(0, arrow), group]);
   }
-  picture.boxes = view.boxes.map((places, i) => ({ places, calls: view.calls?.[i] ?? [places.length], name: `n${i}`, group: byName.get(`n${i}`) }));
-  picture.boxes.forEach((box, i) => {
-    box.group.classList.add("box");
-    box.places.forEach((place) => picture.boxOf.set(place, i));
-  });
+  picture.boxes = view.boxes.map((all, i) => ({ all, places: all, calls: view.calls?.[i] ?? [all.length], name: `n${i}`, group: byName.get(`n${i}`) }));
+  picture.boxes.forEach((box) => box.group.classList.add("box"));
+  placeAll();
   const inside = picture.boxes[0]?.group.parentNode;
   picture.moved = /translate\(([-\d.]+)[ ,]([-\d.]+)\)/.exec(inside?.getAttribute("transform") ?? "")?.slice(1).map(Number) ?? [0, 0];
   picture.ring = document.createElementNS("http://www.w3.org/2000/svg", "rect");
@@ -83,6 +81,18 @@ function showView(number) {
   host.replaceChildren(svg, $("map"));
   measureTitles();
   look(0, 0, 1);
+}
+
+/** Note in which box each node is. What a branch gives is in both of its sides: it is put where it was computed. */
+function placeAll() {
+  const isHere = (place, all) => {
+    const from = givers.get(place) ?? [], taken = from.find(({ place: giver }) => !isLeftOut(giver));
+    return !from.some(({ k }) => data.loops[k].side) || (taken ? all.includes(taken.place) : !from.some(({ place: giver }) => all.includes(giver)));
+  };
+  picture.boxes.forEach((box, i) => {
+    box.places = box.all.filter((place) => isHere(place, box.all));
+    box.places.forEach((place) => picture.boxOf.set(place, i));
+  });
 }
 
 /** Show the whole diagram, if it can be read then. */
@@ -377,8 +387,9 @@ function drawStates(middle = false) {
   if (now) extentOf(now);
   const { stopped, findings } = runs[shown.run], faults = new Set(findings.map(({ place }) => place));
   picture.boxes.forEach((box, i) => {
-    const own = box.places.filter((place) => !isLent(place)), ran = own.filter((place) => !isPending(place)).length, here = box === now;
-    let state = ran === own.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time) ? "part" : "wait";
+    const own = box.places.filter((place) => !isLent(place)), due = own.filter((place) => !isLeftOut(place));
+    const ran = due.filter((place) => !isPending(place)).length, here = box === now;
+    let state = own.length && !due.length ? "wait" : ran === due.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time) ? "part" : "wait";
     if (stopped >= 0 && box.places.includes(stopped)) state = "broke";
     if (box.places.some((place) => faults.has(place))) state += " bad";
     if (unchanged && box.places.every((place) => unchanged.has(place))) state += " same";

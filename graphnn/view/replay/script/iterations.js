@@ -1,21 +1,30 @@
-// --- the iterations of loops --------------------------------------------------------------------------------------
+// --- the iterations of loops, and the sides of branches --------------------------------------------------------------------------------------
 
 /* A node of a loop has one place, and the value of the iteration that is shown: its columns are written anew when
-   another one is chosen. */
+   another one is chosen. A side of a branch is a loop with one iteration, or with none if the other side was taken. */
 
-const loopOf = new Map(), givenBy = new Map(), carriedFrom = new Map();
+const loopOf = new Map(), givers = new Map(), carriedFrom = new Map(), readBefore = new Map();
 let loopShown = 0;
 
 function prepareLoops() {
   data.loops.forEach((loop, k) => {
     for (const place of loop.places) loopOf.set(place, k);
-    for (const [item, said, place] of loop.gives) givenBy.set(item, { k, said, place });
+    for (const [item, said, place] of loop.gives) givers.set(item, [...(givers.get(item) ?? []), { k, said, place }]);
     for (const [input, place] of loop.before) carriedFrom.set(input, place);
     const [row] = runs.map((run) => run.loops[k].rows[0]).filter((each) => each !== undefined);
     if (row !== undefined) showRow(k, row);
   });
-  for (const part of document.querySelectorAll(".of-loop")) part.hidden = !data.loops.length;
+  for (const item of givers.keys()) readBefore.set(item, nodes.inputs[item]);
+  for (const part of document.querySelectorAll(".of-loop")) part.hidden = data.loops.every(({ side }) => side);
 }
+
+/** Return what gives an array of a loop or branch; of the sides of a branch, the one that was taken. */
+const givenBy = (place) => givers.get(place)?.find(({ k }) => rowsOf(k).length) ?? givers.get(place)?.[0];
+
+/** Return whether a node is in a side that was not taken, or in a loop without iterations. */
+const isLeftOut = (place) => loopOf.has(place) && seenRuns().every((run) => !runs[run].loops[loopOf.get(place)].rows.length);
+
+const nameInside = ({ title, side, names }, row, i) => `${title}@${side || row}/${names[i]}`;
 
 /** Have the nodes of a loop hold the values of one iteration, in all runs. */
 function showRow(k, row) {
@@ -30,13 +39,13 @@ function showRow(k, row) {
   }
   loop.places.forEach((place, i) => {
     placeOf.delete(nodes.name[place]);
-    nodes.name[place] = `${loop.title}@${row}/${loop.names[i]}`;
+    nodes.name[place] = nameInside(loop, row, i);
     placeOf.set(nodes.name[place], place);
   });
 }
 
 /** Return whether a node is an array that a loop gives to another pass: whether that has run says nothing of the loop. */
-const isLent = (place) => givenBy.has(place) && nodes.phase[place] !== nodes.phase[givenBy.get(place).place];
+const isLent = (place) => givers.has(place) && nodes.phase[place] !== nodes.phase[givenBy(place).place];
 
 const rowsOf = (k) => runs[shown.run].loops[k].rows;
 const nearest = (rows, row) => rows.reduce((a, b) => (Math.abs(b - row) < Math.abs(a - row) ? b : a));
@@ -60,11 +69,13 @@ function iterate(by) {
 }
 
 /** Return the loop in which the node is that is looked at, or that gives it; else the one that was looked at before. */
-const loopHere = () => (loopShown = loopOf.get(shown.place) ?? givenBy.get(shown.place)?.k ?? loopShown);
+const loopHere = () => (loopShown = loopOf.get(shown.place) ?? givenBy(shown.place)?.k ?? loopShown);
 
-/** Keep to the iteration when another run is shown, which may have others. */
+/** Keep to the iteration when another run is shown, which may have others; it may have taken other sides. */
 function keepRows() {
   data.loops.forEach((loop, k) => rowsOf(k).length && !rowsOf(k).includes(loop.row) && showRow(k, nearest(rowsOf(k), loop.row)));
+  for (const [item, all] of readBefore) nodes.inputs[item] = all.filter((place) => !isLeftOut(place));
+  placeAll();
 }
 
 function toFinding({ place, cell, loop, iteration }) {
@@ -75,14 +86,14 @@ function toFinding({ place, cell, loop, iteration }) {
 /** Return the node of a finding; of one in a loop, in the iteration in which it was found. */
 function nameOfFinding({ place, loop, iteration }) {
   if (loop === undefined) return nodes.name[place];
-  const { title, places, names } = data.loops[loop];
-  return `${title}@${iteration}/${names[places.indexOf(place)]}`;
+  return nameInside(data.loops[loop], iteration, data.loops[loop].places.indexOf(place));
 }
 
 function drawIterations() {
-  $("loop").hidden = !data.loops.length;
-  if (!data.loops.length) return;
-  const k = loopHere(), { title, row } = data.loops[k], { rows, count } = runs[shown.run].loops[k];
+  const k = loopHere(), { title, row, side } = data.loops[k] ?? { side: "none" };
+  $("loop").hidden = Boolean(side);
+  if (side) return;
+  const { rows, count } = runs[shown.run].loops[k];
   $("iteration").max = Math.max(0, rows.length - 1);
   $("iteration").value = Math.max(0, rows.indexOf(row));
   const part = rows.length < count ? `; ${grouped(rows.length)} are kept` : "";
@@ -94,7 +105,7 @@ function drawIterations() {
 
 /** Return where an element of an input of a loop, or of what a loop gives, comes from; null of other nodes. */
 function otherIteration(run, place, cell) {
-  const value = valueOf(run, place), given = givenBy.get(place), k = given?.k ?? loopOf.get(place);
+  const value = valueOf(run, place), given = givenBy(place), k = given?.k ?? loopOf.get(place);
   if (k === undefined || value === null) return null;
   const told = runs[run].loops[k], index = unravel(cell, value.shape);
   if (given) {
@@ -114,10 +125,10 @@ function fromIteration(run, place, cell) {
   const from = otherIteration(run, place, cell);
   if (from === null || from.place === undefined) return null;
   if (from.k === undefined) return make("button", { type: "button", className: "link", id: "from", onclick: () => go(from.place, from.cell) }, `from ${elementName(from.place, from.cell, nodes.name[from.place])}`);
-  const { title, places, names } = data.loops[from.k], name = names[places.indexOf(from.place)];
+  const loop = data.loops[from.k], name = nameInside(loop, from.row, loop.places.indexOf(from.place));
   if (from.row === null || !runs[run].loops[from.k].rows.includes(from.row)) return make("span", { className: "faint" }, "from an iteration that is not kept on this page");
   const there = () => (toRow(from.k, from.row), go(from.place, from.cell));
-  return make("button", { type: "button", className: "link", id: "from", onclick: there }, `from ${elementName(from.place, from.cell, `${title}@${from.row}/${name}`)}`);
+  return make("button", { type: "button", className: "link", id: "from", onclick: there }, `from ${elementName(from.place, from.cell, name)}`);
 }
 
 function elementName(place, cell, name) {

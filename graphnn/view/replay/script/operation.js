@@ -113,6 +113,7 @@ function aboutNode(place) {
     const there = () => runTo(place, shown.cell);
     parts.push(" ", make("span", { className: "pending" }, "pending at this time"), " ", make("button", { type: "button", className: "link", id: "here", onclick: there }, "Run to here (h)"));
   }
+  if (isLeftOut(place) && data.loops[loopOf.get(place)].side) parts.push(" ", make("span", { className: "pending" }, "not computed: the other side was taken"));
   parts.push(...othersLike(place));
   if (stopped === place && error && !found.length && !heading.includes(error)) bad(` ${error}`);
   return parts;

@@ -35,7 +35,7 @@ function markOfGradient(run, place) {
 function markOfTime(run, place) {
   const time = runs[run].times[place];
   // What is in a loop, and the arrays that it gives, are a part of its time.
-  const inLoop = loopOf.has(place) || givenBy.has(place);
+  const inLoop = loopOf.has(place) || givers.has(place);
   return nodes.kind[place] || inLoop || !valueOf(run, place) ? null : { number: time, text: inSeconds(time) };
 }
 

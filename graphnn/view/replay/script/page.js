@@ -49,7 +49,7 @@ function runTo(place, cell = null) {
   go(shown.time, cell, false);
 }
 
-const isPending = (place) => !nodes.kind[place] && place > shown.time;
+const isPending = (place) => !nodes.kind[place] && (place > shown.time || isLeftOut(place));
 
 /** Return the element that is looked at where none is named: the first, or the first of the chosen row. */
 function usualCell(place) {
@@ -62,7 +62,8 @@ const batchAxis = (place) => (data.dim === null ? -1 : nodes.shape[place].indexO
 const rowOf = (place, cell) => unravel(cell, valueOf(shown.run, place).shape)[batchAxis(place)];
 
 function step(by) {
-  const from = by > 0 ? operations.findIndex((place) => place > shown.time) : operations.findLastIndex((p) => p < shown.time);
+  const isNext = (place) => (by > 0 ? place > shown.time : place < shown.time) && !isLeftOut(place);
+  const from = by > 0 ? operations.findIndex(isNext) : operations.findLastIndex(isNext);
   if (from >= 0 && operations[from] <= last()) runTo(operations[from]);
   else if (by < 0) runTo(0);
   else stop();
@@ -317,6 +318,7 @@ async function start() {
   const { run, place, cell, loop, iteration } = data.opening;
   shown.run = data.kind === "pair" ? 0 : run;
   shown.place = shown.time = place;
+  keepRows();
   if (loop !== undefined) toRow(loop, iteration);
   startDiagram();
   runTo(place, cell);

@@ -96,7 +96,7 @@ function explained(run, place, cell) {
   const index = unravel(cell, value.shape), name = called(nodes.name[place], index.join(", "));
   const said = numeral(found, value.dtype), kind = givenAs(run, place);
   const told = { run, place, cell, equation: `${name} = ${said}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
-  if (kind || givenBy.has(place)) return told;
+  if (kind || givers.has(place)) return told;
   const read = readBy(run, place, cell);
   if (read === null) return { ...told, missing: true };
   const operands = nodes.inputs[place].map((input) => valueOf(run, input));
