@@ -11,6 +11,7 @@ import numpy as np
 from ..execute.native.plan import Native
 from ..execute.native.works import address_of
 from .bundle import place_to_write, place_written
+from .running import most_of
 
 if TYPE_CHECKING:
     from ..execute.plan import Plan
@@ -29,7 +30,7 @@ class InOneGo:
     """Computes a loop by running the plan of its body for rows of addresses.
 
     What an iteration makes lies in the bundle if the loop stacks it; else in one of two arrays, which take turns. The
-    next iteration reads there what is carried.
+    next iteration reads there what is carried. A condition is read where an iteration puts it.
 
     Parameters
     ----------
@@ -37,6 +38,11 @@ class InOneGo:
         With numbers for its dimensions.
     plan : Native
         Of its body.
+
+    Attributes
+    ----------
+    usual : int
+        How many iterations the last call made.
     """
 
     def __init__(self, op: Loop, plan: Native) -> None:
@@ -54,42 +60,54 @@ class InOneGo:
         elements = sum(math.prod(prepared.shape_of(node)) for node in op.nodes if node not in same)
         self._count = max(4, min(IN_ONE_GO, _ELEMENTS // max(elements, 1) // 2 * 2))
         """Iterations in one go: an even number, after which the two arrays that take turns do so again."""
-        self._idle: list[Callable[[Array], None]] = []
+        self._idle: list[Callable[[Array, Array], None]] = []
+        self._flag = len(self._read) + op.wanted.index(op.while_) if op.while_ >= 0 else -1
+        """The column of addresses of the bool that says whether there is another iteration."""
+        self.usual = LEAST
 
     def __call__(self, operands: Sequence[Array], out: Array | None) -> Array | None:
-        """Return the bundle; None, with nothing done, if the operands do not lie as they should."""
-        given = [np.asarray(x, order="C") for x in operands]
+        """Return the bundle; None, with nothing done, if there are few iterations or operands lie otherwise."""
+        op, most = self._op, most_of(self._op, operands)
+        if min(most, self.usual if op.while_ >= 0 else most) < LEAST:
+            return None
+        given = [np.asarray(x, order="C") for x in operands[int(op.counted) :]]
         as_declared = [(x.shape, x.dtype) == takes for x, takes in zip(given, self._takes, strict=True)]
         if not all(as_declared) or not all(x.flags.aligned for x in given):
             return None
-        op, length = self._op, int(self._op.length)
         words = op.layout.words(out)
         places = {kept: place_to_write(words, place) for kept, place in zip(op.kept, op.layout.places, strict=True)}
         made = [
             places["each", at] if ("each", at) in places else np.empty((2, *shape), dtype)
             for at, (shape, dtype) in zip(op.wanted, self._makes, strict=True)
         ]
-        self._run(given, made)
+        self.usual = done = self._run(most, given, made)
+        begin, end = (most - done, most) if op.backwards else (0, done)
         for (kind, which), place in places.items():
             if kind == "count":
-                place[...] = length
-            elif kind == "last":
+                place[...] = done
+            elif kind == "each":
+                place[:begin] = 0
+                place[end:] = 0
+            else:
                 at = op.carried[which]
                 last = made[op.wanted.index(at)]
-                place[...] = last[0 if op.backwards else -1] if ("each", at) in places else last[(length - 1) % 2]
+                place[...] = (
+                    last[begin if op.backwards else end - 1] if ("each", at) in places else last[(done - 1) % 2]
+                )
         return words
 
-    def _run(self, given: Sequence[Array], made: Sequence[Array]) -> None:
-        """Make all iterations."""
-        op, length = self._op, int(self._op.length)
-        count = min(length, self._count)
+    def _run(self, most: int, given: Sequence[Array], made: Sequence[Array]) -> int:
+        """Make the iterations, and return how many there were."""
+        op = self._op
+        count = min(most, self._count)
         times = np.arange(count)
-        rows = length - 1 - times if op.backwards else times
+        rows = most - 1 - times if op.backwards else times
+        told = np.array([self._flag, 0])
         numbers = rows.astype(np.int64)  # those of the iterations of one go, as the plan reads them
         addresses = np.empty((count, len(self._read) + len(made)), np.int64)
         results = addresses[:, len(self._read) :]
         for column, array in enumerate(made):
-            turns = rows if len(array) == length else times % 2
+            turns = rows if len(array) > 2 else times % 2
             results[:, column] = address_of(array) + turns * array.strides[0]
         carries: list[int] = []
         for column, which in enumerate(self._read):
@@ -108,20 +126,24 @@ class InOneGo:
             run = self._idle.pop()
         except IndexError:
             run = self._plan.iterating()
-        for start in range(0, length, self._count):
-            if start:
-                last = results[-1, sources]
-                addresses += onwards
-                numbers += -count if op.backwards else count
-                addresses[0, carries] = last
-            run(addresses[: length - start])
+        done = 0
+        while True:
+            run(addresses[: most - done], told)
+            done += int(told[1])
+            if done == most or told[0] != self._flag:
+                break
+            last = results[-1, sources]
+            addresses += onwards
+            numbers += -count if op.backwards else count
+            addresses[0, carries] = last
         self._idle.append(run)
+        return done
 
 
 def in_one_go(op: Loop, plan: Plan) -> InOneGo | None:
     """Return what computes a loop without Python between iterations; None if they differ, or take long anyhow."""
     each = [(at, place) for (kind, at), place in zip(op.kept, op.layout.places, strict=True) if kind == "each"]
     as_made = all(place_written(place, op.layout.dtype).dtype == place.dtype for _, place in each)
-    fixed = not op.counted and op.while_ < 0 and int(op.length) >= LEAST
     once = len(set(op.kept)) == len(op.kept)
-    return InOneGo(op, plan) if fixed and once and as_made and isinstance(plan, Native) and plan.is_short else None
+    fits = int(op.length) >= LEAST and once and as_made
+    return InOneGo(op, plan) if fits and isinstance(plan, Native) and plan.is_short else None

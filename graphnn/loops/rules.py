@@ -90,7 +90,10 @@ class Planned(ForSizes):
         for node in self.plan.written:
             place = self.op.inputs.index(node) - int(self.op.indexed)
             iterations.carry[place] = iterations.carry[place].copy()
-        return self.op.collected(iterations, out)
+        words = self.op.collected(iterations, out)
+        if self._in_one_go is not None:
+            self._in_one_go.usual = iterations.done
+        return words
 
     def _computed(self, inputs: Sequence[Array]) -> Sequence[Array]:
         return self.plan.of(tuple([inputs[place] for place in self._places]))

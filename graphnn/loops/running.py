@@ -43,11 +43,7 @@ class Iterations:
         carry, rows, same = op.split([np.asarray(x, order="C") for x in operands])
         self.op = op
         self.carry, self._rows, self._same = list(carry), rows, list(same)
-        self.limit = int(op.length)
-        if op.counted:
-            count = operands[0]
-            whole = self.limit if count.dtype == np.bool_ else int(count)
-            self.limit = min(max(whole, 0), self.limit) if count else 0
+        self.limit = most_of(op, operands)
         self.done = 0
         self._goes_on = True
         self.wanted = op.wanted
@@ -119,6 +115,16 @@ class Iterations:
             except GraphnnError as error:
                 raise error.within(f"in iteration {row}: ", located=partial(located, error, row)) from error
             yield row, self.advance(values)
+
+
+def most_of(op: Loop, operands: Sequence[Array]) -> int:
+    """Return how many iterations there are, if no condition ends them before."""
+    most = int(op.length)
+    if not op.counted:
+        return most
+    count = operands[0]
+    whole = most if count.dtype == np.bool_ else int(count)
+    return min(max(whole, 0), most) if count else 0
 
 
 def count_made(op: Loop, operands: Sequence[Array]) -> tuple[int, GraphnnError | None]:

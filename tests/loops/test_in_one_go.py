@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -112,9 +111,87 @@ def test_loops_that_differ_from_iteration_to_iteration_go_on_as_before(made: lis
     check([few], fed(rows, 15))  # too few for it to pay
     narrow = gn.scan(lambda h, x: (h + x, gn.cast(h, "float32")), start, rows)  # kept in wider words
     drawn = gn.scan(lambda h, x: gn.cumprod(h, -1) + x, start, rows)[0]  # calls Python
-    ended = gn.while_loop(lambda h: gn.sum(h) < 40.0, lambda h: h + 1.0, start, max_steps=30)
-    check([narrow[0], narrow[1], drawn, *gn.graph.flatten(ended)[0]], fed(rows, 20))
+    ended = gn.while_loop(lambda h: gn.sum(h) < 40.0, lambda h: h + 1.0, start, max_steps=15)
+    check([narrow[0], narrow[1], drawn, ended], fed(rows, 20))
     assert made == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 63, 64, 65, 127, 128, 129, 300])
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_condition_ends_a_loop_at_any_iteration(count: int, limited: bool, made: list[bool]) -> None:
+    g = gn.Graph(dtype=np.float32)
+    start, end = g.placeholder("start", (BATCH, WIDTH)), g.placeholder("end", (), "int64")
+    weights = g.parameter("weights", np.random.default_rng(1).normal(size=(WIDTH, WIDTH)).astype("float32"))
+    (n, h), steps = gn.while_loop(
+        lambda state: state[0] < end,
+        lambda state: (state[0] + 1, gn.tanh(state[1] @ weights)),
+        (np.int64(0), start),
+        320 if limited else None,
+        steps=True,
+    )
+    wanted = [n, h, steps]
+    if limited:  # only then there is a gradient
+        wanted += [gn.grad(gn.sum(h), weights), gn.grad(gn.sum(h), start)]
+    feed = {start: np.random.default_rng(0).normal(size=(BATCH, WIDTH)).astype("float32"), end: count}
+    check(wanted, feed)
+    assert made[0]
+    assert gn.run(steps, feed) == count
+
+
+def test_a_loop_whose_condition_is_false_at_first_makes_no_iteration(made: list[bool]) -> None:
+    g = gn.Graph()
+    start = g.placeholder("start", ())
+    last, steps = gn.while_loop(lambda x: x < 5.0, lambda x: x + 1.0, start, steps=True)
+    check([last, steps], {start: 7.0})
+    assert made == [False, False]
+
+
+def test_a_loop_that_makes_few_iterations_is_not_made_in_one_go_until_it_makes_more(made: list[bool]) -> None:
+    g = gn.Graph()
+    end = g.placeholder("end", (), "int64")
+    step = gn.compile(gn.while_loop(lambda n: n < end, lambda n: n + 1, end * 0), backend="native")
+    step.plan({end: 3})
+    for count, ways in ((3, [True]), (3, [False]), (40, [False]), (3, [True]), (40, [False]), (40, [True])):
+        assert step({end: count}) == count
+        assert made == ways
+        made.clear()
+
+
+@pytest.mark.parametrize("count", [-2, 0, 3, 16, 40, 99, 100, 250])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_operand_says_how_many_iterations_there_are(count: int, backwards: bool, made: list[bool]) -> None:
+    body = gn.Graph("body")
+    number, state = body.placeholder("number", (), "int64"), body.placeholder("state", (2,))
+    row = body.placeholder("row", (2,))
+    following = gn.sin(state * 1.5 + row) + gn.cast(number, "float64")
+    kept = (("each", following.index), ("last", 0), ("count", 0))
+    loop = Loop(text_of(body), (), (), 100, (following.index,), 1, kept, True, True, backwards)
+    g = gn.Graph()
+    operands = g.placeholder("count", (), "int64"), g.placeholder("start", (2,)), g.placeholder("rows", (100, 2))
+    bundle = loop(*operands)
+    feed = dict(zip(operands, (count, [1.0, 2.0], np.random.default_rng(0).normal(size=(100, 2))), strict=True))
+    check([item_of(bundle, loop.place(*each)) for each in kept], feed)
+    assert made == [count >= 16] * 2
+
+
+def test_an_error_in_a_loop_with_a_condition_is_that_of_the_interpreter(made: list[bool]) -> None:
+    g = gn.Graph()
+    table, end = g.parameter("table", np.arange(40.0)), g.placeholder("end", (), "int64")
+    total = gn.while_loop(
+        lambda state: state[0] < end,
+        lambda state: (state[0] + 1, state[1] + gn.take(table, state[0], axis=0)),
+        (end * 0, 0.0),
+    )[1]
+    check([total], {end: 40})
+    assert made == [True, True]
+    step = gn.compile(total, backend="native")
+    step.plan({end: 40})
+    with pytest.raises(gn.GraphnnError) as interpreted:
+        gn.run(total, {end: 50})
+    with pytest.raises(type(interpreted.value)) as native:
+        step({end: 50})
+    assert native.value.reason == interpreted.value.reason
+    assert "@40/take" in str(native.value)
 
 
 @pytest.mark.parametrize("length", [16, 65, 66, 67])
@@ -124,7 +201,7 @@ def test_fewer_iterations_are_made_in_one_go_if_they_are_large(length: int, monk
 
     def counted(plan: Native) -> Any:
         run = iterating(plan)
-        return lambda addresses: goes.append(len(addresses)) or run(addresses)
+        return lambda addresses, told: goes.append(len(addresses)) or run(addresses, told)
 
     monkeypatch.setattr(Native, "iterating", counted)
     monkeypatch.setattr(in_one_go, "_ELEMENTS", 8 * (1 + 5 * BATCH * WIDTH))  # and the number of the iteration
@@ -197,12 +274,6 @@ def test_labels_out_of_range_are_the_error_of_the_interpreter(made: list[bool]) 
     assert step({labels: good}).tobytes() == gn.run(last, {labels: good}).tobytes()
 
 
-def interrupted(starts: range) -> Iterator[int]:
-    """Go through a range, and be interrupted after two of its numbers."""
-    yield from starts[:2]
-    raise KeyboardInterrupt
-
-
 def test_a_loop_that_is_cut_short_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     g = gn.Graph()
     rows, weights = inputs(g)
@@ -210,8 +281,21 @@ def test_a_loop_that_is_cut_short_begins_anew(monkeypatch: pytest.MonkeyPatch) -
     step, feed = gn.compile(last, backend="native"), fed(rows, 300)
     step.plan(feed)
     right = gn.run(last, feed)
-    assert step(feed).tobytes() == right.tobytes()
-    monkeypatch.setattr(in_one_go, "range", lambda *bounds: interrupted(range(*bounds)), raising=False)
+    done: list[int] = []
+    iterating = Native.iterating
+
+    def interrupted(plan: Native) -> Any:
+        run = iterating(plan)
+
+        def twice(addresses: Any, told: Any) -> None:
+            run(addresses, told)
+            done.append(len(addresses))
+            if len(done) == 2:
+                raise KeyboardInterrupt
+
+        return twice
+
+    monkeypatch.setattr(Native, "iterating", interrupted)
     with pytest.raises(KeyboardInterrupt):
         step(feed)
     monkeypatch.undo()

@@ -1,7 +1,9 @@
 """How a table is run again and again, as LLVM text; HEADER and PYTHON stand for the lines that `runtime` puts there."""
 
 # What a loop calls with an array of addresses, which has a row for each iteration: those of the arguments, then those
-# of the results. The table is run for each row. There is no check: the loop has asked for what it needs.
+# of the results. The table is run for each row. There is no check: the loop has asked for what it needs. A second array
+# has two numbers: in which column the address of a bool lies that ends the loop where it is False, or -1, which is also
+# there when the bool has ended it; and, when it is done, how often the table was run.
 ITERATE = """
 define ptr @iterate(ptr %self, ptr %objects, i64 %n) nounwind {
 entry:
@@ -20,12 +22,20 @@ PYTHON(PyErr_SetString, Py_IncRef, PyExc_ValueError, refused, None)
   %times = load i64, ptr %sizes
   %width.p = getelementptr i64, ptr %sizes, i64 1
   %width = load i64, ptr %width.p
+  %second.p = getelementptr ptr, ptr %objects, i64 1
+  %second = load ptr, ptr %second.p
+  %second.data.p = getelementptr i8, ptr %second, i64 16
+  %flag.p = load ptr, ptr %second.data.p
+  %flag = load i64, ptr %flag.p
+  %asks = icmp sge i64 %flag, 0
+  %run.p = getelementptr i64, ptr %flag.p, i64 1
+  store i64 %times, ptr %run.p
   %some.times = icmp sgt i64 %times, 0
   %some.calls = icmp sgt i64 %calls, 0
   %any = and i1 %some.times, %some.calls
   br i1 %any, label %time, label %done
 time:
-  %t = phi i64 [0, %entry], [%t.next, %time.next]
+  %t = phi i64 [0, %entry], [%t.next, %on]
   %row.first = mul i64 %t, %width
   %row = getelementptr ptr, ptr %data, i64 %row.first
   call void @lay(ptr %given_at, i64 %given, ptr %row)
@@ -46,6 +56,18 @@ call.next:
   br i1 %i.more, label %call, label %time.next
 time.next:
   %t.next = add i64 %t, 1
+  br i1 %asks, label %ask, label %on
+ask:
+  %goes.at = getelementptr ptr, ptr %row, i64 %flag
+  %goes.p = load ptr, ptr %goes.at
+  %goes = load i8, ptr %goes.p
+  %ended = icmp eq i8 %goes, 0
+  br i1 %ended, label %end, label %on
+end:
+  store i64 %t.next, ptr %run.p
+  store i64 -1, ptr %flag.p
+  br label %done
+on:
   %t.more = icmp slt i64 %t.next, %times
   br i1 %t.more, label %time, label %done
 refuse:

@@ -201,12 +201,14 @@ class Native(Plan):
         """Whether it is one segment, so short that other threads need not be let run meanwhile."""
         return not self.calls_python and not self._filling.segments[0].words[HEADER.index("long")]
 
-    def iterating(self) -> Callable[[Array], None]:
+    def iterating(self) -> Callable[[Array, Array], None]:
         """Return a function that runs a short plan once for each row of addresses.
 
-        A row has the addresses of the inputs, then those of the fetches. The function serves one thread at a time.
+        A row has the addresses of the inputs, then those of the fetches. A second array has two numbers: the column of
+        a bool that ends it where it is False, or -1; and how many rows it came to. The function writes the latter, and
+        -1 for the former if it has ended. It serves one thread at a time.
         """
-        made: Callable[[Array], None] = self._made("iterate")
+        made: Callable[[Array, Array], None] = self._made("iterate")
         return made
 
     def whole(self, feed: object, state: object) -> tuple[Array, ...] | None:
