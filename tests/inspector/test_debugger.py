@@ -63,6 +63,8 @@ def test_what_a_debugger_tells_of_the_run_cannot_be_set() -> None:
     with pytest.raises(gn.UsageError, match=r": dbg\.break_at\(…\) adds one, and dbg\.clear\(\) removes them"):
         dbg.breakpoints = []
     dbg.echo = None
+    for note in ("mine", "another"):
+        dbg.note = note  # type: ignore[attr-defined]
 
 
 def test_it_opens_before_all() -> None:

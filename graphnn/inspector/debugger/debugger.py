@@ -67,10 +67,11 @@ class Debugger(Shown):
         self.updates = now.updates
         self.guard = now.guard
         self.breakpoints: list[Breakpoint] = self._stops.breakpoints
+        self._told = frozenset(vars(self))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. One that it has already tells of the run: it is an error to set it."""
-        if name in vars(self):
+        """Set an attribute. It is an error to set one that tells of the run."""
+        if name in vars(self).get("_told", ()):
             more = {"breakpoints": ": dbg.break_at(…) adds one, and dbg.clear() removes them"}.get(name, "")
             raise UsageError(f"the {name} of a debugger cannot be set{more}")
         super().__setattr__(name, value)
