@@ -17,7 +17,7 @@ from ..calls import misused
 from ..errors import GraphError, GraphnnError, NoRuleError, UsageError
 from ..execute.compiled import updating
 from ..graph import Array, Graph, Node, Origin, fitting, flatten, user_origin
-from ..habits import elsewhere
+from ..habits import attribute_error, elsewhere
 from .checks import checked_flag
 from .init import Rng, checked_rng
 from .settings import refuse_unread, settings_of, unread, warn_if_late
@@ -256,7 +256,7 @@ class Layer:
         UsageError
             For an array or list in the place of a parameter: it would not be trained.
         AttributeError
-            When it looks like a setting, and nothing reads it.
+            When it looks like a setting, and nothing reads it; or when it is a property, such as `parameters`.
         """
         held = self.__dict__
         if name not in held:
@@ -268,7 +268,14 @@ class Layer:
                 self.__check_replaced(name)
             if self._was_called() and self.__is_setting(name):
                 warn_if_late(self, name, value, "it was called")
-        super().__setattr__(name, value)
+        try:
+            super().__setattr__(name, value)
+        except AttributeError:
+            told = getattr(type(self), name, None)
+            if not isinstance(told, property) or told.fset is not None:
+                raise
+            about = (told.__doc__ or "").partition("\n")[0].replace("`", "")
+            raise attribute_error(f"{type(self).__name__}.{name} cannot be set. {about}".rstrip()) from None
 
     def __is_setting(self, name: str) -> bool:
         """Return whether calls make nodes by an attribute, other than a parameter or what a call itself sets."""

@@ -74,7 +74,7 @@ class _Recurrent(Weighted):
 
     @property
     def weights(self) -> Mapping[str, Node]:
-        """The parameters by name, after the first call. A value is set by ``lstm.weights[name].value = array``."""
+        """The parameters by name. To set the value of one, write ``lstm.weights[name].value = array``."""
         return MappingProxyType(self._weights)
 
     def call(self, x: Node, mask: Any = None, initial_state: Any = None, lengths: Any = None) -> Any:

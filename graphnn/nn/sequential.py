@@ -43,7 +43,7 @@ class Sequential(Layer):
 
     @property
     def layers(self) -> tuple[Any, ...]:
-        """The layers, as a tuple: `add` appends one."""
+        """The layers, as a tuple. To append one, write ``sequential.add(layer)``."""
         return _Layers(self._layers)
 
     def add(self, layer: Any) -> None:

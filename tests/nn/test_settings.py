@@ -109,8 +109,27 @@ def test_the_layers_of_a_sequential_are_a_tuple_and_one_that_is_added_late_is_to
     for changed in ("append", "insert", "pop"):
         with pytest.raises(AttributeError, match=f'a tuple of layers has no attribute "{changed}". Write sequential'):
             getattr(network.layers, changed)
-    with pytest.raises(AttributeError, match="layers"):
+    with pytest.raises(AttributeError, match=r"Sequential\.layers cannot be set\. .* sequential\.add\(layer\)\."):
         network.layers = ()  # type: ignore[misc]
+    with pytest.raises(AttributeError, match=r"Sequential\.parameters cannot be set\. The trainable parameters of"):
+        network.parameters = []  # type: ignore[misc, assignment]
+
+    class Named(nn.Layer):
+        @property
+        def label(self) -> str:
+            return "mine"
+
+        @property
+        def title(self) -> str:
+            return "mine"
+
+        @title.setter
+        def title(self, title: str) -> None:
+            raise AttributeError(f"{title} is no title")
+
+    for name, says in (("label", r"^Named\.label cannot be set\.$"), ("title", "^b is no title$")):
+        with pytest.raises(AttributeError, match=says):
+            setattr(Named(), name, "b")
     network.add(nn.ReLU())
     assert isinstance(network.layers, tuple)
     assert network.layers == (network[0], network[1])
