@@ -7,8 +7,8 @@ a table, and no case of its own.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
-from types import FunctionType
+from collections.abc import Callable, Collection, Iterable
+from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import UsageError, near
@@ -61,12 +61,29 @@ class Unset(Absent):
 
     def __set__(self, thing: object, value: object) -> None:
         ours = __name__.partition(".")[0]
-        own = [vars(kind) for kind in type(thing).__mro__ if kind.__module__.partition(".")[0] != ours]
-        methods = [member for members in own for member in members.values() if isinstance(member, FunctionType)]
-        used = {name for method in methods for name in inspect.unwrap(method).__code__.co_names}
-        if used.isdisjoint((self._name, "setattr")):
+        own = (kind for kind in type(thing).__mro__ if kind.__module__.partition(".")[0] != ours)
+        if names_used(own).isdisjoint((self._name, "setattr")):
             super().__get__(thing, type(thing))
         vars(thing)[self._name] = value
+
+
+def names_used(kinds: Iterable[type]) -> set[str]:
+    """Return the names of the attributes and globals that the methods of classes use.
+
+    Examples
+    --------
+    >>> class Layer:
+    ...     def call(self): return [each for each in self.parts]
+    >>> names_used([Layer])
+    {'parts'}
+    """
+    methods = [member for kind in kinds for member in vars(kind).values() if isinstance(member, FunctionType)]
+    found, waiting = set[str](), [inspect.unwrap(method).__code__ for method in methods]
+    while waiting:
+        code = waiting.pop()
+        found.update(code.co_names)
+        waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return found
 
 
 def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:

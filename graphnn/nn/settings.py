@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import GraphnnWarning
-from ..habits import ARGUMENTS, attribute_error
+from ..habits import ARGUMENTS, attribute_error, names_used
 from ..origin import user_origin
 
 T = TypeVar("T")
@@ -99,19 +98,10 @@ def unread(kind: type) -> Mapping[str, str]:
     if not kind.__module__.startswith(f"{__package__}."):
         return {}
     settings = settings_of(kind)
-    functions = [member for base in kind.__mro__ for member in vars(base).values() if isinstance(member, FunctionType)]
-    used = {name for function in functions for name in _names(inspect.unwrap(function).__code__)} | {*dir(kind)}
+    used = names_used(kind.__mro__) | {*dir(kind)}
     found = {name: f" Write {kind.__name__}(…, {name}=…)." for name in settings if name not in used}
     for name, here in ARGUMENTS.items():
         meant = next((other for other in here if other in settings), None) if isinstance(here, tuple) else None
         if meant is not None and name not in used and name not in settings:
             found[name] = found.get(meant, f" Here it is {meant}.")
     return found
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Yield the names of attributes and globals in a function and in those that it defines."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

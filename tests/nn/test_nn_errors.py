@@ -226,6 +226,17 @@ def test_an_attribute_that_would_change_nothing_cannot_be_set_unless_a_class_of_
     own.trainable = False
     assert own.trainable is False
 
+    class Deep(nn.Layer):
+        def call(self, x):  # type: ignore[no-untyped-def]
+            def halved(y):  # type: ignore[no-untyped-def]
+                return y * 0.5 if self.training else y
+
+            return halved(x)
+
+    deep = Deep()
+    deep.training = True
+    assert gn.run(deep(gn.Graph().constant([1.0]))).tolist() == [0.5]
+
     class Mine(nn.SGD):
         def __init__(self, lr: float) -> None:
             super().__init__(lr)
