@@ -74,6 +74,21 @@ def test_a_link_names_the_side(opened: Opened) -> None:
     assert here(page) == "cond_1@otherwise/multiply"
 
 
+def test_a_loop_beside_a_branch_keeps_the_choice_of_its_iterations(opened: Opened, tmp_path: Path) -> None:
+    xs = gn.Graph().placeholder("xs", ("n", 2))
+    y = gn.cond(gn.sum(xs) > 0.0, lambda: gn.sin(xs), lambda: gn.cos(xs))
+    last, _ = gn.scan(lambda state, x: gn.tanh(state + x), np.zeros(2), y)
+    gn.trace(gn.sum(last), {xs: np.ones((3, 2))}).to_html(tmp_path / "both.html")
+    page = opened(tmp_path / "both.html")
+    chosen = page.locator("#iteration-name")
+    expect(chosen).to_have_text("iteration 0 of scan_1 (3 in all)")
+    go(page, "cond_1@then/sin")
+    expect(chosen).to_have_text("iteration 0 of scan_1 (3 in all)")
+    page.keyboard.press(".")
+    expect(chosen).to_have_text("iteration 1 of scan_1 (3 in all)")
+    assert here(page) == "cond_1@then/sin"
+
+
 def test_a_film_shows_in_each_step_the_side_that_it_took(opened: Opened, tmp_path: Path) -> None:
     g = gn.Graph("film")
     x, flag = g.placeholder("x", shape=("batch", 2)), g.placeholder("flag", (), bool)

@@ -215,6 +215,18 @@ def test_a_run_that_fails_inside_a_body_stops_at_the_node_that_failed(inside: st
     assert page.data["opening"]["says"].startswith(name)
 
 
+def test_a_long_loop_in_which_much_was_found_stops_where_it_failed() -> None:
+    g = gn.Graph()
+    scores, labels = g.placeholder("scores", ("n", 2)), g.placeholder("labels", ("n",), np.int64)
+    y, _ = gn.scan(lambda s, row: s + 0.0 * gn.sum(gn.log(row[0])) + gn.pick(*row), 0.0, (scores, labels))
+    with pytest.raises(gn.LabelError) as failed:
+        gn.run(y, {scores: np.zeros((120, 2)), labels: [0] * 119 + [7]})
+    run = (page := unpacked(failed.value.debug().to_html())).data["runs"][0]
+    assert len(run["findings"]) == 200
+    assert (run["stopped"], run["findings"][-1]["iteration"]) == (place_of(page, "scan_1@0/pick"), 119)
+    assert 119 in run["loops"][0]["rows"]
+
+
 def test_loops_in_loops_and_branches_are_shown_as_one_node() -> None:
     g = gn.Graph()
     a = g.placeholder("a", ("rows", "columns"))

@@ -217,7 +217,8 @@ class Maker:
         except GraphnnError:
             return []  # an operation that is not defined here: it can be looked at, and not computed
         found = []
-        for finding in list(health)[:_MOST_FINDINGS]:
+        told = list(health)
+        for finding in [*told[: _MOST_FINDINGS - 1], *told[_MOST_FINDINGS - 1 :][-1:]]:  # the last is where it stopped
             node, cell, row = finding.node, -1, -1
             within = place_in(node.name, self.loops.all)
             at = self.place_of[within[2]] if within is not None else run.place_of.get(before_unrolling(node), -1)

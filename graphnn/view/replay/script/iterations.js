@@ -1,10 +1,10 @@
-// --- the iterations of loops, and the sides of branches --------------------------------------------------------------------------------------
+// --- the iterations of loops, and the sides of branches ---------------------------------------------------------
 
 /* A node of a loop has one place, and the value of the iteration that is shown: its columns are written anew when
    another one is chosen. A side of a branch is a loop with one iteration, or with none if the other side was taken. */
 
 const loopOf = new Map(), givers = new Map(), carriedFrom = new Map(), readBefore = new Map();
-let loopShown = 0;
+let loopShown = -1;
 
 function prepareLoops() {
   data.loops.forEach((loop, k) => {
@@ -15,7 +15,8 @@ function prepareLoops() {
     if (row !== undefined) showRow(k, row);
   });
   for (const item of givers.keys()) readBefore.set(item, nodes.inputs[item]);
-  for (const part of document.querySelectorAll(".of-loop")) part.hidden = data.loops.every(({ side }) => side);
+  loopShown = data.loops.findIndex(({ side }) => !side);
+  for (const part of document.querySelectorAll(".of-loop")) part.hidden = loopShown < 0;
 }
 
 /** Return what gives an array of a loop or branch; of the sides of a branch, the one that was taken. */
@@ -55,21 +56,30 @@ function toRow(k, row) {
   const rows = rowsOf(k), key = [...rows].sort().join();
   if (!rows.length) return;
   const chosen = nearest(rows, row);
-  loopShown = k;
+  lookAt(k);
   data.loops.forEach((_, other) => [...rowsOf(other)].sort().join() === key && showRow(other, chosen));
 }
 
 /** Go so many iterations on, in the order in which they ran. */
 function iterate(by) {
-  if (!data.loops.length) return;
-  const k = loopHere(), rows = rowsOf(k), at = rows.indexOf(data.loops[k].row) + by;
+  const k = loopHere();
+  if (k < 0) return;
+  const rows = rowsOf(k), at = rows.indexOf(data.loops[k].row) + by;
   if (!rows.length || at < 0 || at >= rows.length) return;
   toRow(k, rows[at]);
   drawAll();
 }
 
+/** Note which loop is looked at; a side of a branch has no iterations to choose from. */
+function lookAt(k) {
+  if (!data.loops[k]?.side) loopShown = k ?? loopShown;
+}
+
 /** Return the loop in which the node is that is looked at, or that gives it; else the one that was looked at before. */
-const loopHere = () => (loopShown = loopOf.get(shown.place) ?? givenBy(shown.place)?.k ?? loopShown);
+function loopHere() {
+  lookAt(loopOf.get(shown.place) ?? givenBy(shown.place)?.k);
+  return loopShown;
+}
 
 /** Keep to the iteration when another run is shown, which may have others; it may have taken other sides. */
 function keepRows() {
@@ -90,10 +100,10 @@ function nameOfFinding({ place, loop, iteration }) {
 }
 
 function drawIterations() {
-  const k = loopHere(), { title, row, side } = data.loops[k] ?? { side: "none" };
-  $("loop").hidden = Boolean(side);
-  if (side) return;
-  const { rows, count } = runs[shown.run].loops[k];
+  const k = loopHere();
+  $("loop").hidden = k < 0;
+  if (k < 0) return;
+  const { title, row } = data.loops[k], { rows, count } = runs[shown.run].loops[k];
   $("iteration").max = Math.max(0, rows.length - 1);
   $("iteration").value = Math.max(0, rows.indexOf(row));
   const part = rows.length < count ? `; ${grouped(rows.length)} are kept` : "";
