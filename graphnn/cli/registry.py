@@ -27,11 +27,14 @@ class Misuse(GraphnnError):
 
 @contextmanager
 def naming() -> Iterator[None]:
-    """Look up what the command line names: if it is not there, the command was misused."""
+    """Look up what the command line names: if it is not there, the command was misused.
+
+    An error of a run is not about names, and is raised as it is.
+    """
     try:
         yield
     except (AxisError, LookupFailure, UsageError) as error:
-        if error.unfed:
+        if error.unfed or error.stopped is not None:
             raise
         raise Misuse(error.account + error.advice) from None
 

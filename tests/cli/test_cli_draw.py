@@ -27,6 +27,11 @@ def build():
 def zero():
     x = gn.Graph("zero").placeholder("x", shape=("n",))
     return gn.log(x), {x: [1.0, 0.0]}
+
+
+def outside():
+    x = gn.Graph("outside").placeholder("x", shape=("n",))
+    return gn.take(x, [7]), {x: [1.0, 0.0]}
 """
 
 
@@ -139,3 +144,8 @@ def test_what_cannot_be_drawn_is_told(
         left = exit.code
     assert left == code
     assert says in capsys.readouterr().err
+
+
+def test_a_run_that_fails_is_no_misuse_of_the_name_beside_it(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "model.py:outside", "--focus", "take", "--overlay", "values"]) == 1
+    assert 'while evaluating "take"' in capsys.readouterr().err
