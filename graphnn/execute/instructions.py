@@ -460,6 +460,19 @@ class Taken(Call):
 
 
 @dataclass(frozen=True, slots=True)
+class Added(Call):
+    """A call that adds slices along an axis to zeros, at the places that the second operand holds, one after the other.
+
+    Attributes
+    ----------
+    axis : int or None
+        None if elements are added to any of them.
+    """
+
+    axis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Written(Call):
     """A call that gives the first operand with the second in the place of a slice, which the third says where to begin.
 

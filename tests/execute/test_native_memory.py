@@ -206,6 +206,36 @@ def test_slices_are_taken_from_the_front_and_from_the_end_and_nowhere_else() -> 
         assert bits(step({x: values, i: np.array([1])})) == bits(np.take(values, [1], node.op.attributes["axis"]))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8"])
+def test_slices_are_added_in_order_from_the_front_and_from_the_end_and_nowhere_else(dtype: str) -> None:
+    graph = gn.Graph()
+    i = graph.placeholder("i", ("n",), np.int64)
+    shapes: list[tuple[int | str, ...]] = [("n", 5, 3), (4, "n", 3), (4, 5, "n"), ("n",)]
+    xs = [graph.placeholder(f"x{k}", shape, dtype) for k, shape in enumerate(shapes)]
+    fetches = [gn.index_add(x, i, (4, 5, 3), axis) for x, axis in zip(xs, (0, 1, 2, None), strict=True)]
+    rng = np.random.default_rng(0)
+
+    def fed(*places: int) -> dict[gn.Node, np.ndarray]:
+        sized = [tuple(len(places) if dim == "n" else int(dim) for dim in shape) for shape in shapes]
+        numbers = [(100 * rng.normal(size=shape)).astype(dtype) for shape in sized]
+        return {i: np.array(places)} | dict(zip(xs, numbers, strict=True))
+
+    assert not differences(fetches, [fed(0, -1, 2, -3, 1, 0, 0, 2), fed(1, 1, -2, 1, 0, 2, -1, -1)])
+    for node, size in zip(fetches, (4, 5, 3, 60), strict=True):
+        step, x = gn.compile(node), node.inputs[0]
+        plan = step.plan({each: value for each, value in fed(0, 1).items() if each in (x, i)})
+        assert isinstance(plan, Native)
+        assert [work.how for work in plan.works] == ["loop"]
+        for bad in (size, -size - 1, 2**62, -(2**63)):
+            with pytest.raises(IndexError, match="out of range"):
+                step({each: value for each, value in fed(0, bad).items() if each in (x, i)})
+        feed = {each: value for each, value in fed(1, -1).items() if each in (x, i)}
+        expected = np.zeros((4, 5, 3) if size < 60 else 60, dtype)
+        axis = node.op.attributes["axis"] or 0
+        np.add.at(expected, (*[slice(None)] * axis, feed[i]), feed[x])
+        assert bits(step(feed)) == bits(expected.reshape(4, 5, 3))
+
+
 def test_an_embedding_of_many_rows_is_the_interpreters() -> None:
     graph = gn.Graph(dtype="float32")
     table, i = (

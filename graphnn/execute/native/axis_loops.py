@@ -1,6 +1,6 @@
 """Loops along an axis: running sums, slices taken, and the places of the largest, as LLVM text."""
 
-from .kernels import MEMORY
+from .kernels import MEMORY, TYPES
 
 # Adds up along the middle one of three axes, and keeps each sum on the way. Arguments (x, out), dimensions (outer, n,
 # inner); as data the loop that adds, its own data, the bytes of an element. As NumPy has it, the loop reads what it has
@@ -186,6 +186,82 @@ end:
   ret void
 }
 """
+
+# Adds slices to what is there. Arguments (x, places, out), dimensions (outer, n, elements of a slice, places), and as
+# data the word that tells that something is wrong: a place below -n, or of n and above.
+_ADDING = """
+define void @{name}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
+entry:
+  %x.0 = load ptr, ptr %args
+  %at.p = getelementptr ptr, ptr %args, i64 1
+  %at = load ptr, ptr %at.p
+  %out.p = getelementptr ptr, ptr %args, i64 2
+  %out.0 = load ptr, ptr %out.p
+  %outer = load i64, ptr %dims
+  %n.p = getelementptr i64, ptr %dims, i64 1
+  %n = load i64, ptr %n.p
+  %inner.p = getelementptr i64, ptr %dims, i64 2
+  %inner = load i64, ptr %inner.p
+  %count.p = getelementptr i64, ptr %dims, i64 3
+  %count = load i64, ptr %count.p
+  %whole = mul i64 %n, %inner
+  br label %outer.loop
+outer.loop:
+  %o = phi i64 [0, %entry], [%o.next, %outer.next]
+  %x.row = phi ptr [%x.0, %entry], [%x.next, %outer.next]
+  %out = phi ptr [%out.0, %entry], [%out.next, %outer.next]
+  br label %loop
+loop:
+  %i = phi i64 [0, %outer.loop], [%j, %next]
+  %x = phi ptr [%x.row, %outer.loop], [%x.next, %next]
+  %place.p = getelementptr i64, ptr %at, i64 %i
+  %told = load i64, ptr %place.p
+  %is.below = icmp slt i64 %told, 0
+  %from.end = add i64 %told, %n
+  %place = select i1 %is.below, i64 %from.end, i64 %told
+  %bad = icmp uge i64 %place, %n
+  br i1 %bad, label %wrong, label %slice
+wrong:
+  store i64 1, ptr %data
+  ret void
+slice:
+  %first = mul i64 %place, %inner
+  %to = getelementptr {kind}, ptr %out, i64 %first
+  br label %element
+element:
+  %k = phi i64 [0, %slice], [%k.next, %element]
+  %here = getelementptr {kind}, ptr %to, i64 %k
+  %from = getelementptr {kind}, ptr %x, i64 %k
+  %before = load {kind}, ptr %here
+  %more.of = load {kind}, ptr %from
+  %after = {add} {kind} %before, %more.of
+  store {kind} %after, ptr %here
+  %k.next = add i64 %k, 1
+  %k.more = icmp slt i64 %k.next, %inner
+  br i1 %k.more, label %element, label %next
+next:
+  %x.next = getelementptr {kind}, ptr %x, i64 %inner
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, %count
+  br i1 %more, label %loop, label %outer.next
+outer.next:
+  %out.next = getelementptr {kind}, ptr %out, i64 %whole
+  %o.next = add i64 %o, 1
+  %o.more = icmp slt i64 %o.next, %outer
+  br i1 %o.more, label %outer.loop, label %end
+end:
+  ret void
+}}
+"""
+ADDS = frozenset(TYPES) - {"?"}
+"""The dtypes of which slices are added."""
+
+
+def adding(char: str) -> tuple[str, str]:
+    """Return the name and the text of the loop that adds slices of a dtype."""
+    name = f"adding_{char + ('_' if char.isupper() else '')}"
+    return name, _ADDING.format(name=name, kind=TYPES[char], add="fadd" if char in "fd" else "add")
+
 
 # Finds the first largest element, or smallest, along the middle one of three axes. Arguments (x, out), dimensions
 # (outer, n, inner).

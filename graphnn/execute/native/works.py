@@ -13,6 +13,7 @@ import numpy as np
 from .. import instructions as do
 from ..values import Value, in_c_order, squeezed
 from .addresses import loop_of, most_at_once, same_of_rows
+from .axis_loops import ADDS
 from .kernels import is_known
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ def form_of(value: Value) -> tuple[str, str]:
             return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
         case do.Reduce():
             return ("loop", "") if reduced(value) else ("python", "the axes do not lie side by side, or are too long")
-        case do.Locate() | do.Running() | do.Taken() | do.Written():
+        case do.Added() if value.dtype.char not in ADDS:
+            return "python", f"{how.name} adds up {value.dtype}"
+        case do.Locate() | do.Running() | do.Taken() | do.Added() | do.Written():
             return ("loop", "") if sizes_along(value) else ("python", "an operand does not lie in order")
         case do.Product():
             return _product(value)
@@ -185,7 +188,7 @@ def form_of(value: Value) -> tuple[str, str]:
     return "python", "has no native form"
 
 
-_KNOWN_CALLS = (do.Join, do.Locate, do.Running, do.Taken, do.Written)
+_KNOWN_CALLS = (do.Join, do.Locate, do.Running, do.Taken, do.Added, do.Written)
 _CHARS = frozenset("?bBhHiIlLqQfd")
 
 
@@ -249,9 +252,12 @@ _REDUCING = (np.add, np.multiply, np.maximum, np.minimum, np.logical_or, np.logi
 
 
 def sizes_along(value: Value) -> tuple[int, int, int] | None:
-    """Return the sizes (outer, along the axis, inner) of the first operand, or None if an operand is not in order."""
+    """Return the sizes (outer, along the axis, inner) of the first operand, or None if an operand is not in order.
+
+    Of what slices are added to, they are the sizes of the value.
+    """
     how = value.how
-    assert isinstance(how, (do.Locate, do.Running, do.Taken, do.Written))
+    assert isinstance(how, (do.Locate, do.Running, do.Taken, do.Added, do.Written))
     x = value.operands[0]
     for each in value.operands:
         place = place_of(each)
@@ -259,13 +265,14 @@ def sizes_along(value: Value) -> tuple[int, int, int] | None:
             return None
     if not x.size or not value.size or (not isinstance(how, do.Locate) and x.dtype != value.dtype):
         return None
-    if isinstance(how, (do.Taken, do.Written)) and value.operands[-1].dtype != np.int64:
+    if isinstance(how, (do.Taken, do.Added, do.Written)) and value.operands[-1].dtype != np.int64:
         return None
     if isinstance(how, do.Written) and value.operands[1].dtype != value.dtype:
         return None
+    whole = value if isinstance(how, do.Added) else x
     if how.axis is None:
-        return 1, x.size, 1
-    return math.prod(x.shape[: how.axis]), x.shape[how.axis], math.prod(x.shape[how.axis + 1 :])
+        return 1, whole.size, 1
+    return math.prod(whole.shape[: how.axis]), whole.shape[how.axis], math.prod(whole.shape[how.axis + 1 :])
 
 
 MOST_STACKS = 256

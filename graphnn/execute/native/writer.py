@@ -15,14 +15,14 @@ from ..printer import _called, _expression, _Names, _written, literal
 from ..values import in_c_order, lying
 from . import cutting
 from .addresses import loop_of
-from .axis_loops import position
+from .axis_calls import calls_along
 from .blocking import flat
 from .engine import engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Repeated, Table, Together
-from .works import along, place_of, reduced, sizes_along, stacks_of
+from .works import along, place_of, reduced, stacks_of
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -214,22 +214,8 @@ class Writer:
                     yield Call(address, tuple(at), each.sizes, each.steps)
             case do.Reduce():
                 yield cutting.cut_reduction(self._reduction(value), work.threads, value.dtype.itemsize)
-            case do.Locate(largest=largest):
-                (address,) = engine().functions([position(operands[0].dtype.char, largest)])
-                yield Call(address, (pointers[0], point(value)), sizes_along(value) or (), ())
-            case do.Running():
-                found = loop_of(np.add, (value.dtype,) * 3)
-                assert found is not None
-                own = (found.address, found.data, value.dtype.itemsize)
-                yield Call(own_loops()["running"], (pointers[0], point(value)), sizes_along(value) or (), (), own)
-            case do.Taken():
-                outer, n, inner = sizes_along(value) or (0, 0, 0)
-                taken = outer, n, inner * value.dtype.itemsize, operands[1].size
-                yield Call(own_loops()["take"], (*pointers, point(value)), taken, (), None)
-            case do.Written(axis=axis):
-                outer, n, inner = sizes_along(value) or (0, 0, 0)
-                slices = outer, n, inner * value.dtype.itemsize, operands[1].shape[axis]
-                yield Call(own_loops()["write"], (*pointers, point(value)), slices, (), None)
+            case do.Locate() | do.Running() | do.Taken() | do.Added() | do.Written():
+                yield from calls_along(value, pointers, point(value))
             case do.Product():
                 yield from self._products(value)
             case do.Gather():
@@ -455,6 +441,8 @@ def _elements(value: Value) -> int:
     """Return how many elements take about as long as a value does."""
     if isinstance(value.how, do.Product):
         return value.size + value.size * value.operands[0].shape[-1] // 8
+    if isinstance(value.how, do.Added):
+        return value.size + value.operands[0].size
     return (value.operands[0] if isinstance(value.how, (do.Reduce, do.Locate)) else value).size
 
 

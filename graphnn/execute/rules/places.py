@@ -56,6 +56,13 @@ def take(op: index.Take, build: Builder, result: Result, operands: Sequence[Valu
     return build.call(do.Taken(op.forward, op.name, False, axis), *operands, result=result)
 
 
+@rule(index.IndexAdd, in_order=True)
+def index_add(op: index.IndexAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Write a call of `forward`, and along which axis it adds."""
+    axis = None if op.axis is None else axis_of(op.name, op.axis, len(result.shape))
+    return build.call(do.Added(op.forward, op.name, False, axis), *operands, result=result)
+
+
 def places_of(build: Builder, labels: Value, classes: int) -> Value:
     """Write where the labels' elements lie in rows of classes; nodes of the same labels share it."""
     each = Result((labels.size,), _INT64)
