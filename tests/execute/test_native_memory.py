@@ -236,6 +236,44 @@ def test_slices_are_added_in_order_from_the_front_and_from_the_end_and_nowhere_e
         assert bits(step(feed)) == bits(expected.reshape(4, 5, 3))
 
 
+def test_slices_that_overlap_are_added_up_natively() -> None:
+    graph = gn.Graph(dtype="float32")
+    x = graph.placeholder("x", (9, 7))
+    around = -4.0 * x[1:-1, 1:-1] + x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:]
+    loss = gn.sum(gn.square(around)) + gn.sum(gn.exp(x[::2])) + gn.sum(x[3]) + gn.sum(x[4:4, 2:])
+    slope = gn.grad(loss, x)
+    feed = {x: np.random.default_rng(0).normal(size=(9, 7)).astype("f4")}
+    assert not differences([loss, slope], [feed] * 2)
+    plan = gn.compile(slope).plan(feed)
+    assert isinstance(plan, Native)
+    assert {work.how for work in plan.works} <= {"loop", "fused"}
+    expected, given = np.zeros((9, 7)), feed[x].astype(float)
+    for place in np.ndindex(9, 7):
+        moved = np.zeros((9, 7))
+        moved[place] = 1e-3
+        expected[place] = (_sum_around(given + moved) - _sum_around(given - moved)) / 2e-3
+    np.testing.assert_allclose(gn.run(slope, feed), expected, rtol=1e-3, atol=1e-3)
+
+
+def _sum_around(v: np.ndarray) -> float:
+    around = -4.0 * v[1:-1, 1:-1] + v[:-2, 1:-1] + v[2:, 1:-1] + v[1:-1, :-2] + v[1:-1, 2:]
+    return float((around**2).sum() + np.exp(v[::2]).sum() + v[3].sum())
+
+
+@pytest.mark.parametrize(("shift", "axis"), [(1, 0), (-3, 1), (2, -1), (7, None), (-1, None)])
+def test_rolled_arrays_are_joined_natively(shift: int, axis: int | None) -> None:
+    graph = gn.Graph()
+    x = graph.placeholder("x", ("n", 4, 3))
+    rolled = gn.roll(x, shift, axis)
+    feeds = [{x: np.random.default_rng(n).normal(size=(n, 4, 3))} for n in (5, 5, 2, 1, 0, 9)]
+    assert not differences([rolled, rolled - x], feeds)
+    step = gn.compile(rolled)
+    plan = step.plan(feeds[0])
+    assert isinstance(plan, Native)
+    assert {work.how for work in plan.works} <= {"loop", "fused"}
+    np.testing.assert_array_equal(step(feeds[0]), np.roll(feeds[0][x], shift, axis))
+
+
 def test_an_embedding_of_many_rows_is_the_interpreters() -> None:
     graph = gn.Graph(dtype="float32")
     table, i = (

@@ -124,6 +124,8 @@ def _added_up(value: Value, how: do.Join) -> Iterator[tuple[Fused, int]]:
     assert value.strides is not None
     for i, index in enumerate(how.places):
         shape, steps, offset = do.Index(index).shown(value.shape, value.strides)
+        if 0 in shape:
+            continue
         operands = value.operands[i * how.adds : (i + 1) * how.adds]
         own = tuple(step for step, n in zip(steps, shape, strict=True) if n != 1)
         strides = [own]

@@ -31,9 +31,10 @@ def joined(
     operands: Sequence[Value],
     places: Sequence[tuple[do.Part, ...]],
     fill: bool = False,
+    adds: int = 0,
 ) -> Value:
-    """Write a call of `forward`, and what it puts where."""
-    return build.call(do.Join(op.forward, op.name, False, tuple(places), fill), *operands, result=result)
+    """Write a call of `forward`, and what it puts where, or adds there."""
+    return build.call(do.Join(op.forward, op.name, False, tuple(places), fill, adds), *operands, result=result)
 
 
 def _joins_in_order(op: joining.Concatenate | joining.Stack, operands: Sequence[Value]) -> bool:
@@ -68,6 +69,30 @@ def stack(op: joining.Stack, build: Builder, result: Result, operands: Sequence[
     return joined(op, build, result, operands, [(*[_ALL] * axis, i, ...) for i in range(len(operands))])
 
 
+@rule(arranging.Roll, in_order=lambda op, operands: operands[0].ordered)
+def roll(op: arranging.Roll, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+    """Join what comes in at the front with what is moved on; along several axes, it is left to NumPy."""
+    (x,) = operands
+    axes = op.axis if isinstance(op.axis, tuple) else (op.axis,)
+    shifts = op.shift if isinstance(op.shift, tuple) else (op.shift,)
+    if len(axes) != 1 or len(shifts) != 1 or not x.whole or not x.shape:
+        return called(op, build, result, operands)
+    flat = build.reshape(x, (x.size,)) if axes[0] is None else x
+    axis = 0 if axes[0] is None else axis_of(op.name, axes[0], len(x.shape))
+    n, shift = flat.shape[axis], int(shifts[0])
+    if shift == 0 or not -n < shift < n:
+        return called(op, build, result, operands)
+    first = n - shift if shift > 0 else -shift
+    before = (_ALL,) * axis
+    parts = [
+        build.view(do.Index((*before, part, ...)), flat, (*flat.shape[:axis], size, *flat.shape[axis + 1 :]))
+        for part, size in (((first, n, 1), n - first), ((0, first, 1), first))
+    ]
+    joint = joining.Concatenate(axis)
+    rolled = concatenate(joint, build, Result(flat.shape, result.dtype), parts)
+    return build.reshape(rolled, result.shape)
+
+
 @rule(index.SliceAdd, in_order=True)
 def slice_add(op: index.SliceAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operand where the index points."""
@@ -76,11 +101,12 @@ def slice_add(op: index.SliceAdd, build: Builder, result: Result, operands: Sequ
 
 @rule(index.SlicesAdd, in_order=True)
 def slices_add(op: index.SlicesAdd, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
-    """Put the operands where their indices point, unless something is to be added."""
+    """Put the operands where their indices point, or add them there if two point to the same element."""
+    places = [_parts(part) for part in op.indices]
     if _overlap(op):
-        return called(op, build, result, operands)
+        return joined(op, build, result, operands, places, fill=True, adds=1)
     gaps = sum(x.size for x in operands) < math.prod(result.shape)
-    return joined(op, build, result, operands, [_parts(part) for part in op.indices], gaps)
+    return joined(op, build, result, operands, places, gaps)
 
 
 def _overlap(op: index.SlicesAdd) -> bool:
