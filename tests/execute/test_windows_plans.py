@@ -8,6 +8,7 @@ import pytest
 
 import graphnn as gn
 from graphnn.ops.contraction import contraction_of
+from graphnn.ops.places import are_few
 
 pytestmark = pytest.mark.each_backend
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -49,6 +50,35 @@ def test_few_elements_that_lie_apart_are_reduced_place_by_place(dtype: str, turn
         expected = np.ascontiguousarray(np.moveaxis(whole, over, (-1, -2)).reshape(*values[0].shape, -1))
         assert np.array_equal(values[0], expected.max(-1))
         np.testing.assert_allclose(values[2], expected.sum(-1), rtol=1e-2 if dtype == "float16" else 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "int32", "bool"])
+@pytest.mark.parametrize(
+    ("shape", "axes", "is_by_places"),
+    [
+        ((4, 6, 8, 2, 8, 2), (3, 5), True),  # the largest of each square of pixels
+        ((2, 1500, 1, 3), (0, 3), True),
+        ((9, 8, 700, 3), (0, 3), True),
+        ((9, 9, 700, 3), (0, 1, 3), False),  # too many elements
+        ((6, 700, 2, 3), (2, 3), False),  # side by side
+        ((6, 700, 1, 3), (2, 3), False),
+        ((3, 2, 700), (0, 2), False),
+        ((2, 100, 3), (0, 2), False),  # too few results
+    ],
+)
+def test_axes_that_are_apart_are_reduced_place_by_place(
+    shape: tuple[int, ...], axes: tuple[int, ...], is_by_places: bool, dtype: str
+) -> None:
+    value = numbers(np.random.default_rng(len(shape)), shape, dtype)
+    x = gn.Graph(dtype="float32").placeholder("x", shape, dtype)
+    nodes = [gn.max(x, axes), gn.min(x, axes, keepdims=True), gn.sum(x, axes), gn.transpose(gn.max(x, axes))]
+    if dtype.startswith("f"):
+        nodes += [gn.mean(x, axes, keepdims=True), gn.max(x, axes, ties="first")]
+        nodes += [gn.grad(gn.sum(node * node), x) for node in (nodes[0], nodes[2], *nodes[-2:])]
+    values = assert_equal(nodes, {x: value})
+    assert np.array_equal(values[0], value.max(axes))
+    np.testing.assert_allclose(values[2], value.sum(axes), rtol=1e-2 if dtype == "float16" else 1e-6)
+    assert are_few(value, axes, adds=False) is is_by_places
 
 
 def test_a_sum_of_nothing_but_minus_zeros_is_zero() -> None:
