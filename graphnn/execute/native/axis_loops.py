@@ -1,4 +1,6 @@
-"""Loops along an axis: running sums, slices taken, and the places of the largest, as LLVM text."""
+"""Loops along an axis: running sums, slices taken and added, and the places of the largest, as LLVM text."""
+
+import re
 
 from .kernels import MEMORY, TYPES
 
@@ -71,11 +73,8 @@ end:
 }
 """
 
-# Takes slices. Arguments (x, places, out), dimensions (outer, n, bytes of a slice, places), and as data the word that
-# tells that something is wrong: a place below -n, or of n and above.
-TAKE = """
-define void @take(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
-entry:
+# Of what goes to places in slices: what it is called with, and the place, from the end if it is below 0.
+_SLICES = """
   %x.0 = load ptr, ptr %args
   %at.p = getelementptr ptr, ptr %args, i64 1
   %at = load ptr, ptr %at.p
@@ -84,12 +83,37 @@ entry:
   %outer = load i64, ptr %dims
   %n.p = getelementptr i64, ptr %dims, i64 1
   %n = load i64, ptr %n.p
-  %bytes.p = getelementptr i64, ptr %dims, i64 2
-  %bytes = load i64, ptr %bytes.p
+  %SIZE.p = getelementptr i64, ptr %dims, i64 2
+  %SIZE = load i64, ptr %SIZE.p
   %count.p = getelementptr i64, ptr %dims, i64 3
   %count = load i64, ptr %count.p
-  %whole = mul i64 %n, %bytes
-  br label %outer.loop
+  %whole = mul i64 %n, %SIZE
+  br label %outer.loop"""
+_PLACE = """
+  %place.p = getelementptr i64, ptr %at, i64 %i
+  %told = load i64, ptr %place.p
+  %is.below = icmp slt i64 %told, 0
+  %from.end = add i64 %told, %n
+  %place = select i1 %is.below, i64 %from.end, i64 %told
+  %bad = icmp uge i64 %place, %n
+  br i1 %bad, label %wrong, label %DO
+wrong:
+  store i64 1, ptr %data
+  ret void"""
+
+
+def _of_slices(text: str) -> str:
+    """Return a loop over slices, with the shared lines put in."""
+    text = re.sub(r"\nSLICES\((\w+)\)", lambda found: _SLICES.replace("SIZE", found[1]), text)
+    return re.sub(r"\nPLACE\((\w+)\)", lambda found: _PLACE.replace("DO", found[1]), text)
+
+
+# Takes slices. Arguments (x, places, out), dimensions (outer, n, bytes of a slice, places), and as data the word that
+# tells that something is wrong: a place below -n, or of n and above.
+TAKE = _of_slices("""
+define void @take(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
+entry:
+SLICES(bytes)
 outer.loop:
   %o = phi i64 [0, %entry], [%o.next, %outer.next]
   %x = phi ptr [%x.0, %entry], [%x.next, %outer.next]
@@ -98,16 +122,7 @@ outer.loop:
 loop:
   %i = phi i64 [0, %outer.loop], [%j, %next]
   %out = phi ptr [%out.row, %outer.loop], [%out.next, %next]
-  %place.p = getelementptr i64, ptr %at, i64 %i
-  %told = load i64, ptr %place.p
-  %is.below = icmp slt i64 %told, 0
-  %from.end = add i64 %told, %n
-  %place = select i1 %is.below, i64 %from.end, i64 %told
-  %bad = icmp uge i64 %place, %n
-  br i1 %bad, label %wrong, label %copy
-wrong:
-  store i64 1, ptr %data
-  ret void
+PLACE(copy)
 copy:
   %there = mul i64 %place, %bytes
   %p = getelementptr i8, ptr %x, i64 %there
@@ -126,7 +141,7 @@ outer.next:
 end:
   ret void
 }
-"""
+""")
 
 # Writes a slice into another array, or into a copy of it, unless that is where it lies. Arguments (x, update, start,
 # out), dimensions (outer, n, bytes of a slice, count), and as data the word that tells that something is wrong.
@@ -189,23 +204,10 @@ end:
 
 # Adds slices to what is there. Arguments (x, places, out), dimensions (outer, n, elements of a slice, places), and as
 # data the word that tells that something is wrong: a place below -n, or of n and above.
-_ADDING = """
+_ADDING = _of_slices("""
 define void @{name}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
 entry:
-  %x.0 = load ptr, ptr %args
-  %at.p = getelementptr ptr, ptr %args, i64 1
-  %at = load ptr, ptr %at.p
-  %out.p = getelementptr ptr, ptr %args, i64 2
-  %out.0 = load ptr, ptr %out.p
-  %outer = load i64, ptr %dims
-  %n.p = getelementptr i64, ptr %dims, i64 1
-  %n = load i64, ptr %n.p
-  %inner.p = getelementptr i64, ptr %dims, i64 2
-  %inner = load i64, ptr %inner.p
-  %count.p = getelementptr i64, ptr %dims, i64 3
-  %count = load i64, ptr %count.p
-  %whole = mul i64 %n, %inner
-  br label %outer.loop
+SLICES(inner)
 outer.loop:
   %o = phi i64 [0, %entry], [%o.next, %outer.next]
   %x.row = phi ptr [%x.0, %entry], [%x.next, %outer.next]
@@ -214,16 +216,7 @@ outer.loop:
 loop:
   %i = phi i64 [0, %outer.loop], [%j, %next]
   %x = phi ptr [%x.row, %outer.loop], [%x.next, %next]
-  %place.p = getelementptr i64, ptr %at, i64 %i
-  %told = load i64, ptr %place.p
-  %is.below = icmp slt i64 %told, 0
-  %from.end = add i64 %told, %n
-  %place = select i1 %is.below, i64 %from.end, i64 %told
-  %bad = icmp uge i64 %place, %n
-  br i1 %bad, label %wrong, label %slice
-wrong:
-  store i64 1, ptr %data
-  ret void
+PLACE(slice)
 slice:
   %first = mul i64 %place, %inner
   %to = getelementptr {kind}, ptr %out, i64 %first
@@ -252,7 +245,7 @@ outer.next:
 end:
   ret void
 }}
-"""
+""")
 ADDS = frozenset(TYPES) - {"?"}
 """The dtypes of which slices are added."""
 
