@@ -4,11 +4,13 @@ import builtins
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
-from graphnn.execute.native import runtime, selftest, writer
+from graphnn.execute.native import reductions, runtime, selftest, writer
 from graphnn.execute.native.engine import Engine
 
 _WORDS = """add align and br call define double eq extractelement fadd fcmp fdiv float fmul fneg fpext fptrunc fsub
@@ -37,6 +39,8 @@ def heard() -> Iterator[Texts]:
     """Yield the texts of the native plans that are made meanwhile. LLVM compiles none of them: none may be called."""
     assert selftest.is_trusted()
     runtime.own_loops()
+    for ufunc, char in product((np.add, np.maximum, np.minimum), "fd"):
+        reductions.own_reduction(ufunc, np.dtype(char), along=True)
     texts = Texts([], [])
 
     def compiled(text: str, file: str, mode: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -146,6 +146,18 @@ def _sums_are_whole() -> bool:
         if total == expected:
             return most == numbers.size
     raise Doubt("sums are not added up as NumPy adds them up")
+
+
+@cache
+def goes_in_order() -> bool:
+    """Tell whether NumPy reduces axes that lie apart in the order of the elements, and along the last axis at once."""
+    numbers = np.random.default_rng(0).normal(size=3 * _BUFFER * 7)
+    for shape in ((7, 3, _BUFFER), (_BUFFER, 3, 7), (7 * 128, 3, 64), (7 * 64, 6, 16, 4)):
+        x = numbers.reshape(shape)
+        parts = np.add.reduce(x, 2) if len(shape) == 3 else np.moveaxis(x, 2, 1).reshape(-1, shape[1], shape[3])
+        if not same_bits(np.add.reduce(x, (0, 2)), reduce(np.add, parts)):
+            return False
+    return True
 
 
 def _file_of(address: int) -> bytes:

@@ -34,7 +34,7 @@ class Loop:
     Attributes
     ----------
     what : str
-        ``"fused"``, a kernel of its own; ``"loop"``, a loop of NumPy's; ``"python"``, a call of NumPy from Python.
+        ``"fused"``, a kernel of its own; ``"loop"``, a loop of NumPy's or of ours; ``"python"``, a call of NumPy from Python.
     nodes : tuple of str
     why : str
         Why it is called from Python.
@@ -221,7 +221,9 @@ def _fate(node: Node, value: Value, work_of: dict[Value, Work], outputs: set[Val
     if isinstance(value.how, do.Patch):
         return "handed out, few rows written"
     others = [name for name in names_of(work.values) if name != node.name]
-    how = "a call of NumPy" if work.how == "python" else "a loop of NumPy"
+    how = "a loop of NumPy" if isinstance(value.how, (do.Ufunc, do.Product)) else "a loop"
+    if work.how == "python":
+        how = "a call of NumPy"
     if work.how == "fused":
         how = f"fused with {', '.join(others[:4])}{', …' * (len(others) > 4)}" if others else "a kernel"
     return f"handed out, {how}" if value in outputs else how

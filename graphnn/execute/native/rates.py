@@ -16,6 +16,7 @@ import numpy as np
 from ...graph.quiet import quietly
 from .. import instructions as do
 from .addresses import drawn
+from .reductions import own_reduction
 from .works import reduced
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _computing(value: Value, how: str) -> float:
             return value.size * seconds_of(ufunc, loop[0])
         case do.Reduce(ufunc):
             outer, n, inner = reduced(value) or (0, 0, 0)
+            if not outer or own_reduction(ufunc, value.dtype, inner == 1):
+                return value.operands[0].nbytes / bandwidth(_COUNT)
             return outer * (_CALL + n * inner * seconds_of(ufunc, value.dtype, reduces=True))
     return value.nbytes / bandwidth(_COUNT)  # an operation on a register takes as long as to read and write it
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from .. import instructions as do
 from ..values import Value, in_c_order, squeezed
-from .addresses import loop_of, most_at_once, same_of_rows
+from .addresses import goes_in_order, loop_of, most_at_once, same_of_rows
 from .axis_loops import ADDS
 from .kernels import is_known
+from .reductions import own_reduction
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -172,7 +173,8 @@ def form_of(value: Value) -> tuple[str, str]:
             )
             return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
         case do.Reduce():
-            return ("loop", "") if reduced(value) else ("python", "the axes do not lie side by side, or are too long")
+            known = reduced(value) is not None or reduced_again(value) is not None
+            return ("loop", "") if known else ("python", "the axes do not lie side by side, or are too long")
         case do.Added() if value.dtype.char not in ADDS:
             return "python", f"{how.name} adds up {value.dtype}"
         case do.Locate() | do.Running() | do.Taken() | do.Added() | do.Written():
@@ -226,7 +228,26 @@ def along(x: Value, value: Value) -> int | None:
 
 
 def reduced(value: Value) -> tuple[int, int, int] | None:
-    """Return the sizes (outer, reduced, inner) of a reduction whose operand lies in order, or None."""
+    """Return the sizes (outer, reduced, inner) of a reduction over axes side by side, or None."""
+    groups = _groups(value)
+    if groups is None or len(groups) > 3:
+        return None
+    outer, n, inner = [*groups, 1, 1][:3]
+    return outer, n, inner
+
+
+def reduced_again(value: Value) -> tuple[int, int, int, int] | None:
+    """Return the sizes (again, outer, reduced, inner) of a reduction over the first axes and others apart, or None."""
+    groups = _groups(value)
+    if groups is None or len(groups) not in (4, 5) or groups[0] != 1 or not goes_in_order():
+        return None
+    assert isinstance(value.how, do.Reduce)
+    _, again, outer, n, inner = [*groups, 1][:5]
+    return (again, outer, n, inner) if own_reduction(value.how.ufunc, value.dtype, inner == 1) else None
+
+
+def _groups(value: Value) -> list[int] | None:
+    """Return the sizes of axes that stay and of axes that are reduced, in turn, if the operand lies in order."""
     how, x = value.how, value.operands[0]
     assert isinstance(how, do.Reduce)
     place = place_of(x)
@@ -234,18 +255,14 @@ def reduced(value: Value) -> tuple[int, int, int] | None:
         return None
     if how.ufunc not in _REDUCING or loop_of(how.ufunc, (x.dtype,) * 3) is None:
         return None
-    long = [axis for axis, n in enumerate(x.shape) if n > 1]
-    over = [axis in how.axes for axis in long]
-    if True not in over:
-        return x.size, 1, 1
-    first, last = over.index(True), len(over) - over[::-1].index(True)
-    if not all(over[first:last]):
-        return None
-    sizes = [x.shape[axis] for axis in long]
-    outer, middle, inner = (math.prod(part) for part in (sizes[:first], sizes[first:last], sizes[last:]))
-    if inner == 1 and middle > most_at_once() and x.dtype.kind == "f":
-        return None
-    return outer, middle, inner
+    groups = [1]
+    for axis, n in enumerate(x.shape):
+        if n > 1:
+            if (axis in how.axes) != (len(groups) % 2 == 0):
+                groups.append(1)
+            groups[-1] *= n
+    goes_along = len(groups) % 2 == 0
+    return None if goes_along and groups[-1] > most_at_once() and x.dtype.kind == "f" else groups
 
 
 _REDUCING = (np.add, np.multiply, np.maximum, np.minimum, np.logical_or, np.logical_and)

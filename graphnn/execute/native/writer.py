@@ -20,9 +20,10 @@ from .blocking import flat
 from .engine import engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
+from .reductions import GOES_ON, own_reduction
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Repeated, Table, Together
-from .works import along, place_of, reduced, stacks_of
+from .works import along, place_of, reduced, reduced_again, stacks_of
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -213,7 +214,7 @@ class Writer:
                     at = [_by(point(x), offset) if x is value else point(x) for x in each.parts]
                     yield Call(address, tuple(at), each.sizes, each.steps)
             case do.Reduce():
-                yield cutting.cut_reduction(self._reduction(value), work.threads, value.dtype.itemsize)
+                yield from self._reduction(value, work.threads)
             case do.Locate() | do.Running() | do.Taken() | do.Added() | do.Written():
                 yield from calls_along(value, pointers, point(value))
             case do.Product():
@@ -230,17 +231,23 @@ class Writer:
             case _:
                 raise AssertionError(value.how)
 
-    def _reduction(self, value: Value) -> Call:
+    def _reduction(self, value: Value, threads: int) -> Iterator[Call | Repeated | Together]:
         assert isinstance(value.how, do.Reduce)
-        ufunc = value.how.ufunc
-        sizes, found = reduced(value), loop_of(ufunc, (value.dtype,) * 3)
-        assert sizes is not None
+        ufunc, size = value.how.ufunc, value.dtype.itemsize
+        found = loop_of(ufunc, (value.dtype,) * 3)
+        again, *sizes = reduced_again(value) or (1, *(reduced(value) or ()))
         assert found is not None
-        begins = ufunc in (np.maximum, np.minimum)
+        begins = int(ufunc in (np.maximum, np.minimum))
         number = np.asarray(int(ufunc in (np.multiply, np.logical_and)), value.dtype).tobytes().ljust(8, b"\0")
-        data = (found.address, found.data, value.dtype.itemsize, int(begins), int.from_bytes(number, "little"))
-        pointers = self._memory.pointer(value.operands[0]), self._memory.pointer(value)
-        return Call(own_loops()["reduce"], pointers, sizes, (), data)
+        data = (found.address, found.data, size, begins, int.from_bytes(number, "little"))
+        x, out = self._memory.pointer(value.operands[0]), self._memory.pointer(value)
+        own = own_reduction(ufunc, value.dtype, along=sizes[2] == 1)
+        whole = Call(own or own_loops()["reduce"], (x, out), tuple(sizes), (), data)
+        yield cutting.cut_reduction(whole, threads, size)
+        part = math.prod(sizes) * size
+        for first, times in _in_goes(again - 1, cutting.limits.times):
+            on = whole._replace(arguments=(_by(x, (first + 1) * part), out), data=(*data[:3], GOES_ON, data[4]))
+            yield Repeated([on], [(part, 0)], times)
 
     def _product(self, value: Value, m: int, k: int, *ends: Pointer) -> Call:
         """Return the call for a product of so many rows, and of rows and columns so long, that lie as a value's."""
