@@ -34,7 +34,7 @@ class Loop:
     Attributes
     ----------
     what : str
-        ``"fused"``, a kernel of its own; ``"loop"``, a loop of NumPy's or of ours; ``"python"``, a call of NumPy from Python.
+        ``"fused"``, a kernel of its own; ``"loop"``, a loop of NumPy's or ours; ``"python"``, a call from Python.
     nodes : tuple of str
     why : str
         Why it is called from Python.
