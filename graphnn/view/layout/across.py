@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
+from operator import add
 
 from .parts import BEND_SPACE, LED, LIGHT, OUTSIDE, SPACE
 
@@ -140,7 +141,13 @@ class Level:
             return 0.0, 0.0
         unknown = not any(self._at)
         best, least = self._at, math.inf
+        known = set()
         for sweep in range(_MOST_SWEEPS if len(self._members) < _MANY else _ORDERING_SWEEPS):
+            if sweep >= _ORDERING_SWEEPS:
+                state = (sweep % 2, *self._at, *chain.from_iterable(self._rows))
+                if state in known:  # all that follows was there before
+                    break
+                known.add(state)
             self._order(sweep % 2 == 0, unknown and sweep == 0)
             if sweep + 1 < _ORDERING_SWEEPS:
                 continue
@@ -227,10 +234,15 @@ class Level:
         """Return how much more often the links of two things cross if the first stands to the left of the second."""
         at, found = self._at, 0
         for links in (self._above, self._below):
-            if not (links[one] and links[other]):
+            of_one, of_other = links[one], links[other]
+            if not (of_one and of_other):
                 continue
-            ends = [at[end] + offset for end, offset, _, _ in links[one]]
-            others = [at[end] + offset for end, offset, _, _ in links[other]]
+            if len(of_one) == len(of_other) == 1:
+                end, to = at[of_one[0][0]] + of_one[0][1], at[of_other[0][0]] + of_other[0][1]
+                found += (end > to + 0.01) - (to > end + 0.01)
+                continue
+            ends = [at[end] + offset for end, offset, _, _ in of_one]
+            others = [at[end] + offset for end, offset, _, _ in of_other]
             if len(ends) == 1 or len(others) == 1:
                 for end in ends:
                     for to in others:
@@ -378,15 +390,16 @@ class Level:
         """
         at, left, right = self._at, self._left, self._right
         if len(neighbours) == 1:
-            ((other, end, own, weight),) = neighbours
-            pulls, total = [(at[other] + end - own, weight)], weight
+            ((other, end, own, total),) = neighbours
         else:
-            pulls = sorted([(at[other] + end - own, weight) for other, end, own, weight in neighbours])
-            total = math.fsum([weight for _, weight in pulls])
+            total = math.fsum([weight for _, _, _, weight in neighbours])
         if total < LED and left[number] >= SPACE / 2:  # and no bend
             if down:
                 return max(at[other] + right[other] for other, _, _, _ in neighbours) + left[number], total
             return min(at[other] - left[other] for other, _, _, _ in neighbours) - right[number], total
+        if len(neighbours) == 1:
+            return at[other] + end - own, total
+        pulls = sorted([(at[other] + end - own, weight) for other, end, own, weight in neighbours])
         passed = 0.0
         for place, (wanted, weight) in enumerate(pulls):
             passed += weight
@@ -442,17 +455,22 @@ def apart(
     if len(wanted) <= 1 and not least:
         return list(wanted)
     offsets = list(accumulate(spaces, initial=0.0))
-    blocks: list[tuple[float, float, int]] = []
+    blocks = [(-math.inf, 1.0, 0)]  # the first one is no block, and nothing is too near to it
     for aim, weight, offset in zip(wanted, weights, offsets, strict=True):
         pull, size = (aim - offset) * weight, 1
-        while blocks and blocks[-1][0] * weight > pull * blocks[-1][1]:
-            before, others, many = blocks.pop()
+        before, others, many = blocks[-1]
+        while before * weight > pull * others:
             pull, weight, size = before + pull, others + weight, many + size
+            blocks.pop()
+            before, others, many = blocks[-1]
         blocks.append((pull, weight, size))
-    places = [pull / weight for pull, weight, size in blocks for _ in range(size)]
+    if len(blocks) > len(offsets):  # each is a block of its own
+        places = [pull / weight for pull, weight, _ in blocks[1:]]
+    else:
+        places = [pull / weight for pull, weight, size in blocks for _ in range(size)]
     if least:
         lowest = list(accumulate((low - offset for low, offset in zip(least, offsets, strict=True)), max))
         highest = [*accumulate((high - offset for high, offset in zip(most[::-1], offsets[::-1], strict=True)), min)]
         bounds = zip(lowest, highest[::-1], strict=True)
         places = [min(max(place, low), high) for place, (low, high) in zip(places, bounds, strict=True)]
-    return [place + offset for place, offset in zip(places, offsets, strict=True)]
+    return list(map(add, places, offsets))
