@@ -38,23 +38,33 @@ class Source:
         text = path.read_text(encoding="utf-8")
         self.lines = text.count("\n")
         self.tree = ast.parse(text)
-        code: set[int] = set()
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type not in _NO_CODE:
-                code.update(range(token.start[0], token.end[0] + 1))
-        for node in ast.walk(self.tree):
+        self.nodes = list(ast.walk(self.tree))
+        lines = map(str.strip, text.split("\n"))
+        self.code = {number for number, line in enumerate(lines, 1) if line and not line.startswith("#")}
+        documentation: set[ast.AST] = set()
+        for node in self.nodes:
             # A text that stands by itself is documentation.
             if (
                 isinstance(node, ast.Expr)
                 and isinstance(node.value, ast.Constant)
                 and isinstance(node.value.value, str)
             ):
-                code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-        self.code = code
+                documentation.add(node.value)
+                self.code.difference_update(_span(node))
+            elif isinstance(node, ast.Constant | ast.JoinedStr) and node not in documentation:
+                self.code.update(() if self.code.issuperset(_span(node)) else _code_of_text(text, node))
 
     def count(self, node: ast.AST | None = None) -> int:
         """Return how many lines of code a definition has, its decorators included; by default the file."""
         return len(self.code if node is None else self.code.intersection(_span(node)))
+
+
+def _code_of_text(source: str, node: ast.AST) -> Iterator[int]:
+    """Yield the lines of a text: what is like a comment in it is none, nor is an empty line."""
+    written = f"({ast.get_source_segment(source, node)})"
+    for token in tokenize.generate_tokens(io.StringIO(written).readline):
+        if token.type not in _NO_CODE:
+            yield from range(node.lineno + token.start[0] - 1, node.lineno + token.end[0])
 
 
 def _span(node: ast.AST) -> range:
@@ -102,7 +112,7 @@ def too_large(package: Path) -> Iterator[str]:
         name = source.path.relative_to(package.parent).as_posix()
         if source.count() > MOST_CODE or source.lines > MOST_LINES:
             yield f"{name}: {source.count()} lines of code, {source.lines} in all"
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.ClassDef):
                 methods = sum(isinstance(part, _FUNCTION) for part in node.body)
                 if methods > MOST_METHODS:

@@ -32,6 +32,9 @@ def test_what_is_too_large_is_named(tmp_path: Path) -> None:
         "graphnn/large.py: f has 401 lines of code",
     ]
     assert house.rooms(room)["sound.py"] == 2
+    (room / "texts.py").write_text('x = f"""\n\n# of {1} text"""\ny = ("a"\n\n# no text\n "b")\n', encoding="utf-8")
+    house.sources.cache_clear()
+    assert house.rooms(room)["texts.py"] == 5
 
 
 def test_operations_stay_short_and_the_ground_does_not_grow() -> None:
