@@ -25,6 +25,16 @@ NEAR_BY_GRAPHVIZ = 10.0
 NEAR_TEXT, NEAR_TEXT_BY_GRAPHVIZ = 9.0, 30.0
 
 
+# Points of what is round: sine and cosine on each corner of a rectangle and on an ellipse, and the shares of the four
+# knots in the points of a curve.
+_TURNS = [
+    [(math.sin(angle), math.cos(angle)) for angle in (math.pi / 2 * (corner + step / 6) for step in range(7))]
+    for corner in range(4)
+]
+_AROUND = [(math.sin(angle), math.cos(angle)) for angle in (2 * math.pi * step / 60 for step in range(61))]
+_CURVE = [((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3) for t in (step / 8 for step in range(1, 9))]
+
+
 @dataclass(frozen=True)
 class Rectangle:
     left: float
@@ -158,20 +168,18 @@ def _named(root: ET.Element) -> Iterator[tuple[str, list[tuple[ET.Element, Point
 
 
 def _outline(kind: str, element: ET.Element) -> list[Point]:
-    number = {name: float(value) for name, value in element.attrib.items() if re.fullmatch(r"-?[\d.]+", value)}
     if kind == "rect":
-        x, y, width, height, r = (number.get(name, 0.0) for name in ("x", "y", "width", "height", "rx"))
+        x, y, width, height, r = (float(element.get(name, 0.0)) for name in ("x", "y", "width", "height", "rx"))
         turns = [(x + width - r, y + r), (x + width - r, y + height - r), (x + r, y + height - r), (x + r, y + r)]
         points = [
-            (cx + r * math.sin(math.pi / 2 * (corner + step / 6)), cy - r * math.cos(math.pi / 2 * (corner + step / 6)))
-            for corner, (cx, cy) in enumerate(turns)
-            for step in range(7)
+            (cx + r * sine, cy - r * cosine)
+            for (cx, cy), ways in zip(turns, _TURNS, strict=True)
+            for sine, cosine in ways
         ]
         return [*points, points[0]]
     if kind == "ellipse":
-        cx, cy, rx, ry = (number[name] for name in ("cx", "cy", "rx", "ry"))
-        angles = [2 * math.pi * step / 60 for step in range(61)]
-        return [(cx + rx * math.cos(angle), cy + ry * math.sin(angle)) for angle in angles]
+        cx, cy, rx, ry = (float(element.attrib[name]) for name in ("cx", "cy", "rx", "ry"))
+        return [(cx + rx * cosine, cy + ry * sine) for sine, cosine in _AROUND]
     if kind in ("polygon", "polyline"):
         return [_pair(point) for point in element.attrib["points"].split()]
     points = []
@@ -184,15 +192,13 @@ def _outline(kind: str, element: ET.Element) -> list[Point]:
             continue
         for one, two, end in zip(corners[::3], corners[1::3], corners[2::3], strict=True):
             start = points[-1]
-            for step in range(1, 9):
-                t = step / 8
-                shares = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
-                points.append(
-                    tuple(  # type: ignore[arg-type]
-                        sum(share * knot[axis] for share, knot in zip(shares, (start, one, two, end), strict=True))
-                        for axis in (0, 1)
-                    )
+            points += [
+                (
+                    a * start[0] + b * one[0] + c * two[0] + d * end[0],
+                    a * start[1] + b * one[1] + c * two[1] + d * end[1],
                 )
+                for a, b, c, d in _CURVE
+            ]
     return points
 
 
@@ -261,8 +267,8 @@ def faults(drawn: Drawn, inside: Mapping[str, set[str]], near: float = NEAR) -> 
 
 def _texts_that_stick_out(drawn: Drawn) -> Iterator[str]:
     for name, thing in [*drawn.boxes.items(), *drawn.frames.items()]:
+        places = thing.pieces if name.startswith("cluster") else [thing.place]
         for text in thing.texts if thing.outlines else ():
-            places = thing.pieces if name.startswith("cluster") else [thing.place]
             if not any(place.around(text.place, 0.5) for place in places):
                 yield f'"{text.said}" sticks out of {name}'
             elif thing.ellipse:
@@ -344,8 +350,9 @@ def crossed(drawn: Drawn) -> list[str]:
     found = []
     for edge in drawn.edges:
         line = rectangle_around(edge.line)
+        right = max([line.right, *(text.place.right for text in edge.texts)])
         for place, name in places:
-            if place.left > max([line.right, *(text.place.right for text in edge.texts)]):
+            if place.left > right:
                 break
             if name not in (edge.tail, edge.head) and place.meets(line, -1.0) and _runs_over(edge.line, place):
                 found.append(f"{edge.tail}->{edge.head} runs over {name}")
@@ -387,7 +394,10 @@ def _touches(place: Rectangle, one: Point, other: Point) -> bool:
 
 def _runs_over(line: list[Point], place: Rectangle) -> bool:
     inner = Rectangle(place.left + 0.5, place.top + 0.5, place.right - 0.5, place.bottom - 0.5)
+    top, bottom = inner.top, inner.bottom
     for one, other in pairwise(line):
+        if (one[1] <= top and other[1] <= top) or (one[1] >= bottom and other[1] >= bottom):
+            continue
         if not _touches(inner, one, other):
             continue
         steps = max(int(math.dist(one, other) / 3), 1)
