@@ -2,13 +2,12 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import graphnn as gn
 from graphnn import nn
@@ -17,15 +16,6 @@ from graphnn.nn.live import Run
 from graphnn.nn.shards import subtrees
 
 ROWS = 29
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 class Net:
