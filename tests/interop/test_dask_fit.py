@@ -72,6 +72,7 @@ def test_workers_hand_on_and_add_what_is_large(
     here, there = Net("plain"), Net("plain")
     for net in (here, there):
         net.step = gn.compile(net.step.fetches[0], net.step.updates)  # without rows
+        net.data = {node: values[: 3 * rows - 1] for node, values in net.data.items()}  # three steps
     expected = here.fit(epochs=1, batch_size=rows)
     found = there.fit(epochs=1, batch_size=rows, client=client)
     assert found == expected
