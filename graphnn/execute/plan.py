@@ -149,7 +149,22 @@ class Plan:
                 return None
             self._from_feed = _all_of(keys)
             arrays = self._from_feed(feed)
+        if self._fits(*arrays):
+            return arrays
+        arrays = tuple([_as_fed(x, node.dtype) for x, node in zip(arrays, self._fed, strict=True)])
         return arrays if self._fits(*arrays) else None
+
+
+_NUMBERS = frozenset({int, float, np.float32, np.float64, np.int64})
+
+
+def _as_fed(x: Any, dtype: DType) -> Any:
+    """Return a number as the array that the full check of a feed makes of it; anything else as it is.
+
+    Neither an overflow nor an underflow comes of it, and no integer is rounded.
+    """
+    is_plain = type(x) in _NUMBERS and dtype.char in "fd" and (x == 0 or 1e-30 < abs(x) < 2**24)
+    return np.array(x, dtype) if is_plain else x
 
 
 def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...]]:

@@ -195,6 +195,32 @@ def test_feeds_by_node_by_name_and_as_lists(graph: gn.Graph) -> None:
         step({x: one, y: two * 1j})
 
 
+NUMBERS = [0.1, -0.0, 7, -(2**24) - 1, 2**60 + 1, 1e300, 1e-300, 3e38, np.nan, -np.inf, True]
+NUMBERS += [np.float64(0.1), np.float32(1e-40), np.float16(0.3), np.int64(2**53 + 1), np.int8(3), np.bool_(True)]
+
+
+@pytest.mark.each_backend
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "int64", "bool"])
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_a_number_is_what_its_array_is(number: Any, dtype: str) -> None:
+    def told(function: Callable[..., Any], *arguments: Any) -> Any:
+        with warnings.catch_warnings(record=True) as caught, np.errstate(all="raise"):
+            warnings.simplefilter("always")
+            try:
+                result = bits(function(*arguments))
+            except (gn.GraphnnError, FloatingPointError) as error:
+                result = type(error), str(error)
+        return result, [str(warning.message) for warning in caught]
+
+    def fresh() -> gn.Node:
+        x = gn.Graph().placeholder("x", (), dtype)
+        return gn.negative(x) if dtype != "bool" else gn.logical_not(x)
+
+    step = gn.compile(fresh())
+    step({"x": np.ones((), dtype)})
+    assert told(step, {"x": number}) == told(gn.run, fresh(), {"x": np.asarray(number)})
+
+
 @pytest.mark.parametrize("feed", [[1.0], np.ones(2), "x", 7, ()])
 def test_what_is_no_feed_is_told_at_every_call(graph: gn.Graph, feed: Any) -> None:
     step = gn.compile(graph.placeholder("x", shape=2) + 1.0)
