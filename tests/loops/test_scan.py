@@ -1,5 +1,7 @@
 """Loops over rows against the same iterations written out."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -22,43 +24,62 @@ def cell(w, u, b):
     return step
 
 
-def networks(named, reverse, recompute):
-    """Return a graph, its feed, and two losses: of a loop, and of the iterations written out."""
+def network(named):
+    """Return a feed, and what the losses below depend on."""
     g = gn.Graph()
     x = g.placeholder("x", ("time" if named else T, "batch" if named else B, N))
     w, u, b = [g.parameter(n, RNG.normal(size=s)) for n, s in (("w", (N, 4 * H)), ("u", (H, 4 * H)), ("b", (4 * H,)))]
     h0, c0 = [g.placeholder(n, (x.shape[1], H)) for n in ("h0", "c0")]
-    (h, c), ys = gn.scan(cell(w, u, b), (h0, c0), x, reverse, recompute=recompute)
-    loop = gn.sum(h * h) + gn.sum(c) + gn.sum(ys**3.0)
+    feed = {x: RNG.normal(size=(T, B, N)), h0: RNG.normal(size=(B, H)), c0: RNG.normal(size=(B, H))}
+    return feed, [w, u, b, h0, c0, x]
+
+
+@functools.cache
+def written_out(named, reverse):
+    """Return a network, and the values of a loss and its derivatives, of iterations written out.
+
+    Loops that compute the same are made in the same graph.
+    """
+    feed, wrt = network(named)
+    w, u, b, h0, c0, x = wrt
     state, outs = (h0, c0), [None] * T
     rows = gn.reshape(x, (T, x.shape[1], N))
     for t in reversed(range(T)) if reverse else range(T):
         state, outs[t] = cell(w, u, b)(state, rows[t])
-    written = gn.sum(state[0] * state[0]) + gn.sum(state[1]) + gn.sum(gn.stack(outs) ** 3.0)
-    feed = {x: RNG.normal(size=(T, B, N)), h0: RNG.normal(size=(B, H)), c0: RNG.normal(size=(B, H))}
-    return feed, [w, u, b, h0, c0, x], loop, written
+    loss = gn.sum(state[0] * state[0]) + gn.sum(state[1]) + gn.sum(gn.stack(outs) ** 3.0)
+    return feed, wrt, gn.run(derived(loss, wrt), feed)
+
+
+def derived(loss, wrt):
+    """Return a loss and its derivatives, of the second order too."""
+    first = gn.grad(loss, wrt)
+    mixed = gn.sum(first[0] ** 2.0) + gn.sum(first[3] * first[5][0, :, :1])
+    tangents = {wrt[0]: np.ones((N, 4 * H)), wrt[2]: np.arange(4.0 * H)}
+    return [loss, *first, *gn.grad(mixed, wrt), gn.jvp(loss, tangents)]
+
+
+def looped(wrt, reverse, recompute):
+    """Return the same loss, of a loop."""
+    w, u, b, h0, c0, x = wrt
+    (h, c), ys = gn.scan(cell(w, u, b), (h0, c0), x, reverse, recompute=recompute)
+    return gn.sum(h * h) + gn.sum(c) + gn.sum(ys**3.0)
 
 
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("recompute", [False, True, 1, 2, 5, 9])
 def test_values_and_derivatives_are_those_of_the_iterations_written_out(named, reverse, recompute):
-    feed, wrt, loop, written = networks(named, reverse, recompute)
-    found = []
-    for loss in (loop, written):
-        first = gn.grad(loss, wrt)
-        mixed = gn.sum(first[0] ** 2.0) + gn.sum(first[3] * first[5][0, :, :1])
-        tangents = {wrt[0]: np.ones((N, 4 * H)), wrt[2]: np.arange(4.0 * H)}
-        found.append([loss, *first, *gn.grad(mixed, wrt), gn.jvp(loss, tangents)])
-    values = gn.run(found, feed)
-    assert values[0][0] == values[1][0]
-    for ours, theirs in zip(*values, strict=True):
+    feed, wrt, expected = written_out(named, reverse)
+    fetches = derived(looped(wrt, reverse, recompute), wrt)
+    values = gn.run(fetches, feed)
+    assert values[0] == expected[0]
+    for ours, theirs in zip(values, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12 * np.abs(theirs).max())
     for backend in ("numpy", "native", "interpreter"):
-        step = gn.compile(found[0], backend=backend)
+        step = gn.compile(fetches, backend=backend)
         for _ in range(3):
             planned = step(feed)
-        for ours, theirs in zip(planned, values[0], strict=True):
+        for ours, theirs in zip(planned, values, strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 
@@ -155,7 +176,8 @@ def test_dropout_in_a_loop_draws_anew_in_every_iteration_and_step_and_is_left_ou
 
 
 def test_a_graph_with_a_loop_is_saved_and_loaded(tmp_path):
-    feed, wrt, loop, _ = networks(True, False, False)
+    feed, wrt = network(True)
+    loop = looped(wrt, False, False)
     g = loop.graph
     g.outputs["loss"], g.outputs["slope"] = loop, gn.grad(loop, wrt[0])
     gn.save(g, tmp_path / "loop.gnn")
