@@ -20,6 +20,7 @@ from random_graphs import Recipe, build, random_graph, random_graphs
 
 import graphnn as gn
 from graphnn import datasets, demo, nn
+from graphnn.execute.program import Program
 from graphnn.inspector import tape as tapes
 from graphnn.inspector.debugger import Debugger
 from graphnn.inspector.tape import Memory, Tape
@@ -95,13 +96,18 @@ def needs(fetches: list[gn.Node], feed: Any) -> tuple[int, int]:
     return max(live), taken([step.value for step in steps], free)
 
 
+@functools.cache
+def with_values(program: Program) -> list[gn.Node]:
+    return [node for node in program.order if node.has_value]
+
+
 def held(memory: Memory) -> int:
     """Return the bytes that the tapes of a debugger hold, counted anew."""
     values, free = [], []
     for tape in memory.tapes:
         graph = tape.prepared.program.graph
         free += [*tape.prepared.given.values(), *tape.known.values()]
-        free += [graph._stored(node) for node in tape.prepared.program.order if node.has_value]
+        free += map(graph._stored, with_values(tape.prepared.program))
         values += [value for value in tape._values if value is not None]
     return taken(values, free)
 
