@@ -88,6 +88,7 @@ class Element:
     def __init__(self, op: Op, operands: Sequence[Array], index: Index) -> None:
         self.op, self.operands, self.index = op, operands, index
         self.value = np.asarray(quietly(op.forward, *operands))[index]
+        self.bits = bits(np.asarray(self.value))
 
     def differs(self, position: int, places: Sequence[int], values: Array) -> bool:
         """Return whether it changes where these places of an operand have these values."""
@@ -99,7 +100,7 @@ class Element:
         other = np.asarray(self.op.forward(*operands))[self.index]
         if self.op.name in REORDERED and np.isclose(self.value, other, rtol=1e-6 if other.itemsize < 8 else 1e-12):
             return False
-        return bits(np.asarray(self.value)) != bits(np.asarray(other))
+        return self.bits != bits(np.asarray(other))
 
 
 def check_reads(op: Op, operands: Sequence[Array], index: Index, rng: np.random.Generator, each: bool = True) -> None:
