@@ -378,7 +378,7 @@ def loaded(path: Path | None, forgery: forging.Forgery, feed: Any, seen: Seen) -
     """Load a forgery, by a file if there is a path, and return what comes into sources."""
     seen["tried"] += 1
     if path is not None:
-        path.write_bytes(forging.written(forgery))
+        forging.overwrite(path, forging.written(forgery))
     try:
         thing = gn.load(path) if path is not None else files._loaders[forgery.kind][1](forgery.data, forgery.arrays)
     except gn.FileFormatError as error:
@@ -409,13 +409,14 @@ def forged_attributes(cls: type[Op], path: Path, seen: Seen) -> Iterator[str]:
     feed = {f"p{i}": x for i, x in enumerate(operands)}
     row = graph.data["operations"]["name"].index(cls.name)
     traced_row = trace.data["graph"]["operations"]["name"].index(cls.name)
+    graph_text, trace_text = json.dumps(graph.data), json.dumps(trace.data)
     for attribute in made.attributes:
         for number, lie in enumerate(JSON):
             by_file = path if number < 2 else None  # the file holds any other lie in the same way
-            data = json.loads(json.dumps(graph.data))
+            data = json.loads(graph_text)
             data["operations"]["attributes"][row][attribute] = lie
             yield from loaded(by_file, graph._replace(data=data), feed, seen)
-            data = json.loads(json.dumps(trace.data))
+            data = json.loads(trace_text)
             if number % 2:
                 data["altered"][0][1][attribute] = lie
             else:
@@ -449,9 +450,9 @@ def test_forged_names_never_reach_a_source(tmp_path: Path) -> None:
     places = ['"named"', '"x"', '"inside"', '"n"', '"out"', '"inside/exp"', '"exp"', '"sum"', '"float64"', '""']
     with forging.watched() as executed:
         for forgery in forgeries:
+            content = json.dumps(forgery.data)
             for place in places:
                 for text in [*CODE, *forging.ODD]:
-                    content = json.dumps(forgery.data)
                     data = json.loads(content.replace(place, json.dumps(text)))
                     fed = text if place == '"x"' else "x"
                     arrays = {name.replace("feed/x", f"feed/{fed}"): array for name, array in forgery.arrays.items()}
