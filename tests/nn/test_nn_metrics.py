@@ -1,5 +1,6 @@
 """Metrics: scikit-learn's figures, counts that add up, and what they refuse."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,16 @@ def ways(p: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray
     return [(p, labels), (p, hot), (numbers, labels), (numbers, hot), (numbers.astype(np.uint8), hot.astype(bool))]
 
 
-def value(metric: Any, predictions: np.ndarray, labels: np.ndarray, **settings: Any) -> Any:
+def values(made: Callable[[gn.Node, gn.Node], Any], predictions: np.ndarray, labels: np.ndarray) -> Any:
+    """Return what is made of nodes for predictions and labels."""
     g = gn.Graph()
     a = g.placeholder("predictions", ("batch", *predictions.shape[1:]), predictions.dtype)
     b = g.placeholder("labels", ("batch", *labels.shape[1:]), labels.dtype)
-    return gn.run(metric(a, b, **settings), {a: predictions, b: labels})
+    return gn.run(made(a, b), {a: predictions, b: labels})
+
+
+def value(metric: Any, predictions: np.ndarray, labels: np.ndarray, **settings: Any) -> Any:
+    return values(lambda a, b: metric(a, b, **settings), predictions, labels)
 
 
 # --- against scikit-learn -------------------------------------------------------------------------------------
@@ -64,14 +70,19 @@ def test_precision_recall_and_f1(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     p, labels = drawn
     classes = p.shape[1]
     numbers = p.argmax(axis=1)
+    expected: dict[tuple[Any, Any], Any] = {}
     for average in AVERAGES:
         # Over the classes that occur, as is scikit-learn's default; figures for each are of all.
         over = {"labels": range(classes)} if average is None else {}
-        expected = metrics.precision_recall_fscore_support(labels, numbers, average=average, zero_division=0, **over)
-        for metric, place in FIGURES.items():
-            for predictions, true in ways(*drawn):
-                result = value(metric, predictions, true, classes=classes, average=average)
-                np.testing.assert_allclose(result, expected[place], rtol=1e-14, err_msg=f"{metric.__name__} {average}")
+        figures = metrics.precision_recall_fscore_support(labels, numbers, average=average, zero_division=0, **over)
+        expected |= {(metric, average): figures[place] for metric, place in FIGURES.items()}
+
+    def made(a: gn.Node, b: gn.Node) -> list[gn.Node]:
+        return [metric(a, b, classes=classes, average=average) for metric, average in expected]
+
+    for predictions, true in ways(*drawn):
+        for result, (case, figure) in zip(values(made, predictions, true), expected.items(), strict=True):
+            np.testing.assert_allclose(result, figure, rtol=1e-14, err_msg=f"{case[0].__name__} {case[1]}")
 
 
 @given(predicted())
