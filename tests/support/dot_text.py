@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 
 _NODE, _EDGE = re.compile(r"(\w+) \[(.*)\]$"), re.compile(r"(\w+) -> (\w+)(?: \[(.*)\])?$")
+_NAME, _VALUE = re.compile(r"(\w+)="), re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s\]]*)')
+_BRACKET = re.compile("[<>]")
 
 
 @dataclass
@@ -112,17 +114,18 @@ def _attributes(statement: str) -> dict[str, str]:
     """Return name=<markup>, name="text" and name=word; of markup, < and > are balanced."""
     found: dict[str, str] = {}
     at = 0
-    while match := re.compile(r"(\w+)=").search(statement, at):
+    while match := _NAME.search(statement, at):
         start = match.end()
         if statement.startswith("<", start):
-            depth, at = 1, start
-            while depth:
-                at += 1
-                depth += {"<": 1, ">": -1}.get(statement[at], 0)
-            at += 1
+            depth, brackets = 0, _BRACKET.finditer(statement, start)
+            while bracket := next(brackets):
+                depth += 1 if bracket[0] == "<" else -1
+                if not depth:
+                    break
+            at = bracket.end()
             found[match[1]] = statement[start:at]
             continue
-        value = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s\]]*)').match(statement, start)
+        value = _VALUE.match(statement, start)
         assert value is not None
         found[match[1]] = value[2] if value[1] is None else value[1].replace('\\"', '"')
         at = value.end()
