@@ -342,8 +342,9 @@ class TransformerBlock(Weighted):
     ) -> None:
         super().__init__(rng, dtype)
         check_choice("TransformerBlock", "norm", norm, ("after", "before"))
-        self.norm, self.use_bias = norm, use_bias
+        self.norm = norm
         settings: dict[str, Any] = {"use_bias": use_bias, "dtype": dtype}
+        self._settings = settings
         self.attention = MultiHeadAttention(heads, causal, dropout=dropout, rng=rng, **settings)
         self.attention_norm = LayerNorm(epsilon=epsilon, **settings)
         self.hidden = Dense(hidden, activation, rng=rng, **settings)
@@ -362,7 +363,7 @@ class TransformerBlock(Weighted):
             raise UsageError(f'TransformerBlock takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
         if self.output is None:
             (units,) = self.sizes(x, [-1])
-            self.output = Dense(units, use_bias=self.use_bias, rng=self.rng, dtype=self.dtype)
+            self.output = Dense(units, rng=self.rng, **self._settings)
         seen = self.attention(self.attention_norm(x) if self.norm == "before" else x, mask=mask, cache=cache)
         if cache is not None:
             seen, cache = seen
