@@ -160,14 +160,15 @@ def test_extract_takes_any_form_and_names() -> None:
     assert names(gn.extract([], g)) == []
 
 
-def random_graph(draw: st.DataObject) -> gn.Graph:
+@st.composite
+def random_graph(draw: st.DrawFn) -> gn.Graph:
     g = gn.Graph()
     nodes = [g.placeholder("x", shape=2), g.placeholder("y", shape=2), g.parameter("w", [0.5, -0.25])]
-    for _ in range(draw.draw(st.integers(1, 20))):
-        a, b = draw.draw(st.sampled_from(nodes)), draw.draw(st.sampled_from(nodes))
-        op = draw.draw(st.sampled_from(["add", "multiply", "maximum", "sin", "softmax"]))
-        if draw.draw(st.booleans()):
-            with g.scope(draw.draw(st.sampled_from(["s", "t"])), reuse=draw.draw(st.booleans())):
+    for _ in range(draw(st.integers(1, 20))):
+        a, b = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes))
+        op = draw(st.sampled_from(["add", "multiply", "maximum", "sin", "softmax"]))
+        if draw(st.booleans()):
+            with g.scope(draw(st.sampled_from(["s", "t"])), reuse=draw(st.booleans())):
                 nodes.append(getattr(gn, op)(*(a, b)[: 1 if op in ("sin", "softmax") else 2]))
         else:
             nodes.append(getattr(gn, op)(*(a, b)[: 1 if op in ("sin", "softmax") else 2]))
@@ -183,7 +184,7 @@ def fed(graph: gn.Graph) -> dict[gn.Node, Any]:
 
 @given(st.data())
 def test_an_extract_runs_to_the_same_bits(draw: st.DataObject) -> None:
-    g = random_graph(draw)
+    g = draw.draw(random_graph())
     fetches = draw.draw(st.lists(st.sampled_from(list(g)), min_size=1, max_size=3))
     small = gn.extract(fetches)
     assert names(small) == [node.name for node in gn.schedule(fetches)]
@@ -358,7 +359,7 @@ def test_exchanges_that_cannot_be(exchanged: Callable[..., Any], error: type[Exc
 
 @given(st.data())
 def test_replacing_by_an_equal_changes_no_bit(draw: st.DataObject) -> None:
-    g = random_graph(draw)
+    g = draw.draw(random_graph())
     before = list(g)
     fetches = draw.draw(st.lists(st.sampled_from(before), min_size=1, max_size=3))
     expected = gn.run(fetches, fed(g))
@@ -375,7 +376,7 @@ def test_replacing_by_an_equal_changes_no_bit(draw: st.DataObject) -> None:
 @given(st.data())
 def test_replacing_is_substitution(draw: st.DataObject) -> None:
     # One node made by other means: what is computed is what NumPy computes with that value in its place.
-    g = random_graph(draw)
+    g = draw.draw(random_graph())
     order = list(g)
     old = draw.draw(st.sampled_from(order))
     new = g.constant([1.25, -3.5]) if old.shape == (2,) else g.constant(0.75)

@@ -295,20 +295,21 @@ def test_a_schedule_reads_as_it_was_written() -> None:
     assert gn.schedule([], g) == []
 
 
-def random_graph(draw: st.DataObject) -> gn.Graph:
+@st.composite
+def random_graph(draw: st.DrawFn) -> gn.Graph:
     """Build a graph of elementwise operations on a few inputs, with operands anywhere among the earlier nodes."""
     g = gn.Graph()
     nodes = [g.placeholder("x"), g.placeholder("y"), g.parameter("w", 0.5)]
-    for _ in range(draw.draw(st.integers(1, 25), "nodes")):
-        operands = [draw.draw(st.sampled_from(nodes)) for _ in range(2)]
-        op = draw.draw(st.sampled_from(["add", "subtract", "maximum", "sin", "tanh"]))
+    for _ in range(draw(st.integers(1, 25))):
+        operands = [draw(st.sampled_from(nodes)) for _ in range(2)]
+        op = draw(st.sampled_from(["add", "subtract", "maximum", "sin", "tanh"]))
         nodes.append(getattr(gn, op)(*operands[: 1 if op in ("sin", "tanh") else 2]))
     return g
 
 
 @given(st.data())
 def test_orders_are_those_of_networkx(draw: st.DataObject) -> None:
-    g = random_graph(draw)
+    g = draw.draw(random_graph())
     fetches = draw.draw(st.lists(st.sampled_from(list(g)), min_size=1, max_size=3))
     names = set().union(*(nx.ancestors(g.dag, node.name) | {node.name} for node in fetches))
     needed = g.dag.subgraph(names)
@@ -333,7 +334,7 @@ def test_orders_are_those_of_networkx(draw: st.DataObject) -> None:
 
 @given(st.data())
 def test_a_value_is_needed_until_its_last_reader(draw: st.DataObject) -> None:
-    g = random_graph(draw)
+    g = draw.draw(random_graph())
     fetches = draw.draw(st.lists(st.sampled_from(list(g)), min_size=1, max_size=3))
     order = gn.schedule(fetches)
     died = {order[place]: at for at, places in enumerate(Program(g, fetches).dying) for place in places}
@@ -726,7 +727,7 @@ def test_a_wide_node_is_no_matter() -> None:
 @settings(max_examples=30)
 @given(st.data())
 def test_a_random_graph_gives_the_values_of_numpy(draw: st.DataObject) -> None:
-    g = random_graph(draw)
+    g = draw.draw(random_graph())
     x, y = draw.draw(st.floats(-3, 3)), draw.draw(st.floats(-3, 3))
     known: dict[gn.Node, Any] = {g["x"]: np.asarray(x), g["y"]: np.asarray(y), g["w"]: np.asarray(0.5)}
     for node in g:
