@@ -757,7 +757,7 @@ def child(what, number):
 path = sys.argv[1]
 save(0)  # what the first save of a process imports, the children have
 for line in sys.stdin:
-    what, number = line.split()
+    what, number, path = line[:-1].split(" ", 2)
     pid = os.fork()
     if not pid:
         code = 1
@@ -775,7 +775,7 @@ for line in sys.stdin:
 
 
 class Saver:
-    """A process that saves to `path` in children of its own, which may be killed."""
+    """A process that saves to `path`, which may be changed, in children of its own, which may be killed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -791,7 +791,7 @@ class Saver:
 
     def start(self, what: str, number: int = 0) -> int:
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{what} {number}\n")
+        self.process.stdin.write(f"{what} {number} {self.path}\n")
         self.process.stdin.flush()
         self.child = self._number()
         return self.child
@@ -807,11 +807,11 @@ class Saver:
         assert self.process.stdout is not None
         return int(self.process.stdout.readline())
 
-    def close(self) -> None:
+    def end_child(self) -> None:
         if self.child is not None:
             os.kill(self.child, signal.SIGKILL)
-        with self.process:
-            pass
+        while self.child is not None:
+            self.status()
 
     def saved(self) -> int:
         """Return the number of the save that the file holds, having checked that it is whole."""
@@ -826,15 +826,23 @@ class Saver:
         return [name for name in names_in(self.path.parent) if name != self.path.name]
 
 
-@pytest.fixture
-def saver(path: Path) -> Iterator[Saver]:
-    saver = Saver(path)
-    try:
-        saver.start("once")
-        assert saver.status() == 0
+@pytest.fixture(scope="module")
+def savers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saver]:
+    """The process of all savers: it has loaded what a save needs."""
+    saver = Saver(tmp_path_factory.mktemp("saver") / "first")
+    with saver.process:
         yield saver
+
+
+@pytest.fixture
+def saver(savers: Saver, path: Path) -> Iterator[Saver]:
+    savers.path = path
+    try:
+        savers.start("once")
+        assert savers.status() == 0
+        yield savers
     finally:
-        saver.close()
+        savers.end_child()
 
 
 @posix
