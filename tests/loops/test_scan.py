@@ -77,7 +77,7 @@ def test_values_and_derivatives_are_those_of_the_iterations_written_out(named, r
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12 * np.abs(theirs).max())
     for backend in ("numpy", "native", "interpreter"):
         step = gn.compile(fetches, backend=backend)
-        for _ in range(3):
+        for _ in range(1 if backend == "interpreter" else 3):
             planned = step(feed)
         for ours, theirs in zip(planned, values, strict=True):
             np.testing.assert_array_equal(ours, theirs)

@@ -12,7 +12,7 @@ def equal_everywhere(fetches, feed):
     values = gn.run(fetches, feed)
     for backend in BACKENDS:
         step = gn.compile(fetches, backend=backend)
-        for _ in range(3):
+        for _ in range(1 if backend == "interpreter" else 3):
             planned = step(feed)
         for ours, theirs in zip(planned, values, strict=True):
             assert ours.dtype == theirs.dtype
