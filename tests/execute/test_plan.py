@@ -1058,7 +1058,9 @@ class Memory:
         if span is None:
             return
         self.reads += 1
-        owners = {self.values[i] if i >= 0 else "nobody" for i in np.unique(self.owner[slice(*span)])}
+        owned = self.owner[slice(*span)]
+        places = owned[:1] if (owned == owned[0]).all() else np.unique(owned)
+        owners = {self.values[i] if i >= 0 else "nobody" for i in places}
         if owners != {roots[name]}:
             self.wrong.append(f"{text}: {name} is read where {owners} stands")
 
