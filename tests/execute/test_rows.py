@@ -3,7 +3,6 @@
 import functools
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,22 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 
 def exact_product(x: Array, y: Array) -> tuple[Array, Array]:
     """Return the product of two matrices, rounded once, and that of what they are without signs."""
-    columns = y.T.tolist()
-    pairs = [
-        [[Fraction(a) * Fraction(b) for a, b in zip(row, column, strict=True)] for column in columns]
-        for row in x.tolist()
-    ]
-    total = [[float(sum(products)) for products in line] for line in pairs]
-    most = [[float(sum(map(abs, products))) for products in line] for line in pairs]
-    shape = (len(x), y.shape[1])
-    return np.array(total).reshape(shape), np.array(most).reshape(shape)
+    a, b = ([[whole(number) for number in row] for row in matrix.tolist()] for matrix in (x, y))
+    a, b = np.array(a, object), np.array(b, object)
+    # A quotient of two whole numbers is rounded once.
+    total, most = (product / 2 ** (2 * PLACES) for product in (a @ b, abs(a) @ abs(b)))
+    return total.astype(float), most.astype(float)
+
+
+PLACES = 200
+"""Binary places behind the point, of which no number here has more."""
+
+
+def whole(number: float) -> int:
+    """Return a number times a power of two, which makes it whole."""
+    scaled = math.ldexp(number, PLACES)
+    assert scaled.is_integer()
+    return int(scaled)
 
 
 @settings(max_examples=200)
