@@ -1,5 +1,6 @@
 """Reductions of native plans give NumPy's bits, though it is not NumPy's loop that goes through the rows."""
 
+import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.execute.native import reductions
+from graphnn.execute.native import addresses, reductions
 from graphnn.execute.native.addresses import same_bits
 from graphnn.execute.native.engine import Engine
 from graphnn.graph.quiet import quietly
@@ -62,6 +63,37 @@ def test_no_call_from_python_is_left(
     step = gn.compile(reduce(x, axis=axes), backend="native")
     told = step.plan({x: np.ones(shape, np.float32)}).explain()
     assert "python" not in str(told)
+
+
+# --- what is left to NumPy's loop ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ufunc", [np.maximum, np.minimum])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_only_unclear_rows_and_those_after_them_are_left_to_numpy(ufunc: np.ufunc, dtype: type) -> None:
+    numbers = np.array([1, 0, 1, 1, np.nan, -0.0, 2, 2, 0], dtype)
+    assert _left_to_numpy(ufunc, np.repeat(numbers[:, None], 70, axis=1)) == [1, 2, 4, 5, 6, 8]
+    assert _left_to_numpy(ufunc, np.ones((3, 2**12), dtype)) == [0, 1, 2]
+    assert _left_to_numpy(ufunc, numbers[:, None]) == []
+
+
+def _left_to_numpy(ufunc: np.ufunc, rows: Array) -> list[int]:
+    """Return which rows are not reduced by the loop itself, and compare what it gives with what NumPy gives."""
+    own, got, left = reductions.own_reduction(ufunc, rows.dtype, along=True), np.zeros(len(rows), rows.dtype), []
+    known = addresses.loop_of(ufunc, (rows.dtype,) * 3)
+    assert own is not None
+    assert known is not None
+
+    def loop(arguments: int, dimensions: int, steps: int, data: int) -> None:
+        (place,) = (ctypes.c_ssize_t * 1).from_address(arguments)
+        left.append((place - got.ctypes.data) // got.itemsize)
+        addresses.LOOP(known.address)(arguments, dimensions, steps, known.data)
+
+    called = addresses.LOOP(loop)
+    data = np.array([ctypes.cast(called, ctypes.c_void_p).value, 0, got.itemsize, 1, 0], np.int64)
+    addresses.call(addresses.Loop(own, data.ctypes.data), [rows.ctypes.data, got.ctypes.data], [*rows.shape, 1], [])
+    assert same_bits(got, quietly(ufunc.reduce, rows, 1))
+    return left
 
 
 # --- another order ------------------------------------------------------------------------------------------------
