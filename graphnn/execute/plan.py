@@ -163,8 +163,9 @@ def _as_fed(x: Any, dtype: DType) -> Any:
 
     Neither an overflow nor an underflow comes of it, and no integer is rounded.
     """
-    is_plain = type(x) in _NUMBERS and dtype.char in "fd" and (x == 0 or 1e-30 < abs(x) < 2**24)
-    return np.array(x, dtype) if is_plain else x
+    if type(x) in _NUMBERS and dtype.char in "fd" and (x == 0 or 1e-30 < x < 2**24 or -(2**24) < x < -1e-30):
+        return np.array(x, dtype)
+    return x
 
 
 def _all_of(keys: Sequence[Any]) -> Callable[[Mapping[Any, Any]], tuple[Any, ...]]:

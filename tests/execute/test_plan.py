@@ -197,7 +197,8 @@ def test_feeds_by_node_by_name_and_as_lists(graph: gn.Graph) -> None:
 
 
 NUMBERS = [0.1, -0.0, 7, -(2**24) - 1, 2**60 + 1, 1e300, 1e-300, 3e38, np.nan, -np.inf, True]
-NUMBERS += [np.float64(0.1), np.float32(1e-40), np.float16(0.3), np.int64(2**53 + 1), np.int8(3), np.bool_(True)]
+NUMBERS += [np.float64(0.1), np.float32(1e-40), np.float16(0.3), np.int64(2**53 + 1), np.int64(-(2**63))]
+NUMBERS += [np.int8(3), np.bool_(True)]
 
 
 @pytest.mark.each_backend
