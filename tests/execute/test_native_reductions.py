@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from guarded import guarded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,11 +41,11 @@ def arrays_and_axes(draw: st.DrawFn) -> Drawn:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("reduce", [gn.sum, gn.mean, gn.max, gn.min])
-@given(drawn=arrays_and_axes(), keepdims=st.booleans())
-def test_a_reduction_gives_the_bits_of_the_interpreter(
-    reduce: Callable[..., gn.Node], dtype: type, drawn: Drawn, keepdims: bool
+@given(drawn=arrays_and_axes(), keepdims=st.booleans(), at_end=st.booleans())
+def test_a_reduction_gives_the_bits_of_the_interpreter_and_reads_nothing_else(
+    reduce: Callable[..., gn.Node], dtype: type, drawn: Drawn, keepdims: bool, at_end: bool
 ) -> None:
-    array, axes = drawn[0].astype(dtype), drawn[1]
+    array, axes = guarded(drawn[0].astype(dtype), at_end), drawn[1]
     graph = gn.Graph(dtype=dtype)
     x = graph.placeholder("x", array.shape)
     y = reduce(x, axis=axes, keepdims=keepdims)
