@@ -7,8 +7,9 @@ are listed here by name, under what they register. A test checks that the table 
 from __future__ import annotations
 
 from importlib import import_module
-from threading import RLock
 from types import ModuleType
+
+from .locks import Lock
 
 _DEBUGGER, _TRACE = "graphnn.inspector.debugger.debugger", "graphnn.inspector.trace"
 _DIAGRAM, _INSPECT = "graphnn.view.diagram.diagram", "graphnn.view.terminal.inspect"
@@ -43,7 +44,7 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
 """form, or kind of file → the modules that register it for classes of other modules."""
 
 
-_loading = RLock()
+_loading = Lock()
 
 
 def load(module: str) -> ModuleType:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
 from typing import Any
+
+from ..locks import Lock
 
 
 @cache

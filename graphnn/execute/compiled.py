@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +18,7 @@ from ..graph.collector import collector_paused
 from ..graph.fetches import resolve
 from ..graph.tables import checked_update
 from ..habits import elsewhere
+from ..locks import Lock
 from ..text import quoted, short_name
 from .advances import with_advances
 from .feed import Feed, prepare
@@ -86,7 +86,7 @@ class Compiled:
         self._kept = Kept()
         self._patterns = Patterns(backend == "native" and threads == 1)
         self._tables = Tables(self.updates)
-        self._planning = RLock()
+        self._planning = Lock()
         self._latest: Plan | None = None
         self._whole: Native | None = None
         # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
@@ -292,7 +292,7 @@ def chosen(backend: str | None) -> str:
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:
     """Return the lock to hold while the state of a graph is read and then updated."""
-    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", RLock())
+    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", Lock())
     return alone
 
 

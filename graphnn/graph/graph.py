@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import networkx as nx
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
 from ..habits import elsewhere
+from ..locks import Lock
 from ..origin import Origin, user_origin
 from ..show import Shown, rendered
 from ..text import counted, quoted, short_name
@@ -103,7 +103,7 @@ class Graph(Shown):
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
         """What other modules computed from this graph, and warned of. Nodes never change, so it stays valid."""
-        self.building = RLock()
+        self.building = Lock()
         """Held while a node is made. Hold it to make several with none of another thread between them."""
         # The node being entered; if an interrupt cut that short, `_finish` redoes it.
         self._begun: tuple[Node, Array | None, Scope | None] | None = None

@@ -8,13 +8,13 @@ and each loop must give the bits of its ufunc before a plan calls it.
 from __future__ import annotations
 
 import ctypes
-import threading
 from functools import cache, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...graph.quiet import quietly
+from ...locks import Lock
 
 if TYPE_CHECKING:
     from ...graph import Array
@@ -60,7 +60,7 @@ class _Where(ctypes.Structure):
 
 
 _known: dict[tuple[np.ufunc, tuple[DType, ...]], Loop | None] = {}
-_lock = threading.RLock()
+_lock = Lock()
 
 
 def loop_of(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> Loop | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from ...locks import Lock
 from . import cache
 from .addresses import Doubt
 
@@ -47,7 +47,7 @@ class Engine:
         self.register = 64 if features.get("avx512vl") else 32 if features.get("avx2") else 16
         self._engines: list[Any] = []
         self._functions: dict[str, int] = {}
-        self._lock = threading.RLock()
+        self._lock = Lock()
 
     def functions(self, texts: Sequence[tuple[str, str]]) -> list[int]:
         """Return the addresses of functions, given by their names and texts; each is compiled once.

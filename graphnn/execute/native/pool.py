@@ -10,11 +10,11 @@ import atexit
 import ctypes
 import os
 import signal
-import threading
 from ctypes.util import find_library
 
 import numpy as np
 
+from ...locks import Lock
 from .addresses import Doubt
 
 _MUTEX, _WORK, _DONE, _MODES = 0, 16, 32, 48
@@ -248,7 +248,7 @@ class Pool:
         self._system = ctypes.CDLL(None)
         self._maths = self._system if hasattr(self._system, "fegetenv") else ctypes.CDLL(find_library("m"))
         self._threads: list[ctypes.c_void_p] = []
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._worker, self._dismissed = worker, dismissed
         self._stopped = 0
         self._lay_out()
@@ -308,7 +308,7 @@ class Pool:
 
     def _begin_again(self) -> None:
         """Go on in a new process, where a thread that does not exist may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._threads = []
         self._lay_out()
         self._go_on()

@@ -6,7 +6,6 @@ import ctypes
 import os
 import sys
 import sysconfig
-import threading
 import warnings
 import weakref
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import numpy as np
 
 from ...errors import GraphnnWarning
 from ...graph.quiet import quietly
+from ...locks import Lock
 from .addresses import Doubt, drawn, loop_of, most_at_once, same_bits
 from .engine import engine
 from .kernel_loops import written
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DATA = 16
 """Where the fields of an array's object begin, after the count of references and the type."""
 _state: dict[str, bool] = {}
-_lock = threading.RLock()
+_lock = Lock()
 
 
 def is_installed() -> bool:

@@ -6,7 +6,6 @@ from bisect import bisect
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from ...execute.loop import Observer, Prepared, Step, Stop, complete_stop, evalu
 from ...graph import Array, Graph, Node, Placeholder
 from ...graph.attributes import whole
 from ...graph.fetches import resolve
+from ...locks import Lock
 from ...show import Shown
 from ...text import counted
 from ..sources import sources_of

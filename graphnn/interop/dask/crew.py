@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from threading import Lock
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import UsageError
 from ...execute.blas import one_blas_thread
+from ...locks import Lock
 from ...nn.history import WorkerReport
 from ...nn.shards import Computer, Crew, Kept, Layout, Round, Values, all_of, bounds, joined_by, middle, subtrees
 from .worker import Answer, State, Work, answer, step_of
