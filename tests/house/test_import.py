@@ -19,7 +19,20 @@ from graphnn import later, show
 ROOT = Path(__file__).parents[2]
 
 # All that a graph and its operations are made of. What else is to load at once is a decision: it costs every user.
-AT_ONCE = {"calls", "errors", "functions", "graph", "habits", "later", "ops", "origin", "polynomials", "show", "text"}
+AT_ONCE = {
+    "calls",
+    "errors",
+    "functions",
+    "graph",
+    "habits",
+    "later",
+    "locks",
+    "ops",
+    "origin",
+    "polynomials",
+    "show",
+    "text",
+}
 
 
 def in_a_process(code: str, *arguments: str) -> Any:
