@@ -65,7 +65,7 @@ class RowsAlone:
             return np.array(table, order="C"), None
         if table.base is not last:  # a step that failed, or another value
             return np.array(table, order="C"), None
-        if before is None or getrefcount(before) > _ONE_REFERENCE or getweakrefcount(before):
+        if before is None or next(map(getrefcount, (before,))) > _ONE_REFERENCE or getweakrefcount(before):
             return np.array(table, order="C"), last
         before.setflags(write=True)
         before[rows] = last[rows]

@@ -44,7 +44,7 @@ def itself(loop):
     [
         ({"body": "hello"}, "is not the body of a loop: Expecting value"),
         ({"body": "null"}, "it is not a graph and its constants"),
-        ({"body": "[" * 100_000}, "maximum recursion depth"),
+        ({"body": "[" * 100_000}, "maximum recursion depth|Stack overflow"),
         ({"body": '[{"name":1},{}]'}, "do not hold a graph's name"),
         ({"carried": [99]}, "the body has 8 nodes, and none at place 99"),
         ({"carried": []}, "0 values are carried, and none is number 0"),
