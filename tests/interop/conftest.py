@@ -1,11 +1,10 @@
-"""ONNX Runtime, against which what graphnn makes of models is held, and workers of Dask."""
+"""ONNX Runtime, against which what graphnn makes of models is held."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 from onnx import parser
 
 import graphnn as gn
@@ -33,16 +32,3 @@ def check() -> Callable[..., gn.Graph]:
         return graph
 
     return same
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
-    """Two workers of Dask, which others replace when they die."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def client(cluster: LocalCluster) -> Iterator[Client]:
-    with Client(cluster) as client:
-        yield client

@@ -15,7 +15,7 @@ import dask.array as da
 import joblib
 import numpy as np
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.comm.core import CommClosedError
 from sklearn.model_selection import GridSearchCV
 
@@ -26,6 +26,15 @@ from graphnn.execute.engines import opened_cluster
 from graphnn.inspector.health import check_health
 from graphnn.interop.dask import worker
 from graphnn.interop.dask.programs import compiled, packed
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 def _loss() -> tuple[gn.Node, gn.Node, gn.Node]:
