@@ -162,10 +162,10 @@ with g.scope("head"):
     assert set(nodes) == set(lines)
     for name, line in lines.items():
         file, _, number = nodes[name].rpartition(":")
-        # "<stdin>", since Python 3.13 with a number behind it.
-        assert re.fullmatch(r"<stdin>(-\d+)?", file)
+        # "<stdin>", in Python 3.13 "<stdin>-1", and in Python 3.14 "<stdin-1>".
+        assert re.fullmatch(r"<stdin(-\d+)?>(-\d+)?", file)
         assert int(number) == line
-    assert re.fullmatch(r"<stdin>(-\d+)?:1", scopes["head"])
+    assert re.fullmatch(r"<stdin(-\d+)?>(-\d+)?:1", scopes["head"])
 
 
 def test_a_console_of_ones_own() -> None:
