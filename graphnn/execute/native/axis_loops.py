@@ -3,24 +3,18 @@
 import re
 
 from .kernels import MEMORY, TYPES
+from .loops import of_axes
 
 # Adds up along the middle one of three axes, and keeps each sum on the way. Arguments (x, out), dimensions (outer, n,
 # inner); as data the loop that adds, its own data, the bytes of an element. As NumPy has it, the loop reads what it has
 # just written where the innermost axis has one element.
-RUNNING = """
+RUNNING = of_axes("""
 define void @running(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
 entry:
   %three = alloca [3 x ptr]
   %one = alloca [1 x i64]
   %by = alloca [3 x i64]
-  %x.0 = load ptr, ptr %args
-  %out.p = getelementptr ptr, ptr %args, i64 1
-  %out.0 = load ptr, ptr %out.p
-  %outer = load i64, ptr %dims
-  %n.p = getelementptr i64, ptr %dims, i64 1
-  %n = load i64, ptr %n.p
-  %inner.p = getelementptr i64, ptr %dims, i64 2
-  %inner = load i64, ptr %inner.p
+AXES
   %loop = load ptr, ptr %data
   %own.p = getelementptr ptr, ptr %data, i64 1
   %own = load ptr, ptr %own.p
@@ -71,7 +65,7 @@ outer.next:
 end:
   ret void
 }
-"""
+""")
 
 # Of what goes to places in slices: what it is called with, and the place, from the end if it is below 0.
 _SLICES = """
@@ -258,17 +252,10 @@ def adding(char: str) -> tuple[str, str]:
 
 # Finds the first largest element, or smallest, along the middle one of three axes. Arguments (x, out), dimensions
 # (outer, n, inner).
-_POSITION = """
+_POSITION = of_axes("""
 define void @{name}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
 entry:
-  %x.0 = load ptr, ptr %args
-  %out.p = getelementptr ptr, ptr %args, i64 1
-  %out.0 = load ptr, ptr %out.p
-  %outer = load i64, ptr %dims
-  %n.p = getelementptr i64, ptr %dims, i64 1
-  %n = load i64, ptr %n.p
-  %inner.p = getelementptr i64, ptr %dims, i64 2
-  %inner = load i64, ptr %inner.p
+AXES
   %whole = mul i64 %n, %inner
   %several = icmp sgt i64 %n, 1
   br label %outer.loop
@@ -312,7 +299,7 @@ outer.next:
 end:
   ret void
 }}
-"""
+""")
 
 
 def position(char: str, largest: bool) -> tuple[str, str]:

@@ -1,14 +1,7 @@
 """Loops that are neither NumPy's nor fused, as LLVM text."""
 
-# Reduces the middle one of three axes. Arguments (x, out), dimensions (outer, reduced, inner); as data the loop,
-# its own data, the bytes of an element, 1 if it begins with the first element, else 0, and the number to begin with.
-# Where the innermost axis has one element, the loop goes along the reduced one, as NumPy has it.
-REDUCE = """
-define void @reduce(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
-entry:
-  %three = alloca [3 x ptr]
-  %one = alloca [1 x i64]
-  %by = alloca [3 x i64]
+# Of what goes along the middle one of three axes: what it is called with.
+_AXES = """
   %x.0 = load ptr, ptr %args
   %out.p = getelementptr ptr, ptr %args, i64 1
   %out.0 = load ptr, ptr %out.p
@@ -16,7 +9,24 @@ entry:
   %n.p = getelementptr i64, ptr %dims, i64 1
   %n = load i64, ptr %n.p
   %inner.p = getelementptr i64, ptr %dims, i64 2
-  %inner = load i64, ptr %inner.p
+  %inner = load i64, ptr %inner.p"""
+
+
+def of_axes(text: str) -> str:
+    """Return a loop over three axes, with the shared lines put in."""
+    return text.replace("\nAXES", _AXES)
+
+
+# Reduces the middle one of three axes. Arguments (x, out), dimensions (outer, reduced, inner); as data the loop,
+# its own data, the bytes of an element, 1 if it begins with the first element, else 0, and the number to begin with.
+# Where the innermost axis has one element, the loop goes along the reduced one, as NumPy has it.
+REDUCE = of_axes("""
+define void @reduce(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {
+entry:
+  %three = alloca [3 x ptr]
+  %one = alloca [1 x i64]
+  %by = alloca [3 x i64]
+AXES
   %loop = load ptr, ptr %data
   %own.p = getelementptr ptr, ptr %data, i64 1
   %own = load ptr, ptr %own.p
@@ -91,7 +101,7 @@ outer.next:
 end:
   ret void
 }
-"""
+""")
 
 # Labels are checked: as unsigned, a negative one is too large. Arguments (labels), dimensions (count, classes), and as
 # data the word that tells that something is wrong.

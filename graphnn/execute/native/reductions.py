@@ -16,6 +16,7 @@ import numpy as np
 from .addresses import Loop, call, loop_of, same_bits
 from .engine import engine
 from .kernels import TYPES, Line, Text
+from .loops import of_axes
 
 if TYPE_CHECKING:
     from ..instructions import DType
@@ -32,20 +33,13 @@ _LONG = 2**13
 # Reduces the middle one of three axes. Arguments (x, out), dimensions (outer, reduced, inner); as data NumPy's loop,
 # its own data, the bytes of an element, and how it begins: with 0 (0), with the first element (1), or with what is in
 # out (2).
-_REDUCE = """
+_REDUCE = of_axes("""
 define void @{name}(ptr %args, ptr %dims, ptr %steps, ptr %data) nounwind {{
 entry:
   %three = alloca [3 x ptr]
   %one = alloca [1 x i64]
   %by = alloca [3 x i64]
-  %x.0 = load ptr, ptr %args
-  %out.p = getelementptr ptr, ptr %args, i64 1
-  %out.0 = load ptr, ptr %out.p
-  %outer = load i64, ptr %dims
-  %n.p = getelementptr i64, ptr %dims, i64 1
-  %n = load i64, ptr %n.p
-  %inner.p = getelementptr i64, ptr %dims, i64 2
-  %inner = load i64, ptr %inner.p
+AXES
   %loop = load ptr, ptr %data
   %own.p = getelementptr ptr, ptr %data, i64 1
   %own = load ptr, ptr %own.p
@@ -123,7 +117,7 @@ outer.next:
 end:
   ret void
 }}
-"""
+""")
 _SUM_ALONG = """
   %sum = call {kind} @pairwise_{char}(ptr %x, i64 %n)
   %start = select i1 %goes.on, {kind} %before, {kind} 0.0
@@ -216,8 +210,6 @@ end:
   ret {kind} %total
 }}
 """
-
-
 _UFUNCS = (np.add, np.maximum, np.minimum)
 
 
