@@ -455,7 +455,7 @@ def apart(
     if len(wanted) <= 1 and not least:
         return list(wanted)
     offsets = list(accumulate(spaces, initial=0.0))
-    blocks = [(-math.inf, 1.0, 0)]  # the first one is no block, and nothing is too near to it
+    blocks = [(-math.inf, 1.0, 0)]  # a sentinel: no block is too near to it
     for aim, weight, offset in zip(wanted, weights, offsets, strict=True):
         pull, size = (aim - offset) * weight, 1
         before, others, many = blocks[-1]
