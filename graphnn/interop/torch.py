@@ -53,6 +53,10 @@ def from_torch(
     Notes
     -----
     PyTorch is not one of graphnn's extras: install the build for your machine, and the package onnxscript.
+
+    No gradient passes through ``tensor.detach()``. The exporter drops what else says how to differentiate:
+    ``torch.no_grad()`` in ``forward``, the ``backward`` of a ``torch.autograd.Function``, and the ``padding_idx`` of an
+    embedding. There, gradients are those of what is computed.
     """
     torch = _torch()
     if not isinstance(module, torch.nn.Module):
@@ -66,10 +70,11 @@ def from_torch(
             program = torch.onnx.export(
                 module, tensors, dynamo=True, optimize=False, verbose=False, dynamic_shapes=_shapes(tensors, dims)
             )
+            model = program.model_proto
         except Exception as error:
             raise _not_exported(module, error) from error
     weights = {name: parameter.requires_grad for name, parameter in module.named_parameters()} if trainable else {}
-    return graph_of(program.model_proto, None, type(module).__name__, {}, {}, weights)
+    return graph_of(model, None, type(module).__name__, {}, {}, weights)
 
 
 def _torch() -> Any:

@@ -121,6 +121,24 @@ class Attention(nn.Module):
         return x + self.out((weights @ v).transpose(1, 2).reshape(batch, length, width))
 
 
+class Quantized(nn.Module):
+    """A small VQ-VAE: the nearest entry of a codebook, with a straight-through gradient and two losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.Linear(4, 3)
+        self.codebook = nn.Embedding(5, 3)
+        self.decode = nn.Linear(3, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.encode(x)
+        table = self.codebook.weight
+        near = (h.square().sum(1, keepdim=True) - 2 * h @ table.t() + table.square().sum(1)).argmin(1)
+        found = self.codebook(near)
+        losses = (found - h.detach()).square() + 0.25 * (found.detach() - h).square()
+        return torch.cat([self.decode(h + (found - h).detach()), losses], 1)
+
+
 def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
     """Yield (name, module, examples) of small modules."""
 
@@ -146,6 +164,7 @@ def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
         nn.Sequential(nn.Conv1d(2, 4, 3, dilation=2), nn.LeakyReLU(), nn.AvgPool1d(2), nn.Conv1d(4, 1, 2)),
         (normal(2, 2, 12),),
     )
+    yield "quantized", Quantized(), (normal(6, 4),)
 
 
 def large() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
@@ -220,6 +239,8 @@ def shortened(model: Any) -> Any:
                 lines = re.findall(r'File "[^"]*make_torch_modules.py", (line \d+)', text)
                 text = "\n".join(f'File "make_torch_modules.py", {line}, in forward' for line in lines)
             node.metadata_props.add(key=key, value=text)
+        if "aten.detach." in kept.get("pkg.torch.onnx.fx_node", ""):
+            node.metadata_props.add(key="pkg.torch.onnx.fx_node", value=kept["pkg.torch.onnx.fx_node"])
     del model.graph.value_info[:]
     del model.metadata_props[:]
     for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):

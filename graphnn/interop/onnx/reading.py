@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import FileFormatError, GraphnnError, NoRuleError, restated
 from ...execute.interpreter import run
-from ...graph import Array, Constant, Dim, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance, sealed
+from ...graph import Array, Constant, Dim, Graph, Node, Op, Parameter, Provenance, Spec, current_provenance, fn, sealed
 from ...graph.collector import collector_paused
 from ...graph.scopes import Scope, forget
 from ...graph.tables import checked_name
@@ -210,6 +210,8 @@ class Reader:
             operands = [self.weight(operand) for operand in operands]
             if rule is not None:
                 made = applied(rule, call, operands)
+                if call.op == "Identity" and isinstance(made[0], Node) and is_detached(proto):
+                    return [fn.stop_gradient(made[0])]
                 if (call.op in ON_SIZES or call.op in LOGIC) and all(
                     self._is_of_sizes(operand) for operand in operands
                 ):
@@ -414,6 +416,13 @@ def origin_in(proto: Any) -> Origin | None:
                 if found is None or not _OF_TORCH.search(file):
                     found = Origin(file, int(number))
     return found
+
+
+def is_detached(proto: Any) -> bool:
+    """Return whether PyTorch passes no gradient through a node, which ONNX itself cannot say."""
+    return any(
+        entry.key == "pkg.torch.onnx.fx_node" and "aten.detach." in entry.value for entry in proto.metadata_props
+    )
 
 
 def path_in(proto: Any) -> list[str]:
