@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GraphnnError, UsageError, restated
-from .onnx.model import graph_of
+from .onnx.model import all_nodes, graph_of
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -19,7 +20,11 @@ _Names = Mapping[int, str]
 
 
 def from_torch(
-    module: Any, *examples: Any, trainable: bool = False, dims: _Names | Sequence[_Names | None] | None = None
+    module: Any,
+    *examples: Any,
+    trainable: bool = False,
+    dims: _Names | Sequence[_Names | None] | None = None,
+    **named: Any,
 ) -> Graph:
     """Read a PyTorch module as a graph, as it computes in evaluation.
 
@@ -31,17 +36,21 @@ def from_torch(
     module : torch.nn.Module
         It is not changed. Dropout is left out, and batch norm uses its running statistics.
     *examples : torch.Tensor or array_like
-        What the module is called with. Shapes and dtypes are those of the graph's inputs.
+        What the module is called with. Shapes and dtypes are those of the graph's inputs. None, bools and texts are no
+        inputs, but settings, which stay as they are.
     trainable : bool
         Whether the module's parameters become parameters; those with ``requires_grad=False`` are not trainable. If
         not, they are constants.
     dims : dict of int to str, or a sequence of them, optional
-        {axis: name} of sizes that may vary, for all examples or one for each. The example has 2 or more there.
+        {axis: name} of sizes that may vary, for all inputs or one for each. The example has 2 or more there.
+    **named : torch.Tensor or array_like
+        Examples and settings that the module is given by name. As inputs they follow the other ones.
 
     Returns
     -------
     Graph
-        Inputs have the names of the arguments of ``module.forward``.
+        Inputs have the names of the arguments of ``module.forward``. Outputs have the keys of what it returns, if that
+        is a dict or the like.
 
     Raises
     ------
@@ -61,20 +70,33 @@ def from_torch(
     torch = _torch()
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"from_torch reads a torch.nn.Module, not {type(module).__name__}")
-    if not examples:
+
+    def tensor_of(given: Any) -> Any:
+        if given is None or isinstance(given, (bool, str)):
+            return given
+        return given.detach() if isinstance(given, torch.Tensor) else torch.as_tensor(np.asarray(given))
+
+    given = [tensor_of(each) for each in examples]
+    settings = {key: tensor_of(each) for key, each in named.items()}
+    inputs = [each for each in (*given, *settings.values()) if isinstance(each, torch.Tensor)]
+    if not inputs:
         raise UsageError("from_torch needs an example of each input: from_torch(module, torch.zeros(2, 3))")
-    tensors = tuple(each if isinstance(each, torch.Tensor) else torch.as_tensor(np.asarray(each)) for each in examples)
+    sizes = None if dims is None else _named_sizes(inputs, dims)
     with _evaluating(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            program = torch.onnx.export(
-                module, tensors, dynamo=True, optimize=False, verbose=False, dynamic_shapes=_shapes(tensors, dims)
-            )
+            with called_with(module, inputs, given, settings):
+                program = torch.onnx.export(
+                    module, tuple(inputs), dynamo=True, optimize=False, verbose=False, dynamic_shapes=sizes
+                )
             model = program.model_proto
         except Exception as error:
             raise _not_exported(module, error) from error
-    weights = {name: parameter.requires_grad for name, parameter in module.named_parameters()} if trainable else {}
-    return graph_of(model, None, type(module).__name__, {}, {}, weights)
+    weights = dict(module.named_parameters(remove_duplicate=False))
+    name_once(model.graph, weights)
+    name_outputs(model.graph, keys_of(program.exported_program.call_spec.out_spec))
+    wanted = {name: weight.requires_grad for name, weight in weights.items()} if trainable else {}
+    return graph_of(model, None, type(module).__name__, {}, {}, wanted)
 
 
 def _torch() -> Any:
@@ -98,14 +120,49 @@ def _evaluating(module: Any) -> Iterator[None]:
             each.training = training
 
 
-def _shapes(tensors: Sequence[Any], dims: Any) -> Any:
-    if dims is None:
-        return None
-    each = [dims] * len(tensors) if isinstance(dims, Mapping) else list(dims)
-    if len(each) != len(tensors):
-        raise UsageError(f"dims has {len(each)} entries for {len(tensors)} examples")
-    found = []
-    for tensor, names in zip(tensors, each, strict=True):
+@contextmanager
+def called_with(
+    module: Any, inputs: Sequence[Any], examples: Sequence[Any], named: Mapping[str, Any]
+) -> Iterator[None]:
+    """Have a module take its inputs alone, one after the other, and what else it is given as it is now.
+
+    So PyTorch's exporter, which loses the names of sizes of arguments by name, has none to do with.
+    """
+    whole = module.forward
+    names: dict[int, str] = {}
+    for name, value in inspect.signature(whole).bind(*examples, **named).arguments.items():
+        if isinstance(value, tuple):  # of *args
+            names |= {id(each): f"{name}_{place}" for place, each in enumerate(value)}
+        elif isinstance(value, dict):  # of **kwargs
+            names |= {id(each): key for key, each in value.items()}
+        else:
+            names[id(value)] = name
+
+    def forward(*tensors: Any) -> Any:
+        now = {id(each): tensor for each, tensor in zip(inputs, tensors, strict=True)}
+        given = [now.get(id(each), each) for each in examples]
+        return whole(*given, **{key: now.get(id(each), each) for key, each in named.items()})
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(names[id(each)], kind) for each in inputs]
+    forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    before = vars(module).get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
+        if before is not None:
+            module.forward = before
+
+
+def _named_sizes(inputs: Sequence[Any], dims: Any) -> tuple[dict[int, str], ...]:
+    """Return {axis: name} of each input."""
+    each = [dims] * len(inputs) if isinstance(dims, Mapping) else list(dims)
+    if len(each) != len(inputs):
+        raise UsageError(f"dims has {len(each)} entries for {len(inputs)} inputs")
+    found: list[dict[int, str]] = []
+    for tensor, names in zip(inputs, each, strict=True):
         found.append({axis: name for axis, name in (names or {}).items() if axis < tensor.ndim})
         for axis, name in found[-1].items():
             if tensor.shape[axis] < 2:
@@ -114,6 +171,47 @@ def _shapes(tensors: Sequence[Any], dims: Any) -> Any:
                     "give an example with 2 or more"
                 )
     return tuple(found)
+
+
+def name_once(graph: Any, weights: Mapping[str, Any]) -> None:
+    """Call each weight of an exported graph by its first name, also where a module has it under several names."""
+    firsts: dict[int, str] = {}
+    called = {name: firsts.setdefault(id(weight), name) for name, weight in weights.items()}
+    seen: set[str] = set()
+    for place, tensor in reversed(list(enumerate(graph.initializer))):
+        tensor.name = called.get(tensor.name, tensor.name)
+        if tensor.name in seen:
+            del graph.initializer[place]
+        seen.add(tensor.name)
+    for node in all_nodes(graph):
+        for place, name in enumerate(node.input):
+            if called.get(name, name) != name:
+                node.input[place] = called[name]
+
+
+def keys_of(form: Any, around: str = "") -> list[str]:
+    """Return the keys of the results of a module, from what PyTorch tells of their form; "" of one without a key."""
+    inside = form.children()
+    if not inside:
+        return [around] if form.is_leaf() else []
+    keys = form.context if isinstance(form.context, list) and len(form.context) == len(inside) else range(len(inside))
+    found = []
+    for key, each in zip(keys, inside, strict=True):
+        known = key if isinstance(key, str) and not around else f"{around}.{key}" if around else ""
+        found += keys_of(each, known)
+    return found
+
+
+def name_outputs(graph: Any, keys: Sequence[str]) -> None:
+    """Call the outputs of an exported graph by the keys of the module's results, where they have keys."""
+    if len(keys) != len(graph.output):
+        return
+    taken = {name for node in all_nodes(graph) for name in (*node.input, *node.output)}
+    for output, key in zip(graph.output, keys, strict=True):
+        if key and key not in taken:
+            graph.node.add(op_type="Identity", input=[output.name], output=[key])
+            output.name = key
+            taken.add(key)
 
 
 def _not_exported(module: Any, error: BaseException) -> GraphnnError:

@@ -31,7 +31,7 @@ from model_inputs import feed_of, files_in, gap, read, session
 
 import graphnn as gn
 from graphnn.graph.dimensions import names_in
-from graphnn.interop.onnx.model import _all_nodes, source_of
+from graphnn.interop.onnx.model import all_nodes, source_of
 
 ENGINES = ("interpreter", "numpy", "native", "onnxruntime")
 COLUMNS = {"interpreter": "interpreter", "numpy": "plan", "native": "native plan"}
@@ -53,7 +53,7 @@ def checked(path: Path) -> dict[str, Any]:
         got = gn.run(list(at.outputs.values()), feed)
         gaps.append(max(gap(np.asarray(a), np.asarray(b)) for a, b in zip(got, wanted, strict=True)))
     return {
-        "nodes": sum(1 for _ in _all_nodes(source.model)),
+        "nodes": sum(1 for _ in all_nodes(source.model.graph, source.model.functions)),
         "operations": len(graph),
         "folded": source.folded,
         "sizes": "given" if not is_open else "open" if has_names else "numbers",

@@ -448,3 +448,32 @@ def test_the_first_tile_goes_along_one_axis() -> None:
     graph = gn.from_onnx(parser.parse_model(text + " <int64 n = {3}, int64 axis = {1}> {y = Tile(x, n, axis)}"))
     x = np.array([[1.0], [2.0]], np.float32)
     np.testing.assert_array_equal(gn.run(graph.outputs["y"], {"x": x}), [[1, 1, 1], [2, 2, 2]])
+
+
+@pytest.mark.parametrize("part", ["0}, int64[1] e = {1", "-1}, int64[1] e = {9223372036854775807"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Sub(x, h)",
+        "y = Sub(h, x)",
+        "y = Max(h, x, h)",
+        "b = Less(h, x) y = Where(b, h, x)",
+        "s = Shape(x) y = Expand(h, s)",
+        "u = Unsqueeze(h, last) v = Unsqueeze(x, last) y = MatMul(v, u)",
+        "s = Shape(h) y = Expand(h, s)",
+    ],
+)
+def test_a_slice_of_one_element_along_a_size_with_a_name_is_stretched(part: str, body: str) -> None:
+    text = (
+        f"m (float[n, k] x) => (float y) <int64[1] a = {{{part}}}, int64[1] axis = {{1}}, int64[1] last = {{2}}>"
+        f" {{h = Slice(x, a, e, axis) {body}}}"
+    )
+    for shape in ((2, 3), (3, 2), (1, 1), (2, 1)):
+        graph = same(text, {"x": floats(*shape)})
+    slope = gn.grad(gn.sum(graph.outputs["y"]), graph["x"])
+    assert gn.run(slope, {"x": floats(2, 3)}).shape == (2, 3)
+
+
+def test_a_slice_of_one_element_beside_one_of_its_size_may_be_empty() -> None:
+    text = "m (float[k] x) => (float[j] y) <int64[1] a = {0}, int64[1] e = {1}> {h = Slice(x, a, e) y = Add(h, h)}"
+    same(text, {"x": floats(0)})

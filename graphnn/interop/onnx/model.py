@@ -8,7 +8,7 @@ import re
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,7 +235,7 @@ def _check(proto: Any, file: str) -> None:
     missing: Counter[str] = Counter()
     firsts: dict[str, str] = {}
     reasons: dict[str, str] = {}
-    for node in _all_nodes(proto):
+    for node in all_nodes(proto.graph, proto.functions):
         key = domain_of(node), node.op_type
         if key in RULES or key in own or has_body(node, versions):
             continue
@@ -288,21 +288,22 @@ def _texts(proto: Any) -> Iterator[Any]:
             yield dim.dim_param
     for function in proto.functions:
         yield from (function.name, function.domain, *function.input, *function.output)
-    for node in _all_nodes(proto):
+    for node in all_nodes(proto.graph, proto.functions):
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
         for attribute in node.attribute:
             yield from (attribute.name, attribute.ref_attr_name)
 
 
-def _all_nodes(proto: Any) -> Iterator[Any]:
-    stack = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+def all_nodes(graph: Any, functions: Iterable[Any] = ()) -> Iterator[Any]:
+    """Yield the nodes of a graph and of functions, and those of the subgraphs in them."""
+    stack = [*graph.node, *(node for function in functions for node in function.node)]
     stack.reverse()
     while stack:
         node = stack.pop()
         yield node
         for attribute in node.attribute:
-            for graph in graphs_in(attribute):
-                stack.extend(graph.node)
+            for inner in graphs_in(attribute):
+                stack.extend(inner.node)
 
 
 # --- inputs and outputs ---------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ...graph.tables import checked_name
 from ...origin import Origin, user_origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
+from .broadcasting import BROADCAST, broadcasting
 from .call import Call, to_give
 from .functions import body_of, defaults_of, domain_of, kinds_of
 from .order import in_order
@@ -209,6 +210,8 @@ class Reader:
         with self._scope(proto, origin_in(proto) or origin):
             operands = [self.weight(operand) for operand in operands]
             if rule is not None:
+                if call.op in BROADCAST:
+                    operands = broadcasting(call.op, operands)
                 made = applied(rule, call, operands)
                 if call.op == "Identity" and isinstance(made[0], Node) and is_detached(proto):
                     return [fn.stop_gradient(made[0])]

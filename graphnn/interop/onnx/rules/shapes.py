@@ -12,6 +12,7 @@ from ....graph import Array, Node, fn
 from ....graph.dimensions import broadcast, product
 from ....text import short_repr
 from .. import sizes as of
+from ..broadcasting import stretched
 from ..rule import on_sizes, rule
 from ..tensors import dtype_of
 from .kit import held, ints
@@ -98,6 +99,7 @@ def concat(call: Call, *arrays: Node, axis: int = 1) -> Any:
 @rule("Expand")
 def expand(call: Call, x: Node, shape: Dims) -> Any:
     """Return x repeated along axes of size 1."""
+    x = stretched(x, [shape])
     found = broadcast([x.spec.shape, shape])
     return fn.broadcast_to(x, shape if found is None else found[0])
 
