@@ -96,7 +96,7 @@ def from_torch(
     name_once(model.graph, weights)
     name_outputs(model.graph, keys_of(program.exported_program.call_spec.out_spec))
     wanted = {name: weight.requires_grad for name, weight in weights.items()} if trainable else {}
-    return graph_of(model, None, type(module).__name__, {}, {}, wanted)
+    return graph_of(model, None, type(module).__name__, {}, {}, wanted, "from_torch")
 
 
 def _torch() -> Any:

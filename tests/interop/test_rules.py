@@ -477,3 +477,16 @@ def test_a_slice_of_one_element_along_a_size_with_a_name_is_stretched(part: str,
 def test_a_slice_of_one_element_beside_one_of_its_size_may_be_empty() -> None:
     text = "m (float[k] x) => (float[j] y) <int64[1] a = {0}, int64[1] e = {1}> {h = Slice(x, a, e) y = Add(h, h)}"
     same(text, {"x": floats(0)})
+
+
+@pytest.mark.parametrize(("parts", "settings"), [(1, ""), (1, ", onesided = 1"), (2, ""), (2, ", inverse = 1")])
+def test_a_fourier_transform_along_a_size_with_a_name(parts: int, settings: str) -> None:
+    text = f"m (float[n, k, 3, {parts}] x) => (float[n, j, 3, 2] y) {{y = DFT<axis = 1{settings}>(x)}}"
+    graph = gn.from_onnx(model(text))
+    for length in (1, 6, 301):
+        x = floats(2, length, 3, parts)
+        z = x[..., 0].astype(np.complex128) if parts == 1 else x[..., 0] + 1j * x[..., 1].astype(np.float64)
+        wanted = (np.fft.ifft if "inverse" in settings else np.fft.fft)(z, axis=1)
+        wanted = wanted[:, : length // 2 + 1] if "onesided" in settings else wanted
+        found = gn.run(graph.outputs["y"], {"x": x})
+        np.testing.assert_allclose(found, np.stack([wanted.real, wanted.imag], -1), atol=2e-6 * np.abs(wanted).max())

@@ -10,6 +10,7 @@ import pytest
 from onnx import parser
 
 import graphnn as gn
+from graphnn.interop.onnx.model import graph_of
 from graphnn.interop.torch import called_with, keys_of, name_once, name_outputs
 
 
@@ -86,3 +87,11 @@ def test_a_module_is_called_with_inputs_by_place_and_settings_as_they_are() -> N
     with pytest.raises(TypeError, match="first"), called_with(module, [one], [], {"mask": one}):
         pass
     assert module.forward is forward
+
+
+def test_a_size_that_must_be_known_is_to_be_left_out_of_dims() -> None:
+    made = model("m (float[k] x) => (float[j] y) {a, b = Split(x) y = Add(a, b)}")
+    with pytest.raises(gn.NoRuleError, match=r"depends on the size k; leave it out of dims=\n"):
+        graph_of(made, None, "m", {}, {}, {}, "from_torch")
+    with pytest.raises(gn.NoRuleError, match=r'fix it: from_onnx\(…, sizes=\{"k": …\}\)'):
+        gn.from_onnx(made)

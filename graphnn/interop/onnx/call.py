@@ -122,9 +122,12 @@ def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
     asked = sorted(left_open if names is None else left_open.intersection(names))
     if not asked:
         return ""
+    them = "it" if len(asked) == 1 else "them"
+    if graph.caches.get("called") == "from_torch":
+        return f"; leave {them} out of dims="
     given = ", ".join(f'"{name}": …' for name in asked)
     options = " ".join(f"--size {name}=…" for name in asked)
-    return f"; fix {'it' if len(asked) == 1 else 'them'}: from_onnx(…, sizes={{{given}}}), or {options} of a command"
+    return f"; fix {them}: from_onnx(…, sizes={{{given}}}), or {options} of a command"
 
 
 def to_hold(inputs: Iterable[Node]) -> str:

@@ -148,7 +148,13 @@ def _floats(proto: Any) -> dict[str, bool]:
 
 
 def graph_of(
-    proto: Any, path: Path | None, title: str, sizes: dict[str, int], values: dict[str, Any], weights: dict[str, bool]
+    proto: Any,
+    path: Path | None,
+    title: str,
+    sizes: dict[str, int],
+    values: dict[str, Any],
+    weights: dict[str, bool],
+    called: str = "from_onnx",
 ) -> Graph:
     """Return a model as a graph.
 
@@ -163,11 +169,14 @@ def graph_of(
         As `from_onnx` takes them.
     weights : dict of str to bool
         {initializer: whether it is trainable}, of those that become parameters.
+    called : str
+        The function that the user has called.
     """
     file = path.name if path is not None else title
     _check(proto, file)
     told = Told(proto, title) if not sizes and not values and is_ours(proto, file) else None
     graph = Graph(title, np.float32) if told is None else told.graph
+    graph.caches["called"] = called
     ends = {each.name for each in (*proto.graph.input, *proto.graph.output)}
     versions = {domain_of(each): each.version for each in proto.opset_import}
     _check_opsets(versions, file)

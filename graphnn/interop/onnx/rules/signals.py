@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....graph import Array, Dim, Node, fn
+from ....graph.dimensions import add, floor_divide, multiply
 from ..rule import rule
+from ..sizes import sized
 from ..tensors import dtype_of
 from .kit import bounded
 
@@ -35,6 +37,24 @@ def _to_length(x: Node, axis: int, n: int, length: int) -> Node:
     widths = [(0, 0)] * x.ndim
     widths[axis] = (0, length - n)
     return fn.pad(x, tuple(widths)) if n < length else x
+
+
+def _by_size(call: Call, x: Node, onesided: bool, sign: int) -> Node:
+    """Return the transform of x of shape (…, n, 1 or 2), where n has a name: a run computes the matrix."""
+    n = x.spec.shape[-2]
+    count = add(floor_divide(n, 2), 1) if onesided else n
+    rows, columns = (fn.arange(dim, graph=call.graph) for dim in (n, count))
+    length = fn.cast(call.node(sized(n, np.int64)), np.float64)
+    turns = fn.cast(fn.remainder(fn.expand_dims(rows, 1) * columns, fn.cast(length, np.int64)), np.float64) / length
+    real, imaginary = fn.cos(turns * (2 * np.pi)), fn.sin(turns * (2 * np.pi * sign))
+    if sign > 0:
+        real, imaginary = real / length, imaginary / length
+    parts = [(real, imaginary), (-imaginary, real)][: int(x.spec.shape[-1])]
+    matrix = fn.stack([fn.stack(pair, axis=-1) for pair in parts], axis=1)
+    product = multiply(n, len(parts))
+    whole = fn.cast(fn.reshape(matrix, (product, multiply(count, 2))), x.spec.dtype)
+    y = fn.matmul(fn.reshape(x, (*x.spec.shape[:-2], product)), whole)
+    return fn.reshape(y, (*x.spec.shape[:-2], count, 2))
 
 
 def _transformed(call: Call, x: Node, matrix: Array) -> Node:
@@ -67,9 +87,12 @@ def dft(
     """Return the discrete Fourier transform of x along an axis; its last axis has the real and imaginary parts."""
     place = (1 if call.version < 20 else -2) if axis is None else int(np.asarray(axis).reshape(()))
     place %= x.ndim
+    turned = fn.moveaxis(x, place, -2) if place != x.ndim - 2 else x
+    if dft_length is None and isinstance(x.spec.shape[place], str) and not (inverse and onesided):
+        y = _by_size(call, turned, bool(onesided), 1 if inverse else -1)
+        return fn.moveaxis(y, -2, place) if place != x.ndim - 2 else y
     n = _known(call, x.spec.shape[place], "the axis that is transformed")
     length = n if dft_length is None else int(np.asarray(dft_length).reshape(()))
-    turned = fn.moveaxis(x, place, -2) if place != x.ndim - 2 else x
     if inverse and onesided:
         length = 2 * (n - 1) if dft_length is None else length
         y = _real_again(call, _to_length(turned, x.ndim - 2, n, length // 2 + 1), length)
