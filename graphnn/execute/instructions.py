@@ -353,7 +353,7 @@ class Ufunc(Elementwise):
 
 @dataclass(frozen=True, slots=True)
 class Clip(Elementwise):
-    """The first operand, held between the two others."""
+    """The first operand, held between the two others, which are numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,8 @@ def _clip(tape: _Tape, x: object, lo: object = None, hi: object = None) -> Value
         return tape.ufunc(np.minimum, (x, hi), None)
     if hi is None:
         return tape.ufunc(np.maximum, (x, lo), None)
+    if not all(type(bound) in (int, float) and bound == bound for bound in (lo, hi)):
+        raise Untraceable("NumPy clips by arrays, and by NaN, in other ways")
     tape.count()
     bounds = [tape.value(bound, x.dtype) for bound in (lo, hi)]
     return tape.build.each(do.Clip(), x.value, *bounds, result=Result(x.shape, x.dtype))

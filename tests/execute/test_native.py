@@ -418,6 +418,12 @@ PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "no function": lambda patch: patch.setattr(addresses, "_pointer", lambda address: 0),
     "the fields of arrays elsewhere": lambda patch: patch.setattr(selftest, "_DATA", 24),
     "a choice that is another": lambda patch: patch.setattr(np, "maximum", np.fmax),
+    "zeros that are ordered": lambda patch: patch.setattr(
+        selftest, "zeros_are_ordered", lambda: not kernels.zeros_are_ordered()
+    ),
+    "bounds that are taken": lambda patch: patch.setattr(
+        np, "clip", lambda x, lo, hi: np.where(x <= lo, lo, np.where(x >= hi, hi, x)).astype(x.dtype)
+    ),
     "a kernel that is another": lambda patch: patch.setitem(kernels._ARITHMETIC, "add", "sub"),
 }
 

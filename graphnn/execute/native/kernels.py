@@ -8,6 +8,7 @@ NumPy's loops, (arguments, dimensions, steps, data), and takes any sizes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -123,6 +124,12 @@ def is_known(name: str, takes: str, gives: str) -> bool:
     return name in _BITWISE or name in ("invert", "sign")
 
 
+@cache
+def zeros_are_ordered() -> bool:
+    """Tell whether 0 is larger than -0 for NumPy, as ARM's processors have it; else it takes the second of the two."""
+    return not np.signbit(np.maximum(np.zeros(1), np.array([-0.0])))[0]
+
+
 class Text:
     """Writes the lines of a kernel for so many elements at a time."""
 
@@ -212,6 +219,8 @@ class Text:
                 return x[0]
             case "negative":
                 return self.add(f"fneg {kind} {x[0]}")
+            case "maximum" | "minimum" if zeros_are_ordered():
+                return self.intrinsic(name, char, *x)
             case "maximum" | "minimum":
                 return self._extremum("ogt" if name == "maximum" else "olt", char, *x)
             case "isnan":
@@ -242,7 +251,9 @@ class Text:
         return self.choice(nan, char, x, found)
 
     def _clipped(self, char: str, x: str, lo: str, hi: str) -> str:
-        return self._extremum("olt", char, self._extremum("ogt", char, x, lo), hi)
+        """What is equal to a bound stays, and a NaN; no bound is a NaN."""
+        low = self.choice(self.add(f"fcmp olt {self.type(char)} {x}, {lo}"), char, lo, x)
+        return self.choice(self.add(f"fcmp ogt {self.type(char)} {low}, {hi}"), char, hi, low)
 
     def _whole(self, name: str, char: str, kind: str, x: Sequence[str]) -> str:
         zero = self.number(char, 0)

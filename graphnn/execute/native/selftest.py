@@ -19,7 +19,7 @@ from ...locks import Lock
 from .addresses import Doubt, drawn, loop_of, most_at_once, same_bits
 from .engine import engine
 from .kernel_loops import written
-from .kernels import Kernel, Line, Operand
+from .kernels import Kernel, Line, Operand, zeros_are_ordered
 from .runtime import own_loops
 from .tables import Call, Keys, Pointer, Table
 
@@ -103,19 +103,22 @@ def _check_arrays() -> None:
 
 
 def _check_choices() -> None:
-    """See that of 0 and -0, NumPy takes the second, wherever in an array they stand, and that a NaN passes."""
+    """See which of 0 and -0 NumPy takes, wherever in an array they stand, and that a NaN passes."""
     for char in "fd":
         for count in (1, 3, 19, 64, 131):
-            pairs = [(0.0, -0.0), (-0.0, 0.0), (np.nan, 1.0), (1.0, np.nan), (2.0, -2.0)]
-            for x, y in pairs:
+            for x, y in [(0.0, -0.0), (-0.0, 0.0), (np.nan, 1.0), (1.0, np.nan), (2.0, -2.0)]:
                 one, other = np.full(count, x, char), np.full(count, y, char)
-                for ufunc, larger in ((np.maximum, one > other), (np.minimum, one < other)):
-                    expected = np.where(larger | np.isnan(one), one, other)
+                equal = (one == other) & zeros_are_ordered()
+                for ufunc, takes_first in (
+                    (np.maximum, (one > other) | equal & np.signbit(other)),
+                    (np.minimum, (one < other) | equal & np.signbit(one)),
+                ):
+                    expected = np.where(takes_first | np.isnan(one), one, other)
                     if not same_bits(quietly(ufunc, one, other), expected):
                         raise Doubt(f"numpy.{ufunc.__name__} chooses otherwise than it is written here")
-                low = quietly(np.clip, one, other, np.full(count, 3, char))
-                if not same_bits(low, np.where((one > other) | np.isnan(one), one, other)):
-                    raise Doubt("numpy.clip chooses otherwise than it is written here")
+                for bounds, is_beyond in (((y, 3.0), one < other), ((-3.0, y), one > other)):
+                    if y == y and not same_bits(np.clip(one, *bounds), np.where(is_beyond, other, one)):
+                        raise Doubt("numpy.clip chooses otherwise than it is written here")
 
 
 def _check_run() -> None:
