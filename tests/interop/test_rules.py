@@ -490,3 +490,14 @@ def test_a_fourier_transform_along_a_size_with_a_name(parts: int, settings: str)
         wanted = wanted[:, : length // 2 + 1] if "onesided" in settings else wanted
         found = gn.run(graph.outputs["y"], {"x": x})
         np.testing.assert_allclose(found, np.stack([wanted.real, wanted.imag], -1), atol=2e-6 * np.abs(wanted).max())
+
+
+def test_an_array_is_padded_to_a_multiple_of_a_size_with_a_name() -> None:
+    text = (
+        "m (float[k] x) => (float[j, 4] y) <int64[1] four = {4}, int64[1] zero = {0}, int64[2] rows = {-1, 4}>"
+        " {s = Shape(x) r = Mod<fmod = 0>(s, four) d = Sub(four, r) e = Mod<fmod = 0>(d, four)"
+        " p = Concat<axis = 0>(zero, e) z = Pad(x, p) y = Reshape(z, rows)}"
+    )
+    for length in (1, 4, 7):
+        graph = same(text, {"x": floats(length)})
+    assert "remainder" not in [node.op.name for node in graph]

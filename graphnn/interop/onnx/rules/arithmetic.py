@@ -223,11 +223,18 @@ for _name, _whole, _floats in (
     ("Sub", of.minus, of.minus),
     ("Mul", of.times, of.times),
     ("Div", of.quotient, of.over),
-    ("Mod", of.remainder, of.remainder),
     ("Min", of.smaller, of.smaller),
     ("Max", of.larger, of.larger),
 ):
     _arithmetic(_name, _whole, _floats)
+
+
+@on_sizes("Mod")
+def sizes_mod(call: Call, a: Value, b: Value, *, fmod: int = 0) -> Any:
+    """Return the rest of a / b with the sign of b."""
+    if fmod:
+        raise of.Undecided
+    return of.sized(of.each(of.remainder, a, b), _dtype(a, b))
 
 
 def _comparison(name: str, function: Any) -> None:
