@@ -501,3 +501,30 @@ def test_an_array_is_padded_to_a_multiple_of_a_size_with_a_name() -> None:
     for length in (1, 4, 7):
         graph = same(text, {"x": floats(length)})
     assert "remainder" not in [node.op.name for node in graph]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "q = SplitToSequence<axis = 0>(h, n) a = SequenceAt(q, one) b = SequenceAt(q, zero)",
+        "q = SplitToSequence<axis = 0>(h, both) a = SequenceAt(q, one) b = SequenceAt(q, zero)",
+        "b, a = Split<axis = 0>(h, both)",
+        "b, a = Split<axis = 0, num_outputs = 2>(h)",
+    ],
+)
+def test_parts_may_be_as_long_as_a_size_with_a_name(body: str) -> None:
+    text = (
+        "m (float[k] x) => (float[j] y) <int64 zero = {0}, int64 one = {1}>"
+        " {h = Concat<axis = 0>(x, x) s = Shape(x) n = Squeeze(s) both = Concat<axis = 0>(s, s)"
+        f" {body} c = Exp(a) y = Sub(b, c)}}"
+    )
+    for length in (1, 4):
+        graph = same(text, {"x": floats(length)}, 18)
+    assert graph.outputs["y"].shape == ("k",)
+
+
+def test_parts_whose_number_a_size_decides_are_refused() -> None:
+    text = "m (float[k] x) => (float[j] y) <int64 two = {2}> {q = SplitToSequence(x, two) y = SequenceAt(q, two)}"
+    with pytest.raises(gn.NoRuleError, match=r"how many arrays it makes depends on the size k; fix it"):
+        gn.from_onnx(model(text))
+    assert gn.from_onnx(model(text), sizes={"k": 5}).outputs["y"].shape == (1,)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....graph import Node, fn
+from ....graph.dimensions import floor_divide, multiply, subtract
 from ..rule import rule
+from .shapes import parts_of
 
 if TYPE_CHECKING:
+    from ....graph import Dim
     from ..call import Call
     from ..rule import Known, Value
 
@@ -65,24 +67,30 @@ def sequence_length(call: Call, sequence: Value) -> Value:
 
 
 @rule("SplitToSequence")
-def split_to_sequence(call: Call, x: Node, split: Known | None = None, *, axis: int = 0, keepdims: int = 1) -> Value:
+def split_to_sequence(call: Call, x: Node, split: Value = None, *, axis: int = 0, keepdims: int = 1) -> Value:
     """Return parts of x as a sequence: of one size, the last one smaller, or of the sizes that are given."""
     place = axis % x.ndim
     size = x.spec.shape[place]
-    if split is not None and split.ndim:
-        lengths = [int(each) for each in split]
-    elif isinstance(size, int):
-        part = 1 if split is None else int(split)
-        if size > _MOST * max(part, 1):
-            call.refuse(f"it gives more than {_MOST:,} arrays")
-        lengths = [min(part, size - start) for start in range(0, size, part)] if part > 0 else []
-    else:
-        call.ask_for_sizes("how many arrays it makes", [size])
-    ends = np.cumsum([0, *lengths]).tolist()
-    every = [slice(None)] * place
+    lengths = (1,) if split is None else call.dims(split, "how long its parts are")
+    if split is None or not split.shape:
+        (part,) = lengths
+        lengths = _of_one_length(call, size, part)
     if split is None and not keepdims:
-        return [fn.getitem(x, (*every, start)) for start in ends[:-1]]
-    return [fn.getitem(x, (*every, slice(*pair))) for pair in itertools.pairwise(ends)]
+        return [fn.getitem(x, (*[slice(None)] * place, start)) for start in range(len(lengths))]
+    return parts_of(x, lengths, axis)
+
+
+def _of_one_length(call: Call, size: Dim, part: Dim) -> tuple[Dim, ...]:
+    """Return the lengths of parts of a size, the last one of what is left."""
+    if isinstance(part, int) and part <= 0:
+        return ()
+    whole = floor_divide(size, part)
+    rest = subtract(size, multiply(whole, part))
+    if not isinstance(whole, int) or not isinstance(rest, int):
+        call.ask_for_sizes("how many arrays it makes", [size, part])
+    if whole > _MOST:
+        call.refuse(f"it gives more than {_MOST:,} arrays")
+    return (*[part] * whole, rest) if rest else (part,) * whole
 
 
 @rule("ConcatFromSequence")

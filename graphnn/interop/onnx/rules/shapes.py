@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....graph import Array, Node, fn
-from ....graph.dimensions import broadcast, product
+from ....graph import Array, Dim, Node, fn
+from ....graph.dimensions import add, broadcast, floor_divide, multiply, product, subtract
 from ....text import short_repr
 from .. import sizes as of
 from ..broadcasting import stretched
@@ -193,27 +194,30 @@ def gather(call: Call, x: Node, indices: Value, *, axis: int = 0) -> Any:
 
 
 @rule("Split")
-def split(call: Call, x: Node, split: Known | None = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
+def split(call: Call, x: Node, split: Dims | None = None, *, axis: int = 0, num_outputs: int | None = None) -> Any:
     """Return consecutive parts of x."""
     count, dim = len(call.outputs), x.spec.shape[axis]
     if num_outputs not in (None, count):
         call.refuse(f"it has {count} outputs, and says that there are {num_outputs}")
-    if split is None:
-        if not isinstance(dim, int):
+    lengths = split
+    if lengths is None:
+        part = floor_divide(add(dim, count - 1) if isinstance(dim, int) else dim, count)
+        if not isinstance(dim, int) and multiply(part, count) != dim:
             call.ask_for_sizes(f"how long each of {count} parts is", [dim])
-        part = -(-dim // count)
-        lengths = [part] * (count - 1) + [dim - part * (count - 1)]
-    else:
-        lengths = ints(split)
-        if min(lengths, default=0) < 0 or (isinstance(dim, int) and sum(lengths) != dim):
-            call.refuse(f"it cuts an axis of {dim} into parts of {short_repr(lengths)}")
-    ends = np.cumsum([0, *lengths]).tolist()
-    index: list[Any] = [slice(None)] * x.ndim
-    parts = []
-    for start, end in itertools.pairwise(ends):
-        index[axis] = slice(start, end)
-        parts.append(fn.getitem(x, tuple(index)))
-    return tuple(parts)
+        lengths = (*[part] * (count - 1), subtract(dim, multiply(part, count - 1)))
+    numbers = [each for each in lengths if isinstance(each, int)]
+    if min(numbers, default=0) < 0 or (isinstance(dim, int) and len(numbers) == len(lengths) and sum(numbers) != dim):
+        call.refuse(f"it cuts an axis of {dim} into parts of {short_repr(list(lengths))}")
+    return tuple(parts_of(x, lengths, axis))
+
+
+def parts_of(x: Node, lengths: Iterable[Dim], axis: int) -> list[Node]:
+    """Return consecutive parts of x that are so long along an axis."""
+    ends: list[Dim] = [0]
+    for length in lengths:
+        ends.append(add(ends[-1], length))
+    every = [slice(None)] * (axis % x.ndim)
+    return [fn.getitem(x, (*every, slice(*pair))) for pair in itertools.pairwise(ends)]
 
 
 @rule("EyeLike")
