@@ -84,6 +84,10 @@ def test_a_module_is_called_with_inputs_by_place_and_settings_as_they_are() -> N
         assert list(signature(module.forward).parameters) == ["first", "more_0", "mask", "a", "b"]
         assert module.forward(1, 2, 3, 4, 5) == (1, None, (2,), 3, True, {"a": 4, "b": 5})
     assert module.forward is forward
+    with called_with(module, [one, two], [one], {"cache": two}):
+        assert module.forward is forward  # which is called with the inputs alone anyway
+    with called_with(module, [one, two], [], {"cache": one, "first": two}):
+        assert module.forward(1, 2)[:2] == (2, 1)
     with pytest.raises(TypeError, match="first"), called_with(module, [one], [], {"mask": one}):
         pass
     assert module.forward is forward
