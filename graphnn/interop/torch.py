@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GraphnnError, UsageError, restated
+from .aten import as_they_are
 from .onnx.model import all_nodes, graph_of
 
 if TYPE_CHECKING:
@@ -87,7 +88,13 @@ def from_torch(
         try:
             with called_with(module, inputs, given, settings):
                 program = torch.onnx.export(
-                    module, tuple(inputs), dynamo=True, optimize=False, verbose=False, dynamic_shapes=sizes
+                    module,
+                    tuple(inputs),
+                    dynamo=True,
+                    optimize=False,
+                    verbose=False,
+                    dynamic_shapes=sizes,
+                    custom_translation_table=as_they_are(torch),
                 )
             model = program.model_proto
         except Exception as error:

@@ -139,6 +139,49 @@ class Quantized(nn.Module):
         return torch.cat([self.decode(h + (found - h).detach()), losses], 1)
 
 
+class Solved(nn.Module):
+    """What the exporter has no ONNX for: inverses, solutions, factors and determinants of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.mix(x)
+        spread = h @ h.mT + torch.eye(3)
+        lower = torch.linalg.cholesky(spread)
+        right = torch.linalg.solve_triangular(lower.mT, h, upper=True, left=False)
+        logs = torch.linalg.slogdet(h + 2 * torch.eye(3))
+        found = torch.linalg.inv(spread) + torch.linalg.solve(spread, h) + torch.linalg.cholesky(spread, upper=True)
+        single = torch.linalg.solve(spread, h[..., 0]) + (logs[0] * logs[1])[:, None]
+        return torch.cat([found, right, torch.linalg.solve(spread, h, left=False), single[..., None]], -1)
+
+
+class Apart(nn.Module):
+    """What else it has no ONNX for: distances, products so far, places in order, means of what is scattered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(5, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.mix(x)
+        many = h.repeat(7, 1)
+        near = (
+            torch.cdist(h, h + 1) + torch.cdist(h, h + 1, p=1.0) + torch.cdist(h, many + 1)[:, 4:8] + torch.cdist(h, h)
+        )
+        after = torch.cumprod(h, -1) + torch.hypot(h, h[:1])
+        place = torch.searchsorted(h.sort(-1)[0], h.flip(0), right=True).to(h.dtype)
+        middle = h.median(1, keepdim=True)[0] + h.kthvalue(2, 1, True)[0] + h.median(0)[0] * h
+        to = torch.tensor([[1, 0, 3, 0, 2], [1, 0, 3, 1, 2], [0, 2, 1, 0, 2], [1, 1, 1, 1, 1]])
+        means = torch.zeros(4, 5).scatter_reduce(0, to, h, "mean", include_self=False)
+        means = means + torch.ones(4, 5).scatter_reduce(0, to, h, "mean")
+        for kind in ("sum", "prod", "amax", "amin"):
+            means = means + torch.ones(4, 5).scatter_reduce(0, to, h, kind, include_self=kind in ("sum", "amax"))
+        pooled = nn.functional.adaptive_max_pool2d((h[:, :, None] * h[:, None])[None], (5, 3))[0]
+        return torch.cat([near, after * place, middle, means, pooled.flatten(1)], 1)
+
+
 def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
     """Yield (name, module, examples) of small modules."""
 
@@ -165,6 +208,8 @@ def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
         (normal(2, 2, 12),),
     )
     yield "quantized", Quantized(), (normal(6, 4),)
+    yield "solved", Solved(), (normal(2, 3, 3),)
+    yield "apart", Apart(), (normal(4, 5),)
 
 
 def large() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
@@ -264,10 +309,19 @@ class Keeping(torch.fx.Interpreter):
 
 def write(folder: Path) -> None:
     """Keep the small modules as models, with their figures and all values in between."""
+    from graphnn.interop.aten import as_they_are
+
     for name, module, examples in small():
         module.eval()
         value, slopes = gradients(module, examples)
-        program = torch.onnx.export(module, examples, dynamo=True, optimize=False, verbose=False)
+        program = torch.onnx.export(
+            module,
+            examples,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            custom_translation_table=as_they_are(torch),
+        )
         (folder / f"{name}.onnx").write_bytes(shortened(program.model_proto).SerializeToString())
         arrays = {f"input/{k}": each.numpy() for k, each in enumerate(examples)} | {"output": value}
         keeping = Keeping(program.exported_program)

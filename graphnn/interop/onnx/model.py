@@ -377,7 +377,9 @@ def _outputs(reader: Reader, frame: Frame, graph: Any) -> None:
     call = reader.ending()
     for each in graph.output:
         value: Value = reader.weight(frame.find(each.name))
-        if value is None or isinstance(value, list):
+        if value is None:
+            raise NoRuleError(f"graphnn does not compute the output {quoted(each.name)}")
+        if isinstance(value, list):
             raise NoRuleError(f"the output {quoted(each.name)} is not an array")
         reader.graph.outputs[each.name] = call.node(value)
 

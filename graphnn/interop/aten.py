@@ -1,0 +1,57 @@
+"""How PyTorch's exporter writes operations for which it has no ONNX, or wrong one: as they are, in a domain of ours."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .onnx.rule import RULES
+from .onnx.rules.aten import ATEN
+
+_OVERLOADS = {"median": "dim", "scatter_reduce": "two", "searchsorted": "Tensor"}
+"""The overload of operations of which it is not the default one."""
+
+_DTYPES = [f"tensor({name})" for name in ("float", "double", "float16", "bfloat16", "int64", "int32", "bool")]
+_KINDS = {"int": "INT", "bool": "INT", "float": "FLOAT", "str": "STRING", "List[int]": "INTS"}
+
+
+def as_they_are(torch: Any) -> dict[Any, Any]:
+    """Return by which functions the exporter writes what ONNX does not have, or the exporter not right."""
+    names = [name for domain, name in RULES if domain == ATEN]
+    overloads = [getattr(getattr(torch.ops.aten, name), _OVERLOADS.get(name, "default")) for name in names]
+    return {overload: _writer(overload._schema) for overload in overloads}
+
+
+def _writer(signature: Any) -> Any:
+    """Return a function that writes an operation of PyTorch: tensors are operands, and all else attributes."""
+    from onnx.defs import OpSchema
+    from onnxscript.values import Op, Opset
+
+    def formal(name: str, optional: bool = False) -> Any:
+        option = OpSchema.FormalParameterOption.Optional if optional else OpSchema.FormalParameterOption.Single
+        return OpSchema.FormalParameter(name, f"T_{name}", param_option=option)
+
+    kinds = {each.name: re.sub(r"^Optional\[(.*)\]$", r"\1", str(each.type)) for each in signature.arguments}
+    tensors = {each.name: each.has_default_value() for each in signature.arguments if kinds[each.name] == "Tensor"}
+    results = [f"y{i}" for i in range(len(signature.returns))]
+    schema = OpSchema(
+        signature.name.removeprefix("aten::"),
+        ATEN,
+        1,
+        inputs=[formal(name, optional) for name, optional in tensors.items()],
+        outputs=[formal(name) for name in results],
+        type_constraints=[(f"T_{name}", _DTYPES, "") for name in (*tensors, *results)],
+        attributes=[
+            OpSchema.Attribute(name, getattr(OpSchema.AttrType, _KINDS[kind]), "", required=False)
+            for name, kind in kinds.items()
+            if kind in _KINDS
+        ],
+    )
+    operation = Op(Opset(ATEN, 1), schema.name, schema)
+
+    def write(*operands: Any, **options: Any) -> Any:
+        given = dict(zip(kinds, operands, strict=False)) | options
+        attributes = {name: value for name, value in given.items() if name not in tensors and value is not None}
+        return operation(*[given.get(name) for name in tensors], **attributes)
+
+    return write
