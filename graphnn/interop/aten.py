@@ -19,7 +19,22 @@ def as_they_are(torch: Any) -> dict[Any, Any]:
     """Return by which functions the exporter writes what ONNX does not have, or the exporter not right."""
     names = [name for domain, name in RULES if domain == ATEN]
     overloads = [getattr(getattr(torch.ops.aten, name), _OVERLOADS.get(name, "default")) for name in names]
-    return {overload: _writer(overload._schema) for overload in overloads}
+    return {torch.ops.aten.conv3d.default: _conv3d} | {each: _writer(each._schema) for each in overloads}
+
+
+def _conv3d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Write a convolution of volumes, to which the exporter gives a bias of a wrong shape if there is none."""
+    from onnxscript import opset18
+
+    strides, pads, dilations = (
+        [each] * 3 if isinstance(each, int) else [*each] for each in (stride, padding, dilation)
+    )
+    front = opset18.Constant(value_ints=[0])
+    batch = input if len(input.shape) == 5 else opset18.Unsqueeze(input, front)
+    found = opset18.Conv(batch, weight, bias, strides=strides, pads=[*pads, *pads], dilations=dilations, group=groups)
+    return found if batch is input else opset18.Squeeze(found, front)
 
 
 def _writer(signature: Any) -> Any:

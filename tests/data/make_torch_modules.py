@@ -182,6 +182,20 @@ class Apart(nn.Module):
         return torch.cat([near, after * place, middle, means, pooled.flatten(1)], 1)
 
 
+class Volumes(nn.Module):
+    """Convolutions of volumes with batch norm, and so without a bias, and pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(1, 4, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm3d(4)
+        self.second = nn.Conv3d(4, 4, (1, 3, 3), stride=(1, 2, 2), groups=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = nn.functional.max_pool3d(torch.relu(self.norm(self.first(x))), 2)
+        return torch.tanh(self.second(h)) + self.second(h[0]).mean()
+
+
 def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
     """Yield (name, module, examples) of small modules."""
 
@@ -210,6 +224,7 @@ def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
     yield "quantized", Quantized(), (normal(6, 4),)
     yield "solved", Solved(), (normal(2, 3, 3),)
     yield "apart", Apart(), (normal(4, 5),)
+    yield "volumes", Volumes(), (normal(2, 1, 4, 6, 8),)
 
 
 def large() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
