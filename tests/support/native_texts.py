@@ -19,7 +19,7 @@ ord phi poison ptr ret select sext sge sgt shufflevector sitofp sle slt splat st
 ugt uitofp ule ult une uno urem void x xor zeroinitializer zext true false"""
 _KNOWN = "|".join(_WORDS.split())
 _OWN = r"k[0-9a-f]{24}|(?:arg(?:max|min)|adding)_\w{1,5}"
-_FUNCTIONS = rf"llvm\.(?:ceil|fabs|floor|rint|sqrt|trunc)\.(?:v\d{{1,2}})?f(?:32|64)|{_OWN}"
+_FUNCTIONS = rf"llvm\.(?:ceil|fabs|floor|maximum|minimum|rint|sqrt|trunc)\.(?:v\d{{1,2}})?f(?:32|64)|{_OWN}"
 _TOKEN = re.compile(
     rf"(?:{_KNOWN})\b|%[a-z][a-z0-9.]{{0,11}}|@(?:{_FUNCTIONS})|-?\d{{1,4}}(?:\.\d)?\b|0x7FF0000000000000"
     r"|^[a-z]+\d?(?:\.[a-z]+)?:$|[(){}<>\[\],=]|\s+",
