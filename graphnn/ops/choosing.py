@@ -47,7 +47,7 @@ class Clip(Elementwise):
     lo: float | None = None
     hi: float | None = None
     formula = "clip({0}, {lo}, {hi})"
-    trials = ((-1.0, 1.5), (None, 0.5), (-0.5, None), (-1, 2), (None, None))
+    trials = ((-1.0, 1.5), (0.0, 1.0), (None, 0.5), (-0.5, None), (-1, 2), (None, None))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         """As NumPy: a float bound makes integers floats; an int beyond theirs leaves its side open."""
