@@ -159,7 +159,8 @@ def wild(rng: np.random.Generator, array: Array) -> Array:
     special = SPECIAL if rng.random() < 0.6 else RARE
     with np.errstate(over="ignore", under="ignore"):
         array = array.copy()
-        for _ in range(int(rng.integers(1, 4))):
+        most = 4 if rng.random() < 0.5 else min(array.size, 20)
+        for _ in range(int(rng.integers(1, most, endpoint=True))):
             array.flat[rng.integers(array.size)] = rng.choice(special)
         return array if rng.random() < 0.8 else np.full_like(array, rng.choice(special))
 
