@@ -71,6 +71,19 @@ def test_what_was_an_attribute_and_is_an_operand_is_read_from_both() -> None:
     same("m (float[n, 5] x) => (float[n, 5] y) {y = Dropout<ratio=0.25>(x)}", {"x": x}, 11)
 
 
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("axes", [None, (-1,), (1, 2), (1, -2, 3)])
+def test_the_gradient_of_a_norm_of_zeros_is_0(axes: tuple[int, ...] | None, keepdims: int) -> None:
+    for x in (np.zeros((2, 3, 2, 2), np.float32), np.concatenate([floats(1, 3, 2, 2), np.zeros((1, 3, 2, 2))], 0)):
+        x = x.astype(np.float32)
+        norms = np.sqrt(np.square(x).sum(axes, keepdims=True))
+        shape = list(norms.shape if keepdims else norms.sum(axes).shape)
+        given = f"axes=[{','.join(map(str, axes))}], " if axes else ""
+        text = f"m (float[2, 3, 2, 2] x) => (float{shape or ''} y) {{y = ReduceL2<{given}keepdims={keepdims}>(x)}}"
+        slope = gn.grad(gn.sum((graph := same(text, {"x": x}, 11)).outputs["y"]), graph["x"])
+        np.testing.assert_allclose(gn.run(slope, {"x": x}), x / np.where(norms == 0, 1, norms), 1e-6)
+
+
 def test_widths_below_0_cut_and_a_padding_that_is_data_is_kept() -> None:
     text = "m (float[n, 5] x, float v) => (float[n, p] y) <int64[4] w = {0, -1, 0, 3}> {y = Pad(x, w, v)}"
     same(text, {"x": floats(2, 5), "v": np.float32(7)})

@@ -22,6 +22,16 @@ def _sum_squares(x: Node, axis: Any, keepdims: bool) -> Any:
     return fn.sum(fn.square(x), axis, keepdims)
 
 
+def _norm(x: Node, axis: Any, keepdims: bool) -> Any:
+    """Return √Σx² as a norm, whose gradient is 0 where it is 0; over more than two axes, that of norms over two."""
+    if axis is None or len(axis) in (1, 2):
+        return fn.norm(x, None, axis, keepdims)
+    if not axis:
+        return fn.absolute(x)
+    found = fn.norm(_norm(x, axis[2:], True), None, axis[:2], True)
+    return found if keepdims else fn.squeeze(found, axis)
+
+
 def _in_floats(function: Any) -> Any:
     def compute(x: Node, axis: Any, keepdims: bool) -> Any:
         return function(x if x.spec.dtype.kind == "f" else fn.cast(x, "float64"), axis, keepdims)
@@ -55,7 +65,7 @@ _REDUCTIONS = {
     "ReduceMin": _extremum(fn.min, fn.all, 1),
     "ReduceSumSquare": _sum_squares,
     "ReduceL1": lambda x, axis, keepdims: fn.sum(fn.absolute(x), axis, keepdims),
-    "ReduceL2": _in_floats(lambda x, axis, keepdims: fn.sqrt(_sum_squares(x, axis, keepdims))),
+    "ReduceL2": _in_floats(_norm),
     "ReduceLogSum": _in_floats(lambda x, axis, keepdims: fn.log(fn.sum(x, axis, keepdims))),
     "ReduceLogSumExp": _in_floats(fn.logsumexp),
 }
