@@ -117,14 +117,23 @@ def _torch() -> Any:
 
 @contextmanager
 def _evaluating(module: Any) -> Iterator[None]:
-    """Have a module and those inside compute as in evaluation, and as before afterwards."""
+    """Have a module and those inside compute as in evaluation, and as before afterwards.
+
+    No weight wants a gradient meanwhile: attention whose mask wants one is another kernel to PyTorch, whose result has
+    another layout when its exporter traces it again.
+    """
     before = [(each, each.training) for each in module.modules()]
+    trained = [each for each in module.parameters() if each.requires_grad]
     module.eval()
     try:
+        for each in trained:
+            each.requires_grad = False
         yield
     finally:
         for each, training in before:
             each.training = training
+        for each in trained:
+            each.requires_grad = True
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from onnx import parser
 
 import graphnn as gn
 from graphnn.interop.onnx.model import graph_of
-from graphnn.interop.torch import called_with, keys_of, name_once, name_outputs
+from graphnn.interop.torch import _evaluating, called_with, keys_of, name_once, name_outputs
 
 
 @dataclass
@@ -34,6 +34,26 @@ LEAF = Form(leaf=True)
 
 def model(text: str) -> Any:
     return parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}')
+
+
+def test_a_module_is_in_evaluation_and_no_weight_wants_a_gradient_while_it_is_exported() -> None:
+    trained, frozen = SimpleNamespace(requires_grad=True), SimpleNamespace(requires_grad=False)
+    inside, module = SimpleNamespace(training=False), SimpleNamespace(training=True)
+    module.modules = lambda: [module, inside]
+    module.parameters = lambda: [trained, frozen]
+    module.eval = lambda: setattr(module, "training", False)
+
+    def state() -> list[bool]:
+        return [module.training, inside.training, trained.requires_grad, frozen.requires_grad]
+
+    def fail() -> None:
+        with _evaluating(module):
+            assert state() == [False, False, False, False]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert state() == [True, False, True, False]
 
 
 def test_a_weight_with_two_names_is_one_parameter_of_the_first_name() -> None:
