@@ -19,7 +19,8 @@ def as_they_are(torch: Any) -> dict[Any, Any]:
     """Return by which functions the exporter writes what ONNX does not have, or the exporter not right."""
     names = [name for domain, name in RULES if domain == ATEN]
     overloads = [getattr(getattr(torch.ops.aten, name), _OVERLOADS.get(name, "default")) for name in names]
-    return {torch.ops.aten.conv3d.default: _conv3d} | {each: _writer(each._schema) for each in overloads}
+    ours = {torch.ops.aten.conv3d.default: _conv3d, torch.ops.aten.scaled_dot_product_attention.default: _attention}
+    return ours | {each: _writer(each._schema) for each in overloads}
 
 
 def _conv3d(
@@ -35,6 +36,45 @@ def _conv3d(
     batch = input if len(input.shape) == 5 else opset18.Unsqueeze(input, front)
     found = opset18.Conv(batch, weight, bias, strides=strides, pads=[*pads, *pads], dilations=dilations, group=groups)
     return found if batch is input else opset18.Squeeze(found, front)
+
+
+def _attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """Write attention, which the exporter writes for operands of four axes alone."""
+    import onnx
+    from onnxscript import opset18
+    from onnxscript.function_libs.torch_lib.ops.nn import aten_scaled_dot_product_attention
+
+    axes = len(key.shape)
+    if len(query.shape) == axes == len(value.shape) == 4:
+        return aten_scaled_dot_product_attention(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
+    if dropout_p or enable_gqa:
+        raise NotImplementedError("attention with dropout_p or enable_gqa, on operands that do not have four axes")
+    scores = opset18.MatMul(query, opset18.Transpose(key, perm=[*range(axes - 2), axes - 1, axes - 2]))
+    if scale is None:
+        scores = opset18.Div(scores, opset18.Sqrt(opset18.CastLike(opset18.Shape(query, start=-1), query)))
+    else:
+        scores = opset18.Mul(scores, scale)
+    if is_causal:
+        true = onnx.helper.make_tensor("true", onnx.TensorProto.BOOL, [1], [True])
+        attn_mask = opset18.Trilu(opset18.ConstantOfShape(opset18.Shape(scores, start=-2), value=true), upper=0)
+    if attn_mask is None:
+        return opset18.MatMul(opset18.Softmax(scores, axis=-1), value)
+    if not is_causal and attn_mask.dtype == query.dtype:
+        return opset18.MatMul(opset18.Softmax(opset18.Add(scores, attn_mask), axis=-1), value)
+    none = opset18.CastLike(float("-inf"), scores)
+    shares = opset18.Softmax(opset18.Where(attn_mask, scores, none), axis=-1)
+    return opset18.MatMul(opset18.Where(attn_mask, shares, opset18.CastLike(0.0, scores)), value)
 
 
 def _writer(signature: Any) -> Any:

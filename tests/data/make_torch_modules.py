@@ -196,6 +196,26 @@ class Volumes(nn.Module):
         return torch.tanh(self.second(h)) + self.second(h[0]).mean()
 
 
+class Windows(nn.Module):
+    """Attention inside windows, and over rows: PyTorch's own, on queries of five axes and of three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(4, 12)
+        self.offset = nn.Parameter(torch.randn(2, 4, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        attend = nn.functional.scaled_dot_product_attention
+        batch, heads, windows, length, width = len(x), 2, 3, 4, 2
+        parts = self.qkv(x).reshape(batch, windows, length, 3, heads, width).permute(3, 0, 4, 1, 2, 5)
+        q, k, v = parts
+        near = (torch.arange(12).reshape(3, 4, 1) + torch.arange(4)) % 5 > torch.tensor([[[0]], [[1]], [[9]]])
+        found = attend(q, k, v) + attend(q, k, v, attn_mask=near) + attend(q, k, v, attn_mask=self.offset[:, None])
+        q, k, v = parts[:, :, 0].flatten(2, 3).reshape(3, batch, windows * length, width)
+        rows = attend(q, k[:, :7], v[:, :7], is_causal=True, scale=0.4).reshape(batch, 1, windows, length, width)
+        return found + rows
+
+
 def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
     """Yield (name, module, examples) of small modules."""
 
@@ -225,6 +245,7 @@ def small() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
     yield "solved", Solved(), (normal(2, 3, 3),)
     yield "apart", Apart(), (normal(4, 5),)
     yield "volumes", Volumes(), (normal(2, 1, 4, 6, 8),)
+    yield "windows", Windows(), (normal(2, 3, 4, 4),)
 
 
 def large() -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
