@@ -275,16 +275,15 @@ def reduced(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
 
 
 def accumulated(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of a sum: small integers and bools are summed in 64 bits.
+    """Return the dtype of a sum: small integers and bools are summed in NumPy's ``intp``, of 64 bits on most machines.
 
     Examples
     --------
     >>> accumulated(np.dtype("int8")), accumulated(np.dtype("float16"))
     (dtype('int64'), dtype('float16'))
     """
-    if dtype.kind == "f" or dtype.itemsize == 8:
-        return dtype
-    return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+    whole = np.dtype(np.uintp if dtype.kind == "u" else np.intp)
+    return dtype if dtype.kind == "f" or dtype.itemsize >= whole.itemsize else whole
 
 
 def cleared(out: Array | None, shape: Any, dtype: Any) -> Array:
