@@ -49,7 +49,8 @@ def cholesky(call: Call, self: Node, *, upper: int = 0) -> Any:
 @rule("_linalg_slogdet", domain=ATEN)
 def slogdet(call: Call, A: Node) -> Any:
     """Return the signs of determinants, and the logarithms of their absolute values."""
-    size = fn.norm(A, axis=-1, keepdims=True)
+    norm = fn.norm(A, axis=-1, keepdims=True)
+    size = fn.where(fn.equal(norm, 0), 1, norm)
     det = fn.det(A / size)  # of rows of norm 1: it is not above 1
     logs = fn.log(fn.absolute(det)) + fn.sum(fn.log(size), axis=(-2, -1))
     return fn.sign(det), logs, None, None
