@@ -1,4 +1,4 @@
-"""How PyTorch's exporter writes operations for which it has no ONNX, or wrong one: as they are, in a domain of ours."""
+"""What PyTorch's exporter writes where it has no ONNX, or wrong one: the operation itself, in a domain of ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = {"int": "INT", "bool": "INT", "float": "FLOAT", "str": "STRING", "List[
 
 
 def as_they_are(torch: Any) -> dict[Any, Any]:
-    """Return by which functions the exporter writes what ONNX does not have, or the exporter not right."""
+    """Return the functions by which the exporter writes what ONNX lacks, or what the exporter itself writes wrong."""
     names = [name for domain, name in RULES if domain == ATEN]
     overloads = [getattr(getattr(torch.ops.aten, name), _OVERLOADS.get(name, "default")) for name in names]
     ours = {torch.ops.aten.conv3d.default: _conv3d, torch.ops.aten.scaled_dot_product_attention.default: _attention}

@@ -1,4 +1,4 @@
-"""0 and -0 are equal, and their bits are not: which of the two comes out depends on the function, and the processor."""
+"""Which of 0 and -0 comes out, which are equal but not to the bit: that depends on the function, and the processor."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -95,6 +95,6 @@ def test_where_zeros_are_ordered_the_larger_zero_is_the_maximum(char: str) -> No
         for one, other, found in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
             if np.isnan([one, other]).any():
                 assert np.isnan(found)
-            else:  # as pairs, (0, sign of zero) is ordered
+            else:  # of 0 and -0, which are equal, the sign decides
                 expected = max((one, other), key=lambda value: (sign * value, sign * np.copysign(1, value)))
                 assert (found, np.signbit(found)) == (expected, np.signbit(expected)), (name, one, other)

@@ -251,7 +251,7 @@ class Text:
         return self.choice(nan, char, x, found)
 
     def _clipped(self, char: str, x: str, lo: str, hi: str) -> str:
-        """What is equal to a bound stays, and a NaN; no bound is a NaN."""
+        """Clip as NumPy does by bounds that are not NaN: what is equal to one stays as it is, and so does a NaN."""
         low = self.choice(self.add(f"fcmp olt {self.type(char)} {x}, {lo}"), char, lo, x)
         return self.choice(self.add(f"fcmp ogt {self.type(char)} {low}, {hi}"), char, hi, low)
 
