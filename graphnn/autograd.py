@@ -82,7 +82,7 @@ def grad(result: Any, wrt: Any) -> Any:
     if not isinstance(result, (Node, str)):
         raise UsageError(f"grad takes one result, a scalar node or its name, not {type(result).__name__}")
     graph, (node,), _ = resolve([result], others=() if isinstance(result, Node) else flatten(wrt)[0])
-    _, nodes, rebuild = resolve(wrt, graph)
+    _, nodes, rebuild = resolve(wrt, graph, results=False)
     if node.shape != ():
         raise ShapeError(
             f'grad needs a scalar, and "{node.name}" has shape {shown(node.shape)}: reduce it (gn.sum, gn.mean), '
@@ -122,7 +122,7 @@ def vjp(cotangents: Mapping[Any, Any], wrt: Any) -> Any:
     array([ 6., 80.])
     """
     graph, seeds = _checked_seeds("cotangent", cotangents, wrt)
-    _, nodes, rebuild = resolve(wrt, graph)
+    _, nodes, rebuild = resolve(wrt, graph, results=False)
     with graph.building:
         return rebuild(_pulled_back(graph, seeds, nodes))
 

@@ -65,7 +65,7 @@ def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
     if mode is not None and (not isinstance(mode, str) or mode not in ("reverse", "forward")):
         raise UsageError(f'the mode of a Jacobian is "reverse" or "forward", not {short_repr(mode)}')
     graph, ys, of_y = resolve(y, others=flatten(x)[0])
-    _, xs, of_x = resolve(x, graph)
+    _, xs, of_x = resolve(x, graph, results=False)
     rows, columns = (_total(nodes) for nodes in (ys, xs))
     fewer = isinstance(rows, int) and isinstance(columns, int) and columns <= rows
     modes: list[Mode] = [mode] if mode else ["forward", "reverse"] if fewer else ["reverse", "forward"]

@@ -106,7 +106,7 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     (array([ 6., 80.]), array([3., 0.]))
     """
     source, ys, of_y = resolve(y, others=flatten(x)[0])
-    xs = resolve(x, source)[1]
+    xs = resolve(x, source, results=False)[1]
     if not xs or not ys:
         empty, holds = ("y", "the results") if xs else ("x", "the nodes that move")
         raise UsageError(f"linearize: {empty} is empty; it has {holds}")

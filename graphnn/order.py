@@ -19,7 +19,7 @@ def schedule(fetches: Any, graph: Graph | None = None) -> list[Node]:
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
 

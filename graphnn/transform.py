@@ -14,7 +14,7 @@ from .graph import Constant, Graph, Node, Parameter, Placeholder, Scope
 from .graph.collector import collector_paused
 from .graph.fetches import ancestors, resolve
 from .graph.node import put_twin
-from .graph.scopes import mirrored
+from .graph.scopes import TRIED_KINDS, mirrored
 from .graph.tables import owned
 
 
@@ -30,7 +30,7 @@ def extract(
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
     inputs : list of Node or str, or mapping of them to shapes, optional
@@ -73,7 +73,7 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     exchanged : mapping of Node to Node
         Whatever reads the key reads the value instead; names serve as nodes do. What the value itself is
         made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu after h. To feed a node, see `extract`.
@@ -123,7 +123,7 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
 def _shown_by(source: Graph, node: Node) -> Scope | None:
     """Return the scope of the loop or branches whose body a node shows, if it does."""
     scope = source.scopes.get(node.scope)
-    while scope is not None and scope.kind not in ("iteration", "then", "otherwise"):
+    while scope is not None and scope.kind not in TRIED_KINDS:
         scope = scope.parent
     return None if scope is None else scope.parent
 

@@ -19,7 +19,7 @@ import graphnn as gn
 from ..errors import GraphnnError, near
 from ..execute.feed import checked_feed
 from ..graph import Graph, Node, flatten
-from ..graph.fetches import resolve
+from ..graph.fetches import resolve, results_of
 from ..text import counted
 from .feeds import arrays_of, existing, memory_budget
 from .models import MODEL, model_of, with_inputs
@@ -68,7 +68,8 @@ def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainabl
 
 def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
     if isinstance(result, Graph):
-        return Target(result, _ends(result), feed, _ends(result))
+        results = results_of(result)
+        return Target(result, results, feed, results)
     if isinstance(result, gn.Compiled):
         return Target(result.graph, result.fetches, feed, result)
     if isinstance(result, gn.Trace):
@@ -142,10 +143,6 @@ def _called(module: Any, place: str, function: str, text: str) -> Any:
     return _users_own(text, made)
 
 
-def _ends(graph: Graph) -> Any:
-    return dict(graph.outputs) or [node for node in graph if not node.users]
-
-
 def _is_feed(mapping: Mapping[Any, Any]) -> bool:
     return not any(isinstance(value, (Node, str)) for value in mapping.values())
 
@@ -197,7 +194,7 @@ def inspected(
         target = target._replace(run=gn.compile(target.fetches, updates=target.graph.updates))
     elif updates and not target.run.updates:
         raise Misuse(f"{text} makes no updates: it is not a training step")
-    if isinstance(target.run, list) and not target.run:
+    if isinstance(target.run, dict) and not target.run:
         raise GraphnnError(f"{text} holds no node to evaluate")
     return target, target.feed
 

@@ -325,7 +325,7 @@ def compile(
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     updates : dict of Node to Node, optional
         ``{parameter: node of its next value}``, as ``optimizer.updates(loss)`` returns it. With updates, be they
         ``{}``, those of ``graph.advances`` whose nodes are evaluated are made, too: the counters of random nodes move

@@ -27,7 +27,8 @@ def run(
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
+        A graph stands for its results: a dict of its outputs, or of what no node reads if it has none.
     feed : mapping of Node or str to array_like
         A value for each placeholder that the fetches need; cast to its dtype where NumPy's "same_kind" rule allows.
         Of arrays of Dask, and columns of a dataframe of Dask, the rows are computed chunk by chunk, and later.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PHASES = ("forward", "backward", "update")
 """The parts of a training step, in order."""
+TRIED_KINDS = ("iteration", "then", "otherwise")
+"""The kinds of scopes whose nodes only show what a loop or a branch computes."""
 
 
 @dataclass(slots=True)

@@ -243,7 +243,7 @@ def profile(
 
     Parameters
     ----------
-    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+    target : Node, str, or list, tuple or dict of them, Graph, Compiled, or Trace
         Fetches; or a compiled step, whose updates are evaluated and not made; or what a trace is of.
     feed, sizes, graph
         As `graphnn.run` takes them.

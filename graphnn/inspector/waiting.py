@@ -18,7 +18,7 @@ def generations(fetches: Any, graph: Graph | None = None) -> list[list[Node]]:
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     graph : Graph, optional
 
     Returns
@@ -52,7 +52,7 @@ def critical_path(
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     cost : mapping or callable, optional
         The cost of each node; by default 1 for a node with operands, and 0 for one without. A mapping may have names
         as keys; nodes that it lacks cost 0.

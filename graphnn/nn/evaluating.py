@@ -52,7 +52,7 @@ def evaluate(
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
         Losses and metrics. A fetch that is computed from tallies (`gn.tally`), like the metrics of `nn` and losses with
         weights, is computed from their sums over all batches, so it is exact for any batch size. Any other fetch is
         the mean over the batches, weighted by their size, which is exact for means over rows; and so is what is added

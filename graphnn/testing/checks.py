@@ -124,7 +124,7 @@ def check_grads(
         if not nodes:
             raise UsageError(f'"{results[0].name}" needs no trainable parameter: say wrt=')
     else:
-        nodes = list(dict.fromkeys(resolve(wrt, graph)[1]))
+        nodes = list(dict.fromkeys(resolve(wrt, graph, results=False)[1]))
         if not nodes:
             raise ValueRangeError("nothing could be checked: wrt= is empty")
     for node in (*results, *nodes):

@@ -75,7 +75,7 @@ def compare(
 
     Parameters
     ----------
-    a : Node, str, or list, tuple or dict of them, Compiled, Trace, or path
+    a : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or path
         Fetches or a compiled step, which are run without making updates; or a recorded run, which is read. A path, or
         text that ends in ``.trace``, is the file of one. For a trace of digests (``gn.trace(…, keep="digests")``), what
         the samples, the statistics and the hashes tell is compared, and it is not run again: beside it, what is run
@@ -283,8 +283,6 @@ def _with_runtime(
     called: tuple[str, str] | None,
 ) -> Comparison:
     """Compare a run, or a trace, with what a runtime computes of it."""
-    if isinstance(a, Graph):
-        a = dict(a.outputs) or [node for node in a if not node.users]
     if not isinstance(a, Trace):
         first = run_of(a, feed, sizes, graph, None)
     elif feed is not None and a.has_values:

@@ -328,6 +328,8 @@ def graph_of(target: Any) -> Graph | None:
     """Return the graph of a target; None where only names are given."""
     if isinstance(target, (Trace, Compiled)):
         return target.graph
+    if isinstance(target, Graph):
+        return target
     return next((leaf.graph for leaf in flatten(target)[0] if isinstance(leaf, Node)), None)
 
 

@@ -204,7 +204,7 @@ def debug(
 
     Parameters
     ----------
-    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+    target : Node, str, or list, tuple or dict of them, Graph, Compiled, or Trace
         Fetches; or a compiled step with its updates, on a copy of the state (``dbg.commit()`` makes them); or a trace,
         which brings its feed, its state and the values that it kept.
     feed, sizes, graph

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...execute.batches import holds_chunks
+from ...execute.compiled import Compiled
 from ...execute.engines import check_exact
 from ...graph import Array, Graph, Node, Parameter, Unknown
 from ...loops.unrolled import counterpart, has_loops
@@ -174,9 +175,10 @@ def check_health(
 
     Parameters
     ----------
-    target : Node, str, or list, tuple or dict of them, Compiled, Trace, or Film
-        Fetches; a compiled step, whose updates are evaluated but not made; a trace; or a film, the recorded calls of
-        a step, of which the first with an error is reported, or else the first with a warning.
+    target : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or Film
+        Fetches; a graph, for its results and its updates; a compiled step, whose updates are evaluated but not made; a
+        trace; or a film, the recorded calls of a step, of which the first with an error is reported, or else the first
+        with a warning.
     feed : mapping of Node or str to array_like, iterable of batches, or function
         What one run is fed, as `graphnn.run` takes it. Or many batches, to be searched: from a loader, a generator, or
         a function that returns one, or of arrays, columns or shards of Dask, as `nn.evaluate` takes them; or of a
@@ -244,6 +246,8 @@ def check_health(
     (10, 700, 'log-of-negative', -1.0)
     """
     check_exact(client, exact)
+    if isinstance(target, Graph) and target.updates:
+        target = Compiled(target, target.updates, graph=graph)
     if batch_size is not None or client is not None or not isinstance(feed, (Mapping, NoneType)) or holds_chunks(feed):
         return Search(target, feed, sizes, graph, batch_size, examined, client, exact)()
     if not isinstance(target, Film):

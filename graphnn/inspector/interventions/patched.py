@@ -28,7 +28,7 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
 
     Parameters
     ----------
-    fetches : Node, str, or list, tuple or dict of them
+    fetches : Node, str, or list, tuple or dict of them, or Graph
     patches : mapping
         {where: value}. Where: a node or its name; ``(node, reader)``, for what only that reader sees of it;
         ``gn.patches.at(node)[:, 3]`` or ``"name[:, 3]"``, for a part; the name of a scope, for all that is read of it

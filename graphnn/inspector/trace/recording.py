@@ -120,7 +120,7 @@ def trace(
 
     Parameters
     ----------
-    target : Node, str, or list, tuple or dict of them, Compiled, or Trace
+    target : Node, str, or list, tuple or dict of them, Graph, Compiled, or Trace
         Fetches; or a compiled step, whose updates are evaluated and not made; or what a trace is of.
     feed, sizes, graph
         As `graphnn.run` takes them.

@@ -101,7 +101,7 @@ def to_onnx(
 
     Parameters
     ----------
-    fetches : Node, str, list, tuple or dict of them, or a compiled step
+    fetches : Node, str, list, tuple or dict of them, Graph, or a compiled step
         What the outputs are. Those of a dict have the names of its keys, others those of the nodes. A compiled step
         gives its fetches, and the next values of all that it updates; that of the parameter ``w`` is the output
         ``w.next``.

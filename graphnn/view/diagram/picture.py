@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import LookupFailure, UsageError, near
 from ...execute.compiled import Compiled
 from ...graph import Constant, Graph, Node, Parameter, Scope
-from ...graph.fetches import resolve
+from ...graph.fetches import resolve, unread_in
 from ...inspector.interventions.circuit import Circuit
 from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace
@@ -203,7 +203,7 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         if graph is not None and graph is not fetches:
             raise UsageError("graph= is for fetches by name; a graph is drawn as it is")
         graph = fetches
-        wanted = list(graph.outputs.values()) or [node for node in graph if not (node.users or _tried(node))]
+        wanted = list(graph.outputs.values()) or unread_in(graph)
     else:
         graph, wanted, _ = resolve(fetches, graph)
     fetched: dict[Node, list[str]] = {node: [] for node in wanted}
@@ -214,11 +214,6 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         if isinstance(node, Node) and node in fetched and str(name) not in fetched[node]:
             fetched[node].append(str(name))
     return graph, fetched
-
-
-def _tried(node: Node) -> bool:
-    """Return whether a node was made only to see what the function of a loop does."""
-    return any(scope.kind in (TRIED, *CHOSEN) for scope in _outwards(node.graph.scopes.get(node.scope)))
 
 
 def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | None, Scope | None]]:

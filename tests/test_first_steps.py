@@ -1,0 +1,134 @@
+"""The lines that a newcomer types first, and what they say."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn import nn
+
+X = np.linspace(-1.0, 1.0, 8).reshape(4, 2)
+Y = np.array([0, 1, 2, 0])
+FEED = {"x": X, "y": Y}
+
+
+def book(output: bool = True) -> gn.Graph:
+    """Return the classifier of every book, built by hand."""
+    g = gn.Graph("book")
+    x = g.placeholder("x", shape=("batch", 2))
+    y = g.placeholder("y", shape=("batch",), dtype=np.int64)
+    weight, bias = g.parameter("W1", np.eye(2, 3)), g.parameter("b1", np.zeros(3))
+    with g.scope("layer1"):
+        gn.name(x @ weight + bias, "z1")
+        hidden = gn.tanh(g["layer1/z1"])
+    loss = -gn.mean(gn.log(gn.pick(gn.softmax(hidden), y)))
+    if output:
+        g.outputs["loss"] = loss
+    return g
+
+
+def book_loss() -> float:
+    hidden = np.tanh(X @ np.eye(2, 3))
+    exp = np.exp(hidden)
+    return float(-np.log((exp / exp.sum(axis=1, keepdims=True))[range(4), Y]).mean())
+
+
+# --- a graph stands for its results ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("output", "name"), [(True, "loss"), (False, "negative")])
+def test_a_graph_is_run_for_its_results(output: bool, name: str) -> None:
+    g = book(output)
+    for found in (gn.run(g, FEED), gn.compile(g)(FEED), nn.evaluate(g, FEED)):
+        assert list(found) == [name]
+        assert found[name] == pytest.approx(book_loss(), rel=1e-12)
+    *_, last = gn.steps(g, FEED)
+    assert (last.node.name, float(last.value)) == ("negative", pytest.approx(book_loss(), rel=1e-12))
+
+
+@pytest.mark.parametrize("output", [True, False])
+def test_a_graph_is_inspected_as_its_results_are(output: bool) -> None:
+    g = book(output)
+    loss = g["negative"]
+    assert gn.schedule(g) == gn.schedule(loss)
+    assert gn.generations(g) == gn.generations(loss)
+    assert gn.critical_path(g) == gn.critical_path(loss)
+    assert gn.trace(g, FEED).order == gn.trace(loss, FEED).order
+    assert gn.debug(g, FEED).order == gn.debug(loss, FEED).order
+    costs = [gn.profile(fetches, FEED, repeat=1).by_node for fetches in (g, loss)]
+    assert sorted(cost.name for cost in costs[0]) == sorted(cost.name for cost in costs[1])
+    assert gn.check_health(g, FEED).count == gn.check_health(loss, FEED).count
+    assert gn.check_health(g, FEED, batch_size=2).count == gn.check_health(loss, FEED, batch_size=2).count
+    assert gn.testing.check_grads(g, FEED).checked == 9
+    assert list(gn.extract(g).dag) == list(gn.extract(loss).dag)
+    (replaced,) = gn.replace(g, {"layer1/tanh": gn.relu(g["layer1/z1"])}).values()
+    assert "relu" in replaced.graph.dag
+
+
+def test_two_graphs_are_compared_by_their_results() -> None:
+    assert gn.compare(book(), book(), FEED).equal
+    other = book()
+    other["b1"].value = np.ones(3) * 0.5
+    found = gn.compare(book(), other, FEED)
+    assert found.first.node.name == "b1"
+    assert gn.compare(book(), feed=FEED, feed_b={"x": X + 1.0, "y": Y}).first.node.name == "x"
+    assert gn.compare(book(), feed=FEED, dtypes=("float32", "float64")).digits
+
+
+def test_only_what_is_computed_is_a_result_where_there_are_no_outputs() -> None:
+    g = book(output=False)
+    g.placeholder("later", shape=("batch",))  # it is not fed: nothing reads it yet
+    g.parameter("spare", 1.0)
+    assert list(gn.run(g, FEED)) == ["negative"]
+
+
+def test_what_a_loop_tried_is_no_result() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("n",))
+    gn.scan(lambda s, x: s + x, 0.0, x)
+    assert [value.tolist() for value in gn.run(g, {x: [1.0, 2.0]}).values()] == [3.0, [1.0, 3.0]]
+
+
+def test_of_a_graph_where_nothing_is_computed_what_is_there_is_run() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=2)
+    assert gn.run(g, {x: [1.0, 2.0]})["x"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [gn.run, gn.steps, gn.schedule, gn.compile, gn.trace, gn.debug, gn.profile, gn.check_health, gn.extract],
+)
+def test_an_empty_graph_says_that_it_is_empty(ask: Callable[[gn.Graph], Any]) -> None:
+    with pytest.raises(gn.UsageError, match='the graph "new" is empty: it has no node that could be asked for'):
+        ask(gn.Graph("new"))
+
+
+def test_the_health_of_a_graph_is_that_of_its_training_step() -> None:
+    g = book()
+    g.updates.update(nn.SGD(1e30).updates(g.outputs["loss"]))
+    health = gn.check_health(g, FEED)
+    assert health.count == gn.check_health(gn.compile(g, g.updates), FEED).count > gn.check_health(g["loss"], FEED).count
+    assert not health
+
+
+def test_a_graph_beside_another_graph_is_refused() -> None:
+    with pytest.raises(gn.UsageError, match='graph= is for fetches by name, and the graph "book" stands for its own'):
+        gn.run(book(), FEED, graph=book())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda g: gn.grad(g["loss"], g),
+        lambda g: gn.jacobian(g["loss"], g),
+        lambda g: gn.vjp({g["loss"]: 1.0}, g),
+        lambda g: gn.linearize(g["loss"], g, FEED),
+        lambda g: gn.testing.check_grads(g["loss"], FEED, wrt=g),
+    ],
+)
+def test_a_graph_is_not_what_is_differentiated_by(ask: Callable[[gn.Graph], Any]) -> None:
+    with pytest.raises(gn.UsageError, match=r"Graph; g.outputs are its results, g.parameters what is trained"):
+        ask(book())
