@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
 from .origin import NOWHERE, Origin, user_origin
@@ -17,6 +17,8 @@ from .show import Shown, rendered
 from .text import message
 
 _Error = TypeVar("_Error", bound="GraphnnError")
+_LISTED = 8
+"""How many names an error lists."""
 
 
 class GraphnnError(Shown, Exception):
@@ -331,13 +333,39 @@ def near(name: object, known: Iterable[str]) -> str:
     --------
     >>> near("lables", ["x", "labels"])
     ' Did you mean "labels"?'
+    >>> near("z", ["x", "layer1/z"])
+    ' Did you mean "layer1/z"?'
     >>> near("q", ["x", "labels"])
     ' There is: "x", "labels".'
     """
     known = list(dict.fromkeys(known))
-    if close := difflib.get_close_matches(str(name)[:200], [k[:200] for k in known[:5000]], n=3, cutoff=0.6):
+    if close := meant(name, known):
         return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?"
     if not known:
         return " There is none."
-    more = f", and {len(known) - 8} more" if len(known) > 8 else ""
-    return " There is: " + ", ".join(f'"{k}"' for k in known[:8]) + more + "."
+    more = f", and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    nearest = _alike(str(name), known, _LISTED, 0.4) if more else []
+    listed = list(dict.fromkeys([*nearest, *known[: 2 * _LISTED]]))[:_LISTED]
+    return " There is: " + ", ".join(f'"{k}"' for k in listed) + more + "."
+
+
+def meant(name: object, known: Iterable[str]) -> list[str]:
+    """Return what the user may have meant: what has the name in other scopes, else what is spelt alike; three at most.
+
+    Examples
+    --------
+    >>> meant("layer1/b", ["layer1/a", "layer2/b"]), meant("layer1/bb", ["layer1/ab", "layer2/b"])
+    (['layer2/b'], ['layer1/ab', 'layer2/b'])
+    """
+    text, known = str(name), list(known)
+    tail = text.rpartition("/")[2]
+    namesakes = [k for k in known if tail and k.rpartition("/")[2] == tail]
+    return _alike(text, namesakes, 3, 0.0) or _alike(text, known, 3, 0.6)
+
+
+def _alike(text: str, known: Sequence[str], most: int, cutoff: float) -> list[str]:
+    """Return names that are spelt like a text, the nearest first."""
+    whole: dict[str, str] = {}
+    for each in known[:5000]:
+        whole.setdefault(each[:200], each)
+    return [whole[short] for short in difflib.get_close_matches(text[:200], whole, n=most, cutoff=cutoff)]

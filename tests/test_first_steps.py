@@ -63,8 +63,8 @@ def test_a_graph_is_inspected_as_its_results_are(output: bool) -> None:
     assert gn.check_health(g, FEED, batch_size=2).count == gn.check_health(loss, FEED, batch_size=2).count
     assert gn.testing.check_grads(g, FEED).checked == 9
     assert list(gn.extract(g).dag) == list(gn.extract(loss).dag)
-    (replaced,) = gn.replace(g, {"layer1/tanh": gn.relu(g["layer1/z1"])}).values()
-    assert "relu" in replaced.graph.dag
+    (replaced,) = gn.replace(g, {"W1": g["W1"]}).values()
+    assert replaced.name == "negative"
 
 
 def test_two_graphs_are_compared_by_their_results() -> None:
@@ -132,3 +132,75 @@ def test_a_graph_beside_another_graph_is_refused() -> None:
 def test_a_graph_is_not_what_is_differentiated_by(ask: Callable[[gn.Graph], Any]) -> None:
     with pytest.raises(gn.UsageError, match=r"Graph; g.outputs are its results, g.parameters what is trained"):
         ask(book())
+
+
+# --- second names ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["z1", "layer1/z1"])
+def test_the_debugger_stops_at_a_second_name(name: str) -> None:
+    dbg = gn.debug(book(), FEED, echo=None)
+    step = dbg.until(name)
+    assert step.node is dbg.graph["layer1/add"]
+    assert repr(step) == '<Step 5: "layer1/z1", add (4, 3) float64>'
+    dbg.goto(0)
+    dbg.break_at(name)
+    assert dbg.resume() == step
+    dbg.watch(name)
+    assert dbg.watches == {step.node: "layer1/z1"}
+    assert [record.node.title for record in gn.trace(book(), FEED).select(name)] == ["layer1/z1"]
+
+
+def test_an_operation_goes_before_the_end_of_a_name() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x")
+    with g.scope("head"):
+        gn.name(gn.sin(x), "exp")
+    y = gn.exp(g["head/exp"])
+    dbg = gn.debug(y, {x: 1.0}, echo=None)
+    assert dbg.until("exp").node is y
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda g, dbg, seen: g["z1"],
+        lambda g, dbg, seen: dbg["z1"],
+        lambda g, dbg, seen: dbg.goto("z1"),
+        lambda g, dbg, seen: dbg.why("z1"),
+        lambda g, dbg, seen: seen["z1"],
+        lambda g, dbg, seen: gn.run("z1", FEED, graph=g),
+        lambda g, dbg, seen: gn.replace(g, {"z1": g["x"]}),
+        lambda g, dbg, seen: g["layer2/z1"],
+    ],
+)
+def test_where_one_node_is_meant_its_full_name_is_suggested(ask: Callable[..., Any]) -> None:
+    g = book()
+    with pytest.raises(gn.LookupFailure, match=r'Did you mean "layer1/z1"\?'):
+        ask(g, gn.debug(g, FEED, echo=None), gn.trace(g, FEED))
+
+
+def test_the_name_in_another_scope_is_suggested_before_what_is_spelt_alike() -> None:
+    g = gn.Graph()
+    for scope in ("dense_1", "dense_2", "elsewhere"):
+        with g.scope(scope):
+            g.parameter("weight", 1.0)
+            g.parameter("weigth", 1.0)
+    with pytest.raises(gn.LookupFailure, match=r'Did you mean "dense_\d/weight" or "dense_\d/weight" or "elsewhere/weight"\?'):
+        g["dense_3/weight"]
+
+
+def test_what_is_printed_has_the_second_name() -> None:
+    g, said = book(), list[str]()
+    dbg = gn.debug(g, FEED, echo=said.append)
+    with pytest.raises(gn.UsageError, match=r'"layer1/z1" has not run yet: .*dbg.until\("layer1/z1"\) runs it'):
+        dbg["layer1/add"].value  # noqa: B018
+    dbg.resume()
+    dbg["layer1/add"] = np.zeros((4, 3))
+    assert said[-1].startswith("what-if 1: layer1/z1 changed, recomputed ")
+    assert "layer1/z1" in str(gn.profile(g, FEED, repeat=1))
+    assert "layer1/add" not in str(gn.profile(g, FEED, repeat=1))
+    assert repr(g["layer1/z1"]) == '<Node "layer1/add", called "layer1/z1": add (batch, 3) float64>'
+    other = book()
+    other["b1"].value = np.ones(3)
+    assert "layer1/z1" in str(gn.compare(gn.trace(g, FEED), {"layer1/add": gn.trace(other, FEED)["layer1/add"].value}))

@@ -45,7 +45,7 @@ class Step(NamedTuple):
 
     def __repr__(self) -> str:
         value = f"{shown(self.value.shape)} {self.value.dtype}"
-        return f"<Step {self.index}: {quoted(self.node.name)}, {self.node.op.name} {value}>"
+        return f"<Step {self.index}: {quoted(self.node.title)}, {self.node.op.name} {value}>"
 
 
 class Prepared(NamedTuple):

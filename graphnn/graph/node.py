@@ -211,8 +211,9 @@ class Node(MissingMethods, Shown):
         return fn.transpose(self)
 
     def __repr__(self) -> str:
-        name = self.name if len(self.name) <= 80 else self.name[:77] + "..."
-        return f"<Node {visible(json.dumps(name, ensure_ascii=False))}: {self.op.name} {self.spec}>"
+        names = [name if len(name) <= 80 else f"{name[:77]}..." for name in dict.fromkeys([self.name, self.title])]
+        called = ", called ".join([visible(json.dumps(name, ensure_ascii=False)) for name in names])
+        return f"<Node {called}: {self.op.name} {self.spec}>"
 
     __hash__ = object.__hash__
 

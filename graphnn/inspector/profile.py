@@ -431,7 +431,9 @@ def _lines(found: Profile, width: int | None) -> Iterator[str]:
             continue
         yield f"{'time':>9} {'share':>7} {'work':>11} {'GFLOP/s':>8} {'written':>10}  {title}"
         counts = ["" if title == "operation" else f" ×{cost.calls:,}" for cost in costs[:rows]]
-        names = short_names([cost.name or "(top)" for cost in costs[:rows]], longest - max(map(len, counts)))
+        single = [costs is found.by_node and len(cost.nodes) == 1 for cost in costs[:rows]]
+        shown = [c.nodes[0].title if one else c.name or "(top)" for c, one in zip(costs, single, strict=False)]
+        names = short_names(shown, longest - max(map(len, counts)))
         for cost, name, count in zip(costs, names, counts, strict=False):
             yield (
                 f"{_seconds(cost.time):>9} {cost.share:7.1%} {_flops(cost):>11} {_rate(cost):>8} "
@@ -446,13 +448,13 @@ def _lines(found: Profile, width: int | None) -> Iterator[str]:
         f"on average {found.parallelism:.2f} could run at once"
     )
     slowest = {cost.nodes[0] for cost in found.by_node[:rows]}
-    names = ["…" if node not in slowest else short_name(node.name, longest) for node in found.critical_path]
+    names = ["…" if node not in slowest else short_name(node.title, longest) for node in found.critical_path]
     path = [name for name, before in zip(names, ["", *names], strict=False) if name != "…" or before != "…"]
     yield from in_lines(" → ".join(path), width, "    ", "    ")
-    at = short_name(peak.node.name, longest)
+    at = short_name(peak.node.title, longest)
     yield f'peak memory: {in_bytes(peak.bytes)} at "{at}", {in_bytes(peak.given)} of it given'
     held = peak.holders[:rows]
-    names = short_names([node.name for node, _ in held], longest + _NUMBERS - _SIZE)
+    names = short_names([node.title for node, _ in held], longest + _NUMBERS - _SIZE)
     for (_, size), name in zip(held, names, strict=True):
         yield f"{in_bytes(size):>14}  {name}"
     if len(peak.holders) > rows:

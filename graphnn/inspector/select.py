@@ -62,7 +62,8 @@ def many(
     graph : Graph
     target : Node, str, or list of them, optional
         A node or its name; else a scope: all in it; else an output; else a pattern, as file names have them
-        (``dense_*/add``); else an operation: all its nodes; else a line, ``model.py:18``: those that were made there.
+        (``dense_*/add``); else an operation: all its nodes; else a line, ``model.py:18``: those that were made there;
+        else the end of a name: ``z`` for all that are called ``…/z``.
     op : str, optional
         Only nodes of this operation.
     scope : str, optional
@@ -144,6 +145,7 @@ def _meant(order: Collection[Node], graph: Graph, target: Any, where: str) -> li
         lambda node: fnmatchcase(node.name, target) or fnmatchcase(node.title, target),
         lambda node: node.op.name == target,
         lambda node: _is_made_at(node, target),
+        lambda node: node.name.endswith(f"/{target}") or node.title.endswith(f"/{target}"),
     ]
     return next(filter(None, ([node for node in order if means(node)] for means in ways)), [])
 

@@ -248,12 +248,12 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
         if math.prod(shape) == 1:
             return (0,) * len(shape)
         which = f"say which element, as in index={tuple(n - 1 for n in shape)}" if math.prod(shape) else "it is empty"
-        raise ShapeError(f'"{node.name}" has shape {shown(shape)}: {which}')
+        raise ShapeError(f'"{node.title}" has shape {shown(shape)}: {which}')
     parts = index if isinstance(index, (tuple, list)) else (index,)
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in parts):
-        raise UsageError(f'an element of "{node.name}" is given by one int per axis, not by {index!r}')
+        raise UsageError(f'an element of "{node.title}" is given by one int per axis, not by {index!r}')
     if len(parts) != len(shape) or not all(-n <= i < n for i, n in zip(parts, shape, strict=True)):
-        raise AxisError(f'"{node.name}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
+        raise AxisError(f'"{node.title}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
 
 

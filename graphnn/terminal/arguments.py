@@ -84,11 +84,11 @@ def element_of(session: Session, text: str) -> tuple[Node, Index | None]:
     """Return the node that is meant, and which one of its numbers."""
     node, index, attribute = part_of_node(session, text)
     if attribute:
-        raise UsageError(f"a number of {node.name} is expected, such as {node.name}[0], not .{attribute}")
+        raise UsageError(f"a number of {node.title} is expected, such as {node.title}[0], not .{attribute}")
     if index is None:
         return node, _strange(session, node)
     if not all(isinstance(part, int) for part in index):
-        raise UsageError(f'one number of "{node.name}" is expected, not the part {index_text(index)}')
+        raise UsageError(f'one number of "{node.title}" is expected, not the part {index_text(index)}')
     return node, index
 
 
@@ -100,7 +100,7 @@ def _strange(session: Session, node: Node) -> Index | None:
     if strange := first_strange(value):
         return strange
     last = index_text(n - 1 for n in value.shape)
-    raise UsageError(f'"{node.name}" has shape {shown(value.shape)}: say which number, as in {node.name}{last}')
+    raise UsageError(f'"{node.title}" has shape {shown(value.shape)}: say which number, as in {node.title}{last}')
 
 
 def names(session: Session) -> list[str]:

@@ -49,7 +49,7 @@ def why(session: Session, argument: str) -> None:
         up(session, argument)
         return
     failed = session.dbg.failed
-    if failed is not None and argument in ("", failed.name):
+    if failed is not None and argument in ("", failed.name, failed.title):
         _say_failure(session, failed)
         return
     session.asked = [session.dbg.why(*element_of(session, argument))]
@@ -61,7 +61,7 @@ def _say_failure(session: Session, node: Node) -> None:
     told = check_health(session.dbg.trace()).errors
     cause = next((each.cause for each in told if each.node is node), session.dbg.error.partition("\n")[0])
     session.say(folded(cause, session.width))
-    session.list_nodes(node.inputs, f"{node.name} reads nothing")
+    session.list_nodes(node.inputs, f"{node.title} reads nothing")
 
 
 @declared("up [N]", example="up 2")
@@ -98,7 +98,7 @@ def _say_why(session: Session) -> None:
     for read in _different(why):
         listed = _listed(read)
         if len(listed) < read.count:
-            rest = str(read).removeprefix(visible(read.node.name))
+            rest = str(read).removeprefix(visible(read.node.title))
             lines.append(f"      {short_name(read.node.title, NAMED)}{rest}; among them")
         for k, alike in listed.items():
             count += 1
@@ -215,7 +215,7 @@ def _say_cells(session: Session, found: dict[Node, Array]) -> None:
         shape = session.dbg[node].value.shape
         first = [index_text(np.unravel_index(cell, shape)) for cell in cells[:3]] if shape else []
         more = ", …" if len(cells) > len(first) and shape else ""
-        rows.append((node.name, len(cells), f"{' '.join(first)}{more}"))
+        rows.append((node.title, len(cells), f"{' '.join(first)}{more}"))
     session.say(columns(rows, ("node", "numbers", "which"), width=session.room))
 
 
@@ -228,7 +228,7 @@ def sample(session: Session, argument: str) -> None:
     """
     row, _, dimension = argument.partition(" ")
     found = session.dbg.sample(whole(row, "the number of a sample"), dimension.strip() or None)
-    rows = [(node.name, by_times(value.shape), in_short(value)) for node, value in found.items()]
+    rows = [(node.title, by_times(value.shape), in_short(value)) for node, value in found.items()]
     session.say(columns(rows, ("node", "shape", "value"), width=session.room))
 
 

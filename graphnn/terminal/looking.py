@@ -63,7 +63,7 @@ def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
     Without a node, of the current one: print, print [0, :3]. clip_1.lo is an attribute of an operation.
     """
     node, index, attribute = part
-    name = visible(node.name)
+    name = visible(node.title)
     if attribute == "stats":
         stats = session.dbg[node].stats._asdict()
         session.say(
@@ -75,7 +75,7 @@ def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
     if attribute:
         if attribute not in node.op.attribute_names:
             known = ("stats", *node.op.attribute_names)
-            raise LookupFailure(f'"{node.name}" ({node.op.name}) has no "{attribute}".{near(attribute, known)}')
+            raise LookupFailure(f'"{node.title}" ({node.op.name}) has no "{attribute}".{near(attribute, known)}')
         session.say(f"{name}.{attribute} = {session.dbg.op_of(node).attributes[attribute]!r}")
         return
     value = session.dbg[node].value
@@ -95,13 +95,13 @@ def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
 @declared("inputs [NODE]", example="inputs softmax_1/divide", takes="node")
 def inputs(session: Session, node: Node) -> None:
     """List the operands of a node, with their values."""
-    session.list_nodes(session.dbg.inputs(node), f"{node.name} reads nothing")
+    session.list_nodes(session.dbg.inputs(node), f"{node.title} reads nothing")
 
 
 @declared("users [NODE]", example="users x", takes="node")
 def users(session: Session, node: Node) -> None:
     """List what reads a node in this run."""
-    session.list_nodes(session.dbg.users(node), f"nothing in this run reads {node.name}")
+    session.list_nodes(session.dbg.users(node), f"nothing in this run reads {node.title}")
 
 
 @declared("neighbours [NODE]", "neighbors", "nb", example="neighbours relu_1", takes="node")
@@ -116,7 +116,7 @@ def twin(session: Session, node: Node) -> None:
 
     For a node of a gradient or an update, the node it was made for; for a forward node, those nodes.
     """
-    session.list_nodes(session.dbg.twin(node), f"{node.name} has no twin in this run")
+    session.list_nodes(session.dbg.twin(node), f"{node.title} has no twin in this run")
 
 
 @declared("path [NODE]", example="path dense_1/weight", takes="node")

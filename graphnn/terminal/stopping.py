@@ -90,7 +90,7 @@ def _say_watches(session: Session) -> None:
 def say_runs(session: Session) -> None:
     """List the runs that are kept."""
     rows = [
-        (f"{'→' if name == session.dbg.run else ' '} {name}", ", ".join(node.name for node in changed) or "nothing")
+        (f"{'→' if name == session.dbg.run else ' '} {name}", ", ".join(node.title for node in changed) or "nothing")
         for name, changed in session.dbg.runs.items()
     ]
     session.say(columns(rows, ("  run", "changed in it"), width=session.room))

@@ -102,10 +102,10 @@ def numbers_of(node: Node, literal: Any, text: str) -> Array:
     array = as_array(literal, "the value")
     if array.dtype.kind not in "iuf" or node.dtype.kind not in ("f" if array.dtype.kind == "f" else "iuf"):
         return array
-    own = cast_in_range(array, node.dtype, f'the value of "{node.name}"')
+    own = cast_in_range(array, node.dtype, f'the value of "{node.title}"')
     if node.dtype.kind == "f" and (np.isinf(own) & np.isfinite(array)).any():
         most = f"{np.finfo(node.dtype).max:.5g}"
-        raise ValueRangeError(f'{text[:40]} does not fit into {node.dtype}, that of "{node.name}": it ends at {most}')
+        raise ValueRangeError(f'{text[:40]} does not fit into {node.dtype}, that of "{node.title}": it ends at {most}')
     return own
 
 
@@ -114,4 +114,4 @@ def part_of(node: Node, value: Array, index: Index) -> Array:
     try:
         return np.asarray(value[index])
     except IndexError:
-        raise AxisError(f'"{node.name}" has shape {shown(value.shape)}, and so no part {index_text(index)}') from None
+        raise AxisError(f'"{node.title}" has shape {shown(value.shape)}, and so no part {index_text(index)}') from None

@@ -1522,7 +1522,7 @@ def test_names_are_completed_in_brackets() -> None:
         (lambda dbg, layer: gn.check_health(dbg), r"got Debugger; its run is dbg.trace\(\)"),
         (lambda dbg, layer: gn.draw(gn.check_health(dbg.trace())), "draw.fetches, trace=health. draws it"),
         (lambda dbg, layer: gn.trace(layer, {}), "got Dense; layer.x. is one"),
-        (lambda dbg, layer: gn.grad(dbg.node("multiply"), dbg.graph), "got Graph; g.outputs are its results"),
+        (lambda dbg, layer: gn.grad(dbg.node("multiply"), dbg.graph), "Graph; g.outputs are its results"),
         (lambda dbg, layer: gn.draw(gn.UsageError("no")), "got UsageError; error.debug"),
     ],
 )

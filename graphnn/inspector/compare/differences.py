@@ -340,7 +340,7 @@ class Comparison(Shown):
             lost = self.digits[node.name].lost if node.name in self.digits else None
             figures = [f"{'' if each is None else format(each, '.1f'):>6}" for each in (digits, lost)]
             apart = "" if absolute is None else f"{absolute:.3g}"
-            rows.append(f"{how:<9}  {figures[0]}{figures[1]}  {apart:>10}  {_shortened(node.name, room)}")
+            rows.append(f"{how:<9}  {figures[0]}{figures[1]}  {apart:>10}  {_shortened(node.title, room)}")
         return "\n".join(rows)
 
 
@@ -487,7 +487,7 @@ def beside(a: Read, b: Read) -> list[str]:
 
 def quoted(node: Node, longest: int | None = _LONGEST) -> str:
     """Return a node's name in quotation marks, with its middle left out where it is too long."""
-    return f'"{_shortened(node.name, longest)}"'
+    return f'"{_shortened(node.title, longest)}"'
 
 
 def _shortened(name: str, longest: int | None) -> str:

@@ -422,7 +422,7 @@ def _described(side: Side, position: int | None, paired: Container[int], otherwi
     if position is None:
         return "nothing"
     node = side.order[position]
-    return f'"{node.name}"' + ("" if position in paired else f" ({node.op.name}, {otherwise})")
+    return f'"{node.title}"' + ("" if position in paired else f" ({node.op.name}, {otherwise})")
 
 
 def _averaged(step: Step) -> dict[float, str]:

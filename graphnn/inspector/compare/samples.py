@@ -66,7 +66,7 @@ class Sample(NamedTuple):
         index = f"[{', '.join(map(str, self.element))}]" if self.element else ""
         part = f", in {self.part}" if self.part else ""
         return (
-            f"sample {self.sample:,}{part}: {self.node.name}{index} is {number(self.a)} and {number(self.b)}, "
+            f"sample {self.sample:,}{part}: {self.node.title}{index} is {number(self.a)} and {number(self.b)}, "
             f"{number(self.gap)} apart"
         )
 

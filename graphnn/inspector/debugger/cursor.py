@@ -94,7 +94,7 @@ class Cursor:
         else:
             node = now.node(target)
             if not now.is_operation(node):
-                raise UsageError(f'"{node.name}" is known before the run, so it has no position')
+                raise UsageError(f'"{node.title}" is known before the run, so it has no position')
             position = now.ranks[now.places[node]] + 1
         if position < now.position:
             now.error = ""
@@ -123,7 +123,7 @@ class Cursor:
             raise UsageError(f"{asked_for(target)} is known before the run: there is nothing to run")
         if nodes.isdisjoint(operations[now.position :]):
             latest = next(node for node in reversed(operations) if node in nodes)
-            goto = call("goto", latest.name)
+            goto = call("goto", latest.title)
             raise UsageError(
                 f"{asked_for(target)} has run already: {goto} goes back to it, {RESTART} to the beginning",
                 calls=(goto, RESTART),
@@ -224,7 +224,7 @@ class Cursor:
             anew = without(prepared, *prepared.overridden)._replace(given=given | moved)
             left_out = sorted(prepared.overridden, key=now.places.__getitem__)
             if left_out:
-                names = ", ".join(short_name(node.name, 80) for node in left_out)
+                names = ", ".join(short_name(node.title, 80) for node in left_out)
                 now.say(f"a new run from the current state, without what was set by hand: {names}")
             now.enter(Run(now.new_name(FIRST_RUN), Tape(anew, now.memory), before=now.run))
         now.position = now.furthest = 0

@@ -182,11 +182,11 @@ class Progress:
         if not self.is_known(node):
             if self.failed is not None:
                 first = self.error.partition("\n")[0]
-                before = "" if node is self.failed else f'"{self.failed.name}" comes before it; '
-                raise UsageError(f'"{node.name}" has not run: {before}{first}')
-            until = call("until", node.name)
+                before = "" if node is self.failed else f'"{self.failed.title}" comes before it; '
+                raise UsageError(f'"{node.title}" has not run: {before}{first}')
+            until = call("until", node.title)
             raise UsageError(
-                f'"{node.name}" has not run yet: it is operation {self.ranks[self.places[node]] + 1} of '
+                f'"{node.title}" has not run yet: it is operation {self.ranks[self.places[node]] + 1} of '
                 f"{len(self.computed)}, and {self.position} have run; {until} runs it",
                 calls=(until,),
             )

@@ -93,7 +93,7 @@ class Questions:
             path = self._shortest(here, ends)
             if path:
                 return path
-        raise LookupFailure(f'no path leads from "{here.name}" to what was asked for')
+        raise LookupFailure(f'no path leads from "{here.title}" to what was asked for')
 
     def why(self, node: Node | str | None = None, index: Any = None) -> Why:
         """Explain one element: the numbers it was computed from, the formula, and the line.

@@ -163,7 +163,7 @@ class Results:
             for parameter in dict.fromkeys([*now.updates, *now.order]):
                 is_stored = isinstance(parameter.op, Parameter)
                 if is_stored and graph.state[before_unrolling(parameter)] is not given.get(parameter):
-                    has = f'"{parameter.name}" has another value'
+                    has = f'"{parameter.title}" has another value'
                     raise UsageError(f"the state has changed since this run began ({has}): {RESTART}", calls=(RESTART,))
             graph.state.update({before_unrolling(parameter): value for parameter, value in checked.items()})
 

@@ -64,7 +64,7 @@ class Spot:
         ShapeError, DtypeError, ValueRangeError
             When the numbers do not fit into it.
         """
-        name, whole = self.node.name, self.value.copy()
+        name, whole = self.node.title, self.value.copy()
         part = as_array(value, f'the value of "{name}"')
         try:
             room = np.asarray(whole[index]).shape

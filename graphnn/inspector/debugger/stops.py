@@ -42,7 +42,8 @@ class Stops:
         ----------
         target : Node, str, or list of them, optional
             A node or its name; a scope (its first operation; with `when`, any in it); an output; a pattern
-            (``"dense_*/add"``); an operation (``"exp"``); a line (``"model.py:18"``). Any node unless given.
+            (``"dense_*/add"``); an operation (``"exp"``); a line (``"model.py:18"``); the end of a name (``"z"`` for
+            ``"dense_1/z"``). Any node unless given.
         when : str or callable, optional
             A `Condition` in words (``"nan"``, ``"max > 1e3"``), or a function of a step.
         op, scope : str, optional
@@ -99,7 +100,7 @@ class Stops:
         now = self._now
         outputs = now.graph.outputs
         for node in many(now.order, now.graph, target):
-            name = target if isinstance(target, str) and outputs.get(target) is node else node.name
+            name = target if isinstance(target, str) and outputs.get(target) is node else node.title
             self._watched[node] = _Watch(name, now.value_if_known(node))
 
     def unwatch(self, target: Any = None) -> None:

@@ -49,12 +49,12 @@ class Change(NamedTuple):
         count = len(self.later)
         later = f"; {count} more {'depends on it and is' if count == 1 else 'depend on it and are'} yet to run"
         later *= bool(count)
-        run, name = short_name(self.run, 80), short_name(self.node.name, 80)
+        run, name = short_name(self.run, 80), short_name(self.node.title, 80)
         what = "is as it was" if self.taken_back else "changed"
         return f"{run}: {name} {what}, recomputed {len(self.recomputed)} of {self.operations}{later}"
 
     def __repr__(self) -> str:
-        run, name = quoted(short_name(self.run, 80)), quoted(short_name(self.node.name, 80))
+        run, name = quoted(short_name(self.run, 80)), quoted(short_name(self.node.title, 80))
         return f"<Change {run}: {name}, recomputed {len(self.recomputed)} of {self.operations}>"
 
 
@@ -115,7 +115,7 @@ class WhatIfs:
         node = now.node(node)
         prepared = now.tape.prepared
         if node not in prepared.overridden:
-            raise LookupFailure(f'"{node.name}" is not overridden in the run "{now.run.name}"')
+            raise LookupFailure(f'"{node.title}" is not overridden in the run "{now.run.name}"')
         self._begin(without(prepared, node), node, None, taken_back=True)
 
     def use(self, name: str) -> None:
@@ -166,11 +166,11 @@ class WhatIfs:
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
         undefined = ", which is not defined here" * isinstance(node.op, Unknown)
         if undefined or not self._now.is_operation(node):
-            raise UsageError(f'"{node.name}" is {with_article(node.op.name)}{undefined}: give it a value')
+            raise UsageError(f'"{node.title}" is {with_article(node.op.name)}{undefined}: give it a value')
         unknown = [name for name in attributes if name not in node.op.attribute_names]
         if unknown:
             hint = near(unknown[0], node.op.attribute_names)
-            raise UsageError(f'"{node.name}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
+            raise UsageError(f'"{node.title}" ({node.op.name}) has no attribute "{unknown[0]}".{hint}')
         return replace(self._now.tape.prepared.declared_op_of(node), **attributes)  # type: ignore[type-var]
 
     def _begin(self, prepared: Prepared, node: Node, name: str | None, taken_back: bool = False) -> Change:
