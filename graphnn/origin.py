@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import sys
+from collections.abc import Sequence
 from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
@@ -82,7 +83,30 @@ def origin_of(text: Any) -> Origin | None:
 
 def user_origin() -> Origin:
     """Return the innermost line on the stack that is neither graphnn's own nor NumPy's or NetworkX's."""
-    frame: FrameType | None = sys._getframe(1)
+    frame = _users_frame(sys._getframe(1))
+    if frame is None:
+        return NOWHERE
+    key = (frame.f_code.co_filename, frame.f_lineno)
+    return _known.get(key) or _known.setdefault(key, Origin(*key))
+
+
+def users_names(things: Sequence[Any], otherwise: Sequence[str]) -> list[str]:
+    """Return the variables that hold some things where the user's line is; for one that none holds, another name.
+
+    Examples
+    --------
+    >>> scores = object()
+    >>> users_names([scores, object()], ["x", "labels"])
+    ['scores', 'labels']
+    """
+    frame = _users_frame(sys._getframe(1))
+    known = {} if frame is None else {**frame.f_globals, **frame.f_locals}
+    found = {id(thing): name for name, thing in known.items() if not name.startswith("_")}
+    return [found.get(id(thing), name) for thing, name in zip(things, otherwise, strict=True)]
+
+
+def _users_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame, from this one on, of code of the user's."""
     while frame is not None:
         file = frame.f_code.co_filename
         skipped = _skipped.get(file)
@@ -90,10 +114,9 @@ def user_origin() -> Origin:
             skipped = _skipped[file] = _is_skipped(file)
         # The code of an ``__init__`` that `dataclasses` makes is in no file.
         if not skipped and not (file == "<string>" and frame.f_code.co_qualname.startswith("__create_fn__")):
-            key = (file, frame.f_lineno)
-            return _known.get(key) or _known.setdefault(key, Origin(*key))
+            return frame
         frame = frame.f_back
-    return NOWHERE
+    return None
 
 
 def is_from_here(origin: Origin) -> bool:

@@ -204,3 +204,98 @@ def test_what_is_printed_has_the_second_name() -> None:
     other = book()
     other["b1"].value = np.ones(3)
     assert "layer1/z1" in str(gn.compare(gn.trace(g, FEED), {"layer1/add": gn.trace(other, FEED)["layer1/add"].value}))
+
+
+# --- NumPy's indices -------------------------------------------------------------------------------------------------
+
+P = np.arange(12.0).reshape(4, 3)
+CUBE = np.arange(24.0).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "write"),
+    [
+        ("p[range(n), y]", "gn.pick(p, y)"),
+        ("p[list(range(n)), y]", "gn.pick(p, y)"),
+        ("p[np.arange(n), y]", "gn.pick(p, y)"),
+        ("p[np.arange(len(Y)), Y]", "gn.pick(p, Y)"),
+        ("p[gn.arange(n, graph=g), y]", "gn.pick(p, y)"),
+        ("p[range(n), [0, 2, 1, 0]]", "gn.pick(p, [0, 2, 1, 0])"),
+        ("fixed[[0, 1, 2, 3], Y]", "gn.pick(fixed, Y)"),
+        ("p[[0, 1], [1, 2]]", "gn.gather_nd(p, np.stack([[0, 1], [1, 2]], axis=-1))"),
+        ("fixed[range(2), [1, 2]]", "gn.gather_nd(fixed, np.stack([range(0, 2), [1, 2]], axis=-1))"),
+        ("p[rows, y]", "gn.gather_nd(p, gn.stack([rows, y], axis=-1))"),
+        ("p[np.array([3, 3, 0, 1]), y]", "gn.gather_nd(p, gn.stack([i0, y], axis=-1))"),
+        ("p[[3, 3, 0, 1], y]", "gn.gather_nd(p, gn.stack([[3, 3, 0, 1], y], axis=-1))"),
+        ("p[range(3, -1, -1), y]", "gn.gather_nd(p, gn.stack([range(3, -1, -1), y], axis=-1))"),
+        ("cube[range(2), [2, 0]]", "gn.gather_nd(cube, np.stack([range(0, 2), [2, 0]], axis=-1))"),
+        ("p[y]", "gn.take(p, y, axis=0)"),
+        ("p[Y]", "gn.take(p, Y, axis=0)"),
+        ("p[range(2)]", "gn.take(p, range(0, 2), axis=0)"),
+        ("p[:, [2, 0]]", "gn.take(p, [2, 0], axis=1)"),
+        ("p[..., y]", "gn.take(p, y, axis=-1)"),
+        ("cube[..., [2, 0], :]", "gn.take(cube, [2, 0], axis=-2)"),
+        ("cube[:, [2, 0], ...]", "gn.take(cube, [2, 0], axis=1)"),
+    ],
+)
+def test_an_index_as_in_numpy_says_what_to_write_for_it(line: str, write: str) -> None:
+    g = gn.Graph()
+    p, fixed, cube = g.placeholder("p", ("batch", 3)), g.placeholder("fixed", (4, 3)), g.placeholder("cube", CUBE.shape)
+    y, rows = g.placeholder("y", ("batch",), np.int64), g.placeholder("rows", ("batch",), np.int64)
+    known = {"gn": gn, "np": np, "g": g, "n": 4, "Y": Y, "p": p, "fixed": fixed, "cube": cube, "y": y, "rows": rows}
+    with pytest.raises(gn.UsageError, match="getitem: an index is made of ints, slices, ... and None, not of ") as error:
+        eval(line, known)
+    assert f". Write {write}" in error.value.reason
+    for place, array in enumerate((np.array([3, 3, 0, 1]),)):  # what no variable holds
+        known[f"i{place}"] = array
+    feed = {p: P, fixed: P, cube: CUBE, y: Y, rows: [1, 1, 0, 3]}
+    arrays = {"np": np, "n": 4, "Y": Y, "p": P, "fixed": P, "cube": CUBE, "y": Y, "rows": [1, 1, 0, 3]}
+    expected = eval(line.replace("gn.arange(n, graph=g)", "np.arange(n)"), arrays)
+    np.testing.assert_array_equal(gn.run(eval(write, known), feed), expected)
+
+
+def test_a_mask_as_an_index_says_that_the_shape_stays() -> None:
+    p = gn.Graph().placeholder("p", ("batch", 3))
+    mask = p > 0.5
+    with pytest.raises(gn.UsageError, match=r"Write gn.where\(mask, p, 0\), which has the shape of p: no shape dep"):
+        p[mask]
+    assert gn.run(gn.where(mask, p, 0), {p: [[0.0, 1.0, 0.2]]}).tolist() == [[0.0, 1.0, 0.0]]
+
+
+@pytest.mark.parametrize("index", [(0, [1]), ([1], None), ([True, False], [0, 1]), ([0], slice(None), [1]), (slice(1), [0])])
+def test_any_other_index_says_what_there_is(index: Any) -> None:
+    x = gn.Graph().placeholder("x", (2, 3, 4))
+    with pytest.raises(gn.UsageError, match=r"gn.take\(x, indices, axis\) takes whole rows, gn.pick\(x, labels\) one"):
+        x[index]
+
+
+# --- in place --------------------------------------------------------------------------------------------------------
+
+SIGNS = ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_parameter_is_not_changed_in_place(sign: str, trainable: bool) -> None:
+    g = gn.Graph()
+    W1 = g.parameter("first/weight", np.eye(2) if sign not in "&|" else np.eye(2) > 0, trainable and sign not in "&|")
+    known = {"W1": W1}
+    with pytest.raises(gn.UsageError) as error:
+        exec(f"W1 {sign}= W1", known)
+    assert isinstance(error.value, TypeError)
+    assert known["W1"] is W1
+    assert len(g) == 1
+    for write in (f"updates={{W1: W1 {sign} …}}", "nn.SGD(0.1).updates(loss)", f"W1.value = W1.value {sign} array"):
+        assert write in str(error.value)
+    assert 'leave the parameter "first/weight" as it is' in str(error.value)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_another_node_is_replaced_in_place(sign: str) -> None:
+    g = gn.Graph()
+    h = g.placeholder("h", (2, 2), bool if sign in "&|" else np.float64)
+    known = {"h": h}
+    exec(f"h {sign}= h", known)
+    value = np.eye(2) > 0 if sign in "&|" else np.eye(2) + 1.0
+    expected = eval(f"a {sign} a", {"a": value})
+    np.testing.assert_array_equal(gn.run(known["h"], {h: value}), expected)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
 from ..habits import NUMPY
+from ..origin import users_names
 from ..show import Shown
 from ..text import visible, with_article
 from .arrays import as_array, own_array, sealed, warn_of_overflow
@@ -33,6 +34,22 @@ def _operator(name: str, swapped: bool = False) -> Callable[..., Node]:
         return self.graph._add(_default_op(name), (*other, self) if swapped else (self, *other))
 
     method.__doc__ = f"Make a `{name}` node."
+    return method
+
+
+def _in_place(symbol: str) -> Callable[[Node, Any], Any]:
+    def method(self: Node, other: Any) -> Any:
+        if not isinstance(self.op, Parameter):
+            return NotImplemented  # then `h += b` is `h = h + b`
+        (name,) = users_names([self], [self.name if self.name.isidentifier() else "w"])
+        raise UsageError(
+            f'{name} {symbol}= … would make {name} another node, and leave the parameter "{self.name}" as it is. To '
+            f"train it, write step = gn.compile(loss, updates={{{name}: {name} {symbol} …}}), or an optimizer's, "
+            f"gn.compile(loss, nn.SGD(0.1).updates(loss)). {name}.value = {name}.value {symbol} array sets it now; "
+            f"{name} = {name} {symbol} … makes another node"
+        )
+
+    method.__doc__ = "Refuse to change a parameter; of any other node, make another one."
     return method
 
 
@@ -300,6 +317,10 @@ class Node(MissingMethods, Shown):
     __or__, __ror__ = _logical("logical_or", "|"), _logical("logical_or", "|", swapped=True)
     __neg__, __abs__ = _operator("negative"), _operator("absolute")
     __rpow__ = _operator("power", swapped=True)
+
+    __iadd__, __isub__, __imul__, __imatmul__ = _in_place("+"), _in_place("-"), _in_place("*"), _in_place("@")
+    __itruediv__, __ifloordiv__, __imod__, __ipow__ = _in_place("/"), _in_place("//"), _in_place("%"), _in_place("**")
+    __iand__, __ior__ = _in_place("&"), _in_place("|")
 
     def __invert__(self) -> Node:
         _check_bool(self, "~", "logical_not")

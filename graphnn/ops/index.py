@@ -13,6 +13,8 @@ from ..errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeEr
 from ..graph import AnyShape, Array, Dim, Index, Node, Op, Several, Shape, Spec, Trait, composition, fn
 from ..graph.attributes import IndexOf
 from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, minimum, multiply, shown, subtract
+from ..origin import users_names
+from ..text import short_repr
 from .base import (
     Linear,
     Rearranging,
@@ -165,16 +167,55 @@ def getitem(x: Any, index: Any, *, name: str | None = None) -> Node:
     AxisError
         When an int is out of range, or there are more of them than axes.
     UsageError
-        When it is a list, an array, a bool or a node: take, take_along_axis and where do that.
+        When it is a list, an array, a bool or a node: pick, take, gather_nd and where do that.
     """
-    for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, (tuple, list, np.ndarray, Node)):
+    parts = index if isinstance(index, tuple) else (index,)
+    for part in parts:
+        if isinstance(part, _SEVERAL):
             raise UsageError(
-                f"getitem: an index is made of ints, slices, ... and None, not of {type(part).__name__}: "
-                "gn.take(x, indices, axis) takes whole rows, gn.take_along_axis(x, indices, axis) one element each, "
-                "gn.where(condition, a, b) chooses by a mask"
+                f"getitem: an index is made of ints, slices, ... and None, not of {type(part).__name__}"
+                f"{_instead(x, parts)}"
             )
     return Getitem(index)(x, name=name)
+
+
+_SEVERAL = (tuple, list, range, np.ndarray, Node)
+"""What NumPy takes as several indices at once."""
+
+
+def _instead(x: Node, parts: tuple[Any, ...]) -> str:
+    """Return what to write for NumPy's ``x[parts]``, where some parts are several indices."""
+    places = [place for place, part in enumerate(parts) if isinstance(part, _SEVERAL)]
+    several = [parts[place] for place in places]
+    written = [short_repr(part) if isinstance(part, (list, range)) else "" for part in several]
+    called, *names = users_names([x, *several], ["x", *(text or f"i{n}" for n, text in enumerate(written))])
+    kinds = [part.dtype.kind if isinstance(part, Node) else np.asarray(part).dtype.kind for part in several]
+    whole = all(part is ... or part == slice(None) for place, part in enumerate(parts) if place not in places)
+    if kinds == ["b"]:
+        return f". Write gn.where({names[0]}, {called}, 0), which has the shape of {called}: no shape depends on values"
+    if whole and len(several) == 1:
+        axis = places[0] - len(parts) * (... in parts[: places[0]])
+        return f". Write gn.take({called}, {names[0]}, axis={axis})"
+    if whole and places == [0, 1] and x.ndim == 2 and _are_rows(*several, x):
+        return f". Write gn.pick({called}, {names[1]}), one element of each row"
+    if whole and places == list(range(len(places))) and "b" not in kinds:
+        stack = "gn" if any(isinstance(part, Node) for part in several) else "np"
+        return f". Write gn.gather_nd({called}, {stack}.stack([{', '.join(names)}], axis=-1))"
+    return (
+        ": gn.take(x, indices, axis) takes whole rows, gn.pick(x, labels) one element of each row, "
+        "gn.gather_nd(x, indices) the elements at several indices, gn.where(condition, a, b) chooses by a mask"
+    )
+
+
+def _are_rows(part: Any, labels: Any, x: Node) -> bool:
+    """Return whether indices count the rows of a matrix, 0, 1, 2, …, beside as many labels."""
+    if isinstance(part, Node):
+        return part.op.name == "arange" and (part.op.attributes["start"], part.op.attributes["step"]) == (0, 1)
+    if isinstance(part, (list, tuple)) and not isinstance(labels, Node) and x.shape[0] != len(part):
+        return False  # some rows, written out
+    found = np.asarray(part)
+    fits = x.shape[0] == len(found) if isinstance(x.shape[0], int) else True
+    return found.ndim == 1 and fits and np.array_equal(found, np.arange(len(found)))
 
 
 class SliceAdd(Rearranging):
