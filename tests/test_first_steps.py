@@ -1,6 +1,7 @@
 """The lines that a newcomer types first, and what they say."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -299,3 +300,70 @@ def test_another_node_is_replaced_in_place(sign: str) -> None:
     value = np.eye(2) > 0 if sign in "&|" else np.eye(2) + 1.0
     expected = eval(f"a {sign} a", {"a": value})
     np.testing.assert_array_equal(gn.run(known["h"], {h: value}), expected)
+
+
+# --- which graph -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "args"), [("arange", (300,)), ("arange", (0, 10, 2)), ("zeros", (3,)), ("eye", (3,))])
+def test_what_has_no_operand_says_that_it_needs_a_graph(name: str, args: tuple[int, ...]) -> None:
+    g = gn.Graph()
+    make = getattr(gn, name)
+    with pytest.raises(gn.UsageError) as error:
+        make(*args)
+    for write in (f"write gn.{name}(…, graph=g), or graph=x.graph", f"an array does, too: np.{name}(…)"):
+        assert write in str(error.value)
+    np.testing.assert_array_equal(gn.run(make(*args, graph=g), {}), getattr(np, name)(*args))
+    x = g.placeholder("x")
+    np.testing.assert_array_equal(gn.run(x + getattr(np, name)(*args), {x: 1.0}), getattr(np, name)(*args) + 1)
+
+
+class Reading:
+    """Reads a node that it holds, as a layer does."""
+
+    def __init__(self, node: gn.Node) -> None:
+        self.held = [{"node": node}]
+
+    def __call__(self, z: gn.Node) -> gn.Node:
+        return gn.tanh(z + self.held[0]["node"])
+
+    def method(self, z: gn.Node) -> gn.Node:
+        return self(z)
+
+
+def _with(z: gn.Node, node: gn.Node) -> gn.Node:
+    return gn.tanh(z + node)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_loop_may_begin_at_an_array(dtype: Any) -> None:
+    g = gn.Graph(dtype=dtype)
+    a = g.placeholder("a")
+    reading, zeros = Reading(a), np.zeros(3, dtype)
+
+    def inner(z: gn.Node) -> gn.Node:
+        return gn.tanh(z + a)
+
+    functions: list[Callable[[gn.Node], gn.Node]] = [
+        lambda z: gn.tanh(z + a), reading, reading.method, partial(_with, node=a), lambda z: inner(z),
+        lambda z, node=a: gn.tanh(z + node), lambda z: gn.tanh(z + g["a"]),
+    ]  # fmt: skip
+    expected = 0.0
+    for _ in range(200):
+        expected = np.tanh(expected + 0.5)
+    for function in functions:
+        found = gn.run(gn.fixed_point(function, zeros), {a: 0.5})
+        np.testing.assert_allclose(found, np.full(3, expected), rtol=1e-4)
+        assert found.dtype == dtype
+    last, _ = gn.scan(lambda s: (inner(s), None), zeros, length=2)
+    np.testing.assert_allclose(gn.run(last, {a: 0.5}), np.full(3, np.tanh(np.tanh(0.5) + 0.5)), rtol=1e-6)
+    high = gn.while_loop(lambda s: s < a, lambda s: s + 1.0, 0.0)
+    assert gn.run(high, {a: 2.5}) == 3.0
+
+
+def test_a_loop_that_reads_no_node_or_two_graphs_says_so() -> None:
+    a, b = gn.Graph().placeholder("a"), gn.Graph().placeholder("b")
+    with pytest.raises(gn.UsageError, match="fixed_point takes nodes, at least one: neither what it is given nor what"):
+        gn.fixed_point(lambda z: gn.tanh(z), np.zeros(3))
+    with pytest.raises(gn.GraphError, match=r"its functions read nodes of 2 graphs: graph.constant\(array\) says"):
+        gn.fixed_point(lambda z: z * a + b, np.zeros(3))

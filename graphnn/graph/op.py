@@ -364,7 +364,13 @@ class Unknown(Op, abstract=True):
 
 
 def _of_no_graph(name: str, operands: Sequence[Any], otherwise: str = "") -> UsageError:
-    given = ", ".join(type(value).__name__ for value in operands) or "nothing"
+    if not operands:
+        array = f". Beside a node, an array does, too: np.{name}(…)" if hasattr(np, name) else ""
+        return UsageError(
+            f"{name} has no operand, and a node belongs to a graph: write gn.{name}(…, graph=g), or graph=x.graph, "
+            f"where g is a graph and x a node{array}"
+        )
+    given = ", ".join(type(value).__name__ for value in operands)
     return UsageError(
         f"{name} needs at least one node among its operands, got {given}: "
         f"make a constant with graph.constant(value) first{otherwise}"

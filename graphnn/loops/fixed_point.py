@@ -29,7 +29,8 @@ def fixed_point(
     f : callable
         Called once, with a state; returns the next one, in the form of `z0`. It may read other nodes, and call layers.
     z0 : Node or array_like, or list, tuple or dict of them
-        Where to begin: floats. Each part keeps its shape and dtype.
+        Where to begin: floats. Each part keeps its shape and dtype. Arrays alone serve where
+        `f` reads a node.
     tolerance : float, optional
         How much the largest element may change in the last step, relative to the largest element of the state, if that
         is above 1. By default the epsilon of the dtype to the power of 2/3: 4e-11 for float64, 2e-5 for float32.
@@ -69,12 +70,19 @@ def fixed_point(
     >>> z = gn.fixed_point(lambda z: 0.5 * (z + a / z), 1.0 + 0.0 * a)
     >>> gn.run([z, gn.grad(z, a)], {a: 4.0})
     [array(2.), array(0.25)]
+
+    It may begin at an array:
+
+    >>> import numpy as np
+    >>> z = gn.fixed_point(lambda z: gn.tanh(z + a), np.zeros(3))
+    >>> gn.run(z, {a: 0.5}).round(3)
+    array([0.93, 0.93, 0.93])
     """
     check_functions("fixed_point", f)
     check_takes("fixed_point: f", f, "the state")
     check_bool("fixed_point: steps=", steps)
     limit = whole("fixed_point: max_steps=", max_steps, 1)
-    graph = graph_of_arguments("fixed_point", z0)
+    graph = graph_of_arguments("fixed_point", z0, functions=[f])
     leaves, rebuild = flatten(z0)
     if tolerance is not None and not isinstance(tolerance, (int, float)):
         raise UsageError(f"fixed_point: tolerance= is a number, not {type(tolerance).__name__}")

@@ -44,7 +44,7 @@ def scan(
         `xs`. It returns the next state, or ``(next state, result)``. It may read other nodes, and call layers: their
         parameters belong to the graph, and are the same in all iterations.
     init : Node or array_like, or list, tuple or dict of them
-        The first state. Each part keeps its shape and dtype.
+        The first state. Each part keeps its shape and dtype. Arrays alone serve where a function reads a node.
     xs : Node or array_like, or list, tuple or dict of them, optional
         Arrays with one row for each iteration along axis 0, whose length may be a name.
     reverse : bool
@@ -95,7 +95,7 @@ def scan(
     check_takes("scan: the function", step, "the state", *(["a row of xs"] if xs is not None else []))
     check_bool("scan: reverse=", reverse)
     segment = 0 if isinstance(recompute, bool) else whole("scan: recompute=", recompute, 1)
-    graph = graph_of_arguments("scan", init, xs, mask)
+    graph = graph_of_arguments("scan", init, xs, mask, functions=[step])
     states, as_state = flatten(init)
     with graph.building, graph.new_scope("scan", numbered=True, kind="scan"):
         first = [as_node(graph, leaf, "scan: a state is") for leaf in states]

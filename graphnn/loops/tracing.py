@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,28 +15,65 @@ from ..graph import Constant, Graph, Node, Op, flatten, fn
 from ..graph.dimensions import names_in
 from ..graph.fetches import ancestors
 from ..ops.random import Random
-from ..text import short_repr
+from ..text import counted, short_repr
 from .body import Excerpt, Keeping, Read, graph_of
 from .branch import Branch
 from .loop import Loop
 
 _MOST_INLINE = 64
 """Elements of a constant that a body holds itself. A larger one is an operand."""
+_MOST_READ = 1000
+"""Objects that are looked at in search of the nodes that a function reads."""
 
 
-def graph_of_arguments(what: str, *forms: Any) -> Graph:
-    """Return the graph of the first node among the arguments.
+def graph_of_arguments(what: str, *forms: Any, functions: Sequence[Callable[..., Any]] = ()) -> Graph:
+    """Return the graph of the first node among the arguments; if there is none, of what the functions read.
 
     Raises
     ------
     UsageError
-        When there is none.
+        When no node tells it, or the functions read nodes of several graphs.
     """
     for form in forms:
         for leaf in flatten(form)[0]:
             if isinstance(leaf, Node):
                 return leaf.graph
-    raise UsageError(f"{what} takes nodes, at least one; graph.constant(array) makes one")
+    graphs = {thing.graph if isinstance(thing, Node) else thing: None for thing in _read_by(functions)}
+    if len(graphs) == 1:
+        return next(iter(graphs))
+    if graphs:
+        raise GraphError(
+            f"{what}: what it is given is no node, and its functions read nodes of {counted(len(graphs), 'graph')}: "
+            "graph.constant(array) says for which it is"
+        )
+    raise UsageError(
+        f"{what} takes nodes, at least one: neither what it is given nor what its functions read is one. "
+        "graph.constant(array) makes a node of an array"
+    )
+
+
+def _read_by(functions: Sequence[Callable[..., Any]]) -> Iterator[Node | Graph]:
+    """Yield the nodes and graphs that functions read: in variables around them, and in objects held there."""
+    waiting: list[Any] = list(functions)
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST_READ:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, (Node, Graph)):
+            yield thing
+        elif isinstance(thing, (list, tuple, dict)):
+            waiting += flatten(thing)[0]
+        elif isinstance(thing, partial):
+            waiting += [thing.func, *thing.args, *thing.keywords.values()]
+        elif isinstance(thing, FunctionType):
+            around, kept = inspect.getclosurevars(thing), thing.__defaults__ or ()
+            waiting += [*around.nonlocals.values(), *around.globals.values(), *kept]
+        elif isinstance(thing, MethodType):
+            waiting += [thing.__self__, thing.__func__]
+        elif not isinstance(thing, (type, ModuleType)):  # a layer, or whatever else holds nodes
+            waiting += getattr(thing, "__dict__", {}).values()
 
 
 def as_node(graph: Graph, leaf: Any, what: str = "what a function returns is") -> Node:

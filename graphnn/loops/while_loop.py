@@ -34,7 +34,7 @@ def while_loop(
         Called once, with a state; returns the next one, in the form of `init`. Both functions may read other nodes, and
         call layers.
     init : Node or array_like, or list, tuple or dict of them
-        The first state. Each part keeps its shape and dtype.
+        The first state. Each part keeps its shape and dtype. Arrays alone serve where a function reads a node.
     max_steps : int, optional
         The maximum number of steps. After so many, the loop ends, and the state is that of the last step, although the
         condition still holds of it; `steps` tells. By default there is no limit.
@@ -77,7 +77,7 @@ def while_loop(
     check_takes("while_loop: body", body, "the state")
     check_bool("while_loop: steps=", steps)
     length = UNLIMITED if max_steps is None else whole("while_loop: max_steps=", max_steps, 0)
-    graph = graph_of_arguments("while_loop", init)
+    graph = graph_of_arguments("while_loop", init, functions=[cond, body])
     with graph.building, graph.new_scope("while", numbered=True, kind="while"):
         leaves, rebuild = flatten(init)
         first = [as_node(graph, leaf, "while_loop: a state is") for leaf in leaves]

@@ -378,7 +378,7 @@ def arange(
     dtype: Annotated[Any, Either(Nothing(), DtypeName("iuf"))] = None,
     *,
     name: str | None = None,
-    graph: Graph,
+    graph: Graph | None = None,
 ) -> Node:
     """Return numbers from start on, one step after the other, to below stop.
 
@@ -391,12 +391,14 @@ def arange(
     dtype : dtype, optional
         By default int64, and float64 if one of the numbers is a float.
     graph : Graph
-        The graph that the node is added to.
+        The graph that the node is added to. It is needed, since no operand tells it.
 
     Raises
     ------
     ValueRangeError
         When the step is 0.
+    UsageError
+        When no graph is given.
     """
     start, stop = (0, start) if stop is None else (start, stop)
     dtype = dtype or ("float64" if any(isinstance(number, float) for number in (start, stop, step)) else "int64")

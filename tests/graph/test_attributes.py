@@ -126,7 +126,7 @@ def x() -> gn.Node:
         ),
         (lambda x: x["a b"], ValueError, "getitem: index is an index"),
         (lambda x: x[1 << 20_000], ValueError, "not an int of 20,001 bits: it has more than 10,000 bits"),
-        (lambda x: x[x], TypeError, r"getitem: an index is made of ints.* not of Node: gn.take\(x, indices, axis\)"),
+        (lambda x: x[x], TypeError, r"getitem: an index is made of ints.* not of Node. Write gn.take\(x, x, axis=0\)"),
         (lambda x: x[::"n"], TypeError, "getitem: index is an index"),
         (lambda x: LeakyReLU("a"), TypeError, "LeakyReLU: negative_slope is a number, not 'a'"),
         (lambda x: ELU(None), TypeError, "ELU: alpha is a number, not None"),
