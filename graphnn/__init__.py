@@ -30,6 +30,7 @@ from .errors import (
     ValueRangeError,
 )
 from .graph import Graph, Node, Op, Scope, Spec, name
+from .habits import ELSEWHERE as _ELSEWHERE
 from .habits import attribute_error as _attribute_error
 from .later import load as _load
 
@@ -195,9 +196,25 @@ def __getattr__(name: str) -> _Any:
     try:
         return getattr(functions, name)
     except AttributeError:
-        if name.startswith("_") or name not in _load(f"{__name__}.nn").__all__:
+        if name.startswith("_") or name in _ELSEWHERE["gn"]:
             raise
-    raise _attribute_error(f'there is no "gn.{name}". Write nn.{name}, after "from graphnn import nn".')
+        held = next((path for path in _HOLDING if name in _names_in(_load(f"{__name__}.{path}"))), None)
+        if held is None:
+            raise
+    after = ', after "from graphnn import nn"' if held.startswith("nn") else ""
+    raise _attribute_error(
+        f'there is no "gn.{name}". Write {"" if after else "gn."}{held}.{name}{after}.'
+    )
+
+
+_HOLDING = "nn", "nn.schedules", "nn.init", "datasets", "testing"
+"""The modules in which a name is looked for that is none here."""
+
+
+def _names_in(module: _Any) -> list[str]:
+    """Return the public names of a module: those that it lists, or those of what is defined in it."""
+    own = [name for name, thing in vars(module).items() if str(getattr(thing, "__module__", "")).startswith(module.__name__)]
+    return getattr(module, "__all__", None) or [name for name in own if not name.startswith("_")]
 
 
 def __dir__() -> list[str]:

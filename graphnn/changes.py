@@ -15,6 +15,7 @@ from .graph.dimensions import Dim, dimension, names_in, shape_of, shown
 from .graph.op import over_dimensions
 from .graph.tables import checked_name, owned
 from .ops.elementwise import DivideBy
+from .text import short_repr
 
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -139,7 +140,7 @@ def checked_changes(
     UsageError, GraphError, ShapeError, LookupFailure
     """
     if isinstance(inputs, (str, Node, np.ndarray)) or not isinstance(inputs, Iterable):
-        raise UsageError(f"inputs= must be a list of nodes, or {{node: shape}}, not {inputs!r}")
+        raise UsageError(f"inputs= must be a list of nodes, or {{node: shape}}, not {short_repr(inputs)}")
     for what, given in (("sizes", sizes), ("names", names)):
         if given is not None and not isinstance(given, Mapping):
             raise UsageError(f"{what}= must be a dict, not {type(given).__name__}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UsageError, ValueRangeError, near
+from .text import quoted, short_repr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -48,9 +49,9 @@ def spiral(
     """
     for what, count in (("points", points), ("classes", classes)):
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
-            raise UsageError(f"spiral: {what} is an int, not {count!r}")
+            raise UsageError(f"spiral: {what} is an int, not {short_repr(count)}")
     if not isinstance(noise, (int, float, np.number)):
-        raise UsageError(f"spiral: noise is a number, not {noise!r}")
+        raise UsageError(f"spiral: noise is a number, not {short_repr(noise)}")
     if points < 1 or classes < 1:
         raise ValueRangeError(f"spiral: points and classes are 1 or more, got points={points} and classes={classes}")
     if isinstance(seed, (np.random.Generator, np.random.RandomState)):
@@ -58,7 +59,7 @@ def spiral(
     elif isinstance(seed, (int, np.integer)) and seed >= 0:
         rng = np.random.default_rng(seed)
     else:
-        raise UsageError(f"spiral: seed is an int of 0 or more, or a random generator, not {seed!r}")
+        raise UsageError(f"spiral: seed is an int of 0 or more, or a random generator, not {short_repr(seed)}")
     r = np.linspace(0, 1, points)
     arms = []
     for j in range(classes):
@@ -92,5 +93,6 @@ def gates(name: str) -> tuple[Array, Array]:
     """
     table = _GATES.get(str(name).lower())
     if table is None:
-        raise ValueRangeError(f'there is no gate "{name}".{near(name, _GATES)}')
+        called = quoted(name) if isinstance(name, str) else short_repr(name)
+        raise ValueRangeError(f"there is no gate {called}.{near(name, _GATES)}")
     return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64), np.array(table, np.int64)

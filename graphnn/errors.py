@@ -339,31 +339,31 @@ def near(name: object, known: Iterable[str]) -> str:
     ' There is: "x", "labels".'
     """
     known = list(dict.fromkeys(known))
-    if close := meant(name, known):
+    if close := alike(name, known):
         return " Did you mean " + " or ".join(f'"{c}"' for c in close) + "?"
     if not known:
         return " There is none."
     more = f", and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    nearest = _alike(str(name), known, _LISTED, 0.4) if more else []
+    nearest = _nearest(str(name), known, _LISTED, 0.4) if more else []
     listed = list(dict.fromkeys([*nearest, *known[: 2 * _LISTED]]))[:_LISTED]
     return " There is: " + ", ".join(f'"{k}"' for k in listed) + more + "."
 
 
-def meant(name: object, known: Iterable[str]) -> list[str]:
+def alike(name: object, known: Iterable[str]) -> list[str]:
     """Return what the user may have meant: what has the name in other scopes, else what is spelt alike; three at most.
 
     Examples
     --------
-    >>> meant("layer1/b", ["layer1/a", "layer2/b"]), meant("layer1/bb", ["layer1/ab", "layer2/b"])
+    >>> alike("layer1/b", ["layer1/a", "layer2/b"]), alike("layer1/bb", ["layer1/ab", "layer2/b"])
     (['layer2/b'], ['layer1/ab', 'layer2/b'])
     """
     text, known = str(name), list(known)
     tail = text.rpartition("/")[2]
     namesakes = [k for k in known if tail and k.rpartition("/")[2] == tail]
-    return _alike(text, namesakes, 3, 0.0) or _alike(text, known, 3, 0.6)
+    return _nearest(text, namesakes, 3, 0.0) or _nearest(text, known, 3, 0.6)
 
 
-def _alike(text: str, known: Sequence[str], most: int, cutoff: float) -> list[str]:
+def _nearest(text: str, known: Sequence[str], most: int, cutoff: float) -> list[str]:
     """Return names that are spelt like a text, the nearest first."""
     whole: dict[str, str] = {}
     for each in known[:5000]:

@@ -142,7 +142,7 @@ def _node(graph: Graph, leaf: Any, what: str) -> Node:
     if isinstance(leaf, Node):
         return leaf
     if leaf is None or isinstance(leaf, (str, bytes)):
-        raise UsageError(f"{what} a node, an array or a number, not {leaf!r}")
+        raise UsageError(f"{what} a node, an array or a number, not {short_repr(leaf)}")
     return graph.constant(leaf)
 
 

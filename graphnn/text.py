@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ PAGE, NARROWEST = 80, 40
 """Columns of what is printed: of a page, where there is no terminal; and the fewest."""
 MOST_BITS = 10_000
 """Of an int that a message shows. Python refuses to write out much longer ones."""
+_SHOWN = 6
+"""Numbers of an array that a message shows."""
 _ENDLESS = re.compile(r"\S{300,}")
 
 
@@ -49,13 +51,19 @@ def short_repr(value: Any) -> str:
     --------
     >>> print(short_repr((1, "a")), short_repr(np.zeros((5, 9))))
     (1, 'a') an array of shape (5, 9)
+    >>> print(short_repr({"x": np.zeros((5, 9))}), "and", short_repr([[0.5] * 9] * 9))
+    a dict of 1 entry and a list of 9
     """
     if issubclass(type(value), str):
         text = repr(str.__str__(value)[:200])
     elif issubclass(type(value), int) and int.bit_length(value) > MOST_BITS:
         text = f"an int of {int.bit_length(value):,} bits"
-    elif isinstance(value, np.ndarray) and value.size > 20:
+    elif isinstance(value, np.ndarray) and (value.size > _SHOWN or value.ndim > 1):
         text = f"an array of shape {value.shape}"
+    elif isinstance(value, dict) and not _is_short(value.values()):
+        text = f"a dict of {len(value):,} {'entry' if len(value) == 1 else 'entries'}"
+    elif isinstance(value, (list, tuple)) and not _is_short(value):
+        text = f"a {'list' if isinstance(value, list) else 'tuple'} of {len(value):,}"
     else:
         try:
             text = str(value) if isinstance(value, np.integer) else repr(value)
@@ -63,6 +71,14 @@ def short_repr(value: Any) -> str:
             text = f"a {type(value).__name__}"
     text = visible(text)
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _is_short(parts: Collection[Any]) -> bool:
+    """Return whether parts are few, none of them an array, and a list or dict only if it is short, too."""
+    if len(parts) > 2 * _SHOWN or any(isinstance(part, np.ndarray) for part in parts):
+        return False
+    inner = [part for part in parts if isinstance(part, (list, tuple, dict))]
+    return sum(map(len, inner)) <= 2 * _SHOWN
 
 
 def message(text: str) -> str:

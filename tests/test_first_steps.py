@@ -1,6 +1,9 @@
 """The lines that a newcomer types first, and what they say."""
 
-from collections.abc import Callable
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -367,3 +370,117 @@ def test_a_loop_that_reads_no_node_or_two_graphs_says_so() -> None:
         gn.fixed_point(lambda z: gn.tanh(z), np.zeros(3))
     with pytest.raises(gn.GraphError, match=r"its functions read nodes of 2 graphs: graph.constant\(array\) says"):
         gn.fixed_point(lambda z: z * a + b, np.zeros(3))
+
+
+# --- names and arguments ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "write"),
+    [
+        (nn, "cosine", "nn.schedules.cosine."),
+        (nn, "one_cycle", "nn.schedules.one_cycle."),
+        (nn, "he_normal", "nn.init.he_normal."),
+        (nn.schedules, "CosineAnnealingLR", r"nn.schedules.cosine\(learning_rate, steps\)."),
+        (gn, "cosine", 'nn.schedules.cosine, after "from graphnn import nn".'),
+        (gn, "Dense", 'nn.Dense, after "from graphnn import nn".'),
+        (gn, "spiral", "gn.datasets.spiral."),
+        (gn, "check_grads", "gn.testing.check_grads."),
+        (gn, "normal", r"gn.random_uniform\(counter, shape\)"),  # another library's word for it comes first
+    ],
+)
+def test_a_name_that_stands_in_a_module_says_where(where: Any, name: str, write: str) -> None:
+    with pytest.raises(AttributeError, match=rf'{name}". Write {write}'):
+        getattr(where, name)
+
+
+def test_a_schedule_that_is_misspelt_is_suggested() -> None:
+    with pytest.raises(AttributeError, match=r'there is no "nn.schedules.cosin". Did you mean "cosine"\?'):
+        nn.schedules.cosin  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda **more: gn.draw(book(), **more),
+        lambda **more: nn.fit(gn.compile(book()), FEED, **more),
+        lambda **more: nn.Dense(3, **more),
+    ],
+)
+def test_of_an_unknown_argument_the_whole_call_is_shown_and_no_part_of_a_list(call: Callable[..., Any]) -> None:
+    with pytest.raises(gn.UsageError) as error:
+        call(zzz=1)
+    assert re.search(r'takes no argument "zzz"\. The call is \w+\(', str(error.value))
+    assert " more" not in str(error.value)
+
+
+def test_of_a_long_list_the_nearest_come_first() -> None:
+    g = gn.Graph()
+    for i in range(30):
+        g.placeholder(f"input_{i}")
+    g.placeholder("velocity")
+    with pytest.raises(gn.LookupFailure, match=r'There is: "velocity", "input_0", .*, and 23 more\.'):
+        g["vel"]
+
+
+@pytest.mark.parametrize("feed", [{"x": X, "y": Y}, {"x": X.tolist()}])
+def test_a_summary_that_is_given_a_feed_does_not_print_it(feed: Any) -> None:
+    with pytest.raises(gn.UsageError, match=r"looks like a feed. .* a summary takes sizes= instead") as error:
+        gn.summary(book(), feed)
+    assert "0.7142" not in str(error.value)
+    assert "array(" not in str(error.value)
+
+
+BAD = {
+    "array": np.linspace(0.1, 0.9, 900).reshape(30, 30) + 1e-9,
+    "rows": (np.linspace(0.1, 0.9, 900).reshape(30, 30) + 1e-9).tolist(),
+    "small": np.linspace(0.1, 0.9, 16).reshape(4, 4) + 1e-9,
+    "feed": {"x": np.linspace(0.1, 0.9, 900) + 1e-9, "y": np.arange(900)},
+}
+
+
+def _public() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for module in (gn, nn, nn.schedules, nn.init, gn.testing, gn.datasets):
+        names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
+        for name in names:
+            thing = getattr(module, name)
+            is_error = isinstance(thing, type) and issubclass(thing, (Exception, Warning))
+            own = getattr(module, "__all__", None) or getattr(thing, "__module__", "") == module.__name__
+            if callable(thing) and not is_error and own and not name.startswith("checked_"):
+                yield f"{module.__name__}.{name}", thing
+    g = gn.Graph()
+    yield from ((f"Graph.{name}", getattr(g, name)) for name in ("placeholder", "parameter", "constant", "scope", "add"))
+    yield from ((f"gn.{name}", getattr(gn, name)) for name in dir(gn.functions))
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_no_error_prints_an_array_or_a_feed_that_is_given_for_something_else(kind: str) -> None:
+    """Every argument of every public function, one by one."""
+    bad, told = BAD[kind], list[str]()
+    for called, function in _public():
+        if function in (gn.datasets, gn.to_onnx, gn.from_torch):
+            continue
+        parameters = inspect.signature(function).parameters
+        for wrong in parameters.values():
+            if wrong.kind in (wrong.VAR_KEYWORD, wrong.VAR_POSITIONAL, wrong.POSITIONAL_ONLY):
+                continue
+            g = book()
+            step = gn.compile(g, {})
+            usual = {"fetches": g["loss"], "target": g["loss"], "a": g["loss"], "y": g["loss"], "result": g["loss"]}
+            usual |= {"x": g["layer1/tanh"], "feed": FEED, "wrt": g["W1"], "step": step, "data": FEED, "graph": g}
+            usual |= {"loss": g["loss"], "name": "name", "value": 1.0, "predicted": g["layer1/tanh"]}
+            given = {
+                p.name: usual.get(p.name, 1)
+                for p in parameters.values()
+                if p.default is p.empty and p.kind is not p.VAR_KEYWORD and p.kind is not p.VAR_POSITIONAL
+            }
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    made = function(**(given | {wrong.name: bad}))
+                    if hasattr(made, "updates") and isinstance(made, nn.Optimizer):
+                        made.updates(g["loss"])
+                except Exception as error:  # noqa: BLE001 - whatever it says
+                    told.append(f"{called}({wrong.name}=): {type(error).__name__}: {error}")
+    assert len(told) > 300
+    assert [text for text in told if len(re.findall(r"0\.\d{3,}", text)) > 6 or len(text) > 1200] == []

@@ -19,7 +19,7 @@ from ..graph.fetches import resolve
 from ..graph.tables import checked_update
 from ..habits import elsewhere
 from ..locks import Lock
-from ..text import quoted, short_name
+from ..text import quoted, short_name, short_repr
 from .advances import with_advances
 from .feed import Feed, prepare
 from .guard import checked_guard
@@ -280,7 +280,8 @@ def chosen(backend: str | None) -> str:
     asked = backend if backend is not None else os.environ.get("GRAPHNN_BACKEND") or None
     if asked is not None and (not isinstance(asked, str) or asked not in BACKENDS):
         whose = "" if backend is not None else " in GRAPHNN_BACKEND"
-        raise ValueRangeError(f'unknown backend "{asked}"{whose} (must be one of {", ".join(BACKENDS)})')
+        called = quoted(asked) if isinstance(asked, str) else short_repr(asked)
+        raise ValueRangeError(f"unknown backend {called}{whose} (must be one of {', '.join(BACKENDS)})")
     if asked == "native" and not is_installed():
         raise UsageError("the native backend needs llvmlite: pip install graphnn[native]")
     if asked == "native" and not is_supported():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import UsageError
 from ..later import load_registrars
+from ..text import short_repr
 
 if TYPE_CHECKING:
     from ..graph import Array, Node
@@ -133,7 +134,7 @@ def check_exact(client: Any, exact: Any) -> None:
     """
     if not isinstance(exact, bool) or (client is None and not exact):
         raise UsageError(
-            f"exact= says whether workers that may compute other bits are refused: a bool, with client=, not {exact!r}"
+            f"exact= says whether workers that may compute other bits are refused: a bool, with client=, not {short_repr(exact)}"
         )
 
 

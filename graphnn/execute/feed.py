@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DtypeError, GraphError, LookupFailure, MemoryBudgetError, ShapeError, UsageError, near
 from ..graph import Array, Graph, Node, Placeholder, as_array, cast_in_range
 from ..graph.dimensions import dimension, names_in, shown, size_of
+from ..text import short_repr
 from .loop import Prepared
 from .program import Binding, Program, program_of, warn_of_infinity
 
@@ -98,7 +99,7 @@ def checked_feed(
     for name, size in (sizes or {}).items():
         number = dimension(size)
         if not isinstance(name, str) or not isinstance(number, int):
-            raise UsageError(f"sizes are given as {{name of a dimension: size}}, not {name!r}: {size!r}")
+            raise UsageError(f"sizes are given as {{name of a dimension: size}}, not {short_repr(name)}: {short_repr(size)}")
         bound[name], bound_by[name] = number, "sizes="
     for key, value in (feed or {}).items():
         node = _fed(graph, key)

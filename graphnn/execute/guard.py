@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import ValueRangeError
 from ..graph import Array, Constant, Node
+from ..text import short_repr
 
 GUARDS = (None, "nan", "finite")
 LOOK = ": error.debug() looks at it (except gn.GraphnnError as error)"
@@ -47,5 +48,5 @@ def checked_guard(guard: str | None) -> str | None:
     ValueRangeError
     """
     if not isinstance(guard, (str, type(None))) or guard not in GUARDS:
-        raise ValueRangeError(f'unknown guard {guard!r} (must be "nan", "finite", or None)')
+        raise ValueRangeError(f'unknown guard {short_repr(guard)} (must be "nan", "finite", or None)')
     return guard

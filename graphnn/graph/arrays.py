@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError, restated
 from ..origin import user_origin
+from ..text import short_repr
 from .dimensions import Dimension, shown
 from .quiet import quietly
 
@@ -135,7 +136,7 @@ def supported_dtype(kind: Any, what: str, array: Array | None = None) -> np.dtyp
     try:
         dtype: np.dtype[Any] = np.dtype(kind)
     except Exception:  # noqa: BLE001 - NumPy parses texts, and raises SyntaxError and more
-        raise DtypeError(f"{what}: {kind!r} is not a dtype") from None
+        raise DtypeError(f"{what}: {short_repr(kind)} is not a dtype") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         held = f" ({type(array.flat[0]).__name__})" if dtype.kind == "O" and array is not None and array.size else ""
         known = "bool, integers, and floats of 16, 32 or 64 bits"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DtypeError, GraphError, ShapeError, UsageError, ValueRangeError
 from ..habits import instead
-from ..text import with_article
+from ..text import short_repr, with_article
 from .arrays import checked_value
 from .dimensions import shown
 from .node import Node
@@ -60,7 +60,7 @@ class CheckedDict(Table):
             When `entries` is not a dict. The check may raise other errors.
         """
         if not isinstance(entries, Mapping):
-            raise UsageError(f"{what} takes a dict, whose entries replace those that it has, not {entries!r}")
+            raise UsageError(f"{what} takes a dict, whose entries replace those that it has, not {short_repr(entries)}")
         before, after = dict(self), dict(entries)
         self.clear()
         try:
@@ -207,7 +207,7 @@ def checked_budget(budget: Any) -> float | None:
         budget = budget.item()
     if budget is not None and type(budget) not in (int, float):
         raise UsageError(
-            f"memory_budget is a number of bytes, such as 2e9, or None for 80 % of what is free, not {budget!r}"
+            f"memory_budget is a number of bytes, such as 2e9, or None for 80 % of what is free, not {short_repr(budget)}"
         )
     if budget is not None and not budget >= 0:
         raise ValueRangeError(f"memory_budget is 0 bytes or more, not {budget}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
-from ..errors import UsageError, near
+from ..errors import UsageError, alike, near
 from .arguments import ARGUMENTS as ARGUMENTS
 from .names import ALIASES as ALIASES
 from .names import ELSEWHERE as ELSEWHERE
@@ -142,8 +142,8 @@ def instead(kind: str, name: str, known: Collection[str]) -> str:
     return f" {hint}" if hint else near(name, known)
 
 
-def argument(name: str, known: Collection[str]) -> str:
-    """Return a clause that says how an argument is called here.
+def argument(name: str, known: Collection[str], otherwise: str | None = None) -> str:
+    """Return a clause that says how an argument is called here; `otherwise`, or a list, where that is not known.
 
     Examples
     --------
@@ -154,4 +154,6 @@ def argument(name: str, known: Collection[str]) -> str:
     if isinstance(meant, str):
         return f" {meant}"
     found = next((other for other in meant if other in known), None)
-    return near(name, known) if found is None else f" Here it is {found}=."
+    if found is not None:
+        return f" Here it is {found}=."
+    return near(name, known) if otherwise is None or alike(name, known) else otherwise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..graph.fetches import ordered, resolve
 from ..order import schedule
+from ..text import short_repr
 
 if TYPE_CHECKING:
     from ..graph import Graph, Node
@@ -81,7 +82,7 @@ def critical_path(
         try:
             prices[node] = float(price)
         except (TypeError, ValueError):
-            raise UsageError(f'the cost of "{node.name}" is a number, not {price!r}') from None
+            raise UsageError(f'the cost of "{node.name}" is a number, not {short_repr(price)}') from None
     return longest_chain(prices, prices.__getitem__, lambda node: node.inputs)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import AxisError, ShapeError, UsageError
 from ..graph import Array, Constant, Node, Op, Origin, Parameter, Placeholder
 from ..graph.dimensions import shown
-from ..text import number, plain, visible
+from ..text import number, plain, short_repr, visible
 from .moves import before_moves
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
         raise ShapeError(f'"{node.title}" has shape {shown(shape)}: {which}')
     parts = index if isinstance(index, (tuple, list)) else (index,)
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in parts):
-        raise UsageError(f'an element of "{node.title}" is given by one int per axis, not by {index!r}')
+        raise UsageError(f'an element of "{node.title}" is given by one int per axis, not by {short_repr(index)}')
     if len(parts) != len(shape) or not all(-n <= i < n for i, n in zip(parts, shape, strict=True)):
         raise AxisError(f'"{node.title}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calls import explain_public as _explain_public
 from ..graph import fn
-from ..habits import attribute_error, instead
+from ..habits import ELSEWHERE, attribute_error, instead
 from . import estimators, init, schedules
 from .callbacks import Callback
 from .dropout import Dropout
@@ -89,7 +89,13 @@ def __getattr__(name: str) -> Any:
     if name in estimators.NAMES:
         return getattr(estimators, name)
     package = sys.modules[__name__.rpartition(".")[0]]
-    hint = f" Write gn.{name}." if name in dir(fn) or name in package.__all__ else instead("nn", name, __all__)
+    held = next((part for part in ("schedules", "init") if name in _defined(globals()[part])), "")
+    if name in dir(fn) or name in package.__all__:
+        hint = f" Write gn.{name}."
+    elif held and name not in ELSEWHERE["nn"]:
+        hint = f" Write nn.{held}.{name}."
+    else:
+        hint = instead("nn", name, __all__)
     raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..errors import UsageError, ValueRangeError
 from ..graph import Node
+from ..text import short_repr
 
 
 def check_choice(kind: str, setting: str, given: Any, known: Any) -> None:
     """Raise an error unless an argument is one of the known values."""
     if not any(given is one or (isinstance(given, str) and given == one) for one in known):
-        raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {given!r}")
+        raise ValueRangeError(f"{kind}: {setting} is one of {', '.join(map(repr, known))}, not {short_repr(given)}")
 
 
 def checked_flag(what: str, value: Any) -> bool:

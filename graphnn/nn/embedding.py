@@ -11,6 +11,7 @@ from ..errors import DtypeError, ShapeError, UsageError
 from ..graph import Node, fn
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
+from ..text import short_repr
 from .init import Rng, checked_initializer, normal
 from .layer import Layer, only_node
 from .weights import Weighted, check_float, sizes
@@ -157,7 +158,7 @@ class SinusoidalEncoding(Layer):
 
     def __init__(self, base: float = 10_000.0) -> None:
         if not isinstance(base, (int, float)) or not 1 < base <= sys.float_info.max:
-            raise UsageError(f"SinusoidalEncoding: base is a number above 1, not {base!r}")
+            raise UsageError(f"SinusoidalEncoding: base is a number above 1, not {short_repr(base)}")
         self.base = float(base)
 
     def call(self, x: Node, start: Node | int | None = None) -> Node:

@@ -11,7 +11,7 @@ from ..graph import Graph, Node, Parameter
 from ..graph.fetches import ancestors, resolve
 from ..graph.tables import checked_update
 from ..habits import argument
-from ..text import with_article
+from ..text import short_repr, with_article
 from .checks import checked_flag
 from .layer import Layer
 from .settings import settings_of
@@ -154,12 +154,12 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
             raise UsageError(f'{kind}: "{setting}" is not for one group: {why}')
         if setting not in known:
             hint = ' Here it is "parameters".' if setting == "params" else argument(str(setting), known)
-            raise UsageError(f"{kind}: a group has no setting {setting!r}.{hint} A group may have {', '.join(known)}")
+            raise UsageError(f"{kind}: a group has no setting {short_repr(setting)}.{hint} A group may have {', '.join(known)}")
     if "parameters" not in group:
         raise UsageError(f'{kind}: a group needs "parameters", those that its settings are for')
     name = group.get("name", f"group_{number}")
     if not isinstance(name, str) or not name or "\0" in name:
-        raise UsageError(f"{kind}: the name of a group is text without NUL, and not empty; it is {name!r}")
+        raise UsageError(f"{kind}: the name of a group is text without NUL, and not empty; it is {short_repr(name)}")
     settings = {setting: value for setting, value in group.items() if setting not in _OWN}
     if settings and group.get("trainable") is False:
         raise UsageError(f'{kind}: a group with "trainable": False has no settings: leave out {", ".join(settings)}')

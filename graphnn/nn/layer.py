@@ -204,6 +204,24 @@ class Layer:
     def _was_called(self) -> bool:
         return self.__own.graph is not None
 
+    def _to_be_called(self) -> Layer | None:
+        """Return the layer whose first call is to make its parameters; None if all are made."""
+        return None if self._was_called() else self
+
+    def __check_made(self, what: str) -> None:
+        lacks = self._to_be_called()
+        if lacks is not None:
+            kind, part = type(self).__name__, type(lacks).__name__
+            if lacks is not self and self.__found():
+                raise UsageError(
+                    f"{kind} has not all its parameters yet: those of the {part} in it are made when that is first called "
+                    "on a node"
+                )
+            raise UsageError(
+                f"{kind} has no {what} yet: parameters are made when it is first called on a node, since their shapes "
+                "depend on it"
+            )
+
     def _called_in(self, graph: Graph) -> None:
         self.__own.graph = graph
         if self.__own.waiting is not None:
@@ -303,11 +321,7 @@ class Layer:
         UsageError
             Before the first call, which makes the parameters.
         """
-        if self.__own.graph is None:
-            raise UsageError(
-                f"{type(self).__name__} has no parameters yet: they are made when it is first called on a node, "
-                "since their shapes depend on it"
-            )
+        self.__check_made("parameters")
         return _Parameters(node for node in self.__found() if node.trainable)
 
     def __found(self) -> list[Node]:
@@ -352,8 +366,7 @@ class Layer:
         >>> {name: array.shape for name, array in network.state().items()}
         {'0.weight': (4, 3), '0.bias': (3,), '2.weight': (3, 2), '2.bias': (2,)}
         """
-        if self.__own.graph is None:
-            raise UsageError(f"{type(self).__name__} has no state yet: its parameters are made when it is first called")
+        self.__check_made("state")
         return Held(self).values()
 
     def load(self, state: Any, layout: str = "graphnn") -> None:
@@ -422,8 +435,7 @@ class Layer:
         True
         """
         kind = type(self).__name__
-        if self.__own.graph is None:
-            raise UsageError(f"{kind} has no parameters yet: they are made when it is first called")
+        self.__check_made("parameters")
         given = checked_rng(rng, f"{kind}.reinitialize")
         if given is None:
             raise UsageError(f"{kind}.reinitialize draws from a generator: np.random.default_rng(seed) makes one")

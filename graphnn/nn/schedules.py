@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..callables import check_takes
 from ..errors import UsageError, ValueRangeError
 from ..graph import Node, fn
 from ..graph.attributes import whole
+from ..habits import attribute_error, instead
 from .checks import checked_flag, checked_number
 
 Schedule = Callable[[Node], Any]
@@ -292,6 +293,12 @@ def _as_schedule(what: str, given: Schedule | float) -> Schedule:
         return constant(given)
     check_takes(what, given, "the number of steps")
     return given
+
+
+def __getattr__(name: str) -> NoReturn:
+    known = [each for each, thing in globals().items() if getattr(thing, "__module__", "") == __name__]
+    hint = instead("nn", name, [each for each in known if not each.startswith("_")])
+    raise attribute_error(f'there is no "nn.schedules.{name}".{hint}')
 
 
 def _check_rates(**rates: Any) -> None:

@@ -98,6 +98,19 @@ class Sequential(Layer):
     def _make_nodes(self, graph: Graph, inputs: tuple[Any, ...], settings: Mapping[str, Any]) -> Any:
         return self.call(*inputs, **settings)
 
+    def _to_be_called(self) -> Layer | None:
+        waiting: list[Layer] = [self]
+        seen: set[int] = set()
+        while waiting:
+            layer = waiting.pop()
+            if layer._was_called() or id(layer) in seen:
+                continue
+            if type(layer) is not Sequential or not layer._layers:
+                return layer
+            seen.add(id(layer))
+            waiting += [part for part in reversed(layer._layers) if isinstance(part, Layer)]
+        return None
+
     def _held(self) -> Iterable[tuple[str, Any]]:
         own = [(name, value) for name, value in super()._held() if name != "_layers"]
         return [*((str(i), layer) for i, layer in enumerate(self._layers)), *own]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import LookupFailure, ShapeError, UsageError, ValueRangeError, near
 from ..graph.attributes import whole
 from ..graph.dimensions import shown
+from ..text import short_repr
 from .checks import checked_flag, checked_number
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class EarlyStopping:
         if self.mode is None and not self.monitor.endswith("loss"):
             raise UsageError(f'EarlyStopping: write mode="min" or mode="max", whichever is better for "{self.monitor}"')
         if self.mode is not None and (not isinstance(self.mode, str) or self.mode not in ("min", "max")):
-            raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {self.mode!r}')
+            raise ValueRangeError(f'EarlyStopping: mode is "min" or "max", not {short_repr(self.mode)}')
         whole("EarlyStopping: patience", self.patience, 1)
         checked_number("EarlyStopping: min_delta", self.min_delta, 0)
         checked_flag("EarlyStopping: restore_best", self.restore_best)

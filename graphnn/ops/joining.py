@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ShapeError, UsageError
 from ..graph import Array, Bound, Count, Dim, Either, Flag, Node, Op, Real, Several, Shape, Spec, Whole, composition, fn
 from ..graph.dimensions import add, floor_divide, multiply, product, shown, unify
+from ..text import short_repr
 from .base import Rearranging, agreed, axis_of, into, no_flops, shape_clash
 
 _COUNT, _NUMBER = Whole(0, 2**63 - 1), Either(Flag(), Real())
@@ -190,7 +191,7 @@ class Pad(Op):
         if len({len(row) for row in rows}) > 1:
             raise UsageError(f"pad: {attribute} holds pairs that are all alike, or numbers, not {value}")
         if len(rows) not in (1, ndim) or any(len(row) not in (1, 2) for row in rows):
-            raise ShapeError(f"pad: {attribute} is one number, a pair, or a pair for each of {ndim} axes, not {value}")
+            raise ShapeError(f"pad: {attribute} is one number, a pair, or a pair for each of {ndim} axes, not {short_repr(value)}")
         return [(row[0], row[-1]) for row in (rows * ndim if len(rows) == 1 else rows)]
 
     def infer(self, x: Spec) -> Spec:

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import GraphnnWarning, ShapeError, ValueRangeError
 from ..graph import Array, Dim, Int64, Node, Op, Spec, Trait, fn
 from ..graph.dimensions import concrete, multiply, product, shown, subtract
+from ..text import short_repr
 from . import places, rows
 from .base import Axes, Linear, accumulated, axes_of, axis_of, floating, flops_of_operand, into, line_of, reduced
 
@@ -504,7 +505,7 @@ class Norm(ByGradient, Op):
         axes = axes_of(self.name, self.axis, ndim)
         order = self.ord
         if order is not None and not (order > 0 or order == -math.inf):
-            raise ValueRangeError(f"norm: the order is None, inf, -inf or a number above 0, not {order!r}")
+            raise ValueRangeError(f"norm: the order is None, inf, -inf or a number above 0, not {short_repr(order)}")
         if len(axes) == 1 or (order is None and (self.axis is None or len(axes) == 2)):
             return axes
         if len(axes) == 2:

@@ -25,6 +25,7 @@ from ..graph.attributes import whole
 from ..graph.dimensions import shown
 from ..graph.fetches import ancestors, resolve
 from ..graph.op import inferred
+from ..text import short_repr
 from .cases import Case, case_of, copied, flowing, reached
 from .derivatives import Comparison, Derivatives, Mismatch, signs
 from .draw import Draw
@@ -187,7 +188,7 @@ def check_op(
     """
     order = whole("order=", order, 1)
     if not (isinstance(op_class, type) and issubclass(op_class, Op)):
-        raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {op_class!r}")
+        raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {short_repr(op_class)}")
     examples, rng = whole("examples=", examples, 1), whole("rng=", rng, 0)
     modes = _checked_modes(modes)
     checked = left_out = tried = 0

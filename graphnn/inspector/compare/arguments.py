@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import DtypeError, UsageError, ValueRangeError
 from ...execute.compiled import BACKENDS
+from ...text import short_repr
 from .gap import TOLERANCES
 
 
@@ -23,7 +24,7 @@ def checked_names(names: Any) -> tuple[str, str] | None:
     if names is None:
         return None
     if not _is_pair(names) or names[0] == names[1] or not all(isinstance(name, str) for name in names):
-        raise UsageError(f'names= must be two different texts, such as ("before", "after"), not {names!r}')
+        raise UsageError(f'names= must be two different texts, such as ("before", "after"), not {short_repr(names)}')
     return names[0], names[1]
 
 
@@ -40,7 +41,7 @@ def checked_tolerance(rtol: Any, atol: Any) -> tuple[float, float] | None:
     for name, value in (("rtol", rtol), ("atol", atol)):
         number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         if value is not None and not (number and 0 <= value <= sys.float_info.max):
-            raise ValueRangeError(f"{name}= is a finite number from 0 up, not {value!r}")
+            raise ValueRangeError(f"{name}= is a finite number from 0 up, not {short_repr(value)}")
     return float(rtol or 0), float(atol or 0)
 
 
@@ -54,7 +55,7 @@ def checked_dtypes(dtypes: Any) -> tuple[np.dtype[Any] | None, np.dtype[Any] | N
     if dtypes is None:
         return None, None
     if not _is_pair(dtypes):
-        raise UsageError(f'dtypes= is a pair, such as ("float32", "float64"), not {dtypes!r}')
+        raise UsageError(f'dtypes= is a pair, such as ("float32", "float64"), not {short_repr(dtypes)}')
     return _checked_float(dtypes[0]), _checked_float(dtypes[1])
 
 
@@ -68,7 +69,7 @@ def checked_backends(backends: Any) -> tuple[str | None, str | None]:
     if backends is None:
         return None, None
     if not _is_pair(backends) or not all(isinstance(backend, str) and backend in BACKENDS for backend in backends):
-        raise UsageError(f"backends= is a pair of {', '.join(BACKENDS)}, not {backends!r}")
+        raise UsageError(f"backends= is a pair of {', '.join(BACKENDS)}, not {short_repr(backends)}")
     return backends[0], backends[1]
 
 
@@ -82,7 +83,7 @@ def _checked_float(kind: Any) -> np.dtype[Any] | None:
     try:
         dtype: np.dtype[Any] = np.dtype(kind)
     except TypeError:
-        raise DtypeError(f"dtypes=: {kind!r} is not a dtype") from None
+        raise DtypeError(f"dtypes=: {short_repr(kind)} is not a dtype") from None
     if dtype.kind != "f" or dtype.itemsize not in TOLERANCES:
         raise DtypeError(f"dtypes= must be floats of 16, 32 or 64 bits, not {dtype}")
     return dtype.newbyteorder("=")

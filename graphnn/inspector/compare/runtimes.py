@@ -14,6 +14,7 @@ from ...errors import GraphnnError, UsageError, near
 from ...execute.loop import Step
 from ...graph import Array, Graph, Node, as_array
 from ...later import load_registrars
+from ...text import short_repr
 from .sides import Side
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def checked_runtime(name: Any) -> str | None:
     if not isinstance(name, str) or name not in _runtimes:
         known = ", ".join(sorted(_runtimes)) or "none"
         hint = near(name, _runtimes) if isinstance(name, str) and _runtimes else ""
-        raise UsageError(f"runtime= is the name of a runtime that is registered ({known}), not {name!r}.{hint}")
+        raise UsageError(f"runtime= is the name of a runtime that is registered ({known}), not {short_repr(name)}.{hint}")
     return name
 
 

@@ -243,7 +243,7 @@ def debug(
     """
     number = isinstance(budget, (int, float, np.integer, np.floating)) and not isinstance(budget, bool)
     if budget is not None and not (number and budget >= 0):
-        raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {budget!r}")
+        raise ValueRangeError(f"budget= is a number of bytes from 0 up, not {short_repr(budget)}")
     if echo is not None and not callable(echo):
         raise UsageError(f"echo= is a function that takes a text, as print does, or None, not {type(echo).__name__}")
     if not isinstance(at, str):

@@ -368,7 +368,7 @@ def _checked(keep: Any, threshold: Any, method: Any, ablation: Any) -> tuple[int
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.integer, np.floating)):
         raise UsageError(f"threshold= is a number, not {type(threshold).__name__}")
     if not 0 <= threshold <= sys.float_info.max:
-        raise ValueRangeError(f"threshold= is a finite number from 0 on, not {threshold!r}")
+        raise ValueRangeError(f"threshold= is a finite number from 0 on, not {short_repr(threshold)}")
     return None, float(threshold)
 
 

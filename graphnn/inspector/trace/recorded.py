@@ -22,7 +22,7 @@ from ...loops.unrolled import has_loops, is_inside
 from ...ops.linalg import Transpose
 from ...ops.shape import ExpandDims, Flip, Reshape, Squeeze
 from ...show import Shown, rendered
-from ...text import quoted
+from ...text import quoted, short_repr
 from ..altered import given_before
 from ..select import many, names_in, one
 from ..sources import Lines, line_of, sources_of
@@ -489,7 +489,7 @@ class Trace(Shown):
         if names and not others:
             raise UsageError("names= are those of runs side by side: they go with beside=")
         if names and (isinstance(names, str) or len(names) != len(others) + 1):
-            raise UsageError(f"names= has a name for each of {len(others) + 1} runs, this one first; got {names!r}")
+            raise UsageError(f"names= has a name for each of {len(others) + 1} runs, this one first; got {short_repr(names)}")
         if not others:
             return page_of(self, path)
         usual = ["the other run"] if len(others) == 1 else [f"other run {i + 1}" for i in range(len(others))]

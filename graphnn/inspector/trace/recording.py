@@ -20,7 +20,7 @@ from ...graph.attributes import whole
 from ...graph.fetches import resolve
 from ...locks import Lock
 from ...show import Shown
-from ...text import counted
+from ...text import counted, short_repr
 from ..sources import sources_of
 from .digests import DIGESTS, Digests
 from .recorded import Trace, page_of
@@ -161,7 +161,7 @@ def _checked_keep(keep: Any) -> int | None:
     UsageError, ValueRangeError
     """
     if isinstance(keep, str) and keep != DIGESTS:
-        raise UsageError(f'keep= is an int of 0 or more, not {keep!r}; or "{DIGESTS}"')
+        raise UsageError(f'keep= is an int of 0 or more, not {short_repr(keep)}; or "{DIGESTS}"')
     return None if isinstance(keep, str) else whole("keep=", keep, 0)
 
 

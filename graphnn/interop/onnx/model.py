@@ -134,7 +134,7 @@ def from_onnx(
         if given is not None and not isinstance(given, Mapping):
             raise UsageError(f"{what}= must be a dict by name, not {type(given).__name__}")
     if not isinstance(trainable, bool):
-        raise UsageError(f"trainable= is True or False, not {trainable!r}")
+        raise UsageError(f"trainable= is True or False, not {short_repr(trainable)}")
     proto, path = _proto(model)
     title = path.stem if path is not None else proto.graph.name or "model"
     return graph_of(proto, path, title, dict(sizes or {}), dict(values or {}), _floats(proto) if trainable else {})

@@ -60,7 +60,7 @@ from ...graph.fetches import ordered, resolve
 from ...loops.branch import Branch
 from ...loops.loop import Loop
 from ...replacing import replacing
-from ...text import counted, quoted
+from ...text import counted, quoted, short_repr
 from . import writers as _registered  # noqa: F401
 from .order import reads
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
@@ -147,10 +147,10 @@ def to_onnx(
     most = min(MOST_OPSET, onnx.defs.onnx_opset_version())
     if type(opset) is not int or not LEAST_OPSET <= opset <= most:
         raise ValueRangeError(
-            f"opset is an int from {LEAST_OPSET} to {most} with onnx {onnx.__version__}, not {opset!r}"
+            f"opset is an int from {LEAST_OPSET} to {most} with onnx {onnx.__version__}, not {short_repr(opset)}"
         )
     if not isinstance(state, str) or state not in _STATES:
-        raise ValueRangeError(f'state is "weights" or "inputs", not {state!r}')
+        raise ValueRangeError(f'state is "weights" or "inputs", not {short_repr(state)}')
     path = None if path is None else path_of(path)
     asked = _asked(fetches, graph)
     with asked.graph.building:

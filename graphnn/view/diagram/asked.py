@@ -11,6 +11,7 @@ from ...errors import LookupFailure, UsageError, ValueRangeError, near
 from ...graph import Graph, Node
 from ...graph.attributes import whole
 from ...loops.names import NodeInside
+from ...text import short_repr
 from .looks import HIGHLIGHTS, Highlight
 from .words import settings
 
@@ -24,7 +25,7 @@ _LONGEST = 86_400.0  # seconds
 def check_name(what: str, given: Any, known: Collection[str]) -> None:
     """Raise a UsageError unless a name is one of those known."""
     if not isinstance(given, str) or given not in known:
-        raise UsageError(f"{given!r} is not {what}.{near(given, known)}")
+        raise UsageError(f"{short_repr(given)} is not {what}.{near(given, known)}")
 
 
 def boxes_asked(limit: Any) -> int | None:
@@ -39,7 +40,7 @@ def seconds_asked(timeout: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0.0 < seconds <= _LONGEST or isinstance(timeout, (bool, str)):
-        raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {timeout!r}")
+        raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {short_repr(timeout)}")
     return seconds
 
 
@@ -87,7 +88,7 @@ def _meant(key: Any, graph: Graph) -> Node:
 def _mark(given: Any) -> Highlight:
     kind, *lines = given if isinstance(given, (tuple, list)) and given else [given]
     if not isinstance(kind, str) or kind not in HIGHLIGHTS:
-        raise UsageError(f"no node can be highlighted as {kind!r}.{near(kind, HIGHLIGHTS)}")
+        raise UsageError(f"no node can be highlighted as {short_repr(kind)}.{near(kind, HIGHLIGHTS)}")
     if not all(isinstance(line, str) for line in lines):
-        raise UsageError(f'what is said on a box is text, as in ("{kind}", "0 / 0"); got {given!r}')
+        raise UsageError(f'what is said on a box is text, as in ("{kind}", "0 / 0"); got {short_repr(given)}')
     return kind if isinstance(given, str) else (kind, *lines)

@@ -18,6 +18,7 @@ from ...inspector.interventions.measured import Effects
 from ...inspector.trace import Trace
 from ...order import schedule
 from ...show import Shown, show_as
+from ...text import short_repr
 from ..layout.engine import TookTooLong, find_engine, lay_out
 from ..text import counted, shortened
 from .animation import animated
@@ -243,14 +244,14 @@ def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
     if engine is not None:
         check_name("an engine", engine, _ENGINES)
     if not isinstance(repeats, bool):
-        raise UsageError(f"repeats= is True or False, not {repeats!r}")
+        raise UsageError(f"repeats= is True or False, not {short_repr(repeats)}")
     if title is not None and not isinstance(title, str):
         raise UsageError(f"title= is a text, not {type(title).__name__}")
 
 
 def _check_alone(alone: Any, fetches: Any) -> None:
     if not isinstance(alone, bool) or (alone and not isinstance(fetches, Circuit)):
-        raise UsageError(f"alone=True draws a circuit alone; got {alone!r} for {type(fetches).__name__}")
+        raise UsageError(f"alone=True draws a circuit alone; got {short_repr(alone)} for {type(fetches).__name__}")
 
 
 def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
@@ -411,7 +412,7 @@ class Diagram(Shown):
         wanted = form.lower() if isinstance(form, str) else ""
         wanted = _ALIASES.get(wanted, wanted)
         if wanted not in _FORMATS:
-            raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {form!r}")
+            raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {short_repr(form)}")
         if wanted == "dot":
             return self.source.encode()
         if wanted == "mmd":

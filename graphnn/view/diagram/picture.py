@@ -262,9 +262,12 @@ def depths(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
         return lambda scopes: min(depth, len(scopes))
     said = {"": detail} if isinstance(detail, str) else detail
     if not isinstance(said, Mapping) or not all(isinstance(level, str) and level in _LEVELS for level in said.values()):
-        fed = isinstance(said, Mapping) and any(isinstance(path, Node) for path in said)
-        hint = ", which looks like a feed: gn.draw takes one as feed=, and a summary takes none" if fed else ""
-        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {short_repr(detail)}{hint}")
+        if isinstance(said, Mapping) and not all(isinstance(level, str) for level in said.values()):
+            raise UsageError(
+                f"a detail is {_HOW_TO_SAY}; what is given looks like a feed. gn.draw takes one, as feed=; a summary takes "
+                'sizes= instead, such as {"batch": 32}'
+            )
+        raise UsageError(f"a detail is {_HOW_TO_SAY}; got {short_repr(detail)}")
     for path in said:
         if path and path not in graph.scopes:
             raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
