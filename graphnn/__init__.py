@@ -202,9 +202,7 @@ def __getattr__(name: str) -> _Any:
         if held is None:
             raise
     after = ', after "from graphnn import nn"' if held.startswith("nn") else ""
-    raise _attribute_error(
-        f'there is no "gn.{name}". Write {"" if after else "gn."}{held}.{name}{after}.'
-    )
+    raise _attribute_error(f'there is no "gn.{name}". Write {"" if after else "gn."}{held}.{name}{after}.')
 
 
 _HOLDING = "nn", "nn.schedules", "nn.init", "datasets", "testing"
@@ -213,7 +211,11 @@ _HOLDING = "nn", "nn.schedules", "nn.init", "datasets", "testing"
 
 def _names_in(module: _Any) -> list[str]:
     """Return the public names of a module: those that it lists, or those of what is defined in it."""
-    own = [name for name, thing in vars(module).items() if str(getattr(thing, "__module__", "")).startswith(module.__name__)]
+    own = [
+        name
+        for name, thing in vars(module).items()
+        if str(getattr(thing, "__module__", "")).startswith(module.__name__)
+    ]
     return getattr(module, "__all__", None) or [name for name in own if not name.startswith("_")]
 
 

@@ -87,7 +87,9 @@ def misused(
         name, parameters, known = function.__qualname__, [*signature.parameters.values()][1:], [*signature.parameters]
     unknown = [keyword for keyword in kwargs if keyword not in known]
     # All that it takes is in the call, so an argument that is like none of these is not followed by a list.
-    why = f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known, "")}' if unknown else f"{name}: {what}."
+    why = (
+        f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known, "")}' if unknown else f"{name}: {what}."
+    )
     return UsageError(f"{why} The call is {name}({written(parameters)})")
 
 

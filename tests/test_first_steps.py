@@ -5,13 +5,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import cli, nn
 
 X = np.linspace(-1.0, 1.0, 8).reshape(4, 2)
 Y = np.array([0, 1, 2, 0])
@@ -114,7 +115,9 @@ def test_the_health_of_a_graph_is_that_of_its_training_step() -> None:
     g = book()
     g.updates.update(nn.SGD(1e30).updates(g.outputs["loss"]))
     health = gn.check_health(g, FEED)
-    assert health.count == gn.check_health(gn.compile(g, g.updates), FEED).count > gn.check_health(g["loss"], FEED).count
+    assert (
+        health.count == gn.check_health(gn.compile(g, g.updates), FEED).count > gn.check_health(g["loss"], FEED).count
+    )
     assert not health
 
 
@@ -190,7 +193,9 @@ def test_the_name_in_another_scope_is_suggested_before_what_is_spelt_alike() -> 
         with g.scope(scope):
             g.parameter("weight", 1.0)
             g.parameter("weigth", 1.0)
-    with pytest.raises(gn.LookupFailure, match=r'Did you mean "dense_\d/weight" or "dense_\d/weight" or "elsewhere/weight"\?'):
+    with pytest.raises(
+        gn.LookupFailure, match=r'Did you mean "dense_\d/weight" or "dense_\d/weight" or "elsewhere/weight"\?'
+    ):
         g["dense_3/weight"]
 
 
@@ -247,15 +252,17 @@ def test_an_index_as_in_numpy_says_what_to_write_for_it(line: str, write: str) -
     p, fixed, cube = g.placeholder("p", ("batch", 3)), g.placeholder("fixed", (4, 3)), g.placeholder("cube", CUBE.shape)
     y, rows = g.placeholder("y", ("batch",), np.int64), g.placeholder("rows", ("batch",), np.int64)
     known = {"gn": gn, "np": np, "g": g, "n": 4, "Y": Y, "p": p, "fixed": fixed, "cube": cube, "y": y, "rows": rows}
-    with pytest.raises(gn.UsageError, match="getitem: an index is made of ints, slices, ... and None, not of ") as error:
-        eval(line, known)
+    with pytest.raises(
+        gn.UsageError, match=r"getitem: an index is made of ints, slices, \.\.\. and None, not of "
+    ) as error:
+        eval(line, known)  # noqa: S307
     assert f". Write {write}" in error.value.reason
     for place, array in enumerate((np.array([3, 3, 0, 1]),)):  # what no variable holds
         known[f"i{place}"] = array
     feed = {p: P, fixed: P, cube: CUBE, y: Y, rows: [1, 1, 0, 3]}
     arrays = {"np": np, "n": 4, "Y": Y, "p": P, "fixed": P, "cube": CUBE, "y": Y, "rows": [1, 1, 0, 3]}
-    expected = eval(line.replace("gn.arange(n, graph=g)", "np.arange(n)"), arrays)
-    np.testing.assert_array_equal(gn.run(eval(write, known), feed), expected)
+    expected = eval(line.replace("gn.arange(n, graph=g)", "np.arange(n)"), arrays)  # noqa: S307
+    np.testing.assert_array_equal(gn.run(eval(write, known), feed), expected)  # noqa: S307
 
 
 def test_a_mask_as_an_index_says_that_the_shape_stays() -> None:
@@ -266,7 +273,9 @@ def test_a_mask_as_an_index_says_that_the_shape_stays() -> None:
     assert gn.run(gn.where(mask, p, 0), {p: [[0.0, 1.0, 0.2]]}).tolist() == [[0.0, 1.0, 0.0]]
 
 
-@pytest.mark.parametrize("index", [(0, [1]), ([1], None), ([True, False], [0, 1]), ([0], slice(None), [1]), (slice(1), [0])])
+@pytest.mark.parametrize(
+    "index", [(0, [1]), ([1], None), ([True, False], [0, 1]), ([0], slice(None), [1]), (slice(1), [0])]
+)
 def test_any_other_index_says_what_there_is(index: Any) -> None:
     x = gn.Graph().placeholder("x", (2, 3, 4))
     with pytest.raises(gn.UsageError, match=r"gn.take\(x, indices, axis\) takes whole rows, gn.pick\(x, labels\) one"):
@@ -285,7 +294,7 @@ def test_a_parameter_is_not_changed_in_place(sign: str, trainable: bool) -> None
     W1 = g.parameter("first/weight", np.eye(2) if sign not in "&|" else np.eye(2) > 0, trainable and sign not in "&|")
     known = {"W1": W1}
     with pytest.raises(gn.UsageError) as error:
-        exec(f"W1 {sign}= W1", known)
+        exec(f"W1 {sign}= W1", known)  # noqa: S102
     assert isinstance(error.value, TypeError)
     assert known["W1"] is W1
     assert len(g) == 1
@@ -299,9 +308,9 @@ def test_another_node_is_replaced_in_place(sign: str) -> None:
     g = gn.Graph()
     h = g.placeholder("h", (2, 2), bool if sign in "&|" else np.float64)
     known = {"h": h}
-    exec(f"h {sign}= h", known)
+    exec(f"h {sign}= h", known)  # noqa: S102
     value = np.eye(2) > 0 if sign in "&|" else np.eye(2) + 1.0
-    expected = eval(f"a {sign} a", {"a": value})
+    expected = eval(f"a {sign} a", {"a": value})  # noqa: S307
     np.testing.assert_array_equal(gn.run(known["h"], {h: value}), expected)
 
 
@@ -449,7 +458,9 @@ def _public() -> Iterator[tuple[str, Callable[..., Any]]]:
             if callable(thing) and not is_error and own and not name.startswith("checked_"):
                 yield f"{module.__name__}.{name}", thing
     g = gn.Graph()
-    yield from ((f"Graph.{name}", getattr(g, name)) for name in ("placeholder", "parameter", "constant", "scope", "add"))
+    yield from (
+        (f"Graph.{name}", getattr(g, name)) for name in ("placeholder", "parameter", "constant", "scope", "add")
+    )
     yield from ((f"gn.{name}", getattr(gn, name)) for name in dir(gn.functions))
 
 
@@ -484,3 +495,138 @@ def test_no_error_prints_an_array_or_a_feed_that_is_given_for_something_else(kin
                     told.append(f"{called}({wrong.name}=): {type(error).__name__}: {error}")
     assert len(told) > 300
     assert [text for text in told if len(re.findall(r"0\.\d{3,}", text)) > 6 or len(text) > 1200] == []
+
+
+# --- layers that were called -----------------------------------------------------------------------------------------
+
+
+def test_a_sequential_of_layers_that_were_called_has_their_parameters() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 4))
+    first, second = nn.Dense(3), nn.Dense(2)
+    second(gn.relu(first(x)))
+    network = nn.Sequential(first, gn.relu, nn.Sequential(second))
+    assert network.parameters == [first.weight, first.bias, second.weight, second.bias]
+    assert list(network.state()) == ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
+    network.reinitialize(np.random.default_rng(0))
+    whole = nn.Sequential(first, nn.ReLU())
+    whole(x)
+    assert whole[:1].parameters == [first.weight, first.bias]
+
+
+def test_a_sequential_says_which_of_its_layers_was_not_called() -> None:
+    x = gn.Graph().placeholder("x", ("batch", 4))
+    called = nn.Dense(3)
+    called(x)
+    for ask in (lambda layer: layer.parameters, lambda layer: layer.state()):
+        with pytest.raises(
+            gn.UsageError, match="Sequential has not all its parameters yet: those of the LSTM in it are"
+        ):
+            ask(nn.Sequential(called, nn.Sequential(nn.LSTM(2))))
+        with pytest.raises(
+            gn.UsageError, match=r"Sequential has no (parameters|state) yet: parameters are made when it is"
+        ):
+            ask(nn.Sequential(nn.Dense(3)))
+    with pytest.raises(gn.UsageError, match="Sequential has no parameters yet"):
+        nn.Sequential().parameters  # noqa: B018
+
+
+def test_a_layer_of_ones_own_is_to_be_called_itself() -> None:
+    """It may make parameters besides those of its parts."""
+
+    class Net(nn.Layer):
+        def __init__(self, inner: nn.Layer) -> None:
+            self.inner = inner
+
+        def call(self, x: gn.Node) -> gn.Node:
+            return self.inner(x)
+
+    inner = nn.Dense(3)
+    inner(gn.Graph().placeholder("x", ("batch", 4)))
+    with pytest.raises(gn.UsageError, match="Net has no parameters yet: parameters are made when it is first called"):
+        Net(inner).parameters  # noqa: B018
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+FILE = """
+import graphnn as gn
+raise SystemExit("it was run")
+class Model: ...
+def _helper(): ...
+def needs(x): ...
+def keyword(*, x): ...
+async def later(): ...
+def build(size=3, *more, option=None, **rest): ...
+def train(): ...
+"""
+VERBS = ["draw", "run", "debug", "trace", "profile", "check", "summary", "compare"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("colon", ["", ":"])
+def test_a_file_alone_offers_the_functions_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str, colon: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(FILE, encoding="utf-8")
+    assert cli.main([verb, f"model.py{colon}", *(["model.py"] if verb == "compare" else [])]) == 2
+    told = "graphnn: model.py is a file, and a target is a function in it: model.py:build, model.py:train"
+    assert capsys.readouterr().err.splitlines()[0] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def f(x): ...", "it has none, yet"),
+        ("def f(:", "a target is a function in it: a.py:build, say"),
+        ("", "a target is a function in it: a.py:build, say"),
+        ("(" * 10_000, "a target is a function in it: a.py:build, say"),
+        ("\0", "a target is a function in it: a.py:build, say"),
+        ("\n".join(f"def f{i}(): ..." for i in range(20)), "a.py:f0, a.py:f1, .*, a.py:f7, and 12 more"),
+        ("def f(): ...\ndef f(): ...", "a target is a function in it: a.py:f\n"),
+        (None, 'there is no file "a.py"'),
+    ],
+)
+def test_a_file_without_a_function_to_offer_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str | None, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "a.py").write_text(text, encoding="utf-8")
+    assert cli.main(["draw", "a.py"]) == 2
+    assert re.search(told, capsys.readouterr().err)
+
+
+HOSTILE = "\x1b[31m\x1b]0;owned\x07\rred\u202e"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"dr{HOSTILE}"], [f"--{HOSTILE}"], ["draw", "a.py:b", f"--{HOSTILE}"], ["draw", "a.py:b", HOSTILE],
+        ["draw", "a.py:b", "--engine", HOSTILE], ["draw", "a.py:b", "--size", HOSTILE], ["draw", HOSTILE],
+        ["draw", f"{HOSTILE}.py"], ["draw", f"{HOSTILE}.py:b"], ["profile", "a.py:b", "--repeat", HOSTILE],
+        ["run", "a.py:b", "--value", HOSTILE], ["run", "a.py:b", "--feed", HOSTILE], ["ops", HOSTILE],
+        ["compare", HOSTILE, HOSTILE], ["check", f"{HOSTILE}:b"], ["draw", f"a.py:{HOSTILE}"], ["demo", HOSTILE],
+    ],
+)  # fmt: skip
+def test_no_argument_commands_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text("def b(): return 1", encoding="utf-8")
+    try:
+        code = cli.main(arguments)
+    except SystemExit as left:
+        code = left.code  # type: ignore[assignment]
+    assert code in (1, 2)
+    out, err = capsys.readouterr()
+    assert err
+    assert [c for c in out + err if c in "\x1b\x07\r\u202e"] == []
+
+
+def test_an_unknown_option_says_where_the_known_ones_are(capsys: pytest.CaptureFixture[str]) -> None:
+    for given, told in (("--themes", 'Did you mean "--theme"?'), ("--zzz", "graphnn draw --help lists what it takes")):
+        with pytest.raises(SystemExit):
+            cli.main(["draw", "a.py:b", given])
+        assert told in capsys.readouterr().err

@@ -6,10 +6,12 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import graphnn as gn
 
-from ..errors import GraphnnError, near
+from ..errors import GraphnnError, alike, near
+from ..text import visible
 from . import screen
 from .registry import FAILED, INTERRUPTED, USAGE, Command, Misuse, find, names
 
@@ -87,7 +89,8 @@ def _parsed(given: list[str]) -> argparse.Namespace:
     options, unknown = parsers[""].parse_known_args(given)
     if unknown:
         parser = parsers[options.command.name]
-        hint = near(unknown[0], parser._option_string_actions) if unknown[0].startswith("-") else ""
+        known = [*parser._option_string_actions]
+        hint = near(unknown[0], known) if alike(unknown[0], known) else f" {parser.prog} --help lists what it takes"
         parser.error(f"{options.command.name} takes no {' '.join(unknown)}.{hint}")
     return options
 
@@ -104,6 +107,13 @@ def _all() -> Iterable[Command]:
                 yield found
 
 
+class _Parser(argparse.ArgumentParser):
+    """Writes out what cannot be seen of the arguments that it complains of: they may command the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(message))
+
+
 class _Help(argparse.HelpFormatter):
     """Lists the verbs without a line that says VERB, so that all of the help fits a terminal."""
 
@@ -114,7 +124,7 @@ class _Help(argparse.HelpFormatter):
 
 def _parsers(chosen: Iterable[Command]) -> dict[str, argparse.ArgumentParser]:
     """Return the parser of the command line, as "", and those of some commands by name."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="graphnn", description="A computational-graph engine one can see through.", formatter_class=_Help
     )
     parser.add_argument("--version", action="version", version=f"graphnn {gn.__version__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -27,6 +28,8 @@ from .registry import Misuse, Value, naming
 from .screen import note
 
 _targets = count()
+_MOST_OFFERED = 8
+"""How many functions of a file a message names."""
 _MODULE = re.compile(r"\w+(\.\w+)*:\w+")
 
 
@@ -49,11 +52,15 @@ def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainabl
     if sizes:
         raise Misuse(f"--size and --value are for an ONNX model; the sizes of {text} are those of what it is fed")
     file, colon, function = text.rpartition(":")
+    if colon and file.endswith(".py") and not function:
+        text = file
+    if text.endswith(".py"):
+        raise _without_function(existing(text), text)
     if colon and file.endswith(".py"):
         result: Any = _made(existing(file), function, text)
     elif _MODULE.fullmatch(text) and not Path(text).is_file():
         result = _of_module(file, function, text)
-    elif text.endswith(".py") or not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
+    elif not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
         raise Misuse(
             f'"{text}" is not a target: write FILE.py:FUNCTION, MODULE:FUNCTION, FILE.gnn, MODEL.onnx, or the file of '
             "a trace"
@@ -64,6 +71,25 @@ def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainabl
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
         result, feed = result[0], dict(result[1])
     return _meant_by(result, feed, text)
+
+
+def _without_function(path: Path, text: str) -> Misuse:
+    """Return the error of a file in the place of a target: it names the functions in it, which it does not run."""
+    try:
+        found = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        found = []
+    functions = [each for each in found if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]
+    targets = list(dict.fromkeys(f"{text}:{each.name}" for each in functions if not _needs_argument(each.args)))
+    if functions and not targets:
+        return Misuse(f"{text} is a file, and a target is a function in it without arguments: it has none, yet")
+    more = f", and {len(targets) - _MOST_OFFERED} more" if len(targets) > _MOST_OFFERED else ""
+    written = ", ".join(targets[:_MOST_OFFERED]) or f"{text}:build, say"
+    return Misuse(f"{text} is a file, and a target is a function in it: {written}{more}")
+
+
+def _needs_argument(takes: ast.arguments) -> bool:
+    return len(takes.posonlyargs + takes.args) > len(takes.defaults) or None in takes.kw_defaults
 
 
 def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:

@@ -134,7 +134,8 @@ def check_exact(client: Any, exact: Any) -> None:
     """
     if not isinstance(exact, bool) or (client is None and not exact):
         raise UsageError(
-            f"exact= says whether workers that may compute other bits are refused: a bool, with client=, not {short_repr(exact)}"
+            "exact= says whether workers that may compute other bits are refused: a bool, with client=, not "
+            f"{short_repr(exact)}"
         )
 
 

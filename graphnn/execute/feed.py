@@ -99,7 +99,9 @@ def checked_feed(
     for name, size in (sizes or {}).items():
         number = dimension(size)
         if not isinstance(name, str) or not isinstance(number, int):
-            raise UsageError(f"sizes are given as {{name of a dimension: size}}, not {short_repr(name)}: {short_repr(size)}")
+            raise UsageError(
+                f"sizes are given as {{name of a dimension: size}}, not {short_repr(name)}: {short_repr(size)}"
+            )
         bound[name], bound_by[name] = number, "sizes="
     for key, value in (feed or {}).items():
         node = _fed(graph, key)

@@ -127,7 +127,8 @@ def _poly_of_text(text: str) -> _Poly:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         shown = text if len(text) <= 60 else text[:57] + "..."
         raise ShapeError(
-            f"{short_repr(shown)} is not a dimension: give an int, a name such as 'batch', or names joined by +, -, * and //"
+            f"{short_repr(shown)} is not a dimension: give an int, a name such as 'batch', or names joined by +, -, * "
+            "and //"
         ) from None
 
 

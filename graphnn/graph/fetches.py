@@ -47,7 +47,9 @@ def resolve(
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     if isinstance(fetches, Graph) and results:
         if graph is not None and graph is not fetches:
-            raise UsageError(f'graph= is for fetches by name, and the graph "{fetches.name}" stands for its own results')
+            raise UsageError(
+                f'graph= is for fetches by name, and the graph "{fetches.name}" stands for its own results'
+            )
         graph, fetches = fetches, results_of(fetches)
         if not fetches:
             raise UsageError(f'the graph "{graph.name}" is empty: it has no node that could be asked for')

@@ -207,7 +207,8 @@ def checked_budget(budget: Any) -> float | None:
         budget = budget.item()
     if budget is not None and type(budget) not in (int, float):
         raise UsageError(
-            f"memory_budget is a number of bytes, such as 2e9, or None for 80 % of what is free, not {short_repr(budget)}"
+            "memory_budget is a number of bytes, such as 2e9, or None for 80 % of what is free, not "
+            f"{short_repr(budget)}"
         )
     if budget is not None and not budget >= 0:
         raise ValueRangeError(f"memory_budget is 0 bytes or more, not {budget}")

@@ -154,7 +154,9 @@ def _checked_group(optimizer: Optimizer, group: Any, graph: Graph | None, number
             raise UsageError(f'{kind}: "{setting}" is not for one group: {why}')
         if setting not in known:
             hint = ' Here it is "parameters".' if setting == "params" else argument(str(setting), known)
-            raise UsageError(f"{kind}: a group has no setting {short_repr(setting)}.{hint} A group may have {', '.join(known)}")
+            raise UsageError(
+                f"{kind}: a group has no setting {short_repr(setting)}.{hint} A group may have {', '.join(known)}"
+            )
     if "parameters" not in group:
         raise UsageError(f'{kind}: a group needs "parameters", those that its settings are for')
     name = group.get("name", f"group_{number}")

@@ -214,8 +214,8 @@ class Layer:
             kind, part = type(self).__name__, type(lacks).__name__
             if lacks is not self and self.__found():
                 raise UsageError(
-                    f"{kind} has not all its parameters yet: those of the {part} in it are made when that is first called "
-                    "on a node"
+                    f"{kind} has not all its parameters yet: those of the {part} in it are made when that is first "
+                    "called on a node"
                 )
             raise UsageError(
                 f"{kind} has no {what} yet: parameters are made when it is first called on a node, since their shapes "

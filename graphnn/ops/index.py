@@ -196,7 +196,7 @@ def _instead(x: Node, parts: tuple[Any, ...]) -> str:
     if whole and len(several) == 1:
         axis = places[0] - len(parts) * (... in parts[: places[0]])
         return f". Write gn.take({called}, {names[0]}, axis={axis})"
-    if whole and places == [0, 1] and x.ndim == 2 and _are_rows(*several, x):
+    if whole and places == [0, 1] and x.ndim == 2 and _are_rows(several[0], several[1], x):
         return f". Write gn.pick({called}, {names[1]}), one element of each row"
     if whole and places == list(range(len(places))) and "b" not in kinds:
         stack = "gn" if any(isinstance(part, Node) for part in several) else "np"

@@ -191,7 +191,9 @@ class Pad(Op):
         if len({len(row) for row in rows}) > 1:
             raise UsageError(f"pad: {attribute} holds pairs that are all alike, or numbers, not {value}")
         if len(rows) not in (1, ndim) or any(len(row) not in (1, 2) for row in rows):
-            raise ShapeError(f"pad: {attribute} is one number, a pair, or a pair for each of {ndim} axes, not {short_repr(value)}")
+            raise ShapeError(
+                f"pad: {attribute} is one number, a pair, or a pair for each of {ndim} axes, not {short_repr(value)}"
+            )
         return [(row[0], row[-1]) for row in (rows * ndim if len(rows) == 1 else rows)]
 
     def infer(self, x: Spec) -> Spec:

@@ -188,7 +188,9 @@ def check_op(
     """
     order = whole("order=", order, 1)
     if not (isinstance(op_class, type) and issubclass(op_class, Op)):
-        raise UsageError(f"what is checked is a class of operations, such as operation('tanh'), not {short_repr(op_class)}")
+        raise UsageError(
+            f"what is checked is a class of operations, such as operation('tanh'), not {short_repr(op_class)}"
+        )
     examples, rng = whole("examples=", examples, 1), whole("rng=", rng, 0)
     modes = _checked_modes(modes)
     checked = left_out = tried = 0

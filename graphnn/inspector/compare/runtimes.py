@@ -101,7 +101,9 @@ def checked_runtime(name: Any) -> str | None:
     if not isinstance(name, str) or name not in _runtimes:
         known = ", ".join(sorted(_runtimes)) or "none"
         hint = near(name, _runtimes) if isinstance(name, str) and _runtimes else ""
-        raise UsageError(f"runtime= is the name of a runtime that is registered ({known}), not {short_repr(name)}.{hint}")
+        raise UsageError(
+            f"runtime= is the name of a runtime that is registered ({known}), not {short_repr(name)}.{hint}"
+        )
     return name
 
 

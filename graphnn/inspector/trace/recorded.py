@@ -489,7 +489,9 @@ class Trace(Shown):
         if names and not others:
             raise UsageError("names= are those of runs side by side: they go with beside=")
         if names and (isinstance(names, str) or len(names) != len(others) + 1):
-            raise UsageError(f"names= has a name for each of {len(others) + 1} runs, this one first; got {short_repr(names)}")
+            raise UsageError(
+                f"names= has a name for each of {len(others) + 1} runs, this one first; got {short_repr(names)}"
+            )
         if not others:
             return page_of(self, path)
         usual = ["the other run"] if len(others) == 1 else [f"other run {i + 1}" for i in range(len(others))]

@@ -40,7 +40,9 @@ def seconds_asked(timeout: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0.0 < seconds <= _LONGEST or isinstance(timeout, (bool, str)):
-        raise ValueRangeError(f"timeout= is a number of seconds, more than 0 and at most a day, not {short_repr(timeout)}")
+        raise ValueRangeError(
+            f"timeout= is a number of seconds, more than 0 and at most a day, not {short_repr(timeout)}"
+        )
     return seconds
 
 
