@@ -30,6 +30,7 @@ from .errors import (
     ValueRangeError,
 )
 from .graph import Graph, Node, Op, Scope, Spec, name
+from .graph import registry as _registry
 from .habits import ELSEWHERE as _ELSEWHERE
 from .habits import attribute_error as _attribute_error
 from .later import load as _load
@@ -196,7 +197,7 @@ def __getattr__(name: str) -> _Any:
     try:
         return getattr(functions, name)
     except AttributeError:
-        if name.startswith("_") or name in _ELSEWHERE["gn"]:
+        if name.startswith("_") or name in _ELSEWHERE["gn"] or name in _registry:
             raise
         held = next((path for path in _HOLDING if name in _names_in(_load(f"{__name__}.{path}"))), None)
         if held is None:

@@ -9,6 +9,8 @@ from functools import wraps
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from .errors import GraphnnError, UsageError
 from .habits import argument
 
@@ -91,6 +93,23 @@ def misused(
         f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known, "")}' if unknown else f"{name}: {what}."
     )
     return UsageError(f"{why} The call is {name}({written(parameters)})")
+
+
+def without_graph(name: str, operands: Sequence[Any], graph: Any = None, otherwise: str = "") -> UsageError:
+    """Return the error of an operation that is called without a node, or a graph, to say which graph it is for."""
+    if graph is not None:
+        return UsageError(f"{name}: graph= is a graph, such as x.graph of a node x, not {type(graph).__name__}")
+    if not operands:
+        array = f". Beside a node, an array does, too: np.{name}(…)" if hasattr(np, name) else ""
+        return UsageError(
+            f"{name} has no operand, and a node belongs to a graph: write gn.{name}(…, graph=g), or graph=x.graph, "
+            f"where g is a graph and x a node{array}"
+        )
+    given = ", ".join(type(value).__name__ for value in operands)
+    return UsageError(
+        f"{name} needs at least one node among its operands, got {given}: make a constant with graph.constant(value) "
+        f"first{otherwise}"
+    )
 
 
 def written(parameters: Sequence[inspect.Parameter]) -> str:

@@ -137,7 +137,7 @@ def test_an_unknown_feed() -> None:
 def test_a_fetch_that_is_no_node() -> None:
     g = gn.Graph()
     x = g.placeholder("x")
-    for fetch in (None, 3, np.ones(2), [x, 3], {"a": x, "b": 2.5}, object(), g):
+    for fetch in (None, 3, np.ones(2), [x, 3], {"a": x, "b": 2.5}, object(), [g]):
         for ask in (gn.run, gn.steps, gn.schedule, gn.extract):
             with refused(TypeError, "a fetch is a node or its name", f"at {LINE}"):
                 ask(fetch, {x: 1.0}) if ask in (gn.run, gn.steps) else ask(fetch)

@@ -232,7 +232,7 @@ MEMBERS = {
     "nn.Regressor": "fit, partial_fit, predict",
 }
 SPECIAL = {"Debugger": "__getitem__, __setitem__, __delitem__"}
-_NOT_FOR_USERS = {"errors.restated", "errors.placed", "errors.near", "nn.init.checked_initializer"} | {
+_NOT_FOR_USERS = {"errors.restated", "errors.placed", "errors.near", "errors.alike", "nn.init.checked_initializer"} | {
     "nn.init.checked_rng",
     "nn.init.drawn",
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, da
 
 import numpy as np
 
-from ..calls import explain_misuse, misused, written
+from ..calls import explain_misuse, misused, without_graph, written
 from ..errors import (
     AxisError,
     DtypeError,
@@ -228,7 +228,7 @@ class Op:
         for value in inputs:
             graph = graph or getattr(value, "graph", None)
         if graph is None or not hasattr(graph, "_add"):
-            raise _of_no_graph(self.name, inputs, ", or say graph=, a Graph")
+            raise without_graph(self.name, inputs, graph, ", or say graph=, a Graph")
         return graph._add(self, inputs, name)
 
     @property
@@ -361,20 +361,6 @@ class Unknown(Op, abstract=True):
         raise NoRuleError(
             f'the operation "{self.name}" is not defined here: import the module that defines it, then load again'
         )
-
-
-def _of_no_graph(name: str, operands: Sequence[Any], otherwise: str = "") -> UsageError:
-    if not operands:
-        array = f". Beside a node, an array does, too: np.{name}(…)" if hasattr(np, name) else ""
-        return UsageError(
-            f"{name} has no operand, and a node belongs to a graph: write gn.{name}(…, graph=g), or graph=x.graph, "
-            f"where g is a graph and x a node{array}"
-        )
-    given = ", ".join(type(value).__name__ for value in operands)
-    return UsageError(
-        f"{name} needs at least one node among its operands, got {given}: "
-        f"make a constant with graph.constant(value) first{otherwise}"
-    )
 
 
 def over_dimensions(value: Any, function: Callable[[str], Any]) -> Any:
@@ -595,7 +581,7 @@ def composition(function: Callable[..., Any]) -> Callable[..., Any]:
             operands = [v for i, v in enumerate(args) if i >= len(arguments) or arguments[i] not in kinds]
             operands += [v for keyword, v in kwargs.items() if keyword not in settings]
             if operands and all(getattr(value, "graph", None) is None for value in operands):
-                raise _of_no_graph(name, operands)
+                raise without_graph(name, operands)
         try:
             return function(*given, **kwargs)
         except (ShapeError, AxisError, DtypeError) as error:

@@ -637,7 +637,7 @@ def test_functions_take_operands_then_attributes_as_in_numpy() -> None:
         (lambda x: x.graph.add(operation("exp")(), [x, x]), ValueError, r"exp takes 1 operand \(x\), got 2"),
         (lambda x: x.graph.add("exp", [x]), TypeError, r"add takes an operation, .* ops.activations.Relu\(\), not str"),
         (lambda x: x.graph.add(operation("exp"), [x]), TypeError, "add takes an operation, .*, not type"),
-        (lambda x: gn.zeros((2,), graph=x), TypeError, "say graph=, a Graph"),
+        (lambda x: gn.zeros((2,), graph=x), TypeError, "graph= is a graph, such as x.graph of a node x, not Node"),
         (lambda x: x.graph.add(operation("concatenate")(), []), ValueError, "concatenate needs at least one operand"),
         (lambda x: gn.softmax(np.ones(3)), TypeError, "softmax needs at least one node"),
     ],

@@ -74,6 +74,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("container", "errors"): "a damaged file is an error like any other",
     ("container", "text"): "and what it quotes may be anything",
     ("datasets", "errors"): "so is an unknown data set",
+    ("datasets", "text"): "whatever it is that was given",
     ("habits", "errors"): "and so is a name that others use: what is spelt alike is found in one place",
     ("later", "locks"): "one thread loads at a time",
     ("show", "later"): "the hook loads what registers itself with it",
