@@ -267,7 +267,7 @@ def test_ops_lists_the_registry(capsys):
     ("arguments", "code", "words"),
     [
         (["run", "nowhere.py:build"], 2, ['no file "nowhere.py"']),
-        (["run", "model.py"], 2, ["FILE.py:FUNCTION", "FILE.gnn"]),
+        (["run", "model.py"], 2, ["model.py:build, model.py:with_feed", "and 6 more"]),
         (["run", "model.gnn"], 2, ['no file "model.gnn"']),
         (["run", "model.py:build", "--feed", "y=a.npy"], 2, ['"y"', "not a placeholder", '"x"']),
         (["run", "model.py:biuld"], 2, ['no function "biuld"', '"build"']),
