@@ -270,6 +270,8 @@ def test_a_mask_as_an_index_says_that_the_shape_stays() -> None:
     mask = p > 0.5
     with pytest.raises(gn.UsageError, match=r"Write gn.where\(mask, p, 0\), which has the shape of p: no shape dep"):
         p[mask]
+    with pytest.raises(gn.UsageError, match=r"Write gn.where\(condition, p, 0\), which has the shape of p"):
+        p[p > 0.5]
     assert gn.run(gn.where(mask, p, 0), {p: [[0.0, 1.0, 0.2]]}).tolist() == [[0.0, 1.0, 0.0]]
 
 
@@ -434,7 +436,7 @@ def test_of_a_long_list_the_nearest_come_first() -> None:
 
 @pytest.mark.parametrize("feed", [{"x": X, "y": Y}, {"x": X.tolist()}])
 def test_a_summary_that_is_given_a_feed_does_not_print_it(feed: Any) -> None:
-    with pytest.raises(gn.UsageError, match=r"looks like a feed. .* a summary takes sizes= instead") as error:
+    with pytest.raises(gn.UsageError, match=r"looks like a feed: .* a summary takes sizes= instead") as error:
         gn.summary(book(), feed)
     assert "0.7142" not in str(error.value)
     assert "array(" not in str(error.value)

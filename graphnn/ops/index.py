@@ -187,12 +187,13 @@ def _instead(x: Node, parts: tuple[Any, ...]) -> str:
     """Return what to write for NumPy's ``x[parts]``, where some parts are several indices."""
     places = [place for place, part in enumerate(parts) if isinstance(part, _SEVERAL)]
     several = [parts[place] for place in places]
-    written = [short_repr(part) if isinstance(part, (list, range)) else "" for part in several]
-    called, *names = users_names([x, *several], ["x", *(text or f"i{n}" for n, text in enumerate(written))])
+    written = [short_repr(part) if isinstance(part, (list, range)) else f"i{n}" for n, part in enumerate(several)]
+    called, *names = users_names([x, *several], ["x", *written])
     kinds = [part.dtype.kind if isinstance(part, Node) else np.asarray(part).dtype.kind for part in several]
     whole = all(part is ... or part == slice(None) for place, part in enumerate(parts) if place not in places)
     if kinds == ["b"]:
-        return f". Write gn.where({names[0]}, {called}, 0), which has the shape of {called}: no shape depends on values"
+        mask = "condition" if names == ["i0"] else names[0]
+        return f". Write gn.where({mask}, {called}, 0), which has the shape of {called}: no shape depends on values"
     if whole and len(several) == 1:
         axis = places[0] - len(parts) * (... in parts[: places[0]])
         return f". Write gn.take({called}, {names[0]}, axis={axis})"

@@ -250,5 +250,5 @@ def test_a_shape_nested_without_end_is_refused() -> None:
 )
 def test_a_feed_passed_as_the_detail_is_refused(show: Any) -> None:
     x = gn.Graph().placeholder("x", ("n", 3))
-    with pytest.raises(gn.UsageError, match=r"a detail is .*; what is given looks like a feed"):
+    with pytest.raises(gn.UsageError, match=r"the detail looks like a feed: .* A detail is"):
         show(gn.sum(x), {x: np.ones((2, 3))})
