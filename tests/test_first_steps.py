@@ -369,6 +369,9 @@ def test_a_loop_may_begin_at_an_array(dtype: Any) -> None:
         found = gn.run(gn.fixed_point(function, zeros), {a: 0.5})
         np.testing.assert_allclose(found, np.full(3, expected), rtol=1e-4)
         assert found.dtype == dtype
+    around: list[Any] = [list(range(100_000)), {"a": a}]
+    around.append(around)
+    assert gn.run(gn.fixed_point(lambda z: gn.tanh(z + around[1]["a"]), zeros), {a: 0.5}).shape == (3,)
     last, _ = gn.scan(lambda s: (inner(s), None), zeros, length=2)
     np.testing.assert_allclose(gn.run(last, {a: 0.5}), np.full(3, np.tanh(np.tanh(0.5) + 0.5)), rtol=1e-6)
     high = gn.while_loop(lambda s: s < a, lambda s: s + 1.0, 0.0)

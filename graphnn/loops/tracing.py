@@ -64,7 +64,8 @@ def _read_by(functions: Sequence[Callable[..., Any]]) -> Iterator[Node | Graph]:
         if isinstance(thing, (Node, Graph)):
             yield thing
         elif isinstance(thing, (list, tuple, dict)):
-            waiting += flatten(thing)[0]
+            parts = thing.values() if isinstance(thing, dict) else thing
+            waiting += parts if len(parts) <= _MOST_READ else ()
         elif isinstance(thing, partial):
             waiting += [thing.func, *thing.args, *thing.keywords.values()]
         elif isinstance(thing, FunctionType):

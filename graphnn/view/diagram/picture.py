@@ -264,8 +264,8 @@ def depths(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
     if not isinstance(said, Mapping) or not all(isinstance(level, str) and level in _LEVELS for level in said.values()):
         if isinstance(said, Mapping) and not all(isinstance(level, str) for level in said.values()):
             raise UsageError(
-                "what is given as the detail looks like a feed: gn.draw takes one, as feed=, and a summary takes sizes= "
-                f'instead, such as {{"batch": 32}}. A detail is {_HOW_TO_SAY}'
+                "what is given as the detail looks like a feed: gn.draw takes one, as feed=, and a summary takes "
+                f'sizes= instead, such as {{"batch": 32}}. A detail is {_HOW_TO_SAY}'
             )
         raise UsageError(f"a detail is {_HOW_TO_SAY}; got {short_repr(detail)}")
     for path in said:
