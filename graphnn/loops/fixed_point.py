@@ -76,7 +76,7 @@ def fixed_point(
     >>> import numpy as np
     >>> z = gn.fixed_point(lambda z: gn.tanh(z + a), np.zeros(3))
     >>> gn.run(z, {a: 0.5}).round(3)
-    array([0.93, 0.93, 0.93])
+    array([0.881, 0.881, 0.881])
     """
     check_functions("fixed_point", f)
     check_takes("fixed_point: f", f, "the state")
