@@ -32,7 +32,8 @@ def of_fault(row: Row, long: bool) -> Iterator[str]:
     """Yield the lines of a fault."""
     found = "".join("!" if each.spoiled else "N" if each.first else "n" if each.named else "-" for each in row.looks)
     case, counts = row.case, "+".join(str(len(each.findings)) for each in row.looks)
-    yield f"{'  ' if row.named else '✗ '}{found}  {case.name:58} {case.family:12} {case.variant:5} {counts:>5} {_cost(row)}"
+    shown = f"{case.name:58} {case.family:12} {case.variant:5} {counts:>5} {_cost(row)}"
+    yield f"{'  ' if row.named else '✗ '}{found}  {shown}"
     if case.alone and row.warned > 1:
         yield f"      {row.warned} warnings when it is made"
     if long or not row.named:
@@ -80,7 +81,7 @@ def as_data(row: Row | Alarms) -> dict[str, Any]:
 
 def summary(faults: Sequence[Row], trainings: Sequence[Alarms]) -> Iterator[str]:
     """Yield what the table comes to."""
-    named, first = sum(row.named for row in faults), sum(any(each.first for each in row.looks) for row in faults)
+    named, first = sum(row.named for row in faults), sum(row.first for row in faults)
     yield f"named {named} of {len(faults)}, {first} by the first finding"
     for variant in VARIANTS:
         those = [row for row in faults if row.case.variant == variant]
@@ -88,7 +89,8 @@ def summary(faults: Sequence[Row], trainings: Sequence[Alarms]) -> Iterator[str]
     alarmed, idle = sum(bool(row.findings) for row in trainings), sum(not row.learned for row in trainings)
     yield f"{alarmed} of {len(trainings)} sound trainings with a false alarm; {idle} did not learn"
     looks = [each for row in (*faults, *trainings) for each in row.looks]
-    yield f"checks: {sum(each.seconds for each in looks):.1f} s, the longest {max(each.seconds for each in looks):.2f} s"
+    seconds = [each.seconds for each in looks]
+    yield f"checks: {sum(seconds):.1f} s, the longest {max(seconds):.2f} s"
     counted = [each.evaluations for each in looks if each.evaluations is not None]
     if counted:
         yield f"evaluations of a check: {sum(counted) / len(counted):.1f} on average, at most {max(counted)}"

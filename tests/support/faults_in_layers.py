@@ -18,12 +18,15 @@ from health_parts import (
     images,
     layer_norm,
     mlp,
+    of_op,
     points,
     sentences,
 )
 
 import graphnn as gn
 from graphnn import nn
+
+_FIVE_DEAD = r"(?=.*\b5 (of 5|channels)\b)(?=.*(bias|-9\b))"  # how many, and why
 
 
 def _maps(rng: Rng, rows: int = 32, classes: int = 3) -> tuple[Any, Any]:
@@ -33,7 +36,7 @@ def _maps(rng: Rng, rows: int = 32, classes: int = 3) -> tuple[Any, Any]:
 # --- dead channels ----------------------------------------------------------------------------------------------
 
 
-@fault("five dead channels", "cnn", "nn", r"\b5 of 5\b|\b5 channels|-9", fixed=True)
+@fault("five dead channels", "cnn", "nn", _FIVE_DEAD, fixed=True)
 def five_dead_channels(rng: Rng) -> Planted:
     X, Y = _maps(rng)
     g = gn.Graph()
@@ -46,7 +49,7 @@ def five_dead_channels(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, nn.Adam(0.003).updates(loss)), {x: X, y: Y}, at)
 
 
-@fault("five dead channels, channels last", "cnn", "hand", r"\b5 of 5\b|\b5 channels|-9")
+@fault("five dead channels, channels last", "cnn", "hand", _FIVE_DEAD)
 def five_dead_channels_last(rng: Rng) -> Planted:
     X, Y = _maps(rng)
     g = gn.Graph()
@@ -62,7 +65,7 @@ def five_dead_channels_last(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X.transpose(0, 2, 3, 1), y: Y}, at)
 
 
-@fault("two of five channels dead", "cnn", "nn", r"\b2 of 5\b|\b2 (dead )?(channels|units)", note=True, fixed=True)
+@fault("two of five channels dead", "cnn", "nn", r"\b2 of 5\b|\b2 (dead )?channels", note=True, fixed=True)
 def two_dead_channels(rng: Rng) -> Planted:
     X, Y = _maps(rng)
     g = gn.Graph()
@@ -77,7 +80,7 @@ def two_dead_channels(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, nn.Adam(0.003).updates(loss)), {x: X, y: Y}, at)
 
 
-@fault("dead channels, read", "cnn", "onnx", r"\b5 of 5\b|\b5 channels|-9")
+@fault("dead channels, read", "cnn", "onnx", _FIVE_DEAD)
 def dead_channels_read(rng: Rng) -> Planted:
     X, Y = _maps(rng)
     g = exported(
@@ -168,6 +171,32 @@ def own_units(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, descent(loss, p.all, 0.01)), {x: X, y: Y[:, None]}, at)
 
 
+@fault("a scale that explodes in a network that was read", "cnn", "onnx", r"scale|large|times|explod")
+def scale_read(rng: Rng) -> Planted:
+    X, Y = images(rng, 32, 1, 8, 8, 4)
+    g = exported(
+        {"x": ("batch", 1, 8, 8)},
+        ["z"],
+        {
+            "conv1.weight": rng.normal(size=(8, 1, 3, 3)) / 3,
+            "conv2.weight": rng.normal(size=(8, 8, 3, 3)) * 2e4,
+            "fc.weight": rng.normal(size=(4, 8)) / 3,
+            "fc.bias": np.zeros(4),
+        },
+        ("Conv", "x conv1.weight", "c1", {"pads": [1, 1, 1, 1]}),
+        ("Relu", "c1", "r1"),
+        ("Conv", "r1 conv2.weight", "c2", {"pads": [1, 1, 1, 1]}),
+        ("Relu", "c2", "r2"),
+        ("GlobalAveragePool", "r2", "a"),
+        ("Flatten", "a", "f"),
+        ("Gemm", "f fc.weight fc.bias", "z", {"transB": 1}),
+    )
+    y = g.placeholder("y", ("batch",), np.int64)
+    loss = nn.softmax_crossentropy(g.outputs["z"], y)
+    at = {"conv2.weight", *(name for name in g.dag if name.startswith("Conv_2/"))}
+    return Planted(gn.compile(loss, nn.SGD(0.01).updates(loss)), {"x": X, y: Y}, at)
+
+
 @fault("weights far too large for a tanh", "mlp", "nn", r"saturat|bound|large", fixed=True)
 def saturated(rng: Rng) -> Planted:
     X, Y = points(rng, 64, 12, 3)
@@ -255,6 +284,24 @@ def softmax_over_batch(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y}, at)
 
 
+@fault("a softmax over the batch in a network that was read", "mlp", "onnx", r"batch|axis|row|sample")
+def softmax_over_batch_read(rng: Rng) -> Planted:
+    X, Y = points(rng, 40, 6, 4)
+    g = exported(
+        {"x": ("batch", 6)},
+        ["p"],
+        {"w1": rng.normal(size=(6, 16)) / 2.4, "b1": np.zeros(16), "w2": rng.normal(size=(16, 4)) / 4},
+        ("MatMul", "x w1", "m"),
+        ("Add", "m b1", "a"),
+        ("Relu", "a", "h"),
+        ("MatMul", "h w2", "z"),
+        ("Softmax", "z", "p", {"axis": 0}),
+    )
+    y = g.placeholder("y", ("batch",), np.int64)
+    loss = -gn.mean(gn.log(gn.pick(g.outputs["p"], y) + 1e-9))
+    return Planted(gn.compile(loss, nn.SGD(0.1).updates(loss)), {"x": X, y: Y}, of_op(g, "Softmax"))
+
+
 @fault("attention over the batch", "transformer", "hand", r"batch|axis|row|sample", fixed=True)
 def attention_over_batch(rng: Rng) -> Planted:
     X, Y = _maps(rng, classes=3)
@@ -306,17 +353,17 @@ def gate_of_batch(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)
 
 
-@fault("pooled over the batch, not over time", "transformer", "hand", r"batch|axis|row|sample", fixed=True)
-def pooled_over_batch(rng: Rng) -> Planted:
-    rows = 16  # as long as the sequences, so that the shapes fit
-    X, Y = images(rng, rows, 1, rows, 6, 3)
+@fault("the mean of the batch for that of the sequence", "transformer", "hand", r"batch|axis|row|sample", fixed=True)
+def context_of_batch(rng: Rng) -> Planted:
+    X, Y = images(rng, 32, 1, 10, 6, 3)
     g = gn.Graph()
-    x, y = g.placeholder("x", (rows, rows, 6)), g.placeholder("y", (rows,), np.int64)
+    x, y = g.placeholder("x", ("batch", 10, 6)), g.placeholder("y", ("batch",), np.int64)
     p = Weights(g, rng)
-    h = Attention(12)(p, dense(p, x, "in", 6, 12), "1")
+    h = dense(p, x, "in", 6, 12)
     with lines(g) as at:
-        pooled = gn.mean(h, axis=0)
-    loss = cross_entropy(dense(p, pooled, "out", 12, 3), y)
+        context = gn.mean(h, axis=0, keepdims=True)
+    h = Attention(12)(p, h + context @ p("w_context", 12, 12), "1")
+    loss = cross_entropy(dense(p, gn.mean(h, axis=1), "out", 12, 3), y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X[:, 0], y: Y}, at)
 
 

@@ -22,7 +22,7 @@ from health_parts import (
 import graphnn as gn
 from graphnn import nn
 
-_TWICE = r"softmax|probabilit"
+_TWICE = r"probabilit|logit|twice"
 
 
 def _labelled(dtype: str = "float64", wide: int = 6) -> tuple[gn.Graph, gn.Node, gn.Node]:
@@ -84,7 +84,7 @@ def softmax_twice_read(rng: Rng) -> Planted:
 @fault("a model with a softmax, read with its cross-entropy", "mlp", "onnx", _TWICE)
 def softmax_twice_all_read(rng: Rng) -> Planted:
     X, Y = points(rng, 64, 6, 4)
-    g, x, y = _labelled("float32")
+    _, x, y = _labelled("float32")
     h = gn.softmax(nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(4, rng=rng))(x))
     read = imported({"loss": cross_entropy(h, y)})
     loss, dag = read.outputs["loss"], list(read.dag)
@@ -92,7 +92,7 @@ def softmax_twice_all_read(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, nn.SGD(0.1).updates(loss)), {"x": X, "y": Y}, at)
 
 
-@fault("a log-likelihood of probabilities", "mlp", "nn", r"probabilit|logarithm|log", fixed=True)
+@fault("a log-likelihood of probabilities", "mlp", "nn", r"probabilit", fixed=True)
 def nll_of_probabilities(rng: Rng) -> Planted:
     X, Y = points(rng, 64, 6, 4)
     g, x, y = _labelled()
@@ -103,7 +103,7 @@ def nll_of_probabilities(rng: Rng) -> Planted:
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)
 
 
-@fault("a log-likelihood of logits", "cnn", "nn", r"logit|logarithm|log|minimum", fixed=True)
+@fault("a log-likelihood of logits", "cnn", "nn", r"logits|logarithms|log_softmax|minimum", fixed=True)
 def nll_of_logits(rng: Rng) -> Planted:
     X, Y = images(rng, 32, 1, 8, 8, 4)
     g = gn.Graph()
@@ -272,7 +272,7 @@ def rounded(rng: Rng) -> Planted:
     with lines(g) as at:
         h = gn.round(h * 10.0) / 10.0
     loss = gn.mean(gn.square(h - y))
-    return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y[:, None]}, at | {w.name for w in p.all})
+    return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y[:, None]}, at)
 
 
 @fault("a divergence of the wrong sign", "vae", "nn", r"sign|subtract|decreas|bound|minimum", fixed=True)

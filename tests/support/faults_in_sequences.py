@@ -19,7 +19,7 @@ from health_parts import (
 import graphnn as gn
 from graphnn import nn
 
-_LATER = r"later|future|earlier|comes after|mask|causal|next"
+_LATER = r"later|future|comes after|causal|ahead"
 _LENGTH, _COUNT, _UNITS = 8, 9, 16
 
 
@@ -43,7 +43,7 @@ def _next_token(rng: Rng, keep: np.ndarray, name: str = "1") -> Planted:
 
     h = Attention(_UNITS, mask=masked, weigh=weighed)(p, embedded(p, x, _COUNT, _LENGTH, _UNITS), name)
     loss = cross_entropy(dense(p, h, "out", _UNITS, _COUNT), y)
-    at |= {name for name in g.dag if name.startswith("matmul")}  # the products before and after the weights
+    at |= {node.name for name in set(at) for node in (*g[name].inputs, *g[name].users) if node.op.name == "matmul"}
     tokens = sentences(rng, 24, _LENGTH + 1, _COUNT)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: tokens[:, :-1], y: tokens[:, 1:]}, at)
 
@@ -122,8 +122,9 @@ def shifted_the_wrong_way(rng: Rng) -> Planted:
     g = gn.Graph()
     x, y = (g.placeholder(name, ("batch", _LENGTH), np.int64) for name in "xy")
     h = nn.GRU(16, rng=rng)(nn.Embedding(_COUNT, 8, rng=rng)(x))
+    logits = nn.Dense(_COUNT, rng=rng)(h)
     with lines(g) as at:
-        loss = nn.softmax_crossentropy(nn.Dense(_COUNT, rng=rng)(h), y)
+        loss = nn.softmax_crossentropy(logits, y)
     step = gn.compile(loss, nn.Adam(0.01).updates(loss))
     return Planted(step, {x: tokens[:, 1:], y: tokens[:, :-1]}, at | {"x", "y"})
 

@@ -246,6 +246,11 @@ class Row(NamedTuple):
         return any(each.named for each in self.looks)
 
     @property
+    def first(self) -> bool:
+        """Whether it is named by the first finding of a report."""
+        return self.named and any(each.first for each in self.looks)
+
+    @property
     def looks(self) -> tuple[Look, Look]:
         """Both moments."""
         return self.before, self.after

@@ -1,6 +1,7 @@
 """What the cases for the health check are made of: data that can be learned, and networks of plain operations."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def dense(p: Weights, x: gn.Node, name: str, wide: int, units: int, scale: float
 
 def mlp(p: Weights, x: gn.Node, sizes: Sequence[int], act: Callable[[gn.Node], gn.Node] = gn.tanh) -> gn.Node:
     """Return dense layers with an activation between them."""
-    for i, (wide, units) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for i, (wide, units) in enumerate(pairwise(sizes), 1):
         x = dense(p, x, str(i), wide, units)
         x = act(x) if i < len(sizes) - 1 else x
     return x

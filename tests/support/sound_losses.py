@@ -34,7 +34,7 @@ def autoencoder(rng: Rng) -> Sound:
     return Sound(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X})
 
 
-@sound("an autoencoder without noise of noisy inputs", "autoencoder", "hand")
+@sound("an autoencoder of noisy inputs", "autoencoder", "hand")
 def denoising(rng: Rng) -> Sound:
     X = images(rng, 48, 1, 5, 5, 3)[0].reshape(48, 25)
     g = gn.Graph()
@@ -70,7 +70,7 @@ def siamese(rng: Rng) -> Sound:
     a, b, alike = g.placeholder("a", ("batch", 8)), g.placeholder("b", ("batch", 8)), g.placeholder("alike", ("batch",))
     net = nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(6, rng=rng))
     loss = nn.cosine_embedding(net(a), net(b), alike, margin=0.2)
-    feed = {a: X, b: X[other], alike: np.where(Y == Y[other], 1.0, -1.0)}
+    feed = {a: X, b: X[other], alike: np.where(Y[other] == Y, 1.0, -1.0)}
     return Sound(gn.compile(loss, nn.Adam(0.01).updates(loss)), feed)
 
 

@@ -1,5 +1,7 @@
 """Trainings without a fault: networks for features and images."""
 
+from typing import Any
+
 import numpy as np
 from health_cases import Sound, sound
 from health_parts import Rng, Weights, cross_entropy, curve, dense, descent, exported, images, imported, mlp, points
@@ -8,14 +10,14 @@ import graphnn as gn
 from graphnn import nn
 
 
-def _features(rng: Rng, dtype: str = "float64", rows: int = 64, wide: int = 8, classes: int = 3):  # noqa: ANN202
+def _features(rng: Rng, dtype: str = "float64", rows: int = 64, wide: int = 8, classes: int = 3) -> Any:
     X, Y = points(rng, rows, wide, classes)
     g = gn.Graph(dtype=dtype)
     x, y = g.placeholder("x", ("batch", wide)), g.placeholder("y", ("batch",), np.int64)
     return g, x, y, {x: X.astype(dtype), y: Y}
 
 
-def _pictures(rng: Rng, dtype: str = "float64", channels: int = 1, size: int = 8, classes: int = 3):  # noqa: ANN202
+def _pictures(rng: Rng, dtype: str = "float64", channels: int = 1, size: int = 8, classes: int = 3) -> Any:
     X, Y = images(rng, 32, channels, size, size, classes)
     g = gn.Graph(dtype=dtype)
     x, y = g.placeholder("x", ("batch", channels, size, size)), g.placeholder("y", ("batch",), np.int64)

@@ -1,5 +1,7 @@
 """Trainings without a fault: sequences."""
 
+from typing import Any
+
 import numpy as np
 from health_cases import Sound, sound
 from health_parts import (
@@ -23,7 +25,7 @@ from graphnn import nn
 _LENGTH, _COUNT, _UNITS = 8, 9, 16
 
 
-def _tokens(rng: Rng, dtype: str = "float64"):  # noqa: ANN202
+def _tokens(rng: Rng, dtype: str = "float64") -> Any:
     g = gn.Graph(dtype=dtype)
     x, y = (g.placeholder(name, ("batch", _LENGTH), np.int64) for name in "xy")
     tokens = sentences(rng, 24, _LENGTH + 1, _COUNT)
