@@ -10,9 +10,10 @@ import numpy as np
 from ...ops.base import Rearranging
 from ...ops.random import RandomUniform
 from .checks import check
+from .evaluation import OutOfTrials
 from .findings import Finding, at_line, first_of, rounded
 from .hazards import fitted
-from .weighings import MOST_FOLLOWED, Weighing, Weighings, depth_of, factors_of, is_learned, is_mask
+from .weighings import MASKED, MOST_FOLLOWED, Weighing, Weighings, depth_of, factors_of, is_learned, is_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -175,6 +176,11 @@ def mask_after_softmax(run: Evaluation) -> Iterator[Finding]:
     seen: set[int] = set()
     for each in run.part(Weighings).sums:
         for place, passing in each.steps:
+            if run.op(place).name in ("add", "subtract"):
+                if place not in seen:
+                    yield _added(run, place, passing, each)
+                seen.add(place)
+                continue
             lost = None if place in seen else _lost(run, place, passing, each)
             seen.add(place)
             if lost is None or _is_renormed(run, each):
@@ -191,6 +197,21 @@ def mask_after_softmax(run: Evaluation) -> Iterator[Finding]:
                 f"of {_line_of(weights, row, each.axis)} a sum of {rounded(float(kept))} is left instead of 1",
                 remedy=fitted("mask the scores instead: gn.softmax(gn.where(mask, scores, {low}))", weights.dtype),
             )
+
+
+def _added(run: Evaluation, place: int, passing: int, weighing: Weighing) -> Finding:
+    """Return the finding about a mask of large negative numbers that is added to weights."""
+    node, weights = run.order[place], run.order[weighing.soft]
+    low = run.values[place] <= MASKED
+    which = first_of(low if low.any() else np.ones(run.values[place].shape, bool))
+    return mask_after_softmax.at(
+        run,
+        place,
+        low if low.any() else np.ones(run.values[place].shape, bool),
+        f"{node.name}{at_line(node)} adds a mask to the weights of {weights.name}{at_line(weights)} after the softmax: a "
+        f"weight of {rounded(run.values[passing][which].item())} becomes {rounded(run.values[place][which].item())}",
+        remedy="add the mask to the scores, before the softmax: gn.softmax(scores + mask)",
+    )
 
 
 def _lost(run: Evaluation, place: int, passing: int, weighing: Weighing) -> Array | None:
@@ -267,7 +288,10 @@ def _matters(run: Evaluation, weights: Node, rows: Array) -> bool:
     if run.failure is not None or not results:
         return True
     changed = np.where(rows, 0, run.value_of(weights)).astype(weights.dtype)
-    found = run.after({weights: changed}, results)
+    try:
+        found = run.after({weights: changed}, results)
+    except OutOfTrials:
+        return True
     return not all(
         np.array_equal(one, run.value_of(node), equal_nan=one.dtype.kind == "f")
         for one, node in zip(found, results, strict=True)

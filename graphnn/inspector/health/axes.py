@@ -10,6 +10,7 @@ from ...ops.base import Rearranging
 from ...ops.elementwise import Elementwise
 from .checks import check
 from .evaluation import Evaluation, before_constants
+from .roles import Meeting, Roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .findings import Finding
 
 _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
-"""Operations that make a column of a row on purpose."""
+"""Operations that make a column of a row on purpose, if they add an axis."""
 
 
 @check(
@@ -28,8 +29,14 @@ _MAKES_AXES = frozenset({"expand_dims", "getitem", "reshape"})
 )
 def every_pair(run: Evaluation) -> Iterator[Finding]:
     """Look whether a batch is paired with itself, without being asked to."""
+    run.checked["shapes"] = ""
     reported: set[frozenset[Node]] = set()
+    meetings = {each.node: each for each in run.part(Roles).meetings}
     for node in run.part(_elementwise):
+        if node in meetings and (cause := _of_labels(run, meetings[node])):
+            reported.add(frozenset(node.inputs))
+            yield every_pair.of(node, cause)
+            continue
         crossed = next((dim for dim in node.shape if isinstance(dim, str) and node.shape.count(dim) > 1), None)
         if crossed is None:
             continue
@@ -78,6 +85,29 @@ def _met_by_chance(node: Node) -> str:
     return ""
 
 
+def _of_labels(run: Evaluation, meeting: Meeting) -> str:
+    """Return how a column of predictions meets a row of labels, or the reverse, so that each meets all; "" if not."""
+    made, labels = (run.value_of(each).shape for each in (meeting.made, meeting.labels))
+    if len(made) == len(labels) or not isinstance(meeting.node.op, Elementwise):
+        return ""
+    long, short = (made, labels) if len(made) > len(labels) else (labels, made)
+    rows = short[-1] if short else 1
+    column = meeting.made if long is made else meeting.labels
+    if rows < 2 or long[-1] != 1 or rows not in long[:-1] or (column is meeting.labels and _adds_axis(column)):
+        return ""
+    shapes = " and ".join(f"{each.name} {shown(each.shape)}" for each in meeting.node.inputs)
+    return (
+        f"{shapes} broadcast to {meeting.node.name} {shown(meeting.node.shape)}: each prediction is compared with the "
+        f"labels of all {rows:,} samples"
+    )
+
+
+def _adds_axis(node: Node) -> bool:
+    """Return whether the operation that gives a column makes it of a row."""
+    node = before_constants(node)
+    return node.op.name in _MAKES_AXES and node.ndim > node.inputs[0].ndim
+
+
 def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
     """Return whether a column was made to get pairs: by y[:, None], by keepdims=True, or from the row it meets."""
     if column.op.attributes.get("keepdims"):
@@ -87,4 +117,4 @@ def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
             row = row.inputs[0]
         if row is column:
             return True
-    return before_constants(column).op.name in _MAKES_AXES
+    return _adds_axis(column)

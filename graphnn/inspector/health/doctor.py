@@ -19,12 +19,13 @@ from ...graph import Array, Graph, Node, Parameter, Unknown
 from ...loops.unrolled import counterpart, has_loops
 from ..inside import with_fault
 from ..trace import Film, Trace, prepared_for
-from . import arising, attention, axes, gradients, losses, over_time, sizes, units, updates
+from . import arising, attention, axes, gradients, guessing, leaks, losses, mixing, over_time, sizes, units, updates, uphill
 from .blame import GIVEN
 from .checks import all_checks, findings_of
-from .evaluation import Evaluation, dependents
+from .evaluation import THOROUGH, TRIALS, Evaluation, dependents
 from .findings import Finding, Health, listed, rounded, same_in
 from .search import Search
+from .training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     from ...execute.loop import Prepared
 
 _FAMILIES = [
-    module.__name__ for module in (axes, attention, sizes, units, losses, arising, gradients, over_time, updates)
+    module.__name__
+    for module in (
+        *(axes, attention, sizes, units, losses, leaks, mixing, arising, guessing, gradients, over_time, updates, uphill),
+    )
 ]
 """The modules of checks in the order in which they look: later ones use what earlier ones found. Others come last."""
 REPEATED = frozenset(
@@ -46,6 +50,9 @@ _TOO_LARGE = frozenset(
 )
 _OF_DIVERGENCE = _TOO_LARGE | {"exploding-gradient", "huge-parameter"}
 """Findings that follow when parameters grow without bound."""
+_OF_ADDED_MASKS = _OF_DIVERGENCE | {"large-update", "worse-than-guessing", "saturated", "units-alike", "vanishing-gradient"}
+"""Findings that follow when a mask of large negative numbers is added to weights."""
+_ADDS = ("add", "subtract")
 _OF_MASKED_ROWS = frozenset({"inf-minus-inf", "zero-over-zero"})
 """Findings in a softmax that follow when a row of its scores is masked whole."""
 
@@ -61,6 +68,30 @@ def _examine(run: Evaluation) -> list[Finding]:
     for put_together in (_bad_parameters, _same_place, _divergence, _growth, _repeated) if run.found else ():
         put_together(run)
     return run.found
+
+
+def _cover(run: Evaluation) -> None:
+    """Say which kinds of checks ran, beside those that said so themselves, and which could not, and why."""
+    run.checked = {"values": "", **run.checked}
+    parameters = [node for node in run.order if isinstance(node.op, Parameter)]
+    if not parameters:
+        return
+    forward_only = "forward only: give a compiled step for gradients and updates"
+    if not any(node.trainable for node in parameters):
+        forward_only = "nothing is trained"
+    if run.part(Training).slopes:
+        run.checked["gradients"] = ""
+    else:
+        run.unchecked["gradients"] = forward_only
+    if any(node.trainable for node in run.updates):
+        run.checked["updates"] = ""
+    else:
+        alone = "no updates: give a compiled step"
+        run.unchecked["updates"] = forward_only if "gradients" in run.unchecked else alone
+    if run.failure is not None:
+        for name in ("labels in inputs", "rows", "order in time", "loss beside guessing"):
+            if name not in run.checked:
+                run.unchecked[name] = "an operation fails"
 
 
 def _bad_parameters(run: Evaluation) -> None:
@@ -85,6 +116,17 @@ def _same_place(run: Evaluation) -> None:
     _drop(run, [each for each in run.found if each.code == "near-overflow" and each.node in sources])
     rows = [each for each in run.found if each.code == "row-masked"]
     masked = {node: each for each in rows for node in attention.softmax_of(run, each.node)}
+    added = next((each for each in run.found if each.code == "mask-after-softmax" and each.node.op.name in _ADDS), None)
+    if added is not None:
+        after = dependents(run.order, {added.node})
+        grown = [each for each in run.found if each.code in _OF_ADDED_MASKS and each.node in after]
+        added.leads_to += tuple(each for each in grown if each.severity != "note")
+        _drop(run, grown)
+    larger = next((each for each in run.found if each.code == "worse-than-guessing"), None)
+    if larger is not None:
+        exploded = [each for each in run.found if each.code == "exploding-gradient"]
+        larger.leads_to += tuple(exploded)
+        _drop(run, exploded)
     follow = [each for each in run.found if each.code in _OF_MASKED_ROWS and each.node in masked]
     for each in follow:
         masked[each.node].leads_to += each.leads_to
@@ -167,6 +209,7 @@ def check_health(
     batch_size: int | None = None,
     client: Any = None,
     exact: bool = True,
+    thorough: bool = False,
 ) -> Health:
     """Make a run, and report where NaN, inf, overflow and the like arise, why, and what to do about it.
 
@@ -193,11 +236,14 @@ def check_health(
         this, the batch with the fault is sent here.
     exact : bool
         With a client: refuse workers that may compute other bits than this process. If False, only warn.
+    thorough : bool
+        Evaluate the run up to 200 times with something changed, not 20: more samples, and all positions in time.
 
     Returns
     -------
     Health
-        True if nothing is wrong; else it holds the findings, worst first. For many batches it is about the first one
+        True if it has no findings; else it holds them, worst first. It says what was checked and what could not be, and
+        why. For many batches it is about the first one
         with an error, or else the first with a warning: `batch` and `sample` say where, the findings are those of the
         sample alone, as a batch of one row, and `trace` is its run. Where no sample alone has the fault, as when a sum
         over the batch overflows, `sample` is None, and the finding says how many have it together.
@@ -217,6 +263,10 @@ def check_health(
     values that show every NaN and inf that there is. Only a batch that has one is looked at node by node, and split in
     half again and again. What is infinite or NaN and no fault, like the infinities of a mask, is not looked at again
     in the same node.
+
+    Some checks try: they evaluate the run again, forward, with one sample, one position, one label or the sign of the
+    gradients changed, and look what changes with it. State and feed stay as they are, and random numbers, as those of
+    dropout, are the same in each trial.
 
     An infinite constant is taken as intended, and so is a fed inf that spoils no result: masks are made of them.
     The thresholds of the checks are in `graphnn.inspector.health`. All values are kept until it returns.
@@ -249,11 +299,14 @@ def check_health(
     if isinstance(target, Graph) and target.updates:
         target = Compiled(target, target.updates, graph=graph)
     if batch_size is not None or client is not None or not isinstance(feed, (Mapping, NoneType)) or holds_chunks(feed):
+        if thorough:
+            raise UsageError("thorough= is for one run: many batches are only searched for NaN and inf")
         return Search(target, feed, sizes, graph, batch_size, examined, client, exact)()
     if not isinstance(target, Film):
         seen = target if isinstance(target, Trace) else ()
         recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}
-        return examined(*prepared_for(target, feed, sizes, graph), recorded=recorded)[1]
+        trials = THOROUGH if thorough else TRIALS
+        return examined(*prepared_for(target, feed, sizes, graph), recorded=recorded, trials=trials)[1]
     if feed is not None or sizes is not None or graph is not None:
         raise UsageError("a film holds the feed of every call: do not pass a feed, sizes= or graph=")
     if not target:
@@ -261,8 +314,11 @@ def check_health(
     early: Health | None = None
     warned: Health | None = None
     notes: dict[tuple[str, Node], Finding] = {}
-    for call, trace in zip(target.calls, target, strict=True):
-        health = examined(trace.checked_run(), trace.updates, call)[1]
+    first: Health | None = None
+    for number, (call, trace) in enumerate(zip(target.calls, target, strict=True)):
+        trials = 0 if number else THOROUGH if thorough else TRIALS  # what they show does not depend on the call
+        health = examined(trace.checked_run(), trace.updates, call, trials=trials)[1]
+        first = first or health
         if health.errors or (warned is None and not health.ok):
             health.before, warned = early, health
             if health.errors:
@@ -274,11 +330,18 @@ def check_health(
                 note.cause += f"; first at call {call}"
     if warned is not None:
         return warned
-    return Health(health.graph, health.count, list(notes.values()), calls=len(target))
+    found = Health(health.graph, health.count, list(notes.values()), calls=len(target))
+    assert first is not None
+    found.checked, found.unchecked, found.evaluations = first.checked, first.unchecked, first.evaluations
+    return found
 
 
 def examined(
-    prepared: Prepared, steps: Mapping[Node, Node], call: int | None = None, recorded: Mapping[Any, Array] = {}
+    prepared: Prepared,
+    steps: Mapping[Node, Node],
+    call: int | None = None,
+    recorded: Mapping[Any, Array] = {},
+    trials: int = TRIALS,
 ) -> tuple[Evaluation, Health]:
     """Make a run, with the iterations of loops as nodes; return it with its values, and the report about it."""
     if has_loops(prepared):
@@ -287,7 +350,10 @@ def examined(
         graph, places = prepared.program.graph, {node: i for i, node in enumerate(prepared.program.order)}
         steps = {counterpart(parameter, graph): counterpart(node, graph) for parameter, node in steps.items()}
         recorded = {places[counterpart(node, graph)]: value for node, value in recorded.items()}
-    run = Evaluation(prepared, recorded, steps)
-    health = Health(run.graph, run.count, _examine(run), call)
+    run = Evaluation(prepared, recorded, steps, trials)
+    found = _examine(run)
+    _cover(run)
+    health = Health(run.graph, run.count, found, call)
+    health.checked, health.unchecked, health.evaluations = run.checked, run.unchecked, run.tried
     run.parts.clear()  # they refer to the run: the cycle would keep all values until garbage is collected
     return run, health

@@ -33,8 +33,14 @@ _Part = TypeVar("_Part")
 _MAY_COPY = Trait.HIDES | Trait.ADDS_UP | Trait.KEEPS_SIZE
 """A result may equal an operand, up to its sign; a sum does if it has one term."""
 
+TRIALS, THOROUGH = 20, 200
+"""How often a run may be evaluated again, with something changed, to see what depends on it; the second if asked for."""
 MOST_ASKED = 4096
 """The largest number of elements of one value for which `reads` is called one by one."""
+
+
+class OutOfTrials(GraphnnError):
+    """A run was evaluated as often as it may be."""
 
 
 class Evaluation:
@@ -47,6 +53,8 @@ class Evaluation:
         Values that are not computed, by place: those of operations that are not defined in this process.
     updates : mapping of Node to Node
         The parameters that the step updates, each with the node of its next value.
+    trials : int
+        How often it may be evaluated again with something changed.
 
     Attributes
     ----------
@@ -72,11 +80,22 @@ class Evaluation:
         What the checks so far have found.
     parts : dict
         What `part` has computed.
+    trials, tried : int
+        How often it may be evaluated again with something changed, and how often it was.
+    checked, unchecked : dict of str to str
+        The kinds of checks that ran, with how much they looked at; and those that could not, with the reason.
     """
 
     def __init__(
-        self, prepared: Prepared, recorded: Mapping[int, Array] = {}, updates: Mapping[Node, Node] = {}
+        self,
+        prepared: Prepared,
+        recorded: Mapping[int, Array] = {},
+        updates: Mapping[Node, Node] = {},
+        trials: int = TRIALS,
     ) -> None:
+        self.trials, self.tried = trials, 0
+        self.checked: dict[str, str] = {}
+        self.unchecked: dict[str, str] = {}
         program = prepared.program
         self.prepared, self.updates, self.graph = prepared, updates, program.graph
         self.order, self.inputs, self.fetches = program.order, program.operands, set(program.fetches)
@@ -135,7 +154,18 @@ class Evaluation:
     @cached_property
     def forward_nodes(self) -> dict[Node, int]:
         """The nodes of the forward pass, with their places."""
-        return {node: place for node, place in self.places.items() if node.phase == "forward"}
+        later = self._made_of_gradients
+        return {node: place for node, place in self.places.items() if node.phase == "forward" and node not in later}
+
+    @cached_property
+    def _made_of_gradients(self) -> set[Node]:
+        """What is computed from the gradients of trained parameters, and no loss depends on: updates written by hand."""
+        derived = self.graph.cotangents.values()
+        slopes = {each.of[p] for each in derived for p in self.updates if p in each.of} & self.places.keys()
+        if not slopes:
+            return set()
+        losses = {node for given in self.graph.cotangents for node, _ in given if node in self.places}
+        return dependents(self.order, slopes).difference(self.ancestors(losses))
 
     @cached_property
     def forward(self) -> list[tuple[int, Array]]:
@@ -404,6 +434,22 @@ class Evaluation:
 
     def after(self, changed: Mapping[Node, Array], nodes: Sequence[Node]) -> list[Array]:
         """Return the values that some nodes would have if others had these."""
+        values = self.all_after(changed, nodes)
+        return [values[self.places[node]] for node in nodes]
+
+    def all_after(self, changed: Mapping[Node, Array], nodes: Iterable[Node]) -> list[Any]:
+        """Return all values, by place, with those that some nodes need computed again as if others had these.
+
+        State, feed and random numbers stay as they are: only what depends on what is changed is computed again.
+
+        Raises
+        ------
+        OutOfTrials
+            When the run was evaluated as often as it may be.
+        """
+        if self.tried >= self.trials:
+            raise OutOfTrials(f"the run was evaluated {self.tried} times with something changed")
+        self.tried += 1
         values = list(self.values)
         for node, value in changed.items():
             values[self.places[node]] = value
@@ -412,7 +458,7 @@ class Evaluation:
             warnings.simplefilter("ignore", GraphnnWarning)
             places = sorted(self.places[node] for node in needed)
             quietly(deque, evaluate(self.prepared, places, values), maxlen=0)
-        return [values[self.places[node]] for node in nodes]
+        return values
 
     def largest_in(self, node: Node) -> Element | None:
         """Return the finite element of largest magnitude; None if the value is empty or not of floats."""

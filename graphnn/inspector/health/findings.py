@@ -220,7 +220,7 @@ class Searched(NamedTuple):
 
 
 class Health(Shown):
-    """The report of `check_health`. It is true if nothing is wrong; iterating gives the findings, worst first.
+    """The report of `check_health`. It is true if it has no findings; iterating gives them, worst first.
 
     Attributes
     ----------
@@ -239,6 +239,12 @@ class Health(Shown):
         The report of an earlier call: the first with a warning or a large step.
     searched : Searched or None
         How far data were searched, and which rows of which batch have the fault.
+    checked : dict of str to str
+        The kinds of checks that ran, each with how much it looked at, as "2 of 300 changed"; "" for all there is.
+    unchecked : dict of str to str
+        The kinds of checks that could not run, each with the reason.
+    evaluations : int
+        How often the run was evaluated again with something changed, to see what depends on it.
     trace : Trace or None
         Where data were searched: the run of the sample that has the fault, alone; where none has it alone, of
         those that have it together.
@@ -263,6 +269,9 @@ class Health(Shown):
         self.call = call
         self.calls = calls
         self.searched = searched
+        self.checked: dict[str, str] = {}
+        self.unchecked: dict[str, str] = {}
+        self.evaluations = 0
         listed = sorted(found, key=lambda each: _RANK[each.severity])
         self.findings = tuple([each for each in listed if each.severity != "note"])
         self.notes = tuple(listed[len(self.findings) :])
@@ -321,6 +330,9 @@ class Health(Shown):
             "sample": self.sample,
             "nodes": self.count,
             "ok": self.ok,
+            "checked": self.checked,
+            "unchecked": self.unchecked,
+            "evaluations": self.evaluations,
             "findings": [each.to_dict() for each in self.findings],
             "notes": [each.to_dict() for each in self.notes],
         }
@@ -337,7 +349,10 @@ class Health(Shown):
         if self.searched is not None and self.batch is not None:
             call = f", {self.searched}"
         over = f", {self.searched}" if self.searched is not None and self.batch is None else ""
-        what = ", ".join(parts) if self.findings else "nothing wrong"
+        what = ", ".join(parts)
+        if not self.findings:
+            # Only what was looked at whole has nothing wrong.
+            what = "nothing found" if self.unchecked else "nothing wrong"
         return f'"{visible(self.graph.name)}"{call}: {what} in {counted(self.count, "node")}{over}'
 
     def text(self, width: int | None = PAGE) -> str:
@@ -384,7 +399,22 @@ class Health(Shown):
                 lines += [*_wrapped(f"note: {each.code}  {each.place}", most), *_wrapped(each.cause, most, "  ")]
         if shown and len(self.notes) > shown:
             lines.append(f"and {counted(len(self.notes) - shown, 'note')} more")
+        lines += self._coverage(most)
         return "\n".join(lines)
+
+    def _coverage(self, width: int | None) -> list[str]:
+        """Return what was checked and what was not, as lines."""
+        if not self.checked:
+            return []
+        did = ", ".join(f"{name} ({much})" if much else name for name, much in self.checked.items())
+        tried = f"; {counted(self.evaluations, 'evaluation')} with something changed" if self.evaluations else ""
+        lines = ["", *_wrapped(f"checked: {did}{tried}", width, "")]
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.unchecked.items():
+            reasons.setdefault(why, []).append(name)
+        for why, names in reasons.items():
+            lines += _wrapped(f"not checked: {', '.join(names)} ({why})", width, "")
+        return lines
 
     def __str__(self) -> str:
         return self.text(columns_there() or PAGE)

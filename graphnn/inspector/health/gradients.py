@@ -209,10 +209,15 @@ class Gradients:
 
     def _end_of_the_way_from(self, parameter: Node) -> str:
         """Return why no gradient is computed for a parameter: where its path to the loss is cut."""
+        learns, _ = self._ways
         reached = {parameter}
         for node in self.run.forward_nodes:
             if not reached.isdisjoint(node.inputs):
-                if not node.op.differentiable:
+                # Other operations without a derivative, as in a softmax, may lie before the one that cuts the way.
+                flows = node.op.differentiable and any(
+                    operand in reached and node.op.flows(i) for i, operand in enumerate(node.inputs)
+                )
+                if not flows and (node in learns or not learns):
                     return f"it ends at {node.name}{at_line(node)}, because {node.op.name} passes no gradient on"
                 reached.add(node)
         return "the loss does not depend on it"

@@ -11,9 +11,11 @@ import numpy as np
 
 from ...graph import Array, Constant, Node, Placeholder, Trait
 from .checks import check, declare
-from .evaluation import Evaluation, dependents, only_moves
+from .evaluation import Evaluation, OutOfTrials, dependents, only_moves
 from .findings import Finding, and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE
+from .leaks import MOST_ROWS, told_by
+from .roles import Roles, sums_to_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +54,8 @@ def not_probabilities(run: Evaluation) -> Iterator[Finding]:
     losses = run.part(Losses)
     for place, _ in run.forward:
         losses.look_at(place)
+    losses.look_at_softmaxes()
+    losses.look_at_likelihoods()
     yield from losses.found
 
 
@@ -59,6 +63,12 @@ logits_expected = declare(
     "probabilities-as-logits",
     "a cross-entropy that includes a softmax or sigmoid is given the output of one; or two softmaxes or sigmoids "
     "follow each other before a loss",
+)
+LIKELIHOOD = "use nn.softmax_crossentropy(logits, labels), or gn.log_softmax(logits) first"
+not_logarithms = declare(
+    "not-log-probabilities",
+    "a log-likelihood is taken of probabilities or of logits, not of logarithms of probabilities",
+    LIKELIHOOD,
 )
 softmax_of_one = declare(
     "softmax-of-one",
@@ -118,6 +128,38 @@ def labels_are_inputs(run: Evaluation) -> Iterator[Finding]:
             cause = f"{labels.name}{at_line(labels)}, the labels of a loss, equal {equal}"
             yield labels_are_inputs.at(run, run.places[labels], which, cause)
             return
+    yield from _told(run)
+
+
+def _told(run: Evaluation) -> Iterator[Finding]:
+    """Look whether some features of an input tell the labels, or are the labels of the next position."""
+    roles = run.part(Roles)
+    if roles.meetings:
+        run.checked["labels in inputs"] = "" if roles.rows <= MOST_ROWS else f"{MOST_ROWS:,} of {roles.rows:,} rows"
+    for labels in roles.targets:
+        for node in [node for node in roles.read if node not in roles.targets]:
+            features, whole = told_by(run, labels, node)
+            later = _is_next(run.value_of(labels), run.value_of(node))
+            if not features and not later:
+                continue
+            where = f"{labels.name}{at_line(labels)}, the labels of a loss"
+            if features:
+                cause = f"{features} of {node.name}{at_line(node)}, which the network reads, tells {where}"
+                remedy = f"leave it out of {node.name}: the network learns to copy it, and nothing else"
+            else:
+                cause = f"{where}, are {node.name} shifted the wrong way: each is what the network read just before"
+                remedy = f"feed x[:, :-1] as {node.name} and x[:, 1:] as {labels.name}: the label is what comes next"
+            severity = "note" if whole else "warning"
+            about = {"index": (0,) * labels.ndim, "value": run.value_of(labels).flat[0].item(), "remedy": remedy}
+            yield labels_are_inputs.of(labels, cause, severity=severity, **about)
+            return
+
+
+def _is_next(labels: Array, read: Array) -> bool:
+    """Return whether each label of a sequence is what was read one position earlier, and so is nothing to predict."""
+    if labels.shape != read.shape or labels.ndim < 2 or labels.dtype.kind != "i" or labels.shape[1] < 3:
+        return False
+    return np.array_equal(labels[:, 1:], read[:, :-1]) and not (labels == labels.flat[0]).all()
 
 
 def _equal(run: Evaluation, labels: Node, node: Node) -> str:
@@ -211,6 +253,77 @@ class Losses:
             if x is not None and x.dtype.kind == "f" and x.ndim and x.size and not known:
                 look = self._of_probabilities if _READS_FIRST[kind] == "clip" else self._of_logits
                 look(source, x, kind)
+
+    def look_at_softmaxes(self) -> None:
+        """Look for softmaxes, however written, of what is the result of one already: the values show it."""
+        run, roles = self.run, self.run.part(Roles)
+        for place, value in run.forward:
+            node = run.order[place]
+            if node.op.name != "exp" or node not in roles.made:
+                continue
+            for total in run.readers(node):
+                over = run.op(run.places[total]).over(value.ndim) if total.op.name == "sum" else ()  # type: ignore[attr-defined]
+                if len(over) != 1 or value.shape[over[0]] < 2 or not self._divides(node, total):
+                    continue
+                logits = run.inputs[place][0]
+                if run.order[logits].op.name == "subtract":
+                    logits = run.inputs[logits][0]
+                logits = self.source(logits)
+                x, made = run.values[logits], run.order[logits]
+                if x.ndim != value.ndim or made not in roles.made or not sums_to_one(x, over[0]):
+                    continue
+                twice = [each for each in self.found if each.code == logits_expected.code]
+                known = {each.node for each in twice} | {run.order[self.source(run.places[each.node])] for each in twice}
+                if np.isin(x, (0, 1)).all() or made in known:
+                    continue
+                cause = (
+                    f"{made.name}{at_line(made)} holds probabilities, as each row sums to 1, but "
+                    f"{node.name}{at_line(node)} takes a softmax of them"
+                )
+                remedy = REMEDIES["softmax"].format("softmax")
+                self.found.append(logits_expected.at(run, logits, np.ones(x.shape, bool), cause, remedy=remedy))
+
+    def _divides(self, exp: Node, total: Node) -> bool:
+        """Return whether exponentials are divided by their sum, or the logarithm of the sum is taken."""
+        users = [total, *self.run.readers(total)]
+        return any(
+            user.op.name == "log" or (user.op.name == "divide" and user.inputs[0] is exp)
+            for each in users
+            for user in self.run.readers(each)
+        )
+
+    def look_at_likelihoods(self) -> None:
+        """Look whether what a loss takes at the labels, as it is, holds logarithms of probabilities."""
+        run, roles = self.run, self.run.part(Roles)
+        for meeting in roles.meetings:
+            made, x = meeting.made, run.value_of(meeting.made)
+            chosen = meeting.node.op.name in ("pick", "take_along_axis") or x.shape == run.value_of(meeting.labels).shape
+            if not chosen or meeting.node.op.name == "subtract" or x.ndim < 2 or x.shape[-1] < 2 or x.dtype.kind != "f":
+                continue
+            if (x <= 0).all() and sums_to_one(np.exp(x), -1):
+                continue
+            if any(user.op.name in ("log", "clip") for user in run.readers(meeting.node)):
+                continue
+            losses = [node for node in roles.losses if node in dependents(run.order, [meeting.node])]
+            if not losses or run.failure is not None:
+                continue
+            try:
+                once, twice = (
+                    float(run.after({made: x + step}, losses[:1])[0]) - roles.losses[losses[0]] for step in (0.5, 1.0)
+                )
+            except OutOfTrials:
+                return
+            # Of logarithms of probabilities, a loss is minus those at the labels: it falls by as much as they rise.
+            if once < 0 and abs(twice - 2 * once) <= 1e-4 * abs(twice):
+                probable = sums_to_one(x, -1)
+                what = "probabilities, as each row sums to 1" if probable else "numbers that are no logarithms of them"
+                cause = (
+                    f"{meeting.node.name}{at_line(meeting.node)} takes {made.name}{at_line(made)} at the labels as the "
+                    f"logarithms of probabilities, but it holds {what}"
+                )
+                remedy = LIKELIHOOD if not probable else f"take their logarithm, or {LIKELIHOOD}"
+                about = {"index": (0,) * x.ndim, "value": x.flat[0].item(), "remedy": remedy}
+                self.found.append(not_logarithms.of(made, cause, **about))
 
     def _choice_of(self, place: int) -> int:
         """Return where a value comes from of which elements were only chosen."""

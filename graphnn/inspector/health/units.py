@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...graph import Node, Trait
+from ...errors import GraphnnError
+from ...graph import Array, Node, Trait
 from ...ops.base import Rearranging
+from ...text import counted
 from .checks import check
-from .evaluation import Evaluation, before_constants
+from .evaluation import Evaluation, before_constants, cell_of, count_of
+from .findings import at_line, first_of, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,17 +35,22 @@ _MULTIPLY = ("matmul", "einsum")
 )
 def dead(run: Evaluation) -> Iterator[Finding]:
     """Look at each layer that ends with a relu, or with another operation that dies."""
+    few: list[int] = []
     for place, value in run.forward:
         node = run.order[place]
         if Trait.DIES not in node.op.traits or value.ndim < 2:
             continue
         samples = _axis_of_samples(node)
         rows = value.shape[samples]
-        if rows < DEAD_BATCH or not _is_of_a_layer(run, node):
+        if not _is_of_a_layer(run, node):
             continue
-        # The units are along the last axis; others, such as time, may be padded.
-        last = value.ndim - 1 if samples != value.ndim - 1 else 0
-        others = tuple(axis for axis in range(value.ndim) if axis != last)
+        if rows < DEAD_BATCH:
+            few.append(rows)
+            continue
+        run.checked["units"] = ""
+        # Where no weights tell them, the units are along the last axis; others, such as time, may be padded.
+        along = _axes_of_units(run, place) or (value.ndim - 1 if samples != value.ndim - 1 else 0,)
+        others = tuple(axis for axis in range(value.ndim) if axis not in along)
         gone = ~value.any(axis=others)
         if not gone.any():
             continue
@@ -55,17 +63,96 @@ def dead(run: Evaluation) -> Iterator[Finding]:
                 gone &= ~run.values[again].any(axis=others)
         if count := int(np.count_nonzero(gone)):
             weighted = any(each.ndim > 1 and run.value_of(each).any() for each in made_by)
+            first, index = first_of(gone), [0] * value.ndim
+            for axis, at in zip(along, first, strict=True):
+                index[axis] = at
+            why, remedy = _reason(run, place, gone, along)
             yield dead.of(
                 node,
                 f"{count:,} of {gone.size:,} units of {node.name} are 0 for all {rows:,} "
-                f"{'columns' if samples else 'rows'} of the batch, and get no gradient",
+                f"{'columns' if samples else 'rows'} of the batch, and get no gradient{why}",
                 severity="warning" if count >= DEAD_SHARE * gone.size else "note",
-                index=tuple(int(np.argmax(gone)) if axis == last else 0 for axis in range(value.ndim)),
+                index=tuple(index),
                 value=0.0,
-                remedy=dead.remedy if weighted else ZEROS,
+                remedy=(remedy or dead.remedy) if weighted else ZEROS,
                 count=count,
                 size=gone.size,
             )
+    if few and "units" not in run.checked:
+        run.unchecked["units"] = f"{counted(max(few), 'row')}: a unit that is 0 is dead in {DEAD_BATCH} rows or more"
+
+
+def _axes_of_units(run: Evaluation, place: int) -> tuple[int, ...]:
+    """Return along which axes of a relu's result the units lie: those along which other weights, or biases, make it.
+
+    () if nothing tells.
+    """
+    shape = run.values[place].shape
+    start = _weights_of(run, place, (0,) * len(shape))
+    kernels = {each for each in start if each[1]}
+    found = []
+    for axis, length in enumerate(shape):
+        if length > 1:
+            other = _weights_of(run, place, tuple(int(k == axis) for k in range(len(shape))))
+            if {each for each in other if each[1]}.isdisjoint(kernels) if kernels else other.isdisjoint(start):
+                found.append(axis)
+    return tuple(found) if start else ()
+
+
+def _weights_of(run: Evaluation, place: int, index: tuple[int, ...]) -> set[tuple[int, bool, tuple[int, ...]]]:
+    """Return the trained numbers that make an element, one of each operand: place, whether multiplied, and index."""
+    found: set[tuple[int, bool, tuple[int, ...]]] = set()
+    waiting: list[tuple[int, tuple[int, ...], bool]] = [(place, index, False)]
+    while waiting and len(found) < _FEW_SUMMED:
+        here, at, times = waiting.pop()
+        node, op = run.order[here], run.op(here)
+        if node.trainable:
+            found.add((here, times, at))
+            continue
+        onward = here == place or times or Trait.SCALES in op.traits or op.name in ("cast", *_MULTIPLY)
+        if not (onward or isinstance(op, Rearranging)) or run.is_given(node):
+            continue
+        multiplies = times or op.name in _MULTIPLY
+        for source, entry in zip(run.inputs[here], run.reads(here, at), strict=True):
+            operand = run.order[source]
+            if times and not (operand.trainable or isinstance(operand.op, Rearranging) or operand.op.name == "cast"):
+                continue
+            if op.name in _MULTIPLY and operand in run.fed:
+                continue  # the data
+            array = run.values[source]
+            if entry is not None and array is not None and count_of(entry, array.shape):
+                waiting.append((source, cell_of(entry, array.shape), multiplies))
+    return found
+
+
+def _reason(run: Evaluation, place: int, gone: Array, along: tuple[int, ...]) -> tuple[str, str]:
+    """Return why units are dead, and what to do: whether they would live if their bias, or its sign, were another."""
+    node, shape = run.order[place], run.values[place].shape
+    index = [0] * len(shape)
+    for axis, at in zip(along, first_of(gone), strict=True):
+        index[axis] = at
+    for source, times, cell in sorted(_weights_of(run, place, tuple(index))):
+        bias = run.order[source]
+        value = run.values[source]
+        if times or not value[cell] < 0:
+            continue
+        without = value.copy()
+        without[without < 0] = 0
+        try:
+            (after,) = run.after({bias: without}, [node])
+        except GraphnnError:
+            return "", ""
+        others = tuple(axis for axis in range(len(shape)) if axis not in along)
+        revived = after.any(axis=others) & gone
+        if revived.all(where=gone):
+            name = f"{bias.name}[{', '.join(map(str, cell))}]"
+            why = f"; their bias is to blame: {name}{at_line(bias)} = {rounded(value[cell].item())}, and with 0 they live"
+            return why, "let biases begin at 0; if they fell so low in training, lower the learning rate"
+    for source, times, _ in sorted(_weights_of(run, place, tuple(index))):
+        kernel = run.order[source]
+        if times and (run.values[source] <= 0).all():
+            return f"; all weights of {kernel.name}{at_line(kernel)} are negative", dead.remedy
+    return "", ""
 
 
 def _axis_of_samples(node: Node) -> int:

@@ -102,11 +102,19 @@ class Weighings:
                 onward = [inputs[0]] * (run.values[inputs[1]].size == 1)
             elif op.name == "where":
                 onward = list(inputs[1:])
+            elif op.name in ("add", "subtract"):
+                onward = [one for one, other in (inputs, inputs[::-1]) if self.is_added_mask(op.name, other)]
             else:
                 onward = list(inputs) if op.name == "cast" or isinstance(op, _KEEP_ORDER) else []
             size = run.values[place].size
             waiting += [(each, (*steps, (place, each))) for each in onward if run.values[each].size == size]
         return None
+
+    def is_added_mask(self, name: str, place: int) -> bool:
+        """Return whether what is added, or subtracted, is a mask: 0, or so far below that a softmax would give 0."""
+        value = self.run.values[place] if name == "add" else -self.run.values[place].astype(np.float64)
+        low = value <= MASKED
+        return bool(low.any() and (low | (value == 0)).all() and not is_learned(self.run, self.run.order[place]))
 
     def scores_of(self, soft: int) -> int:
         """Return the place of what a softmax takes."""

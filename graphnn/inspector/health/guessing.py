@@ -1,0 +1,90 @@
+"""Losses far above that of a network that guesses, and where the numbers grow that make them so."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import GraphnnError
+from .checks import check
+from .evaluation import Evaluation
+from .findings import at_line, rounded
+from .roles import Roles
+from .training import LARGE_DATA, LEARNT
+from .weighings import factors_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...graph import Node
+    from .findings import Finding
+
+FAR_ABOVE = 10.0
+"""A loss is far above that of guessing if it is more than so many times as large."""
+GROWS = 3.0
+"""Numbers grow in a product if its root mean square is so many times that of what it multiplies."""
+
+
+@check(
+    "worse-than-guessing",
+    "a loss is more than ten times that of a network whose outputs are all 0, which only guesses",
+    "use smaller initial weights there, such as those of nn.init.he_normal or nn.init.glorot_uniform",
+)
+def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
+    """Look whether a loss is far above what it would be if all outputs of the network were 0."""
+    roles = run.part(Roles)
+    losses = {node: value for node, value in roles.losses.items() if math.isfinite(value) and value > LEARNT}
+    if not roles.outputs or not losses or run.failure is not None:
+        if roles.losses and not roles.meetings:
+            run.unchecked["loss beside guessing"] = "no label meets a prediction in the loss"
+        return
+    zeros = {node: np.zeros_like(run.value_of(node)) for node in roles.outputs}
+    try:
+        guessed = [float(value) for value in run.after(zeros, list(losses))]
+    except GraphnnError as error:
+        run.unchecked["loss beside guessing"] = error.reason
+        return
+    run.checked["loss beside guessing"] = ""
+    for (loss, value), guess in zip(losses.items(), guessed, strict=True):
+        if math.isfinite(guess) and guess > LEARNT and value > FAR_ABOVE * guess:
+            node, why, remedy = _grown_in(run)
+            cause = (
+                f"{loss.name}{at_line(loss)} = {rounded(value)}, and would be {rounded(guess)} if the network's "
+                f"outputs were all 0; {why}"
+            )
+            yield worse_than_guessing.of(node or loss, cause, remedy=remedy)
+            return
+
+
+def _grown_in(run: Evaluation) -> tuple[Node | None, str, str]:
+    """Return where the numbers of the forward pass grow most, in words, and what to do about it."""
+    roles, most, worst = run.part(Roles), GROWS, None
+    for node in roles.region:
+        factors = factors_of(run, place := run.places[node])
+        weights = [each for each in factors if run.order[each] not in run.fed and run.order[each] in roles.trained]
+        data = [each for each in factors if run.order[each] in run.fed]
+        if len(weights) != 1 or len(data) != 1:
+            continue
+        before, after = (_size_of(run, each) for each in (data[0], place))
+        if before and after > most * before:
+            most, worst = after / before, (node, run.order[weights[0]], before, after)
+    fed = [element for node in roles.read if (element := run.largest_in(node)) is not None]
+    largest = max(fed, key=lambda each: abs(each.value), default=None)
+    if largest is not None and abs(largest.value) > LARGE_DATA and (worst is None or abs(largest.value) > most**2):
+        scaled = f"scale {largest.node.name} to about 1, as by (x - x.mean(axis=0)) / x.std(axis=0)"
+        return largest.node, f"the input is large: {largest}{at_line(largest.node)}", scaled
+    if worst is None:
+        return (*roles.outputs[:1], None)[0], "the outputs are far from the labels", "scale the labels to about 1"
+    node, weight, before, after = worst
+    grown = f"from {rounded(before)} to {rounded(after)} (RMS)"
+    of = f"the weights {weight.name}{at_line(weight)}" if weight.trainable else weight.name
+    why = f"numbers grow {rounded(most)} times in {node.name}{at_line(node)}, {grown}, by {of}"
+    return node, why, worse_than_guessing.remedy
+
+
+def _size_of(run: Evaluation, place: int) -> float:
+    """Return the root mean square of a value."""
+    value = run.values[place]
+    return math.sqrt(float(np.mean(np.square(value, dtype=np.float64)))) if value.size else 0.0

@@ -1,0 +1,344 @@
+"""Labels that reach the predictions: through what the network reads, as one of its features, or ahead of time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...errors import GraphnnError
+from ...graph import Array, Node
+from ...ops.base import Rearranging
+from .checks import check
+from .evaluation import THOROUGH, Evaluation, dependents
+from .findings import Finding, at_line
+from .mixing import causes_of, softmax_with
+from .roles import Meeting, Roles, changed, others_of
+from .weighings import Weighings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MANY_ROWS = 8
+"""A feature tells the labels only if there are at least so many samples."""
+MOST_ROWS = 4096
+"""So many samples are compared with the labels."""
+FARTHEST = 3
+"""Labels may be the inputs shifted by so many positions."""
+
+
+class Shift(NamedTuple):
+    """Labels that are an input, shifted.
+
+    Attributes
+    ----------
+    meeting : Meeting
+    read : Node
+        The placeholder that the network reads.
+    target : Node or None
+        The placeholder of the labels, if it is another one.
+    axis : int
+        The axis of the positions.
+    by : int
+        The label at a position is the input so many positions later.
+    """
+
+    meeting: Meeting
+    read: Node
+    target: Node | None
+    axis: int
+    by: int
+
+
+@check(
+    "future-seen",
+    "labels are the inputs shifted in time, and a prediction depends on the input that it should predict",
+    "mask what comes later, before the softmax: gn.where(gn.tril(ones) > 0, scores, -inf), or causal=True; or pad a "
+    "convolution on the left only",
+)
+def future_seen(run: Evaluation) -> Iterator[Finding]:
+    """Change an input, and look whether the prediction of that very input changes."""
+    roles = run.part(Roles)
+    if not roles.meetings or run.failure is not None:
+        return
+    shifts = run.part(_shifts)
+    told = False
+    for shift in shifts:
+        size = run.value_of(shift.read).shape[shift.axis]
+        places = [*dict.fromkeys([size - 1, size // 2, shift.by])]
+        places = places if run.trials < THOROUGH else [*range(shift.by, size)]
+        for number, position in enumerate(places):
+            try:
+                found = _seen_at(run, shift, position, number)
+            except GraphnnError as error:
+                run.unchecked["order in time"] = error.reason
+                return
+            run.checked["order in time"] = f"{number + 1} of {size:,} positions changed"
+            if found is not None:
+                yield found
+                told = True
+                break
+        if told:
+            return
+
+
+def _shifts(run: Evaluation) -> list[Shift]:
+    """Return labels that are inputs shifted in time."""
+    roles, found = run.part(Roles), []
+    for meeting in roles.meetings:
+        made_of = [node for node in run.ancestors([meeting.labels]) if node in run.fed]
+        for read in roles.read:
+            x = run.value_of(read)
+            if x.size < 4 or x.ndim < 1:
+                continue
+            for node in made_of:
+                target = node if not node.inputs else None
+                if node is read:
+                    continue
+                if (how := _shift_of(run, x, run.value_of(node), read, target is not None)) is not None:
+                    found.append(Shift(meeting, read, target, *how))
+                    break
+    unique = {(each.read, each.axis, each.by, each.meeting.labels): each for each in found}
+    return list(unique.values())
+
+
+def _shift_of(run: Evaluation, x: Array, labels: Array, read: Node, fed: bool) -> tuple[int, int] | None:
+    """Return the axis along which labels are an array shifted, and by how much; None if they are not."""
+    batch = run.part(Roles).samples.get(read)
+    for axis in range(x.ndim):
+        size = x.shape[axis]
+        if axis == batch or size < 3:
+            continue
+        for by in range(1, min(FARTHEST, size - 2) + 1):
+            later = x.take(range(by, size), axis)
+            columns = [later]
+            if x.ndim > 2 and axis < x.ndim - 1 and x.shape[-1] <= 64:
+                columns += [later[..., j] for j in range(x.shape[-1])]
+            for column in columns:
+                count = size if fed else size - by
+                if labels.size * (size - by) != column.size * count:
+                    continue
+                shape = list(column.shape)
+                shape[axis] = count
+                mine = labels.reshape(shape).take(range(size - by), axis)
+                if np.array_equal(mine, column) and (mine != mine.flat[0]).any():
+                    return axis, by
+    return None
+
+
+def _seen_at(run: Evaluation, shift: Shift, position: int, row: int) -> Finding | None:
+    """Return a finding if the prediction of an input at a position depends on it."""
+    roles, meeting = run.part(Roles), shift.meeting
+    x = run.value_of(shift.read)
+    rows = roles.samples.get(shift.read)
+    changes = {shift.read: _changed_at(x, shift.axis, position, rows, row)}
+    if shift.target is not None:
+        labels = run.value_of(shift.target)
+        changes[shift.target] = _changed_at(labels, shift.axis, position - shift.by, rows, row)
+    after = run.all_after(changes, [meeting.made, meeting.labels])
+    wanted = changed(run.value_of(meeting.labels), after[run.places[meeting.labels]])
+    if not _overlap(wanted, changed(run.value_of(meeting.made), after[run.places[meeting.made]])):
+        return None
+    count = x.shape[shift.axis]
+    lengths = {count, count - shift.by} if shift.target is None else {count}
+    name = shift.read.shape[shift.axis]
+
+    def axis_of(node: Node) -> int | None:
+        shape = run.value_of(node).shape
+        known = [k for k, dim in enumerate(node.shape) if dim == name] if isinstance(name, str) else []
+        known = known or [k for k, n in enumerate(shape) if n in lengths and k != roles.axis_of(node)]
+        return known[0] if known else None
+
+    def sees_ahead(node: Node) -> bool:
+        axis, place = axis_of(node), run.places[node]
+        if axis is None or after[place] is run.values[place]:
+            return False
+        return bool(changed(run.values[place], after[place]).take(range(position), axis).any())
+
+    causes = causes_of(run, [meeting.made], after, sees_ahead, lambda node: axis_of(node) is None)
+    soft = _attention_between(run, causes, meeting.made)
+    node = soft or causes[0]
+    at = [":"] * x.ndim
+    at[shift.axis] = str(position)
+    cause = (
+        f"the prediction of {shift.read.name}[{', '.join(at)}], which is a label, depends on that very input: "
+        f"{node.name}{at_line(node)} {'weighs' if soft else 'reads'} what comes later"
+    )
+    return future_seen.of(node, cause)
+
+
+def _attention_between(run: Evaluation, causes: list[Node], made: Node) -> Node | None:
+    """Return the softmax by which attention reads what comes later."""
+    found = softmax_with(run, causes)
+    if found is not None:
+        return found
+    on_the_way = dependents(run.order, causes)
+    for each in run.part(Weighings).sums:
+        soft = run.order[each.soft]
+        near = {soft, run.order[each.total], *soft.inputs} | {run.order[place] for place, _ in each.steps}
+        scores = run.order[run.part(Weighings).scores_of(each.soft)]
+        if not near.isdisjoint(causes) or (scores in on_the_way and soft in run.ancestors([made]) and _near(scores, causes)):
+            return soft
+    return None
+
+
+def _near(scores: Node, causes: list[Node]) -> bool:
+    """Return whether scores come from one of some nodes by elementwise operations and few of them."""
+    ahead = [scores]
+    for each in ahead:
+        if each in causes:
+            return True
+        if len(ahead) < 32:
+            ahead += [operand for operand in each.inputs if operand.ndim == scores.ndim]
+    return False
+
+
+def _changed_at(value: Array, axis: int, position: int, rows: int | None, row: int) -> Array:
+    """Return a value with other numbers at a position, in one sample if it has several."""
+    index: list[int | slice] = [slice(None)] * value.ndim
+    index[axis] = position
+    if rows is not None and rows != axis:
+        index[rows] = row % value.shape[rows]
+    new = value.copy()
+    new[tuple(index)] = others_of(value)[tuple(index)]
+    return new
+
+
+def _overlap(labels: Array, made: Array) -> bool:
+    """Return whether a prediction changed where its label did; the classes may be a further axis of the prediction."""
+    if made.ndim == labels.ndim + 1 and made.shape[:-1] == labels.shape:
+        made = made.any(axis=-1)
+    if made.shape != labels.shape:
+        return False
+    return bool((made & labels).any())
+
+
+# --- through what the network reads -----------------------------------------------------------------------------
+
+
+@check(
+    "labels-seen",
+    "the prediction for a sample depends on its own label, which the network reads",
+    "keep the labels out of what the network reads: only the loss needs them",
+)
+def labels_seen(run: Evaluation) -> Iterator[Finding]:
+    """Change a label, and look whether the prediction that it is compared with changes."""
+    roles = run.part(Roles)
+    if not roles.meetings or run.failure is not None:
+        return
+    inputs = [node for node in roles.read if node not in roles.targets]
+    both = [node for node in roles.targets if node in roles.read and inputs]
+    shifted = {each.read for each in run.part(_shifts)}
+    for labels in both:
+        if labels in shifted:
+            continue
+        plain = _unmixed(run, labels)
+        for meeting in roles.meetings:
+            if labels not in run.ancestors([meeting.labels]):
+                continue
+            value = run.value_of(labels)
+            index = _counted(run, labels, meeting)
+            new = value.copy()
+            new[index] = others_of(value)[index]
+            try:
+                after = run.all_after({labels: new}, [meeting.made, meeting.labels])
+            except GraphnnError as error:
+                run.unchecked["labels in inputs"] = error.reason
+                return
+            ends = [changed(run.value_of(n), after[run.places[n]]) for n in (meeting.labels, meeting.made)]
+            if _overlap(*ends):
+                reader = next(node for node in roles.region if labels in node.inputs and node in run.ancestors([meeting.made]))
+                cause = (
+                    f"the prediction {meeting.made.name}{at_line(meeting.made)} depends on the label that it is "
+                    f"compared with: {reader.name}{at_line(reader)} reads {labels.name}{at_line(labels)}"
+                )
+                severity = "warning" if plain else "note"
+                yield labels_seen.of(reader, cause, severity=severity)
+                break
+
+
+def _unmixed(run: Evaluation, labels: Node) -> bool:
+    """Return whether labels are read as they are: as classes, or moved and scaled; not added to something else."""
+    if labels.dtype.kind in "iub":
+        return True
+    ahead = [labels]
+    for each in ahead:
+        for user in run.readers(each):
+            if user in run.part(Roles).made and user in run.met_by_parameters or user in run.part(Roles).made:
+                return all(operand is each or not operand.inputs for operand in user.inputs)
+            if isinstance(user.op, Rearranging) or user.op.name in ("concatenate", "cast", "one_hot", "stack"):
+                ahead.append(user)
+    return False
+
+
+def _counted(run: Evaluation, labels: Node, meeting: Meeting) -> tuple[int, ...]:
+    """Return the index of a label that counts in the loss: its prediction has a gradient, where one is computed."""
+    value = run.value_of(labels)
+    for derived in run.graph.cotangents.values():
+        slope = derived.of.get(meeting.made)
+        if slope is not None and slope in run.places and (x := run.value_of(slope)) is not None:
+            counts = x.any(axis=-1) if x.ndim == value.ndim + 1 else x != 0
+            if counts.shape == value.shape and counts.any():
+                return tuple(map(int, np.unravel_index(int(counts.argmax()), value.shape)))
+    return (0,) * value.ndim
+
+
+# --- as features ------------------------------------------------------------------------------------------------
+
+
+def told_by(run: Evaluation, labels: Node, read: Node) -> tuple[str, bool]:
+    """Return which features of what a network reads tell the labels; and whether those are integers.
+
+    A class is told where some features have one value in each class, and different ones in different classes. A number
+    is told by a feature that is the same up to scale and shift.
+    """
+    roles = run.part(Roles)
+    if labels not in roles.samples or read not in roles.samples:
+        return "", False
+    wanted, given = (np.moveaxis(run.value_of(node), roles.samples[node], 0)[:MOST_ROWS] for node in (labels, read))
+    rows = len(wanted)
+    y, x = wanted.reshape(rows, -1), given.reshape(rows, -1)
+    if rows < MANY_ROWS or x.dtype.kind not in "iuf" or y.dtype.kind not in "biuf" or not x.shape[1] or rows != len(x):
+        return "", False
+    if not np.isfinite(x).all() or not np.isfinite(y).all():
+        return "", False
+    x = x.astype(np.float64)
+    if y.shape[1] > 1:
+        if not ((y == 0) | (y == 1)).all() or not (y.sum(axis=1) == 1).all():
+            return "", False
+        y = y.argmax(axis=1)[:, None]
+    y = y[:, 0]
+    classes, of = np.unique(y, return_inverse=True)
+    tells: list[int] = []
+    if 2 <= len(classes) <= max(2, rows // 4):
+        low = np.stack([x[of == c].min(axis=0) for c in range(len(classes))])
+        high = np.stack([x[of == c].max(axis=0) for c in range(len(classes))])
+        size = np.abs(x).max(axis=0) + np.finfo(float).tiny
+        steady = ((high - low) <= 1e-6 * size).all(axis=0) & ((low.max(axis=0) - low.min(axis=0)) > 1e-3 * size)
+        kept = np.flatnonzero(steady)
+        if kept.size:
+            known = np.round(low[:, kept] / size[kept], 6)
+            if len(np.unique(known, axis=0)) == len(classes):
+                single = [j for j in range(kept.size) if len(np.unique(known[:, j])) == len(classes)]
+                tells = [int(kept[single[0]])] if single else [int(k) for k in kept]
+    elif y.dtype.kind == "f" and x.shape[1] > 1 and len(classes) > 2:
+        centred, line = x - x.mean(axis=0), y.astype(np.float64) - y.mean(dtype=np.float64)
+        lengths = np.sqrt(np.square(centred).sum(axis=0)) * np.sqrt(np.square(line).sum())
+        few = 1e-5 if np.float32 in (given.dtype, wanted.dtype) else 1e-9
+        along = np.abs(line @ centred) / np.where(lengths > 0, lengths, np.inf)
+        if (along >= 1 - few).any():
+            tells = [int(along.argmax())]
+    if not tells:
+        return "", False
+    return _features(run, read, tells, given.shape[1:]), given.dtype.kind in "iu"
+
+
+def _features(run: Evaluation, read: Node, tells: list[int], shape: tuple[int, ...]) -> str:
+    """Return features as one would index them."""
+    axis, named = run.part(Roles).samples[read], []
+    for each in tells[:3]:
+        index = [str(int(k)) for k in np.unravel_index(each, shape)] if shape else []
+        index.insert(axis, ":")
+        named.append(f"{read.name}[{', '.join(index)}]")
+    more = f" and {len(tells) - 3:,} more" if len(tells) > 3 else ""
+    return ", ".join(named) + more

@@ -1,0 +1,253 @@
+"""Rows that mix: samples of a batch whose predictions depend on one another."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import GraphnnError
+from ...graph import Array, Node
+from ...graph.dimensions import shown
+from ...ops.reduce import Reduction
+from .checks import check
+from .evaluation import THOROUGH, Evaluation
+from .findings import Finding, at_line, listed
+from .roles import Roles, changed
+from .weighings import Weighings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+_NORMALIZES = re.compile(r"batch_?norm|(^|/|_)bn(_?\d+)?(/|$)", re.IGNORECASE)
+"""Scopes that normalize over a batch on purpose."""
+_ROUNDS = 3
+"""So often a row is changed again with what mixed the rows held fixed, to see whether something else does, too."""
+
+
+@check(
+    "rows-mixed",
+    "the prediction for one sample depends on the other samples of its batch, and no batch normalization does it",
+    "use the axis of the features, not of the samples: axis=-1; over a batch, use nn.BatchNorm",
+)
+def rows_mixed(run: Evaluation) -> Iterator[Finding]:
+    """Change one sample, and look whether the predictions for others change."""
+    roles = run.part(Roles)
+    if not roles.losses or run.failure is not None:
+        return
+    samples = {node: axis for node, axis in roles.samples.items() if node in roles.read}
+    if not roles.meetings or not samples or roles.rows < 2:
+        why = "no label meets a prediction in the loss" if not roles.meetings else "there is one sample"
+        run.unchecked["rows"] = why if roles.rows == 1 or not roles.meetings else "which axis has the samples is not clear"
+        return
+    rows = [0, roles.rows // 2] if run.trials < THOROUGH else [*range(0, roles.rows, max(roles.rows // 10, 1))][:10]
+    tried, held, told = 0, _by_name(run), set[Node]()
+    for row in rows:
+        for _ in range(_ROUNDS):
+            try:
+                after = _with_row_changed(run, row, held)
+            except GraphnnError as error:
+                run.unchecked["rows"] = error.reason
+                return
+            tried += 1
+            causes = [each for each in _causes(run, row, after) if each not in told]
+            if not causes:
+                break
+            told.update(causes)
+            held |= {node: run.value_of(node) for node in causes}
+            yield _of(run, causes, row)
+    changes = len(rows)
+    run.checked["rows"] = f"{changes} of {roles.rows:,} changed"
+
+
+def _with_row_changed(run: Evaluation, row: int, held: dict[Node, Array]) -> list[Array]:
+    """Return all values as they would be if one sample of what the network reads were another one of the batch."""
+    roles = run.part(Roles)
+    changes = dict(held)
+    for node, axis in roles.samples.items():
+        if node in roles.read:
+            value = run.value_of(node)
+            rows = np.moveaxis(value, axis, 0)
+            other = next((k for k in range(len(rows)) if not np.array_equal(rows[k], rows[row], equal_nan=_is_float(rows))), row)
+            new = value.copy()
+            np.moveaxis(new, axis, 0)[row] = rows[other]
+            changes[node] = new
+    return run.all_after(changes, [each.made for each in roles.meetings])
+
+
+def _is_float(value: Array) -> bool:
+    return value.dtype.kind == "f"
+
+
+def _by_name(run: Evaluation) -> dict[Node, Array]:
+    """Return the statistics of batches that layers compute which are called so, with their values."""
+    found = {}
+    for node in run.part(Roles).region:
+        if _NORMALIZES.search(f"{node.scope}/{run.kind_of_scope(node)}") and _is_lost(run, node):
+            found[node] = run.value_of(node)
+    return found
+
+
+def _is_lost(run: Evaluation, node: Node) -> bool:
+    """Return whether a node reduces the axis of the samples, which one of its operands has."""
+    roles = run.part(Roles)
+    if node not in run.fed or not node.inputs:
+        return False
+    return _rows_in(run, node) is None and any(_rows_in(run, each) is not None for each in node.inputs)
+
+
+def _rows_in(run: Evaluation, node: Node) -> int | None:
+    """Return along which axis of a value the samples lie; None if there is none, or more than one might be it."""
+    roles = run.part(Roles)
+    if roles.batch is None and node.ndim and not isinstance(node.shape[0], str):
+        return 0 if run.value_of(node) is not None and node in run.fed and node.shape[0] == roles.rows else None
+    return roles.axis_of(node) if node in run.fed else None
+
+
+def _is_mixed(run: Evaluation, node: Node, row: int, after: list[Array]) -> bool:
+    """Return whether a change of one sample changed what belongs to others."""
+    axis, place = _rows_in(run, node), run.places[node]
+    if axis is None or after[place] is run.values[place]:
+        return False
+    differs = np.moveaxis(changed(run.values[place], after[place]), axis, 0)
+    return bool(differs[:row].any() or differs[row + 1 :].any())
+
+
+def _causes(run: Evaluation, row: int, after: list[Array]) -> list[Node]:
+    """Return the nodes in which samples mix, on the way to predictions."""
+    starts = []
+    for made in dict.fromkeys(each.made for each in run.part(Roles).meetings):
+        lost = _rows_in(run, made) is None and not _may_have_rows(run, made)
+        if _is_mixed(run, made, row, after) or (lost and differs_in(run, made, after)):
+            starts.append(made)
+    return causes_of(
+        run,
+        starts,
+        after,
+        lambda node: _is_mixed(run, node, row, after),
+        lambda node: _rows_in(run, node) is None,
+    )
+
+
+def differs_in(run: Evaluation, node: Node, after: list[Array]) -> bool:
+    """Return whether a value is another one after a change."""
+    before, now = run.values[run.places[node]], after[run.places[node]]
+    return now is not before and bool(changed(before, now).any())
+
+
+def causes_of(
+    run: Evaluation,
+    starts: Iterable[Node],
+    after: list[Array],
+    is_wrong: Callable[[Node], bool],
+    is_free: Callable[[Node], bool],
+) -> list[Node]:
+    """Return where a change came to values that it should not reach.
+
+    Parameters
+    ----------
+    run : Evaluation
+    starts : iterable of Node
+        Nodes that it should not have reached.
+    after : list of array
+        All values after the change, by place.
+    is_wrong : callable
+        Whether the change reached elements of a node that it should not reach.
+    is_free : callable
+        Whether a node has no elements that it should not reach, as it lacks the axis.
+    """
+    waiting = list(starts)
+    seen, found = set(waiting), dict[Node, None]()
+    while waiting:
+        node = waiting.pop()
+        read = [each for each in node.inputs if each in run.fed and each.inputs]
+        wrong = [each for each in read if is_wrong(each)]
+        wrong = wrong or [each for each in read if is_free(each) and differs_in(run, each, after)]
+        if not wrong:
+            found[node] = None
+        waiting += [each for each in wrong if each not in seen]
+        seen.update(wrong)
+    return sorted(found, key=lambda node: run.places[node])
+
+
+def _may_have_rows(run: Evaluation, node: Node) -> bool:
+    """Return whether samples may lie along an axis of a value together with something else."""
+    batch, rows = run.part(Roles).batch, run.part(Roles).rows
+    if batch is not None:
+        return any(isinstance(dim, str) and re.search(rf"\b{re.escape(batch)}\b", dim) for dim in node.shape)
+    return any(n % rows == 0 for n in run.value_of(node).shape)
+
+
+def _of(run: Evaluation, causes: list[Node], row: int) -> Finding:
+    """Return the finding about nodes in which samples mix."""
+    roles = run.part(Roles)
+    node = causes[0]
+    pairs = roles.batch is not None and any(each.shape.count(roles.batch) > 1 for each in run.order if each in run.fed)
+    plain = all(isinstance(each.op, Reduction) for each in causes) and not pairs
+    normal = plain and _is_batch_norm(run, causes)
+    where = f"along {roles.batch}" if roles.batch is not None else "along axis 0"
+    softmax = softmax_with(run, causes)
+    named = softmax or node
+    shape = shown(node.inputs[0].shape) if node.inputs else ""
+    what = f"{named.name}{at_line(named)} normalizes" if softmax else f"{node.name}{at_line(node)} works"
+    cause = f"a change of sample {row} changes the predictions for other samples: {what} {where} of {node.inputs[0].name} {shape}"
+    if not plain:
+        cause = f"a change of sample {row} changes the predictions for other samples, through {listed(causes)}"
+        remedy = "nothing to do, if samples belong together, as the nodes of a graph do"
+    elif normal:
+        remedy = "nothing to do, if it is a batch normalization; a layer normalization uses axis=-1"
+    else:
+        remedy = rows_mixed.remedy
+    return rows_mixed.of(named, cause, severity="warning" if plain and not normal else "note", remedy=remedy)
+
+
+def softmax_with(run: Evaluation, nodes: Collection[Node]) -> Node | None:
+    """Return the result of a softmax whose maximum, exponentials or sum are among some nodes, or it itself."""
+    for soft in run.part(Weighings).softmaxes:
+        node = run.order[soft]
+        exp, total = node.inputs
+        own = {node, exp, total, exp.inputs[0]}
+        shifted = exp.inputs[0]
+        if shifted.op.name == "subtract":
+            shift = shifted.inputs[1]
+            own.add(shift)
+            while shift.op.name == "stop_gradient":
+                shift = shift.inputs[0]
+                own.add(shift)
+        if not own.isdisjoint(nodes):
+            return node
+    return None
+
+
+def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
+    """Return whether statistics of a batch are those of a batch normalization that is written out.
+
+    They are kept for evaluation, or what they normalize is scaled or shifted by trained numbers for each feature, or
+    it is data that no parameter has met.
+    """
+    roles = run.part(Roles)
+    kept = run.ancestors(following for p, following in run.updates.items() if not p.trainable)
+    for node in causes:
+        source = node.inputs[0]
+        if source not in roles.trained or node in kept:
+            return True
+        axis = _rows_in(run, source)
+        if axis is None and source.op.name in ("square", "multiply", "power", "absolute"):
+            axis = _rows_in(run, source.inputs[0])
+        features = source.shape[-1] if source.ndim else 1
+        # The normalized values, some operations later, are combined with trained numbers, one for each feature.
+        ahead, seen = [node], {node}
+        for each in ahead:
+            for user in run.readers(each):
+                scaled = user.op.name in ("multiply", "add") and any(
+                    operand.trainable and np.prod([n for n in operand.shape if isinstance(n, int)]) == features
+                    for operand in user.inputs
+                )
+                if scaled and _rows_in(run, user) is not None:
+                    return True
+                if user.op.name in ("subtract", "divide", "multiply", "sqrt", "add", "square", "mean", "power", "reciprocal", "cast"):
+                    if user not in seen and len(seen) < 32:
+                        seen.add(user)
+                        ahead.append(user)
+    return False

@@ -1,0 +1,154 @@
+"""Updates that go the wrong way: up the gradient, or away from 0 where they should decay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import GraphnnError
+from .checks import check, declare
+from .evaluation import Evaluation
+from .findings import Finding, at_line, listed, rounded, same_in
+from .training import Training
+from .updates import Updates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ...graph import Array, Node
+
+_SIGN = "check its sign: descent subtracts the gradient, w - rate * gradient"
+_DECAY = "check its sign: weight decay makes weights smaller, w - rate * (gradient + decay * w)"
+
+
+@check("uphill", "an update goes up the gradient, so that the loss grows, or makes weights grow that should decay", _SIGN)
+def uphill(run: Evaluation) -> Iterator[Finding]:
+    """Look at the direction of each update: turn the gradients round, then the parameters, and see what changes.
+
+    The part of a step that belongs to the gradient is odd in it, whatever momentum an optimizer has: half the
+    difference of the steps for g and -g. The same holds for decay and the parameter.
+    """
+    training, steps = run.part(Training), run.part(Updates).steps
+    slopes = {p: node for p, node in training.gradients.items() if p in steps and run.value_of(node).any()}
+    if not slopes or run.failure is not None:
+        yield from _negated(run)
+        return
+    given = {node: run.value_of(node) for node in slopes.values()}
+    following = [run.updates[p] for p in slopes]
+    try:
+        turned = run.after({node: -value for node, value in given.items()}, following)
+        values = {p: -run.value_of(p) for p in slopes}
+        mirrored = run.after({**given, **values}, following)
+    except GraphnnError as error:
+        run.unchecked["direction of the updates"] = error.reason
+        return
+    run.checked["direction of the updates"] = ""
+    wrong = []
+    for p, after in zip(slopes, turned, strict=True):
+        slope = given[slopes[p]].astype(np.float64)
+        share = _share(0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after), slope)
+        if share > 0:
+            wrong.append(p)
+    if wrong:
+        yield _of_ascent(run, wrong, slopes)
+    else:
+        yield from _negated(run)
+    grows = []
+    for p, after in zip(slopes, mirrored, strict=True):
+        value = run.value_of(p).astype(np.float64)
+        own = 0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after)
+        few = 8 * float(np.finfo(run.value_of(p).dtype).eps)
+        if value.any() and (share := _share(own, value)) > 1 + few:
+            grows.append((p, share))
+    if grows:
+        (first, share), *others = grows
+        cause = (
+            f"{run.updates[first].name}{at_line(run.updates[first])} makes {first.name} grow by "
+            f"{rounded(100 * (share - 1))} % of itself in each step, whatever its gradient is"
+        )
+        cause += same_in(p for p, _ in others)
+        yield uphill.of(run.updates[first], cause, remedy=_DECAY)
+
+
+def _share(vector: Array, along: Array) -> float:
+    """Return the factor of one vector in another: the projection."""
+    return float(np.vdot(along, vector)) / max(float(np.vdot(along, along)), np.finfo(float).tiny)
+
+
+def _of_ascent(run: Evaluation, wrong: list[Node], slopes: Mapping[Node, Node]) -> Finding:
+    losses = run.part(Training).losses_of(wrong)
+    loss = listed(losses) or "the loss"
+    first, *others = wrong
+    node = run.updates[first]
+    count = f", and {listed(others)} likewise" if others else ""
+    which = "all parameters" if len(wrong) == len(slopes) > 1 else f"{first.name}{count}"
+    cause = (
+        f"{node.name}{at_line(node)} adds the gradient of {loss} to {first.name}, where descent subtracts it: the step "
+        f"takes {which} uphill"
+    )
+    return uphill.of(node, cause)
+
+
+_NEVER_BELOW_0 = frozenset(
+    {"categorical_crossentropy", "softmax_crossentropy", "binary_crossentropy", "sigmoid_crossentropy"}
+    | {"mean_squared_error", "mean_absolute_error", "huber", "smooth_l1", "hinge"}
+)
+
+
+def _negated(run: Evaluation) -> Iterator[Finding]:
+    """Look whether what is made smaller is minus a loss, which then grows."""
+    for result, value in run.part(Training).losses_of(run.updates).items():
+        if result.op.name != "negative" or not value < 0:
+            continue
+        (loss,) = result.inputs
+        asked = {node for given in run.graph.cotangents for node, _ in given}
+        scope = run.graph.scopes.get(loss.scope)
+        if loss not in asked and run.places.get(loss) in run.fetches and scope and scope.kind in _NEVER_BELOW_0:
+            cause = (
+                f"the step makes {result.name}{at_line(result)} = {rounded(value)} smaller, which is minus "
+                f"{loss.name}{at_line(loss)}: that loss grows, uphill"
+            )
+            yield uphill.of(result, cause, remedy=f"train {loss.name} itself: nn.SGD(0.1).updates(loss)")
+            return
+
+
+not_updated = declare(
+    "not-updated",
+    "a parameter that the loss depends on is not updated, while others are",
+    "give it an update, too: updates[parameter] = …; or make it with trainable=False, if it should stay as it is",
+)
+
+
+@check("partly-updated", "some parameters of the model are updated and others are not, as when a backbone is frozen")
+def partly_updated(run: Evaluation) -> Iterator[Finding]:
+    """Look for parameters that a loss passes a gradient to and that no step updates, while it updates others."""
+    updated = {p for p in run.updates if p.trainable}
+    elsewhere = set(run.graph.updates)
+    losses = run.part(Training).losses_of(updated) if updated else {}
+    reached = _reached(run, losses)
+    left = [p for p in run.order if p.trainable and p in reached and p not in updated and p not in elsewhere]
+    if not left or run.failure is not None:
+        return
+    asked = {p for given, derived in run.graph.cotangents.items() if given[0][0] in losses for p in derived.of}
+    scopes = {p.scope for p in updated if p.scope}
+    forgotten = [p for p in left if p in asked or p.scope in scopes]
+    for group, each in ((forgotten, not_updated), ([p for p in left if p not in forgotten], partly_updated)):
+        if group:
+            first = group[0]
+            has = "gets a gradient, but" if first in asked else "is part of the loss, but"
+            cause = (
+                f"{first.name}{at_line(first)} {has} the step does not update it, while it updates "
+                f"{listed(p for p in run.order if p in updated)}"
+            )
+            severity = "warning" if each is not_updated and len(group) < len(updated) else "note"
+            yield each.of(first, cause + same_in(group[1:]), severity=severity)
+
+
+def _reached(run: Evaluation, losses: Mapping[Node, float]) -> set[Node]:
+    """Return what losses pass a gradient to."""
+    found = set(losses)
+    for node in reversed(run.forward_nodes):
+        if node in found and node.op.differentiable:
+            found |= {operand for i, operand in enumerate(node.inputs) if node.op.flows(i)}
+    return found
