@@ -166,6 +166,8 @@ def jvp(results: Any, tangents: Mapping[Any, Any]) -> Any:
 
 # --- shared -------------------------------------------------------------------------------------------------
 
+_NAMED = 3
+"""So many nodes are named in a warning."""
 _Seed = Node | Array | None
 """A result's cotangent, or a node's tangent, as the user gave it; None stands for ones."""
 _Flow = dict[Node, list[int]]
@@ -319,8 +321,12 @@ def _seed_of(value: _Seed, node: Node) -> Node:
 def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
     origin = user_origin()
     names = ", ".join(f'"{node.name}"' for node in others)
-    for node in nodes:
-        message = f'no derivative passes between "{node.name}" and {names}; it is zeros (asked at {origin})'
+    lost = [f'"{node.name}"' for node in nodes]
+    if lost:
+        # One warning: a gradient that is cut off once is missing for all parameters before.
+        many = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        are = "it is zeros" if len(lost) == 1 else "they are zeros"
+        message = f"no derivative passes between {', '.join(lost[:_NAMED])}{many} and {names}; {are} (asked at {origin})"
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 
 

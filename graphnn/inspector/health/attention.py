@@ -10,7 +10,7 @@ import numpy as np
 from ...ops.base import Rearranging
 from ...ops.random import RandomUniform
 from .checks import check
-from .evaluation import OutOfTrials
+from .evaluation import CannotTry
 from .findings import Finding, at_line, first_of, rounded
 from .hazards import fitted
 from .weighings import MASKED, MOST_FOLLOWED, Weighing, Weighings, depth_of, factors_of, is_learned, is_mask
@@ -125,17 +125,18 @@ def _scales(run: Evaluation, place: int, passing: int) -> bool:
     """Return whether an operation may change the scale of what passes it."""
     op = run.op(place)
     if op.name in ("multiply", "divide"):
-        return any(_is_a_scale(run, each) for each in run.inputs[place] if each != passing)
+        return any(_is_a_scale(run, each, op.name) for each in run.inputs[place] if each != passing)
     return op.name not in _NO_SCALE and not isinstance(op, Rearranging)
 
 
-def _is_a_scale(run: Evaluation, place: int) -> bool:
-    """Return whether a factor may be a scale: a number that is not 1, or one that is computed or learned; no mask."""
+def _is_a_scale(run: Evaluation, place: int, name: str) -> bool:
+    """Return whether a factor may make scores smaller: a number that does, or one that is learned or fed; no mask."""
     value, node = run.values[place], run.order[place]
     if is_learned(run, node):
         return True
     if is_mask(value):
-        return value.dtype.kind != "b" and not np.isin(np.abs(value), (0, 1)).all()
+        sizes = np.abs(value[value != 0]) if value.dtype.kind != "b" else np.ones(0)
+        return bool(((sizes < 1) if name == "multiply" else (sizes > 1)).any())
     return node in run.fed
 
 
@@ -290,7 +291,7 @@ def _matters(run: Evaluation, weights: Node, rows: Array) -> bool:
     changed = np.where(rows, 0, run.value_of(weights)).astype(weights.dtype)
     try:
         found = run.after({weights: changed}, results)
-    except OutOfTrials:
+    except CannotTry:
         return True
     return not all(
         np.array_equal(one, run.value_of(node), equal_nan=one.dtype.kind == "f")

@@ -24,6 +24,7 @@ from .blame import GIVEN
 from .checks import all_checks, findings_of
 from .evaluation import THOROUGH, TRIALS, Evaluation, dependents
 from .findings import Finding, Health, listed, rounded, same_in
+from .roles import Roles
 from .search import Search
 from .training import Training
 
@@ -88,10 +89,11 @@ def _cover(run: Evaluation) -> None:
     else:
         alone = "no updates: give a compiled step"
         run.unchecked["updates"] = forward_only if "gradients" in run.unchecked else alone
-    if run.failure is not None:
-        for name in ("labels in inputs", "rows", "order in time", "loss beside guessing"):
-            if name not in run.checked:
-                run.unchecked[name] = "an operation fails"
+    asked = ("labels in inputs", "rows", "loss beside guessing")
+    for name in asked if run.part(Roles).losses or run.updates else ():
+        if name not in run.checked:
+            why = "an operation fails" if run.failure is not None else "no label meets a prediction in the loss"
+            run.unchecked.setdefault(name, why)
 
 
 def _bad_parameters(run: Evaluation) -> None:

@@ -39,8 +39,8 @@ MOST_ASKED = 4096
 """The largest number of elements of one value for which `reads` is called one by one."""
 
 
-class OutOfTrials(GraphnnError):
-    """A run was evaluated as often as it may be."""
+class CannotTry(GraphnnError):
+    """A run cannot be evaluated with something changed: it was as often as it may be, or an operation fails then."""
 
 
 class Evaluation:
@@ -444,11 +444,11 @@ class Evaluation:
 
         Raises
         ------
-        OutOfTrials
-            When the run was evaluated as often as it may be.
+        CannotTry
+            When the run was evaluated as often as it may be, or an operation fails.
         """
         if self.tried >= self.trials:
-            raise OutOfTrials(f"the run was evaluated {self.tried} times with something changed")
+            raise CannotTry(f"the run was evaluated {self.tried} times already; thorough=True goes on")
         self.tried += 1
         values = list(self.values)
         for node, value in changed.items():
@@ -457,7 +457,10 @@ class Evaluation:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
             places = sorted(self.places[node] for node in needed)
-            quietly(deque, evaluate(self.prepared, places, values), maxlen=0)
+            try:
+                quietly(deque, evaluate(self.prepared, places, values), maxlen=0)
+            except GraphnnError as error:
+                raise CannotTry(f"with something changed, {error.reason}") from error
         return values
 
     def largest_in(self, node: Node) -> Element | None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import GraphnnError
 from .checks import check
-from .evaluation import Evaluation
+from .evaluation import CannotTry, Evaluation
 from .findings import at_line, rounded
 from .roles import Roles
 from .training import LARGE_DATA, LEARNT
@@ -37,14 +36,17 @@ def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
     roles = run.part(Roles)
     losses = {node: value for node, value in roles.losses.items() if math.isfinite(value) and value > LEARNT}
     if not roles.outputs or not losses or run.failure is not None:
-        if roles.losses and not roles.meetings:
-            run.unchecked["loss beside guessing"] = "no label meets a prediction in the loss"
+        if roles.outputs and roles.losses:
+            run.unchecked["loss beside guessing"] = "the loss is not above 0"
         return
     zeros = {node: np.zeros_like(run.value_of(node)) for node in roles.outputs}
     try:
         guessed = [float(value) for value in run.after(zeros, list(losses))]
-    except GraphnnError as error:
+    except CannotTry as error:
         run.unchecked["loss beside guessing"] = error.reason
+        return
+    if not any(math.isfinite(guess) and guess > LEARNT for guess in guessed):
+        run.unchecked["loss beside guessing"] = "the loss of outputs that are 0 is not above 0"
         return
     run.checked["loss beside guessing"] = ""
     for (loss, value), guess in zip(losses.items(), guessed, strict=True):
@@ -54,7 +56,7 @@ def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
                 f"{loss.name}{at_line(loss)} = {rounded(value)}, and would be {rounded(guess)} if the network's "
                 f"outputs were all 0; {why}"
             )
-            yield worse_than_guessing.of(node or loss, cause, remedy=remedy)
+            yield worse_than_guessing.of(loss if node is None else node, cause, remedy=remedy)
             return
 
 
@@ -76,7 +78,7 @@ def _grown_in(run: Evaluation) -> tuple[Node | None, str, str]:
         scaled = f"scale {largest.node.name} to about 1, as by (x - x.mean(axis=0)) / x.std(axis=0)"
         return largest.node, f"the input is large: {largest}{at_line(largest.node)}", scaled
     if worst is None:
-        return (*roles.outputs[:1], None)[0], "the outputs are far from the labels", "scale the labels to about 1"
+        return roles.outputs[0], "the outputs are far from the labels", "scale the labels to about 1"
     node, weight, before, after = worst
     grown = f"from {rounded(before)} to {rounded(after)} (RMS)"
     of = f"the weights {weight.name}{at_line(weight)}" if weight.trainable else weight.name

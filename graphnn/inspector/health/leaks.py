@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...errors import GraphnnError
 from ...graph import Array, Node
 from ...ops.base import Rearranging
 from .checks import check
-from .evaluation import THOROUGH, Evaluation, dependents
+from .evaluation import THOROUGH, CannotTry, Evaluation, dependents
 from .findings import Finding, at_line
 from .mixing import causes_of, softmax_with
 from .roles import Meeting, Roles, changed, others_of
@@ -70,7 +69,7 @@ def future_seen(run: Evaluation) -> Iterator[Finding]:
         for number, position in enumerate(places):
             try:
                 found = _seen_at(run, shift, position, number)
-            except GraphnnError as error:
+            except CannotTry as error:
                 run.unchecked["order in time"] = error.reason
                 return
             run.checked["order in time"] = f"{number + 1} of {size:,} positions changed"
@@ -157,12 +156,12 @@ def _seen_at(run: Evaluation, shift: Shift, position: int, row: int) -> Finding 
 
     causes = causes_of(run, [meeting.made], after, sees_ahead, lambda node: axis_of(node) is None)
     soft = _attention_between(run, causes, meeting.made)
-    node = soft or causes[0]
+    node = causes[0] if soft is None else soft
     at = [":"] * x.ndim
     at[shift.axis] = str(position)
     cause = (
         f"the prediction of {shift.read.name}[{', '.join(at)}], which is a label, depends on that very input: "
-        f"{node.name}{at_line(node)} {'weighs' if soft else 'reads'} what comes later"
+        f"{node.name}{at_line(node)} {'reads' if soft is None else 'weighs'} what comes later"
     )
     return future_seen.of(node, cause)
 
@@ -227,7 +226,8 @@ def labels_seen(run: Evaluation) -> Iterator[Finding]:
     if not roles.meetings or run.failure is not None:
         return
     inputs = [node for node in roles.read if node not in roles.targets]
-    both = [node for node in roles.targets if node in roles.read and inputs]
+    # To give back several numbers that were read is what an autoencoder does.
+    both = [node for node in roles.targets if node in roles.read and inputs and _is_of_labels(run, node)]
     shifted = {each.read for each in run.part(_shifts)}
     for labels in both:
         if labels in shifted:
@@ -242,7 +242,7 @@ def labels_seen(run: Evaluation) -> Iterator[Finding]:
             new[index] = others_of(value)[index]
             try:
                 after = run.all_after({labels: new}, [meeting.made, meeting.labels])
-            except GraphnnError as error:
+            except CannotTry as error:
                 run.unchecked["labels in inputs"] = error.reason
                 return
             ends = [changed(run.value_of(n), after[run.places[n]]) for n in (meeting.labels, meeting.made)]
@@ -255,6 +255,12 @@ def labels_seen(run: Evaluation) -> Iterator[Finding]:
                 severity = "warning" if plain else "note"
                 yield labels_seen.of(reader, cause, severity=severity)
                 break
+
+
+def _is_of_labels(run: Evaluation, node: Node) -> bool:
+    """Return whether a placeholder has classes, or one number for each sample."""
+    value = run.value_of(node)
+    return value.dtype.kind in "iub" or value.size == value.shape[run.part(Roles).samples.get(node, 0)]
 
 
 def _unmixed(run: Evaluation, labels: Node) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...graph import Array, Constant, Node, Placeholder, Trait
 from .checks import check, declare
-from .evaluation import Evaluation, OutOfTrials, dependents, only_moves
+from .evaluation import Evaluation, CannotTry, dependents, only_moves
 from .findings import Finding, and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE
 from .leaks import MOST_ROWS, told_by
@@ -24,7 +24,7 @@ ABOUT_TARGETS = 0.1
 """The probabilities of labels may sum to 1 within this."""
 MANY_LABELS = 8
 """Labels that equal the input are reported if there are at least this many, and not all equal."""
-FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.5
+FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.25
 """Targets may lie this far outside a range, and this share of them may; the last is the share for a half-open range."""
 REMEDIES = {
     "categorical_crossentropy": "use nn.softmax_crossentropy(logits, labels), which takes logits",
@@ -75,6 +75,32 @@ softmax_of_one = declare(
     "a softmax over a single number, which is always 1",
     "use one output for each class, or nn.sigmoid_crossentropy with a single output",
 )
+
+
+@check(
+    "constant-input",
+    "what is made of the fed data, before any parameter, is the same number everywhere",
+    "check that operation: an integer divided by //, or cast before it is divided, becomes 0",
+)
+def constant_input(run: Evaluation) -> Iterator[Finding]:
+    """Look whether data that vary become one number before a trained parameter meets them."""
+    trained = run.part(Roles).trained
+    for node, place in run.forward_nodes.items():
+        value = run.values[place]
+        if node in trained or node not in run.fed or not node.inputs or value is None or value.size < MANY_LABELS:
+            continue
+        read = [each for each in node.inputs if each in run.fed and run.value_of(each).size >= MANY_LABELS]
+        is_data = value.dtype.kind in "iuf" and any(each.dtype.kind in "iuf" for each in read)
+        if not is_data or (value != value.flat[0]).any() or node not in run.met_by_parameters:
+            continue
+        varied = [each for each in read if (run.value_of(each) != run.value_of(each).flat[0]).any()]
+        if varied and node.op.name not in ("stop_gradient", "max", "min", "argmax", "argmin"):
+            cause = (
+                f"{varied[0].name}{at_line(varied[0])} varies, but all {value.size:,} elements of {node.name}"
+                f"{at_line(node)} are {rounded(value.flat[0].item())}"
+            )
+            yield constant_input.of(node, cause)
+            return
 
 
 @check("out-of-reach", "targets lie outside the range of the network's last function")
@@ -263,7 +289,13 @@ class Losses:
                 continue
             for total in run.readers(node):
                 over = run.op(run.places[total]).over(value.ndim) if total.op.name == "sum" else ()  # type: ignore[attr-defined]
-                if len(over) != 1 or value.shape[over[0]] < 2 or not self._divides(node, total):
+                if len(over) != 1 or not self._divides(node, total):
+                    continue
+                if value.shape[over[0]] == 1 and isinstance(node.shape[over[0]], int) and value.size > 1:
+                    known = {each.node.scope for each in self.found if each.code == softmax_of_one.code and each.node.scope}
+                    if node.scope not in known:
+                        cause = f"{node.name}{at_line(node)} takes a softmax of single numbers, which is always 1"
+                        self.found.append(softmax_of_one.of(node, cause))
                     continue
                 logits = run.inputs[place][0]
                 if run.order[logits].op.name == "subtract":
@@ -311,7 +343,7 @@ class Losses:
                 once, twice = (
                     float(run.after({made: x + step}, losses[:1])[0]) - roles.losses[losses[0]] for step in (0.5, 1.0)
                 )
-            except OutOfTrials:
+            except CannotTry:
                 return
             # Of logarithms of probabilities, a loss is minus those at the labels: it falls by as much as they rise.
             if once < 0 and abs(twice - 2 * once) <= 1e-4 * abs(twice):

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import GraphnnError
 from ...graph import Array, Node
 from ...graph.dimensions import shown
 from ...ops.reduce import Reduction
 from .checks import check
-from .evaluation import THOROUGH, Evaluation
+from .evaluation import THOROUGH, CannotTry, Evaluation
 from .findings import Finding, at_line, listed
 from .roles import Roles, changed
 from .weighings import Weighings
@@ -47,7 +46,7 @@ def rows_mixed(run: Evaluation) -> Iterator[Finding]:
         for _ in range(_ROUNDS):
             try:
                 after = _with_row_changed(run, row, held)
-            except GraphnnError as error:
+            except CannotTry as error:
                 run.unchecked["rows"] = error.reason
                 return
             tried += 1
@@ -188,9 +187,9 @@ def _of(run: Evaluation, causes: list[Node], row: int) -> Finding:
     normal = plain and _is_batch_norm(run, causes)
     where = f"along {roles.batch}" if roles.batch is not None else "along axis 0"
     softmax = softmax_with(run, causes)
-    named = softmax or node
+    named = node if softmax is None else softmax
     shape = shown(node.inputs[0].shape) if node.inputs else ""
-    what = f"{named.name}{at_line(named)} normalizes" if softmax else f"{node.name}{at_line(node)} works"
+    what = f"{named.name}{at_line(named)} normalizes" if softmax is not None else f"{node.name}{at_line(node)} works"
     cause = f"a change of sample {row} changes the predictions for other samples: {what} {where} of {node.inputs[0].name} {shape}"
     if not plain:
         cause = f"a change of sample {row} changes the predictions for other samples, through {listed(causes)}"
@@ -220,6 +219,14 @@ def softmax_with(run: Evaluation, nodes: Collection[Node]) -> Node | None:
     return None
 
 
+def _forward_to(run: Evaluation, following: Node) -> set[Node]:
+    """Return what the next value of a running mean is made of, up to the network."""
+    ahead = [following] if following in run.forward_nodes else []
+    for each in ahead:
+        ahead += [node for node in each.inputs if node in run.forward_nodes and node not in ahead and len(ahead) < 16]
+    return set(ahead)
+
+
 def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
     """Return whether statistics of a batch are those of a batch normalization that is written out.
 
@@ -227,16 +234,16 @@ def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
     it is data that no parameter has met.
     """
     roles = run.part(Roles)
-    kept = run.ancestors(following for p, following in run.updates.items() if not p.trainable)
+    kept = {node for p, after in run.updates.items() if not p.trainable for node in _forward_to(run, after)}
     for node in causes:
         source = node.inputs[0]
         if source not in roles.trained or node in kept:
             return True
-        axis = _rows_in(run, source)
-        if axis is None and source.op.name in ("square", "multiply", "power", "absolute"):
-            axis = _rows_in(run, source.inputs[0])
         features = source.shape[-1] if source.ndim else 1
         # The normalized values, some operations later, are combined with trained numbers, one for each feature.
+        normalized = run.ancestors(user for user in run.readers(source) if user.op.name in ("subtract", "divide"))
+        if node not in normalized and node.op.name not in ("var", "std") and source.op.name != "square":
+            return False
         ahead, seen = [node], {node}
         for each in ahead:
             for user in run.readers(each):

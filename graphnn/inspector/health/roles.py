@@ -51,11 +51,13 @@ class Roles:
         """The scalars that are trained, with their values: those whose gradients the run computes, else its fetches."""
         run, training = self.run, self.run.part(Training)
         found = training.losses_of(run.updates) if run.updates else {}
+        fetched = [run.order[place] for place in sorted(run.fetches)]
         if not found:
             results = [node for given in run.graph.cotangents for node, _ in given]
             derived = any(node.phase == "backward" for node in run.order)
-            fetched = [run.order[place] for place in sorted(run.fetches)]
-            values = {node: run.value_of(node) for node in (results if derived else fetched) if node in self.made}
+            # What is trained need not be computed, as minus a loss that is fetched.
+            known = [node for node in results if node in self.made] if derived else []
+            values = {node: run.value_of(node) for node in known or fetched if node in self.made}
             found = {node: float(x) for node, x in values.items() if x is not None and not x.ndim}
         inner = [node for node in found if any(node in run.ancestors([o]) for o in found if o is not node)]
         return {node: value for node, value in found.items() if node not in inner and node in run.forward_nodes}

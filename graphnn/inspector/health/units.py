@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import GraphnnError
 from ...graph import Array, Node, Trait
 from ...ops.base import Rearranging
 from ...text import counted
 from .checks import check
-from .evaluation import Evaluation, before_constants, cell_of, count_of
+from .evaluation import CannotTry, Evaluation, before_constants, cell_of, count_of
 from .findings import at_line, first_of, rounded
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from .findings import Finding
 
 DEAD_BATCH = 32
-"""A unit that is 0 for a whole batch is dead if the batch has at least this many rows."""
-DEAD_SHARE = 0.5
+"""A unit that is 0 for a whole batch is dead if it has so many numbers there; many dead units are a warning if the batch
+has so many rows."""
+DEAD_SHARE = 0.75
 """From this share of a layer's units on, dead units are a warning; below, a note."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
@@ -44,12 +45,13 @@ def dead(run: Evaluation) -> Iterator[Finding]:
         rows = value.shape[samples]
         if not _is_of_a_layer(run, node):
             continue
-        if rows < DEAD_BATCH:
-            few.append(rows)
+        along = _axes_of_units(run, place) or (value.ndim - 1 if samples != value.ndim - 1 else 0,)
+        each = value.size // max(math.prod(value.shape[axis] for axis in along), 1)
+        if each < DEAD_BATCH:
+            few.append(each)
             continue
         run.checked["units"] = ""
         # Where no weights tell them, the units are along the last axis; others, such as time, may be padded.
-        along = _axes_of_units(run, place) or (value.ndim - 1 if samples != value.ndim - 1 else 0,)
         others = tuple(axis for axis in range(value.ndim) if axis not in along)
         gone = ~value.any(axis=others)
         if not gone.any():
@@ -71,7 +73,7 @@ def dead(run: Evaluation) -> Iterator[Finding]:
                 node,
                 f"{count:,} of {gone.size:,} units of {node.name} are 0 for all {rows:,} "
                 f"{'columns' if samples else 'rows'} of the batch, and get no gradient{why}",
-                severity="warning" if count >= DEAD_SHARE * gone.size else "note",
+                severity="warning" if count >= DEAD_SHARE * gone.size and rows >= DEAD_BATCH else "note",
                 index=tuple(index),
                 value=0.0,
                 remedy=(remedy or dead.remedy) if weighted else ZEROS,
@@ -79,7 +81,7 @@ def dead(run: Evaluation) -> Iterator[Finding]:
                 size=gone.size,
             )
     if few and "units" not in run.checked:
-        run.unchecked["units"] = f"{counted(max(few), 'row')}: a unit that is 0 is dead in {DEAD_BATCH} rows or more"
+        run.unchecked["units"] = f"{counted(max(few), 'number')} of a unit; {DEAD_BATCH} are enough"
 
 
 def _axes_of_units(run: Evaluation, place: int) -> tuple[int, ...]:
@@ -140,7 +142,7 @@ def _reason(run: Evaluation, place: int, gone: Array, along: tuple[int, ...]) ->
         without[without < 0] = 0
         try:
             (after,) = run.after({bias: without}, [node])
-        except GraphnnError:
+        except CannotTry:
             return "", ""
         others = tuple(axis for axis in range(len(shape)) if axis not in along)
         revived = after.any(axis=others) & gone

@@ -29,7 +29,7 @@ VAST_UPDATE = 1e3
 RISEN, RISEN_FAR = 10.0, 1.5
 """A step that changes a parameter by more than its size is too large if the loss grows by the first factor; a large
 step, if it grows by the second."""
-NO_PROGRESS, STEEP = 1e-9, 1e-2
+NO_PROGRESS, STEEP = 1e-7, 1e-2
 """A step makes no progress if it reduces a loss by less than this share, where its slope beside its size is steep."""
 HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
 """A loss is unbounded this far below 0; the second is for one that negates what is never negative."""

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import GraphnnError
 from .checks import check, declare
-from .evaluation import Evaluation
+from .evaluation import CannotTry, Evaluation
 from .findings import Finding, at_line, listed, rounded, same_in
 from .training import Training
 from .updates import Updates
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from ...graph import Array, Node
 
+MUCH_DECAY = 0.1
+"""Decay is too strong if it takes this share of a parameter in each step."""
 _SIGN = "check its sign: descent subtracts the gradient, w - rate * gradient"
 _DECAY = "check its sign: weight decay makes weights smaller, w - rate * (gradient + decay * w)"
 
@@ -40,7 +41,7 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
         turned = run.after({node: -value for node, value in given.items()}, following)
         values = {p: -run.value_of(p) for p in slopes}
         mirrored = run.after({**given, **values}, following)
-    except GraphnnError as error:
+    except CannotTry as error:
         run.unchecked["direction of the updates"] = error.reason
         return
     run.checked["direction of the updates"] = ""
@@ -54,13 +55,23 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
         yield _of_ascent(run, wrong, slopes)
     else:
         yield from _negated(run)
-    grows = []
+    grows, shrinks = [], []
     for p, after in zip(slopes, mirrored, strict=True):
         value = run.value_of(p).astype(np.float64)
         own = 0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after)
         few = 8 * float(np.finfo(run.value_of(p).dtype).eps)
         if value.any() and (share := _share(own, value)) > 1 + few:
             grows.append((p, share))
+        elif value.any() and share < 1 - MUCH_DECAY:
+            shrinks.append((p, share))
+    if shrinks:
+        (first, share), *others = shrinks
+        cause = (
+            f"{run.updates[first].name}{at_line(run.updates[first])} takes {rounded(100 * (1 - share))} % of "
+            f"{first.name} away in each step, whatever its gradient is: decay shrinks it to 0"
+        )
+        cause += same_in(p for p, _ in others)
+        yield decays.of(run.updates[first], cause)
     if grows:
         (first, share), *others = grows
         cause = (
@@ -69,6 +80,13 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
         )
         cause += same_in(p for p, _ in others)
         yield uphill.of(run.updates[first], cause, remedy=_DECAY)
+
+
+decays = declare(
+    "strong-decay",
+    "decay takes so much of a parameter in each step that hardly anything is left after some",
+    "lower weight_decay: in each step it takes weight_decay times the learning rate, and 1e-4 of it is much",
+)
 
 
 def _share(vector: Array, along: Array) -> float:
@@ -98,15 +116,18 @@ _NEVER_BELOW_0 = frozenset(
 
 def _negated(run: Evaluation) -> Iterator[Finding]:
     """Look whether what is made smaller is minus a loss, which then grows."""
-    for result, value in run.part(Training).losses_of(run.updates).items():
-        if result.op.name != "negative" or not value < 0:
+    needed = run.ancestors(run.updates[parameter] for parameter in run.updates)
+    asked = {node for given in run.graph.cotangents for node, _ in given}
+    for given, derived in run.graph.cotangents.items():
+        # What is trained need not be computed: its gradient does not depend on it.
+        result = given[0][0]
+        if result.op.name != "negative" or not any(derived.of.get(p) in needed for p in run.updates):
             continue
         (loss,) = result.inputs
-        asked = {node for given in run.graph.cotangents for node, _ in given}
         scope = run.graph.scopes.get(loss.scope)
         if loss not in asked and run.places.get(loss) in run.fetches and scope and scope.kind in _NEVER_BELOW_0:
             cause = (
-                f"the step makes {result.name}{at_line(result)} = {rounded(value)} smaller, which is minus "
+                f"the step makes {result.name}{at_line(result)} smaller, which is minus "
                 f"{loss.name}{at_line(loss)}: that loss grows, uphill"
             )
             yield uphill.of(result, cause, remedy=f"train {loss.name} itself: nn.SGD(0.1).updates(loss)")
@@ -136,11 +157,9 @@ def partly_updated(run: Evaluation) -> Iterator[Finding]:
     for group, each in ((forgotten, not_updated), ([p for p in left if p not in forgotten], partly_updated)):
         if group:
             first = group[0]
-            has = "gets a gradient, but" if first in asked else "is part of the loss, but"
-            cause = (
-                f"{first.name}{at_line(first)} {has} the step does not update it, while it updates "
-                f"{listed(p for p in run.order if p in updated)}"
-            )
+            has = "gets a gradient and no update" if first in asked else "is part of the loss and gets no update"
+            others = listed(p for p in run.order if p in updated)
+            cause = f"{first.name}{at_line(first)} {has}, while the step updates {others}"
             severity = "warning" if each is not_updated and len(group) < len(updated) else "note"
             yield each.of(first, cause + same_in(group[1:]), severity=severity)
 
