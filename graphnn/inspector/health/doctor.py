@@ -53,6 +53,10 @@ _OF_DIVERGENCE = _TOO_LARGE | {"exploding-gradient", "huge-parameter"}
 """Findings that follow when parameters grow without bound."""
 _OF_ADDED_MASKS = _OF_DIVERGENCE | {"large-update", "worse-than-guessing", "saturated", "units-alike", "vanishing-gradient"}
 """Findings that follow when a mask of large negative numbers is added to weights."""
+_OF_SOFTMAXES = frozenset({"softmax-axis", "not-probabilities", "mask-after-softmax", "row-masked"})
+"""Findings about a softmax that say why samples mix in it, or why what comes later is seen."""
+_EXPLAINS_LOSSES = frozenset({"every-pair", "other-axis", "out-of-reach", "not-probabilities", "huge-parameter"})
+"""Findings that say why a loss is worse than that of guessing."""
 _ADDS = ("add", "subtract")
 _OF_MASKED_ROWS = frozenset({"inf-minus-inf", "zero-over-zero"})
 """Findings in a softmax that follow when a row of its scores is masked whole."""
@@ -124,6 +128,14 @@ def _same_place(run: Evaluation) -> None:
         grown = [each for each in run.found if each.code in _OF_ADDED_MASKS and each.node in after]
         added.leads_to += tuple(each for each in grown if each.severity != "note")
         _drop(run, grown)
+    softmaxes = [each for each in run.found if each.code in _OF_SOFTMAXES]
+    mixed = [each for each in run.found if each.code in ("rows-mixed", "future-seen")]
+    around = {node for each in softmaxes for node in (each.node, *each.node.inputs)} | {
+        node for each in softmaxes for node in run.order if each.node.scope and node.scope == each.node.scope
+    }
+    _drop(run, [each for each in mixed if not around.isdisjoint({each.node, *each.node.inputs})])
+    if any(each.code in _EXPLAINS_LOSSES for each in run.found):
+        _drop(run, [each for each in run.found if each.code == "worse-than-guessing"])
     larger = next((each for each in run.found if each.code == "worse-than-guessing"), None)
     if larger is not None:
         exploded = [each for each in run.found if each.code == "exploding-gradient"]

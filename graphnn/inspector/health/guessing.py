@@ -56,7 +56,8 @@ def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
                 f"{loss.name}{at_line(loss)} = {rounded(value)}, and would be {rounded(guess)} if the network's "
                 f"outputs were all 0; {why}"
             )
-            yield worse_than_guessing.of(loss if node is None else node, cause, remedy=remedy)
+            severity = "note" if node is None else "warning"
+            yield worse_than_guessing.of(loss if node is None else node, cause, severity=severity, remedy=remedy)
             return
 
 
@@ -78,7 +79,7 @@ def _grown_in(run: Evaluation) -> tuple[Node | None, str, str]:
         scaled = f"scale {largest.node.name} to about 1, as by (x - x.mean(axis=0)) / x.std(axis=0)"
         return largest.node, f"the input is large: {largest}{at_line(largest.node)}", scaled
     if worst is None:
-        return roles.outputs[0], "the outputs are far from the labels", "scale the labels to about 1"
+        return None, "the outputs are far from the labels", "scale the labels to about 1, or lower the learning rate"
     node, weight, before, after = worst
     grown = f"from {rounded(before)} to {rounded(after)} (RMS)"
     of = f"the weights {weight.name}{at_line(weight)}" if weight.trainable else weight.name

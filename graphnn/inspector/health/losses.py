@@ -292,8 +292,9 @@ class Losses:
                 if len(over) != 1 or not self._divides(node, total):
                     continue
                 if value.shape[over[0]] == 1 and isinstance(node.shape[over[0]], int) and value.size > 1:
-                    known = {each.node.scope for each in self.found if each.code == softmax_of_one.code and each.node.scope}
-                    if node.scope not in known:
+                    known = {each.node for each in self.found if each.code == softmax_of_one.code}
+                    results = {user for each in (node, total) for user in run.readers(each)}
+                    if known.isdisjoint({*results, *run.ancestors([node])}):
                         cause = f"{node.name}{at_line(node)} takes a softmax of single numbers, which is always 1"
                         self.found.append(softmax_of_one.of(node, cause))
                     continue
@@ -346,7 +347,8 @@ class Losses:
             except CannotTry:
                 return
             # Of logarithms of probabilities, a loss is minus those at the labels: it falls by as much as they rise.
-            if once < 0 and abs(twice - 2 * once) <= 1e-4 * abs(twice):
+            enough = 1e-6 * (1 + abs(roles.losses[losses[0]]))  # a loss that does not depend on it is rounded otherwise
+            if once < -enough and abs(twice - 2 * once) <= 1e-4 * abs(twice):
                 probable = sums_to_one(x, -1)
                 what = "probabilities, as each row sums to 1" if probable else "numbers that are no logarithms of them"
                 cause = (

@@ -11,8 +11,9 @@ from ...graph import Array, Node, Trait
 from ...ops.base import Rearranging
 from ...text import counted
 from .checks import check
-from .evaluation import CannotTry, Evaluation, before_constants, cell_of, count_of
+from .evaluation import CannotTry, Evaluation, before_constants, cell_of, count_of, dependents
 from .findings import at_line, first_of, rounded
+from .roles import Roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 DEAD_BATCH = 32
 """A unit that is 0 for a whole batch is dead if it has so many numbers there; many dead units are a warning if the batch
 has so many rows."""
-DEAD_SHARE = 0.75
-"""From this share of a layer's units on, dead units are a warning; below, a note."""
+FEW_UNITS = 8
+"""The units of a smaller layer that the data pass by, as those of a gate, may be dead."""
+DEAD_SHARE = 0.5
+"""From this share of a layer's units on, dead units are a warning; below, a note. Of few units, all must be dead."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
 _MULTIPLY = ("matmul", "einsum")
@@ -73,7 +76,7 @@ def dead(run: Evaluation) -> Iterator[Finding]:
                 node,
                 f"{count:,} of {gone.size:,} units of {node.name} are 0 for all {rows:,} "
                 f"{'columns' if samples else 'rows'} of the batch, and get no gradient{why}",
-                severity="warning" if count >= DEAD_SHARE * gone.size and rows >= DEAD_BATCH else "note",
+                severity="warning" if _matters(run, node, gone, rows) else "note",
                 index=tuple(index),
                 value=0.0,
                 remedy=(remedy or dead.remedy) if weighted else ZEROS,
@@ -82,6 +85,15 @@ def dead(run: Evaluation) -> Iterator[Finding]:
             )
     if few and "units" not in run.checked:
         run.unchecked["units"] = f"{counted(max(few), 'number')} of a unit; {DEAD_BATCH} are enough"
+
+
+def _matters(run: Evaluation, node: Node, gone: Array, rows: int) -> bool:
+    """Return whether dead units are many enough to matter: not the few of a gate that the data pass by."""
+    if rows < DEAD_BATCH or np.count_nonzero(gone) < (DEAD_SHARE if gone.size >= FEW_UNITS else 1.0) * gone.size:
+        return False
+    roles = run.part(Roles)
+    around = dependents([each for each in run.forward_nodes if each is not node], roles.read)
+    return gone.size >= FEW_UNITS or around.isdisjoint(roles.outputs)
 
 
 def _axes_of_units(run: Evaluation, place: int) -> tuple[int, ...]:

@@ -48,8 +48,9 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
     wrong = []
     for p, after in zip(slopes, turned, strict=True):
         slope = given[slopes[p]].astype(np.float64)
-        share = _share(0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after), slope)
-        if share > 0:
+        own = 0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after)
+        few = 8 * float(np.finfo(run.value_of(p).dtype).eps) * float(np.abs(run.value_of(run.updates[p])).max())
+        if float(np.vdot(slope, own)) > few * float(np.abs(slope).sum()):
             wrong.append(p)
     if wrong:
         yield _of_ascent(run, wrong, slopes)
@@ -59,10 +60,12 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
     for p, after in zip(slopes, mirrored, strict=True):
         value = run.value_of(p).astype(np.float64)
         own = 0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after)
-        few = 8 * float(np.finfo(run.value_of(p).dtype).eps)
+        # A step that is far larger than the parameter is rounded by as much as that.
+        far = float(np.abs(run.value_of(run.updates[p])).max()) / max(float(np.abs(value).max()), 1e-300)
+        few = 8 * float(np.finfo(run.value_of(p).dtype).eps) * (1 + far)
         if value.any() and (share := _share(own, value)) > 1 + few:
             grows.append((p, share))
-        elif value.any() and share < 1 - MUCH_DECAY:
+        elif value.any() and share < 1 - MUCH_DECAY - few:
             shrinks.append((p, share))
     if shrinks:
         (first, share), *others = shrinks
