@@ -21,7 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Feed = dict[Any, Any]
 STEPS = 60
 _MODULES = ("faults_in_layers", "faults_in_losses", "faults_in_updates", "faults_in_data", "faults_in_sequences")
-_SOUND_MODULES = ("sound_networks", "sound_sequences", "sound_losses")
+_SOUND_MODULES = ("sound_networks", "sound_sequences", "sound_losses", "sound_unusual")
 
 
 class Planted(NamedTuple):
