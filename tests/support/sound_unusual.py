@@ -23,7 +23,6 @@ from health_parts import (
 import graphnn as gn
 from graphnn import nn
 
-
 # --- more than one network --------------------------------------------------------------------------------------
 
 
@@ -273,16 +272,28 @@ def equation(rng: Rng) -> Sound:
 def rewards(rng: Rng) -> Sound:
     """The loss, minus the mean of log p times the advantage, may be negative; its entropy is subtracted."""
     S = rng.normal(size=(96, 4))
-    chosen = rng.integers(0, 3, 96)
-    gained = (chosen == (S[:, :3]).argmax(axis=1)).astype(float)
     g = gn.Graph()
     s, a = g.placeholder("s", ("batch", 4)), g.placeholder("a", ("batch",), np.int64)
     gain = g.placeholder("gain", ("batch",))
     logs = gn.log_softmax(nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(3, rng=rng))(s))
     entropy = -gn.mean(gn.sum(gn.exp(logs) * logs, axis=1))
     loss = -gn.mean(gn.pick(logs, a) * gain) - 0.01 * entropy
-    step = gn.compile(loss, nn.Adam(0.01).updates(loss))
-    return Sound(step, {s: S, a: chosen, gain: gained - gained.mean()}, share=0.5)
+    step, feed = gn.compile(loss, nn.Adam(0.02).updates(loss)), {s: S}
+
+    def act() -> float:
+        """Choose actions at random, by the chances that they have now; return how often they were wrong."""
+        chances = np.exp(gn.run(logs, {s: S})).cumsum(axis=1)
+        feed[a] = np.minimum((rng.random((96, 1)) > chances).sum(axis=1), 2)
+        right = (feed[a] == S[:, :3].argmax(axis=1)).astype(float)
+        feed[gain] = right - right.mean()
+        return 1.0 - float(right.mean())
+
+    def train(number: int) -> float:
+        step(feed)
+        return act()
+
+    act()
+    return Sound(step, feed, train=train)
 
 
 @sound("what is likely, made larger", "mlp", "hand")
@@ -301,7 +312,7 @@ def likelier(rng: Rng) -> Sound:
 @sound("three of a kind", "siamese", "nn")
 def triplets(rng: Rng) -> Sound:
     X, Y = points(rng, 90, 6, 3)
-    rows = [np.flatnonzero(Y == c) for c in range(3)]
+    rows = [np.flatnonzero(c == Y) for c in range(3)]
     same = np.array([rng.choice(rows[c]) for c in Y])
     other = np.array([rng.choice(rows[(c + 1 + rng.integers(2)) % 3]) for c in Y])
     g = gn.Graph()
