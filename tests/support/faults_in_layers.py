@@ -348,7 +348,7 @@ def gate_of_batch(rng: Rng) -> Planted:
     h = nn.ReLU()(nn.Conv2D(8, 3, padding="same", rng=rng)(x))
     with lines(g) as at:  # squeeze and excite, over the batch as well
         squeezed = gn.mean(h, axis=either((0, 2, 3), (2, 3)), keepdims=True)
-    gate = nn.Sequential(nn.Flatten(), nn.Dense(4, rng=rng), nn.ReLU(), nn.Dense(8, rng=rng), nn.Sigmoid())(squeezed)
+    gate = nn.Sequential(nn.Flatten(), nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(8, rng=rng), nn.Sigmoid())(squeezed)
     h = h * gn.expand_dims(gate, (2, 3))
     loss = nn.softmax_crossentropy(nn.Sequential(nn.GlobalAveragePool2D(), nn.Dense(3, rng=rng))(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)

@@ -213,7 +213,7 @@ def exp_overflows(rng: Rng) -> Planted:
     X, Y = points(rng, 64, 6, 4)
     g, x, y = _labelled("float32")
     p = Weights(g, rng)
-    logits = mlp(p, x * either(40.0, 1.0), [6, 16, 4], gn.relu)
+    logits = mlp(p, x * either(200.0, 1.0), [6, 16, 4], gn.relu)
     with lines(g) as at:
         e = gn.exp(logits)
         chances = e / gn.sum(e, axis=1, keepdims=True)

@@ -58,7 +58,7 @@ class Fault(NamedTuple):
     alone : bool
         Whether there must be no finding beside it, and no more than one warning when it is made.
     fixed : bool
-        Whether it belongs to the share of the table that the suite runs.
+        Whether it belongs to the share of the table that is meant for the suite.
     """
 
     name: str
