@@ -25,7 +25,9 @@ import graphnn as gn
 from graphnn import nn
 
 _UPHILL = r"uphill|ascent|raises|increas|grow|\bsign\b"
-_UNCHANGED = r"no update|not (updated|moved|changed|trained)|unchanged|leaves|stays"
+_UNCHANGED = (
+    r"no update|not (updated|moved|changed|trained)|unchanged|leaves|stays|without an? update|not in the updates"
+)
 _TOO_LITTLE = r"so little|unchanged|too (low|small)|clip_norm"
 
 
