@@ -4,8 +4,8 @@
 
 Each training is looked at before its first step and after the last, by ``gn.check_health(step, feed)`` alone. A fault
 is named if a finding is at the node where it sits, or tells that node with its line, and says what it is. Each finding
-of a sound training is a false alarm; and each sound training must learn. The cases are in ``tests/support``:
-``health_cases.py`` says what counts.
+of a sound training is a false alarm; and each sound training must learn. Sound is also the training of each fault, if
+what stands there is right. The cases are in ``tests/support``: ``health_cases.py`` says what counts.
 
 The columns: b and a, before and after: N for a fault that is named by the first finding, n for one named by a later
 one, - for one that is missed, ! for a check that fails or changes what it looks at; then how many findings there are,
@@ -23,7 +23,7 @@ from typing import Any
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
 import health_cases
-from health_cases import Alarms, Look, Row
+from health_cases import Alarms, Fault, Look, Row, Training
 
 VARIANTS = "nn", "hand", "onnx"
 
@@ -47,7 +47,8 @@ def of_training(row: Alarms, long: bool) -> Iterator[str]:
     """Yield the lines of a sound training."""
     wrong = bool(row.findings) or not row.learned or any(each.spoiled for each in row.looks)
     case, went = row.case, f"{row.losses[0]:.3g} → {row.losses[-1]:.3g}" + ("" if row.learned else ", not learned")
-    yield f"{'✗ ' if wrong else '  '}{case.name:62} {case.family:12} {case.variant:5} {went:18} {_cost(row)}"
+    name = f"without {case.name}" if isinstance(case, Fault) else case.name
+    yield f"{'✗ ' if wrong else '  '}{name:62} {case.family:12} {case.variant:5} {went:18} {_cost(row)}"
     if long or row.findings:
         yield from _told(row.looks, long)
     yield from _spoiled(row.looks)
@@ -76,7 +77,12 @@ def as_data(row: Row | Alarms) -> dict[str, Any]:
     data |= {"before": row.before._asdict(), "after": row.after._asdict()}
     if isinstance(row, Row):
         return data | {"at": row.at, "words": row.case.words, "warned": row.warned, "named": row.named}
-    return data | {"findings": row.findings, "losses": row.losses, "learned": row.learned}
+    return data | {
+        "findings": row.findings,
+        "losses": row.losses,
+        "learned": row.learned,
+        "without": isinstance(case, Fault),
+    }
 
 
 def summary(faults: Sequence[Row], trainings: Sequence[Alarms]) -> Iterator[str]:
@@ -86,8 +92,10 @@ def summary(faults: Sequence[Row], trainings: Sequence[Alarms]) -> Iterator[str]
     for variant in VARIANTS:
         those = [row for row in faults if row.case.variant == variant]
         yield f"  {variant}: {sum(row.named for row in those)} of {len(those)}"
-    alarmed, idle = sum(bool(row.findings) for row in trainings), sum(not row.learned for row in trainings)
-    yield f"{alarmed} of {len(trainings)} sound trainings with a false alarm; {idle} did not learn"
+    for what, kind in (("sound trainings", Training), ("faults' trainings without the fault", Fault)):
+        those = [row for row in trainings if isinstance(row.case, kind)]
+        alarmed, idle = sum(bool(row.findings) for row in those), sum(not row.learned for row in those)
+        yield f"{alarmed} of {len(those)} {what} with a false alarm; {idle} did not learn"
     looks = [each for row in (*faults, *trainings) for each in row.looks]
     seconds = [each.seconds for each in looks]
     yield f"checks: {sum(seconds):.1f} s, the longest {max(seconds):.2f} s"
@@ -118,7 +126,7 @@ def main() -> int:
         for case in faults:
             rows.append(health_cases.tried(case, seed, settings.steps))
             write("".join(f"{line}\n" for line in of_fault(rows[-1], settings.long)))
-        for case in trainings:
+        for case in (*trainings, *faults):
             alarms.append(health_cases.trained(case, seed, settings.steps))
             write("".join(f"{line}\n" for line in of_training(alarms[-1], settings.long)))
         sys.stdout.flush()

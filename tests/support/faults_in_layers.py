@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from health_cases import Planted, fault, lines
+from health_cases import Planted, either, fault, lines
 from health_parts import (
     Attention,
     Rng,
@@ -41,7 +41,7 @@ def five_dead_channels(rng: Rng) -> Planted:
     X, Y = _maps(rng)
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", 2, 8, 10)), g.placeholder("y", ("batch",), np.int64)
-    conv = nn.Conv2D(5, 3, padding="same", bias_init=nn.init.constant(-9.0), rng=rng)
+    conv = nn.Conv2D(5, 3, padding="same", bias_init=nn.init.constant(either(-9.0, 0.0)), rng=rng)
     with lines(g) as at:
         h = nn.ReLU()(conv(x))
     net = nn.Sequential(nn.Conv2D(8, 3, rng=rng), nn.ReLU(), nn.GlobalAveragePool2D(), nn.Dense(3, rng=rng))
@@ -57,7 +57,7 @@ def five_dead_channels_last(rng: Rng) -> Planted:
     p = Weights(g, rng)
     w = p("k1", 5, 2, 3, 3)
     with lines(g) as at:
-        b = p.given("b1", np.full(5, -9.0))
+        b = p.given("b1", np.full(5, either(-9.0, 0.0)))
         h = gn.transpose(gn.conv(gn.transpose(x, (0, 3, 1, 2)), w, padding=1), (0, 2, 3, 1))
         h = gn.relu(h + b)
     side = gn.tanh(dense(p, gn.mean(x, axis=(1, 2)), "side", 2, 6))  # so that the others learn
@@ -71,7 +71,7 @@ def two_dead_channels(rng: Rng) -> Planted:
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", 2, 8, 10)), g.placeholder("y", ("batch",), np.int64)
     bias = np.zeros(5)
-    bias[rng.choice(5, 2, replace=False)] = -9.0
+    bias[rng.choice(5, 2, replace=False)] = either(-9.0, 0.0)
     with lines(g) as at:
         h = nn.Conv2D(5, 3, padding="same", bias_init=lambda shape, dtype, rng: bias.astype(dtype), rng=rng)(x)
         h = nn.ReLU()(h)
@@ -88,7 +88,7 @@ def dead_channels_read(rng: Rng) -> Planted:
         ["z"],
         {
             "conv.weight": rng.normal(size=(5, 2, 3, 3)) * 0.2,
-            "conv.bias": np.full(5, -9.0),
+            "conv.bias": np.full(5, either(-9.0, 0.0)),
             "fc.weight": rng.normal(size=(3, 400)) * 0.05,
             "fc.bias": np.zeros(3),
         },
@@ -112,8 +112,9 @@ def millions(rng: Rng) -> Planted:
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", 1, 12, 12)), g.placeholder("y", ("batch",), np.int64)
     h = nn.ReLU()(nn.Conv2D(8, 3, padding="same", rng=rng)(x))
-    with lines(g) as at:  # a deviation of 5e4 in the place of 0.05
-        h = nn.Conv2D(8, 3, padding="same", weight_init=nn.init.normal(std=5e4 * rng.uniform(8, 12)), rng=rng)(h)
+    deviation = either(5e5, 0.1) * rng.uniform(0.8, 1.2)
+    with lines(g) as at:
+        h = nn.Conv2D(8, 3, padding="same", weight_init=nn.init.normal(std=deviation), rng=rng)(h)
     net = nn.Sequential(nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(), nn.Dense(4, rng=rng))
     loss = nn.softmax_crossentropy(net(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.001).updates(loss)), {x: X, y: Y}, at)
@@ -128,29 +129,29 @@ def deviation_one(rng: Rng) -> Planted:
     h, channels, at = x, 3, set[str]()
     for i in range(4):
         with lines(g) as there:
-            h = gn.relu(gn.conv(h, p(f"k{i}", 16, channels, 3, 3, scale=1.0), padding=1))
+            h = gn.relu(gn.conv(h, p(f"k{i}", 16, channels, 3, 3, scale=either(1.0, None)), padding=1))
         channels, at = 16, at | there
     with lines(g) as there:
-        logits = gn.mean(h, axis=(2, 3)) @ p("w", 16, 4, scale=1.0)
+        logits = gn.mean(h, axis=(2, 3)) @ p("w", 16, 4, scale=either(1.0, None))
     loss = cross_entropy(logits, y)
     return Planted(gn.compile(loss, descent(loss, p.all, 1e-3)), {x: X, y: Y}, at | there)
 
 
 @fault("weights of deviation 1 in a transformer", "transformer", "hand", r"scale|large|times|explod|saturat|one key")
 def deviation_one_transformer(rng: Rng) -> Planted:
-    g, length, count, units = gn.Graph(), 8, 10, 32
+    g, length, count, units, scale = gn.Graph(), 8, 10, 32, either(1.0, None)
     x, y = (g.placeholder(name, ("batch", length), np.int64) for name in "xy")
     p = Weights(g, rng)
     h, at = embedded(p, x, count, length, units), set[str]()
     for i in range(3):
-        q, k, v = (h @ p(f"w{each}{i}", units, units, scale=1.0) for each in "qkv")
+        q, k, v = (h @ p(f"w{each}{i}", units, units, scale=scale) for each in "qkv")
         scores = causal(g, np.tri(length, dtype=bool))(q @ gn.swapaxes(k, -1, -2) / np.sqrt(units))
         with lines(g) as weights:
             soft = gn.softmax(scores)
         h = h + soft @ v
-        h = h + gn.relu(h @ p(f"up{i}", units, units, scale=1.0)) @ p(f"down{i}", units, units, scale=1.0)
+        h = h + gn.relu(h @ p(f"up{i}", units, units, scale=scale)) @ p(f"down{i}", units, units, scale=scale)
         at |= weights
-    loss = cross_entropy(h @ p("out", units, count, scale=1.0), y)
+    loss = cross_entropy(h @ p("out", units, count, scale=scale), y)
     at |= {w.name for w in p.all[2:]} | {user.name for w in p.all[2:] for user in w.users}
     tokens = sentences(rng, 24, length + 1, count)
     step = gn.compile(loss, descent(loss, p.all, 0.01))
@@ -160,7 +161,7 @@ def deviation_one_transformer(rng: Rng) -> Planted:
 @fault("features in their own units", "mlp", "hand", r"scale|large|times|standard|normali")
 def own_units(rng: Rng) -> Planted:
     X, Y = curve(rng, 64, 6)
-    X = X * np.array([1, 1, 1, 1, 1, 3e6]) + np.array([0, 0, 0, 0, 0, 5e6])
+    X = X * np.array([1, 1, 1, 1, 1, either(3e6, 1)]) + np.array([0, 0, 0, 0, 0, either(5e6, 0)])
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", 6)), g.placeholder("y", ("batch", 1))
     p = Weights(g, rng)
@@ -179,7 +180,7 @@ def scale_read(rng: Rng) -> Planted:
         ["z"],
         {
             "conv1.weight": rng.normal(size=(8, 1, 3, 3)) / 3,
-            "conv2.weight": rng.normal(size=(8, 8, 3, 3)) * 2e4,
+            "conv2.weight": rng.normal(size=(8, 8, 3, 3)) * either(2e4, 0.2),
             "fc.weight": rng.normal(size=(4, 8)) / 3,
             "fc.bias": np.zeros(4),
         },
@@ -203,7 +204,7 @@ def saturated(rng: Rng) -> Planted:
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", 12)), g.placeholder("y", ("batch",), np.int64)
     with lines(g) as at:
-        h = nn.Dense(24, weight_init=nn.init.normal(std=30.0), rng=rng)(x)
+        h = nn.Dense(24, weight_init=nn.init.normal(std=either(30.0, 0.2)), rng=rng)(x)
         h = gn.tanh(h)
     loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(h), y)
     return Planted(gn.compile(loss, nn.SGD(0.1).updates(loss)), {x: X, y: Y}, at)
@@ -217,7 +218,7 @@ def twelve_sigmoids(rng: Rng) -> Planted:
     h, at = x, set[str]()
     for i in range(12):
         with lines(g) as there:
-            h = nn.Dense(12, activation="sigmoid", rng=rng)(h)
+            h = nn.Dense(12, activation=either("sigmoid", "tanh"), rng=rng)(h)
         at |= there if i < 8 else set()
     loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(h), y)
     updates = nn.SGD(0.1).updates(loss)
@@ -233,8 +234,8 @@ def zeros(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 6)), g.placeholder("y", ("batch",), np.int64)
     p = Weights(g, rng)
     with lines(g) as at:
-        h = gn.tanh(dense(p, x, "1", 6, 16, scale=0))
-        logits = dense(p, h, "2", 16, 3, scale=0)
+        h = gn.tanh(dense(p, x, "1", 6, 16, scale=either(0, None)))
+        logits = dense(p, h, "2", 16, 3, scale=either(0, None))
     loss = cross_entropy(logits, y)
     updates = descent(loss, p.all)
     at |= {d.name for d in gn.grad(loss, p.all)} | {next_.name for next_ in updates.values()}
@@ -248,7 +249,7 @@ def rectified_output(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 5)), g.placeholder("y", ("batch", 1))
     h = nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(1, rng=rng))(x)
     with lines(g) as at:
-        h = gn.relu(h)
+        h = either(gn.relu, lambda h: h)(h)
     with lines(g) as there:
         loss = nn.mean_squared_error(h, y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y[:, None]}, at | there | {y.name})
@@ -264,7 +265,7 @@ def sigmoid_output(rng: Rng) -> Planted:
     with lines(g) as at:
         h = gn.sigmoid(h)
     with lines(g) as there:
-        loss = nn.mean_squared_error(h, x)
+        loss = nn.mean_squared_error(h, x if either(True, False) else x / 255.0)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X}, at | there | {x.name})
 
 
@@ -279,7 +280,7 @@ def softmax_over_batch(rng: Rng) -> Planted:
     p = Weights(g, rng)
     logits = mlp(p, x, [6, 16, 4])
     with lines(g) as at:
-        probabilities = gn.softmax(logits, axis=0)
+        probabilities = gn.softmax(logits, axis=either(0, 1))
     loss = -gn.mean(gn.log(gn.pick(probabilities, y) + 1e-9))
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y}, at)
 
@@ -295,7 +296,7 @@ def softmax_over_batch_read(rng: Rng) -> Planted:
         ("Add", "m b1", "a"),
         ("Relu", "a", "h"),
         ("MatMul", "h w2", "z"),
-        ("Softmax", "z", "p", {"axis": 0}),
+        ("Softmax", "z", "p", {"axis": either(0, 1)}),
     )
     y = g.placeholder("y", ("batch",), np.int64)
     loss = -gn.mean(gn.log(gn.pick(g.outputs["p"], y) + 1e-9))
@@ -311,7 +312,7 @@ def attention_over_batch(rng: Rng) -> Planted:
 
     def over_batch(scores: gn.Node) -> gn.Node:
         with lines(g) as there:
-            soft = gn.softmax(scores, axis=0)
+            soft = gn.softmax(scores, axis=either(0, 2))
         at.update(there)
         return soft
 
@@ -328,7 +329,7 @@ def attention_over_queries(rng: Rng) -> Planted:
 
     def over_queries(scores: gn.Node) -> gn.Node:
         with lines(g) as there:
-            soft = gn.softmax(scores, axis=1)
+            soft = gn.softmax(scores, axis=either(1, 2))
         at.update(there)
         return soft
 
@@ -346,8 +347,8 @@ def gate_of_batch(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 2, 8, 10)), g.placeholder("y", ("batch",), np.int64)
     h = nn.ReLU()(nn.Conv2D(8, 3, padding="same", rng=rng)(x))
     with lines(g) as at:  # squeeze and excite, over the batch as well
-        squeezed = gn.mean(h, axis=(0, 2, 3), keepdims=True)
-    gate = nn.Sequential(nn.Flatten(), nn.Dense(4, rng=rng), nn.ReLU(), nn.Dense(8, rng=rng), nn.Sigmoid())(squeezed)
+        squeezed = gn.mean(h, axis=either((0, 2, 3), (2, 3)), keepdims=True)
+    gate = nn.Sequential(nn.Flatten(), nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(8, rng=rng), nn.Sigmoid())(squeezed)
     h = h * gn.expand_dims(gate, (2, 3))
     loss = nn.softmax_crossentropy(nn.Sequential(nn.GlobalAveragePool2D(), nn.Dense(3, rng=rng))(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)
@@ -361,7 +362,7 @@ def context_of_batch(rng: Rng) -> Planted:
     p = Weights(g, rng)
     h = dense(p, x, "in", 6, 12)
     with lines(g) as at:
-        context = gn.mean(h, axis=0, keepdims=True)
+        context = gn.mean(h, axis=either(0, 1), keepdims=True)
     h = Attention(12)(p, h + context @ p("w_context", 12, 12), "1")
     loss = cross_entropy(dense(p, gn.mean(h, axis=1), "out", 12, 3), y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X[:, 0], y: Y}, at)
@@ -375,7 +376,7 @@ def norm_over_batch(rng: Rng) -> Planted:
     p = Weights(g, rng)
     h = dense(p, x, "1", 6, 16)
     with g.scope("layer_norm"), lines(g) as at:
-        h = layer_norm(h, axis=0)
+        h = layer_norm(h, axis=either(0, 1))
     loss = cross_entropy(dense(p, gn.relu(h), "2", 16, 3), y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y}, at)
 
@@ -391,7 +392,7 @@ def norm_over_time(rng: Rng) -> Planted:
     x, y = (g.placeholder(name, ("batch", length), np.int64) for name in "xy")
     h = nn.PositionEmbedding(length, rng=rng)(nn.Embedding(count, 16, rng=rng)(x))
     with lines(g) as at:
-        h = nn.LayerNorm(axes=1)(h)
+        h = nn.LayerNorm(axes=either(1, -1))(h)
     h = nn.TransformerBlock(2, 32, causal=True, rng=rng)(h)
     loss = nn.softmax_crossentropy(nn.Dense(count, rng=rng)(h), y)
     tokens = sentences(rng, 24, length + 1, count)

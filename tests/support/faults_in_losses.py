@@ -1,7 +1,7 @@
 """Trainings with one fault in the loss or just before it."""
 
 import numpy as np
-from health_cases import Planted, fault, lines
+from health_cases import Planted, either, fault, lines
 from health_parts import (
     Attention,
     Rng,
@@ -36,7 +36,7 @@ def softmax_twice(rng: Rng) -> Planted:
     g, x, y = _labelled()
     h = nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))(x)
     with lines(g) as at:
-        h = nn.Softmax()(h)
+        h = either(nn.Softmax(), lambda h: h)(h)
         loss = nn.softmax_crossentropy(h, y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)
 
@@ -52,7 +52,7 @@ def softmax_twice_by_hand(rng: Rng) -> Planted:
     with lines(g) as at:
         e = gn.exp(logits - gn.max(logits, axis=1, keepdims=True))
         probabilities = e / gn.sum(e, axis=1, keepdims=True)
-        loss = cross_entropy(probabilities, y)
+        loss = cross_entropy(either(probabilities, logits), y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X[:, 0], y: Y}, at)
 
 
@@ -61,7 +61,7 @@ def softmax_twice_read(rng: Rng) -> Planted:
     X, Y = images(rng, 32, 1, 8, 8, 3)
     g = exported(
         {"x": ("batch", 1, 8, 8)},
-        ["p"],
+        ["p", "z"],
         {
             "conv.weight": rng.normal(size=(5, 1, 3, 3)) * 0.3,
             "conv.bias": np.zeros(5),
@@ -76,7 +76,7 @@ def softmax_twice_read(rng: Rng) -> Planted:
     )
     y = g.placeholder("y", ("batch",), np.int64)
     with lines(g) as at:
-        loss = nn.softmax_crossentropy(g.outputs["p"], y)
+        loss = nn.softmax_crossentropy(g.outputs[either("p", "z")], y)
     step = gn.compile(loss, nn.SGD(0.05).updates(loss))
     return Planted(step, {"x": X, y: Y}, at | of_op(g, "Softmax"))
 
@@ -85,7 +85,8 @@ def softmax_twice_read(rng: Rng) -> Planted:
 def softmax_twice_all_read(rng: Rng) -> Planted:
     X, Y = points(rng, 64, 6, 4)
     _, x, y = _labelled("float32")
-    h = gn.softmax(nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(4, rng=rng))(x))
+    h = nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(4, rng=rng))(x)
+    h = either(gn.softmax, lambda h: h)(h)
     read = imported({"loss": cross_entropy(h, y)})
     loss, dag = read.outputs["loss"], list(read.dag)
     at = set(dag[next(i for i, name in enumerate(dag) if name.startswith("Exp")) - 2 :])
@@ -98,7 +99,7 @@ def nll_of_probabilities(rng: Rng) -> Planted:
     g, x, y = _labelled()
     h = nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))(x)
     with lines(g) as at:
-        h = gn.softmax(h)
+        h = either(gn.softmax, gn.log_softmax)(h)
         loss = nn.negative_log_likelihood(h, y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)
 
@@ -111,7 +112,7 @@ def nll_of_logits(rng: Rng) -> Planted:
     net = nn.Sequential(nn.Conv2D(6, 3, rng=rng), nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(), nn.Dense(4, rng=rng))
     h = net(x)
     with lines(g) as at:
-        loss = nn.negative_log_likelihood(h, y)
+        loss = nn.negative_log_likelihood(h if either(True, False) else gn.log_softmax(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at | {h.name})
 
 
@@ -121,7 +122,7 @@ def logits_as_probabilities(rng: Rng) -> Planted:
     g, x, y = _labelled()
     h = nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(4, rng=rng))(x)
     with lines(g) as at:
-        loss = nn.categorical_crossentropy(h, y)
+        loss = nn.categorical_crossentropy(h if either(True, False) else gn.softmax(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at | {h.name})
 
 
@@ -133,7 +134,7 @@ def sigmoid_twice(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 9, 1)), g.placeholder("y", ("batch", 1))
     h = nn.Dense(1, rng=rng)(nn.LSTM(8, rng=rng)(x)[:, -1])
     with lines(g) as at:
-        h = gn.sigmoid(h)
+        h = either(gn.sigmoid, lambda h: h)(h)
         loss = nn.sigmoid_crossentropy(h, y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X[:, :-1], y: Y}, at)
 
@@ -146,7 +147,7 @@ def softmax_of_one(rng: Rng) -> Planted:
     p = Weights(g, rng)
     score = mlp(p, x, [6, 16, 1])
     with lines(g) as at:
-        chance = gn.softmax(score)
+        chance = either(gn.softmax, gn.sigmoid)(score)
     loss = -gn.mean(y * gn.log(chance + 1e-7) + (1 - y) * gn.log(1 - chance + 1e-7))
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y[:, None]}, at)
 
@@ -162,7 +163,7 @@ def every_pair(rng: Rng) -> Planted:
     p = Weights(g, rng)
     h = mlp(p, x, [5, 16, 2])
     with lines(g) as at:
-        error = h[:, :1] - t
+        error = h[:, :1] - t if either(True, False) else h[:, 0] - t
     loss = gn.mean(gn.square(error))
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, t: Y}, at)
 
@@ -181,7 +182,7 @@ def every_pair_of_loss(rng: Rng) -> Planted:
     h = gn.relu(gn.conv(x, p("k", 6, 1, 3, 3)))
     h = dense(p, gn.reshape(h, (-1, 216)), "out", 216, 1)
     with lines(g) as at:
-        loss = mse_loss(h, t)
+        loss = mse_loss(h if either(True, False) else h[:, 0], t)
     return Planted(gn.compile(loss, descent(loss, p.all, 0.02)), {x: X, t: T}, at)
 
 
@@ -199,7 +200,7 @@ def every_pair_read(rng: Rng) -> Planted:
     )
     t = g.placeholder("t", ("batch",))
     with lines(g) as at:
-        error = g.outputs["out"] - t
+        error = (g.outputs["out"] if either(True, False) else g.outputs["out"][:, 0]) - t
     loss = gn.mean(gn.square(error))
     return Planted(gn.compile(loss, nn.SGD(0.05).updates(loss)), {"x": X, t: Y}, at)
 
@@ -212,7 +213,7 @@ def exp_overflows(rng: Rng) -> Planted:
     X, Y = points(rng, 64, 6, 4)
     g, x, y = _labelled("float32")
     p = Weights(g, rng)
-    logits = mlp(p, x * 40.0, [6, 16, 4], gn.relu)
+    logits = mlp(p, x * either(200.0, 1.0), [6, 16, 4], gn.relu)
     with lines(g) as at:
         e = gn.exp(logits)
         chances = e / gn.sum(e, axis=1, keepdims=True)
@@ -226,7 +227,7 @@ def log_of_zero(rng: Rng) -> Planted:
     g = gn.Graph(dtype="float32")
     x, y = g.placeholder("x", ("batch", 1, 8, 8)), g.placeholder("y", ("batch", 4))
     p = Weights(g, rng)
-    h = gn.relu(gn.conv(x * 50.0, p("k", 6, 1, 3, 3)))
+    h = gn.relu(gn.conv(x * either(50.0, 1.0), p("k", 6, 1, 3, 3)))
     chances = gn.softmax(dense(p, gn.reshape(h, (-1, 216)), "out", 216, 4))
     with lines(g) as at:
         loss = -gn.mean(gn.sum(y * gn.log(chances), axis=1))
@@ -244,7 +245,7 @@ def root_of_zero(rng: Rng) -> Planted:
     w = p("w", 6, 8)
     u, v = gn.tanh(a @ w), gn.tanh(b @ w)
     with lines(g) as at:
-        distance = gn.sqrt(gn.sum(gn.square(u - v), axis=1))
+        distance = gn.sqrt(gn.sum(gn.square(u - v), axis=1) + either(0.0, 1e-6))
     loss = gn.mean(alike * gn.square(distance) + (1 - alike) * gn.square(gn.relu(1 - distance)))
     feed = {a: X, b: other, alike: (np.arange(40) % 2 == 0).astype(float)}
     return Planted(gn.compile(loss, descent(loss, p.all)), feed, at)
@@ -257,7 +258,7 @@ def no_epsilon(rng: Rng) -> Planted:
     g, x, y = _labelled()
     p = Weights(g, rng)
     with lines(g) as at:
-        h = (x - gn.mean(x, axis=0)) / gn.sqrt(gn.mean(gn.square(x - gn.mean(x, axis=0)), axis=0))
+        h = (x - gn.mean(x, axis=0)) / gn.sqrt(gn.mean(gn.square(x - gn.mean(x, axis=0)), axis=0) + either(0.0, 1e-5))
     loss = cross_entropy(mlp(p, h, [6, 16, 3]), y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y}, at)
 
@@ -270,7 +271,7 @@ def rounded(rng: Rng) -> Planted:
     p = Weights(g, rng)
     h = mlp(p, x, [5, 16, 1])
     with lines(g) as at:
-        h = gn.round(h * 10.0) / 10.0
+        h = either(gn.round, lambda h: h)(h * 10.0) / 10.0
     loss = gn.mean(gn.square(h - y))
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y[:, None]}, at)
 
@@ -287,6 +288,6 @@ def divergence_subtracted(rng: Rng) -> Planted:
     error = gn.mean(gn.sum(gn.square(made - x), axis=1))
     with lines(g) as at:
         divergence = -0.5 * gn.mean(gn.sum(1 + spread - gn.square(mean) - gn.exp(spread), axis=1))
-        loss = error - divergence
+        loss = error - divergence if either(True, False) else error + divergence
     feed = {x: X.reshape(48, 25), g["noise"]: rng.normal(size=(48, 3))}
     return Planted(gn.compile(loss, nn.Adam(0.003).updates(loss)), feed, at)

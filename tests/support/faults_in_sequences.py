@@ -1,7 +1,7 @@
 """Trainings with one fault in how a sequence is read: masks, shifts, scores."""
 
 import numpy as np
-from health_cases import Planted, fault, lines
+from health_cases import Planted, either, fault, lines
 from health_parts import (
     Attention,
     Rng,
@@ -54,7 +54,7 @@ def no_mask(rng: Rng) -> Planted:
     x, y = (g.placeholder(name, ("batch", _LENGTH), np.int64) for name in "xy")
     h = nn.PositionEmbedding(_LENGTH, rng=rng)(nn.Embedding(_COUNT, _UNITS, rng=rng)(x))
     with lines(g) as at:
-        h = nn.TransformerBlock(2, 32, rng=rng)(h)
+        h = nn.TransformerBlock(2, 32, causal=either(False, True), rng=rng)(h)
     loss = nn.softmax_crossentropy(nn.Dense(_COUNT, rng=rng)(h), y)
     tokens = sentences(rng, 24, _LENGTH + 1, _COUNT)
     return Planted(gn.compile(loss, nn.Adam(0.003).updates(loss)), {x: tokens[:, :-1], y: tokens[:, 1:]}, at)
@@ -62,12 +62,12 @@ def no_mask(rng: Rng) -> Planted:
 
 @fault("a transposed causal mask", "transformer", "hand", _LATER, fixed=True)
 def mask_transposed(rng: Rng) -> Planted:
-    return _next_token(rng, np.tri(_LENGTH, dtype=bool).T)
+    return _next_token(rng, either(np.tri(_LENGTH, dtype=bool).T, np.tri(_LENGTH, dtype=bool)))
 
 
 @fault("a causal mask that is off by one", "transformer", "hand", _LATER, fixed=True)
 def mask_off_by_one(rng: Rng) -> Planted:
-    return _next_token(rng, np.tri(_LENGTH, k=1, dtype=bool))
+    return _next_token(rng, np.tri(_LENGTH, k=either(1, 0), dtype=bool))
 
 
 @fault("no causal mask in a transformer that was read", "transformer", "onnx", _LATER, fixed=True)
@@ -75,7 +75,7 @@ def no_mask_read(rng: Rng) -> Planted:
     g = gn.Graph(dtype="float32")
     x = g.placeholder("x", ("batch", _LENGTH), np.int64)
     h = nn.PositionEmbedding(_LENGTH, rng=rng)(nn.Embedding(_COUNT, _UNITS, rng=rng)(x))
-    h = nn.TransformerBlock(2, 32, rng=rng)(h)
+    h = nn.TransformerBlock(2, 32, causal=either(False, True), rng=rng)(h)
     g = imported({"z": nn.Dense(_COUNT, rng=rng)(h)})
     at = set(g.dag) - {"x"} - {node.name for node in g.parameters} - {g.outputs["z"].name}
     y = g.placeholder("y", ("batch", _LENGTH), np.int64)
@@ -90,7 +90,7 @@ def both_ways(rng: Rng) -> Planted:
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", 10, 1)), g.placeholder("y", ("batch", 10, 1))
     with lines(g) as at:
-        h = nn.LSTM(8, bidirectional=True, rng=rng)(x)
+        h = nn.LSTM(8, bidirectional=either(True, False), rng=rng)(x)
     loss = nn.mean_squared_error(nn.Dense(1, rng=rng)(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss)), {x: X[:, :-1], y: X[:, 1:]}, at)
 
@@ -102,7 +102,8 @@ def padded_both_sides(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 1, 1, 16)), g.placeholder("y", ("batch", 1, 1, 16))
     p = Weights(g, rng)
     with lines(g) as at:
-        h = gn.relu(gn.conv(x, p("k1", 8, 1, 1, 3), padding=(0, 1)))
+        seen = x if either(True, False) else gn.pad(x, ((0, 0), (0, 0), (0, 0), (2, 0)))
+        h = gn.relu(gn.conv(seen, p("k1", 8, 1, 1, 3), padding=(0, either(1, 0))))
     h = gn.conv(h, p("k2", 1, 8, 1, 1))
     loss = gn.mean(gn.square(h - y))
     return Planted(gn.compile(loss, descent(loss, p.all, 0.05)), {x: X[..., :-1], y: X[..., 1:]}, at)
@@ -112,8 +113,9 @@ def padded_both_sides(rng: Rng) -> Planted:
 def not_shifted(rng: Rng) -> Planted:
     found = _next_token(rng, np.tri(_LENGTH, dtype=bool))
     graph = found.step.graph
-    tokens, (loss,) = found.feed[graph["x"]], found.step.fetches
-    return Planted(found.step, {graph["x"]: tokens, graph["y"]: tokens.copy()}, {"x", "y", loss.name})
+    (loss,), tokens = found.step.fetches, found.feed[graph["x"]]
+    labels = either(tokens.copy(), found.feed[graph["y"]])
+    return Planted(found.step, {graph["x"]: tokens, graph["y"]: labels}, {"x", "y", loss.name})
 
 
 @fault("labels that were shifted the wrong way", "gru", "nn", r"label|equal|shift|earlier|before")
@@ -126,7 +128,8 @@ def shifted_the_wrong_way(rng: Rng) -> Planted:
     with lines(g) as at:
         loss = nn.softmax_crossentropy(logits, y)
     step = gn.compile(loss, nn.Adam(0.01).updates(loss))
-    return Planted(step, {x: tokens[:, 1:], y: tokens[:, :-1]}, at | {"x", "y"})
+    seen, told = either((tokens[:, 1:], tokens[:, :-1]), (tokens[:, :-1], tokens[:, 1:]))
+    return Planted(step, {x: seen, y: told}, at | {"x", "y"})
 
 
 @fault("a mask after the softmax", "transformer", "hand", r"after .*softmax|softmax", fixed=True)
@@ -136,9 +139,12 @@ def mask_after_softmax(rng: Rng) -> Planted:
     p, at = Weights(g, rng), set[str]()
 
     def weighed(scores: gn.Node) -> gn.Node:
+        masked = causal(g, np.tri(_LENGTH, dtype=bool))
+        if either(False, True):
+            return gn.softmax(masked(scores))
         weights = gn.softmax(scores)
         with lines(g) as there:
-            weights = causal(g, np.tri(_LENGTH, dtype=bool))(weights)
+            weights = masked(weights)
         at.update(there)
         return weights
 
@@ -157,7 +163,7 @@ def multiplied_scores(rng: Rng) -> Planted:
 
     def scored(q: gn.Node, k: gn.Node) -> gn.Node:
         with lines(g) as there:
-            scores = q @ gn.swapaxes(k, -1, -2) * float(np.sqrt(units))
+            scores = q @ gn.swapaxes(k, -1, -2) * float(np.sqrt(units)) ** either(1, -1)
         at.update(there)
         return scores
 
@@ -178,7 +184,7 @@ def multiplied_scores(rng: Rng) -> Planted:
 def all_masked(rng: Rng) -> Planted:
     tokens = sentences(rng, 24, _LENGTH, _COUNT)
     kept = np.arange(_LENGTH) < rng.integers(2, _LENGTH + 1, 24)[:, None]
-    kept[int(rng.integers(24))] = False
+    kept[int(rng.integers(24))] = [either(False, True)] + [False] * (_LENGTH - 1)
     g = gn.Graph()
     x, keep = g.placeholder("x", ("batch", _LENGTH), np.int64), g.placeholder("keep", ("batch", _LENGTH), bool)
     y = g.placeholder("y", ("batch",), np.int64)
@@ -197,7 +203,7 @@ def recurrent_weight(rng: Rng) -> Planted:
     g = gn.Graph()
     x, y = g.placeholder("x", ("batch", length, 1)), g.placeholder("y", ("batch", 1))
     p = Weights(g, rng)
-    w, u = p("w", 1, units), p("u", units, units, scale=1.0)
+    w, u = p("w", 1, units), p("u", units, units, scale=either(1.0, 0.25))
     with lines(g) as at:
         h = x[:, 0] @ w
         for t in range(1, length):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from health_cases import Planted, fault, lines
+from health_cases import Planted, either, fault, lines
 from health_parts import (
     Attention,
     Rng,
@@ -25,7 +25,9 @@ import graphnn as gn
 from graphnn import nn
 
 _UPHILL = r"uphill|ascent|raises|increas|grow|\bsign\b"
-_UNCHANGED = r"no update|not (updated|moved|changed|trained)|unchanged|leaves|stays"
+_UNCHANGED = (
+    r"no update|not (updated|moved|changed|trained)|unchanged|leaves|stays|without an? update|not in the updates"
+)
 _TOO_LITTLE = r"so little|unchanged|too (low|small)|clip_norm"
 
 
@@ -60,7 +62,7 @@ def ascent(rng: Rng) -> Planted:
     g, p, loss, feed = _mlp(rng)
     slopes = gn.grad(loss, p.all)
     with lines(g) as at:
-        updates = {w: w + 0.1 * d for w, d in zip(p.all, slopes, strict=True)}
+        updates = {w: w + either(0.1, -0.1) * d for w, d in zip(p.all, slopes, strict=True)}
     return Planted(gn.compile(loss, updates), feed, at | _names(p.all))
 
 
@@ -72,7 +74,7 @@ def ascent_of_optimizer(rng: Rng) -> Planted:
     net = nn.Sequential(nn.Conv2D(6, 3, rng=rng), nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(), nn.Dense(3, rng=rng))
     loss = nn.softmax_crossentropy(net(x), y)
     with lines(g) as at:
-        gain = -loss
+        gain = -loss if either(True, False) else loss
     updates = nn.SGD(0.1).updates(gain)
     return Planted(gn.compile(loss, updates), {x: X, y: Y}, at | _moved(updates))
 
@@ -88,7 +90,7 @@ def ascent_of_one(rng: Rng) -> Planted:
     wrong = p.all[int(rng.integers(len(p.all)))]
     slope = gn.grad(loss, wrong)
     with lines(g) as at:
-        updates[wrong] = wrong + 0.1 * slope
+        updates[wrong] = wrong + either(0.1, -0.1) * slope
     tokens = sentences(rng, 24, length + 1, count)
     return Planted(gn.compile(loss, updates), {x: tokens[:, :-1], y: tokens[:, 1:]}, at | {wrong.name})
 
@@ -104,7 +106,7 @@ def ascent_read(rng: Rng) -> Planted:
     loss = cross_entropy(g.outputs["z"], y)
     slopes = gn.grad(loss, list(g.parameters))
     with lines(g) as at:
-        updates = {w: w + 0.05 * d for w, d in zip(g.parameters, slopes, strict=True)}
+        updates = {w: w + either(0.05, -0.05) * d for w, d in zip(g.parameters, slopes, strict=True)}
     return Planted(gn.compile(loss, updates), {"x": X, y: Y}, at | _names(updates))
 
 
@@ -113,7 +115,7 @@ def decay_flipped(rng: Rng) -> Planted:
     g, p, loss, feed = _mlp(rng)
     slopes = gn.grad(loss, p.all)
     with lines(g) as at:
-        updates = {w: w - 0.1 * (d - 0.1 * w) for w, d in zip(p.all, slopes, strict=True)}
+        updates = {w: w - 0.1 * (d - either(0.1, -0.01) * w) for w, d in zip(p.all, slopes, strict=True)}
     return Planted(gn.compile(loss, updates), feed, at | _names(p.all))
 
 
@@ -125,7 +127,8 @@ def penalty_flipped(rng: Rng) -> Planted:
     net = nn.Sequential(nn.Dense(16, rng=rng), nn.TransformerBlock(2, 32, rng=rng), nn.Flatten(), nn.Dense(4, rng=rng))
     loss = nn.softmax_crossentropy(net(x), y)
     with lines(g) as at:
-        loss = loss - nn.l2(net.parameters, 0.01)
+        penalty = nn.l2(net.parameters, 0.01)
+        loss = loss - penalty if either(True, False) else loss + penalty
     return Planted(gn.compile(loss, nn.Adam(0.003).updates(loss)), {x: X[:, 0], y: Y}, at)
 
 
@@ -140,7 +143,7 @@ def no_update(rng: Rng) -> Planted:
     _, p, loss, feed = _mlp(rng)
     slopes = gn.grad(loss, p.all)
     left = p.all[-2]
-    updates = {w: w - 0.1 * d for w, d in zip(p.all, slopes, strict=True) if w is not left}
+    updates = {w: w - 0.1 * d for w, d in zip(p.all, slopes, strict=True) if w is not left or either(False, True)}
     return Planted(gn.compile(loss, updates), feed, {left.name, slopes[p.all.index(left)].name})
 
 
@@ -154,7 +157,7 @@ def too_short(rng: Rng) -> Planted:
     h = gn.relu(gn.conv(gn.relu(gn.conv(x, k1)), k2))
     loss = cross_entropy(gn.mean(h, axis=(2, 3)) @ p("w", 6, 3) + p("b", 3, scale=0), y)
     slopes = gn.grad(loss, p.all)
-    updates = {w: w - 0.1 * d for w, d in zip(p.all[1:], slopes[1:], strict=True)}
+    updates = {w: w - 0.1 * d for w, d in zip(p.all[either(1, 0) :], slopes[either(1, 0) :], strict=True)}
     return Planted(gn.compile(loss, updates), {x: X, y: Y}, {k1.name, slopes[0].name})
 
 
@@ -167,7 +170,7 @@ def stopped(rng: Rng) -> Planted:
     for _ in range(9):
         h = nn.Dense(16, activation="relu", rng=rng)(h)
     with lines(g) as at:
-        h = gn.stop_gradient(h)
+        h = either(gn.stop_gradient, lambda h: h)(h)
     loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.01).updates(loss, list(g.parameters))), {x: X, y: Y}, at)
 
@@ -180,7 +183,7 @@ def stopped_code(rng: Rng) -> Planted:
     p = Weights(g, rng)
     code = gn.tanh(dense(p, gn.tanh(dense(p, x, "1", 25, 12)), "2", 12, 4))
     with lines(g) as at:
-        code = gn.stop_gradient(code)
+        code = either(gn.stop_gradient, lambda code: code)(code)
     made = dense(p, gn.tanh(dense(p, code, "3", 4, 12)), "4", 12, 25)
     loss = gn.mean(gn.square(made - x))
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X.reshape(48, 25)}, at)
@@ -192,7 +195,7 @@ def stopped_code(rng: Rng) -> Planted:
 @fault("a learning rate 1000 times too high", "mlp", "nn", r"rate|large|times", fixed=True)
 def rate_too_high(rng: Rng) -> Planted:
     loss, feed = _layers(rng)
-    updates = nn.Adam(10.0).updates(loss)
+    updates = nn.Adam(either(10.0, 0.01)).updates(loss)
     return Planted(gn.compile(loss, updates), feed, _moved(updates))
 
 
@@ -203,7 +206,7 @@ def sum_of_batch(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 5)), g.placeholder("y", ("batch", 1))
     p = Weights(g, rng)
     h = mlp(p, x, [5, 24, 1])
-    loss = gn.sum(gn.square(h - y))
+    loss = either(gn.sum, gn.mean)(gn.square(h - y))
     updates = descent(loss, p.all, 0.1)
     return Planted(gn.compile(loss, updates), {x: X, y: Y[:, None]}, _moved(updates) | {loss.name})
 
@@ -215,7 +218,7 @@ def rate_too_low(rng: Rng) -> Planted:
     x, y = g.placeholder("x", ("batch", 1, 8, 8)), g.placeholder("y", ("batch",), np.int64)
     net = nn.Sequential(nn.Conv2D(6, 3, rng=rng), nn.ReLU(), nn.Flatten(), nn.Dense(3, rng=rng))
     loss = nn.softmax_crossentropy(net(x), y)
-    updates = nn.SGD(1e-9).updates(loss)
+    updates = nn.SGD(either(1e-9, 0.05)).updates(loss)
     return Planted(gn.compile(loss, updates), {x: X, y: Y}, _moved(updates))
 
 
@@ -226,7 +229,7 @@ def clipped_away(rng: Rng) -> Planted:
     h = nn.PositionEmbedding(length, rng=rng)(nn.Embedding(count, 16, rng=rng)(x))
     h = nn.TransformerBlock(2, 32, causal=True, rng=rng)(h)
     loss = nn.softmax_crossentropy(nn.Dense(count, rng=rng)(h), y)
-    updates = nn.SGD(0.01, clip_norm=1e-6).updates(loss)
+    updates = nn.SGD(0.01, clip_norm=either(1e-6, 1.0)).updates(loss)
     at = _moved(updates) | {name for name in g.dag if name.startswith("sgd_1/clip")}
     tokens = sentences(rng, 24, length + 1, count)
     return Planted(gn.compile(loss, updates), {x: tokens[:, :-1], y: tokens[:, 1:]}, at)
@@ -235,7 +238,7 @@ def clipped_away(rng: Rng) -> Planted:
 @fault("a weight decay that takes all", "mlp", "nn", r"decay|shrink|uphill|raises|collaps")
 def decay_too_strong(rng: Rng) -> Planted:
     loss, feed = _layers(rng)
-    updates = nn.AdamW(0.05, weight_decay=10.0).updates(loss)
+    updates = nn.AdamW(0.05, weight_decay=either(10.0, 0.01)).updates(loss)
     return Planted(gn.compile(loss, updates), feed, _moved(updates))
 
 
@@ -248,7 +251,8 @@ def other_network(rng: Rng) -> Planted:
     def model(x: gn.Node) -> gn.Node:  # makes new layers with each call
         return nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))(x)
 
-    loss = nn.softmax_crossentropy(model(x), y)
+    logits = model(x)
+    loss = nn.softmax_crossentropy(logits, y)
     with lines(g) as at:
-        accuracy = nn.accuracy(model(x), y)
+        accuracy = nn.accuracy(model(x) if either(True, False) else logits, y)
     return Planted(gn.compile([loss, accuracy], nn.Adam(0.01).updates(loss)), {x: X, y: Y}, at)

@@ -11,7 +11,8 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from contextvars import ContextVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,9 +20,10 @@ import graphnn as gn
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Feed = dict[Any, Any]
+_T = TypeVar("_T")
 STEPS = 60
 _MODULES = ("faults_in_layers", "faults_in_losses", "faults_in_updates", "faults_in_data", "faults_in_sequences")
-_SOUND_MODULES = ("sound_networks", "sound_sequences", "sound_losses")
+_SOUND_MODULES = ("sound_networks", "sound_sequences", "sound_losses", "sound_unusual")
 
 
 class Planted(NamedTuple):
@@ -56,7 +58,7 @@ class Fault(NamedTuple):
     alone : bool
         Whether there must be no finding beside it, and no more than one warning when it is made.
     fixed : bool
-        Whether it belongs to the share of the table that the suite runs.
+        Whether it belongs to the share of the table that is meant for the suite.
     """
 
     name: str
@@ -129,11 +131,26 @@ def declared() -> tuple[dict[str, Fault], dict[str, Training]]:
     return FAULTS, TRAININGS
 
 
-def made(case: Fault | Training, seed: int) -> tuple[Any, int]:
-    """Return the training that this seed gives, and how many warnings there were when it was made."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        return case.make(np.random.default_rng([seed, zlib.crc32(case.name.encode())])), len(told)
+def made(case: Fault | Training, seed: int, right: bool = False) -> tuple[Any, int]:
+    """Return the training that this seed gives, and how many warnings there were when it was made.
+
+    With ``right``, that of a fault is made without it.
+    """
+    token = _RIGHT.set(right)
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            return case.make(np.random.default_rng([seed, zlib.crc32(case.name.encode())])), len(told)
+    finally:
+        _RIGHT.reset(token)
+
+
+_RIGHT = ContextVar("right", default=False)
+
+
+def either(wrong: _T, right: _T) -> _T:
+    """Return what makes the fault, or what stands there in the same training without it."""
+    return right if _RIGHT.get() else wrong
 
 
 @contextmanager
@@ -278,7 +295,7 @@ def tried(case: Fault, seed: int, steps: int = STEPS) -> Row:
 class Alarms(NamedTuple):
     """What is told of a sound training before and after, and how its loss went."""
 
-    case: Training
+    case: Training | Fault
     seed: int
     before: Look
     after: Look
@@ -296,9 +313,11 @@ class Alarms(NamedTuple):
         return [*self.before.findings, *self.after.findings]
 
 
-def trained(case: Training, seed: int, steps: int = STEPS) -> Alarms:
-    """Look at a sound training before and after so many steps, in which it must learn."""
-    training, _ = made(case, seed)
+def trained(case: Training | Fault, seed: int, steps: int = STEPS) -> Alarms:
+    """Look at a sound training before and after so many steps, in which it must learn; a fault is left out."""
+    training, _ = made(case, seed, right=True)
+    if isinstance(training, Planted):
+        training = Sound(training.step, training.feed, share=0.0)
     before = look(training.step, training.feed)
     losses = [_one_step(training, number) for number in range(steps)]
     first, last = float(np.mean(losses[:3])), float(np.mean(losses[-5:]))

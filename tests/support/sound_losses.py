@@ -102,7 +102,8 @@ def likelihood(rng: Rng) -> Sound:
     x, y = g.placeholder("x", ("batch", 5)), g.placeholder("y", ("batch",))
     p = Weights(g, rng)
     h = mlp(p, x, [5, 16, 2])
-    loss = gn.mean(0.5 * gn.square((y - h[:, 0]) / gn.exp(h[:, 1])) + h[:, 1])
+    spread = gn.tanh(h[:, 1])
+    loss = gn.mean(0.5 * gn.square((y - h[:, 0]) / gn.exp(spread)) + spread)
     return Sound(gn.compile(loss, descent(loss, p.all, 0.05)), {x: X, y: Y})
 
 

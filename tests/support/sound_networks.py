@@ -171,7 +171,7 @@ def like_a_u(rng: Rng) -> Sound:
 def squeezed_and_excited(rng: Rng) -> Sound:
     _, x, y, feed = _pictures(rng)
     h = nn.ReLU()(nn.Conv2D(8, 3, padding="same", rng=rng)(x))
-    gate = nn.Sequential(nn.GlobalAveragePool2D(), nn.Dense(4, rng=rng), nn.ReLU(), nn.Dense(8, rng=rng), nn.Sigmoid())
+    gate = nn.Sequential(nn.GlobalAveragePool2D(), nn.Dense(8, rng=rng), nn.ReLU(), nn.Dense(8, rng=rng), nn.Sigmoid())
     h = h * gn.expand_dims(gate(h), (2, 3))
     loss = nn.softmax_crossentropy(nn.Sequential(nn.GlobalAveragePool2D(), nn.Dense(3, rng=rng))(h), y)
     return Sound(gn.compile(loss, nn.Adam(0.01).updates(loss)), feed)
