@@ -105,7 +105,9 @@ def transformer(seed: int, way: Way) -> Model:
     x = graph.placeholder("x", ("batch", length), np.int64)
     y = graph.placeholder("y", ("batch", length), np.int64)
     tokens = rng.integers(0, count, (batch, length + 1))
-    feed: dict[gn.Node, Any] = {x: tokens[:, :-1], y: tokens[:, 1:]}
+    # Without a mask a network may see what comes next, so it tells something else: which tokens come backwards.
+    free = way.mask == "none" and not way.after
+    feed: dict[gn.Node, Any] = {x: tokens[:, :-1], y: tokens[:, ::-1][:, 1:] if free else tokens[:, 1:]}
     h = gn.take(graph.parameter("table", rng.normal(size=(count, units)).astype(way.dtype)), x, axis=0)
     h = h + graph.parameter("places", 0.1 * rng.normal(size=(length, units)).astype(way.dtype))
     keep: Any = np.tri(length, dtype=bool)

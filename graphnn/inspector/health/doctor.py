@@ -84,6 +84,8 @@ def _cover(run: Evaluation) -> None:
     forward_only = "forward only: give a compiled step for gradients and updates"
     if not any(node.trainable for node in parameters):
         forward_only = "nothing is trained"
+    elif run.updates:
+        forward_only = "the step computes none"
     if run.part(Training).slopes:
         run.checked["gradients"] = ""
     else:
@@ -133,6 +135,7 @@ def _same_place(run: Evaluation) -> None:
     around = {node for each in softmaxes for node in (each.node, *each.node.inputs)} | {
         node for each in softmaxes for node in run.order if each.node.scope and node.scope == each.node.scope
     }
+    around |= {node for each in softmaxes for node in attention.softmax_of(run, each.node)}
     _drop(run, [each for each in mixed if not around.isdisjoint({each.node, *each.node.inputs})])
     if any(each.code in _EXPLAINS_LOSSES for each in run.found):
         _drop(run, [each for each in run.found if each.code == "worse-than-guessing"])

@@ -335,6 +335,8 @@ class Losses:
                 continue
             if (x <= 0).all() and sums_to_one(np.exp(x), -1):
                 continue
+            if any(each.node in (made, run.order[self.source(run.places[made])]) for each in self.found):
+                continue
             if any(user.op.name in ("log", "clip") for user in run.readers(meeting.node)):
                 continue
             losses = [node for node in roles.losses if node in dependents(run.order, [meeting.node])]

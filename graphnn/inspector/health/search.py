@@ -124,7 +124,10 @@ class Search:
                 warned = found if warned is None else warned
         if warned is not None:
             return warned
-        return Health(self._graph, self._count, (), searched=Searched(self._batch, self._before))
+        health = Health(self._graph, self._count, (), searched=Searched(self._batch, self._before))
+        health.checked = {"NaN and inf": "of all batches"}
+        health.unchecked = {"all else": "many batches are searched for NaN and inf alone: give one batch"}
+        return health
 
     def _suspects(self) -> Generator[Feed]:
         """Yield each batch that is not sound."""

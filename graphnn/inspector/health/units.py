@@ -16,7 +16,7 @@ from .findings import at_line, first_of, rounded
 from .roles import Roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .findings import Finding
 
@@ -25,8 +25,9 @@ DEAD_BATCH = 32
 has so many rows."""
 FEW_UNITS = 8
 """The units of a smaller layer that the data pass by, as those of a gate, may be dead."""
-DEAD_SHARE = 0.5
-"""From this share of a layer's units on, dead units are a warning; below, a note. Of few units, all must be dead."""
+DEAD_SHARE, NEARLY_ALL = 0.5, 0.9
+"""From this share of a layer's units on, dead units are a warning; below, a note: many networks learn well with some. The
+first is for units that a bias keeps dead."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
 _MULTIPLY = ("matmul", "einsum")
@@ -67,16 +68,19 @@ def dead(run: Evaluation) -> Iterator[Finding]:
             if run.values[again] is not None and run.values[again].shape == value.shape:
                 gone &= ~run.values[again].any(axis=others)
         if count := int(np.count_nonzero(gone)):
-            weighted = any(each.ndim > 1 and run.value_of(each).any() for each in made_by)
             first, index = first_of(gone), [0] * value.ndim
             for axis, at in zip(along, first, strict=True):
                 index[axis] = at
-            why, remedy = _reason(run, place, gone, along)
+            kernels = {each for each, times, _ in _weights_of(run, place, tuple(index)) if times}
+            weighted = not kernels or any(run.values[each].any() for each in kernels)
+            alike = [run.order[again] for again in uses if again != place and run.values[again] is not None]
+            alike = [again for again in alike if run.value_of(again).shape == value.shape]
+            why, remedy = _reason(run, place, gone, along, [node, *alike])
             yield dead.of(
                 node,
                 f"{count:,} of {gone.size:,} units of {node.name} are 0 for all {rows:,} "
                 f"{'columns' if samples else 'rows'} of the batch, and get no gradient{why}",
-                severity="warning" if _matters(run, node, gone, rows) else "note",
+                severity="warning" if rows >= DEAD_BATCH and _matters(run, node, gone, bool(why)) else "note",
                 index=tuple(index),
                 value=0.0,
                 remedy=(remedy or dead.remedy) if weighted else ZEROS,
@@ -87,13 +91,13 @@ def dead(run: Evaluation) -> Iterator[Finding]:
         run.unchecked["units"] = f"{counted(max(few), 'number')} of a unit; {DEAD_BATCH} are enough"
 
 
-def _matters(run: Evaluation, node: Node, gone: Array, rows: int) -> bool:
-    """Return whether dead units are many enough to matter: not the few of a gate that the data pass by."""
-    if rows < DEAD_BATCH or np.count_nonzero(gone) < (DEAD_SHARE if gone.size >= FEW_UNITS else 1.0) * gone.size:
+def _matters(run: Evaluation, node: Node, gone: Array, blamed: bool) -> bool:
+    """Return whether dead units are many enough to matter: not some, and not all of a gate that the data pass by."""
+    if np.count_nonzero(gone) < (DEAD_SHARE if blamed and gone.size >= FEW_UNITS else NEARLY_ALL) * gone.size:
         return False
     roles = run.part(Roles)
     around = dependents([each for each in run.forward_nodes if each is not node], roles.read)
-    return gone.size >= FEW_UNITS or around.isdisjoint(roles.outputs)
+    return blamed or gone.size >= FEW_UNITS or around.isdisjoint(each.made for each in roles.meetings)
 
 
 def _axes_of_units(run: Evaluation, place: int) -> tuple[int, ...]:
@@ -139,9 +143,11 @@ def _weights_of(run: Evaluation, place: int, index: tuple[int, ...]) -> set[tupl
     return found
 
 
-def _reason(run: Evaluation, place: int, gone: Array, along: tuple[int, ...]) -> tuple[str, str]:
+def _reason(
+    run: Evaluation, place: int, gone: Array, along: tuple[int, ...], uses: Sequence[Node]
+) -> tuple[str, str]:
     """Return why units are dead, and what to do: whether they would live if their bias, or its sign, were another."""
-    node, shape = run.order[place], run.values[place].shape
+    shape = run.values[place].shape
     index = [0] * len(shape)
     for axis, at in zip(along, first_of(gone), strict=True):
         index[axis] = at
@@ -153,11 +159,11 @@ def _reason(run: Evaluation, place: int, gone: Array, along: tuple[int, ...]) ->
         without = value.copy()
         without[without < 0] = 0
         try:
-            (after,) = run.after({bias: without}, [node])
+            after = run.after({bias: without}, uses)
         except CannotTry:
             return "", ""
         others = tuple(axis for axis in range(len(shape)) if axis not in along)
-        revived = after.any(axis=others) & gone
+        revived = np.logical_or.reduce([each.any(axis=others) for each in after]) & gone
         if revived.all(where=gone):
             name = f"{bias.name}[{', '.join(map(str, cell))}]"
             why = f"; their bias is to blame: {name}{at_line(bias)} = {rounded(value[cell].item())}, and with 0 they live"

@@ -53,7 +53,9 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
         if float(np.vdot(slope, own)) > few * float(np.abs(slope).sum()):
             wrong.append(p)
     if wrong:
-        yield _of_ascent(run, wrong, slopes)
+        risen = list(training.losses_of(wrong).values())
+        objective = len(wrong) == len(slopes) and bool(risen) and max(risen) < 0
+        yield _of_ascent(run, wrong, slopes, "note" if objective else "warning")
     else:
         yield from _negated(run)
     grows, shrinks = [], []
@@ -97,7 +99,8 @@ def _share(vector: Array, along: Array) -> float:
     return float(np.vdot(along, vector)) / max(float(np.vdot(along, along)), np.finfo(float).tiny)
 
 
-def _of_ascent(run: Evaluation, wrong: list[Node], slopes: Mapping[Node, Node]) -> Finding:
+def _of_ascent(run: Evaluation, wrong: list[Node], slopes: Mapping[Node, Node], severity: str) -> Finding:
+    """Return the finding; a note for what is below 0, as a log-likelihood that is to be made larger."""
     losses = run.part(Training).losses_of(wrong)
     loss = listed(losses) or "the loss"
     first, *others = wrong
@@ -108,7 +111,7 @@ def _of_ascent(run: Evaluation, wrong: list[Node], slopes: Mapping[Node, Node]) 
         f"{node.name}{at_line(node)} adds the gradient of {loss} to {first.name}, where descent subtracts it: the step "
         f"takes {which} uphill"
     )
-    return uphill.of(node, cause)
+    return uphill.of(node, cause, severity=severity)
 
 
 _NEVER_BELOW_0 = frozenset(
