@@ -326,7 +326,9 @@ def _warn_of_zeros(nodes: Iterable[Node], others: Iterable[Node]) -> None:
         # One warning: a gradient that is cut off once is missing for all parameters before.
         many = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         are = "it is zeros" if len(lost) == 1 else "they are zeros"
-        message = f"no derivative passes between {', '.join(lost[:_NAMED])}{many} and {names}; {are} (asked at {origin})"
+        message = (
+            f"no derivative passes between {', '.join(lost[:_NAMED])}{many} and {names}; {are} (asked at {origin})"
+        )
         warnings.warn_explicit(message, GraphnnWarning, *origin)
 
 

@@ -169,7 +169,9 @@ def test_a_batch_that_cannot_be_split_is_named_whole() -> None:
 def test_sound_data_say_how_much_was_looked_at() -> None:
     x = gn.Graph().placeholder("x", ("n",))
     health = check_health(gn.exp(x), {x: np.zeros(1001)}, batch_size=100)
-    assert str(health).startswith('"graph": nothing found in 2 nodes, in 1,001 samples of 11 batches\n\nchecked: NaN and inf')
+    assert str(health).startswith(
+        '"graph": nothing found in 2 nodes, in 1,001 samples of 11 batches\n\nchecked: NaN and inf'
+    )
     assert (health.batch, health.sample, health.trace) == (None, None, None)
 
 

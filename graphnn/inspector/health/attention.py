@@ -209,8 +209,8 @@ def _added(run: Evaluation, place: int, passing: int, weighing: Weighing) -> Fin
         run,
         place,
         low if low.any() else np.ones(run.values[place].shape, bool),
-        f"{node.name}{at_line(node)} adds a mask to the weights of {weights.name}{at_line(weights)} after the softmax: a "
-        f"weight of {rounded(run.values[passing][which].item())} becomes {rounded(run.values[place][which].item())}",
+        f"{node.name}{at_line(node)} adds a mask to the weights of {weights.name}{at_line(weights)} after the softmax: "
+        f"a weight of {rounded(run.values[passing][which].item())} becomes {rounded(run.values[place][which].item())}",
         remedy="add the mask to the scores, before the softmax: gn.softmax(scores + mask)",
     )
 

@@ -19,7 +19,22 @@ from ...graph import Array, Graph, Node, Parameter, Unknown
 from ...loops.unrolled import counterpart, has_loops
 from ..inside import with_fault
 from ..trace import Film, Trace, prepared_for
-from . import arising, attention, axes, gradients, guessing, leaks, losses, mixing, over_time, sizes, units, updates, uphill
+from . import (
+    arising,
+    attention,
+    axes,
+    gradients,
+    guessing,
+    inputs,
+    leaks,
+    losses,
+    mixing,
+    over_time,
+    sizes,
+    units,
+    updates,
+    uphill,
+)
 from .blame import GIVEN
 from .checks import all_checks, findings_of
 from .evaluation import THOROUGH, TRIALS, Evaluation, dependents
@@ -36,9 +51,11 @@ if TYPE_CHECKING:
 
 _FAMILIES = [
     module.__name__
-    for module in (
-        *(axes, attention, sizes, units, losses, leaks, mixing, arising, guessing, gradients, over_time, updates, uphill),
+    for modules in (
+        (axes, attention, sizes, units, losses, inputs, leaks, mixing),
+        (arising, guessing, gradients, over_time, updates, uphill),
     )
+    for module in modules
 ]
 """The modules of checks in the order in which they look: later ones use what earlier ones found. Others come last."""
 REPEATED = frozenset(
@@ -51,7 +68,13 @@ _TOO_LARGE = frozenset(
 )
 _OF_DIVERGENCE = _TOO_LARGE | {"exploding-gradient", "huge-parameter"}
 """Findings that follow when parameters grow without bound."""
-_OF_ADDED_MASKS = _OF_DIVERGENCE | {"large-update", "worse-than-guessing", "saturated", "units-alike", "vanishing-gradient"}
+_OF_ADDED_MASKS = _OF_DIVERGENCE | {
+    "large-update",
+    "worse-than-guessing",
+    "saturated",
+    "units-alike",
+    "vanishing-gradient",
+}
 """Findings that follow when a mask of large negative numbers is added to weights."""
 _OF_SOFTMAXES = frozenset({"softmax-axis", "not-probabilities", "mask-after-softmax", "row-masked"})
 """Findings about a softmax that say why samples mix in it, or why what comes later is seen."""

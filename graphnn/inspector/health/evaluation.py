@@ -34,7 +34,7 @@ _MAY_COPY = Trait.HIDES | Trait.ADDS_UP | Trait.KEEPS_SIZE
 """A result may equal an operand, up to its sign; a sum does if it has one term."""
 
 TRIALS, THOROUGH = 20, 200
-"""How often a run may be evaluated again, with something changed, to see what depends on it; the second if asked for."""
+"""How often a run may be evaluated again with something changed, to see what depends on it; and if much is asked."""
 MOST_ASKED = 4096
 """The largest number of elements of one value for which `reads` is called one by one."""
 
@@ -154,18 +154,8 @@ class Evaluation:
     @cached_property
     def forward_nodes(self) -> dict[Node, int]:
         """The nodes of the forward pass, with their places."""
-        later = self._made_of_gradients
+        later = _made_of_gradients(self)
         return {node: place for node, place in self.places.items() if node.phase == "forward" and node not in later}
-
-    @cached_property
-    def _made_of_gradients(self) -> set[Node]:
-        """What is computed from the gradients of trained parameters, and no loss depends on: updates written by hand."""
-        derived = self.graph.cotangents.values()
-        slopes = {each.of[p] for each in derived for p in self.updates if p in each.of} & self.places.keys()
-        if not slopes:
-            return set()
-        losses = {node for given in self.graph.cotangents for node, _ in given if node in self.places}
-        return dependents(self.order, slopes).difference(self.ancestors(losses))
 
     @cached_property
     def forward(self) -> list[tuple[int, Array]]:
@@ -546,3 +536,13 @@ def before_constants(node: Node) -> Node:
             break
         node = others[0]
     return node
+
+
+def _made_of_gradients(run: Evaluation) -> set[Node]:
+    """Return what is computed from gradients of parameters and for no loss: updates that are written by hand."""
+    derived = run.graph.cotangents.values()
+    slopes = {each.of[p] for each in derived for p in run.updates if p in each.of} & run.places.keys()
+    if not slopes:
+        return set()
+    losses = {node for given in run.graph.cotangents for node, _ in given if node in run.places}
+    return dependents(run.order, slopes).difference(run.ancestors(losses))

@@ -338,7 +338,8 @@ class Health(Shown):
         }
 
     def __repr__(self) -> str:
-        return f"<Health of {self._summary()}>"
+        missing = f"; not checked: {', '.join(self.unchecked)}" if self.unchecked and not self.findings else ""
+        return f"<Health of {self._summary()}{missing}>"
 
     def _summary(self) -> str:
         kinds = (("error", self.errors), ("warning", self.warnings), ("note", self.notes))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...graph import Array, Node
 from ...ops.base import Rearranging
 from .checks import check
 from .evaluation import THOROUGH, CannotTry, Evaluation, dependents
@@ -18,10 +17,8 @@ from .weighings import Weighings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MANY_ROWS = 8
-"""A feature tells the labels only if there are at least so many samples."""
-MOST_ROWS = 4096
-"""So many samples are compared with the labels."""
+    from ...graph import Array, Node
+
 FARTHEST = 3
 """Labels may be the inputs shifted by so many positions."""
 
@@ -176,7 +173,9 @@ def _attention_between(run: Evaluation, causes: list[Node], made: Node) -> Node 
         soft = run.order[each.soft]
         near = {soft, run.order[each.total], *soft.inputs} | {run.order[place] for place, _ in each.steps}
         scores = run.order[run.part(Weighings).scores_of(each.soft)]
-        if not near.isdisjoint(causes) or (scores in on_the_way and soft in run.ancestors([made]) and _near(scores, causes)):
+        if not near.isdisjoint(causes) or (
+            scores in on_the_way and soft in run.ancestors([made]) and _near(scores, causes)
+        ):
             return soft
     return None
 
@@ -206,7 +205,7 @@ def _changed_at(value: Array, axis: int, position: int, rows: int | None, row: i
 def _overlap(labels: Array, made: Array) -> bool:
     """Return whether a prediction changed where its label did; the classes may be a further axis of the prediction."""
     if made.ndim == labels.ndim + 1 and made.shape[:-1] == labels.shape:
-        made = made.any(axis=-1)
+        made = np.asarray(made.any(axis=-1))
     if made.shape != labels.shape:
         return False
     return bool((made & labels).any())
@@ -247,7 +246,9 @@ def labels_seen(run: Evaluation) -> Iterator[Finding]:
                 return
             ends = [changed(run.value_of(n), after[run.places[n]]) for n in (meeting.labels, meeting.made)]
             if _overlap(*ends):
-                reader = next(node for node in roles.region if labels in node.inputs and node in run.ancestors([meeting.made]))
+                reader = next(
+                    node for node in roles.region if labels in node.inputs and node in run.ancestors([meeting.made])
+                )
                 cause = (
                     f"the prediction {meeting.made.name}{at_line(meeting.made)} depends on the label that it is "
                     f"compared with: {reader.name}{at_line(reader)} reads {labels.name}{at_line(labels)}"
@@ -270,7 +271,7 @@ def _unmixed(run: Evaluation, labels: Node) -> bool:
     ahead = [labels]
     for each in ahead:
         for user in run.readers(each):
-            if user in run.part(Roles).made and user in run.met_by_parameters or user in run.part(Roles).made:
+            if (user in run.part(Roles).made and user in run.met_by_parameters) or user in run.part(Roles).made:
                 return all(operand is each or not operand.inputs for operand in user.inputs)
             if isinstance(user.op, Rearranging) or user.op.name in ("concatenate", "cast", "one_hot", "stack"):
                 ahead.append(user)
@@ -287,64 +288,3 @@ def _counted(run: Evaluation, labels: Node, meeting: Meeting) -> tuple[int, ...]
             if counts.shape == value.shape and counts.any():
                 return tuple(map(int, np.unravel_index(int(counts.argmax()), value.shape)))
     return (0,) * value.ndim
-
-
-# --- as features ------------------------------------------------------------------------------------------------
-
-
-def told_by(run: Evaluation, labels: Node, read: Node) -> tuple[str, bool]:
-    """Return which features of what a network reads tell the labels; and whether those are integers.
-
-    A class is told where some features have one value in each class, and different ones in different classes. A number
-    is told by a feature that is the same up to scale and shift.
-    """
-    roles = run.part(Roles)
-    if labels not in roles.samples or read not in roles.samples:
-        return "", False
-    wanted, given = (np.moveaxis(run.value_of(node), roles.samples[node], 0)[:MOST_ROWS] for node in (labels, read))
-    rows = len(wanted)
-    y, x = wanted.reshape(rows, -1), given.reshape(rows, -1)
-    if rows < MANY_ROWS or x.dtype.kind not in "iuf" or y.dtype.kind not in "biuf" or not x.shape[1] or rows != len(x):
-        return "", False
-    if not np.isfinite(x).all() or not np.isfinite(y).all():
-        return "", False
-    x = x.astype(np.float64)
-    if y.shape[1] > 1:
-        if not ((y == 0) | (y == 1)).all() or not (y.sum(axis=1) == 1).all():
-            return "", False
-        y = y.argmax(axis=1)[:, None]
-    y = y[:, 0]
-    classes, of = np.unique(y, return_inverse=True)
-    tells: list[int] = []
-    if 2 <= len(classes) <= max(2, rows // 4):
-        low = np.stack([x[of == c].min(axis=0) for c in range(len(classes))])
-        high = np.stack([x[of == c].max(axis=0) for c in range(len(classes))])
-        size = np.abs(x).max(axis=0) + np.finfo(float).tiny
-        steady = ((high - low) <= 1e-6 * size).all(axis=0) & ((low.max(axis=0) - low.min(axis=0)) > 1e-3 * size)
-        kept = np.flatnonzero(steady)
-        if kept.size:
-            known = np.round(low[:, kept] / size[kept], 6)
-            if len(np.unique(known, axis=0)) == len(classes):
-                single = [j for j in range(kept.size) if len(np.unique(known[:, j])) == len(classes)]
-                tells = [int(kept[single[0]])] if single else [int(k) for k in kept]
-    elif y.dtype.kind == "f" and x.shape[1] > 1 and len(classes) > 2:
-        centred, line = x - x.mean(axis=0), y.astype(np.float64) - y.mean(dtype=np.float64)
-        lengths = np.sqrt(np.square(centred).sum(axis=0)) * np.sqrt(np.square(line).sum())
-        few = 1e-5 if np.float32 in (given.dtype, wanted.dtype) else 1e-9
-        along = np.abs(line @ centred) / np.where(lengths > 0, lengths, np.inf)
-        if (along >= 1 - few).any():
-            tells = [int(along.argmax())]
-    if not tells:
-        return "", False
-    return _features(run, read, tells, given.shape[1:]), given.dtype.kind in "iu"
-
-
-def _features(run: Evaluation, read: Node, tells: list[int], shape: tuple[int, ...]) -> str:
-    """Return features as one would index them."""
-    axis, named = run.part(Roles).samples[read], []
-    for each in tells[:3]:
-        index = [str(int(k)) for k in np.unravel_index(each, shape)] if shape else []
-        index.insert(axis, ":")
-        named.append(f"{read.name}[{', '.join(index)}]")
-    more = f" and {len(tells) - 3:,} more" if len(tells) > 3 else ""
-    return ", ".join(named) + more

@@ -11,10 +11,9 @@ import numpy as np
 
 from ...graph import Array, Constant, Node, Placeholder, Trait
 from .checks import check, declare
-from .evaluation import Evaluation, CannotTry, dependents, only_moves
+from .evaluation import CannotTry, Evaluation, dependents, only_moves
 from .findings import Finding, and_more, at_line, first_of, rounded
 from .hazards import ABOUT_ONE
-from .leaks import MOST_ROWS, told_by
 from .roles import Roles, sums_to_one
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 ABOUT_TARGETS = 0.1
 """The probabilities of labels may sum to 1 within this."""
-MANY_LABELS = 8
-"""Labels that equal the input are reported if there are at least this many, and not all equal."""
 FAR_TARGETS, MANY_TARGETS, MOST_TARGETS = 0.1, 0.1, 0.25
 """Targets may lie this far outside a range, and this share of them may; the last is the share for a half-open range."""
 REMEDIES = {
@@ -77,32 +74,6 @@ softmax_of_one = declare(
 )
 
 
-@check(
-    "constant-input",
-    "what is made of the fed data, before any parameter, is the same number everywhere",
-    "check that operation: an integer divided by //, or cast before it is divided, becomes 0",
-)
-def constant_input(run: Evaluation) -> Iterator[Finding]:
-    """Look whether data that vary become one number before a trained parameter meets them."""
-    trained = run.part(Roles).trained
-    for node, place in run.forward_nodes.items():
-        value = run.values[place]
-        if node in trained or node not in run.fed or not node.inputs or value is None or value.size < MANY_LABELS:
-            continue
-        read = [each for each in node.inputs if each in run.fed and run.value_of(each).size >= MANY_LABELS]
-        is_data = value.dtype.kind in "iuf" and any(each.dtype.kind in "iuf" for each in read)
-        if not is_data or (value != value.flat[0]).any() or node not in run.met_by_parameters:
-            continue
-        varied = [each for each in read if (run.value_of(each) != run.value_of(each).flat[0]).any()]
-        if varied and node.op.name not in ("stop_gradient", "max", "min", "argmax", "argmin"):
-            cause = (
-                f"{varied[0].name}{at_line(varied[0])} varies, but all {value.size:,} elements of {node.name}"
-                f"{at_line(node)} are {rounded(value.flat[0].item())}"
-            )
-            yield constant_input.of(node, cause)
-            return
-
-
 @check("out-of-reach", "targets lie outside the range of the network's last function")
 def out_of_reach(run: Evaluation) -> Iterator[Finding]:
     """Look for targets that the values they are compared with can never reach."""
@@ -129,92 +100,6 @@ def out_of_reach(run: Evaluation) -> Iterator[Finding]:
                 remedy = f"scale the targets into that range, or leave out the last {last}"
                 yield out_of_reach.at(run, targets, outside, cause, remedy=remedy)
                 break
-
-
-@check(
-    "labels-are-inputs",
-    "the labels of a loss equal the network's input, or a column of it",
-    "feed the labels, and keep them out of the network's input; for a network that reproduces its input, use one "
-    "placeholder for both",
-)
-def labels_are_inputs(run: Evaluation) -> Iterator[Finding]:
-    """Look whether labels equal the network's input, or a column of it."""
-    if run.failure is not None:
-        return
-    met, trained = run.met_by_parameters, run.part(Losses).trained
-    given = run.prepared.program.placeholders
-    fed = [node for node in given if node.ndim and run.value_of(node).dtype.kind != "b"]
-    for labels in fed:
-        untrained = [each for each in dependents(run.order, {labels}) if each not in trained]
-        if labels in met or trained.isdisjoint(user for each in untrained for user in each.users):
-            continue
-        equal = next(filter(None, (_equal(run, labels, node) for node in fed if node in met)), "")
-        if equal:
-            which = np.ones(run.value_of(labels).shape, bool)
-            cause = f"{labels.name}{at_line(labels)}, the labels of a loss, equal {equal}"
-            yield labels_are_inputs.at(run, run.places[labels], which, cause)
-            return
-    yield from _told(run)
-
-
-def _told(run: Evaluation) -> Iterator[Finding]:
-    """Look whether some features of an input tell the labels, or are the labels of the next position."""
-    roles = run.part(Roles)
-    if roles.meetings:
-        run.checked["labels in inputs"] = "" if roles.rows <= MOST_ROWS else f"{MOST_ROWS:,} of {roles.rows:,} rows"
-    for labels in roles.targets:
-        for node in [node for node in roles.read if node not in roles.targets]:
-            features, whole = told_by(run, labels, node)
-            later = _is_next(run.value_of(labels), run.value_of(node))
-            if not features and not later:
-                continue
-            where = f"{labels.name}{at_line(labels)}, the labels of a loss"
-            if features:
-                cause = f"{features} of {node.name}{at_line(node)}, which the network reads, tells {where}"
-                remedy = f"leave it out of {node.name}: the network learns to copy it, and nothing else"
-            else:
-                cause = f"{where}, are {node.name} shifted the wrong way: each is what the network read just before"
-                remedy = f"feed x[:, :-1] as {node.name} and x[:, 1:] as {labels.name}: the label is what comes next"
-            severity = "note" if whole else "warning"
-            about = {"index": (0,) * labels.ndim, "value": run.value_of(labels).flat[0].item(), "remedy": remedy}
-            yield labels_are_inputs.of(labels, cause, severity=severity, **about)
-            return
-
-
-def _is_next(labels: Array, read: Array) -> bool:
-    """Return whether each label of a sequence is what was read one position earlier, and so is nothing to predict."""
-    if labels.shape != read.shape or labels.ndim < 2 or labels.dtype.kind != "i" or labels.shape[1] < 3:
-        return False
-    return np.array_equal(labels[:, 1:], read[:, :-1]) and not (labels == labels.flat[0]).all()
-
-
-def _equal(run: Evaluation, labels: Node, node: Node) -> str:
-    """Return which part of a fed input some labels equal; "" if none, or if it may be intended."""
-    wanted, given = run.value_of(labels), run.value_of(node)
-    if wanted.size < MANY_LABELS or (wanted == wanted.flat[0]).all():
-        return ""
-    if wanted.shape == given.shape and np.array_equal(wanted, given):
-        single = wanted.size == wanted.shape[0] or wanted.dtype.kind in "iu"
-        return f"{node.name}, the network's input" if single or not _is_squeezed(run, node) else ""
-    if given.ndim == 2 and wanted.size == wanted.shape[0] == given.shape[0]:
-        same = (given == wanted.reshape(-1, 1)).all(axis=0)
-        if same.any():
-            return f"{node.name}[:, {int(np.argmax(same))}], a column of the network's input"
-    return ""
-
-
-def _is_squeezed(run: Evaluation, node: Node) -> bool:
-    """Return whether a network makes its input narrower or random on the way: then to reproduce it is a real task."""
-    width = run.value_of(node)[0].size
-    trained = run.part(Losses).trained
-    for each in dependents(run.order, {node}):
-        if each in run.forward_nodes and each in trained and each.shape:
-            value = run.value_of(each)
-            if value.ndim and each.op.name in ("matmul", "einsum") and value[..., :1].size and value.shape[-1] < width:
-                return True
-            if any(not operand.inputs and operand.op.name.startswith("random") for operand in each.inputs):
-                return True
-    return False
 
 
 def _is_a_loss(run: Evaluation, difference: Node) -> bool:
@@ -288,7 +173,9 @@ class Losses:
             if node.op.name != "exp" or node not in roles.made:
                 continue
             for total in run.readers(node):
-                over = run.op(run.places[total]).over(value.ndim) if total.op.name == "sum" else ()  # type: ignore[attr-defined]
+                over: tuple[int, ...] = ()
+                if total.op.name == "sum":
+                    over = run.op(run.places[total]).over(value.ndim)  # type: ignore[attr-defined]
                 if len(over) != 1 or not self._divides(node, total):
                     continue
                 if value.shape[over[0]] == 1 and isinstance(node.shape[over[0]], int) and value.size > 1:
@@ -306,7 +193,9 @@ class Losses:
                 if x.ndim != value.ndim or made not in roles.made or not sums_to_one(x, over[0]):
                     continue
                 twice = [each for each in self.found if each.code == logits_expected.code]
-                known = {each.node for each in twice} | {run.order[self.source(run.places[each.node])] for each in twice}
+                known = {each.node for each in twice} | {
+                    run.order[self.source(run.places[each.node])] for each in twice
+                }
                 if np.isin(x, (0, 1)).all() or made in known:
                     continue
                 cause = (
@@ -330,7 +219,9 @@ class Losses:
         run, roles = self.run, self.run.part(Roles)
         for meeting in roles.meetings:
             made, x = meeting.made, run.value_of(meeting.made)
-            chosen = meeting.node.op.name in ("pick", "take_along_axis") or x.shape == run.value_of(meeting.labels).shape
+            chosen = (
+                meeting.node.op.name in ("pick", "take_along_axis") or x.shape == run.value_of(meeting.labels).shape
+            )
             if not chosen or meeting.node.op.name == "subtract" or x.ndim < 2 or x.shape[-1] < 2 or x.dtype.kind != "f":
                 continue
             if (x <= 0).all() and sums_to_one(np.exp(x), -1):

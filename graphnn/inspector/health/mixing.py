@@ -38,7 +38,9 @@ def rows_mixed(run: Evaluation) -> Iterator[Finding]:
     samples = {node: axis for node, axis in roles.samples.items() if node in roles.read}
     if not roles.meetings or not samples or roles.rows < 2:
         why = "no label meets a prediction in the loss" if not roles.meetings else "there is one sample"
-        run.unchecked["rows"] = why if roles.rows == 1 or not roles.meetings else "which axis has the samples is not clear"
+        run.unchecked["rows"] = (
+            why if roles.rows == 1 or not roles.meetings else "which axis has the samples is not clear"
+        )
         return
     rows = [0, roles.rows // 2] if run.trials < THOROUGH else [*range(0, roles.rows, max(roles.rows // 10, 1))][:10]
     tried, held, told = 0, _by_name(run), set[Node]()
@@ -68,7 +70,9 @@ def _with_row_changed(run: Evaluation, row: int, held: dict[Node, Array]) -> lis
         if node in roles.read:
             value = run.value_of(node)
             rows = np.moveaxis(value, axis, 0)
-            other = next((k for k in range(len(rows)) if not np.array_equal(rows[k], rows[row], equal_nan=_is_float(rows))), row)
+            other = next(
+                (k for k in range(len(rows)) if not np.array_equal(rows[k], rows[row], equal_nan=_is_float(rows))), row
+            )
             new = value.copy()
             np.moveaxis(new, axis, 0)[row] = rows[other]
             changes[node] = new
@@ -253,7 +257,18 @@ def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
                 )
                 if scaled and _rows_in(run, user) is not None:
                     return True
-                if user.op.name in ("subtract", "divide", "multiply", "sqrt", "add", "square", "mean", "power", "reciprocal", "cast"):
+                if user.op.name in (
+                    "subtract",
+                    "divide",
+                    "multiply",
+                    "sqrt",
+                    "add",
+                    "square",
+                    "mean",
+                    "power",
+                    "reciprocal",
+                    "cast",
+                ):
                     if user not in seen and len(seen) < 32:
                         seen.add(user)
                         ahead.append(user)

@@ -130,7 +130,9 @@ class Roles:
         before = self.run.ancestors(each.made for each in self.meetings)
         last = [node for node in before if node in self.made and node not in self.run.met_by_parameters]
         met = self.run.met_by_parameters
-        return [node for node in last if any(each.trainable or (each in self.made and each in met) for each in node.inputs)]
+        return [
+            node for node in last if any(each.trainable or (each in self.made and each in met) for each in node.inputs)
+        ]
 
     # --- samples
 
@@ -146,7 +148,7 @@ class Roles:
 
     @cached_property
     def samples(self) -> dict[Node, int]:
-        """The placeholders that hold a sample each for the rows of the batch, with the axis; {} if that is not clear."""
+        """The placeholders that hold a sample each for the rows of the batch, with the axis; {} if not clear."""
         fed = dict.fromkeys([*self.read, *self.targets])
         if self.batch is not None:
             return {node: node.shape.index(self.batch) for node in fed if node.shape.count(self.batch) == 1}

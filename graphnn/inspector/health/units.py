@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from .findings import Finding
 
 DEAD_BATCH = 32
-"""A unit that is 0 for a whole batch is dead if it has so many numbers there; many dead units are a warning if the batch
-has so many rows."""
+"""A unit that is 0 for a whole batch is dead if it has so many numbers there. It takes so many rows for a warning."""
 FEW_UNITS = 8
 """The units of a smaller layer that the data pass by, as those of a gate, may be dead."""
 DEAD_SHARE, NEARLY_ALL = 0.5, 0.9
-"""From this share of a layer's units on, dead units are a warning; below, a note: many networks learn well with some. The
-first is for units that a bias keeps dead."""
+"""From this share of a layer's units on, dead units are a warning; the first is for units that a bias keeps dead. Below,
+they are a note: many networks learn well with some."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
 _MULTIPLY = ("matmul", "einsum")
@@ -57,7 +56,7 @@ def dead(run: Evaluation) -> Iterator[Finding]:
         run.checked["units"] = ""
         # Where no weights tell them, the units are along the last axis; others, such as time, may be padded.
         others = tuple(axis for axis in range(value.ndim) if axis not in along)
-        gone = ~value.any(axis=others)
+        gone: Array = np.asarray(~value.any(axis=others))
         if not gone.any():
             continue
         made_by = _made_by(node)
@@ -143,9 +142,7 @@ def _weights_of(run: Evaluation, place: int, index: tuple[int, ...]) -> set[tupl
     return found
 
 
-def _reason(
-    run: Evaluation, place: int, gone: Array, along: tuple[int, ...], uses: Sequence[Node]
-) -> tuple[str, str]:
+def _reason(run: Evaluation, place: int, gone: Array, along: tuple[int, ...], uses: Sequence[Node]) -> tuple[str, str]:
     """Return why units are dead, and what to do: whether they would live if their bias, or its sign, were another."""
     shape = run.values[place].shape
     index = [0] * len(shape)
@@ -166,7 +163,9 @@ def _reason(
         revived = np.logical_or.reduce([each.any(axis=others) for each in after]) & gone
         if revived.all(where=gone):
             name = f"{bias.name}[{', '.join(map(str, cell))}]"
-            why = f"; their bias is to blame: {name}{at_line(bias)} = {rounded(value[cell].item())}, and with 0 they live"
+            why = (
+                f"; their bias is to blame: {name}{at_line(bias)} = {rounded(value[cell].item())}, and with 0 they live"
+            )
             return why, "let biases begin at 0; if they fell so low in training, lower the learning rate"
     for source, times, _ in sorted(_weights_of(run, place, tuple(index))):
         kernel = run.order[source]

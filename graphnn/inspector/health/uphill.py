@@ -23,7 +23,9 @@ _SIGN = "check its sign: descent subtracts the gradient, w - rate * gradient"
 _DECAY = "check its sign: weight decay makes weights smaller, w - rate * (gradient + decay * w)"
 
 
-@check("uphill", "an update goes up the gradient, so that the loss grows, or makes weights grow that should decay", _SIGN)
+@check(
+    "uphill", "an update goes up the gradient, so that the loss grows, or makes weights grow that should decay", _SIGN
+)
 def uphill(run: Evaluation) -> Iterator[Finding]:
     """Look at the direction of each update: turn the gradients round, then the parameters, and see what changes.
 
