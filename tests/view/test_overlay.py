@@ -901,7 +901,7 @@ def test_what_is_fed_is_run_and_drawn_with_its_values() -> None:
         gn.draw(y, {x: X[0, 0] * np.ones(3)})
     with pytest.raises(TypeError, match="give one of the two"):
         gn.draw(y, {x: X}, trace=gn.trace(y, {x: X}))
-    with pytest.raises(TypeError, match="a detail is"):
+    with pytest.raises(TypeError, match="A detail is"):
         gn.draw(y, {"head": 1})
 
 

@@ -271,7 +271,7 @@ def _unmixed(run: Evaluation, labels: Node) -> bool:
     ahead = [labels]
     for each in ahead:
         for user in run.readers(each):
-            if (user in run.part(Roles).made and user in run.met_by_parameters) or user in run.part(Roles).made:
+            if user in run.part(Roles).made:
                 return all(operand is each or not operand.inputs for operand in user.inputs)
             if isinstance(user.op, Rearranging) or user.op.name in ("concatenate", "cast", "one_hot", "stack"):
                 ahead.append(user)

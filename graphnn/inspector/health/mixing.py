@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,14 @@ from .roles import Roles, changed
 from .weighings import Weighings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 _NORMALIZES = re.compile(r"batch_?norm|(^|/|_)bn(_?\d+)?(/|$)", re.IGNORECASE)
 """Scopes that normalize over a batch on purpose."""
+_NORMALIZING = frozenset(
+    {"subtract", "divide", "multiply", "add", "sqrt", "square", "mean", "power", "reciprocal", "cast"}
+)
+"""The operations of a normalization."""
 _ROUNDS = 3
 """So often a row is changed again with what mixed the rows held fixed, to see whether something else does, too."""
 
@@ -33,54 +38,41 @@ _ROUNDS = 3
 def rows_mixed(run: Evaluation) -> Iterator[Finding]:
     """Change one sample, and look whether the predictions for others change."""
     roles = run.part(Roles)
-    if not roles.losses or run.failure is not None:
+    if not roles.losses or not roles.meetings or run.failure is not None:
         return
-    samples = {node: axis for node, axis in roles.samples.items() if node in roles.read}
-    if not roles.meetings or not samples or roles.rows < 2:
-        why = "no label meets a prediction in the loss" if not roles.meetings else "there is one sample"
-        run.unchecked["rows"] = (
-            why if roles.rows == 1 or not roles.meetings else "which axis has the samples is not clear"
-        )
+    if roles.rows < 2 or roles.samples.keys().isdisjoint(roles.read):
+        why = "there is one sample" if roles.rows == 1 else "which axis has the samples is not clear"
+        run.unchecked["rows"] = why
         return
-    rows = [0, roles.rows // 2] if run.trials < THOROUGH else [*range(0, roles.rows, max(roles.rows // 10, 1))][:10]
-    tried, held, told = 0, _by_name(run), set[Node]()
-    for row in rows:
-        for _ in range(_ROUNDS):
-            try:
+    rows = [0, roles.rows // 2] if run.trials < THOROUGH else [*range(0, roles.rows, max(roles.rows // 10, 1))]
+    held, told = _by_name(run), set[Node]()
+    try:
+        for row in rows:
+            for _ in range(_ROUNDS):
                 after = _with_row_changed(run, row, held)
-            except CannotTry as error:
-                run.unchecked["rows"] = error.reason
-                return
-            tried += 1
-            causes = [each for each in _causes(run, row, after) if each not in told]
-            if not causes:
-                break
-            told.update(causes)
-            held |= {node: run.value_of(node) for node in causes}
-            yield _of(run, causes, row)
-    changes = len(rows)
-    run.checked["rows"] = f"{changes} of {roles.rows:,} changed"
+                causes = [each for each in _causes(run, row, after) if each not in told]
+                if not causes:
+                    break
+                told.update(causes)
+                held |= {node: run.value_of(node) for node in causes}
+                yield _of(run, causes, row)
+    except CannotTry as error:
+        run.unchecked["rows"] = error.reason
+    else:
+        run.checked["rows"] = f"{len(rows)} of {roles.rows:,} changed"
 
 
-def _with_row_changed(run: Evaluation, row: int, held: dict[Node, Array]) -> list[Array]:
+def _with_row_changed(run: Evaluation, row: int, held: Mapping[Node, Array]) -> list[Array]:
     """Return all values as they would be if one sample of what the network reads were another one of the batch."""
     roles = run.part(Roles)
     changes = dict(held)
     for node, axis in roles.samples.items():
         if node in roles.read:
-            value = run.value_of(node)
-            rows = np.moveaxis(value, axis, 0)
-            other = next(
-                (k for k in range(len(rows)) if not np.array_equal(rows[k], rows[row], equal_nan=_is_float(rows))), row
-            )
-            new = value.copy()
-            np.moveaxis(new, axis, 0)[row] = rows[other]
-            changes[node] = new
+            changes[node] = new = run.value_of(node).copy()
+            rows = np.moveaxis(new, axis, 0)
+            differ = [k for k in range(len(rows)) if not (rows[k] == rows[row]).all()]
+            rows[row] = rows[differ[0]] if differ else rows[row]
     return run.all_after(changes, [each.made for each in roles.meetings])
-
-
-def _is_float(value: Array) -> bool:
-    return value.dtype.kind == "f"
 
 
 def _by_name(run: Evaluation) -> dict[Node, Array]:
@@ -94,7 +86,6 @@ def _by_name(run: Evaluation) -> dict[Node, Array]:
 
 def _is_lost(run: Evaluation, node: Node) -> bool:
     """Return whether a node reduces the axis of the samples, which one of its operands has."""
-    roles = run.part(Roles)
     if node not in run.fed or not node.inputs:
         return False
     return _rows_in(run, node) is None and any(_rows_in(run, each) is not None for each in node.inputs)
@@ -183,26 +174,21 @@ def _may_have_rows(run: Evaluation, node: Node) -> bool:
 
 
 def _of(run: Evaluation, causes: list[Node], row: int) -> Finding:
-    """Return the finding about nodes in which samples mix."""
-    roles = run.part(Roles)
-    node = causes[0]
-    pairs = roles.batch is not None and any(each.shape.count(roles.batch) > 1 for each in run.order if each in run.fed)
-    plain = all(isinstance(each.op, Reduction) for each in causes) and not pairs
-    normal = plain and _is_batch_norm(run, causes)
-    where = f"along {roles.batch}" if roles.batch is not None else "along axis 0"
-    softmax = softmax_with(run, causes)
-    named = node if softmax is None else softmax
-    shape = shown(node.inputs[0].shape) if node.inputs else ""
-    what = f"{named.name}{at_line(named)} normalizes" if softmax is not None else f"{node.name}{at_line(node)} works"
-    cause = f"a change of sample {row} changes the predictions for other samples: {what} {where} of {node.inputs[0].name} {shape}"
-    if not plain:
-        cause = f"a change of sample {row} changes the predictions for other samples, through {listed(causes)}"
+    """Return the finding about nodes in which samples mix: a note, if they may well do so on purpose."""
+    batch, node, softmax = run.part(Roles).batch, causes[0], softmax_with(run, causes)
+    pairs = batch is not None and any(each.shape.count(batch) > 1 for each in run.order if each in run.fed)
+    mixes = f"a change of sample {row} changes the predictions for other samples"
+    if pairs or not all(isinstance(each.op, Reduction) for each in causes):
         remedy = "nothing to do, if samples belong together, as the nodes of a graph do"
-    elif normal:
+        return rows_mixed.of(node, f"{mixes}, through {listed(causes)}{at_line(node)}", severity="note", remedy=remedy)
+    named, does = (node, "works") if softmax is None else (softmax, "normalizes")
+    along = "axis 0" if batch is None else batch
+    source = node.inputs[0]
+    cause = f"{mixes}: {named.name}{at_line(named)} {does} along {along} of {source.name} {shown(source.shape)}"
+    if _is_batch_norm(run, causes):
         remedy = "nothing to do, if it is a batch normalization; a layer normalization uses axis=-1"
-    else:
-        remedy = rows_mixed.remedy
-    return rows_mixed.of(named, cause, severity="warning" if plain and not normal else "note", remedy=remedy)
+        return rows_mixed.of(named, cause, severity="note", remedy=remedy)
+    return rows_mixed.of(named, cause)
 
 
 def softmax_with(run: Evaluation, nodes: Collection[Node]) -> Node | None:
@@ -237,39 +223,25 @@ def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
     They are kept for evaluation, or what they normalize is scaled or shifted by trained numbers for each feature, or
     it is data that no parameter has met.
     """
-    roles = run.part(Roles)
     kept = {node for p, after in run.updates.items() if not p.trainable for node in _forward_to(run, after)}
     for node in causes:
         source = node.inputs[0]
-        if source not in roles.trained or node in kept:
+        if source not in run.part(Roles).trained or node in kept:
             return True
-        features = source.shape[-1] if source.ndim else 1
-        # The normalized values, some operations later, are combined with trained numbers, one for each feature.
         normalized = run.ancestors(user for user in run.readers(source) if user.op.name in ("subtract", "divide"))
         if node not in normalized and node.op.name not in ("var", "std") and source.op.name != "square":
             return False
-        ahead, seen = [node], {node}
+        ahead = [node]
         for each in ahead:
-            for user in run.readers(each):
-                scaled = user.op.name in ("multiply", "add") and any(
-                    operand.trainable and np.prod([n for n in operand.shape if isinstance(n, int)]) == features
-                    for operand in user.inputs
-                )
-                if scaled and _rows_in(run, user) is not None:
-                    return True
-                if user.op.name in (
-                    "subtract",
-                    "divide",
-                    "multiply",
-                    "sqrt",
-                    "add",
-                    "square",
-                    "mean",
-                    "power",
-                    "reciprocal",
-                    "cast",
-                ):
-                    if user not in seen and len(seen) < 32:
-                        seen.add(user)
-                        ahead.append(user)
+            users = run.readers(each)
+            if any(_is_scaled(user, source) and _rows_in(run, user) is not None for user in users):
+                return True
+            ahead += [user for user in users if user.op.name in _NORMALIZING and user not in ahead and len(ahead) < 32]
     return False
+
+
+def _is_scaled(node: Node, source: Node) -> bool:
+    """Return whether a node scales or shifts by trained numbers, one for each feature of another one."""
+    numbers = [each for each in node.inputs if each.trainable] if node.op.name in ("multiply", "add") else []
+    features = source.shape[-1] if source.ndim else 1
+    return any(math.prod(n for n in each.shape if isinstance(n, int)) == features for each in numbers)

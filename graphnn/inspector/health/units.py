@@ -25,8 +25,8 @@ DEAD_BATCH = 32
 FEW_UNITS = 8
 """The units of a smaller layer that the data pass by, as those of a gate, may be dead."""
 DEAD_SHARE, NEARLY_ALL = 0.5, 0.9
-"""From this share of a layer's units on, dead units are a warning; the first is for units that a bias keeps dead. Below,
-they are a note: many networks learn well with some."""
+"""From this share of a layer's units on, dead units are a warning; the first is for units that a bias keeps dead. Fewer
+are a note: many networks learn well with some."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
 _MULTIPLY = ("matmul", "einsum")
