@@ -10,7 +10,7 @@ import numpy as np
 
 from ...graph import Array, Node
 from ...graph.dimensions import shown
-from ...ops.reduce import Reduction
+from ...ops.reduce import Norm, Reduction
 from .checks import check
 from .evaluation import THOROUGH, CannotTry, Evaluation
 from .findings import Finding, at_line, listed
@@ -71,7 +71,9 @@ def _with_row_changed(run: Evaluation, row: int, held: Mapping[Node, Array]) -> 
             changes[node] = new = run.value_of(node).copy()
             rows = np.moveaxis(new, axis, 0)
             differ = [k for k in range(len(rows)) if not (rows[k] == rows[row]).all()]
-            rows[row] = rows[differ[0]] if differ else rows[row]
+            # Larger than the others, too: a maximum shows only what is largest.
+            far = 3 * np.std(rows, axis=0) if rows.dtype.kind == "f" else 0
+            rows[row] = rows[differ[0] if differ else row] + far
     return run.all_after(changes, [each.made for each in roles.meetings])
 
 
@@ -178,7 +180,7 @@ def _of(run: Evaluation, causes: list[Node], row: int) -> Finding:
     batch, node, softmax = run.part(Roles).batch, causes[0], softmax_with(run, causes)
     pairs = batch is not None and any(each.shape.count(batch) > 1 for each in run.order if each in run.fed)
     mixes = f"a change of sample {row} changes the predictions for other samples"
-    if pairs or not all(isinstance(each.op, Reduction) for each in causes):
+    if pairs or not all(isinstance(each.op, (Reduction, Norm)) for each in causes):
         remedy = "nothing to do, if samples belong together, as the nodes of a graph do"
         return rows_mixed.of(node, f"{mixes}, through {listed(causes)}{at_line(node)}", severity="note", remedy=remedy)
     named, does = (node, "works") if softmax is None else (softmax, "normalizes")
