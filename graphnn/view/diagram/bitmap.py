@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from .elements import n
+from .fonts import text_width
 from .painted import Outline, Painted, Text
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ _LEAST = 0.72
 # What old ones read between quotes.
 _LONGEST = 8_000
 _CLEAR = "#00000000"
+# In quotes, DOT has no other escape than that of a quote, and none of a backslash before one: there, texts are cut.
+_BEFORE_QUOTE = re.compile(r'(?<=\\)(?=")')
 
 
 def dot_of_paint(picture: Painted) -> str:
@@ -58,11 +63,22 @@ def _outline(mark: Outline, height: float) -> str:
 
 
 def _text(mark: Text, height: float) -> str:
-    # In quotes, DOT has no other escape than that of a quote.
-    said, bold = mark.said.replace('"', '\\"'), "t 1 " if mark.bold else "t 0 "
+    pieces = _BEFORE_QUOTE.split(mark.said)
+    if len(pieces) == 1:
+        return _piece(mark, height)
+    widths = [text_width(piece, mark.size, mark.bold) for piece in pieces]
+    lefts = accumulate(widths, initial=mark.around[0])
+    return "".join(
+        _piece(mark._replace(said=piece, x=x, before=0.0, width=width), height)
+        for piece, x, width in zip(pieces, lefts, widths, strict=False)
+    )
+
+
+def _piece(mark: Text, height: float) -> str:
     where = f"{n(mark.x)} {n(height - mark.y)} {2 * mark.before - 1:g} {n(mark.width)}"
-    size = f"F {n(mark.size)} 9 -Helvetica "
-    return f"{_named('c', mark.colour)}{size}{bold}T {where} {len(mark.said.encode())} -{said} "
+    font = f"F {n(mark.size)} 9 -Helvetica t {int(mark.bold)} "
+    escaped = mark.said.replace('"', '\\"')
+    return f"{_named('c', mark.colour)}{font}T {where} {len(mark.said.encode())} -{escaped} "
 
 
 def _named(operation: str, colour: str) -> str:

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from .fonts import text_width
@@ -21,6 +22,9 @@ _NAMED = {"black": "#000000", "white": "#ffffff", "none": "", "transparent": ""}
 _QUARTER = 0.5523
 # Straight pieces of a curve, where it is asked what that runs over.
 _PIECES = 12
+
+Place = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
 
 
 class Outline(NamedTuple):
@@ -43,6 +47,12 @@ class Outline(NamedTuple):
     stroke: str
     width: float
     dashes: str
+
+    @property
+    def around(self) -> Place:
+        """What it is in."""
+        xs, ys = zip(*_pieces(self.knots), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
 
 
 class Text(NamedTuple):
@@ -72,9 +82,10 @@ class Text(NamedTuple):
     colour: str
 
     @property
-    def left(self) -> float:
-        """Where it begins."""
-        return self.x - self.width * self.before
+    def around(self) -> Place:
+        """What it is in: capitals are 0.72 of the size high."""
+        left = self.x - self.width * self.before
+        return left, self.y - 0.72 * self.size, left + self.width, self.y + 0.21 * self.size
 
 
 class Group(NamedTuple):
@@ -252,21 +263,21 @@ def runs_over_titles(picture: Painted) -> bool:
     >>> [runs_over_titles(painted(picture.format(frame, edge.format(x=x)))) for x in (12, 70)]
     [True, False]
     """
-    titles = [
-        (text.left, text.y - 0.72 * text.size, text.left + text.width, text.y + 0.21 * text.size)
-        for group in picture.groups
-        if group.name.startswith("cluster")
-        for text in group.texts
-    ]
-    if not titles:
-        return False
-    edges = [outline.knots for group in picture.groups if "->" in group.name for outline in group.outlines]
-    for knots in edges:
-        (low, high), (upper, lower) = ((min(part), max(part)) for part in zip(*knots, strict=True))
-        near = [title for title in titles if low < title[2] and high > title[0] and upper < title[3] and lower > title[1]]
-        if near and any(_touches(place, *ends) for ends in pairwise(_pieces(knots)) for place in near):
+    titles = [text.around for group in picture.groups if group.name.startswith("cluster") for text in group.texts]
+    for edge in (group for group in picture.groups if titles and "->" in group.name):
+        labels = [label.around for label in edge.texts]
+        if any(_meet(title, label) for title in titles for label in labels):
             return True
+        for outline in edge.outlines:
+            left, top, right, bottom = outline.around
+            near = [title for title in titles if _meet(title, (left - 1, top - 1, right + 1, bottom + 1))]
+            if near and any(_touches(title, *ends) for ends in pairwise(_pieces(outline.knots)) for title in near):
+                return True
     return False
+
+
+def _meet(one: Place, other: Place) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _pieces(knots: Sequence[Point]) -> Iterator[Point]:
@@ -274,14 +285,12 @@ def _pieces(knots: Sequence[Point]) -> Iterator[Point]:
     yield knots[0]
     for place in range(0, len(knots) - 3, 3):
         four = knots[place : place + 4]
-        for step in range(1, _PIECES + 1):
-            t = step / _PIECES
+        for t in (step / _PIECES for step in range(1, _PIECES + 1)):
             shares = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
-            x, y = (sum(share * part for share, part in zip(shares, parts, strict=True)) for parts in zip(*four, strict=True))
-            yield x, y
+            yield sum(map(mul, shares, (x for x, _ in four))), sum(map(mul, shares, (y for _, y in four)))
 
 
-def _touches(place: tuple[float, float, float, float], one: Point, other: Point) -> bool:
+def _touches(place: Place, one: Point, other: Point) -> bool:
     """Return whether a straight line has a point in a rectangle."""
     begin, end = 0.0, 1.0
     for at, to, low, high in zip(one, other, place[:2], place[2:], strict=True):

@@ -85,7 +85,7 @@ def _outline(mark: Outline, height: float) -> str:
 
 
 def _rgb(colour: str) -> str:
-    return " ".join(n(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    return " ".join(f"{int(colour[i : i + 2], 16) / 255:.4g}" for i in (1, 3, 5))
 
 
 class _Fonts:

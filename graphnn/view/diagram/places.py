@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .elements import n
 
 if TYPE_CHECKING:
-    from ..layout.parts import Point
     from .painted import Group, Painted
 
 _INCH = 72
@@ -46,16 +44,14 @@ def _said(group: Group) -> dict[str, Any]:
 def _frame(group: Group, height: float) -> dict[str, Any]:
     pieces = []
     for outline in group.outlines:
-        left, top, right, bottom = _around(outline.knots)
+        left, top, right, bottom = outline.around
         pieces.append(f"{n(left)},{n(height - bottom)},{n(right)},{n(height - top)}")
     return _said(group) | ({"bb": pieces[0]} if pieces else {}) | ({"pieces": pieces} if len(pieces) > 1 else {})
 
 
 def _box(group: Group, height: float) -> dict[str, Any]:
-    corners = [knot for outline in group.outlines for knot in outline.knots]
-    for text in () if corners else group.texts:  # bare text is as large as what it says
-        corners += [(text.left, text.y - text.size), (text.left + text.width, text.y + 0.2 * text.size)]
-    left, top, right, bottom = _around(corners)
+    lefts, tops, rights, bottoms = zip(*(mark.around for mark in group.outlines or group.texts), strict=True)
+    left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
     size = {"width": n((right - left) / _INCH), "height": n((bottom - top) / _INCH)}
     return _said(group) | {"pos": f"{n((left + right) / 2)},{n(height - (top + bottom) / 2)}"} | size
 
@@ -67,9 +63,3 @@ def _edge(group: Group, height: float) -> dict[str, Any]:
     places = " ".join(f"{n(x)},{n(height - y)}" for x, y in line)
     pos = f"e,{n(tip[0])},{n(height - tip[1])} {places}"
     return _said(group) | {"tail": tail, "head": head, "pos": pos, "tooltip": group.tip}
-
-
-def _around(knots: Iterable[Point]) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of what some points are in."""
-    xs, ys = zip(*knots, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)

@@ -56,7 +56,8 @@ _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _ARROW_PER_WIDTH = 2.2  # of the line: the arrow is at least so long
 # How a picture by Graphviz begins.
 _OPENING = re.compile(
-    r'<svg width="[^"]*" height="[^"]*"\s+viewBox="[-\d.]+ [-\d.]+ (?P<width>[\d.]+) (?P<height>[\d.]+)"(?P<more>[^>]*)>'
+    r'<svg width="[^"]*" height="[^"]*"\s+'
+    r'viewBox="[-\d.]+ [-\d.]+ (?P<width>[\d.]+) (?P<height>[\d.]+)"(?P<more>[^>]*)>'
 )
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
