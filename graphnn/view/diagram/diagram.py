@@ -32,7 +32,7 @@ from .dot import dot_source
 from .drawing import Manner
 from .evaluated import evaluated, needs_no_feed
 from .fonts import fitted
-from .looks import THEMES
+from .looks import NODE, THEMES
 from .mermaid import mermaid_source
 from .outline import outline
 from .overlay import NO_OVERLAY, of_graph, overlaid
@@ -387,7 +387,8 @@ class Diagram(Shown):
         DrawingError
             When there are more boxes than `limit`.
         """
-        return animated(self._plain(), self._picture)
+        ink = THEMES[self._manner.theme].get(NODE["fontcolor"], NODE["fontcolor"])
+        return animated(self._plain(), self._picture, "" if self._manner.layer is NO_OVERLAY else ink)
 
     def render(self, form: str = "svg") -> bytes:
         """Return the picture; all formats show it in the same way, each box in the same place.

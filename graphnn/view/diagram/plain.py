@@ -158,6 +158,7 @@ class _Box:
         # What the middle of the box is written and painted on, by how far below its top that begins.
         self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap]()
         inner, height = max(line.width for line in lines), self._put(lines, 0.0)
+        self._named = 1 + bool(shape.below and not shape.small)  # lines that are there before a run
         for panel in shape.panels:
             said = [
                 _Line(shortened(line, MOST_BELOW), _SMALL, not i, panel.ink or look["fontcolor"])
@@ -221,13 +222,16 @@ class _Box:
             if rim:
                 inner = width - 2 * rim, height - 2 * rim, max(corner - rim, 0.0), f' fill="none"{line}'
                 parts.append(rectangle(left + rim, top + rim, *inner))
-        begin = y + self._top
+        begin, told = y + self._top, list[str]()
         for fill in self.fills:
             paint = f' fill="{fill.colour}"'
-            parts.append(rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
-        parts += [_text(line, x, begin + line.middle, "middle") for line in self.lines]
-        parts += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
-        return "".join(parts)
+            told.append(rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
+        texts = [_text(line, x, begin + line.middle, "middle") for line in self.lines]
+        parts += texts[: self._named]
+        told += texts[self._named :]
+        told += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
+        # What a run says of it is together: until it has run, an animation shows nothing of that.
+        return "".join([*parts, '<g class="told">', *told, "</g>"]) if told else "".join(parts)
 
 
 class _Fill(NamedTuple):
