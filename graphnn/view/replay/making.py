@@ -133,7 +133,7 @@ class Maker:
         return [[visible(named.get(node, node.title)), self.place_of[node]] for node in asked if node in self.place_of]
 
     def _differentiated(self) -> dict[str, Any]:
-        """Return the name of what is differentiated in this run, and its place; "" and -1 if it is nothing, or several."""
+        """Return the name of what is differentiated in this run, and its place; "" and -1 if that is not one thing."""
         node = _differentiated(self.first)
         if node is None:
             return {"loss": "", "differentiated": -1}

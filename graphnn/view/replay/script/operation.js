@@ -314,8 +314,9 @@ function drawGradient() {
   $("gradient-title").textContent = HEADINGS[relation] ?? "Gradient";
   heatmaps = heatmaps.filter((heat) => !heat.besides);
   if (there < 0) return host.replaceChildren(make("p", { className: "faint" }, "There is none of it in this run."));
-  // A path has slashes of its own: what a node is called in its scope is enough here, for its whole name stands beside.
-  const of = (place) => `∂${data.loss ? visibleShort(ownName(data.loss)) : ""}/∂${ownName(nodes.name[place])}`;
+  // Paths have slashes of their own: the scope of what is differentiated is not said, neither of it nor of what stands beside it.
+  const own = ownName(data.loss), scope = data.loss.slice(0, data.loss.length - own.length);
+  const of = (place) => `∂${visibleShort(own)}/∂${scope && nodes.name[place].startsWith(scope) ? nodes.name[place].slice(scope.length) : nodes.name[place]}`;
   const itself = shown.place === data.differentiated ? "This is what is differentiated. Its own gradient:" : of(shown.place);
   const words = {
     gradient: itself, "gradient of": `This is ${of(there)}. The value:`, "made for": "It was made for:",
