@@ -27,7 +27,7 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     x = g.placeholder("x", shape=("batch", 2))
     labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
     network = nn.Sequential(
-        nn.Dense(3, weight_init=nn.init.uniform(0.0, 0.1), rng=rng),
+        nn.Dense(16, weight_init=nn.init.uniform(0.0, 0.1), rng=rng),
         nn.ReLU(),
         nn.Dense(3, weight_init=nn.init.uniform(0.0, 0.1), rng=rng),
         nn.Softmax(),
@@ -40,11 +40,13 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     return {"probabilities": probabilities, "loss": loss}, {x: X, labels: y}
 
 
-def filmed(steps: int = 1750, every: int = 250) -> tuple[Film, float]:
-    """Train the network of `build` with 16 hidden units on the spiral data, and record it on the way.
+def filmed(fetches: dict[str, Any], feed: dict[Any, Any], steps: int = 1750, every: int = 250) -> tuple[Film, float]:
+    """Train the network of `build` on its data, and record it on the way.
 
     Parameters
     ----------
+    fetches, feed : dict
+        As `build` returns them.
     steps : int
     every : int
         How many steps lie between two that are recorded.
@@ -56,25 +58,13 @@ def filmed(steps: int = 1750, every: int = 250) -> tuple[Film, float]:
     accuracy : float
         The share of the points that the network classifies rightly in the last step.
     """
-    rng = np.random.default_rng(0)
-    g = Graph("spiral")
-    x = g.placeholder("x", shape=("batch", 2))
-    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
-    network = nn.Sequential(
-        nn.Dense(16, weight_init=nn.init.he_normal, rng=rng),
-        nn.ReLU(),
-        nn.Dense(3, rng=rng),
-        nn.Softmax(),
-    )
-    probabilities = network(x)
-    loss = nn.categorical_crossentropy(probabilities, labels)
-    g.outputs["loss"] = loss
+    probabilities, loss = fetches["probabilities"], fetches["loss"]
     step = compile(loss, updates=nn.SGD(1.0).updates(loss))
-    X, y = datasets.spiral(100, classes=3, seed=0)
     with recording(step, every=every) as film:
         for _ in range(steps + 1):
-            step({x: X, labels: y})
-    return film, float(np.mean(film[-1][probabilities].value.argmax(axis=1) == y))
+            step(feed)
+    *_, classes = feed.values()
+    return film, float(np.mean(film[-1][probabilities].value.argmax(axis=1) == classes))
 
 
 def trained(epochs: int, progress: Any) -> tuple[Compiled, nn.History, Node, dict[Any, Any]]:

@@ -25,7 +25,7 @@ EXAMPLES = HERE.parents[1] / "examples"
 def pages() -> dict[str, Page]:
     """Return each page, by its name."""
     return {
-        "spiral": demo.filmed()[0].to_html(),
+        "spiral": demo.filmed(*demo.build())[0].to_html(),
         "nan": hidden_nan().to_html(),
         "convolution": convolution(),
         "lenet": lenet(),

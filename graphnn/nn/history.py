@@ -127,7 +127,8 @@ class History(dict[str, list[Any]], Shown):
     def plot(self) -> Figure:
         """Return a plot of the figures that are numbers over the epochs: losses, and beside them the others.
 
-        Figures of the validation are dashed.
+        Figures of the validation are dashed. Of one or two epochs, there are points without a line; those of the
+        validation are crosses.
 
         Returns
         -------
@@ -155,9 +156,12 @@ class History(dict[str, list[Any]], Shown):
         for axes, panel in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             axes.set_prop_cycle(color=_COLOURS)
             for name, values in panel.items():
-                marker = "." if self.epochs <= 2 * _MOST_ROWS else ""
-                dashes = "--" if name.startswith("val_") else "-"
-                axes.plot(range(1, len(values) + 1), values, dashes, marker=marker, label=name.replace("$", r"\$"))
+                validation, few = name.startswith("val_"), len(values) <= 2  # between two points, nothing was measured
+                marker = "" if self.epochs > 2 * _MOST_ROWS else "x" if few and validation else "."
+                dashes = "" if few else "--" if validation else "-"
+                axes.plot(
+                    range(1, len(values) + 1), values, linestyle=dashes, marker=marker, label=name.replace("$", r"\$")
+                )
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(visible=True, alpha=0.3)

@@ -203,7 +203,8 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
         # What is 0 or not finite has no place on a logarithmic axis.
         shown = [norm if 0 < norm < math.inf else math.nan for _, norm in norms]
         marker, at = _MARKERS[place % len(_MARKERS)], [call for call, _ in norms]
-        axes.plot(at, shown, color=shades[place], marker=marker, markersize=4, linewidth=1.4, label=label)
+        wide = 1.4 if len(at) > 2 else 0.0  # between two points, nothing was measured
+        axes.plot(at, shown, color=shades[place], marker=marker, markersize=4, linewidth=wide, label=label)
     axes.set(title=title, xlabel="call of the step", ylabel="norm of the gradient", yscale="log")
     _tidy(axes)
     figure.legend(loc="outside right upper", frameon=False)

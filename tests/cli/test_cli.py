@@ -1,5 +1,6 @@
 """The command: what it prints, what it writes, and how it fails."""
 
+import base64
 import importlib
 import json
 import math
@@ -10,6 +11,7 @@ import sys
 import warnings
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -111,6 +113,23 @@ def test_the_demo_trains_says_how_long_that_takes_and_ends_with_what_to_do_next(
     page = tmp_path / "replay.html"
     assert lines[-1].startswith(f"Next: open {page} in a browser")
     assert 'id="data"' in page.read_text(encoding="utf-8")
+
+
+def test_the_demo_trains_the_network_that_it_shows(tmp_path, capsys):
+    """What is printed, drawn and evaluated is what is trained: layer by layer, and from the same loss on."""
+    out = said(capsys, "demo", "-o", str(tmp_path)).out
+    shown = dict(re.findall(r"^(dense_\d) \(Dense\) +\([^)]*\) +(\d+) ", out, re.MULTILINE))
+    page = (tmp_path / "replay.html").read_text(encoding="utf-8")
+    block = zlib.decompress(base64.b64decode(re.search(r'id="data">(.*?)</script>', page)[1]))
+    told = json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])
+    nodes = dict(zip(told["nodes"]["name"], told["nodes"]["shape"], strict=True))
+    assert nodes["dense_1/weight"] == ["2", "16"]
+    assert set(shown) == {"dense_1", "dense_2"}
+    for layer, count in shown.items():
+        weights, biases = (math.prod(map(int, nodes[f"{layer}/{name}"])) for name in ("weight", "bias"))
+        assert int(count) == weights + biases
+    evaluated, began = re.search(r"^loss = ([\d.]+)", out, re.MULTILINE)[1], re.search(r"loss ([\d.]+) →", out)[1]
+    assert abs(float(evaluated) - float(began)) < 1e-3
 
 
 def test_the_demo_as_json_is_the_run_itself(tmp_path, capsys):

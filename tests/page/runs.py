@@ -197,3 +197,25 @@ def branch() -> gn.Trace:
     y = gn.cond(flag, lambda: gn.log(gn.exp(x) + 1.0), lambda: gn.tanh(x) * 2.0)
     g.outputs["loss"] = loss = gn.mean(y * y)
     return gn.trace([loss, gn.grad(loss, x)], {x: np.random.default_rng(0).normal(size=(2, 3)), flag: True})
+
+
+def by_hand(calls: int = 11, every: int = 10) -> gn.Film:
+    """Two steps of a network without a layer; the loss is called as its scope is."""
+    rng = np.random.default_rng(0)
+    X, labels = gn.datasets.spiral(100, classes=3, seed=0)
+    g = gn.Graph("by hand")
+    x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch", 3))
+    h = x
+    for number, (rows, columns) in enumerate([(2, 16), (16, 16), (16, 3)]):
+        h = gn.matmul(h, g.parameter(f"W{number}", 0.3 * rng.normal(size=(rows, columns))))
+        h = h + g.parameter(f"b{number}", np.zeros(columns))
+        h = gn.tanh(h) if number < 2 else h
+    e = gn.exp(h - gn.max(h, axis=1, keepdims=True))
+    p = e / gn.sum(e, axis=1, keepdims=True)
+    with g.scope("loss"):
+        loss = gn.name(-gn.mean(gn.sum(y * gn.log(p), axis=1)), "loss")
+    compiled = gn.compile(loss, updates=nn.Adam(0.02).updates(loss))
+    with gn.recording(compiled, every=every) as seen:
+        for _ in range(calls):
+            compiled({x: X, y: np.eye(3)[labels]})
+    return seen

@@ -88,6 +88,30 @@ def test_the_one_that_has_just_been_computed_has_an_orange_line() -> None:
     assert (first.tag, second.tag) == (f"{SVG}title", f"{SVG}rect")
 
 
+@pytest.mark.parametrize("overlay", ["values", "statistics", "bytes"])
+def test_a_box_is_empty_until_it_is_computed(overlay: str) -> None:
+    nodes = line()
+    trace = gn.trace(nodes[-1], {nodes[0]: [1.0, 2.0]})
+    svg = draw(nodes[-1], trace=trace, overlay=overlay).animation()
+    moving, root = Moving(svg), ET.fromstring(svg)
+    assert len(moving.lit) == 3
+    for number, lit in moving.lit.items():
+        # What is known of the run is hidden as long as the box is dim, and so is the colour that stands for it.
+        for name, what, where in (("v", "opacity", " .told"), ("f", "fill-opacity", ".box>:nth-child(2)")):
+            hidden = re.search(rf"@keyframes {name}{number}\{{0%,([\d.]+)%,100%\{{{what}:0\}}", svg)
+            assert hidden is not None
+            assert float(hidden[1]) / 100 * moving.whole == pytest.approx(lit, abs=0.01)
+            assert f".b{number}{where}{{animation:{name}{number} " in svg
+    for group in root.iter(f"{SVG}g"):
+        if re.fullmatch(r"n\d+", group.get("data-name", "")):
+            bare = [text.text for text in group.findall(f"{SVG}text")]
+            told = [text.text for part in group.findall(f"{SVG}g[@class='told']") for text in part.iter(f"{SVG}text")]
+            assert bare[0] in ("x", "exp", "sin", "subtract")
+            assert not any(re.search(r"\d", said or "") for said in bare if said != "2")  # its shape
+            assert any(re.search(r"\d", said or "") for said in told) or not told
+    assert draw(nodes[-1]).animation().count("fill-opacity") == 0
+
+
 def test_it_stands_still_on_paper_and_where_motion_is_unwelcome() -> None:
     style = Moving(draw(line()[-1]).animation()).style
     assert "@media print,(prefers-reduced-motion:reduce){*{animation:none!important}}" in style
@@ -112,7 +136,7 @@ def test_it_is_the_plain_drawing_in_all_else() -> None:
     nodes = line()
     diagram = draw(nodes[-1], title="Title", theme="dark", overlay={nodes[1]: 2.0}, highlight={nodes[2]: "failed"})
     svg = re.sub(r"\n<style>.*?</style>", "", diagram.animation(), flags=re.DOTALL)
-    svg = re.sub(r' class="b\d+( box)?"( style="--at:[\d.]+s")?', "", svg)
+    svg = re.sub(r' class="b\d+( box)?"( style="--at:[\d.]+s(;--ink:#\w+)?")?', "", svg)
     plain = draw(
         nodes[-1], title="Title", theme="dark", overlay={nodes[1]: 2.0}, highlight={nodes[2]: "failed"}, engine="plain"
     )

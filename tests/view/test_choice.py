@@ -1,5 +1,6 @@
 """Which engine draws, where nobody says: a planted Graphviz tells whether it was called."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,23 +13,29 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.errors import DrawingError
 from graphnn.view import draw
+from graphnn.view.diagram.fonts import fitted
 from graphnn.view.layout.engine import Engine
 
 PLANTED = '<svg viewBox="0.00 0.00 100.00 100.00"></svg>'
-OWN = "<svg></svg>"
+OWN = '<svg viewBox="0 0 9 9"></svg>'
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The formats that Graphviz was asked for; graphnn itself lays out nothing either."""
+    """What Graphviz was asked to do; graphnn itself lays out nothing either."""
     asked: list[str] = []
 
-    def lay_out(source: str, form: str, timeout: float) -> bytes:
-        asked.append(form)
+    def lay_out(source: str, timeout: float) -> bytes:
+        asked.append("svg")
         return PLANTED.encode()
+
+    def paint(source: str, form: str, dots: float, timeout: float) -> bytes:
+        asked.append(f"{form} of {re.findall('bb|pos', source)}")
+        return b"painted"
 
     monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: Engine("planted", pure=False))
     monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lay_out)
+    monkeypatch.setattr("graphnn.view.diagram.diagram.paint", paint)
     monkeypatch.setattr("graphnn.view.diagram.diagram.plain_svg", lambda *picture: OWN)
     return asked
 
@@ -101,11 +108,30 @@ def test_graphviz_is_called_only_for_what_it_draws_better(
 
 
 def test_graphviz_draws_what_it_is_asked_to_draw(calls: list[str]) -> None:
-    large = chain(300)
-    assert draw(large, engine="dot").svg() == PLANTED
-    for form in ("png", "pdf", "json"):
-        assert draw(large).render(form) == PLANTED.encode()
-    assert calls == ["svg", "png", "pdf", "json"]
+    assert draw(chain(300), engine="dot").svg() == PLANTED
+    assert calls == ["svg"]
+
+
+@pytest.mark.parametrize("form", ["svg", "png", "jpg", "pdf", "json"])
+@pytest.mark.parametrize(("boxes", "by_graphviz"), [(20, True), (300, False)])
+def test_what_lays_out_does_not_depend_on_the_format(
+    calls: list[str], boxes: int, by_graphviz: bool, form: str
+) -> None:
+    draw(chain(boxes)).render(form)
+    painted = [f"{form} of ['pos', 'pos']"] * (form in ("png", "jpg"))  # two corners, and nothing to lay out
+    assert calls == ["svg"] * by_graphviz + painted
+
+
+def test_where_lines_of_graphviz_run_over_titles_graphnn_draws(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = '<g class="edge"><title>n0-&gt;n1</title><path d="M{x},0C{x},10 {x},20 {x},40"/></g>'
+    frame = '<g class="cluster"><title>cluster_0</title><text x="8" y="12" font-size="9.5">dense_1</text></g>'
+    for x, drawn_by in ((20, OWN), (80, PLANTED)):
+        svg = PLANTED.replace("></svg>", f">{frame}{edge.format(x=x)}</svg>")
+        monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lambda source, timeout, svg=svg: svg.encode())
+        assert draw(training(gradients)).svg() == (OWN if drawn_by is OWN else fitted(svg))
+        assert draw(training(gradients), engine="dot").svg() == fitted(svg)
 
 
 def test_a_limit_holds_whatever_draws(calls: list[str]) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from dot_text import told
+from svg_geometry import read
+from test_diagram import needs_engine
 from test_plain import deep
 
 import graphnn as gn
@@ -97,23 +99,29 @@ def test_what_cannot_be_collapsed_is_drawn_plainly() -> None:
     assert diagram.note == ""
 
 
-def test_what_only_graphviz_draws_is_collapsed_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = []
-
-    def lay_out(source: str, form: str, timeout: float) -> bytes:
-        drawn.append(source)
-        return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (40_000).to_bytes(4, "big") + (700).to_bytes(4, "big")
-
-    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lay_out)
-    y = chain(300, alternating)
-    diagram = draw(y, title="Many")
-    assert diagram.note == ""
+@needs_engine
+def test_a_bitmap_shows_what_the_svg_shows() -> None:
+    diagram = draw(chain(300, alternating))
     diagram.render("png")
-    said, pixels = diagram.note.split("; ", 1)
-    assert said == "901 boxes collapsed to 301 (detail=0, repeats=True)"
-    assert pixels == "few programs open 40,000 × 700 pixels; an .svg is folded"
-    assert told(drawn[-1]).headings == ["Many", said]
-    assert len(told(drawn[-1]).boxes) == 301
-    for asked in ({"detail": "op"}, {"limit": 1000}):
-        draw(y, **asked).render("png")
-        assert len(told(drawn[-1]).boxes) == 901
+    assert diagram.note == ""
+    assert len(read(diagram.svg()).boxes) == 901
+
+
+def test_a_bitmap_has_no_more_pixels_than_programs_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def paint(source: str, form: str, dots: float, timeout: float) -> bytes:
+        asked.append((form, dots))
+        return b"painted"
+
+    monkeypatch.setattr("graphnn.view.diagram.diagram.paint", paint)
+    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot")
+    monkeypatch.setattr(
+        "graphnn.view.diagram.diagram.plain_svg", lambda *picture: '<svg viewBox="0 0 900 33000"></svg>'
+    )
+    diagram = draw(chain(3, alternating), engine="plain")
+    assert diagram.render("png") == b"painted"
+    ((form, dots),) = asked
+    assert form == "png"
+    assert 32_700 < 33_000 / 72 * dots <= 32_767
+    assert diagram.note == "drawn with 71 dots an inch, for few programs open more than 32,767 pixels"

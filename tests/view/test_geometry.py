@@ -66,6 +66,12 @@ def test_the_gallery(engine: str) -> None:
         flawless(diagram, engine)
 
 
+def test_no_line_of_the_gallery_runs_over_a_title_whatever_draws() -> None:
+    for diagram in runpy.run_path(str(ROOT / "docs" / "images" / "make.py"))["gallery"]().values():
+        diagram._engine = None
+        assert over_titles(read(diagram.svg())) == []
+
+
 @pytest.mark.parametrize("seed", range(18))
 def test_graphs_by_chance(engine: str, seed: int) -> None:
     fetches = by_chance(seed)

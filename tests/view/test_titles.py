@@ -25,10 +25,13 @@ from graphnn.view.layout.titles import free, missing
         ("physics-informed", "op"),  # frames in frames in frames
         ("attention", "leaf"),
         ("60 random nodes", "layer"),
+        ("tutorial, gradients", "op"),  # Graphviz would run over titles
+        ("meta-learning", "op"),
     ],
 )
-def test_no_edge_runs_over_a_title(name: str, detail: str) -> None:
-    drawn = read(draw(FORTY[name](), detail, engine="plain").svg())
+@pytest.mark.parametrize("engine", ["plain", None])
+def test_no_edge_runs_over_a_title(name: str, detail: str, engine: str | None) -> None:
+    drawn = read(draw(FORTY[name](), detail, engine=engine).svg())
     assert over_titles(drawn) == []
 
 

@@ -41,9 +41,9 @@ def demo(options: cli.Options) -> None:
     loss = float(values[fetches["loss"]])
     say(f"\nloss = {loss:.6f}; ln 3 = {math.log(3):.6f}: the network has not learned yet, it is guessing.\n")
     steps = 1750
-    say(f"Training it with 16 hidden units for {steps:,} steps: this takes about a second ...")
+    say(f"Training it for {steps:,} steps: this takes about a second ...")
     began = time.perf_counter()
-    film, accuracy = gn.demo.filmed(steps)
+    film, accuracy = gn.demo.filmed(fetches, feed, steps)
     first, last = (float(shot["loss"].value) for shot in (film[0], film[-1]))
     took = time.perf_counter() - began
     say(f"  {took:.1f} s: loss {first:.3f} → {last:.3f}, {accuracy:.1%} of the points are right\n")

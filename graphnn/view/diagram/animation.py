@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 # Seconds: before the first box, from one to the next, for all of them at most, and after the last.
 _LEAD, _BEAT, _MOST, _REST = 0.6, 0.45, 24.0, 3.0
 _DIM, _CURRENT = 0.25, "#D55E00"
+_INK = re.compile(r'<text [^>]*fill="(#[0-9A-Fa-f]{6})"')
 # The groups of boxes, of references and names, and of arrows, as `plain_svg` calls them.
 _GROUP = re.compile(r'<g data-name="(?:(?P<tail>\w+)-&gt;)?(?P<name>[ntr]\d+(?:_\d+)?)">')
 
 
-def animated(svg: str, seen: Picture) -> str:
+def animated(svg: str, seen: Picture, ink: str = "") -> str:
     """Return a plain SVG with what makes it move: rules of style, and no script.
 
     What is given is there from the beginning. Then box after box lights up with the arrows that lead to it; the one
-    that has just been computed has an orange line. Nothing moves where the system is set to reduced motion, or on
-    paper.
+    that has just been computed has an orange line. A box that is still to be computed is empty: it has neither a colour
+    nor what the run says of it. Nothing moves where the system is set to reduced motion, or on paper.
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ def animated(svg: str, seen: Picture) -> str:
         As `plain_svg` returns it.
     seen : Picture
         What is drawn in it.
+    ink : str
+        If it shows what is known of a run: the colour of a title in a box that is empty.
 
     Returns
     -------
@@ -49,13 +52,19 @@ def animated(svg: str, seen: Picture) -> str:
         if number is None:
             return found[0]
         is_box = found["tail"] is None and found["name"].startswith("n")
-        when = f' style="--at:{_LEAD + beat * number:.2f}s"' if is_box else ""
+        when = f' style="--at:{_LEAD + beat * number:.2f}s{_ink_of(svg, found.end()) if ink else ""}"' if is_box else ""
         return f'{found[0][:-1]} class="b{number}{" box" * is_box}"{when}>'
 
-    rules = [_frame(number, _LEAD + beat * number, whole) for number in range(len(computed))]
+    rules = [_frame(number, _LEAD + beat * number, whole, ink) for number in range(len(computed))]
     moving = _GROUP.sub(group, svg)
     begin = moving.index(">", moving.index("<svg")) + 1
     return f"{moving[:begin]}\n<style>\n{_common(beat, whole)}\n{chr(10).join(rules)}\n</style>{moving[begin:]}"
+
+
+def _ink_of(svg: str, begin: int) -> str:
+    """Return the colour of the first text after a place, as a property."""
+    found = _INK.search(svg, begin)
+    return f";--ink:{found[1]}" if found else ""
 
 
 def _common(beat: float, whole: float) -> str:
@@ -68,11 +77,20 @@ def _common(beat: float, whole: float) -> str:
     return "\n".join((now, shape, still))
 
 
-def _frame(number: int, at: float, whole: float) -> str:
+def _frame(number: int, at: float, whole: float, ink: str) -> str:
     """Return the rules of what lights up at a time, and goes out when the round ends."""
     lit, end = 100 * at / whole, 100 - 50 / whole
-    dim = f"0%,{lit:.2f}%,100%{{opacity:{_DIM}}}"
-    return (
-        f"@keyframes k{number}{{{dim}{lit + 10 / whole:.2f}%,{end:.2f}%{{opacity:1}}}}"
-        f".b{number}{{animation:k{number} {whole:.2f}s infinite}}"
-    )
+
+    def turn(name: str, dim: str, bright: str) -> str:
+        lasts = f"{lit + 10 / whole:.2f}%,{end:.2f}%"
+        return f"@keyframes {name}{number}{{0%,{lit:.2f}%,100%{{{dim}}}{lasts}{{{bright}}}}}"
+
+    run = f"{whole:.2f}s infinite"
+    rules = f"{turn('k', f'opacity:{_DIM}', 'opacity:1')}.b{number}{{animation:k{number} {run}}}"
+    if not ink:
+        return rules
+    # What is in a box is not known before: neither the values nor the colour that stands for them.
+    filled = turn("f", "fill-opacity:0", "fill-opacity:1")
+    filled += f".b{number}.box>:nth-child(2){{animation:f{number} {run},now {whole:.2f}s var(--at) infinite}}"
+    titled = turn("i", f"fill:{ink}", "fill:var(--ink)") + f".b{number}.box>text{{animation:i{number} {run}}}"
+    return f"{rules}{filled}{titled}{turn('v', 'opacity:0', 'opacity:1')}.b{number} .told{{animation:v{number} {run}}}"

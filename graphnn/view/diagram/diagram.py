@@ -19,10 +19,11 @@ from ...inspector.trace import Trace
 from ...order import schedule
 from ...show import Shown, show_as
 from ...text import short_repr
-from ..layout.engine import TookTooLong, find_engine, lay_out
+from ..layout.engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
 from ..text import counted, shortened
 from .animation import animated
 from .asked import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
+from .bitmap import dot_of_paint
 from .boxes import picture
 from .calls import folded
 from .choice import suits_graphviz
@@ -32,12 +33,15 @@ from .dot import dot_source
 from .drawing import Manner
 from .evaluated import evaluated, needs_no_feed
 from .fonts import fitted
-from .looks import THEMES
+from .looks import NODE, THEMES
 from .mermaid import mermaid_source
 from .outline import outline
 from .overlay import NO_OVERLAY, of_graph, overlaid
+from .painted import painted, runs_over_titles
+from .pdf import pdf_of
 from .picture import Detail, Picture, asked
-from .plain import plain_svg
+from .places import json_of
+from .plain import headed, plain_svg
 from .repeats import repeated
 
 if TYPE_CHECKING:
@@ -52,9 +56,10 @@ _STEPS: tuple[tuple[Detail, bool], ...] = (("op", True), ("layer", False), ("lay
 _FEW_BOXES = 400
 
 # A picture by Graphviz, and how large it may be in points.
-_SIZE = re.compile(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
+_SIZE = re.compile(r'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"')
 _WIDEST, _HIGHEST = 1600.0, 2600.0
-_MOST_PIXELS = 2**15
+# Of a bitmap: dots an inch, and how many pixels wide or high it may be, for many programs open no larger one.
+_BITMAPS, _DOTS, _MOST_PIXELS = ("png", "jpg"), 144.0, 2**15 - 1
 
 # A graph in a notebook is shown if that is quick.
 _MOST_AT_A_GLANCE = 20_000
@@ -99,8 +104,8 @@ def draw(
         "layer"}`` mixes them: "layer" makes one box of that scope, "leaf" opens it down to the innermost layers, "op"
         opens it and all in it; what it does not name is drawn as it says for ``""``, the whole graph ("layer" unless
         given).
-        Where none is given and there are more boxes than `limit`, or than 400 in what only Graphviz draws, as PNG,
-        scopes and repeats are collapsed, and the picture says so.
+        Where none is given and there are more boxes than `limit`, scopes and repeats are collapsed, and the picture
+        says so.
         A loop is a scope, too: open, it is a frame with what one iteration computes, and with the number of iterations
         (``scan_1 ×time``). What is carried from one iteration to the next, and what has one row for each, are boxes in
         it. An edge that leads out says what of the iterations it is: the last value, or all of them, stacked.
@@ -138,11 +143,11 @@ def draw(
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
     engine : "dot" or "plain", optional
-        What lays the picture out: Graphviz, or graphnn itself, which writes SVG only, and folds what is too wide or too
+        What lays the picture out, in all formats: Graphviz, or graphnn itself, which folds what is too wide or too
         high. By default Graphviz draws small pictures without an update, either without frames or with a backward pass.
         Small are at most 200 boxes, with no path that is longer than 16 boxes from left to right, or 43 from top to
         bottom. graphnn draws all others, and where there is no Graphviz, where it fails or takes too long, and where
-        its picture is wider than 1,600 points or higher than 2,600.
+        its picture is wider than 1,600 points or higher than 2,600, or its lines run over the titles of frames.
     limit : int, optional
         The largest number of boxes that is laid out, from 1 up. By default 2,000 by Graphviz and 20,000 plainly; of
         more than 2,000, something is collapsed if `detail` does not say what.
@@ -217,9 +222,7 @@ def draw(
     seen = seen_at("op" if levels is None else levels, False)
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
     whole = levels is not None or len(seen.boxes) <= most
-    found = diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
-    found._smaller = None if levels is not None else lambda: diagram(*_collapsed(seen, seen_at, _FEW_BOXES))
-    return found
+    return diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
 
 
 def _given(
@@ -310,8 +313,6 @@ class Diagram(Shown):
         self.note = manner.remark
         self._picture, self._manner = seen, manner
         self._limit, self._timeout, self._engine = limit, timeout, engine
-        self._smaller: Callable[[], Diagram] | None = None
-        """What to draw instead where graphnn itself cannot, which folds what is too long, and nobody said a detail."""
 
     def __repr__(self) -> str:
         seen = self._picture
@@ -387,10 +388,11 @@ class Diagram(Shown):
         DrawingError
             When there are more boxes than `limit`.
         """
-        return animated(self._plain("svg").decode(), self._picture)
+        ink = THEMES[self._manner.theme].get(NODE["fontcolor"], NODE["fontcolor"])
+        return animated(self._plain(), self._picture, "" if self._manner.layer is NO_OVERLAY else ink)
 
     def render(self, form: str = "svg") -> bytes:
-        """Return the picture.
+        """Return the picture; all formats show it in the same way, each box in the same place.
 
         Parameters
         ----------
@@ -406,8 +408,8 @@ class Diagram(Shown):
         UsageError
             When the format is unknown.
         DrawingError
-            When there are more boxes than `limit`, or when only Graphviz draws it, as all but SVG, and there is none,
-            it does not write the format, or it takes longer than `timeout`.
+            When there are more boxes than `limit`; when PNG or JPG is asked for, which Graphviz paints, and there is
+            none; or when it fails, or takes longer than `timeout`.
         """
         wanted = form.lower() if isinstance(form, str) else ""
         wanted = _ALIASES.get(wanted, wanted)
@@ -419,45 +421,53 @@ class Diagram(Shown):
             return self.mermaid().encode()
         if wanted == "txt":
             return f"{self.text()}\n".encode()
+        if wanted in _BITMAPS and find_engine() is None:
+            raise DrawingError(NO_ENGINE)
+        svg = self._laid_out()
+        if wanted == "svg":
+            return svg.encode()
+        picture = painted(svg)
+        if wanted == "json":
+            return json_of(picture, self._picture.graph.name)
+        if wanted == "pdf":
+            return pdf_of(picture)
+        dots = min(_DOTS, 72 * _MOST_PIXELS / max(picture.width, picture.height))
+        if dots < _DOTS:
+            said = f"drawn with {dots:.0f} dots an inch, for few programs open more than {_MOST_PIXELS:,} pixels"
+            self.note = "; ".join(filter(None, (self.note, said)))
+        return paint(dot_of_paint(picture), wanted, dots, self._timeout)
+
+    def _laid_out(self) -> str:
+        """Return the picture as SVG, of which all other formats are made."""
         self.note = self._manner.remark
-        if self._engine == "plain":
-            return self._plain(wanted)
+        by_graphviz, plainly = self._engine == "dot", self._engine is None
+        if plainly and suits_graphviz(self._picture, self._manner.sideways):
+            if find_engine() is None:
+                return self._plain("there is no Graphviz here")
+            by_graphviz = True
+        if not by_graphviz:
+            return self._plain()
         most = _MOST_BY_GRAPHVIZ if self._limit is None else self._limit
-        plainly = self._engine is None and wanted == "svg"
-        if plainly and not suits_graphviz(self._picture, self._manner.sideways):
-            return self._plain(wanted)
-        few = self._limit is not None or len(self._picture.boxes) <= _FEW_BOXES
-        if wanted != "svg" and self._smaller is not None and not few:
-            smaller = self._smaller()
-            drawn = smaller.render(wanted)
-            self.note = smaller.note
-            return drawn
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
-        if plainly and find_engine() is None:
-            return self._plain(wanted, "there is no Graphviz here")
+        source = dot_source(self._picture, self._manner, headed=False)
         try:
-            drawn = lay_out(self.source, wanted, self._timeout)
-            if plainly and _too_long(drawn):
-                return self._plain(wanted)
-            if wanted == "png":
-                self.note = "; ".join(filter(None, (self.note, _too_many_pixels(drawn))))
-            return fitted(drawn.decode()).encode() if wanted == "svg" else drawn
+            drawn = lay_out(source, self._timeout).decode()
         except DrawingError as error:
             if not plainly:
                 raise
             late = isinstance(error, TookTooLong)
-            why = f"Graphviz took more than {self._timeout:g} s" if late else "Graphviz failed here"
-            return self._plain(wanted, why)
+            return self._plain(f"Graphviz took more than {self._timeout:g} s" if late else "Graphviz failed here")
+        if plainly and (_too_long(drawn) or (self._picture.open_scopes() and runs_over_titles(painted(drawn)))):
+            return self._plain()
+        return fitted(headed(drawn, self._picture, self._manner))
 
-    def _plain(self, form: str, note: str = "") -> bytes:
-        if form != "svg":
-            raise DrawingError(f'engine="plain" draws SVG only; {form} needs Graphviz: engine="dot", or none said')
+    def _plain(self, note: str = "") -> str:
         most = _MOST_BOXES if self._limit is None else self._limit
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
         self.note = "; ".join(filter(None, (self._manner.remark, note)))
-        return fitted(plain_svg(self._picture, self._manner)).encode()
+        return fitted(plain_svg(self._picture, self._manner))
 
     def _too_large(self, most: int) -> DrawingError:
         boxes = len(self._picture.boxes)
@@ -501,18 +511,10 @@ class Diagram(Shown):
         return path
 
 
-def _too_long(svg: bytes) -> bool:
+def _too_long(svg: str) -> bool:
     """Return whether a picture by Graphviz is wider or higher than one that graphnn would fold."""
     size = _SIZE.search(svg)
     return size is not None and (float(size[1]) > _WIDEST or float(size[2]) > _HIGHEST)
-
-
-def _too_many_pixels(png: bytes) -> str:
-    """Return what to say of a PNG that is wider or higher than what many programs open."""
-    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
-    if max(width, height) < _MOST_PIXELS:
-        return ""
-    return f"few programs open {width:,} × {height:,} pixels; an .svg is folded"
 
 
 def _svg_if_possible(diagram: Diagram) -> str | None:

@@ -11,8 +11,10 @@ import graphviz
 
 from ..text import shortened
 from .drawing import USUAL, Drawing
-from .looks import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PAPER, WIDTH_OF_SHADE, cell_size
+from .fonts import text_width
+from .looks import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PAPER, cell_size
 from .picture import scopes_down_to
+from .plain import height_inside
 from .ranks import estimated, long_edges, set_below, set_beside
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ _LONGEST_STRING = 16_000
 # How many tabs a line of a frame within frames begins with at most.
 _MOST_INDENTED = 40
 _END = "}\n"
+
+# Of a scale above the picture: steps, each as wide as whole pixels, or what is behind would be seen between two; how
+# much is between a text and them, and how high the line is.
+_STEPS, _STEP, _SCALE_SPACE, _SCALE_HIGH = 24, 6.0, 12.0, 14
+
+# In a cylinder, the lid takes a share of the height, and text is to keep clear of it; how high a line of a size is.
+_LID_SHARE, _LID_CLEAR, _LINE = 0.08, 3.0, 1.2
 
 # Above so many boxes, `dot` may settle for less than the best layout.
 _LARGE = 600
@@ -138,12 +147,18 @@ def _headings(headings: Sequence[Heading]) -> str:
     for heading in headings:
         row = f"<td>{_heading(heading)}</td>"
         if heading.shades:
+            last = len(heading.shades) - 1
+            steps = [heading.shades[round(step * last / (_STEPS - 1))] for step in range(_STEPS)]
             shades = "".join(
-                f'<td width="{WIDTH_OF_SHADE:g}" height="8" fixedsize="true" bgcolor="{shade}"></td>'
-                for shade in heading.shades
+                f'<td width="{_STEP:g}" height="8" fixedsize="true" bgcolor="{shade}"></td>' for shade in steps
             )
-            ends = [f"<td>{_heading(heading._replace(text=text))}</td>" for text in (heading.text, heading.end)]
-            row = f'<td align="center">{_table([f"{ends[0]}<td>  </td>{shades}<td>  </td>{ends[1]}"])}</td>'
+            texts = heading.text, heading.end
+            ends = [f"<td>{_heading(heading._replace(text=text))}</td>" for text in texts]
+            # Of its own size, as a heatmap: or the steps would stand apart.
+            wide = sum(text_width(text, heading.size, heading.bold) + _SCALE_SPACE for text in texts)
+            wide += _STEP * _STEPS
+            size = f'0" fixedsize="true" width="{wide:.0f}" height="{_SCALE_HIGH}" cellborder="0"'
+            row = f'<td align="center">{_table([f"{ends[0]}<td>  </td>{shades}<td>  </td>{ends[1]}"], size)}</td>'
         rows.append(f'{row}</tr><tr><td height="3"></td>')
     return f"<{_table(rows)}>"
 
@@ -157,26 +172,27 @@ def _heading(heading: Heading) -> str:
 # --- the picture as DOT --------------------------------------------------------------------------------------
 
 
-def dot_source(seen: Picture, manner: Manner = USUAL) -> str:
-    """Return a picture as DOT text, everything in order of making."""
-    return _Writer(seen, manner).text()
+def dot_source(seen: Picture, manner: Manner = USUAL, headed: bool = True) -> str:
+    """Return a picture as DOT text, everything in order of making, with what is said above it or without."""
+    return _Writer(seen, manner, headed).text()
 
 
 class _Writer:
     """Writes one picture."""
 
-    def __init__(self, seen: Picture, manner: Manner) -> None:
+    def __init__(self, seen: Picture, manner: Manner, headed: bool) -> None:
         self._seen = seen
         self._drawn = drawn = Drawing(seen, manner, long_edges(seen))
+        self._usual = drawn.look(NODE)
         self._dot = graphviz.Digraph(
-            "graphnn", graph_attr=drawn.look(_GRAPH), node_attr=drawn.look(NODE), edge_attr=drawn.look(ARROW)
+            "graphnn", graph_attr=drawn.look(_GRAPH), node_attr=self._usual, edge_attr=drawn.look(ARROW)
         )
         if manner.theme != "light":
             self._dot.graph_attr["bgcolor"] = drawn.colour(PAPER)
         self._dot.graph_attr["rankdir"] = "LR" if manner.sideways else "TB"
         if len(seen.boxes) > _LARGE:
             self._dot.graph_attr.update(_HASTE)
-        if drawn.headings:
+        if drawn.headings and headed:
             self._dot.graph_attr.update(label=_headings(drawn.headings), labelloc="t", labeljust="c")
         grey = drawn.colour(GREY)
         self._frames = {frame.scope.path: _frame(number, frame, grey) for number, frame in enumerate(drawn.frames)}
@@ -229,8 +245,11 @@ class _Writer:
         return self._dot if scope is None else self._frames[scope.path]
 
     def _write_shape(self, shape: Shape) -> None:
-        # In a cylinder, the text keeps clear of the lid.
-        above = '<font point-size="4"> </font><br/>' if shape.look.get("shape") == "cylinder" else ""
+        look, above = shape.look, ""
+        if look.get("shape") == "cylinder":  # the text keeps clear of the lid, and a second one would cross it
+            look = {name: value for name, value in look.items() if name != "peripheries"}
+            lid = _LID_SHARE * height_inside(shape, self._usual) + _LID_CLEAR
+            above = f'<font point-size="{max(lid / _LINE, 4):.1f}"> </font><br/>'
         label = _label(
             shape.title,
             shape.below,
@@ -242,7 +261,7 @@ class _Writer:
         )
         if shape.small:
             label = _small(shape.title, shape.small, shape.soft)
-        self._within(shape.around).node(shape.name, label=label, **shape.look, tooltip=_tip(shape.tip))
+        self._within(shape.around).node(shape.name, label=label, **look, tooltip=_tip(shape.tip))
 
     def _write_arrow(self, arrow: Arrow) -> None:
         look = dict(arrow.look, tooltip=_tip(arrow.tip))

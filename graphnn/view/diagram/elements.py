@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,11 +25,14 @@ def rectangle(x: float, y: float, width: float, height: float, corner: float, pa
 
 
 def row_of_cells(x: float, y: float, width: float, height: float, colours: Sequence[str]) -> list[str]:
-    """Return a row of cells, those of one colour that stand together as one."""
-    ends = [i for i in range(1, len(colours)) if colours[i] != colours[i - 1]]
+    """Return a row of cells, those of one colour that stand together as one.
+
+    Each goes on below those after it: what is behind would be seen between two that only touch.
+    """
+    starts = [i for i in range(len(colours)) if i == 0 or colours[i] != colours[i - 1]]
     return [
-        rectangle(x + start * width, y, (end - start) * width, height, 0.0, f' fill="{colours[start]}"')
-        for start, end in pairwise([0, *ends, len(colours)])
+        rectangle(x + start * width, y, (len(colours) - start) * width, height, 0.0, f' fill="{colours[start]}"')
+        for start in starts
     ]
 
 

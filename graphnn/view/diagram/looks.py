@@ -113,7 +113,7 @@ THEMES: dict[str, dict[str, str]] = {
 
 MOST_SHOWN, MOST_BELOW, MOST_SAID, MOST_INLINE, MOST_ABOVE = 32, 48, 1000, 6, 96
 
-WIDTH_OF_SHADE = 12.0  # of a scale, one colour
+WIDTH_OF_SHADE = 2.0  # of a scale, one colour
 # Of heatmaps: width and height at most, and of a cell.
 _MOST_OF_CELLS, _MOST_OF_CELL = (64.0, 36.0), (10.0, 6.0)
 KIND_OF_PHASE = {"backward": "gradient", "update": "update"}

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .strokes import Stroke
 
 _Said = TypeVar("_Said")
-_SHADES = 12  # of the scale in the legend
+_SHADES = 72  # of the scale in the legend: so many that no step is seen
 _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
 
 _MOST_WITH_CELLS = 200  # boxes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,12 +54,51 @@ _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _ARROW_PER_WIDTH = 2.2  # of the line: the arrow is at least so long
+# How a picture by Graphviz begins.
+_OPENING = re.compile(
+    r'<svg width="[^"]*" height="[^"]*"\s+'
+    r'viewBox="[-\d.]+ [-\d.]+ (?P<width>[\d.]+) (?P<height>[\d.]+)"(?P<more>[^>]*)>'
+)
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
 
 def plain_svg(seen: Picture, manner: Manner = USUAL) -> str:
     """Return a picture as SVG, the same in every process."""
     return _Writer(Drawing(seen, manner, _far(seen)), _beside(seen), manner.sideways).text()
+
+
+def height_inside(shape: Shape, usual: Mapping[str, str]) -> float:
+    """Return how high all is that a shape says and shows, without what is around that."""
+    return _Box(shape, usual, GREY).inside
+
+
+def headed(svg: str, seen: Picture, manner: Manner) -> str:
+    """Return a picture by Graphviz with what is said above it, as a plain one has it."""
+    drawn = Drawing(seen, manner)
+    headings, found = [_Heading(heading) for heading in drawn.headings], _OPENING.search(svg)
+    if not headings or found is None:
+        return svg
+    wide, high = float(found["width"]), float(found["height"])
+    above = _PAD + math.fsum(heading.height for heading in headings)
+    width, height = max([wide, *(heading.width + 2 * _PAD for heading in headings)]), high + above
+    size = f'width="{n(width)}pt" height="{n(height)}pt"\n viewBox="0 0 {n(width)} {n(height)}"'
+    paper = rectangle(0.0, 0.0, width, height, 0.0, f' fill="{drawn.colour(PAPER)}"')
+    end = svg.rindex("</svg>")
+    return "".join(
+        [
+            f"{svg[: found.start()]}<svg {size}{found['more']}>\n{paper}\n",
+            f'<g font-family="{FAMILIES}">{_said_above(headings, width)}</g>\n',
+            f'<g transform="translate({n((width - wide) / 2)} {n(above)})">{svg[found.end() : end]}</g>\n{svg[end:]}',
+        ]
+    )
+
+
+def _said_above(headings: Iterable[_Heading], width: float) -> str:
+    parts, top = [], _PAD
+    for heading in headings:
+        parts.append(heading.svg(width / 2, top))
+        top += heading.height
+    return "\n".join(parts)
 
 
 def _far(seen: Picture) -> set[Edge]:
@@ -118,6 +158,7 @@ class _Box:
         # What the middle of the box is written and painted on, by how far below its top that begins.
         self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap]()
         inner, height = max(line.width for line in lines), self._put(lines, 0.0)
+        self._named = 1 + bool(shape.below and not shape.small)  # lines that are there before a run
         for panel in shape.panels:
             said = [
                 _Line(shortened(line, MOST_BELOW), _SMALL, not i, panel.ink or look["fontcolor"])
@@ -136,7 +177,7 @@ class _Box:
             if panel.note:
                 note = _Line(shortened(panel.note, MOST_BELOW), _NOTE, False, shape.soft)
                 inner, height = max(inner, note.width), self._put([note], height)
-        self._inner, text_height = inner, height
+        self._inner, self.inside = inner, height
         across, along = (float(part) * 72 for part in look["margin"].split(","))
         width, lid, form = inner, 0.0, look["shape"]
         if form == "ellipse":  # around a rectangle
@@ -152,7 +193,7 @@ class _Box:
         self.round = (CUT, CUT) if form == "octagon" else (self.corner, self.corner)
         if form in ("ellipse", "cylinder"):
             self.round = (self.width / 2, lid or self.height / 2)
-        self._top = (lid - text_height) / 2
+        self._top = (lid - self.inside) / 2
 
     def _put(self, lines: Iterable[_Line], top: float) -> float:
         """Set lines below each other; return where they end."""
@@ -181,13 +222,16 @@ class _Box:
             if rim:
                 inner = width - 2 * rim, height - 2 * rim, max(corner - rim, 0.0), f' fill="none"{line}'
                 parts.append(rectangle(left + rim, top + rim, *inner))
-        begin = y + self._top
+        begin, told = y + self._top, list[str]()
         for fill in self.fills:
             paint = f' fill="{fill.colour}"'
-            parts.append(rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
-        parts += [_text(line, x, begin + line.middle, "middle") for line in self.lines]
-        parts += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
-        return "".join(parts)
+            told.append(rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
+        texts = [_text(line, x, begin + line.middle, "middle") for line in self.lines]
+        parts += texts[: self._named]
+        told += texts[self._named :]
+        told += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
+        # What a run says of it is together: until it has run, an animation shows nothing of that.
+        return "".join([*parts, '<g class="told">', *told, "</g>"]) if told else "".join(parts)
 
 
 class _Fill(NamedTuple):
@@ -286,10 +330,8 @@ class _Writer:
             f'viewBox="0 0 {n(width)} {n(height)}" font-family="{FAMILIES}" xml:space="preserve">',
             rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
         ]
-        top = _PAD
-        for heading in self._headings:
-            parts.append(heading.svg(width / 2, top))
-            top += heading.height
+        if self._headings:
+            parts.append(_said_above(self._headings, width))
         parts.append(f'<g transform="translate({n(across)} {n(down)})">')
         for number, frame in enumerate(self._drawn.frames):
             paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'

@@ -12,13 +12,10 @@ from typing import NamedTuple
 
 from ...errors import DrawingError
 
-_BITMAPS = frozenset({"png", "jpg"})
-_BITMAP_DPI = 144
-
 NO_ENGINE = (
-    "there is no Graphviz, which alone writes this: install the system's package, which brings `dot` "
-    "(apt install graphviz, brew install graphviz, winget install graphviz), or the wheel, pip install 'graphnn[dot]'; "
-    'without either there are SVG, .save("name.svg"), and the DOT text, .source or .save("name.dot")'
+    "there is no Graphviz, which this needs: install the wheel, pip install 'graphnn[dot]', or the system's package, "
+    "which brings `dot` (apt install graphviz, brew install graphviz, winget install graphviz); "
+    'without either there are SVG and PDF, .save("name.svg"), and the DOT text, .source or .save("name.dot")'
 )
 
 
@@ -33,7 +30,7 @@ class Engine(NamedTuple):
     ----------
     path : str
     pure : bool
-        Whether it is graphviz-pure, which writes no PDF.
+        Whether it is graphviz-pure.
     """
 
     path: str
@@ -51,14 +48,12 @@ def find_engine() -> Engine | None:
     return Engine(pure, pure=True) if pure is not None else None
 
 
-def lay_out(source: str, form: str, timeout: float) -> bytes:
-    """Return the picture of a DOT text.
+def lay_out(source: str, timeout: float) -> bytes:
+    """Return a DOT text laid out, as SVG.
 
     Parameters
     ----------
     source : str
-    form : str
-        ``"svg"``, ``"png"``, ``"jpg"``, ``"json"`` or ``"pdf"``.
     timeout : float
         Seconds; the program is ended after that.
 
@@ -69,24 +64,45 @@ def lay_out(source: str, form: str, timeout: float) -> bytes:
     Raises
     ------
     DrawingError
-        When there is no engine, it cannot write that format, or fails; `TookTooLong` when it takes longer.
+        When there is no engine, or it fails; `TookTooLong` when it takes longer.
     """
+    return _made(["-Kdot", "-Tsvg"], source, timeout)
+
+
+def paint(source: str, form: str, dots: float, timeout: float) -> bytes:
+    """Return a DOT text that says where everything is, as a bitmap.
+
+    Parameters
+    ----------
+    source : str
+        As `dot_of_paint` writes it.
+    form : "png" or "jpg"
+    dots : float
+        For each inch.
+    timeout : float
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    DrawingError
+        As `lay_out`.
+    """
+    return _made(["-Kneato", "-n2", f"-T{form}", f"-Gdpi={dots:g}"], source, timeout)
+
+
+def _made(wanted: list[str], source: str, timeout: float) -> bytes:
     engine = find_engine()
     if engine is None:
         raise DrawingError(NO_ENGINE)
-    if engine.pure and form == "pdf":
-        raise DrawingError(
-            "graphviz-pure, the only Graphviz here, writes no PDF: the system's `dot` does "
-            "(apt install graphviz, brew install graphviz, winget install graphviz), or save an .svg and convert that"
-        )
-    command = [engine.path, "-Kdot", f"-T{form}"]
-    if form in _BITMAPS:
-        command.append(f"-Gdpi={_BITMAP_DPI}")
+    command = [engine.path, *wanted]
     try:
         status, picture, said = _run(command, source.encode(), timeout)
     except subprocess.TimeoutExpired:
         raise TookTooLong(
-            f'{engine.path} took more than {timeout:g} s to lay out the picture: draw fewer boxes (detail="layer"), '
+            f'{engine.path} took more than {timeout:g} s for the picture: draw fewer boxes (detail="layer"), '
             "or allow it more (timeout=…); .source is the DOT text, for another engine"
         ) from None
     except OSError as error:

@@ -257,9 +257,11 @@ function draw(panel) {
       made.style.fill = curve.colour;
       inside.append(made);
     }
-    if (curve.raw) path(curve.raw, "raw");
-    path(curve.ys, curve.dashed ? "dashed" : "");
-    if (curve.dots && curve.ys.length <= 40) curve.ys.forEach((y, i) => {
+    // Two points are two points: what was between them, nobody has measured.
+    const few = curve.ys.filter((y, i) => there(curve.xs[i], y)).length <= 2;
+    if (curve.raw && !few) path(curve.raw, "raw");
+    if (!few) path(curve.ys, curve.dashed ? "dashed" : "");
+    if (few || (curve.dots && curve.ys.length <= 40)) curve.ys.forEach((y, i) => {
       if (!there(curve.xs[i], y)) return;
       const dot = make("svg:circle", { cx: toX(curve.xs[i]), cy: toY(y), r: 2.2, class: faded.trim() });
       dot.style.fill = curve.colour;

@@ -79,7 +79,7 @@ class Maker:
             "files": [[visible(_short(file)), lines] for file, lines in self._files().items()],
             "dim": self.dim,
             "outputs": self.outputs(),
-            "loss": _differentiated(first),
+            **self._differentiated(),
             "views": views_of(first, self.place_of, self.loops),
             "loops": self.loops.told(self.place_of),
         }
@@ -131,6 +131,14 @@ class Maker:
         named: dict[Node, str] = {node: name for name, node in self.first.graph.outputs.items()}
         asked = dict.fromkeys([*named, *self.first.fetches])
         return [[visible(named.get(node, node.title)), self.place_of[node]] for node in asked if node in self.place_of]
+
+    def _differentiated(self) -> dict[str, Any]:
+        """Return the name of what is differentiated in this run, and its place; "" and -1 if that is not one thing."""
+        node = _differentiated(self.first)
+        if node is None:
+            return {"loss": "", "differentiated": -1}
+        names = {output: name for name, output in self.first.graph.outputs.items()}
+        return {"loss": visible(names.get(node, node.title)), "differentiated": self.place_of.get(node, -1)}
 
     # --- the runs ---------------------------------------------------------------------------------------------
 
@@ -372,16 +380,16 @@ def _gradients(trace: Trace) -> dict[Node, Node]:
     return found
 
 
-def _differentiated(trace: Trace) -> str:
-    """Return the name of what is differentiated in this run; "" if there is none, or several."""
-    order, names = set(trace.order), {node: name for name, node in trace.graph.outputs.items()}
+def _differentiated(trace: Trace) -> Node | None:
+    """Return what is differentiated in this run, if it is one thing."""
+    order = set(trace.order)
     found = {
         node
         for given, derived in trace.graph.cotangents.items()
         for node, _ in given
         if node in derived.of and derived.of[node] in order
     }
-    return visible(names.get(node := found.pop(), node.title)) if len(found) == 1 else ""
+    return found.pop() if len(found) == 1 else None
 
 
 def _opening(maker: Maker) -> dict[str, Any]:

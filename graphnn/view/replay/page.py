@@ -26,6 +26,7 @@ _SCRIPT = (
     "iterations",
     "panes",
     "saving",
+    "printing",
     "page",
 )
 

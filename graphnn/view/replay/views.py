@@ -25,8 +25,8 @@ MOST_BOXES = 3500
 MOST_OPENED = 2500
 """In all pictures of open layers together; none is opened of a picture of which not even five are that many."""
 OPERATIONS, LEAVES, LAYERS = "operations", "innermost layers", "layers"
-FORWARD = {LAYERS: "forward layers", LEAVES: "innermost forward layers"}
-"""The forward pass alone, where there is more. The page opens on that of layers."""
+FORWARD = {LAYERS: "forward layers", LEAVES: "innermost forward layers", OPERATIONS: "forward operations"}
+"""The forward pass alone, where there is more. The page opens on that of layers, or of operations if there are none."""
 _DETAIL = {LEAVES: "leaf", LAYERS: "layer"}
 _COARSER: list[tuple[str, Detail]] = [("repeats as one", "layer"), ("outer scopes", 0)]
 _FEW_BOXES = 60  # fewer need not be collapsed further
@@ -59,9 +59,10 @@ def views_of(trace: Trace, place_of: Mapping[Node, int], loops: PageLoops) -> li
         if len(seen.boxes) < fewest:
             views.append(_view(label, seen, place_of, loops))
             fewest = len(seen.boxes)
-    for label, seen in levels.items():
+    whole = {} if LAYERS in levels else {OPERATIONS: picture(trace.fetches, opens=loops.by_loop)}
+    for label, seen in (levels | whole).items():
         forward = _forward(seen)
-        if len(forward.boxes) < len(seen.boxes):
+        if len(forward.boxes) < min(len(seen.boxes), MOST_BOXES):
             views.append(_view(FORWARD[label], forward, place_of, loops))
     return views + list(_opened(trace, place_of, levels, loops))
 

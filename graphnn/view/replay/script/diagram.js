@@ -9,7 +9,7 @@ const picture = {
 /** Return which pictures there are: from all operations to few boxes. The others are layers with one of them open. */
 const levels = () => upTo(data.views.length).filter((i) => data.views[i].opens === undefined);
 
-const FORWARD = { layers: "forward layers", "innermost layers": "innermost forward layers" };
+const FORWARD = { layers: "forward layers", "innermost layers": "innermost forward layers", operations: "forward operations" };
 const named = (label) => data.views.findIndex((view) => view.label === label);
 
 /** Return of which level a picture of layers is, that of all layers or of the innermost; undefined of others. */
@@ -38,7 +38,7 @@ const boxTitle = (i) => data.views[picture.view].titles[i];
 
 function startDiagram() {
   const found = levels(), small = found.filter((i) => data.views[i].boxes.length <= MOST_AT_FIRST);
-  const few = ["forward layers", "layers"].map(named).find((i) => small.includes(i) && placesIn(data.views[i]).has(shown.place)) ?? small[0] ?? found[found.length - 1];
+  const few = ["forward layers", "layers", "forward operations"].map(named).find((i) => small.includes(i) && placesIn(data.views[i]).has(shown.place)) ?? small[0] ?? found[found.length - 1];
   const options = found.map((i) => make("option", { value: String(i) }, `${data.views[i].label} (${grouped(data.views[i].boxes.length)})`));
   data.views.push({ label: "around here", around: true });
   $("view").replaceChildren(...options, make("option", { value: String(data.views.length - 1) }, "around here"));

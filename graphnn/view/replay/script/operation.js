@@ -314,9 +314,12 @@ function drawGradient() {
   $("gradient-title").textContent = HEADINGS[relation] ?? "Gradient";
   heatmaps = heatmaps.filter((heat) => !heat.besides);
   if (there < 0) return host.replaceChildren(make("p", { className: "faint" }, "There is none of it in this run."));
-  const of = (place) => `∂${data.loss ? visibleShort(data.loss) : ""}/∂${nodes.name[place]}`;
+  // Paths have slashes of their own: the scope of what is differentiated is not said, neither of it nor of what stands beside it.
+  const own = ownName(data.loss), scope = data.loss.slice(0, data.loss.length - own.length);
+  const of = (place) => `∂${visibleShort(own)}/∂${scope && nodes.name[place].startsWith(scope) ? nodes.name[place].slice(scope.length) : nodes.name[place]}`;
+  const itself = shown.place === data.differentiated ? "This is what is differentiated. Its own gradient:" : of(shown.place);
   const words = {
-    gradient: of(shown.place), "gradient of": `This is ${of(there)}. The value:`, "made for": "It was made for:",
+    gradient: itself, "gradient of": `This is ${of(there)}. The value:`, "made for": "It was made for:",
     "serves its gradient": "For its gradient there is:",
   };
   const button = make("button", { type: "button", className: "link", id: "twin", onclick: toTwin }, `${nodes.name[there]} (t)`);
@@ -340,6 +343,7 @@ function lightBesides() {
 }
 
 const elementText = (place, cell, value) => `${called(nodes.name[place], unravel(cell, value.shape).join(", "))} = ${numeral(value.at(cell), value.dtype)}`;
+const ownName = (name) => name.slice(name.lastIndexOf("/") + 1);
 const visibleShort = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
 
 function drawFindings() {
@@ -385,6 +389,27 @@ function drawChanges() {
 
 const CLASSES = ["#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#999999", "#0072B2", "#D55E00", "#8DD3C7", "#BEBADA", "#FB8072", "#FFFFB3"];
 
+const BLOCK = 6, DIGIT = { across: 7, down: 8 }; // cells of a side of what has one digit; how far its middle keeps off the middles of dots
+
+/** Return a cell of each block in which a digit touches no dot and no border, the nearest to the middle, and where that is; blocks full of dots have none. */
+function freeCells(n, side, spots) {
+  const each = side / n, found = new Map(), { across, down } = DIGIT;
+  const middle = (i) => [((i % n) + 0.5) * each, side - (Math.floor(i / n) + 0.5) * each];
+  const far = (i) => Math.hypot((i % n) % BLOCK - 2.5, (Math.floor(i / n) % BLOCK) - 2.5);
+  const taken = new Set();
+  for (const [x, y] of spots) {
+    const columns = [(x - across) / each - 0.5, (x + across) / each - 0.5], rows = [(side - y - down) / each - 0.5, (side - y + down) / each - 0.5];
+    for (let row = Math.max(0, Math.ceil(rows[0])); row <= Math.min(n - 1, Math.floor(rows[1])); row++) {
+      for (let column = Math.max(0, Math.ceil(columns[0])); column <= Math.min(n - 1, Math.floor(columns[1])); column++) taken.add(row * n + column);
+    }
+  }
+  for (const i of upTo(n * n).sort((a, b) => far(a) - far(b))) {
+    const block = `${Math.floor((i % n) / BLOCK)} ${Math.floor(i / n / BLOCK)}`, [x, y] = middle(i);
+    if (!found.has(block) && !taken.has(i) && Math.min(x, y, side - x, side - y) > 5) found.set(block, [i, x, y]);
+  }
+  return [...found.values()];
+}
+
 /** Draw which class the network sees where, at this step. */
 function drawBoundary() {
   const seen = data.boundary;
@@ -394,18 +419,18 @@ function drawBoundary() {
   const [left, right, bottom, top] = seen.ends, kinds = [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
-  pen.font = "11px sans-serif";
-  pen.textAlign = "center";
   kinds.forEach((kind, i) => {
     pen.fillStyle = CLASSES[kind];
     pen.fillRect((i % n) * each, side - (Math.floor(i / n) + 1) * each, each + 0.5, each + 0.5);
   });
+  const spots = seen.points.map(([a, b]) => [((a - left) / (right - left)) * side, side - ((b - bottom) / (top - bottom)) * side]);
+  seen.digits ??= freeCells(n, side, spots);
+  pen.font = "11px sans-serif";
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
   pen.fillStyle = "#000";
-  for (let i = 0; i < n * n; i++) {
-    if (i % n % 6 === 3 && Math.floor(i / n) % 6 === 3) pen.fillText(String(kinds[i]), ((i % n) + 0.5) * each, side - (Math.floor(i / n) + 0.1) * each);
-  }
-  seen.points.forEach(([a, b], i) => {
-    const x = ((a - left) / (right - left)) * side, y = side - ((b - bottom) / (top - bottom)) * side;
+  for (const [i, x, y] of seen.digits) pen.fillText(String(kinds[i]), x, y);
+  spots.forEach(([x, y], i) => {
     pen.beginPath();
     pen.arc(x, y, 2.2, 0, 2 * Math.PI);
     pen.fillStyle = seen.labels ? CLASSES[seen.labels[i] % CLASSES.length] : "#222";

@@ -187,6 +187,8 @@ function toPaper(on) {
   onScreen = on ? root.dataset.theme : null;
   root.classList.toggle("paper", on);
   useTheme(theme);
+  $("printed").hidden = !on;
+  $("printed").replaceChildren(...(on ? printed() : []));
   drawAll();
   sizeText(on ? SHARP : picture.scale);
 }

@@ -84,7 +84,9 @@ function drawLine(canvas, place, cell, wide, high, name, labelled = false) {
   return drawNumbers(canvas, runs.map((_, run) => valueOf(run, place)?.number(cell) ?? NaN), shown.run, wide, high, name, labelled ? "steps" : "");
 }
 
-/** Draw numbers over what is named in a word; the word is written there unless it is empty. */
+const FEW_POINTS = 24; // of so many, each has a dot
+
+/** Draw numbers over what is named in a word; the word is written there unless it is empty. Two are two dots: what was between them, nobody knows. */
 function drawNumbers(canvas, numbers, at, wide, high, name, along) {
   const labelled = along !== "", finite = numbers.filter(Number.isFinite);
   if (finite.length < 2) return false;
@@ -95,16 +97,19 @@ function drawNumbers(canvas, numbers, at, wide, high, name, along) {
   pen.strokeStyle = ink.color;
   pen.lineWidth = 1.5;
   pen.beginPath();
-  numbers.forEach((x, i) => Number.isFinite(x) && pen.lineTo(...spot(x, i)));
-  pen.stroke();
-  pen.fillStyle = ink.getPropertyValue("--mark");
-  const now = numbers[at];
-  if (Number.isFinite(now)) {
-    const [x, y] = spot(now, at);
+  const dot = (x, i, size) => {
     pen.beginPath();
-    pen.arc(x, y, 4, 0, 2 * Math.PI);
+    pen.arc(...spot(x, i), size, 0, 2 * Math.PI);
     pen.fill();
+  };
+  if (finite.length > 2) {
+    numbers.forEach((x, i) => Number.isFinite(x) && pen.lineTo(...spot(x, i)));
+    pen.stroke();
   }
+  pen.fillStyle = ink.color;
+  if (finite.length <= FEW_POINTS) numbers.forEach((x, i) => Number.isFinite(x) && dot(x, i, 2.2));
+  pen.fillStyle = ink.getPropertyValue("--mark");
+  if (Number.isFinite(numbers[at])) dot(numbers[at], at, 4);
   if (labelled) {
     pen.fillStyle = ink.color;
     pen.font = "11px sans-serif";
