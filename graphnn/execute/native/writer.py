@@ -17,7 +17,7 @@ from . import cutting
 from .addresses import loop_of
 from .axis_calls import calls_along
 from .blocking import flat
-from .engine import engine
+from .engine import Address, engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
 from .reductions import GOES_ON, own_reduction
@@ -403,7 +403,7 @@ class Writer:
 
     # --- fused ----------------------------------------------------------------------------------------------
 
-    def _compiled(self, works: Sequence[Work]) -> dict[Work, tuple[Fused, int]]:
+    def _compiled(self, works: Sequence[Work]) -> dict[Work, tuple[Fused, Address]]:
         """Compile all kernels at once; return each with its address."""
         register = engine().register
         works = list(flat(works))
