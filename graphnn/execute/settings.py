@@ -57,6 +57,6 @@ class Settings:
     narrow_row: int = 256
     written_over: int = 2**15
     table: int = 2**18
-    lines: int = 2000
+    lines: int = 1000
     sorted_buffers: int = 500
     native: bool = False
