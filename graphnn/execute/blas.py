@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from threading import get_ident
 from typing import Any
 
-from ..locks import Lock
+from ..locks import Lock, in_forked
 
 
 @cache
@@ -25,22 +26,36 @@ def blas_libraries() -> list[Mapping[str, Any]]:
 
 
 _lock = Lock()
-_inside = 0
+_inside: list[int] = []
+"""The threads that are in such a block."""
 _limited: Any = None
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let BLAS compute on one thread in this process. Without threadpoolctl, it goes on as it does."""
-    global _inside, _limited  # noqa: PLW0603 - the number of threads belongs to the process
+    global _limited  # noqa: PLW0603 - the number of threads belongs to the process
+    thread = get_ident()
     with _lock:
         if not _inside and _controller() is not None:
             _limited = _controller().limit(limits=1)
-        _inside += 1
+        _inside.append(thread)
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if not _inside and _limited is not None:
-                _limited.restore_original_limits()
+            _inside.remove(thread)
+            _restore()
+
+
+def _restore() -> None:
+    if not _inside and _limited is not None:
+        _limited.restore_original_limits()
+
+
+@in_forked
+def _forget_other_threads() -> None:
+    here = [thread for thread in _inside if thread == get_ident()]
+    if here != _inside:
+        _inside[:] = here
+        _restore()

@@ -31,6 +31,7 @@ def run(
         A graph stands for its results: a dict of its outputs, or of what no node reads if it has none.
     feed : mapping of Node or str to array_like
         A value for each placeholder that the fetches need; cast to its dtype where NumPy's "same_kind" rule allows.
+        Arrays are read where they are, and not copied: no other thread should write to them meanwhile.
         Of arrays of Dask, and columns of a dataframe of Dask, the rows are computed chunk by chunk, and later.
     sizes : mapping of str to int, optional
         The sizes of dimensions that no feed determines.

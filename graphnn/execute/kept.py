@@ -102,8 +102,8 @@ class Kept:
             del self._used_at[gone]
         if self.plans:
             self._used_at[next(reversed(self.plans))] = self._calls()
-        self.plans[sizes] = plan
         self._used_at[sizes] = self._calls()
+        self.plans[sizes] = plan
 
     def _has_room(self) -> bool:
         return len(self.plans) < MOST_PLANS or self._calls() - self._used_at[next(iter(self.plans))] >= _UNUSED

@@ -17,6 +17,7 @@ from .blocks import chains
 from .buffers import Layout, most_apart
 from .explain import Explanation
 from .lowering import Lowering
+from .parts import compiled, defined
 from .printer import Source
 from .settings import Settings
 from .values import in_c_order
@@ -69,14 +70,12 @@ class Plan:
         self.written = [given.node for given in lowering.over.values()]
         self._chains = found = chains(lowering.values, lowering.fetches, settings)
         self._layout = Layout(lowering.values, lowering.fetches, found, settings)
-        source = Source(lowering, found, self._layout)
-        self.source, self.arguments = source.text, source.arguments
+        source = Source(lowering, found, self._layout, settings.lines)
+        self.source, self.arguments = "".join(source.texts), source.arguments
         file = f"<plan of {prepared.program.graph.name[:40]!r} {id(self):x}>"
         linecache.cache[file] = (len(self.source), None, self.source.splitlines(keepends=True), file)
         weakref.finalize(self, linecache.cache.pop, file, None)
-        space: dict[str, Any] = {}
-        exec(compile(self.source, file, "exec"), space)  # noqa: S102 - written here, and of nothing but numbers and names
-        self._make = space["plan"]
+        self._make = defined(compiled(source.texts, file))
         self._quietly = quietly if lowering.foreign else None
         self._idle: list[tuple[Callable[..., Any], Callable[..., tuple[Array, ...]]]] = []
 

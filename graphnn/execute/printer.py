@@ -18,6 +18,7 @@ import numpy as np
 
 from . import instructions as do
 from .blocks import adds_up, reads
+from .parts import Part, written_out
 from .symbols import Size
 from .threads import together
 
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
 # The arena begins at a cache line. (The early `if` also keeps Python's compiler fast: for each variable that the inner
 # function reads, it shifts all instructions before the first branch.)
 _ARENA = """\
-    arena = empty({}, 'uint8')
-    if arena.ctypes.data % 64:
-        arena = arena[-arena.ctypes.data % 64:]
+arena = empty({}, 'uint8')
+if arena.ctypes.data % 64:
+    arena = arena[-arena.ctypes.data % 64:]
 """
 _LONGEST = 60  # characters of a variable
-_OWN = ("arena", "asarray", "blocks", "dtype", "empty", "ndarray", "part", "plan", "rows", "step", "together")
+_OWN = {"arena", "asarray", "blocks", "dtype", "empty", "made", "moved", "ndarray", "part", "plan", "rows", "step"}
+_OWN |= {"together"}
 
 Literal = bool | int | float | None | Size | tuple["Literal", ...]
 
@@ -70,39 +72,44 @@ class Source:
 
     Attributes
     ----------
-    text : str
-        Complete: ``plan(**arguments)`` returns a function of the given values that returns the fetches.
+    texts : list of str
+        What is compiled, one after the other: ``plan(**arguments)`` returns a function of the given values that returns
+        the fetches.
     arguments : dict of str to object
         Constants, and functions of operations.
     """
 
-    def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout) -> None:
+    def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout, most: int) -> None:
         names = _Names(lowering)
         self.arguments: dict[str, object] = {
             **({"together": together} if any(chain.parts > 1 for chain in chains) else {}),
             **{called: function for function, called in names.functions.items()},
             **{names[value]: value.array for value in lowering.values if value.kind == "constant"},
         }
-        self.text = _Writer(lowering, chains, layout, names).source(self.arguments)
+        self.texts = _Writer(lowering, chains, layout, names, most).source(self.arguments)
 
 
 class _Writer:
     """Writes the code of a plan."""
 
-    def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout, names: _Names) -> None:
+    def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout, names: _Names, most: int) -> None:
         self._lowering = lowering
         self._layout = layout
         self._names = names
+        self._parts: list[Part] = []
         self._made: list[str] = []
         self._body: list[str] = []
+        self._most = most
         self._laid: dict[tuple[tuple[int, ...], DType, int], str] = {}
         self._chain_of = {member: (number, chain) for number, chain in enumerate(chains, 1) for member in chain.members}
         self._read = set(lowering.fetches)
         for value in lowering.values:
             self._read.update([x for x, _ in reads(value)] if value in self._chain_of else value.operands)
 
-    def source(self, arguments: Iterable[str]) -> str:
-        """Return the code."""
+    def source(self, arguments: Iterable[str]) -> list[str]:
+        """Return the code: the texts to compile, one after the other."""
+        if self._layout.size:
+            self._made.extend(_ARENA.format(literal(self._layout.size + 64)).splitlines())
         for value in self._lowering.values:
             if value.kind == "view":
                 if value in self._read:
@@ -113,25 +120,18 @@ class _Writer:
                 self._body += self._lines(value)
             elif value.kind != "constant":
                 self._write(value)
-        words = ", ".join(sorted({*self._names.numpy, "empty", "ndarray"}))
-        given = ", ".join(self._names[value] for value in self._lowering.given)
-        return "\n".join(
-            [
-                f"from numpy import {words}",
-                "",
-                "",
-                f"def plan({', '.join(arguments)}):",
-                *_ARENA.format(literal(self._layout.size + 64)).splitlines() * bool(self._layout.size),
-                *[f"    {line}" for line in self._made],
-                "",
-                f"    def step({given}):",
-                *[f"        {line}" for line in self._body],
-                f"        return {self._handed_out()}",
-                "",
-                "    return step",
-                "",
-            ]
+            if len(self._made) + len(self._body) >= self._most:
+                self._end_part()
+        self._end_part()
+        names = self._names
+        given = [names[value] for value in self._lowering.given]
+        return written_out(
+            self._parts, sorted({*names.numpy, "empty", "ndarray"}), [*arguments], given, self._handed_out()
         )
+
+    def _end_part(self) -> None:
+        self._parts.append(Part(self._made, self._body))
+        self._made, self._body = [], []
 
     def _write(self, value: Value) -> None:
         name, (number, chain) = self._names[value], self._chain_of.get(value, (0, None))
@@ -452,27 +452,28 @@ class _Names(dict["Value", str]):
         super().__init__()
         self.numpy = {word for value in lowering.values for word in _words(value)}
         self.functions: dict[Function, str] = {}
-        taken: set[str] = set()
+        self._taken = {*keyword.kwlist, *dir(builtins), *self.numpy, *_OWN}
+        self._last: dict[str, int] = {}
         for function, name in filter(None, map(_function_of, lowering.values)):
             if function not in self.functions:
-                self.functions[function] = _free(f"{_identifier(name)}_forward", taken)
-        self._taken = {*keyword.kwlist, *dir(builtins), *self.numpy, *taken, *_OWN}
+                self.functions[function] = self._free(f"{_identifier(name)}_forward")
         for value in [*lowering.given, *lowering.values]:
             if value.kind == "check":
                 self[value] = self[value.operands[0]]
                 continue
             own = isinstance(value.how, do.Constant) and value.how.name
-            self[value] = _free(_identifier(own or value.node.name), self._taken)
+            self[value] = self._free(_identifier(own or value.node.name))
         self.update({value: self[given] for value, given in lowering.over.items()})
 
-
-def _free(base: str, taken: set[str]) -> str:
-    """Return a name that is not taken yet, and take it."""
-    unique, number = base, 2
-    while unique in taken:
-        unique, number = f"{base}_{number}", number + 1
-    taken.add(unique)
-    return unique
+    def _free(self, base: str) -> str:
+        """Return a name that is not taken yet, and take it."""
+        unique, number = base, self._last.get(base, 1)  # all up to this number are taken
+        while unique in self._taken:
+            number += 1
+            unique = f"{base}_{number}"
+        self._last[base] = number
+        self._taken.add(unique)
+        return unique
 
 
 @lru_cache(2**10)

@@ -35,6 +35,8 @@ class Settings:
         Bytes from which a returned value is written over an operand: less memory passes through the cache.
     table : int
         Bytes of a table from which an update of few of its rows writes only these.
+    lines : int
+        From so many lines on, what Python compiles of a plan goes on in another function.
     sorted_buffers : int
         Up to so many buffers, the arena is also laid out with the largest buffers first.
     native : bool
@@ -55,5 +57,6 @@ class Settings:
     narrow_row: int = 256
     written_over: int = 2**15
     table: int = 2**18
+    lines: int = 1000
     sorted_buffers: int = 500
     native: bool = False

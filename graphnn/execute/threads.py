@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
 from ..graph.quiet import quietly
+from ..locks import in_forked
 
 
 @cache
@@ -16,8 +16,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="graphnn")
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along to a forked process
+in_forked(_pool.cache_clear)  # threads do not come along to a forked process
 
 
 def together(part: Callable[..., None], pieces: Sequence[Any], *arrays: Any) -> None:

@@ -348,7 +348,11 @@ def check_integers(name: str, spec: Spec, what: str = "indices") -> None:
 
 
 def places_of(name: str, indices: Array, n: int) -> Array:
-    """Check that indices are within an axis of n elements, and return them as NumPy's own integers."""
+    """Check that indices are within an axis of n elements, and return them as NumPy's own integers, in a new array.
+
+    What is checked is what is returned. NumPy looks at indices twice, too, and so at nothing that others may write to.
+    """
+    indices = np.array(indices)
     if indices.size and (int(indices.min()) < -n or int(indices.max()) >= n):
         where = np.argwhere((indices < -n) | (indices >= n))[0]
         value, at = indices[tuple(where)], shown(where.tolist())

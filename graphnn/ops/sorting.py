@@ -31,7 +31,8 @@ class Argsort(Op):
 
     def forward(self, x: Array, out: Array | None = None) -> Any:
         if not self.descending:
-            return into(out, np.argsort(x, self.axis, stable=True))
+            # NumPy counts small integers, and then sorts by the counts: nobody else may write to them meanwhile.
+            return into(out, np.argsort(np.array(x), self.axis, stable=True))
         axis = 0 if self.axis is None else self.axis
         x = x.reshape(-1) if self.axis is None else x
         # Backwards twice: so equal elements keep their order.

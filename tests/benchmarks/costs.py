@@ -1,6 +1,6 @@
-"""Time what a training step alone does not show: chains, single nodes, feeds, depth, compiling, a whole training.
+"""Measure what a training step alone does not show: chains, single nodes, feeds, depth, compiling, memory, a training.
 
-    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch sizes spiral]
+    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch sizes memory long spiral]
         [--json FILE] [--quick]
 
 Each measurement is a process of its own, held to one core and one thread. What is compared within one is timed in turn,
@@ -299,6 +299,81 @@ def start(quick: bool) -> Rows:
     return rows
 
 
+_CHOICES: tuple[Callable[[Any], Any], ...] = (
+    gn.absolute,
+    gn.square,
+    gn.negative,
+    lambda x: x * 0.5,
+    lambda x: x + 1.0,
+    lambda x: gn.maximum(x, 0.1),
+    lambda x: x - 0.3,
+    lambda x: 1.0 / (x + 2.0),
+)
+
+
+def distinct(backend: str, *counts: str) -> Rows:
+    """Make graphs, each of which needs other code, one after the other: how far memory has grown by then."""
+    rows, X, begun = [], np.ones((4, 8)), 0.0
+    for number in range(1, int(counts[-1]) + 1):
+        given = h = gn.Graph("one of many").placeholder("x", ("n", 8))
+        digits = number
+        for _ in range(8):
+            digits, choice = divmod(digits, len(_CHOICES))
+            h = _CHOICES[choice](h) + given
+        step = gn.compile(gn.sum(h), backend=backend)
+        step.plan({given: X})
+        step({given: X})
+        del given, h, step
+        if number == 10 or str(number) in counts:
+            gc.collect()
+            begun = begun or measure.memory("VmRSS")
+        if str(number) in counts:
+            rows.append({"graphs": number, "MB": (measure.memory("VmRSS") - begun) / 1e6})
+    return rows
+
+
+def memory(quick: bool) -> Rows:
+    """Many small graphs, made and let go of one after the other: the growth of memory since the tenth."""
+    counts = ("100", "400") if quick else ("400", "1000", "2000", "4000")
+    rows: dict[int, dict[str, Any]] = {}
+    for name, backend in PLANS.items():
+        for one in _apart(":".join(["distinct", backend, *counts]), GRAPHNN_CACHE="off"):
+            row = rows.setdefault(one["graphs"], {"different graphs, one after the other": one["graphs"]})
+            row[f"{name}, MB"] = one["MB"]
+    return list(rows.values())
+
+
+def chained(backend: str, count: str) -> Rows:
+    """Make a plan of a chain and its gradient, and run it: the most memory that is taken, and the processor's seconds."""
+    g = gn.Graph("chain")
+    x, w = g.placeholder("x", (4,)), g.parameter("w", np.ones(4))
+    h = x * w
+    for i in range(int(count)):
+        h = gn.tanh(h) if i % 2 else h * 0.9
+    loss = gn.sum(h)
+    step = gn.compile(loss, {w: w - 0.1 * gn.grad(loss, w)}, backend)
+    before, start = measure.memory("VmHWM"), time.process_time()
+    if backend != "interpreter":
+        step.plan({x: np.ones(4)})
+    seconds = time.process_time() - start
+    step({x: np.ones(4)})
+    return [{"before": before / 1e6, "after": measure.memory("VmHWM") / 1e6, "seconds": seconds}]
+
+
+def long(quick: bool) -> Rows:
+    """A long chain of operations with its gradient: the most memory that the process takes."""
+    rows: Rows = []
+    for count in (1000, 3000) if quick else (1000, 10_000, 100_000):
+        row: dict[str, Any] = {"operations in a chain, with gradient": count}
+        for name, backend in PLANS.items():
+            (found,) = _apart(f"chained:{backend}:{count}", GRAPHNN_CACHE="off")
+            row.setdefault("graph made, MB", found["before"])  # before LLVM is loaded
+            row[f"{name}, MB"] = found["after"]
+            row[f"{name}: making it, s"] = found["seconds"]
+        rows.append(row)
+    return rows
+
+
 def trained(engine: str, steps: str) -> Rows:
     """Train the spiral's network of 100 hidden units, with an engine."""
     X, labels = gn.datasets.spiral(100, classes=3, seed=0)
@@ -345,11 +420,18 @@ MEASURED: dict[str, Callable[[bool], Rows]] = {
     "start": start,
     "batch": batch,
     "sizes": sizes,
+    "memory": memory,
+    "long": long,
     "spiral": spiral,
 }
 
 
-TASKS: dict[str, Callable[..., Rows]] = {"started": started, "trained": trained}
+TASKS: dict[str, Callable[..., Rows]] = {
+    "started": started,
+    "distinct": distinct,
+    "chained": chained,
+    "trained": trained,
+}
 """What measurements have done in processes of their own."""
 
 
@@ -388,7 +470,7 @@ def main() -> None:
     for name in settings.which or MEASURED:
         told(f"{name}; load {measure.shown_load()}")
         # The engines of these have processes of their own.
-        own = name in ("start", "spiral")
+        own = name in ("start", "memory", "long", "spiral")
         rows = MEASURED[name](settings.quick) if own else _apart(name, settings.quick, GRAPHNN_CACHE="off")
         result["rows"][name] = rows
         sys.stdout.write(f"{measure.table(rows)}\n")

@@ -49,6 +49,14 @@ def pin(cores: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
 
 
+def memory(kind: str) -> float:
+    """Return the bytes of memory that this process has: now (``"VmRSS"``), or at most so far (``"VmHWM"``)."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{kind}:"):
+            return float(line.split()[1]) * 1024
+    raise LookupError(kind)
+
+
 class Least(NamedTuple):
     """The least time of one call in seconds: by the clock on the wall, and by that of the process."""
 

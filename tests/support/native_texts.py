@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from graphnn.execute.native import reductions, runtime, selftest, writer
+from graphnn.execute import parts
+from graphnn.execute.native import reductions, runtime, selftest
 from graphnn.execute.native.engine import Engine
 
 _WORDS = """add align and br call define double eq extractelement fadd fcmp fdiv float fmul fneg fpext fptrunc fsub
@@ -53,7 +54,7 @@ def heard() -> Iterator[Texts]:
         return [0] * len(asked)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "compile", compiled, raising=False)
+        patch.setattr(parts, "compile", compiled, raising=False)
         patch.setattr(Engine, "functions", functions)
         yield texts
 

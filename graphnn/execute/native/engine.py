@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import os
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -13,9 +16,45 @@ from ...locks import Lock
 from . import cache
 from .addresses import Doubt
 
+_MOST, _MOST_BYTES = 256, 2**24
+"""Modules that are kept though no plan uses them, and the bytes of their code: the same network is often made again."""
+
+
+class Address(int):
+    """The address of a compiled function. Its code is there as long as any such object of its module is.
+
+    Attributes
+    ----------
+    module : Module
+    """
+
+    module: Module
+
+
+class Module:
+    """Functions that were compiled together. Their memory is given back when nobody refers to it any more.
+
+    Attributes
+    ----------
+    functions : mapping of str to int
+        Where they lie, by name.
+    size : int
+        The bytes of their code.
+    """
+
+    def __init__(self, functions: Mapping[str, int], size: int) -> None:
+        self.functions = functions
+        self.size = size
+
+    def address(self, name: str) -> Address:
+        """Return where a function lies."""
+        found = Address(self.functions[name])
+        found.module = self
+        return found
+
 
 class Engine:
-    """Compiles text for this processor, and keeps what it has compiled.
+    """Compiles text for this processor, and keeps what it has compiled: as long as it is used, and some of it longer.
 
     No pass may change a number: there is no fast-math, and a product and a sum are not contracted to one operation. The
     text is written as it is to be computed, so that none of LLVM's passes but those of its code generator are needed.
@@ -45,12 +84,17 @@ class Engine:
         self.versions = f"llvmlite {version('llvmlite')}, LLVM {of_llvm}, NumPy {np.__version__}"
         self.machine = f"{target.triple} {cpu} {features.flatten()}"
         self.register = 64 if features.get("avx512vl") else 32 if features.get("avx2") else 16
-        self._engines: list[Any] = []
-        self._functions: dict[str, int] = {}
+        self._modules: weakref.WeakValueDictionary[str, Module] = weakref.WeakValueDictionary()
+        self._latest: OrderedDict[Module, None] = OrderedDict()
+        """The one used last is at the end."""
         self._lock = Lock()
+        if hasattr(os, "register_at_fork"):
+            # LLVM has locks of its own: a process is forked while no thread is in there.
+            release = self._lock.release
+            os.register_at_fork(before=self._lock.acquire, after_in_parent=release, after_in_child=release)
 
-    def functions(self, texts: Sequence[tuple[str, str]]) -> list[int]:
-        """Return the addresses of functions, given by their names and texts; each is compiled once.
+    def functions(self, texts: Sequence[tuple[str, str]]) -> list[Address]:
+        """Return the addresses of functions, given by their names and texts; what is there is not compiled again.
 
         Raises
         ------
@@ -58,10 +102,22 @@ class Engine:
             When LLVM refuses a text.
         """
         with self._lock:
-            new = {name: text for name, text in texts if name not in self._functions}
+            found = {name: module for name, _ in texts if (module := self._modules.get(name)) is not None}
+            new = {name: text for name, text in texts if name not in found}
             if new:
-                self._load(self._compiled("\n".join(new.values())), list(new))
-            return [self._functions[name] for name, _ in texts]
+                found.update(dict.fromkeys(new, self._loaded(self._compiled("\n".join(new.values())), list(new))))
+            self._keep(dict.fromkeys(found.values()))
+            return [found[name].address(name) for name, _ in texts]
+
+    def _keep(self, used: Mapping[Module, None]) -> None:
+        """Keep modules for a while, whether they are used or not; let go of those that have not been asked for."""
+        for module in used:
+            self._latest[module] = None
+            self._latest.move_to_end(module)
+        size = sum(module.size for module in self._latest)
+        while len(self._latest) > _MOST or (size > _MOST_BYTES and len(self._latest) > 1):
+            gone, _ = self._latest.popitem(last=False)
+            size -= gone.size
 
     def _compiled(self, text: str) -> bytes:
         key = f"{self.versions}\n{self.machine}\n{text}"
@@ -82,16 +138,24 @@ class Engine:
             raise Doubt(f"LLVM refuses a text: {error}") from None
         return bytes(self._target.emit_object(module))
 
-    def _load(self, code: bytes, names: Sequence[str]) -> None:
+    def _loaded(self, code: bytes, names: Sequence[str]) -> Module:
+        # Of all that LLVM offers, only an engine that is closed gives back all that it took.
         engine = self._llvm.create_mcjit_compiler(self._llvm.parse_assembly(""), self._target_again())
         engine.add_object_file(self._llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        self._engines.append(engine)
-        for name in names:
-            address = engine.get_function_address(name)
+        functions = {name: engine.get_function_address(name) for name in names}
+        for name, address in functions.items():
             if not address:
                 raise Doubt(f"LLVM has made no function {name}")
-            self._functions[name] = address
+        module = Module(functions, len(code))
+        # Not when the process ends: a thread may still be in there.
+        weakref.finalize(module, self._close, engine).atexit = False
+        self._modules.update(dict.fromkeys(names, module))
+        return module
+
+    def _close(self, engine: Any) -> None:
+        with self._lock:
+            engine.close()
 
     def _target_again(self) -> Any:
         """Return a target machine for an engine, which takes possession of it."""
@@ -99,8 +163,9 @@ class Engine:
 
     def assembly(self, text: str) -> str:
         """Return what a text is compiled to, to read."""
-        module = self._llvm.parse_assembly(text)
-        return str(self._target.emit_assembly(module))
+        with self._lock:
+            module = self._llvm.parse_assembly(text)
+            return str(self._target.emit_assembly(module))
 
 
 @functools.cache

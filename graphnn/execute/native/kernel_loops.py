@@ -10,7 +10,7 @@ import numpy as np
 from .kernels import MEMORY, TYPES, Kernel, Operand, Text
 
 
-@lru_cache(4096)
+@lru_cache(512)  # a text may have 10 kB
 def written(kernel: Kernel, register: int) -> tuple[str, str]:
     """Return the name of a kernel's function, and its text, for registers of so many bytes."""
     text = (_Narrow if kernel.narrow else _Loops)(kernel, register).text()

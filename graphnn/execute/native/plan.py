@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...graph.quiet import quietly
 from ...ops import rows
 from .. import instructions as do
 from ..lowering import Lowering
+from ..parts import defined
 from ..plan import _USUAL, Plan
 from ..settings import Settings
 from ..values import Value
@@ -85,7 +87,7 @@ def drafted(
         share(works, settings.threads)
     layout = Memory(works, lowering.fetches, NATIVE.written_over, lowering.over)
     keys = Keys(len(prepared.program.placeholders), [value.node for value in lowering.given], list(updated))
-    return Draft(lowering, works, layout, Writer(works, layout, lowering, keys))
+    return Draft(lowering, works, layout, Writer(works, layout, lowering, keys, settings.lines))
 
 
 class Filling(NamedTuple):
@@ -101,7 +103,7 @@ class Filling(NamedTuple):
     segments : sequence of Filled
     arrays : sequence of array
         The constants.
-    code : code or None
+    code : tuple of code, or None
         Of a step that calls Python.
     arguments : dict of str to object
         What the code gets beside its arena and segments.
@@ -114,7 +116,7 @@ class Filling(NamedTuple):
     arena: int
     segments: Sequence[Filled]
     arrays: Sequence[Array]
-    code: Any
+    code: tuple[CodeType, ...] | None
     arguments: Mapping[str, object]
     foreign: bool
 
@@ -238,9 +240,7 @@ class Native(Plan):
         bound = [segment.bound(arena, filling.arrays, name) for segment in filling.segments]
         if filling.code is None:
             return bound[0]
-        space: dict[str, Any] = {}
-        exec(filling.code, space)  # noqa: S102 - written here, and of nothing but numbers and names
-        return space.pop("plan")(arena, bound, **filling.arguments)
+        return defined(filling.code)(arena, bound, **filling.arguments)
 
     def of(self, given: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the fetches, as a call does."""

@@ -307,8 +307,7 @@ class Pool:
         self._start(self._stopped)
 
     def _begin_again(self) -> None:
-        """Go on in a new process, where a thread that does not exist may have held the lock."""
-        self._lock = Lock()
+        """Go on in a new process, where a thread that does not exist may have held the mutex."""
         self._threads = []
         self._lay_out()
         self._go_on()

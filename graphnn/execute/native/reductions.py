@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .addresses import Loop, call, loop_of, same_bits
-from .engine import engine
+from .engine import Address, engine
 from .kernels import TYPES, Line, Text
 from .loops import of_axes
 
@@ -400,7 +400,7 @@ def own_reduction(ufunc: np.ufunc, dtype: DType, along: bool) -> int | None:
 
 
 @cache
-def _address(ufunc: np.ufunc, char: str) -> int:
+def _address(ufunc: np.ufunc, char: str) -> Address:
     (found,) = engine().functions([(_name(ufunc, char), _text(ufunc, char, engine().register))])
     return found
 

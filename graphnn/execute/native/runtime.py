@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import FITS, IS_FREE
 from .axis_loops import RUNNING, TAKE, WRITE
-from .engine import engine
+from .engine import Address, engine
 from .iterating import ITERATE
 from .loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .pool import Pool, pooled
@@ -126,7 +126,7 @@ _NAMES = [
 
 
 @cache
-def own_loops() -> dict[str, int]:
+def own_loops() -> dict[str, Address]:
     """Return the addresses of what stands here, by name."""
     found = engine().functions([(name, TEXT if name == "run" else "") for name in _NAMES])
     return dict(zip(_NAMES, found, strict=True))

@@ -48,12 +48,14 @@ def is_trusted() -> bool:
     """Tell whether native plans work here; if llvmlite is there and they do not, warn once of it."""
     with _lock:
         if "trusted" not in _state:
-            _state["trusted"] = is_installed() and is_supported()
-            if _state["trusted"]:
+            trusted = is_installed() and is_supported()
+            if trusted:
                 try:
                     check()
                 except Exception as error:  # noqa: BLE001 - whatever it is: not here
                     distrust(error)
+                    trusted = False
+            _state["trusted"] = trusted  # at last, whatever cuts this short
         return _state["trusted"]
 
 

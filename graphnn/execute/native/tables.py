@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..values import Value
+from .engine import Address, Module
 from .runtime import HEADER, own_loops, pool_of, python, runner
 
 Words = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -153,6 +154,7 @@ class Table:
         self._arena: list[int] = []
         self._given: list[tuple[int, int, int]] = []
         self._made: list[tuple[int, int, int]] = []
+        self._code: set[Module] = set()
         self._place = {value: i for i, value in enumerate(arguments)}
         self._result = {value: i for i, value in enumerate(results)}
         each: list[int] = []
@@ -191,7 +193,7 @@ class Table:
         for key, value in zip(updated, results[len(results) - len(updated) :], strict=True):
             records += [id(key), id(value.dtype), len(value.shape), self._put(value.shape), _IN_C_ORDER]
         self._relative(self._set("updates_at", self._put(records)), range(3, len(records), 5))
-        self._keeps = [value.dtype for value in (*arguments, *results)], read, updated
+        self._keeps = [value.dtype for value in (*arguments, *results)], read, updated, self._code
 
     def filled(self) -> Filled:
         """Return its words, which are numbers."""
@@ -224,7 +226,13 @@ class Table:
             data = call.data
         else:
             data = 8 * _WRONG if call.data is None else self._put(call.data)
-        return [call.function, arguments, self._put(call.dimensions), self._put(call.steps), data]
+        return [self._function(call.function), arguments, self._put(call.dimensions), self._put(call.steps), data]
+
+    def _function(self, function: int) -> int:
+        """Return the address of a function, and keep its code as long as the table."""
+        if isinstance(function, Address):
+            self._code.add(function.module)
+        return int(function)
 
     def _repeated(self, call: Repeated) -> list[int]:
         words: list[int] = []
@@ -234,7 +242,7 @@ class Table:
             words += [*self._record(each), len(advance), self._put(advance)]
         at = self._put(words)
         self._relative(at, relative)
-        return [own_loops()["blocks"], 0, self._put((call.times, len(call.calls))), 0, at]
+        return [self._function(own_loops()["blocks"]), 0, self._put((call.times, len(call.calls))), 0, at]
 
     def _together(self, call: Together) -> list[int]:
         words: list[int] = []
@@ -244,7 +252,7 @@ class Table:
             words += self._record(part)
         at = self._put(words)
         self._relative(at, relative)
-        return [own_loops()["together"], 0, self._put((len(call.parts),)), 0, at]
+        return [self._function(own_loops()["together"]), 0, self._put((len(call.parts),)), 0, at]
 
     def _put(self, words: Sequence[int]) -> int:
         """Append words, and return where in the table they lie, in bytes."""

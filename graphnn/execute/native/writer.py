@@ -6,18 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from operator import mul
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import instructions as do
+from ..parts import Part, compiled, written_out
 from ..printer import _called, _expression, _Names, _written, literal
 from ..values import in_c_order, lying
 from . import cutting
 from .addresses import loop_of
 from .axis_calls import calls_along
 from .blocking import flat
-from .engine import engine
+from .engine import Address, engine
 from .fusing import Fused, fused, joined
 from .kernel_loops import written
 from .reductions import GOES_ON, own_reduction
@@ -56,7 +58,7 @@ class Writer:
     Attributes
     ----------
     tables : list of Table
-    code : code or None
+    code : tuple of code, or None
         Of the step, if it is not a single segment.
     arguments : dict
         What the code gets beside its arena and segments.
@@ -68,14 +70,16 @@ class Writer:
         memory: Memory,
         lowering: Lowering,
         keys: Keys,
+        most: int,
     ) -> None:
         self._memory = memory
         self._lowering = lowering
         self._laid: set[Value] = set()
+        self._parts: list[Part] = []
         self._head: list[str] = []
         self._body: list[str] = []
         self.tables: list[Table] = []
-        self.code: Any = None
+        self.code: tuple[CodeType, ...] | None = None
         self.arguments: dict[str, object] = {}
         self._kernels = self._compiled(works)
         segments = list(_segments(works))
@@ -91,6 +95,9 @@ class Writer:
                 self._from_python(part[0])
             else:
                 self._segment(part)
+            if len(self._head) + len(self._body) >= most:
+                self._end_part()
+        self._end_part()
         self.arguments = {
             "laid__": laid,
             **{called: function for function, called in names.functions.items()},
@@ -98,26 +105,18 @@ class Writer:
         }
         if lowering.recording:
             self.arguments["sizes__"] = None
-        text = self._text()
-        self.code = compile(text, "<native plan>", "exec")
+        self.code = tuple(compiled(self._texts(), "<native plan>"))
 
-    def _text(self) -> str:
+    def _end_part(self) -> None:
+        self._parts.append(Part(self._head, self._body))
+        self._head, self._body = [], []
+
+    def _texts(self) -> list[str]:
         names = self._names
-        words = ", ".join(sorted({*names.numpy, "dtype", "empty", "ndarray", "asarray"}))
-        given = ", ".join(names[value] for value in self._lowering.given)
-        returned = ", ".join(names[value] for value in self._lowering.fetches)
-        lines = [
-            f"from numpy import {words}",
-            f"def plan({', '.join(['arena', 'segments__', *self.arguments])}):",
-            *[f"    segment__{i} = segments__[{i}]" for i in range(len(self.tables))],
-            *[f"    {line}" for line in self._head],
-            f"    def step({given}):",
-            *[f"        {line}" for line in self._body],
-            f"        return ({returned}{',' * (len(self._lowering.fetches) == 1)})",
-            "    return step",
-            "",
-        ]
-        return "\n".join(lines)
+        words = sorted({*names.numpy, "dtype", "empty", "ndarray", "asarray"})
+        given = [names[value] for value in self._lowering.given]
+        returned = "".join(f"{names[value]}, " for value in self._lowering.fetches)
+        return written_out(self._parts, words, ["arena", "segments__", *self.arguments], given, f"({returned})")
 
     # --- from Python ----------------------------------------------------------------------------------------
 
@@ -167,7 +166,9 @@ class Writer:
         moving = [x for x in read if x not in self._memory.of and x.kind != "constant" and x not in made]
         table = self._table(works, moving, results)
         names = self._names
-        call = f"segment__{len(self.tables)}({', '.join(names[x] for x in moving)})"
+        number = len(self.tables)
+        self._head.append(f"segment__{number} = segments__[{number}]")
+        call = f"segment__{number}({', '.join(names[x] for x in moving)})"
         got = ", ".join(names[value] for value in results)
         self._body.append(f"{got}{',' * (len(results) == 1)} = {call}" if results else call)
         self.tables.append(table)
@@ -403,7 +404,7 @@ class Writer:
 
     # --- fused ----------------------------------------------------------------------------------------------
 
-    def _compiled(self, works: Sequence[Work]) -> dict[Work, tuple[Fused, int]]:
+    def _compiled(self, works: Sequence[Work]) -> dict[Work, tuple[Fused, Address]]:
         """Compile all kernels at once; return each with its address."""
         register = engine().register
         works = list(flat(works))

@@ -80,14 +80,19 @@ class Roles:
     @cached_property
     def meetings(self) -> list[Meeting]:
         """Where labels meet predictions: after the last parameter, in a way in which labels are compared."""
-        found = []
+        found, later = [], set[Node]()
         for node in self.region:
+            if not later.isdisjoint(node.inputs):
+                later.add(node)  # of the loss: labels that choose what counts, say
+                continue
             if node in self.run.met_by_parameters or len(node.inputs) < 2:
                 continue
             made = [each for each in node.inputs if each in self.made]
             labels = [each for each in node.inputs if each in self.run.fed and each not in self.trained]
             for one in made[:1]:
-                found += [Meeting(node, one, each) for each in labels if self._compares(node, one, each)]
+                met = [Meeting(node, one, each) for each in labels if self._compares(node, one, each)]
+                found += met
+                later.update([node] if met else [])
         return found
 
     def _compares(self, node: Node, made: Node, labels: Node) -> bool:
