@@ -344,7 +344,7 @@ def memory(quick: bool) -> Rows:
 
 
 def chained(backend: str, count: str) -> Rows:
-    """Make a plan of a chain and its gradient, and run it: the most memory that is taken, and the processor's seconds."""
+    """Make a plan of a chain and its gradient, and run it: the most memory taken, and the processor's seconds."""
     g = gn.Graph("chain")
     x, w = g.placeholder("x", (4,)), g.parameter("w", np.ones(4))
     h = x * w

@@ -162,6 +162,12 @@ def _same_place(run: Evaluation) -> None:
     _drop(run, [each for each in mixed if not around.isdisjoint({each.node, *each.node.inputs})])
     if any(each.code in _EXPLAINS_LOSSES for each in run.found):
         _drop(run, [each for each in run.found if each.code == "worse-than-guessing"])
+    upward = next((each for each in run.found if each.code == "uphill" and each.severity != "note"), None)
+    if upward is not None:
+        upward.leads_to += tuple(each for each in run.found if each.code == "worse-than-guessing")
+        _drop(run, upward.leads_to)
+    if any(each.code == "uphill" for each in run.found):
+        _drop(run, [each for each in run.found if each.code == "likelihood-falls"])
     larger = next((each for each in run.found if each.code == "worse-than-guessing"), None)
     if larger is not None:
         exploded = [each for each in run.found if each.code == "exploding-gradient"]

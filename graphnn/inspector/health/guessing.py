@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import check
-from .evaluation import CannotTry, Evaluation
+from .evaluation import CannotTry, Evaluation, dependents
 from .findings import at_line, rounded
 from .roles import Roles
 from .training import LARGE_DATA, LEARNT
@@ -42,7 +42,7 @@ def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
         if roles.outputs and roles.losses:
             run.unchecked["loss beside guessing"] = "the loss may be below 0"
         return
-    zeros = {node: np.zeros_like(run.value_of(node)) for node in roles.outputs}
+    zeros = {node: np.zeros_like(run.value_of(node)) for node in _predictions(run)}
     try:
         guessed = [float(value) for value in run.after(zeros, list(losses))]
     except CannotTry as error:
@@ -62,6 +62,15 @@ def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
             severity = "note" if node is None else "warning"
             yield worse_than_guessing.of(loss if node is None else node, cause, severity=severity, remedy=remedy)
             return
+
+
+def _predictions(run: Evaluation) -> list[Node]:
+    """Return the outputs of the network; or the sum, if they are added to data, as to a state for the next one."""
+    roles = run.part(Roles)
+    mades = list(dict.fromkeys(each.made for each in roles.meetings))
+    between = dependents(run.order, roles.outputs).difference(roles.outputs) & run.ancestors(mades).keys()
+    added = any(each in run.fed and each not in roles.made for node in between for each in node.inputs)
+    return mades if added else roles.outputs
 
 
 def _grown_in(run: Evaluation) -> tuple[Node | None, str, str]:

@@ -49,8 +49,7 @@ class Shift(NamedTuple):
 @check(
     "future-seen",
     "labels are the inputs shifted in time, and a prediction depends on the input that it should predict",
-    "mask what comes later, before the softmax: gn.where(gn.tril(ones) > 0, scores, -inf), or causal=True; or pad a "
-    "convolution on the left only",
+    "mask what comes later, before the softmax: gn.where(gn.tril(ones) > 0, scores, -inf), or causal=True",
 )
 def future_seen(run: Evaluation) -> Iterator[Finding]:
     """Change an input, and look whether the prediction of that very input changes."""
@@ -160,6 +159,11 @@ def _seen_at(run: Evaluation, shift: Shift, position: int, row: int) -> Finding 
         f"the prediction of {shift.read.name}[{', '.join(at)}], which is a label, depends on that very input: "
         f"{node.name}{at_line(node)} {'reads' if soft is None else 'weighs'} what comes later"
     )
+    if soft is None:
+        remedy = (
+            "read only what came before: no layer that runs both ways, no mean over time, padding on the left alone"
+        )
+        return future_seen.of(node, cause, remedy=remedy)
     return future_seen.of(node, cause)
 
 
@@ -245,10 +249,12 @@ def labels_seen(run: Evaluation) -> Iterator[Finding]:
                 run.unchecked["labels in inputs"] = error.reason
                 return
             ends = [changed(run.value_of(n), after[run.places[n]]) for n in (meeting.labels, meeting.made)]
-            if _overlap(*ends):
-                reader = next(
-                    node for node in roles.region if labels in node.inputs and node in run.ancestors([meeting.made])
-                )
+            before = run.ancestors([meeting.made])
+            # What is added after the last parameter, as a margin by the label, teaches nothing about it.
+            readers = [node for node in roles.region if labels in node.inputs and node in before]
+            readers = [node for node in readers if node in run.met_by_parameters]
+            if readers and _overlap(*ends):
+                reader = readers[0]
                 cause = (
                     f"the prediction {meeting.made.name}{at_line(meeting.made)} depends on the label that it is "
                     f"compared with: {reader.name}{at_line(reader)} reads {labels.name}{at_line(labels)}"

@@ -67,6 +67,11 @@ not_logarithms = declare(
     "a log-likelihood is taken of probabilities or of logits, not of logarithms of probabilities",
     LIKELIHOOD,
 )
+unlikely = declare(
+    "likelihood-falls",
+    "a loss is the log-likelihood of the labels, and training makes it smaller",
+    "the loss is minus the log-likelihood: -gn.mean(gn.pick(gn.log_softmax(logits), labels))",
+)
 softmax_of_one = declare(
     "softmax-of-one",
     "a softmax over a single number, which is always 1",
@@ -167,43 +172,44 @@ class Losses:
 
     def look_at_softmaxes(self) -> None:
         """Look for softmaxes, however written, of what is the result of one already: the values show it."""
-        run, roles = self.run, self.run.part(Roles)
+        run, made = self.run, self.run.part(Roles).made
+        for logits, axis, node in self._softmaxes():
+            x, shape = run.values[logits], run.order[logits].shape
+            if x.size > x.shape[axis] == 1 and isinstance(shape[axis], int):
+                known = {each.node for each in self.found if each.code == softmax_of_one.code}
+                if known.isdisjoint({*run.ancestors([node]), *dependents(run.order, [node])}):
+                    cause = f"{node.name}{at_line(node)} takes a softmax of single numbers, which is always 1"
+                    self.found.append(softmax_of_one.of(node, cause))
+            elif x.shape[axis] > 1 and run.order[logits] in made and sums_to_one(x, axis):
+                self._of_rows(self.source(logits), node)
+
+    def _softmaxes(self) -> Iterator[tuple[int, int, Node]]:
+        """Yield the place of what each softmax, or its logarithm, is taken of, the axis, and a node of it."""
+        run = self.run
         for place, value in run.forward:
-            node = run.order[place]
-            if node.op.name != "exp" or node not in roles.made:
-                continue
-            for total in run.readers(node):
-                over: tuple[int, ...] = ()
-                if total.op.name == "sum":
-                    over = run.op(run.places[total]).over(value.ndim)  # type: ignore[attr-defined]
-                if len(over) != 1 or not self._divides(node, total):
-                    continue
-                if value.shape[over[0]] == 1 and isinstance(node.shape[over[0]], int) and value.size > 1:
-                    known = {each.node for each in self.found if each.code == softmax_of_one.code}
-                    results = {user for each in (node, total) for user in run.readers(each)}
-                    if known.isdisjoint({*results, *run.ancestors([node])}):
-                        cause = f"{node.name}{at_line(node)} takes a softmax of single numbers, which is always 1"
-                        self.found.append(softmax_of_one.of(node, cause))
-                    continue
-                logits = run.inputs[place][0]
-                if run.order[logits].op.name == "subtract":
+            node, (logits, *_) = run.order[place], run.inputs[place] or (place,)
+            sums = [node] if node.op.name == "logsumexp" else []
+            if node.op.name == "exp":
+                sums = [each for each in run.readers(node) if each.op.name == "sum" and self._divides(node, each)]
+                if run.order[logits].op.name == "subtract" and run.values[run.inputs[logits][0]].shape == value.shape:
                     logits = run.inputs[logits][0]
-                logits = self.source(logits)
-                x, made = run.values[logits], run.order[logits]
-                if x.ndim != value.ndim or made not in roles.made or not sums_to_one(x, over[0]):
-                    continue
-                twice = [each for each in self.found if each.code == logits_expected.code]
-                known = {each.node for each in twice} | {
-                    run.order[self.source(run.places[each.node])] for each in twice
-                }
-                if np.isin(x, (0, 1)).all() or made in known:
-                    continue
-                cause = (
-                    f"{made.name}{at_line(made)} holds probabilities, as each row sums to 1, but "
-                    f"{node.name}{at_line(node)} takes a softmax of them"
-                )
-                remedy = REMEDIES["softmax"].format("softmax")
-                self.found.append(logits_expected.at(run, logits, np.ones(x.shape, bool), cause, remedy=remedy))
+            for each in sums:
+                over = run.op(run.places[each]).over(run.values[logits].ndim)  # type: ignore[attr-defined]
+                if len(over) == 1 and node in run.part(Roles).made:
+                    yield logits, over[0], node
+
+    def _of_rows(self, place: int, softmax: Node) -> None:
+        """Tell that a softmax, or its logarithm, is taken of probabilities."""
+        run, x, made = self.run, self.run.values[place], self.run.order[place]
+        twice = [each.node for each in self.found if each.code == logits_expected.code]
+        known = {*twice, *[run.order[self.source(run.places[node])] for node in twice]}
+        if not np.isin(x, (0, 1)).all() and made not in known:
+            cause = (
+                f"{made.name}{at_line(made)} holds probabilities, as each row sums to 1, but "
+                f"{softmax.name}{at_line(softmax)} takes a softmax of them"
+            )
+            remedy = REMEDIES["softmax"].format("softmax")
+            self.found.append(logits_expected.at(run, place, np.ones(x.shape, bool), cause, remedy=remedy))
 
     def _divides(self, exp: Node, total: Node) -> bool:
         """Return whether exponentials are divided by their sum, or the logarithm of the sum is taken."""
@@ -225,6 +231,12 @@ class Losses:
             if not chosen or meeting.node.op.name == "subtract" or x.ndim < 2 or x.shape[-1] < 2 or x.dtype.kind != "f":
                 continue
             if (x <= 0).all() and sums_to_one(np.exp(x), -1):
+                if self._falls_with(made):
+                    cause = (
+                        f"the loss grows with {made.name}{at_line(made)}, the logarithms of probabilities, at the "
+                        "labels: a step makes what should be likely less so"
+                    )
+                    self.found.append(unlikely.of(made, cause))
                 continue
             if any(each.node in (made, run.order[self.source(run.places[made])]) for each in self.found):
                 continue
@@ -251,6 +263,16 @@ class Losses:
                 remedy = LIKELIHOOD if not probable else f"take their logarithm, or {LIKELIHOOD}"
                 about = {"index": (0,) * x.ndim, "value": x.flat[0].item(), "remedy": remedy}
                 self.found.append(not_logarithms.of(made, cause, **about))
+
+    def _falls_with(self, made: Node) -> bool:
+        """Return whether a loss grows with the logarithms of probabilities at the labels, for each by the same."""
+        for derived in self.run.graph.cotangents.values():
+            slope = derived.of.get(made)
+            if slope is not None and slope in self.run.places and (x := self.run.value_of(slope)) is not None:
+                reached = x[x != 0]
+                rows = x.size // x.shape[-1]
+                return bool(reached.size == rows > 1 and reached.min() > 0 and np.ptp(reached) <= 1e-6 * reached.max())
+        return False
 
     def _choice_of(self, place: int) -> int:
         """Return where a value comes from of which elements were only chosen."""

@@ -11,6 +11,7 @@ import numpy as np
 from ...graph import Array, Node
 from ...graph.dimensions import shown
 from ...ops.reduce import Norm, Reduction
+from ...ops.running import Running
 from .checks import check
 from .evaluation import THOROUGH, CannotTry, Evaluation
 from .findings import Finding, at_line, listed
@@ -180,7 +181,7 @@ def _of(run: Evaluation, causes: list[Node], row: int) -> Finding:
     batch, node, softmax = run.part(Roles).batch, causes[0], softmax_with(run, causes)
     pairs = batch is not None and any(each.shape.count(batch) > 1 for each in run.order if each in run.fed)
     mixes = f"a change of sample {row} changes the predictions for other samples"
-    if pairs or not all(isinstance(each.op, (Reduction, Norm)) for each in causes):
+    if pairs or not all(isinstance(each.op, (Reduction, Norm, Running)) for each in causes):
         remedy = "nothing to do, if samples belong together, as the nodes of a graph do"
         return rows_mixed.of(node, f"{mixes}, through {listed(causes)}{at_line(node)}", severity="note", remedy=remedy)
     named, does = (node, "works") if softmax is None else (softmax, "normalizes")

@@ -109,6 +109,12 @@ class Roles:
                 return True
             while made.op.name in _MOVES:
                 made = made.inputs[0]
+            rows = self.run.value_of(labels)
+            chooses = (
+                labels.shape == made.shape and rows.ndim > 1 and rows.shape[-1] > 1 and np.isin(rows, (0, 1)).all()
+            )
+            if chooses and (rows.sum(axis=-1) == 1).all():
+                return True
             return made.op.name in _LOGARITHMS or self._is_log_softmax(made)
         return self.run.kind_of_scope(node) in LOSSES and isinstance(node.op, Elementwise)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...graph import Array, Node, Trait
+from ...graph import Array, Constant, Node, Trait
 from ...ops.base import Rearranging
 from ...text import counted
 from .checks import check
@@ -42,7 +42,7 @@ def dead(run: Evaluation) -> Iterator[Finding]:
     few: list[int] = []
     for place, value in run.forward:
         node = run.order[place]
-        if Trait.DIES not in node.op.traits or value.ndim < 2:
+        if not _dies(node) or value.ndim < 2:
             continue
         samples = _axis_of_samples(node)
         rows = value.shape[samples]
@@ -88,6 +88,15 @@ def dead(run: Evaluation) -> Iterator[Finding]:
             )
     if few and "units" not in run.checked:
         run.unchecked["units"] = f"{counted(max(few), 'number')} of a unit; {DEAD_BATCH} are enough"
+
+
+def _dies(node: Node) -> bool:
+    """Return whether a node is a relu, or another operation that dies; maximum(x, 0) is one."""
+    if node.op.name == "maximum":
+        return any(
+            isinstance(each.op, Constant) and each.value.size == 1 and not each.value.any() for each in node.inputs
+        )
+    return Trait.DIES in node.op.traits
 
 
 def _matters(run: Evaluation, node: Node, gone: Array, blamed: bool) -> bool:
@@ -195,7 +204,7 @@ def _uses(run: Evaluation) -> dict[frozenset[Node], list[int]]:
     """Return the places of the relus of the same units, by the parameters that make them."""
     found: dict[frozenset[Node], list[int]] = {}
     for node, place in run.forward_nodes.items():
-        if Trait.DIES in node.op.traits and (made_by := _made_by(node)):
+        if _dies(node) and (made_by := _made_by(node)):
             found.setdefault(made_by, []).append(place)
     return found
 
@@ -206,7 +215,7 @@ def _is_of_a_layer(run: Evaluation, node: Node) -> bool:
     It is if a trained parameter meets it later, or if it alone reads what a parameter makes of the feed. A relu of a
     loss is a penalty on outputs that are used without it, or on the parameters themselves.
     """
-    read = before_constants(node.inputs[0])
+    read = before_constants(next(each for each in node.inputs if not isinstance(each.op, Constant)))
     made = read in run.fed and any(operand.trainable for operand in read.inputs)
     return (made and len(run.readers(read)) == 1) or node in run.met_by_parameters
 

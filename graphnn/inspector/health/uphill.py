@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .checks import check, declare
-from .evaluation import CannotTry, Evaluation
+from .evaluation import CannotTry, Evaluation, dependents
 from .findings import Finding, at_line, listed, rounded, same_in
+from .roles import changed
 from .training import Training
 from .updates import Updates
 
@@ -37,56 +38,74 @@ def uphill(run: Evaluation) -> Iterator[Finding]:
     if not slopes or run.failure is not None:
         yield from _negated(run)
         return
-    given = {node: run.value_of(node) for node in slopes.values()}
     following = [run.updates[p] for p in slopes]
+    given = _gradients_read(run, following)
     try:
         turned = run.after({node: -value for node, value in given.items()}, following)
-        values = {p: -run.value_of(p) for p in slopes}
-        mirrored = run.after({**given, **values}, following)
+        mirrored = run.after({**given, **{p: -run.value_of(p) for p in slopes}}, following)
+        wrong = [p for p, after in zip(slopes, turned, strict=True) if _goes_up(run, p, slopes[p], after)]
+        if 0 < len(wrong) < len(slopes):
+            wrong = [p for p in wrong if not _is_multiplier(run, p, slopes[p])]
     except CannotTry as error:
         run.unchecked["direction of the updates"] = error.reason
         return
     run.checked["direction of the updates"] = ""
-    wrong = []
-    for p, after in zip(slopes, turned, strict=True):
-        slope = given[slopes[p]].astype(np.float64)
-        own = 0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after)
-        few = 8 * float(np.finfo(run.value_of(p).dtype).eps) * float(np.abs(run.value_of(run.updates[p])).max())
-        if float(np.vdot(slope, own)) > few * float(np.abs(slope).sum()):
-            wrong.append(p)
     if wrong:
         risen = list(training.losses_of(wrong).values())
         objective = len(wrong) == len(slopes) and bool(risen) and max(risen) < 0
         yield _of_ascent(run, wrong, slopes, "note" if objective else "warning")
     else:
         yield from _negated(run)
-    grows, shrinks = [], []
-    for p, after in zip(slopes, mirrored, strict=True):
-        value = run.value_of(p).astype(np.float64)
-        own = 0.5 * (run.value_of(run.updates[p]).astype(np.float64) - after)
+    yield from _of_decay(run, given, dict(zip(slopes, mirrored, strict=True)))
+
+
+def _gradients_read(run: Evaluation, following: list[Node]) -> dict[Node, Array]:
+    """Return the gradients from which next values are computed, by nodes that are no gradients, with their values."""
+    needed = run.ancestors(following)
+    read = {each for node in needed if node.phase != "backward" for each in node.inputs if each.phase == "backward"}
+    return {node: run.value_of(node) for node in needed if node in read and node.dtype.kind == "f"}
+
+
+def _goes_up(run: Evaluation, parameter: Node, slope: Node, turned: Array) -> bool:
+    """Return whether an update adds the gradient, as what it would be for the opposite one shows."""
+    after, direction = run.value_of(run.updates[parameter]), run.value_of(slope).astype(np.float64)
+    rounding = 8 * float(np.finfo(after.dtype).eps) * float(np.abs(after).max()) * float(np.abs(direction).sum())
+    return float(np.vdot(direction, 0.5 * (after.astype(np.float64) - turned))) > rounding
+
+
+def _is_multiplier(run: Evaluation, parameter: Node, slope: Node) -> bool:
+    """Return whether a loss is linear in a parameter, as in a multiplier of Lagrange, which goes up on purpose."""
+    value, before = run.value_of(parameter), run.value_of(slope)
+    # Not the same for all, for that may not matter, as to a softmax.
+    far = 0.3 * max(float(np.abs(value).max()), 0.3) * np.cos(np.arange(value.size)).reshape(value.shape)
+    (after,) = run.after({parameter: np.asarray(value + far, value.dtype)}, [slope])
+    return not changed(before, after).any()
+
+
+def _of_decay(run: Evaluation, given: Mapping[Node, Array], mirrored: Mapping[Node, Array]) -> Iterator[Finding]:
+    """Look whether updates make parameters grow or shrink, as what they would be for the opposite ones shows."""
+    grows, shrinks = {}, {}
+    for p, after in mirrored.items():
+        value, following = run.value_of(p).astype(np.float64), run.value_of(run.updates[p])
+        if not value.any():
+            continue
         # A step that is far larger than the parameter is rounded by as much as that.
-        far = float(np.abs(run.value_of(run.updates[p])).max()) / max(float(np.abs(value).max()), 1e-300)
-        few = 8 * float(np.finfo(run.value_of(p).dtype).eps) * (1 + far)
-        if value.any() and (share := _share(own, value)) > 1 + few:
-            grows.append((p, share))
-        elif value.any() and share < 1 - MUCH_DECAY - few:
-            shrinks.append((p, share))
-    if shrinks:
-        (first, share), *others = shrinks
-        cause = (
-            f"{run.updates[first].name}{at_line(run.updates[first])} takes {rounded(100 * (1 - share))} % of "
-            f"{first.name} away in each step, whatever its gradient is: decay shrinks it to 0"
-        )
-        cause += same_in(p for p, _ in others)
-        yield decays.of(run.updates[first], cause)
-    if grows:
-        (first, share), *others = grows
-        cause = (
-            f"{run.updates[first].name}{at_line(run.updates[first])} makes {first.name} grow by "
-            f"{rounded(100 * (share - 1))} % of itself in each step, whatever its gradient is"
-        )
-        cause += same_in(p for p, _ in others)
-        yield uphill.of(run.updates[first], cause, remedy=_DECAY)
+        far = float(np.abs(following).max()) / float(np.abs(value).max())
+        few = 8 * float(np.finfo(following.dtype).eps) * (1 + far)
+        share = _share(0.5 * (following.astype(np.float64) - after), value)
+        if share > 1 + few:
+            grows[p] = share
+        elif share < 1 - MUCH_DECAY - few:
+            shrinks[p] = share
+    _only_proportional(run, given, grows)
+    _only_proportional(run, given, shrinks)
+    for found, each, does in ((grows, uphill, "makes {} grow by {} %"), (shrinks, decays, "makes {} smaller by {} %")):
+        if found:
+            first, *others = found
+            node, percent = run.updates[first], rounded(100 * abs(found[first] - 1))
+            cause = f"{node.name}{at_line(node)} {does.format(first.name, percent)} of itself in each step"
+            remedy = _DECAY if each is uphill else decays.remedy
+            yield each.of(node, f"{cause}, whatever its gradient is{same_in(others)}", remedy=remedy)
 
 
 decays = declare(
@@ -94,6 +113,23 @@ decays = declare(
     "decay takes so much of a parameter in each step that hardly anything is left after some",
     "lower weight_decay: in each step it takes weight_decay times the learning rate, and 1e-4 of it is much",
 )
+
+
+def _only_proportional(run: Evaluation, given: Mapping[Node, Array], shares: dict[Node, float]) -> None:
+    """Leave only parameters of which the step takes the same share from 0 on: what a clip bounds is not in decay."""
+    if not shares:
+        return
+    try:
+        zeros = {p: np.zeros_like(run.value_of(p)) for p in shares}
+        after = run.after({**given, **zeros}, [run.updates[p] for p in shares])
+    except CannotTry:
+        shares.clear()
+        return
+    for p, low in zip(list(shares), after, strict=True):
+        value, following = run.value_of(p).astype(np.float64), run.value_of(run.updates[p])
+        share = _share(following.astype(np.float64) - low, value)
+        if abs(share - shares[p]) > 1e-2 * abs(shares[p] - 1) + 1e-6:
+            del shares[p]
 
 
 def _share(vector: Array, along: Array) -> float:
@@ -149,7 +185,11 @@ not_updated = declare(
 )
 
 
-@check("partly-updated", "some parameters of the model are updated and others are not, as when a backbone is frozen")
+@check(
+    "partly-updated",
+    "some parameters of the model are updated and others are not, as when a backbone is frozen",
+    "nothing to do, if they should stay as they are",
+)
 def partly_updated(run: Evaluation) -> Iterator[Finding]:
     """Look for parameters that a loss passes a gradient to and that no step updates, while it updates others."""
     updated = {p for p in run.updates if p.trainable}
@@ -161,7 +201,8 @@ def partly_updated(run: Evaluation) -> Iterator[Finding]:
         return
     asked = {p for given, derived in run.graph.cotangents.items() if given[0][0] in losses for p in derived.of}
     scopes = {p.scope for p in updated if p.scope}
-    forgotten = [p for p in left if p in asked or p.scope in scopes]
+    few = 3 * len(left) <= len(updated)
+    forgotten = [p for p in left if p in asked or p.scope in scopes or (few and _is_between(run, p, updated))]
     for group, each in ((forgotten, not_updated), ([p for p in left if p not in forgotten], partly_updated)):
         if group:
             first = group[0]
@@ -170,6 +211,14 @@ def partly_updated(run: Evaluation) -> Iterator[Finding]:
             cause = f"{first.name}{at_line(first)} {has}, while the step updates {others}"
             severity = "warning" if each is not_updated and len(group) < len(updated) else "note"
             yield each.of(first, cause + same_in(group[1:]), severity=severity)
+
+
+def _is_between(run: Evaluation, parameter: Node, updated: set[Node]) -> bool:
+    """Return whether a parameter meets what updated ones make, and others follow: it is no body that stays as it is."""
+    readers = run.readers(parameter)
+    after = dependents(list(run.forward_nodes), readers)
+    follows = any(not after.isdisjoint(run.readers(p)) and p not in run.ancestors(readers) for p in updated)
+    return follows and not updated.isdisjoint(run.ancestors(readers))
 
 
 def _reached(run: Evaluation, losses: Mapping[Node, float]) -> set[Node]:
