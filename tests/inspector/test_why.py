@@ -147,15 +147,15 @@ def test_the_equation(function: Callable[[Any, Any], gn.Node], x: Any, y: Any, i
 def test_what_is_said_of_a_layer(spiral: Ran) -> None:
     g = spiral.order[0].graph
     lines = str(spiral.why(g["dense_1/matmul"], (17, -1), source="    probabilities = network(x)\n")).splitlines()
-    assert lines[0] == "dense_1/matmul[17, 2] = 0.009515 = 0.1003·0.07320 + 0.1394·0.01560"
+    assert lines[0] == "dense_1/matmul[17, 15] = 0.004216 = 0.1003·0.01834 + 0.1394·0.01705"
     assert lines[1:3] == [
         "  x[17, :] = 0.1003, 0.1394, fed",
-        "  dense_1/weight[:, 2] = 0.07320, 0.01560, a parameter",
+        "  dense_1/weight[:, 15] = 0.01834, 0.01705, a parameter",
     ]
     assert lines[3] == "  at demo.py:35: probabilities = network(x)"
     assert str(spiral.why(g["loss"])).splitlines()[:2] == [
         "categorical_crossentropy_1/mean = 1.099 = (1.099 + 1.099 + …) / 300",
-        "  categorical_crossentropy_1/negative[:] = 300 numbers, 1.097 to 1.104",
+        "  categorical_crossentropy_1/negative[:] = 300 numbers, 1.097 to 1.102",
     ]
     assert str(spiral.why(g["x"], (17, 0))).startswith("x[17, 0] = 0.1003, fed\n  at demo.py:27")
     assert spiral.why(g["dense_1/bias"], 2).equation == "dense_1/bias[2] = 0, a parameter"

@@ -688,6 +688,15 @@ def test_history_plots_and_shows_itself() -> None:
         nn.History().plot()
 
 
+def test_two_epochs_are_points_and_no_line() -> None:
+    for epochs, styles in ((2, ["None", "None"]), (3, ["-", "--"])):
+        values = [0.5 / epoch for epoch in range(1, epochs + 1)]
+        lines = nn.History({"loss": values, "val_loss": values}).plot().axes[0].lines
+        assert [line.get_linestyle() for line in lines] == styles
+        assert all(line.get_marker() not in ("", "None") for line in lines)
+        assert len({(line.get_marker(), line.get_linestyle()) for line in lines}) == 2  # the validation is told apart
+
+
 def test_history_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     history = nn.History({"loss": [0.5]})

@@ -567,11 +567,18 @@ def test_a_picture_that_graphviz_makes_too_wide_is_folded(engine: Callable[..., 
 
 
 @needs_sh
-def test_the_systems_dot_comes_before_the_wheel(engine: Callable[..., Path]) -> None:
+def test_the_systems_dot_lays_out_before_the_wheel_which_paints_before_it(engine: Callable[..., Path]) -> None:
     engine("import sys; print('pure', sys.argv[1:])", "graphviz-pure")
     assert draw(spiral()[1], "layer").render("svg").startswith(b"pure")
     engine("import sys; print('system', sys.argv[1:], sys.stdin.read(8))")
     assert draw(spiral()[1], "layer").render("svg") == b"system ['-Kdot', '-Tsvg'] digraph \n"
+    painted = draw(spiral()[1], engine="plain").render("png")
+    assert painted == b"pure ['-Kneato', '-n2', '-Tpng', '-Gdpi=144']\n"  # it has the font that boxes are made for
+
+
+@needs_sh
+def test_the_systems_dot_paints_where_there_is_no_wheel(engine: Callable[..., Path]) -> None:
+    engine("import sys; print('system', sys.argv[1:], sys.stdin.read(8))")
     painted = draw(spiral()[1], engine="plain").render("png")
     assert painted == b"system ['-Kneato', '-n2', '-Tpng', '-Gdpi=144'] digraph \n"
 

@@ -186,7 +186,7 @@ def acting(svg: str) -> list[str]:
     found = [element.tag for element in root.iter() if element.tag.removeprefix(SVG) not in ELEMENTS]
     for element in root.iter():
         for name, value in element.attrib.items():
-            own_style = name == "style" and re.fullmatch(r"--at:[\d.]+s", value)
+            own_style = name == "style" and re.fullmatch(r"--at:[\d.]+s(;--ink:#[\dA-Fa-f]{6})?", value)
             if name.startswith("on") or name.endswith("href") or (name == "style" and not own_style):
                 found.append(f"{name}={value}")
             if name != f"{XLINK}title" and re.search(r"url\s*\(|script:|data:|&#|expression", value):

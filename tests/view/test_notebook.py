@@ -125,11 +125,11 @@ def test_without_a_picture_the_schedule_is_listed(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(notebook, "draw", refuse)
     dbg = debugger()
-    dbg.step(3)
+    dbg.step(5)
     html = html_of(dbg)
     text = words(parsed(html))
     assert "<svg" not in html
-    assert "--> 3 C relu_1 relu 300 × 3" in text
+    assert "--> 5 C dense_2/add add 300 × 3" in text
     assert "D done, C current" in text
 
 

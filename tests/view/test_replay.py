@@ -788,3 +788,21 @@ def test_slices_that_are_added_over_a_size_with_a_name_are_shown() -> None:
     slope = gn.grad(gn.sum(x[0] * x[1]) + gn.sum(x[:2] * 2.0), x)
     page = gn.trace(slope, {x: np.ones((4, 3))}).to_html()
     assert page.data["nodes"]["formula"][page.data["nodes"]["op"].index("slices_add")]
+
+
+def test_a_network_without_layers_has_a_picture_of_its_forward_pass() -> None:
+    g = gn.Graph("by hand")
+    x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", np.ones((2, 3)))
+    with g.scope("loss"):
+        loss = gn.name(gn.mean(gn.square(gn.tanh(gn.matmul(x, w)))), "loss")
+    trace = gn.trace(gn.compile(loss, updates=nn.Adam(0.1).updates(loss)), {x: np.ones((4, 2))})
+    data = trace.to_html().data
+    shown = {view["label"]: {place for box in view["boxes"] for place in box} for view in data["views"]}
+    forward = {place for place, node in enumerate(trace.order) if node.phase == "forward"}
+    assert shown["forward operations"] == {place for place in forward if place in shown["operations"]}
+    assert len(shown["forward operations"]) < len(shown["operations"]) == len(trace.order)
+    assert data["loss"] == "loss/loss"
+    assert trace.order[data["differentiated"]] is loss
+    alone = gn.trace(loss, {x: np.ones((4, 2))}).to_html().data
+    assert "forward operations" not in [view["label"] for view in alone["views"]]
+    assert alone["differentiated"] == -1

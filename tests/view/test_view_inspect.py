@@ -161,9 +161,9 @@ def test_where_says_what_has_run_and_what_is_next() -> None:
 def test_where_says_which_run_it_is_in() -> None:
     dbg = debugger()
     dbg.step(2)
-    dbg["dense_1/bias"] = np.ones(3)
+    dbg["dense_1/bias"] = np.ones(16)
     assert where(dbg).split("\n")[1] == "in what-if 1: dense_1/bias is overridden"
-    dbg["dense_1/weight"] = np.ones((2, 3))
+    dbg["dense_1/weight"] = np.ones((2, 16))
     assert where(dbg).split("\n")[1] == "in what-if 2: dense_1/weight, dense_1/bias are overridden"
     dbg.use("run")
     assert "\n" not in where(dbg)
@@ -229,7 +229,7 @@ def test_stale_and_overridden_nodes() -> None:
     dbg = debugger()
     dbg.until("softmax_1/max")
     dbg.back(3)
-    dbg["relu_1"] = np.ones((300, 3))
+    dbg["relu_1"] = np.ones((300, 16))
     told = states(listing(dbg, around=10))
     assert told["relu_1"] == "O"
     assert told["dense_2/add"] == "S"
@@ -307,7 +307,7 @@ def test_the_screen_shows_value_and_source() -> None:
     dbg = debugger()
     dbg.until("relu_1")
     text = screen(dbg)
-    assert "relu_1 = relu(dense_1/add), 300 × 3 float64" in text
+    assert "relu_1 = relu(dense_1/add), 300 × 16 float64" in text
     assert "demo.py:35: probabilities = network(x)" in text
     assert str(dbg) == text
     dbg.until("categorical_crossentropy_1/mean")

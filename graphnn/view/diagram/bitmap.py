@@ -76,7 +76,8 @@ def _text(mark: Text, height: float) -> str:
 
 def _piece(mark: Text, height: float) -> str:
     where = f"{n(mark.x)} {n(height - mark.y)} {2 * mark.before - 1:g} {n(mark.width)}"
-    font = f"F {n(mark.size)} 9 -Helvetica t {int(mark.bold)} "
+    # Arial is as wide as Helvetica, for which many a system's Graphviz takes a wider font.
+    font = f"F {n(mark.size)} 5 -Arial t {int(mark.bold)} "
     escaped = mark.said.replace('"', '\\"')
     return f"{_named('c', mark.colour)}{font}T {where} {len(mark.said.encode())} -{escaped} "
 

@@ -138,7 +138,7 @@ def painted(svg: str) -> Painted:
     Examples
     --------
     >>> found = painted('<svg viewBox="0 0 9 9"><g data-name="n0"><path d="M1 2L3 4" stroke="black"/></g></svg>')
-    >>> found.groups[0].outlines[0].knots
+    >>> found.groups[-1].outlines[0].knots
     [(1.0, 2.0), (1.0, 2.0), (3.0, 4.0), (3.0, 4.0)]
     """
     root = ET.fromstring(svg)
@@ -147,6 +147,9 @@ def painted(svg: str) -> Painted:
     todo = [(root, (-left, -top), found.groups[0])]
     while todo:
         element, (x, y), group = todo.pop()
+        if not group.name and group is not found.groups[-1]:  # it is painted over what has a name
+            group = Group("", "", [])
+            found.groups.append(group)
         kind = element.tag.removeprefix(_SVG)
         if kind == "text":
             group.marks.extend(_text(element, x, y))
@@ -158,9 +161,6 @@ def painted(svg: str) -> Painted:
             named = _named(element)
             if named is not None:
                 group = named
-                found.groups.append(group)
-            elif kind == "g" and group.name == "" and group.marks:  # goes on below what came before
-                group = Group("", "", [])
                 found.groups.append(group)
             todo += [(inner, (x, y), group) for inner in reversed(element)]
     return found

@@ -40,8 +40,10 @@ class Engine(NamedTuple):
 def find_engine() -> Engine | None:
     """Return the system's `dot`, else graphviz-pure of this environment or on the PATH, else None."""
     dot = shutil.which("dot")
-    if dot is not None:
-        return Engine(dot, pure=False)
+    return _wheel() if dot is None else Engine(dot, pure=False)
+
+
+def _wheel() -> Engine | None:
     user = sysconfig.get_preferred_scheme("user")
     places = [sysconfig.get_path("scripts"), sysconfig.get_path("scripts", user), os.environ.get("PATH", os.defpath)]
     pure = shutil.which("graphviz-pure", path=os.pathsep.join(places))
@@ -66,11 +68,13 @@ def lay_out(source: str, timeout: float) -> bytes:
     DrawingError
         When there is no engine, or it fails; `TookTooLong` when it takes longer.
     """
-    return _made(["-Kdot", "-Tsvg"], source, timeout)
+    return _made(find_engine(), ["-Kdot", "-Tsvg"], source, timeout)
 
 
 def paint(source: str, form: str, dots: float, timeout: float) -> bytes:
     """Return a DOT text that says where everything is, as a bitmap.
+
+    By graphviz-pure first, which brings its fonts.
 
     Parameters
     ----------
@@ -90,11 +94,10 @@ def paint(source: str, form: str, dots: float, timeout: float) -> bytes:
     DrawingError
         As `lay_out`.
     """
-    return _made(["-Kneato", "-n2", f"-T{form}", f"-Gdpi={dots:g}"], source, timeout)
+    return _made(_wheel() or find_engine(), ["-Kneato", "-n2", f"-T{form}", f"-Gdpi={dots:g}"], source, timeout)
 
 
-def _made(wanted: list[str], source: str, timeout: float) -> bytes:
-    engine = find_engine()
+def _made(engine: Engine | None, wanted: list[str], source: str, timeout: float) -> bytes:
     if engine is None:
         raise DrawingError(NO_ENGINE)
     command = [engine.path, *wanted]
