@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from .elements import n
@@ -42,44 +42,56 @@ def dot_of_paint(picture: Painted) -> str:
 
 
 def _operations(picture: Painted) -> Iterator[str]:
-    """Yield what is to be done, in the language of Graphviz's own drawings: y goes upwards."""
+    """Yield what is to be done, in the language of Graphviz's own drawings: y goes upwards.
+
+    A colour, a style or a font holds until another is set. It is not set again: Graphviz reads long drawings slowly.
+    """
+    held: dict[str, str] = {}
     for group in picture.groups:
         for mark in group.marks:
-            yield _text(mark, picture.height) if isinstance(mark, Text) else _outline(mark, picture.height)
+            high = picture.height
+            settings, done = _text(mark, high) if isinstance(mark, Text) else _outline(mark, high)
+            new = {what: each for what, each in settings.items() if held.get(what) != each}
+            held |= new
+            yield "".join([*new.values(), done])
 
 
-def _outline(mark: Outline, height: float) -> str:
-    style = [f"setlinewidth({n(mark.width)})"]
+def _outline(mark: Outline, height: float) -> tuple[dict[str, str], str]:
+    line = "solid"
     if mark.dashes:
         dash, gap = map(float, mark.dashes.split(","))
-        style.append("dotted" if dash <= _DOTS and gap > dash else "dashed")
-    else:
-        style.append("solid")
-    said = "".join(f"S {len(each)} -{each} " for each in style)
-    return (
-        f"{said}{_named('c', mark.stroke or _CLEAR)}{_named('C', mark.fill) if mark.fill else ''}"
-        f"{'b' if mark.fill else 'B'} {len(mark.knots)} {_points(mark.knots, height)} "
-    )
+        line = "dotted" if dash <= _DOTS and gap > dash else "dashed"
+    settings = {"width": _named("S", f"setlinewidth({n(mark.width)})"), "line": _named("S", line)}
+    settings["pen"] = _named("c", mark.stroke or _CLEAR)
+    if mark.fill:
+        settings["fill"] = _named("C", mark.fill)
+    knots, form = mark.knots, "b" if mark.fill else "B"
+    ends = knots[::3]
+    if all(knots[3 * i + 1 : 3 * i + 3] == [one, other] for i, (one, other) in enumerate(pairwise(ends))):
+        knots, form = ends, "L"
+        if ends[0] == ends[-1]:
+            knots, form = ends[:-1], "P" if mark.fill else "p"
+    return settings, f"{form} {len(knots)} {_points(knots, height)} "
 
 
-def _text(mark: Text, height: float) -> str:
+def _text(mark: Text, height: float) -> tuple[dict[str, str], str]:
+    # Arial is as wide as Helvetica, for which many a system's Graphviz takes a wider font.
+    settings = {"pen": _named("c", mark.colour), "font": f"F {n(mark.size)} 5 -Arial ", "bold": f"t {int(mark.bold)} "}
     pieces = _BEFORE_QUOTE.split(mark.said)
-    if len(pieces) == 1:
-        return _piece(mark, height)
-    widths = [text_width(piece, mark.size, mark.bold) for piece in pieces]
-    lefts = accumulate(widths, initial=mark.around[0])
-    return "".join(
-        _piece(mark._replace(said=piece, x=x, before=0.0, width=width), height)
-        for piece, x, width in zip(pieces, lefts, widths, strict=False)
-    )
+    if len(pieces) > 1:
+        widths = [text_width(piece, mark.size, mark.bold) for piece in pieces]
+        lefts = accumulate(widths, initial=mark.around[0])
+        placed = zip(pieces, lefts, widths, strict=False)
+        marks = [mark._replace(said=piece, x=x, before=0.0, width=width) for piece, x, width in placed]
+    else:
+        marks = [mark]
+    return settings, "".join(_piece(each, height) for each in marks)
 
 
 def _piece(mark: Text, height: float) -> str:
     where = f"{n(mark.x)} {n(height - mark.y)} {2 * mark.before - 1:g} {n(mark.width)}"
-    # Arial is as wide as Helvetica, for which many a system's Graphviz takes a wider font.
-    font = f"F {n(mark.size)} 5 -Arial t {int(mark.bold)} "
     escaped = mark.said.replace('"', '\\"')
-    return f"{_named('c', mark.colour)}{font}T {where} {len(mark.said.encode())} -{escaped} "
+    return f"T {where} {len(mark.said.encode())} -{escaped} "
 
 
 def _named(operation: str, colour: str) -> str:
@@ -87,4 +99,5 @@ def _named(operation: str, colour: str) -> str:
 
 
 def _points(knots: list[Point], height: float) -> str:
-    return " ".join(f"{n(x)} {n(height - y)}" for x, y in knots)
+    # A tenth of a point is less than a quarter of a pixel.
+    return " ".join(f"{n(round(x, 1))} {n(round(height - y, 1))}" for x, y in knots)
