@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..errors import AxisError, ShapeError
 from ..graph import AnyShape, Array, Node, Op, Shape, Spec, Trait, fn
 from ..graph.dimensions import shown, unify
+from .accumulating import accumulate_slices, from_front
 from .base import Linear, Rearranging, axis_of, check_shape, flops_of_operand, flows_through_first, into, unbroadcast
 from .index import along, along_shape, check_integers, places_of
 
@@ -28,6 +30,14 @@ def _found(name: str, shape: Shape, indices: Spec) -> Shape:
 def _places(name: str, indices: Array, shape: Sequence[int]) -> tuple[Array, ...]:
     """Return NumPy's index into an array of this shape."""
     return tuple(places_of(name, indices[..., axis], shape[axis]) for axis in range(indices.shape[-1]))
+
+
+def _numbers(places: tuple[Array, ...], shape: Sequence[int]) -> Array:
+    """Return which element of an array of this shape each place is, where all are counted in C order."""
+    number = from_front(places[0], shape[0])
+    for place, n in zip(places[1:], shape[1:], strict=False):
+        number = number * n + from_front(place, n)
+    return number
 
 
 class GatherNd(Rearranging):
@@ -76,7 +86,10 @@ class ScatterNd(Linear):
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
         result = np.zeros(self.shape, x.dtype)
         if indices.shape[-1]:
-            np.add.at(result, _places(self.name, indices, self.shape), x)
+            count = indices.shape[-1]
+            shape = math.prod(self.shape[:count]), *self.shape[count:]  # type: ignore[arg-type] # ints in a run
+            places = _numbers(_places(self.name, indices, self.shape), self.shape)
+            accumulate_slices(np.add, result.reshape(shape), 0, places, x)
         else:
             result += np.sum(x, axis=tuple(range(indices.ndim - 1)), dtype=x.dtype)
         return into(out, result)
