@@ -317,7 +317,7 @@ def places_of(name: str, indices: Array, n: int) -> Array:
     return indices.astype(np.intp, copy=False)
 
 
-def _pointing(indices: Array, place: int, n: int) -> Array:
+def points_to(indices: Array, place: int, n: int) -> Array:
     """Return where the indices into an axis of n elements are equal to `place`."""
     return np.asarray(indices.astype(np.intp) % n == place)
 
@@ -356,10 +356,10 @@ class Adding(Linear, abstract=True):
         """Return the indices that are those of the element, and what is added to it at them."""
         if self.axis is None:
             place = int(np.ravel_multi_index(index, self.shape))
-            return (_pointing(operands[1], place, math.prod(self.shape)),), ...
+            return (points_to(operands[1], place, math.prod(self.shape)),), ...
         axis = axis_of(self.name, self.axis, len(self.shape))
         line = self.line(index, operands[1].shape, axis)
-        pointing = _pointing(operands[1][line], index[axis], self.shape[axis])
+        pointing = points_to(operands[1][line], index[axis], self.shape[axis])
         return (*index[:axis], pointing, *index[axis + 1 :]), line
 
     def line(self, index: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Any:
