@@ -422,6 +422,7 @@ def _pushed(node: Node, passes: list[int], seeds: Mapping[Node, _Seed], tangents
     if not passes:
         assert tangent is not None, "a node in the flow moves by itself or with an operand"
         return tangent
-    parts = [tangents[operand] if i in passes else None for i, operand in enumerate(node.inputs)]
+    given = {i: tangents[node.inputs[i]] for i in passes}
+    parts = [given.get(i) for i in range(len(node.inputs))]
     moved = _fitted(node.op.jvp(parts, node, node.inputs), node, "broadcast_to")
     return moved if tangent is None else tangent + moved

@@ -206,17 +206,23 @@ def max_pool(x: Any, size: Lengths, stride: Lengths | None = None, padding: Padd
 
 def maximum(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
+def maximum_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
+
 def mean(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
 def min(x: Operand, axis: Axes = None, keepdims: bool = False, ties: Literal['share', 'first'] = 'share', *, name: str | None = None) -> Node: ...
 
 def minimum(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
+def minimum_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
+
 def mod(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def moveaxis(x: Any, source: Axes, destination: Axes, *, name: str | None = None) -> Node: ...
 
 def multiply(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
+
+def multiply_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
 
 def negative(x: Operand, *, name: str | None = None) -> Node: ...
 
@@ -446,12 +452,15 @@ __all__ = [
     "max",
     "max_pool",
     "maximum",
+    "maximum_along_axis",
     "mean",
     "min",
     "minimum",
+    "minimum_along_axis",
     "mod",
     "moveaxis",
     "multiply",
+    "multiply_along_axis",
     "negative",
     "norm",
     "not_equal",

@@ -17,6 +17,7 @@ from weakref import getweakrefcount
 
 import numpy as np
 
+from ..ops.accumulating import accumulate_slices
 from ..ops.elementwise import Multiply, Subtract
 from ..ops.index import IndexAdd, places_of
 from .program import _ONE_REFERENCE
@@ -45,12 +46,12 @@ class RowsAlone:
         places = places_of("index_add", indices, len(table))
         if not (np.isfinite(rate) and not np.signbit(rate)):  # 0 * rate is NaN, or -0, which changes the sign of -0
             total = np.zeros(table.shape, table.dtype)
-            np.add.at(total, places, x)
+            accumulate_slices(np.add, total, 0, places, x)
             return np.asarray(table - total * rate)
         rows, inverse = np.unique(np.where(places < 0, places + len(table), places), return_inverse=True)
         # In the order of the indices, as in the whole table.
         total = np.zeros((len(rows), *table.shape[1:]), table.dtype)
-        np.add.at(total, inverse.reshape(places.shape), x)
+        accumulate_slices(np.add, total, 0, inverse, x)
         changed = table[rows] - total * rate
         following, last = self._writable(table)
         following[rows] = changed

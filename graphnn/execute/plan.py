@@ -207,8 +207,9 @@ def _checks(stepping: tuple[bool, ...]) -> Callable[..., Callable[..., bool]]:
         for i in count
     ]
     # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.
-    flags = " & ".join([*(f"x{i}.flags.num" for i in count), "257"])
-    code = f"lambda {', '.join(filter(None, laid))}: lambda {arrays}: {' and '.join([*tests, f'{flags} == 257'])}"
+    flags = [f"x{i}.flags.num" for i in count]  # few in an expression, which Python compiles by recursion
+    tests += [f"{' & '.join([*flags[i : i + 100], '257'])} == 257" for i in range(0, max(1, len(flags)), 100)]
+    code = f"lambda {', '.join(filter(None, laid))}: lambda {arrays}: {' and '.join(tests)}"
     made: Callable[..., Callable[..., bool]] = eval(code, {"ndarray": np.ndarray})  # noqa: S307 - nothing but numbers
     return made
 

@@ -151,8 +151,13 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             "to zeros.",
         ),
         **dict.fromkeys(
-            ("bincount", "scatter_add", "scatter_reduce", "segment_sum", "unsorted_segment_sum"),
+            ("bincount", "scatter_add", "segment_sum", "unsorted_segment_sum"),
             "Write gn.index_add(x, indices, shape, axis), which adds parts of x to zeros of this shape.",
+        ),
+        **dict.fromkeys(
+            ("scatter_reduce", "segment_max", "segment_min", "segment_prod", "scatter_max", "scatter_min"),
+            "Write gn.maximum_along_axis(x, indices, values, axis), minimum_along_axis, multiply_along_axis, or "
+            "gn.index_add(x, indices, shape, axis).",
         ),
         **dict.fromkeys(
             ("dynamic_update_slice", "slice_scatter", "slice_update"), "Write gn.update_slice(x, update, start, axis)."

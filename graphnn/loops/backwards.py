@@ -35,7 +35,8 @@ class _Backwards:
         self.input_of = dict(zip(self.joint.placeholders[int(op.indexed) :], inputs[first:], strict=True))
         """{input of the body: operand}"""
         self.wanted = [self.joint.placeholders[int(op.indexed) + position - first] for position in positions]
-        self.carries, self.rows, self.same = op.split([None] * first + list(self.input_of))
+        self.carries, *others = op.split([None] * first + list(self.input_of))
+        self.rows, self.same = (dict.fromkeys(nodes) for nodes in others)
         self.arriving: dict[Kept, Node] = {}
         for kept, place in zip(op.kept, op.layout.places, strict=True):
             found = found_in(cotangent, place) if place.dtype.kind == "f" else None
@@ -80,14 +81,12 @@ class _Backwards:
         counted = op.counted or op.while_ >= 0
         if counted:
             operands.insert(0, forwards("count", 0))
-        kept: dict[Node, Kept] = {}
-        for node in self.wanted:
-            if node in self.rows:
-                kept[node] = "each", body.of[slopes[node]]
-            elif node in self.same:
-                kept[node] = "last", len(carried) + sums.index(node)
-            else:
-                kept[node] = "last", carried.index(list(self.carries).index(node))
+        ends = [self.carries[k] for k in carried] + sums
+        number = {node: which for which, node in enumerate(ends)}
+        kept: dict[Node, Kept] = {
+            node: ("each", body.of[slopes[node]]) if node in self.rows else ("last", number[node])
+            for node in self.wanted
+        }
         back = type(op)(
             body.body,
             op.names,
@@ -125,10 +124,10 @@ class _Backwards:
         more: list[Kept] = [("count", 0)] if op.counted or op.while_ >= 0 else []
         given = {*self.rows, *self.same, *self.index}
         more += [("each", node.index) for node in read if node not in given]
-        wider = replace(op, kept=(*op.kept, *dict.fromkeys([kept for kept in more if kept not in op.kept])))
+        known = set(op.kept)
+        wider = replace(op, kept=(*op.kept, *dict.fromkeys([kept for kept in more if kept not in known])))
         users = self.outer._users(self.inputs[-1]) if self.inputs else ()
-        known = [node for node in users if node.inputs == self.inputs and node.op == wider]
-        loops = known[:1]
+        loops = [node for node in users if node.inputs == self.inputs and node.op == wider][:1]
 
         def item(kind: str, which: int) -> Node:
             if not loops:
@@ -202,11 +201,10 @@ def pushed_forward(op: Loop, tangents: Sequence[Node | None], output: Node, inpu
         return fn.zeros(like.shape, like.dtype, graph=outer) if given is None else given
 
     with_tangent = [k for k, at in enumerate(op.carried) if nodes[at] in found]
-    kept: list[Kept] = []
-    for (kind, which), _ in floats:
-        kept.append(
-            (kind, len(op.carried) + with_tangent.index(which) if kind == "last" else body.of[found[nodes[which]]])
-        )
+    number = {which: len(op.carried) + place for place, which in enumerate(with_tangent)}
+    kept: list[Kept] = [
+        (kind, number[which] if kind == "last" else body.of[found[nodes[which]]]) for (kind, which), _ in floats
+    ]
     both = type(op)(
         body.body,
         op.names,

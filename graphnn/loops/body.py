@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, Self
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -22,6 +22,9 @@ from ..graph.node import put_twin
 from ..graph.scopes import mirrored
 from ..show import rendered
 from ..transform import in_order
+
+if TYPE_CHECKING:
+    from .bundle import Place
 
 Read = Callable[[Any, Node], Node]
 
@@ -144,6 +147,24 @@ class Inside(NamedTuple):
 class Keeping(Op, abstract=True):
     """An operation with graphs inside, of whose nodes it keeps some, in a bundle."""
 
+    @cached_property
+    def _kept_and_places(self) -> list[tuple[Any, Place]]:
+        op: Any = self
+        return list(zip(op.kept, op.layout.places, strict=True))
+
+    @cached_property
+    def _places(self) -> dict[Any, Place]:
+        return dict(reversed(self._kept_and_places))  # of what is kept twice, the first
+
+    def place(self, *kept: Any) -> Place:
+        """Return where something kept lies."""
+        return self._places[kept]
+
+    @cached_property
+    def kept_at(self) -> dict[Place, Any]:
+        """What is kept at each place; where an empty one lies, another may begin, and the first counts."""
+        return {place: kept for kept, place in reversed(self._kept_and_places)}
+
     @property
     def bodies(self) -> dict[str, Graph]:
         """The graphs, by what they are called. They are shared by all who ask: nobody may add to them."""
@@ -197,7 +218,7 @@ class Excerpt:
         for node in inputs:
             name = _free(graph, node.name.removeprefix(prefix))
             copies[node] = graph._make(Placeholder(), (), Spec(node.shape, node.dtype), name, None, (None, node.origin))
-        for node in in_order(wanted, read, inputs):
+        for node in in_order(wanted, read, frozenset(inputs)):
             if node in copies:
                 continue
             if isinstance(node.op, (Placeholder, Parameter)):

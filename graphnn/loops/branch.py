@@ -80,10 +80,6 @@ class Branch(Keeping):
         places = [place_written(place, self.layout.dtype) for place in self.layout.places]
         return list(zip(self.kept, places, strict=True))
 
-    def place(self, then: int, otherwise: int) -> Place:
-        """Return where something kept lies."""
-        return self.layout.places[self.kept.index((then, otherwise))]
-
     def infer(self, *operands: Spec) -> Spec:
         """Return the bundle, if the operands are what the bodies take."""
         if len(self.names) != len(self.dims) or len(set(self.names)) < len(self.names):

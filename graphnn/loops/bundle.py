@@ -6,6 +6,7 @@ numbers, so cotangents of bundles add up as those of any array do.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 from functools import cached_property, reduce
@@ -215,17 +216,38 @@ def item(bundle: Node, place: Place) -> Node:
 
 def found_in(bundle: Node, place: Place) -> Node | None:
     """Return an item of a bundle, or None if it is known to be zeros; of a sum of bundles, the sum of their items."""
-    parts: list[Node] = []
-    waiting = [bundle]
-    while waiting:
-        node = waiting.pop()
-        op = node.op
-        if op.name == "add":
-            waiting.extend(reversed(node.inputs))
-        elif isinstance(op, LoopBundle):
-            inside = node.inputs[0]  # an empty one may begin where another one does
-            if (op.start, inside.shape, inside.dtype) == place:
-                parts.append(inside)
-        elif op.name != "zeros":
-            parts.append(LoopItem(place.start, place.shape, place.dtype.name)(node))
+    known, others = _terms(bundle)
+    terms = heapq.merge(known.get(place, ()), others, key=lambda term: term[0])  # in the order of the sum
+    parts = [
+        LoopItem(place.start, place.shape, place.dtype.name)(node) if is_bundle else node
+        for _, node, is_bundle in terms
+    ]
     return reduce(fn.add, parts) if parts else None
+
+
+_Term = tuple[int, Node, bool]
+"""Its number in a sum of bundles, a node, and whether that is a bundle: else it is the item."""
+
+
+def _terms(bundle: Node) -> tuple[dict[Place, list[_Term]], list[_Term]]:
+    """Return what a sum of bundles has at each place, and the bundles in it of which no more is known.
+
+    All items of a bundle are asked for, and all ask this.
+    """
+    cache = bundle.graph.caches.setdefault("bundles", {})
+    if (found := cache.get(bundle)) is None:
+        known: dict[Place, list[_Term]] = {}
+        others: list[_Term] = []
+        waiting, number = [bundle], 0
+        while waiting:
+            node = waiting.pop()
+            if node.op.name == "add":
+                waiting.extend(reversed(node.inputs))
+            elif isinstance(node.op, LoopBundle):
+                inside = node.inputs[0]  # an empty one may begin where another one does
+                known.setdefault(Place(node.op.start, inside.shape, inside.dtype), []).append((number, inside, False))
+            elif node.op.name != "zeros":
+                others.append((number, node, True))
+            number += 1
+        found = cache[bundle] = known, others
+    return found  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from ..graph.dimensions import multiply
 from ..text import counted
 from .backwards import pulled_back, pushed_forward
 from .body import BodyOf, Dims, Inside, Keeping, constraints_of, flops_in, graph_of, nodes_evaluated, outside, text_of
-from .bundle import Layout, Place, place_to_write
+from .bundle import Layout, place_to_write
 from .running import Iterations
 
 if TYPE_CHECKING:
@@ -98,10 +98,6 @@ class Loop(Keeping):
         node = self.nodes[self.carried[which] if kind == "last" else which]
         shape = outside(node.shape, self.names, self.dims)
         return ((self.length, *shape) if kind == "each" else shape), node.dtype
-
-    def place(self, kind: str, which: int) -> Place:
-        """Return where something kept lies."""
-        return self.layout.places[self.kept.index((kind, which))]
 
     def infer(self, *operands: Spec) -> Spec:
         """Return the bundle, if the operands are what the body takes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -69,14 +70,16 @@ class Planned(ForSizes):
         known = self._plans.get(self.op.dims)
         if known is None:
             carried, inputs = self.op.carried, self.op.inputs[int(self.op.indexed) :]
-            lent = [node for node, at in zip(inputs, carried, strict=False) if carried.count(at) == 1]
+            times = Counter(carried)
+            lent = [node for node, at in zip(inputs, carried, strict=False) if times[at] == 1]
             known = _plan_of(self.op.prepared(), self._settings, lent)
             _keep(self._plans, self.op.dims, known)
         return known
 
     @cached_property
     def _places(self) -> list[int]:
-        return [self.op.inputs.index(node) for node in self.plan.given]
+        places = {node: place for place, node in enumerate(self.op.inputs)}
+        return [places[node] for node in self.plan.given]
 
     @cached_property
     def _in_one_go(self) -> InOneGo | None:
@@ -132,8 +135,8 @@ class PlannedBranch(ForSizes):
         if found is None:
             prepared = self.op.prepared(side)
             plan = _plan_of(prepared, self._settings)
-            placeholders = prepared.program.graph.placeholders
-            found = plan, [placeholders.index(node) for node in plan.given]
+            number = {node: place for place, node in enumerate(prepared.program.graph.placeholders)}
+            found = plan, [number[node] for node in plan.given]
             _keep(self._plans, (side, self.op.dims), found)
         plan, places = found
         return plan.of(tuple([inputs[place] for place in places]))
@@ -213,7 +216,7 @@ def _readers(build: Builder) -> dict[Node, list[Any]]:
 
 def _kept_at(bundle: Node, item: LoopItem) -> Any:
     op: Any = bundle.op
-    return op.kept[op.layout.places.index(item.place)]
+    return op.kept_at[item.place]
 
 
 @rule(LoopItem, in_order=True, folds=False)

@@ -54,19 +54,26 @@ class Rearranging(Linear, abstract=True):
 
     equation = ""
 
-    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...]:
-        """Return for each operand an array like the output: the flat index of the element that comes there, or -1."""
-        # Number the elements of all operands from 1 on, and let the operation move the numbers: a 0 is filled in by it.
+    def _numbers(self, operands: Sequence[Array]) -> tuple[Array, Array]:
+        """Number the elements of all operands from 1 on; return where each operand begins, and the numbers, moved."""
         ends = np.cumsum([1, *(x.size for x in operands)])
         numbers = np.arange(ends[-1])
         numbered = [numbers[a:b].reshape(x.shape) for a, b, x in zip(ends, ends[1:], operands, strict=False)]
-        moved = np.asarray(self.forward(*numbered))
+        return ends, np.asarray(self.forward(*numbered))  # with a 0 where the operation fills something in
+
+    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...]:
+        """Return for each operand an array like the output: the flat index of the element that comes there, or -1."""
+        ends, moved = self._numbers(operands)
         return tuple(np.where((a <= moved) & (moved < b), moved - a, -1) for a, b in pairwise(ends))
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return the one element that comes there, in the operand that has it."""
-        places = [source[index] for source in self.sources(operands)]
-        return [None if at < 0 else np.unravel_index(at, x.shape) for at, x in zip(places, operands, strict=True)]
+        ends, moved = self._numbers(operands)
+        found: list[Any] = [None] * len(operands)
+        if number := moved[index]:
+            which = np.searchsorted(ends, number, "right") - 1
+            found[which] = np.unravel_index(number - ends[which], operands[which].shape)
+        return found
 
     flops = no_flops
 

@@ -15,6 +15,7 @@ from ..graph.attributes import IndexOf
 from ..graph.dimensions import Constraint, add, broadcast, clamp, floor_divide, minimum, multiply, shown, subtract
 from ..origin import users_names
 from ..text import short_repr
+from .accumulating import accumulate, accumulate_slices
 from .base import (
     Linear,
     Rearranging,
@@ -362,7 +363,7 @@ def places_of(name: str, indices: Array, n: int) -> Array:
     return indices.astype(np.intp, copy=False)
 
 
-def _pointing(indices: Array, place: int, n: int) -> Array:
+def points_to(indices: Array, place: int, n: int) -> Array:
     """Return where the indices into an axis of n elements are equal to `place`."""
     return np.asarray(indices.astype(np.intp) % n == place)
 
@@ -383,15 +384,15 @@ class Adding(Linear, abstract=True):
     axis: int | None = None
     equation = "[{0}] + …"
 
-    def places(self, shape: tuple[int, ...], indices: Array) -> Any:
-        """Return NumPy's index into an array of this shape."""
+    def add(self, target: Array, axis: int, indices: Array, x: Array) -> None:
+        """Add x to an array at the indices along an axis."""
         raise NotImplementedError
 
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
         """Add; without an axis, to the flattened zeros."""
         result = np.zeros(self.shape, x.dtype)
         target = result.reshape(-1) if self.axis is None else result
-        np.add.at(target, self.places(target.shape, indices), x)
+        self.add(target, axis_of(self.name, self.axis or 0, target.ndim), indices, x)
         return into(out, result)
 
     flows = flows_through_first
@@ -401,10 +402,10 @@ class Adding(Linear, abstract=True):
         """Return the indices that are those of the element, and what is added to it at them."""
         if self.axis is None:
             place = int(np.ravel_multi_index(index, self.shape))
-            return (_pointing(operands[1], place, math.prod(self.shape)),), ...
+            return (points_to(operands[1], place, math.prod(self.shape)),), ...
         axis = axis_of(self.name, self.axis, len(self.shape))
         line = self.line(index, operands[1].shape, axis)
-        pointing = _pointing(operands[1][line], index[axis], self.shape[axis])
+        pointing = points_to(operands[1][line], index[axis], self.shape[axis])
         return (*index[:axis], pointing, *index[axis + 1 :]), line
 
     def line(self, index: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Any:
@@ -457,9 +458,8 @@ class IndexAdd(Adding):
         wanted = _taken(self.name, self.shape, indices, self.axis)
         return Spec(self.shape, x.dtype, check_shape(self.name, x.shape, wanted))
 
-    def places(self, shape: tuple[int, ...], indices: Array) -> Any:
-        axis = axis_of(self.name, self.axis or 0, len(shape))
-        return (*(slice(None),) * axis, places_of(self.name, indices, shape[axis]))
+    def add(self, target: Array, axis: int, indices: Array, x: Array) -> None:
+        accumulate_slices(np.add, target, axis, places_of(self.name, indices, target.shape[axis]), x)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take(cotangent, inputs[1], self.axis)
@@ -559,8 +559,8 @@ class AddAlongAxis(Adding):
         wanted, constraints = along_shape(self.name, self.shape, indices, self.axis)
         return Spec(self.shape, x.dtype, constraints + check_shape(self.name, x.shape, wanted))
 
-    def places(self, shape: tuple[int, ...], indices: Array) -> Any:
-        return along(self.name, shape, indices, axis_of(self.name, self.axis or 0, len(shape)))
+    def add(self, target: Array, axis: int, indices: Array, x: Array) -> None:
+        accumulate(np.add, target, along(self.name, target.shape, indices, axis), x)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.take_along_axis(cotangent, inputs[1], self.axis)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Annotated, Any, Literal, cast
+from itertools import accumulate
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -50,12 +51,16 @@ class Concatenate(Rearranging):
         return np.concatenate(arrays, self.axis, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        mine = inputs[i].shape
-        axis = None if self.axis is None else axis_of(self.name, self.axis, len(mine))
-        lengths = [product(x.shape) if axis is None else x.shape[axis] for x in inputs[: i + 1]]
-        start: Dim = reduce(add, lengths[:-1], cast("Dim", 0))
-        part = fn.getitem(cotangent, (slice(None),) * (axis or 0) + (slice(start, add(start, lengths[-1])),))
-        return fn.reshape(part, mine) if axis is None and len(mine) != 1 else part
+        return next(self.vjps([i], cotangent, output, inputs))
+
+    def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
+        axis = None if self.axis is None else axis_of(self.name, self.axis, output.ndim)
+        ahead = (slice(None),) * (axis or 0)
+        lengths: list[Dim] = [product(x.shape) if axis is None else x.shape[axis] for x in inputs]
+        starts = list(accumulate([0, *lengths], add))
+        for i in positions:
+            part = fn.getitem(cotangent, (*ahead, slice(starts[i], starts[i + 1])))
+            yield fn.reshape(part, inputs[i].shape) if axis is None and inputs[i].ndim != 1 else part
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import AxisError, ShapeError
-from ..graph import AnyShape, Array, Node, Op, Shape, Spec, Trait, fn
-from ..graph.dimensions import shown, unify
+from ..graph import AnyShape, Array, Dim, Node, Op, Shape, Spec, Trait, fn
+from ..graph.dimensions import product, shown, unify
+from .accumulating import accumulate, accumulate_slices, from_front
 from .base import Linear, Rearranging, axis_of, check_shape, flops_of_operand, flows_through_first, into, unbroadcast
-from .index import along, along_shape, check_integers, places_of
+from .index import along, along_shape, check_integers, places_of, points_to
 
 
 def _found(name: str, shape: Shape, indices: Spec) -> Shape:
@@ -28,6 +31,14 @@ def _found(name: str, shape: Shape, indices: Spec) -> Shape:
 def _places(name: str, indices: Array, shape: Sequence[int]) -> tuple[Array, ...]:
     """Return NumPy's index into an array of this shape."""
     return tuple(places_of(name, indices[..., axis], shape[axis]) for axis in range(indices.shape[-1]))
+
+
+def _numbers(places: tuple[Array, ...], shape: Sequence[int]) -> Array:
+    """Return which element of an array of this shape each place is, where all are counted in C order."""
+    number = from_front(places[0], shape[0])
+    for place, n in zip(places[1:], shape[1:], strict=False):
+        number = number * n + from_front(place, n)
+    return number
 
 
 class GatherNd(Rearranging):
@@ -76,7 +87,10 @@ class ScatterNd(Linear):
     def forward(self, x: Array, indices: Array, out: Array | None = None) -> Any:
         result = np.zeros(self.shape, x.dtype)
         if indices.shape[-1]:
-            np.add.at(result, _places(self.name, indices, self.shape), x)
+            count = indices.shape[-1]
+            shape = math.prod(self.shape[:count]), *self.shape[count:]  # type: ignore[arg-type] # ints in a run
+            places = _numbers(_places(self.name, indices, self.shape), self.shape)
+            accumulate_slices(np.add, result.reshape(shape), 0, places, x)
         else:
             result += np.sum(x, axis=tuple(range(indices.ndim - 1)), dtype=x.dtype)
         return into(out, result)
@@ -109,18 +123,13 @@ def _drawn(draw: Any) -> tuple[tuple[int, ...], Array]:
     return shape, draw.integers((*beside, count), -most, most - 1)
 
 
-class PutAlongAxis(Linear):
-    """x with these values in the place of the elements at these indices along the axis.
+class AtIndices(Op, abstract=True):
+    """Base of what changes elements of x at indices along an axis by values; both broadcast with x beside the axis."""
 
-    Indices and values broadcast with x beside the axis. Where an index occurs twice, the last of the values counts.
-    """
-
-    traits = Trait.CHOOSES
     axis: int = -1
-    formula = "{0} with {2} at {1} along {axis}"
-    equation = ""
 
     def infer(self, x: Spec, indices: Spec, values: Spec) -> Spec:
+        """Keep the shape of x."""
         wanted, constraints = along_shape(self.name, x.shape, indices, self.axis)
         axis = axis_of(self.name, self.axis, len(x.shape))
         beside = (*wanted[:axis], x.shape[axis], *wanted[axis + 1 :])
@@ -132,14 +141,51 @@ class PutAlongAxis(Linear):
             constraints += met[1]
         return Spec(x.shape, np.result_type(x.dtype, values.dtype), constraints)
 
-    def forward(self, x: Array, indices: Array, values: Array, out: Array | None = None) -> Any:
-        result = np.array(x, np.result_type(x.dtype, values.dtype), order="C")
-        indices = np.ascontiguousarray(indices)  # so that they are gone through in order, and the last one counts
-        result[along(self.name, x.shape, indices, self.axis % x.ndim)] = values
-        return into(out, result)
+    def changing(self, x: Array, indices: Array, values: Array) -> tuple[Array, tuple[Array, ...], Array]:
+        """Return a copy of x that can be changed, NumPy's index into it, and the values; all of the result's dtype."""
+        dtype = np.result_type(x.dtype, values.dtype)
+        index = along(self.name, x.shape, indices, self.axis % x.ndim)
+        return np.array(x, dtype, order="C"), index, values.astype(dtype, copy=False)
 
     def flows(self, i: int) -> bool:
+        """Whether the operand is not the indices."""
         return i != 1
+
+    def line(self, index: tuple[int, ...], x: Array, indices: Array) -> tuple[Any, Array]:
+        """Return where the indices beside an element are, and which of them point to it."""
+        axis = axis_of(self.name, self.axis, x.ndim)
+        at = unbroadcast(index, indices.shape)
+        line: Array = indices[at[:axis]][:, *at[axis + 1 :]]
+        return (*at[:axis], slice(None), *at[axis + 1 :]), points_to(line, index[axis], x.shape[axis])
+
+    @classmethod
+    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
+        """Draw an array, some indices along one of its axes, and values for them."""
+        shape = draw.shape(min_ndim=1, min_side=1)
+        axis = draw.axis(len(shape))
+        count = draw.integer(0, 3)
+        index = [draw.choice([n, 1]) for n in shape]
+        values = [draw.choice([n, 1]) for n in shape]
+        index[axis], values[axis] = count, draw.choice([count, 1])
+        indices = draw.integers(tuple(index), -shape[axis], shape[axis] - 1)
+        return cls(axis), (draw.array(shape), indices, draw.array(tuple(values)))
+
+
+class PutAlongAxis(AtIndices, Linear):
+    """x with these values in the place of the elements at these indices along the axis.
+
+    Indices and values broadcast with x beside the axis. Where an index occurs twice, the last of the values counts.
+    """
+
+    traits = Trait.CHOOSES
+    formula = "{0} with {2} at {1} along {axis}"
+    equation = ""
+
+    def forward(self, x: Array, indices: Array, values: Array, out: Array | None = None) -> Any:
+        indices = np.ascontiguousarray(indices)  # so that they are gone through in order, and the last one counts
+        result, index, values = self.changing(x, indices, values)
+        result[index] = values
+        return into(out, result)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         x, indices, _ = inputs
@@ -155,26 +201,158 @@ class PutAlongAxis(Linear):
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         x, indices, values = operands
         axis = axis_of(self.name, self.axis, x.ndim)
-        at = unbroadcast(index, indices.shape)
-        before, after = at[:axis], at[axis + 1 :]
-        line: Array = indices[before][:, *after]
-        (places,) = np.nonzero(line.astype(np.intp) % x.shape[axis] == index[axis])
+        line, pointing = self.line(index, x, indices)
+        (places,) = np.nonzero(pointing)
         if not places.size:
-            return index, (*before, slice(None), *after), None
+            return index, line, None
         last = int(places[-1])
         value = unbroadcast((*index[:axis], last, *index[axis + 1 :]), values.shape)
-        return None, (*before, slice(last, None), *after), value
+        return None, (*line[:axis], slice(last, None), *line[axis + 1 :]), value
 
-    @classmethod
-    def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
-        shape = draw.shape(min_ndim=1, min_side=1)
-        axis = draw.axis(len(shape))
-        count = draw.integer(0, 3)
-        index = [draw.choice([n, 1]) for n in shape]
-        values = [draw.choice([n, 1]) for n in shape]
-        index[axis], values[axis] = count, draw.choice([count, 1])
-        indices = draw.integers(tuple(index), -shape[axis], shape[axis] - 1)
-        return cls(axis), (draw.array(shape), indices, draw.array(tuple(values)))
+
+class Gathering(AtIndices, abstract=True):
+    """Base of what a ufunc makes of an element of x and of all values at its index.
+
+    Time and memory grow with the values, however many elements x has.
+    """
+
+    ufunc: ClassVar[np.ufunc]
+
+    def forward(self, x: Array, indices: Array, values: Array, out: Array | None = None) -> Any:
+        """Take the values in one by one."""
+        result, index, values = self.changing(x, indices, values)
+        accumulate(self.ufunc, result, index, values)
+        return into(out, result)
+
+    def found(self, node: Node, indices: Node) -> Node:
+        """Return the elements at the indices."""
+        return fn.take_along_axis(node, indices, self.axis)
+
+    def added(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return what is at each index added up."""
+        return fn.add_along_axis(node, inputs[1], inputs[0].shape, self.axis)
+
+    def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the cotangent of x or of the values."""
+        return next(self.vjps([i], cotangent, output, inputs))
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return the element, and the values whose indices point to it."""
+        x, indices, values = operands
+        axis = axis_of(self.name, self.axis, x.ndim)
+        line, pointing = self.line(index, x, indices)
+        at = unbroadcast(index, values.shape)
+        which = slice(None) if values.shape[axis] == 1 < pointing.size and pointing.any() else pointing
+        some = (*at[:axis], which, *at[axis + 1 :]) if pointing.any() else None
+        return index, line, some
+
+    def flops(self, output: Spec, *inputs: Spec) -> Dim:
+        """Return one for each value."""
+        _, indices, _ = inputs
+        axis = axis_of(self.name, self.axis, len(output.shape))
+        return product((*output.shape[:axis], indices.shape[axis], *output.shape[axis + 1 :]))
+
+
+class ExtremumAlongAxis(Gathering, abstract=True):
+    """Base of the largest and the smallest at indices: those that tie share the gradient evenly."""
+
+    traits = Trait.DECIDED_BY_ONE | Trait.HIDES
+
+    def _chosen(self, output: Node, inputs: tuple[Node, ...]) -> tuple[Node, Node, Node]:
+        """Return, as 1 or 0, which elements and which values are the result, and how many tie for each element."""
+        x, indices, values = inputs
+        own = fn.cast(fn.equal(x, output), output.dtype)
+        hits = fn.cast(fn.equal(values, self.found(output, indices)), output.dtype)
+        return own, hits, own + self.added(hits, inputs)
+
+    def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
+        """Share the cotangent among those that tie."""
+        own, hits, ties = self._chosen(output, inputs)
+        share = cotangent / ties
+        for i in positions:
+            yield own * share if i == 0 else hits * self.found(share, inputs[1])
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the mean tangent of those that tie."""
+        own, hits, ties = self._chosen(output, inputs)
+        parts = [] if tangents[0] is None else [own * tangents[0]]
+        parts += [] if tangents[2] is None else [self.added(hits * tangents[2], inputs)]
+        return reduce(fn.add, parts) / ties
+
+
+class MaximumAlongAxis(ExtremumAlongAxis):
+    """x with the largest of it and of the values at these indices along the axis; NaN passes through.
+
+    Indices and values broadcast with x beside the axis. Elements and values that tie share the gradient evenly.
+    """
+
+    formula = "largest of {0} and {2} at {1} along {axis}"
+    equation = "largest of {0}, {2} …"
+    ufunc = np.maximum
+
+
+class MinimumAlongAxis(ExtremumAlongAxis):
+    """x with the smallest of it and of the values at these indices along the axis; NaN passes through.
+
+    Indices and values broadcast with x beside the axis. Elements and values that tie share the gradient evenly.
+    """
+
+    formula = "smallest of {0} and {2} at {1} along {axis}"
+    equation = "smallest of {0}, {2} …"
+    ufunc = np.minimum
+
+
+class MultiplyAlongAxis(Gathering):
+    """x, multiplied by the values at these indices along the axis, as often as an index occurs.
+
+    Indices and values broadcast with x beside the axis. Where values are 0, derivatives of first and second order are
+    exact.
+    """
+
+    traits = Trait.WRAPS | Trait.OVERFLOWS | Trait.UNDERFLOWS
+    formula = "{0} * Π {2} at {1} along {axis}"
+    equation = "{0} * [{2}] * …"
+    ufunc = np.multiply
+
+    def _product(self, inputs: tuple[Node, ...]) -> Node:
+        x, indices, values = inputs
+        return self(fn.ones_like(x), indices, values)
+
+    def _others(self, output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return for each value the product of all others at its index, and of the element.
+
+        It is the result divided by the value; for a 0, the result without that 0. Of three zeros none has a derivative
+        of second order, so only the first two are looked at.
+        """
+        x, indices, values = inputs
+        zero = left = fn.equal(values, self.found(fn.zeros_like(output), indices))
+        safe = fn.where(zero, 1, values)
+        others = fn.where(zero, 0, self.found(output, indices) / safe)
+        axis = axis_of(self.name, self.axis, x.ndim)
+        count = indices.shape[axis]
+        places = fn.reshape(fn.arange(count, graph=x.graph), (count, *[1] * (x.ndim - axis - 1)))
+        none = fn.broadcast_to(fn.sum(fn.ones_like(places)), x.shape)
+        for _ in range(2):
+            first = MinimumAlongAxis(self.axis)(none, indices, fn.where(left, places, self.found(none, indices)))
+            one = fn.logical_and(left, fn.equal(self.found(first, indices), places))
+            others = fn.where(one, self.found(self(x, indices, fn.where(one, 1, values)), indices), others)
+            left = fn.logical_and(left, fn.logical_not(one))
+        return others
+
+    def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
+        """Multiply the cotangent by the other factors."""
+        for i in positions:
+            if i == 0:
+                yield cotangent * self._product(inputs)
+            else:
+                yield self.found(cotangent, inputs[1]) * self._others(output, inputs)
+
+    def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
+        """Return the sum of the products in which one factor is replaced by its tangent."""
+        parts = [] if tangents[0] is None else [tangents[0] * self._product(inputs)]
+        if tangents[2] is not None:
+            parts.append(self.added(self._others(output, inputs) * tangents[2], inputs))
+        return reduce(fn.add, parts)
 
 
 class UpdateSlice(Rearranging):

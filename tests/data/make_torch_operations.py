@@ -28,6 +28,17 @@ SQUARE = [[4.0, 1.0, -0.5], [0.3, 3.0, 0.8], [-1.0, 0.5, 5.0]]
 EVEN = [[4.0, 1.0, -0.5], [1.0, 3.0, 0.8], [-0.5, 0.8, 5.0]]
 TIED = [[3.0, 1.0, 3.0, -2.0], [0.0, 0.0, 5.0, 1.0]]
 PLACES = torch.tensor([[0, 2], [3, 1]])
+REPEATED = torch.tensor([[0, 0, 2, 2, 1], [1, 1, 3, 1, 3]])
+THREE = [[0, 0, 2, 2, 0], [1, 1, 3, 3, 3], [0, 0, 0, 1, 1]]
+
+
+def multiplied(x: Tensor, v: Tensor) -> Tensor:
+    """Multiply one by one, of which PyTorch knows all derivatives: scatter_reduce has none of second order at 0."""
+    rows = [list(row) for row in x]
+    for row, places, values in zip(rows, THREE, v, strict=True):
+        for place, value in zip(places, values, strict=True):
+            row[place] = row[place] * value
+    return torch.stack([torch.stack(row) for row in rows])
 
 
 def symmetric(x: Tensor) -> Tensor:
@@ -71,6 +82,21 @@ CASES: dict[str, tuple[Callable[..., Tensor], list[Any]]] = {
     "solve": (torch.linalg.solve, [SQUARE, between(-2, 2, 3, 2)]),
     "solve for a vector": (torch.linalg.solve, [SQUARE, between(-2, 2, 3)]),
     "cholesky": (symmetric, [EVEN]),
+    "maximum_along_axis": (
+        lambda x, v: x.scatter_reduce(1, REPEATED, v, "amax") ** 2,
+        [[[2.0, 0.5, -1.0, 3.0], [1.5, 1.0, 2.5, -2.0]], [[2.0, 2.0, 7.0, 7.0, -3.0], [0.5, -3.0, 4.0, 1.0, 4.0]]],
+    ),
+    "minimum_along_axis": (
+        lambda x, v: x.scatter_reduce(1, REPEATED, v, "amin") ** 2,
+        [[[2.0, 0.5, -1.0, 3.0], [1.5, 1.0, 2.5, -2.0]], [[2.0, 2.0, -7.0, -7.0, -3.0], [0.5, 1.0, 4.0, 1.0, 0.5]]],
+    ),
+    "multiply_along_axis": (
+        multiplied,
+        [
+            [[2.0, 0.5, -1.0, 3.0], [0.0, 1.0, 2.5, -2.0], [1.5, 1.0, 2.5, -2.0]],
+            [[2.0, 0.0, 7.0, 1.5, -3.0], [0.5, -3.0, 0.0, 0.0, 4.0], [0.0, 0.0, 2.0, 0.0, 0.0]],
+        ],
+    ),
 }  # fmt: skip
 
 

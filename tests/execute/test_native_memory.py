@@ -238,6 +238,59 @@ def test_slices_are_added_in_order_from_the_front_and_from_the_end_and_nowhere_e
         assert bits(step(feed)) == bits(expected.reshape(4, 5, 3))
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8"])
+def test_slices_are_taken_and_added_by_several_indices_at_once(depth: int, dtype: str) -> None:
+    graph, shape = gn.Graph(), (4, 5, 3)
+    x = graph.placeholder("x", shape, dtype)
+    i = graph.placeholder("i", ("n", 2, depth), np.int64)
+    y = graph.placeholder("y", ("n", 2, *shape[depth:]), dtype)
+    fetches = [gn.gather_nd(x, i), gn.scatter_nd(y, i, shape)]
+    rng = np.random.default_rng(0)
+
+    def fed(n: int) -> dict[gn.Node, np.ndarray]:
+        places = np.stack([rng.integers(-size, size, (n, 2)) for size in shape[:depth]], -1)
+        return {
+            i: places,
+            x: rng.normal(100, 25, shape).astype(dtype),
+            y: rng.normal(100, 25, (n, 2, *shape[depth:])).astype(dtype),
+        }
+
+    assert not differences(fetches, [fed(n) for n in (40, 3, 40, 0, 7)])
+    for node in fetches:
+        needed = {x, i} if node is fetches[0] else {y, i}
+        feed = {each: value for each, value in fed(30).items() if each in needed}
+        step = gn.compile(node)
+        plan = step.plan(feed)
+        assert isinstance(plan, Native)
+        assert {work.how for work in plan.works} <= {"loop", "fused"}
+        expected, index = np.zeros(shape, dtype), tuple(np.moveaxis(feed[i], -1, 0))
+        if node is fetches[0]:
+            expected = feed[x][index]
+        else:
+            np.add.at(expected, index, feed[y])
+        assert bits(step(feed)) == bits(expected)
+        for axis, size in enumerate(shape[:depth]):
+            for bad in (size, -size - 1, 2**62, -(2**63)):
+                wrong = feed[i].copy()
+                wrong[11, 1, axis] = bad
+                with pytest.raises(IndexError, match="out of range"):
+                    step(feed | {i: wrong})
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "int64"])
+def test_indices_of_any_integers_are_taken_natively(dtype: str) -> None:
+    graph = gn.Graph()
+    x, i = graph.placeholder("x", (40, 3)), graph.placeholder("i", ("n",), dtype)
+    taken = gn.take(x, i, 0)
+    fetches = [taken, gn.grad(gn.sum(gn.square(taken)), x), gn.gather_nd(x, gn.expand_dims(i, 1))]
+    feed = {x: np.random.default_rng(0).normal(size=(40, 3)), i: np.array([3, 39, 3, 0, 7], dtype)}
+    assert not differences(fetches, [feed] * 2)
+    plan = gn.compile(fetches).plan(feed)
+    assert isinstance(plan, Native)
+    assert {work.how for work in plan.works} <= {"loop", "fused"}
+
+
 def test_slices_that_overlap_are_added_up_natively() -> None:
     graph = gn.Graph(dtype="float32")
     x = graph.placeholder("x", (9, 7))

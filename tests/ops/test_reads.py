@@ -43,7 +43,7 @@ def pointing(op: Any, operands: Sequence[Array], position: int) -> range | None:
         case (("gather_nd" | "scatter_nd"), 1):
             n = min(shape[: operands[1].shape[-1]])
             return range(-n, n)
-        case "put_along_axis", 1:
+        case (("put_along_axis" | "maximum_along_axis" | "minimum_along_axis" | "multiply_along_axis"), 1):
             return range(-shape[op.axis], shape[op.axis])
         case "update_slice", 2:
             count = operands[1].shape[op.axis]
@@ -112,6 +112,12 @@ def check_reads(op: Op, operands: Sequence[Array], index: Index, rng: np.random.
         x = np.broadcast_to(operands[1] + 1, operands[0].shape).astype(operands[0].dtype)
         x[index] = np.broadcast_to(operands[1], x.shape)[index]
         around.append(Element(op, [x, operands[1]], index))
+    if op.name in EXTREMA:  # an index counts only where its value is the largest
+        x, indices, values = operands
+        for place in range(values.size):
+            best = np.zeros_like(values)
+            best.reshape(-1)[place] = EXTREMA[op.name]
+            around.append(Element(op, [np.full_like(x, -EXTREMA[op.name]), indices, best], index))
     entries = op.reads(index, operands)
     assert len(entries) == len(operands)
     reading = [named(entry, operand.shape) for entry, operand in zip(entries, operands, strict=True)]
@@ -130,9 +136,15 @@ def check_reads(op: Op, operands: Sequence[Array], index: Index, rng: np.random.
                 assert found, told
 
 
+EXTREMA = {"maximum_along_axis": 1, "minimum_along_axis": -1}
+
+
 def without_choice(op: Any, operands: Sequence[Array], position: int) -> bool:
     """Return whether an operand cannot count, since it can only say one thing: there is one place, or one element."""
     places = pointing(op, operands, position)
+    few = op.name in EXTREMA and operands[2].shape[op.axis] < operands[1].shape[op.axis]
+    if few and position == 1:  # of one value for several indices, one that points there is enough
+        return True
     if op.name == "scatter_nd" and position == 1 and operands[1].shape[-1] > 1:  # they say it together
         return True
     if places is not None:

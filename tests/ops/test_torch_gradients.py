@@ -15,6 +15,8 @@ from graphnn import Node
 TORCH = json.loads((Path(__file__).parents[1] / "data" / "torch_operations.json").read_text(encoding="utf-8"))
 
 PLACES = np.array([[0, 2], [3, 1]])
+REPEATED = np.array([[0, 0, 2, 2, 1], [1, 1, 3, 1, 3]])
+THREE = np.array([[0, 0, 2, 2, 0], [1, 1, 3, 3, 3], [0, 0, 0, 1, 1]])
 
 # The same as in data/make_torch_operations.py, where that is not the function of the same name.
 CASES: dict[str, Callable[..., Node]] = {
@@ -33,6 +35,9 @@ CASES: dict[str, Callable[..., Node]] = {
     "put_along_axis": lambda x, v: gn.put_along_axis(x, PLACES, v, 1) ** 2,
     "unbind": lambda x: gn.stack([part * (i + 1) for i, part in enumerate(gn.unbind(x, 1))]) ** 3,
     "solve for a vector": gn.solve,
+    "maximum_along_axis": lambda x, v: gn.maximum_along_axis(x, REPEATED, v, 1) ** 2,
+    "minimum_along_axis": lambda x, v: gn.minimum_along_axis(x, REPEATED, v, 1) ** 2,
+    "multiply_along_axis": lambda x, v: gn.multiply_along_axis(x, THREE, v, 1),
 }
 
 

@@ -6,6 +6,7 @@ in the last place away. Where the operation differs from NumPy on purpose, the t
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +98,17 @@ def _update_slice(op: Any, x: Array, update: Array, start: Array) -> Array:
     result = x.astype(np.result_type(x, update))
     for at in np.ndindex(*update.shape):
         result[(*at[:axis], places[at[axis]], *at[axis + 1 :])] = update[at]
+    return result
+
+
+def _gathered(ufunc: np.ufunc, op: Any, x: Array, indices: Array, values: Array) -> Array:
+    result = x.astype(np.result_type(x, values))
+    axis = op.axis % x.ndim
+    beside = [*x.shape[:axis], indices.shape[axis], *x.shape[axis + 1 :]]
+    indices, values = np.broadcast_to(indices, beside), np.broadcast_to(values, beside).astype(result.dtype)
+    for at in np.ndindex(*beside):
+        place = (*at[:axis], indices[at], *at[axis + 1 :])
+        result[place] = ufunc(result[place], values[at])
     return result
 
 
@@ -263,6 +275,9 @@ ORACLES: dict[str, Oracle] = {
     "gather_nd": Oracle(lambda op, x, indices: x[tuple(np.moveaxis(indices, -1, 0))]),
     "scatter_nd": Oracle(_scatter_nd),
     "put_along_axis": Oracle(_put_along_axis),
+    "maximum_along_axis": Oracle(partial(_gathered, np.maximum)),
+    "minimum_along_axis": Oracle(partial(_gathered, np.minimum)),
+    "multiply_along_axis": Oracle(partial(_gathered, np.multiply)),
     "update_slice": Oracle(_update_slice),
     "argsort": Oracle(_argsort),
     "cholesky": Oracle(_cholesky),

@@ -208,8 +208,7 @@ def update_slice(op: scattering.UpdateSlice, build: Builder, result: Result, ope
     return build.call(do.Written(op.forward, op.name, False, axis), *operands, result=result)
 
 
-@rule(index.Adding, arranging.Diagonal, arranging.DiagonalAdd, in_order=True)
-@rule(scattering.ScatterNd, scattering.PutAlongAxis, in_order=True)
+@rule(index.Adding, arranging.Diagonal, arranging.DiagonalAdd, scattering.AtIndices, in_order=True)
 def in_order(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Call it: it makes an array in C order, however the operands lie."""
     return called(op, build, result, operands)

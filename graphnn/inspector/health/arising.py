@@ -53,7 +53,13 @@ LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
     "pick": (1, False, lambda op, xs: xs[0].shape[-1]),
     "place": (1, False, lambda op, xs: int(op.classes)),
     "one_hot": (0, False, lambda op, xs: int(op.depth)),
-    **dict.fromkeys(("take", "take_along_axis"), (1, True, lambda op, xs: _length(xs[0].shape, op.axis))),
+    **dict.fromkeys(
+        (
+            *("take", "take_along_axis", "put_along_axis"),
+            *("maximum_along_axis", "minimum_along_axis", "multiply_along_axis"),
+        ),
+        (1, True, lambda op, xs: _length(xs[0].shape, op.axis)),
+    ),
     **dict.fromkeys(("index_add", "add_along_axis"), (1, True, lambda op, xs: _length(op.shape, op.axis))),
     **dict.fromkeys(("floor_divide", "remainder"), (1, False, lambda op, xs: 0)),
 }

@@ -403,7 +403,7 @@ HAZARDS: dict[str, Hazard] = {
     **dict.fromkeys(("sin", "cos", "tan"), Hazard((_AT_INF,))),
     **dict.fromkeys(("silu", "gelu"), Hazard((_AT_INF, _OVERFLOW))),
     **dict.fromkeys(("var", "std"), Hazard((_NOTHING, _AT_INF, _OVERFLOW))),
-    **dict.fromkeys(("prod", "prod_others"), Hazard((_ZERO_INF, _OVERFLOW))),
+    **dict.fromkeys(("prod", "prod_others", "multiply_along_axis"), Hazard((_ZERO_INF, _OVERFLOW))),
     **dict.fromkeys(("max", "min"), Hazard((_NOTHING,))),
 }
 """How NaN and inf arise, by operation; for others, `hazard_of` goes by their base and traits."""

@@ -9,7 +9,7 @@ import numpy as np
 from ....graph import Node, fn
 from ..rule import rule
 from ..tensors import dtype_of
-from .indexing import scatter_elements
+from .indexing import end_of, scatter_elements
 from .kit import number
 
 if TYPE_CHECKING:
@@ -146,9 +146,11 @@ def scatter_reduce(
     include_self: int = 1,
 ) -> Any:
     """Return x with numbers added to elements, or with their products, means, largest or smallest."""
-    nothing = {"prod": 1, "amax": -np.inf, "amin": np.inf}.get(reduce, 0)
     if not include_self:
-        self = scatter_elements(call, self, index, fn.zeros_like(src) + nothing, axis=dim)
+        kind = src.spec.dtype
+        nothing = {"prod": 1, "amax": end_of(kind, -1), "amin": end_of(kind, 1)}.get(reduce, 0)
+        filling = fn.broadcast_to(call.node(np.array(nothing, kind)), src.spec.shape)
+        self = scatter_elements(call, self, index, filling, axis=dim)
     kinds = {"sum": "add", "prod": "mul", "mean": "add", "amax": "max", "amin": "min"}
     whole = scatter_elements(call, self, index, src, axis=dim, reduction=kinds[reduce])
     if reduce != "mean":
@@ -156,4 +158,5 @@ def scatter_reduce(
     ones = fn.ones_like(self)
     if not include_self:
         ones = scatter_elements(call, ones, index, fn.zeros_like(src), axis=dim)
-    return whole / scatter_elements(call, ones, index, fn.ones_like(src), axis=dim, reduction="add")
+    counts = scatter_elements(call, ones, index, fn.ones_like(src), axis=dim, reduction="add")
+    return whole / counts if whole.spec.dtype.kind == "f" else fn.floor_divide(whole, counts)

@@ -111,21 +111,11 @@ def _put(call: Call, x: Node, indices: Node, updates: Node, axis: int, reduction
         return fn.put_along_axis(x, indices, updates, axis)
     if reduction == "add":
         return x + fn.add_along_axis(updates, indices, x.spec.shape, axis)
-    # For each place, all updates are looked at: those that are not for it count for nothing.
-    size = x.spec.shape[axis]
-    places = _places(call, size, axis, x.ndim + 1)
-    here = fn.equal(fn.expand_dims(_from_front(call, indices, size), axis), places)
-    kind = x.spec.dtype
-    nothing = call.node(np.array({"mul": 1, "max": _end(kind, -1), "min": _end(kind, 1)}[reduction], kind))
-    chosen = fn.where(here, fn.expand_dims(updates, axis), nothing)
-    if reduction == "mul":
-        found = fn.prod(chosen, axis + 1)
-        return x * (found if found.spec.dtype == kind else fn.cast(found, kind))
-    reduced = (fn.max if reduction == "max" else fn.min)(chosen, axis + 1)
-    return (fn.maximum if reduction == "max" else fn.minimum)(x, reduced)
+    into = {"mul": fn.multiply_along_axis, "max": fn.maximum_along_axis, "min": fn.minimum_along_axis}[reduction]
+    return into(x, indices, updates, axis)
 
 
-def _end(kind: np.dtype[Any], sign: int) -> Any:
+def end_of(kind: np.dtype[Any], sign: int) -> Any:
     """Return the largest or the smallest number of a dtype."""
     if kind.kind == "f":
         return sign * math.inf

@@ -229,6 +229,23 @@ def _put_along_axis(g: Group, op: Any, x: Value, indices: Value, values: Value) 
     return g("ScatterElements", x, indices, values, axis=axis)
 
 
+_REDUCTIONS = {scattering.MaximumAlongAxis: "max", scattering.MinimumAlongAxis: "min"}
+
+
+@writes(scattering.MaximumAlongAxis, scattering.MinimumAlongAxis, scattering.MultiplyAlongAxis)
+def _gathering(g: Group, op: Any, x: Value, indices: Value, values: Value) -> Value:
+    """Write it; ONNX Runtime compares and multiplies no float16 and no bools here."""
+    x, values = to_result(g, x, values)
+    shape = g.node.spec.shape
+    axis = axis_of(op.name, op.axis, len(shape))
+    beside = [g.dims(1)[i] if i == axis else dim for i, dim in enumerate(shape)]
+    indices, values = g.expand(_from_front(g, indices, shape[axis]), beside), g.expand(values, beside)
+    carrier = {"float16": "float32", "bool": "int32"}.get(x.dtype.name, x.dtype)
+    reduction = _REDUCTIONS.get(type(op), "mul")
+    found = g("ScatterElements", g.cast(x, carrier), indices, g.cast(values, carrier), axis=axis, reduction=reduction)
+    return g.cast(found, x.dtype)
+
+
 @writes(scattering.UpdateSlice)
 def _update_slice(g: Group, op: Any, x: Value, update: Value, start: Value) -> Value:
     x, update = to_result(g, x, update)
