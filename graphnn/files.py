@@ -37,6 +37,7 @@ from .graph.interchange import restored
 from .graph.node import put_twin
 from .graph.scopes import PHASES
 from .graph.tables import Derivatives, Table
+from .graph.terms import allow, reading
 from .later import load_registrars
 from .tables import ADDED, TABLES, class_of
 from .text import short_repr
@@ -225,7 +226,8 @@ def from_data(data: Any, arrays: Mapping[str, Array], unknown: bool = False) -> 
       at <doctest ...>:1
     """
     try:
-        return _decoded(data, dict(arrays), unknown)
+        with reading("the graph"):
+            return _decoded(data, dict(arrays), unknown)
     except FileFormatError:
         raise
     except Exception as error:
@@ -393,10 +395,10 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
         raise FileFormatError("the graph's name is not text, or its memory budget is not a number")
     graph = Graph(data["name"], _dtype(data["dtype"]))
     graph.memory_budget = data["memory_budget"]
+    allow(len(data["nodes"]["name"]))
     lines = [Origin(*row) for row in tables["lines"]]
     scopes = _scopes(tables["scopes"], lines)
-    operations = [_operation(row, unknown) for row in tables["operations"]]
-    nodes = _nodes(graph, tables, operations, lines, scopes, arrays)
+    nodes = _nodes(graph, tables, [_operation(row, unknown) for row in tables["operations"]], lines, scopes, arrays)
     for scope, result in zip(scopes, data["scopes"]["result"], strict=True):
         if result >= 0:  # else it is the last node made in it, as always
             scope.result = nodes[result]
@@ -468,11 +470,10 @@ def _check_column(column: str, values: list[Any], kind: type | str, lengths: Map
     if not {expected}.issuperset(map(type, values)):
         raise FileFormatError(f"the column {column} holds values other than {expected.__name__}")
     if expected is int and values:
-        least = 0 if isinstance(kind, type) or not kind.endswith("?") else -1
-        most = _MOST if isinstance(kind, type) else lengths[kind.rstrip("?")] - 1
-        if min(values) < least or max(values) > most:
-            found = f"{min(values):,} to {max(values):,}"
-            raise FileFormatError(f"the column {column} holds {found}, beyond {least} to {most:,}")
+        least, low = 0 if isinstance(kind, type) or not kind.endswith("?") else -1, min(values)
+        most, high = _MOST if isinstance(kind, type) else lengths[kind.rstrip("?")] - 1, max(values)
+        if low < least or high > most:
+            raise FileFormatError(f"the column {column} holds {low:,} to {high:,}, beyond {least} to {most:,}")
 
 
 def _scopes(rows: Iterable[tuple[Any, ...]], lines: Sequence[Origin]) -> list[Scope]:

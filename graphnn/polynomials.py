@@ -24,29 +24,28 @@ def number_of(polynomial: Polynomial[Atom]) -> int | None:
 def combine(a: Polynomial[Atom], b: Polynomial[Atom], factor: int = 1) -> Polynomial[Atom]:
     """Return a + factor * b."""
     result = dict(a)
-    for product, coefficient in b.items():
-        total = result.get(product, 0) + factor * coefficient
-        if total:
-            result[product] = total
-        else:
-            result.pop(product, None)
+    add_to(result, b, factor)
     return result
+
+
+def add_to(total: Polynomial[Atom], b: Polynomial[Atom], factor: int = 1) -> None:
+    """Add factor * b to a polynomial where it stands."""
+    for product, coefficient in b.items():
+        found = total.get(product, 0) + factor * coefficient
+        if found:
+            total[product] = found
+        else:
+            total.pop(product, None)
 
 
 def times(a: Polynomial[Atom], b: Polynomial[Atom], most: int = sys.maxsize) -> Polynomial[Atom]:
     """Return a * b; of a product of more than `most` terms, only so many that this is seen."""
     result: Polynomial[Atom] = {}
     for one, x in a.items():
-        for other, y in b.items():
-            product = tuple(sorted(one + other))
-            result[product] = result.get(product, 0) + x * y
-        if len(result) > most and len(_without_zeros(result)) > most:
+        add_to(result, {tuple(sorted(one + other)): x * y for other, y in b.items()})
+        if len(result) > most:
             break
-    return _without_zeros(result)
-
-
-def _without_zeros(polynomial: Polynomial[Atom]) -> Polynomial[Atom]:
-    return {product: coefficient for product, coefficient in polynomial.items() if coefficient}
+    return result
 
 
 def quotients(a: Polynomial[Atom], b: Polynomial[Atom]) -> tuple[Polynomial[Atom], Polynomial[Atom]]:

@@ -17,9 +17,13 @@ PAGE, NARROWEST = 80, 40
 """Columns of what is printed: of a page, where there is no terminal; and the fewest."""
 MOST_BITS = 10_000
 """Of an int that a message shows. Python refuses to write out much longer ones."""
+<<<<<<< HEAD
 _SHOWN = 6
 """Numbers of an array that a message shows."""
 _ENDLESS = re.compile(r"\S{300,}")
+=======
+_ENDLESS = re.compile(r"(?:\S|(?<=,) (?=0\))){300,}")  # also the space in a dimension such as max(n-1, 0)
+>>>>>>> dims
 
 
 def visible(text: str) -> str:
@@ -201,6 +205,18 @@ def plain(value: Any) -> Any:
     (0.5, '-inf', None)
     """
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def listed(parts: Sequence[str], most: int = 8) -> str:
+    """Return a list in a sentence, cut off after `most` parts.
+
+    Examples
+    --------
+    >>> listed(["batch", "time"]), listed(["a", "b", "c", "d"], 2)
+    ('batch, time', 'a, b and 2 more')
+    """
+    more = f" and {len(parts) - most:,} more" if len(parts) > most else ""
+    return f"{', '.join(parts[:most])}{more}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from sys import getrefcount
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ..graph.collector import collector_paused
 from ..graph.dimensions import concrete, names_in, shown, size_of
 from ..graph.fetches import ordered
 from ..order import last_uses
+from ..text import listed
 
 Forward = Callable[..., Any]
 _MOST_PROGRAMS, _MOST_BINDINGS = 32, 64
@@ -105,21 +107,24 @@ class Program:
 
     def _bind(self, sizes: Mapping[str, int]) -> Binding:
         forwards = [*self._fixed]
+        size_in_run, bound = cache(partial(size_of, sizes=sizes)), dict[int, Op]()  # many nodes share what is long
         largest, largest_node = 0, None
         for i, node in self._varying:
-            shape = concrete(node.spec.shape, sizes)
+            shape = tuple(map(size_in_run, node.spec.shape))
             if min(shape, default=0) < 0:
                 raise _negative(node, shape, sizes)
             size = math.prod(shape) * node.spec.dtype.itemsize
             for a, b in node.spec.constraints:
-                if size_of(a, sizes) != size_of(b, sizes):
+                if size_in_run(a) != size_in_run(b):
                     raise _unequal(node, a, b, sizes)
             if (bound_inside := getattr(node.op, "bound_inside", None)) is not None:  # a graph is inside
                 size = max(size, bound_inside(sizes))
             if size > largest:
                 largest, largest_node = size, node
             if forwards[i] is None and not _is_given(node):
-                forwards[i] = forward_of(node, node.op, sizes)
+                if (op := bound.get(id(node.op))) is None:
+                    op = bound[id(node.op)] = _bound(node, node.op, sizes)
+                forwards[i] = _forward_of(node, op, shape)
         return Binding(forwards, largest, largest_node)
 
 
@@ -155,14 +160,20 @@ If an array that a user's `forward` returns has more, someone else still holds i
 
 def forward_of(node: Node, op: Op, sizes: Mapping[str, int]) -> Forward:
     """Return the function that computes a node's value by an operation, for these sizes."""
-    if op.sized:
-        try:
-            op = op.bound(sizes)
-        except GraphnnError as error:
-            raise _of_node(node, error) from None
+    return _forward_of(node, _bound(node, op, sizes), concrete(node.spec.shape, sizes) if op.foreign else ())
+
+
+def _bound(node: Node, op: Op, sizes: Mapping[str, int]) -> Op:
+    try:
+        return op.bound(sizes) if op.sized else op
+    except GraphnnError as error:
+        raise _of_node(node, error) from None
+
+
+def _forward_of(node: Node, op: Op, shape: tuple[int, ...]) -> Forward:
     forward: Forward = op.forward
     if op.foreign:
-        forward = _with_checks(node, forward, concrete(node.spec.shape, sizes))
+        forward = _with_checks(node, forward, shape)
     return forward if node.dtype != np.float16 else _with_warning(node, forward)
 
 
@@ -176,7 +187,7 @@ def _needs_no_sizes(node: Node) -> bool:
 
 def _negative(node: Node, shape: tuple[int, ...], sizes: Mapping[str, int]) -> GraphnnError:
     dim = node.shape[next(axis for axis, size in enumerate(shape) if size < 0)]
-    given = ", ".join(f"{name} = {sizes[name]}" for name in sorted(names_in((dim,))))
+    given = listed([f"{name} = {sizes[name]}" for name in sorted(names_in((dim,)))])
     asked = f"its shape {shown(node.shape)} has {_valued(dim, sizes)} in this run, where {given}"
     return _of_node(node, ShapeError(f"{node.op.name}: {asked}, and a dimension is 0 or more"))
 

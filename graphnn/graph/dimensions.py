@@ -7,15 +7,18 @@ are. A name stands for any size from 0 up; the feed gives it one size per run.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
 
-from ..errors import LookupFailure, ShapeError, UsageError
-from ..polynomials import Polynomial, combine, constant, number_of, quotients, times
-from ..text import short_repr
+from ..errors import GraphnnError, LookupFailure, ShapeError, UsageError
+from ..polynomials import Polynomial, add_to, combine, constant, number_of, quotients, times
+from ..text import short_name, short_repr
+from .terms import once, remember, spend, spend_in_file
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -23,22 +26,35 @@ Constraint = tuple[Dim, Dim]
 
 _Poly = Polynomial[str]
 """Over atoms: an atom is a name, a "max(…, 0)" or a "(…//…)"."""
-_MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_BITS = 1000, 100, 4000, 200
+_MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_NESTED = 1000, 100, 4000, 100
+_MOST_BITS, _MOST_BITS_OF_PRODUCT = 200, 64 * 200
+_SHOWN = 100
+"""Characters of a dimension in a shape that a message shows."""
 
 
 def _times(a: _Poly, b: _Poly) -> _Poly:
-    result = times(a, b, _MOST_TERMS)
-    if max(map(len, result), default=0) > _MOST_FACTORS:
+    factors = max(map(len, a), default=0) + max(map(len, b), default=0)
+    if factors > _MOST_FACTORS and a and b:  # the longest terms of a product never cancel
         raise ShapeError(f"a dimension of more than {_MOST_FACTORS} factors is not supported")
+    spend(len(a) * len(b) * (1 + factors // 16))
+    result = times(a, b, _MOST_TERMS)
     if len(result) > _MOST_TERMS:
         raise ShapeError(f"a dimension of more than {_MOST_TERMS} terms is not supported")
+    for coefficient in result.values():
+        _printable(coefficient)
     return result
+
+
+def _combined(a: _Poly, b: _Poly, factor: int = 1) -> _Poly:
+    spend(len(a) + len(b))
+    return combine(a, b, factor)
 
 
 def _divided(a: _Poly, b: _Poly) -> _Poly:
     """Return a // b. Terms that b divides exactly give terms; the quotient of the rest becomes one atom."""
     if not b:
         raise ShapeError(f"the dimension ({_text(a)})//0 divides by zero")
+    spend(2 * (len(a) + len(b)))
     if len(b) == 1:
         whole, rest = quotients(a, b)
     else:
@@ -76,14 +92,22 @@ def _clamped(poly: _Poly) -> _Poly:
 def _text(poly: _Poly) -> str:
     if not poly:
         return "0"
+    spend(len(poly))
     text = ""
     for product, coefficient in sorted(poly.items(), key=lambda term: (-len(term[0]), term[0])):
         factors = ([str(abs(coefficient))] if abs(coefficient) != 1 or not product else []) + list(product)
+        text += ("-" if coefficient < 0 else "+" if text else "") + "*".join(factors)
         if len(text) > _MOST_CHARACTERS:
             raise ShapeError(f"a dimension would take an expression of more than {_MOST_CHARACTERS:,} characters")
-        text += ("-" if coefficient < 0 else "+" if text else "") + "*".join(factors)
+    if text.count("(") > _MOST_NESTED and _depth(text) > _MOST_NESTED:
+        raise ShapeError(f"a dimension in which more than {_MOST_NESTED} parts are nested is not supported")
     alone = len(poly) == 1 and text.startswith("(") and next(iter(poly.items())) == ((text,), 1)
     return text[1:-1] if alone else text
+
+
+def _depth(text: str) -> int:
+    """Return how many parentheses are around the innermost part of a text."""
+    return max(accumulate((c == "(") - (c == ")") for c in text))
 
 
 def _grouped(poly: _Poly) -> str:
@@ -98,11 +122,9 @@ def _from_tree(tree: ast.AST) -> _Poly:
         case ast.Name(id=name) if name != "max":
             return {(name,): 1}
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return combine({}, _from_tree(operand), -1)
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return combine(_from_tree(left), _from_tree(right))
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return combine(_from_tree(left), _from_tree(right), -1)
+            return _combined({}, _from_tree(operand), -1)
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            return _sum_from_tree(tree)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             return _times(_from_tree(left), _from_tree(right))
         case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
@@ -112,17 +134,32 @@ def _from_tree(tree: ast.AST) -> _Poly:
     raise ValueError
 
 
+def _sum_from_tree(tree: ast.AST) -> _Poly:
+    """Return the sum of all terms, which may be more than functions can call each other."""
+    terms: list[tuple[ast.AST, int]] = []
+    while isinstance(tree, ast.BinOp) and isinstance(tree.op, (ast.Add, ast.Sub)):
+        terms.append((tree.right, 1 if isinstance(tree.op, ast.Add) else -1))
+        tree = tree.left
+    total = dict(_from_tree(tree))
+    for term, sign in reversed(terms):
+        poly = _from_tree(term)
+        spend(len(poly))
+        add_to(total, poly, sign)
+    return total
+
+
 def _parsed_tree(text: str) -> ast.AST:
     if len(text) > _MOST_CHARACTERS:
         raise ShapeError(f"a dimension of more than {_MOST_CHARACTERS} characters is not supported: {text[:60]}...")
+    spend(1 + len(text) // 2)
     return ast.parse(text, mode="eval").body
 
 
-@lru_cache(maxsize=4096)  # nothing ever writes to a polynomial
+@once("the dimension {}")  # nothing ever writes to a polynomial
 def _poly_of_text(text: str) -> _Poly:
     try:
         return _from_tree(_parsed_tree(text))
-    except ShapeError:
+    except GraphnnError:
         raise
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         shown = text if len(text) <= 60 else text[:57] + "..."
@@ -140,10 +177,14 @@ def _poly(dim: Dim) -> _Poly:
 
 def _dim(poly: _Poly) -> Dim:
     value = number_of(poly)
-    return _text(poly) if value is None else value
+    if value is not None:
+        return value
+    text = _text(poly)
+    remember(_poly_of_text, text, poly)
+    return text
 
 
-@lru_cache(maxsize=4096)
+@once("the dimension {}")
 def _canonical(text: str) -> Dim:
     return _dim(_poly_of_text(text))
 
@@ -191,6 +232,13 @@ def _checked_size(number: int) -> int:
     return number
 
 
+def _printable(number: Any) -> Any:
+    """Return a number of elements; refuse one with more digits than Python prints."""
+    if isinstance(number, int) and number.bit_length() > _MOST_BITS_OF_PRODUCT:
+        raise ShapeError(f"a shape of 2**{_MOST_BITS_OF_PRODUCT:,} elements or more is not supported")
+    return number
+
+
 def shape_of(value: Any) -> Shape:
     """Return an int, a name or a sequence of them as a shape in canonical form."""
     if isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "ndim", None) == 0:
@@ -203,29 +251,54 @@ def shape_of(value: Any) -> Shape:
 
 def add(a: Dim, b: Dim) -> Dim:
     """Return a + b."""
-    return _dim(combine(_poly(a), _poly(b))) if isinstance(a, str) or isinstance(b, str) else a + b
+    return _sum(a, b) if isinstance(a, str) or isinstance(b, str) else a + b
 
 
 def subtract(a: Dim, b: Dim) -> Dim:
     """Return a - b, which may be negative until it is clamped."""
-    return _dim(combine(_poly(a), _poly(b), -1)) if isinstance(a, str) or isinstance(b, str) else a - b
+    return _difference(a, b) if isinstance(a, str) or isinstance(b, str) else a - b
 
 
 def multiply(a: Dim, b: Dim) -> Dim:
     """Return a * b."""
-    return _dim(_times(_poly(a), _poly(b))) if isinstance(a, str) or isinstance(b, str) else a * b
+    return _product(a, b) if isinstance(a, str) or isinstance(b, str) else cast("int", _printable(a * b))
 
 
 def floor_divide(a: Dim, b: Dim) -> Dim:
     """Return a // b."""
     if isinstance(a, str) or isinstance(b, str) or not b:
-        return _dim(_divided(_poly(a), _poly(b)))
+        return _quotient(a, b)
     return a // b
 
 
 def clamp(a: Dim) -> Dim:
     """Return max(a, 0)."""
-    return _dim(_clamped(_poly(a))) if isinstance(a, str) else max(a, 0)
+    return _maximum(a) if isinstance(a, str) else max(a, 0)
+
+
+@once("the sum of {} and {}")
+def _sum(a: Dim, b: Dim) -> Dim:
+    return _dim(_combined(_poly(a), _poly(b)))
+
+
+@once("the difference of {} and {}")
+def _difference(a: Dim, b: Dim) -> Dim:
+    return _dim(_combined(_poly(a), _poly(b), -1))
+
+
+@once("the product of {} and {}")
+def _product(a: Dim, b: Dim) -> Dim:
+    return _dim(_times(_poly(a), _poly(b)))
+
+
+@once("the quotient of {} and {}")
+def _quotient(a: Dim, b: Dim) -> Dim:
+    return _dim(_divided(_poly(a), _poly(b)))
+
+
+@once("max({}, 0)")
+def _maximum(a: Dim) -> Dim:
+    return _dim(_clamped(_poly(a)))
 
 
 def minimum(a: Dim, b: Dim) -> Dim:
@@ -235,7 +308,26 @@ def minimum(a: Dim, b: Dim) -> Dim:
 
 def product(shape: Iterable[Dim]) -> Dim:
     """Return the number of elements of a shape."""
-    return reduce(multiply, shape, cast("Dim", 1))
+    sizes = tuple(shape)
+    if all(type(size) is int for size in sizes):  # as nearly always in a run
+        return cast("int", _printable(math.prod(cast("tuple[int, ...]", sizes))))
+    return reduce(multiply, sizes, cast("Dim", 1))
+
+
+def total(dims: Iterable[Dim]) -> Dim:
+    """Return the sum of dimensions."""
+    parts = tuple(dims)
+    return _total(*parts) if any(isinstance(dim, str) for dim in parts) else reduce(add, parts, cast("Dim", 0))
+
+
+@once("the sum of {} and others")
+def _total(*dims: Dim) -> Dim:
+    found: _Poly = {}
+    for dim in dims:
+        poly = _poly(dim)
+        spend(len(poly))
+        add_to(found, poly)
+    return _dim(found)
 
 
 def _operator(
@@ -343,7 +435,7 @@ def names_in(shape: Iterable[Dim]) -> frozenset[str]:
     return frozenset[str]().union(*(_names_of_text(d) for d in shape if isinstance(d, str)))
 
 
-@lru_cache(maxsize=4096)
+@once("the dimension {}")
 def _names_of_text(text: str) -> frozenset[str]:
     return frozenset({n.id for n in ast.walk(_parsed_tree(text)) if isinstance(n, ast.Name)} - {"max"})
 
@@ -374,8 +466,9 @@ def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
         return dim
     if dim in sizes:
         return sizes[dim]
-    total = 0
-    for atoms, coefficient in _poly_of_text(dim).items():
+    total, poly = 0, _poly_of_text(dim)
+    spend_in_file(len(poly))
+    for atoms, coefficient in poly.items():
         for atom in atoms:
             coefficient *= _atom_value(atom, sizes)
         total += coefficient
@@ -396,9 +489,9 @@ def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
     )
 
 
-@lru_cache(maxsize=4096)
+@once("the dimension {}")
 def _atom_tree(atom: str) -> str | tuple[Any, ...]:
-    match ast.parse(atom, mode="eval").body:
+    match _parsed_tree(atom):
         case ast.Call(args=[inner, _]):
             return ("max", _dim(_from_tree(inner)))
         case ast.BinOp(left=left, right=right):
@@ -468,5 +561,5 @@ def broadcast(shapes: Sequence[Shape]) -> tuple[Shape, tuple[Constraint, ...]] |
 
 def shown(shape: Iterable[Any]) -> str:
     """Return a shape as messages show it: ``(batch, 64)``."""
-    dims = [str(d) for d in shape]
+    dims = [short_name(str(d), _SHOWN) for d in shape]
     return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"

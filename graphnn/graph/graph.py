@@ -25,6 +25,7 @@ from .op import Array, Constant, Op, Parameter, Placeholder, Spec, inferred, mis
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
 from .tables import CheckedDict, Derivatives, KeptDict, Seeds, Table, checked_name
+from .terms import allow, reading
 
 _CHECKS = {"name": checked_name, "memory_budget": tables.checked_budget}
 """The fields that anybody may set, each with its check."""
@@ -592,6 +593,7 @@ class Graph(Shown):
         if not dag.is_directed():
             raise GraphError("from_networkx takes a directed graph, not an undirected one: edges go to results")
         graph = cls(str(dag.graph.get("name", "graph")), dag.graph.get("dtype", np.float64))
-        with getattr(dag, "_source", graph).building:  # no other thread adds to a live one
+        with reading("the graph"), getattr(dag, "_source", graph).building:  # no other thread adds to a live one
+            allow(len(dag))
             filled(graph, dag)
         return graph

@@ -14,7 +14,7 @@ from ..origin import Origin, origin_of, user_origin
 from ..text import counted
 from .arrays import own_array, supported_dtype
 from .dag import NODE_TABLES
-from .dimensions import Shape, shape_of, shown
+from .dimensions import Shape, shape_of
 from .node import Node, put_twin
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
 from .tables import checked_name
@@ -60,7 +60,7 @@ def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:
     for name, data in graph._dag.nodes(data=True):
         plain = {k: v for k, v in data.items() if k != "value"}
         plain["attributes"] = ", ".join(f"{k}={v!r}" for k, v in data["attributes"].items())
-        plain["shape"] = shown(data["shape"])
+        plain["shape"] = f"({', '.join(map(str, data['shape']))}{',' * (len(data['shape']) == 1)})"
         flat.add_node(name, **plain)
     for u, v, position in graph._dag.edges(keys=True):
         flat.add_edge(u, v, position, position=position)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .node import Node
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_PACKAGE = __name__.partition(".")[0] + "."
+_PACKAGE, _MOST_LISTED = __name__.partition(".")[0] + ".", 20  # operands in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,12 +481,13 @@ class Unbuilt(NamedTuple):
 def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> GraphnnError:
     """Return the error of a node that could not be made, with its operands, and the `Unbuilt` in `stopped`."""
     lines = []
-    for position, operand in enumerate(operands):
+    for position, operand in enumerate(operands[:_MOST_LISTED]):
         if isinstance(operand, np.ndarray):
             what = f"an array {shown(operand.shape)} {operand.dtype}"
         else:
             what = f'"{operand.title}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
         lines.append(f"  operand {position}: {what}")
+    lines += [f"  and {len(operands) - _MOST_LISTED:,} more operands"] * (len(operands) > _MOST_LISTED)
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
     scope = current_provenance(graph).scope if graph is not None else None
     return error.within(

@@ -344,7 +344,7 @@ def written(forgery: Forgery, rng: np.random.Generator | None = None) -> bytes:
         changed(rng, directory)
     if rng is not None and rng.random() < 0.01:
         changed(rng, header)
-    text = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     if rng is not None and rng.random() < 0.02:
         text = text.replace(*_GARBLED[rng.integers(len(_GARBLED))], 1)
     if rng is not None and rng.random() < 0.01:

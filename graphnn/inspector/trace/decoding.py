@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from ...execute.guard import checked_guard
 from ...execute.loop import Prepared
 from ...execute.program import program_of
 from ...files import from_data, from_settings, loads
-from ...graph import Array, Graph, Node, Unknown
+from ...graph import Array, Graph, Node, Shape, Unknown
+from ...graph.dimensions import concrete
 from ...graph.tables import checked_update
+from ...graph.terms import reading
 from ..altered import with_op, with_value
 from .digests import blanks_of, forget_values
 from .digests import decoded as decoded_digests
@@ -27,7 +30,8 @@ _LONGEST = 1e9  # seconds that a file may give for one node: some thirty years
 @loads("trace", VERSION)
 def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
     try:
-        return _decoded(data, arrays)
+        with reading("the trace"):
+            return _decoded(data, arrays)
     except FileFormatError:
         raise
     except Exception as error:
@@ -48,8 +52,9 @@ def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:
     for key, array in by_kind["given"].items():
         prepared = with_value(prepared, prepared.program.order[int(key)], array)
     prepared = _altered(prepared, data)
+    shape_of = cache(partial(concrete, sizes=prepared.sizes))  # many nodes share what is long
     places = range(min(len(data["times"]), len(prepared.program.order)))
-    kept = [_kept(place, prepared, by_kind, data["condensed"]) for place in places]
+    kept = [_kept(place, prepared, shape_of, by_kind, data["condensed"]) for place in places]
     trace = _traced(data, prepared, kept, updates)
     trace._relaid = frozenset(data["strided"])
     if not all(type(place) is int for place in trace._relaid):
@@ -114,14 +119,18 @@ def _node(graph: Graph, name: Any) -> Node:
 
 
 def _kept(
-    place: int, prepared: Prepared, arrays: Mapping[str, Mapping[str, Array]], condensed: Mapping[str, Any]
+    place: int,
+    prepared: Prepared,
+    shape_of: Callable[[Shape], tuple[int, ...]],
+    arrays: Mapping[str, Mapping[str, Array]],
+    condensed: Mapping[str, Any],
 ) -> Array | Condensed:
     node, key = prepared.program.order[place], str(place)
     if node in prepared.given:
         return prepared.given[node]
     if node.has_value:
         return node.value
-    value, shape = arrays["value"].get(key), prepared.shape_of(node)
+    value, shape = arrays["value"].get(key), shape_of(node.spec.shape)
     if value is not None:
         if value.shape != shape or value.dtype != node.dtype:
             raise FileFormatError(f"the value of node {place} is not of its shape and dtype")

@@ -12,11 +12,16 @@ from ...errors import NoRuleError
 from ...graph import Graph, Node, Parameter, Placeholder, fn
 from ...graph.dimensions import add, names_in
 from ...ops.shape import Arange
+from ...text import listed
 from .sizes import Scaled, Sizes, boxed, dims_of
 
 if TYPE_CHECKING:
     from .reading import Reader
     from .rule import Dims, Known, Value
+
+
+_MOST_ASKED = 8
+"""Sizes that an error asks for."""
 
 
 class Call:
@@ -83,7 +88,7 @@ class Call:
         dims = [dim for dim in dims if isinstance(dim, str)]
         names = names_in(dims)
         number = "size" if len(names) == 1 else "sizes"
-        self.refuse(f"{what} depends on the {number} {', '.join(sorted(names))}{to_give(self.reader.graph, names)}")
+        self.refuse(f"{what} depends on the {number} {listed(sorted(names))}{to_give(self.reader.graph, names)}")
 
     def dims(self, value: Value, what: str = "a shape") -> Dims:
         """Return a value as dimensions."""
@@ -125,8 +130,9 @@ def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
     them = "it" if len(asked) == 1 else "them"
     if graph.caches.get("called") == "from_torch":
         return f"; leave {them} out of dims="
-    given = ", ".join(f'"{name}": …' for name in asked)
-    options = " ".join(f"--size {name}=…" for name in asked)
+    more = ", …" if len(asked) > _MOST_ASKED else ""
+    given = ", ".join(f'"{name}": …' for name in asked[:_MOST_ASKED]) + more
+    options = " ".join(f"--size {name}=…" for name in asked[:_MOST_ASKED]) + more.replace(",", "")
     return f"; fix {them}: from_onnx(…, sizes={{{given}}}), or {options} of a command"
 
 

@@ -30,7 +30,8 @@ from ...errors import (
 )
 from ...graph import Array, Dim, Graph, Node, Spec, sealed
 from ...graph.dimensions import dimension, names_in, size_of
-from ...text import counted, quoted, short_repr
+from ...graph.terms import reading
+from ...text import counted, listed, quoted, short_repr
 from . import rules as rules  # registers them
 from .functions import domain_of, has_body
 from .metadata import TO_THE_USER, Told, is_ours
@@ -42,6 +43,8 @@ from .rules.refused import REFUSED
 from .tensors import array_of, dtype_of
 
 _MOST_BYTES = 2**31
+_LONGEST_NAME = 60
+"""Characters of the name that a dimension gets which the model calls by what is no name."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,9 @@ def from_onnx(
         raise UsageError(f"trainable= is True or False, not {short_repr(trainable)}")
     proto, path = _proto(model)
     title = path.stem if path is not None else proto.graph.name or "model"
-    return graph_of(proto, path, title, dict(sizes or {}), dict(values or {}), _floats(proto) if trainable else {})
+    weights = _floats(proto) if trainable else {}
+    with reading("the model"):
+        return graph_of(proto, path, title, dict(sizes or {}), dict(values or {}), weights)
 
 
 def _floats(proto: Any) -> dict[str, bool]:
@@ -390,6 +395,8 @@ class _Dims:
     def __init__(self, sizes: dict[str, int]) -> None:
         self.sizes = sizes
         self.known: dict[str, Dim] = {}
+        self.taken: set[Dim] = set()
+        self.numbers: Counter[str] = Counter()
         self.used: set[str] = set()
 
     def spec(self, value: Any) -> tuple[np.dtype[Any], tuple[Dim, ...]]:
@@ -410,7 +417,8 @@ class _Dims:
             return int(dim.dim_value)
         called = dim.dim_param if dim.HasField("dim_param") and dim.dim_param.strip(" ?") else f"{name}_{axis}"
         if called not in self.known:
-            self.known[called] = self._size(called)
+            self.known[called] = found = self._size(called)
+            self.taken.add(found)
         return self.known[called]
 
     def _size(self, called: str) -> Dim:
@@ -432,13 +440,13 @@ class _Dims:
 
     def _name(self, called: str) -> Dim:
         """Return a name of letters, digits and underscores for a dimension."""
-        name = re.sub(r"\W+", "_", called, flags=re.ASCII).strip("_")
+        name = re.sub(r"\W+", "_", called, flags=re.ASCII)[:_LONGEST_NAME].strip("_")
         if not name or not name.isidentifier() or keyword.iskeyword(name) or name == "max":
             name = f"size_{name}".rstrip("_")
-        taken = set(self.known.values())
-        base, number = name, 2
-        while name in taken:
-            name, number = f"{base}_{number}", number + 1
+        base = name
+        while name in self.taken:
+            self.numbers[base] += 1
+            name = f"{base}_{self.numbers[base] + 1}"
         if name in self.sizes:
             self.used.add(name)
             return dimension(self.sizes[name])
@@ -448,7 +456,7 @@ class _Dims:
         """Refuse sizes of dimensions that the model does not have."""
         for name in self.sizes.keys() - self.used:
             open_ones = sorted({*self.known, *names_in(self.known.values())})
-            listed = f" Open are {', '.join(open_ones)}." if open_ones else " All its sizes are fixed."
+            which = f" Open are {listed(open_ones)}." if open_ones else " All its sizes are fixed."
             raise LookupFailure(
-                f"the model has no dimension {quoted(name)}.{near(name, open_ones) if open_ones else ''}{listed}"
+                f"the model has no dimension {quoted(name)}.{near(name, open_ones) if open_ones else ''}{which}"
             )

@@ -18,6 +18,7 @@ from ...graph import Array, Constant, Dim, Graph, Node, Op, Parameter, Provenanc
 from ...graph.collector import collector_paused
 from ...graph.scopes import Scope, forget
 from ...graph.tables import checked_name
+from ...graph.terms import allow
 from ...origin import Origin, user_origin
 from ...text import quoted, short_repr
 from .attributes import attributes_of
@@ -174,6 +175,7 @@ class Reader:
     def counted(self) -> None:
         """Count a node, or a round of a loop, and refuse too many."""
         self.count += 1
+        allow(1)
         if self.count > _MOST_NODES:
             raise FileFormatError(f"the model has more than {_MOST_NODES:,} nodes, counting those in loops each time")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...changes import Changes
+from ...errors import ShapeError
 from ...graph.dimensions import Dimension, add, clamp, floor_divide, multiply, subtract
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 MOST = 4096
 """The maximum number of elements of an array that is evaluated while a model is read, unless it holds dimensions."""
+
+
+_MOST_BITS = 1000
+"""Of a fraction that a size is multiplied by."""
 
 
 class Scaled(NamedTuple):
@@ -96,6 +101,13 @@ def _objects(values: Any, shape: tuple[int, ...]) -> Array:
 # --- arithmetic on one place ---------------------------------------------------------------------------------------
 
 
+def _scaled(dim: Dim, by: Fraction) -> Any:
+    """Return a dimension times a fraction as `_plain` does; refuse one that has grown beyond any size."""
+    if max(by.numerator.bit_length(), by.denominator.bit_length()) > _MOST_BITS:
+        raise ShapeError(f"a size times a fraction of more than {_MOST_BITS:,} bits is not supported")
+    return _plain(Scaled(dim, by))
+
+
 def _fraction(value: Any) -> Scaled:
     if isinstance(value, Scaled):
         return value
@@ -117,7 +129,7 @@ def times(a: Any, b: Any) -> Any:
     if _whole(a) and _whole(b):
         return multiply(a, b)
     x, y = _fraction(a), _fraction(b)
-    return _plain(Scaled(multiply(x.dim, y.dim), x.by * y.by))
+    return _scaled(multiply(x.dim, y.dim), x.by * y.by)
 
 
 def over(a: Any, b: Any) -> Any:
@@ -128,7 +140,7 @@ def over(a: Any, b: Any) -> Any:
         dim = floor_divide(x.dim, y.dim)
         if multiply(dim, y.dim) != x.dim:
             raise Undecided
-    return _plain(Scaled(dim, x.by / (y.by * (y.dim if isinstance(y.dim, int) else 1))))
+    return _scaled(dim, x.by / (y.by * (y.dim if isinstance(y.dim, int) else 1)))
 
 
 def plus(a: Any, b: Any) -> Any:
@@ -138,7 +150,7 @@ def plus(a: Any, b: Any) -> Any:
     x, y = _fraction(a), _fraction(b)
     below = x.by.denominator * y.by.denominator
     total = add(multiply(x.dim, int(x.by * below)), multiply(y.dim, int(y.by * below)))
-    return _plain(Scaled(total, Fraction(1, below)))
+    return _scaled(total, Fraction(1, below))
 
 
 def minus(a: Any, b: Any) -> Any:
