@@ -17,13 +17,9 @@ PAGE, NARROWEST = 80, 40
 """Columns of what is printed: of a page, where there is no terminal; and the fewest."""
 MOST_BITS = 10_000
 """Of an int that a message shows. Python refuses to write out much longer ones."""
-<<<<<<< HEAD
 _SHOWN = 6
 """Numbers of an array that a message shows."""
-_ENDLESS = re.compile(r"\S{300,}")
-=======
 _ENDLESS = re.compile(r"(?:\S|(?<=,) (?=0\))){300,}")  # also the space in a dimension such as max(n-1, 0)
->>>>>>> dims
 
 
 def visible(text: str) -> str:

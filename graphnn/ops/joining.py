@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Iterator, Sequence
-from functools import reduce
 from itertools import accumulate
-=======
-from collections.abc import Sequence
->>>>>>> dims
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from ..errors import ShapeError, UsageError
 from ..graph import Array, Bound, Count, Dim, Either, Flag, Node, Op, Real, Several, Shape, Spec, Whole, composition, fn
-<<<<<<< HEAD
-from ..graph.dimensions import add, floor_divide, multiply, product, shown, unify
-from ..text import short_repr
-=======
 from ..graph.dimensions import add, floor_divide, multiply, product, shown, total, unify
->>>>>>> dims
+from ..text import short_repr
 from .base import Rearranging, agreed, axis_of, into, no_flops, shape_clash
 
 _COUNT, _NUMBER = Whole(0, 2**63 - 1), Either(Flag(), Real())
@@ -59,7 +50,6 @@ class Concatenate(Rearranging):
         return np.concatenate(arrays, self.axis, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-<<<<<<< HEAD
         return next(self.vjps([i], cotangent, output, inputs))
 
     def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
@@ -70,14 +60,6 @@ class Concatenate(Rearranging):
         for i in positions:
             part = fn.getitem(cotangent, (*ahead, slice(starts[i], starts[i + 1])))
             yield fn.reshape(part, inputs[i].shape) if axis is None and inputs[i].ndim != 1 else part
-=======
-        mine = inputs[i].shape
-        axis = None if self.axis is None else axis_of(self.name, self.axis, len(mine))
-        lengths = [product(x.shape) if axis is None else x.shape[axis] for x in inputs[: i + 1]]
-        start: Dim = total(lengths[:-1])
-        part = fn.getitem(cotangent, (slice(None),) * (axis or 0) + (slice(start, add(start, lengths[-1])),))
-        return fn.reshape(part, mine) if axis is None and len(mine) != 1 else part
->>>>>>> dims
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:

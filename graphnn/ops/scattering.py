@@ -88,7 +88,7 @@ class ScatterNd(Linear):
         result = np.zeros(self.shape, x.dtype)
         if indices.shape[-1]:
             count = indices.shape[-1]
-            shape = math.prod(self.shape[:count]), *self.shape[count:]  # type: ignore[arg-type] # ints in a run
+            shape = math.prod(self.shape[:count]), *self.shape[count:]
             places = _numbers(_places(self.name, indices, self.shape), self.shape)
             accumulate_slices(np.add, result.reshape(shape), 0, places, x)
         else:
