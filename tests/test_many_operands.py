@@ -29,7 +29,8 @@ def calls(function: Callable[[], object]) -> int:
 
 
 def concatenated(g: gn.Graph, count: int, axis: int | None = 0) -> tuple[list[gn.Node], list[gn.Node]]:
-    xs = [g.placeholder(f"x{i}", ("n", 3)) for i in range(count)]
+    # Sums of sizes are remembered, so each count has sizes of its own.
+    xs = [g.placeholder(f"x{i}", (f"n{count}", 3)) for i in range(count)]
     return xs, [gn.concatenate(xs, axis)]
 
 

@@ -325,18 +325,19 @@ class MultiplyAlongAxis(Gathering):
         of second order, so only the first two are looked at.
         """
         x, indices, values = inputs
-        zero = left = fn.equal(values, self.found(fn.zeros_like(output), indices))
+        zero = fn.equal(values, self.found(fn.zeros_like(output), indices))
         safe = fn.where(zero, 1, values)
         others = fn.where(zero, 0, self.found(output, indices) / safe)
         axis = axis_of(self.name, self.axis, x.ndim)
         count = indices.shape[axis]
         places = fn.reshape(fn.arange(count, graph=x.graph), (count, *[1] * (x.ndim - axis - 1)))
         none = fn.broadcast_to(fn.sum(fn.ones_like(places)), x.shape)
+        left: Node | None = None
         for _ in range(2):
+            left = zero if left is None else fn.logical_and(left, fn.logical_not(one))
             first = MinimumAlongAxis(self.axis)(none, indices, fn.where(left, places, self.found(none, indices)))
-            one = fn.logical_and(left, fn.equal(self.found(first, indices), places))
+            one: Node = fn.logical_and(left, fn.equal(self.found(first, indices), places))
             others = fn.where(one, self.found(self(x, indices, fn.where(one, 1, values)), indices), others)
-            left = fn.logical_and(left, fn.logical_not(one))
         return others
 
     def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:

@@ -184,7 +184,7 @@ def counted_peak(result: gn.Node, feed: Any) -> tuple[int, int]:
 
 def test_the_peak_is_that_of_counting_every_step() -> None:
     views = 0
-    for recipe in random_graphs(17, 80, sizes=(8, 40)):
+    for recipe in random_graphs(17, 100, sizes=(8, 40)):
         built = build(recipe, gn.Graph())
         peak = profile(built.result, built.feed, repeat=1).peak
         assert (peak.bytes, peak.given) == counted_peak(built.result, built.feed)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from random_graphs import build, random_graph
+from random_graphs import NAMES, build, random_graph
 
 import graphnn as gn
 from graphnn import nn
@@ -34,7 +34,8 @@ def told(nodes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_random_graphs_with_gradients_are_the_same(seed: int) -> None:
-    recipe = random_graph(np.random.default_rng(seed), dtype=["float32", "float64"][seed % 2])
+    written = [name for name in NAMES if name != "random_normal"]  # how many bits it takes depends on those before
+    recipe = random_graph(np.random.default_rng(seed), ops=written, dtype=["float32", "float64"][seed % 2])
     g = gn.Graph()
     built = build(recipe, g)
     wanted = [built.result, *gn.grad(built.result, built.inputs)]

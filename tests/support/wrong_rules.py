@@ -45,7 +45,23 @@ def planted(cls: type[Op], mode: str, fault: Rule) -> Iterator[None]:
 
         return fault(self, rule, tangents, None, output, inputs)
 
-    with patch.object(cls, mode, vjp if mode == "vjp" else jvp):
+    def vjps(
+        self: Op, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]
+    ) -> Iterator[Node]:
+        def rule(self: Op, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
+            return next(cls_vjps(self, [i], cotangent, output, inputs))
+
+        for i in positions:
+            yield fault(self, rule, i, cotangent, output, inputs)
+
+    cls_vjps = cls.vjps
+    if mode == "jvp":
+        name, wrong = "jvp", jvp
+    elif cls_vjps is Op.vjps:
+        name, wrong = "vjp", vjp
+    else:
+        name, wrong = "vjps", vjps  # the rule for one operand asks it
+    with patch.object(cls, name, wrong):
         yield
 
 
