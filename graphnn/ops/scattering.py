@@ -332,12 +332,14 @@ class MultiplyAlongAxis(Gathering):
         count = indices.shape[axis]
         places = fn.reshape(fn.arange(count, graph=x.graph), (count, *[1] * (x.ndim - axis - 1)))
         none = fn.broadcast_to(fn.sum(fn.ones_like(places)), x.shape)
-        left: Node | None = None
-        for _ in range(2):
-            left = zero if left is None else fn.logical_and(left, fn.logical_not(one))
+
+        def first_of(left: Node) -> Node:
             first = MinimumAlongAxis(self.axis)(none, indices, fn.where(left, places, self.found(none, indices)))
-            one: Node = fn.logical_and(left, fn.equal(self.found(first, indices), places))
-            others = fn.where(one, self.found(self(x, indices, fn.where(one, 1, values)), indices), others)
+            return fn.logical_and(left, fn.equal(self.found(first, indices), places))
+
+        one = first_of(zero)
+        for each in (one, first_of(fn.logical_and(zero, fn.logical_not(one)))):
+            others = fn.where(each, self.found(self(x, indices, fn.where(each, 1, values)), indices), others)
         return others
 
     def vjps(self, positions: Sequence[int], cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Iterator[Node]:
