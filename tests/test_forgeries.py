@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import forging
+import long_dimensions
 import numpy as np
 import pytest
 
@@ -77,3 +78,34 @@ def test_what_is_no_error_of_graphnn_is_a_fault(monkeypatch: pytest.MonkeyPatch,
     fault = forging.fault_of(forging.small(), np.random.default_rng(0), Counter())
     assert fault is not None
     assert type(raised).__name__ in fault
+
+
+# --- dimensions that are long -------------------------------------------------------------------------------------
+
+MOST_WORK = 500_000
+"""Pairs of terms that are multiplied, terms that are added, and characters that are parsed, of a file of 100 kB."""
+REPEATED = ("graph: joints of many", "loop: long sums in dims", "networkx: joints of joints", "graph: random reshaped")
+
+
+def test_what_long_dimensions_of_a_file_take_is_bounded() -> None:
+    kinds: Counter[str] = Counter()
+    for long in long_dimensions.forged(few=True):
+        with long_dimensions.counted() as work:
+            told = long_dimensions.told_of(long)
+        assert work.total() < MOST_WORK, (long.kind, work)
+        assert len(told) < 3000, long.kind
+        kinds[long.kind.partition(":")[0]] += 1
+        kinds["loaded" if told.endswith(" nodes") else "refused"] += 1
+    assert min(kinds[way] for way in ("graph", "loop", "trace", "networkx")) >= 5
+    assert min(kinds["loaded"], kinds["refused"]) >= 6
+
+
+def test_whether_a_file_is_refused_does_not_depend_on_what_was_read_before() -> None:
+    longs = {long.kind: long for long in long_dimensions.forged(few=True)}
+    for kind in REPEATED:
+        outcomes = []
+        for _ in range(2):
+            with long_dimensions.counted() as work:
+                outcomes.append((long_dimensions.told_of(longs[kind]), work.total()))
+        assert outcomes[0] == outcomes[1], kind
+        assert outcomes[0][1] > 100

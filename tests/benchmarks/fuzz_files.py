@@ -1,16 +1,21 @@
 """Forge files of graphs and of runs, with right digests, load them, and use what comes of it.
 
     python tests/benchmarks/fuzz_files.py [--forgeries 20000] [--seed 0] [--first 0] [--memory 2048]
+    python tests/benchmarks/fuzz_files.py --dimensions
 
 Every truncation and every bit flip of a small file are tried first. The exit status says whether all is well: a file is
 refused by an error of graphnn, or what it holds works or is refused later in the same way; nothing that a file says is
 run; nothing hangs, and nothing takes more than the mebibytes given.
+
+With --dimensions it loads files, models and graphs of at most 100 kB whose dimensions are long, and prints for each kind
+how many there are and the longest time that one took. All is well if none takes a second.
 """
 
 import argparse
 import resource
 import sys
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -19,9 +24,44 @@ import numpy as np
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
 import forging
+import long_dimensions
+import long_models
 
+import graphnn as gn
+
+_LONGEST = 1.0
+"""Seconds that a file with long dimensions may take."""
 _MOST_TOLD = 4
 """Of each kind."""
+
+
+def of_dimensions() -> int:
+    """Load the files whose dimensions are long; the exit status says whether all is well."""
+    told = sys.stdout.write
+    times: dict[str, list[tuple[float, str]]] = {}
+    wrong = 0
+    for long in (*long_dimensions.forged(), *long_models.forged()):
+        start, ending = time.perf_counter(), "loaded"
+        try:
+            with forging.patient(60.0), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                long.load()
+        except gn.GraphnnError:
+            ending = "refused"
+        except forging.Hang:
+            ending = "HANGS"
+        except Exception as error:  # noqa: BLE001 # that is what is looked for
+            ending = type(error).__name__.upper()
+        took = time.perf_counter() - start
+        wrong += took >= _LONGEST or ending.isupper()
+        way, _, what = long.kind.partition(": ")
+        times.setdefault(way, []).append((took, f"{what}, {ending}"))
+    told(f"{'seconds':>8} {'files':>6}  the slowest of each kind\n")
+    for way, found in times.items():
+        slowest, what = max(found)
+        told(f"{slowest:8.2f} {len(found):6}  {way}: {what}\n")
+    told(f"{sum(map(len, times.values()))} files: {wrong} of a second or more, or with another error\n")
+    return bool(wrong)
 
 
 def main() -> int:
@@ -31,7 +71,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first forgery")
     parser.add_argument("--memory", type=int, default=2048, help="MiB of address space beyond what is in use")
+    parser.add_argument("--dimensions", action="store_true", help="load files whose dimensions are long instead")
     settings = parser.parse_args()
+    if settings.dimensions:
+        return of_dimensions()
 
     told = sys.stdout.write
     sound = forging.sound()

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import long_dimensions
+import long_models
 import numpy as np
 import onnx
 import pytest
@@ -391,3 +393,14 @@ def test_wild_names_reach_no_terminal_picture_page_or_file_name(
         assert not set(text) & set("\x1b\x07\x9b\u202e")
     assert all("alert(1)</script" not in text for text in said[-2:])
     assert {each.name for each in tmp_path.iterdir()} == {"m.onnx", "bad.onnx", "d.svg", "page.html", "v.npz"}
+
+
+def test_what_long_dimensions_of_a_model_take_is_bounded() -> None:
+    endings: Counter[str] = Counter()
+    for long in long_models.forged(few=True):
+        with long_dimensions.counted() as work:
+            told = long_dimensions.told_of(long)
+        assert work.total() < 600_000, (long.kind, work)
+        assert len(told) < 4000, long.kind
+        endings["loaded" if told.endswith(" nodes") else "refused"] += 1
+    assert min(endings["loaded"], endings["refused"]) >= 8

@@ -456,14 +456,16 @@ USES: dict[str, list[Callable[[Any], None]]] = {
 }
 
 
-class _Hang(BaseException):
+class Hang(BaseException):
     """Something takes too long."""
 
 
 @contextmanager
-def _patient(seconds: float) -> Iterator[None]:
+def patient(seconds: float) -> Iterator[None]:
+    """Raise `Hang` if what is inside takes longer."""
+
     def stop(number: int, frame: FrameType | None) -> None:
-        raise _Hang
+        raise Hang
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -519,7 +521,7 @@ def fault_of(content: bytes, rng: np.random.Generator, seen: Counter[str], uses:
         overwrite(path, content)
         what = "load"
         try:
-            with _patient(PATIENCE):
+            with patient(PATIENCE):
                 try:
                     thing = gn.load(path)
                 except gn.GraphnnError as error:
@@ -544,7 +546,7 @@ def fault_of(content: bytes, rng: np.random.Generator, seen: Counter[str], uses:
                     except gn.GraphnnError as error:
                         seen[f"{what}: {type(error).__name__}"] += 1
                         str(error)
-        except _Hang:
+        except Hang:
             return f"{what} took more than {PATIENCE:g} s"
         except Exception as error:  # noqa: BLE001 # that is what is looked for
             return f"{what} raised {_located(error)}"

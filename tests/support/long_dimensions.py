@@ -1,26 +1,30 @@
 """Small files whose dimensions are long: texts that multiply out, and nodes that make a dimension longer and longer.
 
-`forged` gives files of graphs and of runs, models of ONNX and graphs of NetworkX, each of at most `MOST` bytes, each
-with how it is loaded. Whether one is refused does not matter here; how much work it takes does.
+`forged` gives files of graphs and of runs and graphs of NetworkX, and `long_models` models of ONNX, each of at most
+`MOST` bytes, with a function that loads it. Whether one is refused does not matter here; how much work that takes does.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count, product
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import networkx as nx
 import numpy as np
-from forging import Forgery, overwrite, written
-from onnx import TensorProto, helper
+from forging import Forgery, overwrite, patient, written
 
 import graphnn as gn
 from graphnn.files import to_data
+from graphnn.graph import dimensions
 
 MOST = 100_000
 """Bytes of a file."""
@@ -78,7 +82,7 @@ def _opposite(i: int) -> str:
     return _repeated(unit, "-")
 
 
-def _long_sum(i: int) -> str:
+def long_sum(i: int) -> str:
     found = "+".join(f"{_name(i)}_{k:x}" for k in range(900))
     return found[: found.rindex("+", 0, _LONGEST)]
 
@@ -93,7 +97,7 @@ def _nested_quotients(i: int) -> str:
     return "(" * 180 + _name(i) + "//2+1)" * 180
 
 
-def _nested_maxima(i: int) -> str:
+def nested_maxima(i: int) -> str:
     return "max(" * 90 + _name(2 * i) + f"-{_name(2 * i + 1)}, 0)" * 90
 
 
@@ -126,7 +130,7 @@ def _differences(i: int) -> str:
 
 
 def _quotients_of_sums_of_names(i: int) -> str:
-    return f"({_long_sum(i)[:3900].rpartition('+')[0]})//(2*{_name(i)}+1)"
+    return f"({long_sum(i)[:3900].rpartition('+')[0]})//(2*{_name(i)}+1)"
 
 
 def _random(i: int) -> str:
@@ -156,10 +160,10 @@ TEXTS: dict[str, Text] = {
     "high powers": _high_power,
     "products of many sums": _many_names,
     "products of opposite sums": _opposite,
-    "long sums": _long_sum,
+    "long sums": long_sum,
     "powers of a sum": _power_of_a_sum,
     "nested quotients": _nested_quotients,
-    "nested maxima": _nested_maxima,
+    "nested maxima": nested_maxima,
     "falling maxima": _falling_maxima,
     "quotients of powers": _quotients_of_powers,
     "quotients of products": _quotients_of_sums,
@@ -171,7 +175,7 @@ TEXTS: dict[str, Text] = {
 }
 
 
-def _filled(text: Text, most: int, least: int = 0) -> list[str]:
+def filled(text: Text, most: int, least: int = 0) -> list[str]:
     """Return texts of so many characters together."""
     found: list[str] = []
     for i in count(least):
@@ -371,10 +375,10 @@ _MANY: dict[str, Callable[[int], Forgery]] = {
     "graph: joints of many axes": lambda n: Forgery("graph", _joined_axes(60, n // 20), {}),
     "graph: sizes of many digits": lambda n: Forgery("graph", _huge_sizes(3000, 10, n), {}),
     "graph: many sizes of many digits": lambda n: Forgery("graph", _huge_sizes(59, 60, n), {}),
-    "graph: long dimensions that grow": lambda n: Forgery("graph", _grown([_nested_maxima(0)], 1 + n // 60), {}),
-    "graph: long sums that grow": lambda n: Forgery("graph", _grown([_long_sum(0)], 1 + n // 160), {}),
-    "graph: one long dimension in many": lambda n: Forgery("graph", _sized_alike([_long_sum(0)], n), {}),
-    "trace: one long dimension in many": lambda n: _traced_alike([_long_sum(0)], n),
+    "graph: long dimensions that grow": lambda n: Forgery("graph", _grown([nested_maxima(0)], 1 + n // 60), {}),
+    "graph: long sums that grow": lambda n: Forgery("graph", _grown([long_sum(0)], 1 + n // 160), {}),
+    "graph: one long dimension in many": lambda n: Forgery("graph", _sized_alike([long_sum(0)], n), {}),
+    "trace: one long dimension in many": lambda n: _traced_alike([long_sum(0)], n),
     "trace: one long product in many": lambda n: _traced_alike([_power("a", 40)], n),
 }
 """Files of so many nodes, or of many more or fewer as they are longer or shorter."""
@@ -386,178 +390,6 @@ def _largest(make: Callable[[int], Forgery]) -> Forgery:
     while len(written(found := make(nodes))) > MOST:
         nodes -= nodes // 10
     return found
-
-
-# --- models of ONNX -------------------------------------------------------------------------------------------------
-
-
-def _model(kind: str, inputs: Sequence[Any], nodes: Sequence[Any], constants: Sequence[Any] = ()) -> Long:
-    last = nodes[-1].output[0] if nodes else inputs[0].name
-    graph = helper.make_graph(
-        list(nodes), "g", list(inputs), [helper.make_empty_tensor_value_info(last)], list(constants)
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    content = model.SerializeToString()
-    assert len(content) <= MOST, (kind, len(content))
-    return Long(kind, len(content), lambda: gn.from_onnx(content))
-
-
-def _input(name: str, shape: Sequence[Any]) -> Any:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-
-def _numbers(name: str, values: Sequence[int]) -> Any:
-    return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
-
-
-def _node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> Any:
-    return helper.make_node(kind, list(inputs), [output], **attributes)
-
-
-_SIZE = [_node("Shape", ["x"], "s"), _node("Gather", ["s", "zero"], "v0")]
-_ZERO = _numbers("zero", [0])
-
-
-def _chain(kind: str, step: Callable[[int], list[Any]], times: int, shape: Sequence[Any], *constants: Any) -> Long:
-    nodes = [*_SIZE, *(node for i in range(times) for node in step(i))]
-    nodes.append(_node("Expand", ["one", nodes[-1].output[0]], "y"))
-    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
-    return _model(kind, [_input("x", shape)], nodes, [_ZERO, one, *constants])
-
-
-def _squares(i: int) -> list[Any]:
-    return [_node("Mul", [f"v{i}", f"v{i}"], f"v{i + 1}")]
-
-
-def _sums(i: int) -> list[Any]:
-    return [_node("Add", [f"v{i}", "one_more"], f"v{i + 1}")]
-
-
-def _halves(i: int) -> list[Any]:
-    return [_node("Div", [f"v{i}", "two"], f"h{i}"), _node("Add", [f"h{i}", "one_more"], f"v{i + 1}")]
-
-
-def _mixed(i: int) -> list[Any]:
-    """(v + 1)·v // 3: each step squares, and divides."""
-    return [
-        _node("Add", [f"v{i}", "one_more"], f"p{i}"),
-        _node("Mul", [f"v{i}", f"p{i}"], f"q{i}"),
-        _node("Div", [f"q{i}", "three"], f"v{i + 1}"),
-    ]
-
-
-def _maxima(i: int) -> list[Any]:
-    return [
-        _node("Gather", ["s", f"c{i % 8}"], f"g{i}"),
-        _node("Max", [f"v{i}", f"g{i}"], f"v{i + 1}"),
-    ]
-
-
-def _fractions(i: int) -> list[Any]:
-    """n/k becomes n/k²: n² / k² divided by n."""
-    return [_node("Mul", [f"v{i}", f"v{i}"], f"q{i}"), _node("Div", [f"q{i}", "f"], f"v{i + 1}")]
-
-
-def _of_fractions() -> Long:
-    nodes = [
-        *_SIZE,
-        _node("Cast", ["v0"], "f", to=TensorProto.FLOAT),
-        _node("Div", ["f", "k"], "w0"),
-        *(node for i in range(200) for node in _fractions(i)),
-    ]
-    for node in nodes[4:]:
-        node.input[:] = [f"w{name[1:]}" if name.startswith("v") else name for name in node.input]
-        node.output[:] = [f"w{name[1:]}" if name.startswith("v") else name for name in node.output]
-    nodes += [_node("Cast", [nodes[-1].output[0]], "r", to=TensorProto.INT64), _node("Expand", ["one", "r"], "y")]
-    k = helper.make_tensor("k", TensorProto.FLOAT, [1], [3.0])
-    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
-    return _model("onnx: fractions that are squared", [_input("x", ["n"])], nodes, [_ZERO, one, k])
-
-
-def _flattened(times: int, shape: Sequence[Any]) -> list[Any]:
-    """Each node is an outer product, flattened."""
-    nodes, at = [], "x"
-    for i in range(times):
-        nodes += [
-            _node("Reshape", [at, "column"], f"a{i}"),
-            _node("Reshape", [at, "row"], f"b{i}"),
-            _node("Mul", [f"a{i}", f"b{i}"], f"c{i}"),
-            _node("Reshape", [f"c{i}", "flat"], f"d{i}"),
-        ]
-        at = f"d{i}"
-    return nodes
-
-
-def _ragged(times: int) -> list[Any]:
-    """Each node is joined with one that is longer by one: lengths grow as numbers of Fibonacci."""
-    nodes, last, at = [], "x", "y"
-    for i in range(times):
-        nodes.append(_node("Concat", [last, at], f"c{i}", axis=0))
-        last, at = at, f"c{i}"
-    return nodes
-
-
-def _models(few: bool) -> Iterator[Long]:
-    texts = list(TEXTS.items())[: 3 if few else None]
-    for name, text in texts:
-        found = _filled(text, MOST - 4000)
-        inputs = [_input(f"x{i}", [each]) for i, each in enumerate(found)]
-        yield _model(f"onnx: {name}", inputs, [_node("Neg", ["x0"], "y")])
-        many = _filled(text, MOST // 2 - 8000)[:20]
-        inputs = [_input(f"x{i}", [each]) for i, each in enumerate(many)]
-        nodes = [_node("Concat", [f"x{i}" for i in range(len(many))], "y0", axis=0)]
-        nodes += [_node("Concat", [f"y{i}", f"x{i % len(many)}"], f"y{i + 1}", axis=0) for i in range(300)]
-        yield _model(f"onnx: joined {name}", inputs, nodes)
-        nodes = [_node("Reshape", ["x0", "flat"], "z")]
-        nodes += [_node("Shape", [f"x{i}"], f"s{i}") for i in range(len(many))]
-        nodes += [_node("Mul", [f"s{i}", f"s{j}"], f"p{i}_{j}") for i in range(len(many)) for j in range(len(many))]
-        nodes += [_node("Expand", ["one", nodes[-1].output[0]], "y")]
-        one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
-        yield _model(f"onnx: multiplied {name}", inputs, nodes, [_numbers("flat", [-1]), one])
-    more = [_numbers("one_more", [1]), _numbers("two", [2]), _numbers("three", [3])]
-    more += [_numbers(f"c{i}", [i]) for i in range(8)]
-    yield _chain("onnx: sizes that are squared", _squares, 60, ["n"], *more)
-    yield _chain("onnx: sums that are squared", _squares, 60, ["n+m+k+1"], *more)
-    yield _chain("onnx: sizes that grow by 1", _sums, 2500, ["n"], *more)
-    yield _chain("onnx: long sizes that grow by 1", _sums, 2500, [_nested_maxima(0)], *more)
-    yield _chain("onnx: long sums that grow by 1", _sums, 2500, [_long_sum(0)], *more)
-    yield _chain("onnx: quotients of quotients", _halves, 1200, ["n"], *more)
-    yield _chain("onnx: quotients of squares", _mixed, 700, ["n"], *more)
-    yield _chain("onnx: maxima of maxima", _maxima, 1200, [f"n{i}" for i in range(8)], *more)
-    yield _of_fractions()
-    shapes = [_numbers("column", [-1, 1]), _numbers("row", [1, -1]), _numbers("flat", [-1])]
-    for name, shape in (("numbers", [2]), ("names", ["n"]), ("sums", ["n+m+1"]), ("long sums", [_long_sum(0)])):
-        yield _model(f"onnx: outer products of {name}", [_input("x", shape)], _flattened(400, shape), shapes)
-        inputs = [_input("x", shape), _input("y", [*shape[:-1], "k"])]
-        yield _model(f"onnx: joints of joints of {name}", inputs, _ragged(2000))
-    inputs = [_input("x", [f"n{i}+1" for i in range(9)])]
-    nodes = [_node("Reshape", ["x", "flat"], f"y{i}") for i in range(2500)]
-    yield _model("onnx: products of nine sums", inputs, nodes, shapes)
-    inputs = [_input(f"{i:x}", [chr(0x2200 + i)]) for i in range(3000)]
-    yield _model("onnx: names that are no names", inputs, [_node("Neg", ["0"], "y")])
-    inputs = [_input(f"x{i}", [f"n{i}"]) for i in range(1200)]
-    yield _model("onnx: one joint of many", inputs, [_node("Concat", [i.name for i in inputs], "y", axis=0)])
-
-
-def _told(kind: str, text: Text, canonical: bool = False) -> Long:
-    """Return a model with metadata of ours, in which shapes and attributes are long."""
-    texts = _filled(text, MOST // 2 - 15_000)
-    g = gn.Graph("g", dtype="float32")
-    x = g.placeholder("x", ("n",))
-    zeros = [gn.zeros((f"n+{i}",), "float32", graph=g) for i in range(1, len(texts) + 1)]
-    proto = gn.to_onnx({f"y{i}": y for i, y in enumerate([-x, *zeros])})
-    waiting = iter(texts)
-    for node in proto.graph.node:
-        entries = {entry.key.removeprefix("graphnn."): entry for entry in node.metadata_props}
-        if "attributes" in entries and "shape" in (attributes := json.loads(entries["attributes"].value)):
-            attributes["shape"] = [next(waiting)]
-            entries["attributes"].value = json.dumps(attributes)
-            entries["shape"].value = json.dumps(attributes["shape"])
-    assert next(waiting, None) is None
-    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = texts[0]
-    content = proto.SerializeToString()
-    assert len(content) <= MOST, (kind, len(content))
-    return Long(f"onnx of ours: {kind}", len(content), lambda: gn.from_onnx(content))
 
 
 # --- graphs of NetworkX ---------------------------------------------------------------------------------------------
@@ -575,8 +407,8 @@ def _dag(kind: str, nodes: Sequence[tuple[str, dict[str, Any], Sequence[str]]]) 
 
 
 def _dags(few: bool) -> Iterator[Long]:
-    for name, text in list(TEXTS.items())[: 2 if few else None]:
-        texts = _filled(text, MOST - 8000)
+    for name, text in texts_of(few):
+        texts = filled(text, MOST - 8000)
         held = [(f"n{i}", {"op": "placeholder", "shape": (each,)}, ()) for i, each in enumerate(texts)]
         yield _dag(f"networkx: {name}", held)
     start = [("x", {"op": "placeholder", "shape": ("n+m+1",)}, ()), ("y", {"op": "placeholder", "shape": ("k",)}, ())]
@@ -595,25 +427,75 @@ def _dags(few: bool) -> Iterator[Long]:
     yield _dag("networkx: sizes that are squared", outer)
 
 
+# --- how much work it is --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Count the pairs of terms that are multiplied, the terms that are added, and the characters that are parsed."""
+    found: Counter[str] = Counter()
+    multiplied, combined, added = dimensions.times, dimensions.combine, dimensions.add_to
+    parsed = dimensions.ast.parse
+
+    def times(a: Any, b: Any, *most: int) -> Any:
+        found["pairs"] += len(a) * len(b)
+        return multiplied(a, b, *most)
+
+    def combine(a: Any, b: Any, factor: int = 1) -> Any:
+        found["terms"] += len(a) + len(b)
+        return combined(a, b, factor)
+
+    def parse(text: str, **settings: Any) -> Any:
+        found["characters"] += len(text)
+        return parsed(text, **settings)
+
+    def add_to(total: Any, b: Any, factor: int = 1) -> None:
+        found["terms"] += len(b)
+        added(total, b, factor)
+
+    with (
+        patch.multiple(dimensions, times=times, combine=combine, add_to=add_to),
+        patch.object(dimensions.ast, "parse", parse),
+    ):
+        yield found
+
+
+def told_of(long: Long, patience: float = 60.0) -> str:
+    """Load a file, and return what became of it: the error, or how many nodes there are."""
+    with patient(patience), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = long.load()
+        except gn.GraphnnError as error:
+            return str(error)
+    return f"{len(getattr(found, 'graph', found))} nodes"
+
+
 # --- all ------------------------------------------------------------------------------------------------------------
+
+
+FEW = ("products of two powers", "long sums", "nested quotients", "random")
+"""Of `TEXTS`, those of a few files."""
+
+
+def texts_of(few: bool) -> list[tuple[str, Text]]:
+    """Return all texts with what they are, or a few."""
+    return [(name, text) for name, text in TEXTS.items() if not few or name in FEW]
 
 
 def forged(few: bool = False) -> Iterator[Long]:
     """Yield forged files, or a few of each way in."""
     room = MOST - 6000
-    for name, text in list(TEXTS.items())[: 4 if few else None]:
-        yield _file(f"graph: {name}", Forgery("graph", _placeholders(_filled(text, room)), {}))
-        yield _file(f"graph: {name} in attributes", Forgery("graph", _zeros(_filled(text, room - 4000)), {}))
-        yield _file(f"graph: {name} in indices", Forgery("graph", _indexed(_filled(text, room - 4000)), {}))
-        yield _file(f"graph: {name} reshaped", Forgery("graph", _reshaped(_filled(text, room // 3 - 4000)), {}))
-        yield _file(f"graph: {name} that meet", Forgery("graph", _broadcast(_filled(text, room - 30_000)), {}))
+    for name, text in texts_of(few):
+        yield _file(f"graph: {name}", Forgery("graph", _placeholders(filled(text, room)), {}))
+        yield _file(f"graph: {name} in attributes", Forgery("graph", _zeros(filled(text, room - 4000)), {}))
+        yield _file(f"graph: {name} in indices", Forgery("graph", _indexed(filled(text, room - 4000)), {}))
+        yield _file(f"graph: {name} reshaped", Forgery("graph", _reshaped(filled(text, room // 3 - 4000)), {}))
+        yield _file(f"graph: {name} that meet", Forgery("graph", _broadcast(filled(text, room - 30_000)), {}))
         for where in ("body", "dims", "items"):
-            more = _filled(text, (room - 16_000) // (2 if where == "items" else 1))
+            more = filled(text, (room - 16_000) // (2 if where == "items" else 1))
             yield _file(f"loop: {name} in {where}", Forgery("graph", *_looped(more, where)))
-        texts = _filled(text, room - 2000)
-        yield _file(f"trace: {name}", _trace(_placeholders(texts), "n0", {"a": 2}))
-        yield _told(name, text)
+        yield _file(f"trace: {name}", _trace(_placeholders(filled(text, room - 2000)), "n0", {"a": 2}))
     for kind, make in _MANY.items():
         yield _file(kind, _largest(make))
-    yield from _models(few)
     yield from _dags(few)
