@@ -7,8 +7,8 @@ Every truncation and every bit flip of a small file are tried first. The exit st
 refused by an error of graphnn, or what it holds works or is refused later in the same way; nothing that a file says is
 run; nothing hangs, and nothing takes more than the mebibytes given.
 
-With --dimensions it loads files, models and graphs of at most 100 kB whose dimensions are long, and prints for each kind
-how many there are and the longest time that one took. All is well if none takes a second.
+With --dimensions it loads files, models and graphs of at most 100 kB whose dimensions are long, and prints for each
+kind how many there are and the longest time that one took. All is well if none takes a second.
 """
 
 import argparse
