@@ -1,7 +1,7 @@
 """Measure what a training step alone does not show: chains, single nodes, feeds, depth, compiling, memory, a training.
 
-    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch sizes memory long spiral]
-        [--json FILE] [--quick]
+    python tests/benchmarks/costs.py [chains nodes feed depth compiling start batch sizes operands indices memory
+        long spiral] [--json FILE] [--quick]
 
 Each measurement is a process of its own, held to one core and one thread. What is compared within one is timed in turn,
 round after round, and the least time counts.
@@ -374,6 +374,63 @@ def long(quick: bool) -> Rows:
     return rows
 
 
+def operands(quick: bool) -> Rows:
+    """Many operands of one operation: making the graph of a concatenation, and its gradient."""
+    rows: Rows = []
+    for count in (500, 1000) if quick else (1000, 2000, 4000, 8000):
+        best = [np.inf, np.inf]
+        for _ in range(3):
+            g = gn.Graph("many")
+            xs = [g.placeholder(f"x{i}", ("n", 2)) for i in range(count)]
+            moments = [time.perf_counter()]
+            loss = gn.sum(gn.square(gn.concatenate(xs, axis=1)))
+            moments.append(time.perf_counter())
+            gn.grad(loss, xs)
+            moments.append(time.perf_counter())
+            best = [min(known, end - begin) for known, (begin, end) in zip(best, pairwise(moments), strict=True)]
+        row = {"operands of a concatenation": count, "making it, ms": best[0] * 1e3, "its gradient, ms": best[1] * 1e3}
+        rows.append(row)
+    return rows
+
+
+def indices(quick: bool) -> Rows:
+    """Values at indices: the gradient of rows that are read, and the largest of the edges at each node of a graph."""
+    count = 1 if quick else 8
+    rng = np.random.default_rng(0)
+    g = gn.Graph("indices", dtype="float32")
+    x, at = g.placeholder("x", (1024 * count, 64)), g.placeholder("at", (1024 * count,), int)
+    y, edges = g.placeholder("y", (500 * count, 16)), g.placeholder("edges", (3000 * count, 16))
+    to = g.placeholder("to", (3000 * count, 16), int)
+    feed = {
+        x: rng.normal(size=x.shape),
+        at: rng.integers(0, x.shape[0], at.shape),
+        y: rng.normal(size=y.shape),
+        edges: rng.normal(size=edges.shape),
+        to: rng.integers(0, y.shape[0], to.shape),
+    }
+    read = gn.sum(gn.square(gn.take(x, at, axis=0)))
+    most = gn.sum(gn.square(gn.maximum_along_axis(y, to, edges, axis=0)))
+    rows: Rows = []
+    for what, asked in (
+        (f"the gradient of gn.take(x, indices), {x.shape}", gn.grad(read, x)),
+        (f"the largest of {edges.shape[0]:,} edges at {y.shape[0]:,} nodes, 16 features", most),
+        ("and its gradient", gn.grad(most, edges)),
+    ):
+        row: dict[str, Any] = {"float32": what}
+        for name, backend in PLANS.items():
+            step = gn.compile(asked, backend=backend)
+            step.plan(feed)
+            row[f"{name}, ms"] = min(_seconds(partial(step, feed)) for _ in range(20)) * 1e3
+        rows.append(row)
+    return rows
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
 def trained(engine: str, steps: str) -> Rows:
     """Train the spiral's network of 100 hidden units, with an engine."""
     X, labels = gn.datasets.spiral(100, classes=3, seed=0)
@@ -420,6 +477,8 @@ MEASURED: dict[str, Callable[[bool], Rows]] = {
     "start": start,
     "batch": batch,
     "sizes": sizes,
+    "operands": operands,
+    "indices": indices,
     "memory": memory,
     "long": long,
     "spiral": spiral,
