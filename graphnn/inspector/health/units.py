@@ -39,7 +39,7 @@ _MULTIPLY = ("matmul", "einsum")
 )
 def dead(run: Evaluation) -> Iterator[Finding]:
     """Look at each layer that ends with a relu, or with another operation that dies."""
-    few: list[int] = []
+    few: list[int] = []  # how many numbers units have that are too few to tell
     for place, value in run.forward:
         node = run.order[place]
         if not _dies(node) or value.ndim < 2:
@@ -63,17 +63,16 @@ def dead(run: Evaluation) -> Iterator[Finding]:
         uses = run.part(_uses).get(made_by, [])
         if uses and uses[0] != place:
             continue  # units that are used several times are reported at their first use
-        for again in uses[1:]:
-            if run.values[again] is not None and run.values[again].shape == value.shape:
-                gone &= ~run.values[again].any(axis=others)
+        later = [again for again in uses[1:] if run.values[again] is not None]
+        alike = [run.order[again] for again in later if run.values[again].shape == value.shape]
+        for again in alike:
+            gone &= ~run.value_of(again).any(axis=others)
         if count := int(np.count_nonzero(gone)):
             first, index = first_of(gone), [0] * value.ndim
             for axis, at in zip(along, first, strict=True):
                 index[axis] = at
             kernels = {each for each, times, _ in _weights_of(run, place, tuple(index)) if times}
             weighted = not kernels or any(run.values[each].any() for each in kernels)
-            alike = [run.order[again] for again in uses if again != place and run.values[again] is not None]
-            alike = [again for again in alike if run.value_of(again).shape == value.shape]
             why, remedy = _reason(run, place, gone, along, [node, *alike])
             yield dead.of(
                 node,
