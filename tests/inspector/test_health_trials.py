@@ -78,7 +78,8 @@ def test_a_network_without_labels_says_so() -> None:
 def test_a_check_tries_at_most_so_often_and_more_if_asked() -> None:
     step, feed = classifier()
     few, many = gn.check_health(step, feed), gn.check_health(step, feed, thorough=True)
-    assert 0 < few.evaluations <= 20 < many.evaluations <= 200 or few.evaluations < many.evaluations
+    assert 0 < few.evaluations < many.evaluations <= 200
+    assert few.evaluations <= 20
     assert many.checked["rows"] == "10 of 40 changed"
     with pytest.raises(gn.GraphnnError, match="thorough= is for one run"):
         gn.check_health(step.fetches, feed, batch_size=8, thorough=True)
@@ -180,12 +181,15 @@ def test_the_nodes_of_a_graph_mix_on_purpose() -> None:
 # --- time -------------------------------------------------------------------------------------------------------
 
 
-def next_token(keep: Array, one_placeholder: bool = False) -> gn.Health:
+def next_token(keep: Array, one_placeholder: bool = False, flat: bool = False, rows: int = 12) -> gn.Health:
     """Return the health of a network that tells the next token, with attention that sees what is kept."""
     g, length, count = gn.Graph(), len(keep), 7
     rng = np.random.default_rng(5)
-    tokens = rng.integers(0, count, (12, length + 1))
-    if one_placeholder:
+    tokens = rng.integers(0, count, (rows, length + 1))
+    if flat:
+        x, y = g.placeholder("x", (rows, length), np.int64), g.placeholder("y", (rows * length,), np.int64)
+        feed = {x: tokens[:, :-1], y: tokens[:, 1:].reshape(-1)}
+    elif one_placeholder:
         both = g.placeholder("both", ("batch", length + 1), np.int64)
         x, y, feed = both[:, :-1], both[:, 1:], {both: tokens}
     else:
@@ -194,8 +198,26 @@ def next_token(keep: Array, one_placeholder: bool = False) -> gn.Health:
     h = nn.PositionEmbedding(length, rng=rng)(nn.Embedding(count, 12, rng=rng)(x))
     scores = nn.Dense(12, rng=rng)(h) @ gn.swapaxes(nn.Dense(12, rng=rng)(h), -1, -2) / 12**0.5
     h = h + gn.softmax(gn.where(g.constant(keep), scores, -np.inf)) @ h
-    loss = nn.softmax_crossentropy(nn.Dense(count, rng=rng)(h), y)
+    logits = nn.Dense(count, rng=rng)(h)
+    loss = nn.softmax_crossentropy(gn.reshape(logits, (rows * length, count)) if flat else logits, y)
     return gn.check_health(gn.compile(loss, nn.Adam(0.01).updates(loss)), feed)
+
+
+def test_labels_may_be_fed_flat() -> None:
+    back = np.tri(8, dtype=bool)
+    assert next_token(back, flat=True).ok
+    assert [each.code for each in next_token(~back | np.eye(8, dtype=bool), flat=True)] == ["future-seen"]
+
+
+def test_an_empty_batch_and_a_label_that_is_one_number_are_looked_at() -> None:
+    g = gn.Graph()
+    x, y, t = g.placeholder("x", ("batch", 8)), g.placeholder("y", ("batch", 1)), g.placeholder("t", ())
+    loss = gn.mean(gn.square(nn.Dense(1, rng=np.random.default_rng(0))(x * t) - y * t))
+    step = gn.compile(loss, nn.SGD(0.1).updates(loss))
+    X = RNG.normal(size=(40, 8))
+    assert gn.check_health(step, {x: X, y: X[:, :1] + RNG.normal(size=(40, 1)), t: 2.0}).ok
+    empty = gn.check_health(step.fetches, {x: X[:0], y: X[:0, :1], t: 2.0})
+    assert empty.unchecked["rows"] == "there is no sample"
 
 
 @pytest.mark.parametrize("one", [False, True])
@@ -275,3 +297,15 @@ def test_a_gradient_that_is_cut_once_is_one_warning_and_one_finding() -> None:
     health = gn.check_health(gn.compile(loss, updates), {x: RNG.normal(size=(40, 4)), y: np.arange(40) % 3})
     assert [each.code for each in health] == ["no-gradient"], str(health)
     assert "it ends at stop_gradient (" in health[0].cause  # and not at the one in the softmax
+
+
+def test_of_samples_with_very_many_features_fewer_are_compared_and_that_is_said() -> None:
+    g = gn.Graph()
+    x, y = g.placeholder("x", ("batch", 70_000)), g.placeholder("y", ("batch",), np.int64)
+    loss = nn.softmax_crossentropy(gn.matmul(x[:, :4], g.parameter("w", np.zeros((4, 2)))), y)
+    X = np.zeros((300, 70_000))
+    X[:, :4] = RNG.normal(size=(300, 4))
+    health = gn.check_health(loss, {x: X, y: np.arange(300) % 2})
+    assert health.checked["labels in inputs"] == "256 of 300 rows"
+    X[:, -1] = np.arange(300) % 2  # what tells the labels is found among them, too
+    assert "x[:, 69999]" in str(gn.check_health(loss, {x: X, y: np.arange(300) % 2}))

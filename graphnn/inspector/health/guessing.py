@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..trace import norm_of
 from .checks import check
 from .evaluation import CannotTry, Evaluation, dependents
 from .findings import at_line, rounded
@@ -40,7 +41,8 @@ def worse_than_guessing(run: Evaluation) -> Iterator[Finding]:
         return
     if not roles.outputs or not losses or run.failure is not None:
         if roles.outputs and roles.losses:
-            run.unchecked["loss beside guessing"] = "the loss may be below 0"
+            finite = all(map(math.isfinite, roles.losses.values()))
+            run.unchecked["loss beside guessing"] = "the loss may be below 0" if finite else "the loss is not finite"
         return
     zeros = {node: np.zeros_like(run.value_of(node)) for node in _predictions(run)}
     try:
@@ -102,4 +104,4 @@ def _grown_in(run: Evaluation) -> tuple[Node | None, str, str]:
 def _size_of(run: Evaluation, place: int) -> float:
     """Return the root mean square of a value."""
     value = run.values[place]
-    return math.sqrt(float(np.mean(np.square(value, dtype=np.float64)))) if value.size else 0.0
+    return norm_of(value) / math.sqrt(value.size) if value.size else 0.0

@@ -21,8 +21,8 @@ MANY_LABELS = 8
 """Labels that equal the input are reported if there are at least this many, and not all equal."""
 MANY_ROWS = 8
 """A feature tells the labels only if there are at least so many samples."""
-MOST_ROWS = 4096
-"""So many samples are compared with the labels."""
+MOST_ROWS, FEWEST_ROWS, MOST_NUMBERS = 4096, 256, 2**24
+"""So many samples are compared with the labels; fewer, down to the second, if they have more numbers than the third."""
 
 
 @check(
@@ -55,7 +55,8 @@ def _told(run: Evaluation) -> Iterator[Finding]:
     """Look whether some features of an input tell the labels, or are the labels of the next position."""
     roles = run.part(Roles)
     if roles.meetings:
-        run.checked["labels in inputs"] = "" if roles.rows <= MOST_ROWS else f"{MOST_ROWS:,} of {roles.rows:,} rows"
+        compared = min([_compared(run, node) for node in roles.read if node in roles.samples], default=roles.rows)
+        run.checked["labels in inputs"] = "" if compared == roles.rows else f"{compared:,} of {roles.rows:,} rows"
     for labels in roles.targets:
         for node in [node for node in roles.read if node not in roles.targets]:
             features, whole = told_by(run, labels, node)
@@ -77,7 +78,13 @@ def _told(run: Evaluation) -> Iterator[Finding]:
 
 def _is_next(labels: Array, read: Array) -> bool:
     """Return whether each label of a sequence is what was read one position earlier, and so is nothing to predict."""
-    if labels.shape != read.shape or labels.ndim < 2 or labels.dtype.kind != "i" or labels.shape[1] < 3:
+    if (
+        labels.shape != read.shape
+        or labels.ndim < 2
+        or labels.dtype.kind != "i"
+        or labels.shape[1] < 3
+        or not labels.size
+    ):
         return False
     # To repeat what was read is a task of its own, which begins with something else, the same for all.
     begins_alike = bool((labels[:, 0] == labels[0, 0]).all())
@@ -148,10 +155,12 @@ def told_by(run: Evaluation, labels: Node, read: Node) -> tuple[str, bool]:
     roles = run.part(Roles)
     if labels not in roles.samples or read not in roles.samples:
         return "", False
-    wanted, given = (np.moveaxis(run.value_of(node), roles.samples[node], 0)[:MOST_ROWS] for node in (labels, read))
-    rows = len(wanted)
+    rows = _compared(run, read)
+    wanted, given = (np.moveaxis(run.value_of(node), roles.samples[node], 0)[:rows] for node in (labels, read))
+    if rows < MANY_ROWS:
+        return "", False
     y, x = wanted.reshape(rows, -1), given.reshape(rows, -1)
-    if rows < MANY_ROWS or x.dtype.kind not in "iuf" or y.dtype.kind not in "biuf" or not x.shape[1] or rows != len(x):
+    if x.dtype.kind not in "iuf" or y.dtype.kind not in "biuf" or not x.shape[1] or rows != len(x):
         return "", False
     if not np.isfinite(x).all() or not np.isfinite(y).all():
         return "", False
@@ -184,6 +193,13 @@ def told_by(run: Evaluation, labels: Node, read: Node) -> tuple[str, bool]:
     if not tells:
         return "", False
     return _features(run, read, tells, given.shape[1:]), given.dtype.kind in "iu"
+
+
+def _compared(run: Evaluation, read: Node) -> int:
+    """Return how many samples of what a network reads are compared with the labels."""
+    roles = run.part(Roles)
+    features = run.value_of(read).size // max(roles.rows, 1)
+    return min(roles.rows, MOST_ROWS, max(FEWEST_ROWS, MOST_NUMBERS // max(features, 1)))
 
 
 def _features(run: Evaluation, read: Node, tells: list[int], shape: tuple[int, ...]) -> str:

@@ -56,9 +56,7 @@ def future_seen(run: Evaluation) -> Iterator[Finding]:
     roles = run.part(Roles)
     if not roles.meetings or run.failure is not None:
         return
-    shifts = run.part(_shifts)
-    told = False
-    for shift in shifts:
+    for shift in run.part(_shifts):
         size = run.value_of(shift.read).shape[shift.axis]
         places = [*dict.fromkeys([size - 1, size // 2, shift.by])]
         places = places if run.trials < THOROUGH else [*range(shift.by, size)]
@@ -71,10 +69,7 @@ def future_seen(run: Evaluation) -> Iterator[Finding]:
             run.checked["order in time"] = f"{number + 1} of {size:,} positions changed"
             if found is not None:
                 yield found
-                told = True
-                break
-        if told:
-            return
+                return
 
 
 def _shifts(run: Evaluation) -> list[Shift]:
@@ -129,7 +124,9 @@ def _seen_at(run: Evaluation, shift: Shift, position: int, row: int) -> Finding 
     changes = {shift.read: _changed_at(x, shift.axis, position, rows, row)}
     if shift.target is not None:
         labels = run.value_of(shift.target)
-        changes[shift.target] = _changed_at(labels, shift.axis, position - shift.by, rows, row)
+        layout = x.shape if labels.size == x.size else x.shape[:-1]  # they may be fed flat, or be one of the features
+        other = _changed_at(labels.reshape(layout), shift.axis, position - shift.by, rows, row)
+        changes[shift.target] = other.reshape(labels.shape)
     after = run.all_after(changes, [meeting.made, meeting.labels])
     wanted = changed(run.value_of(meeting.labels), after[run.places[meeting.labels]])
     if not _overlap(wanted, changed(run.value_of(meeting.made), after[run.places[meeting.made]])):
@@ -148,7 +145,8 @@ def _seen_at(run: Evaluation, shift: Shift, position: int, row: int) -> Finding 
         axis, place = axis_of(node), run.places[node]
         if axis is None or after[place] is run.values[place]:
             return False
-        return bool(changed(run.values[place], after[place]).take(range(position), axis).any())
+        earlier = np.moveaxis(changed(run.values[place], after[place]), axis, 0)[:position]
+        return bool(earlier.any())
 
     causes = causes_of(run, [meeting.made], after, sees_ahead, lambda node: axis_of(node) is None)
     soft = _attention_between(run, causes, meeting.made)
@@ -267,6 +265,8 @@ def labels_seen(run: Evaluation) -> Iterator[Finding]:
 def _is_of_labels(run: Evaluation, node: Node) -> bool:
     """Return whether a placeholder has classes, or one number for each sample."""
     value = run.value_of(node)
+    if not value.size or not value.ndim:
+        return False
     return value.dtype.kind in "iub" or value.size == value.shape[run.part(Roles).samples.get(node, 0)]
 
 

@@ -82,7 +82,7 @@ softmax_of_one = declare(
 @check("out-of-reach", "targets lie outside the range of the network's last function")
 def out_of_reach(run: Evaluation) -> Iterator[Finding]:
     """Look for targets that the values they are compared with can never reach."""
-    losses = run.part(Losses)
+    losses, trained = run.part(Losses), run.part(Roles).trained
     for place, _ in run.forward:
         node = run.order[place]
         if node.op.name != "subtract" or not _is_a_loss(run, node):
@@ -91,9 +91,9 @@ def out_of_reach(run: Evaluation) -> Iterator[Finding]:
             op, value = run.order[made].op, run.values[targets]
             last = losses.squashed_by(made) or op.name
             bounds = (0, 1) if last == "softmax" else op.bounds
-            if run.order[made] not in losses.trained or bounds is None or value.dtype.kind not in "iuf":
+            if run.order[made] not in trained or bounds is None or value.dtype.kind not in "iuf":
                 continue
-            if run.order[targets] in losses.trained or isinstance(run.order[targets].op, Constant) or not value.size:
+            if run.order[targets] in trained or isinstance(run.order[targets].op, Constant) or not value.size:
                 continue
             low, high = bounds
             outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
@@ -133,11 +133,6 @@ class Losses:
         self.run = run
         self.found: list[Finding] = []
         self._chosen_from: dict[int, int] = {}
-
-    @cached_property
-    def trained(self) -> set[Node]:
-        """What depends on trained parameters."""
-        return dependents(self.run.order, [node for node in self.run.order if node.trainable])
 
     @cached_property
     def _read_by_scope(self) -> dict[str, dict[int, None]]:

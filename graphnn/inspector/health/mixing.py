@@ -42,7 +42,8 @@ def rows_mixed(run: Evaluation) -> Iterator[Finding]:
     if not roles.losses or not roles.meetings or run.failure is not None:
         return
     if roles.rows < 2 or roles.samples.keys().isdisjoint(roles.read):
-        why = "there is one sample" if roles.rows == 1 else "which axis has the samples is not clear"
+        few = {0: "there is no sample", 1: "there is one sample"} if roles.samples else {}
+        why = few.get(roles.rows, "which axis has the samples is not clear")
         run.unchecked["rows"] = why
         return
     rows = [0, roles.rows // 2] if run.trials < THOROUGH else [*range(0, roles.rows, max(roles.rows // 10, 1))]
