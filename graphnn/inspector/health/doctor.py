@@ -93,7 +93,9 @@ def _examine(run: Evaluation) -> list[Finding]:
         for each in sorted(looking, key=lambda each: ranks.get(each.look.__module__, len(ranks))):
             run.found += findings_of(each, run)
     run.found.sort(key=lambda each: run.places.get(each.node, 0))
-    for put_together in (_bad_parameters, _same_place, _divergence, _growth, _repeated) if run.found else ():
+    for put_together in (
+        (_bad_parameters, _same_place, _explained, _divergence, _growth, _repeated) if run.found else ()
+    ):
         put_together(run)
     return run.found
 
@@ -147,6 +149,14 @@ def _same_place(run: Evaluation) -> None:
     _drop(run, [each for each in run.found if each.code == "near-overflow" and each.node in sources])
     rows = [each for each in run.found if each.code == "row-masked"]
     masked = {node: each for each in rows for node in attention.softmax_of(run, each.node)}
+    follow = [each for each in run.found if each.code in _OF_MASKED_ROWS and each.node in masked]
+    for each in follow:
+        masked[each.node].leads_to += each.leads_to
+    _drop(run, follow)
+
+
+def _explained(run: Evaluation) -> None:
+    """Put what another finding explains below it, or leave it out."""
     added = next((each for each in run.found if each.code == "mask-after-softmax" and each.node.op.name in _ADDS), None)
     if added is not None:
         after = dependents(run.order, {added.node})
@@ -173,10 +183,6 @@ def _same_place(run: Evaluation) -> None:
         exploded = [each for each in run.found if each.code == "exploding-gradient"]
         larger.leads_to += tuple(exploded)
         _drop(run, exploded)
-    follow = [each for each in run.found if each.code in _OF_MASKED_ROWS and each.node in masked]
-    for each in follow:
-        masked[each.node].leads_to += each.leads_to
-    _drop(run, follow)
 
 
 def _divergence(run: Evaluation) -> None:
