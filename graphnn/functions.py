@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .graph import fn
+from .core import fn
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

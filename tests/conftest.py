@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 from template import Template
 
-from graphnn.execute.kept import Kept
-from graphnn.graph import registry
+from graphnn.compiler.plan_cache import Kept
+from graphnn.core import registry
 
 # No test fails for being slow: the machine may be busy.
 settings.register_profile("untimed", deadline=None)

@@ -14,9 +14,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.program import Program
-from graphnn.graph import Op, Spec, current_provenance, registry
-from graphnn.graph.fetches import ancestors
+from graphnn.core import Op, Spec, current_provenance, registry
+from graphnn.core.fetches import ancestors
+from graphnn.runtime.program import Program
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -7,9 +7,9 @@ import pytest
 from test_ops import OPS
 
 import graphnn as gn
-from graphnn.batching import batched
-from graphnn.graph import registry
+from graphnn.core import registry
 from graphnn.testing import Draw
+from graphnn.transforms.batching_rules import batched
 
 FACTORS = (1.0, 0.75, 1.25)
 # Of the random numbers, each row has a counter of its own.
@@ -65,10 +65,10 @@ def test_single_rows_times_one_matrix_are_one_product() -> None:
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 def test_indices_that_differ_from_row_to_row_take_from_one_array_at_once(axis: int | None) -> None:
     operands = np.arange(6.0).reshape(3, 2), np.array([[1, 0], [0, 1], [1, 1]])
-    assert "stack" not in check_rows(gn.ops.index.Take(axis), operands, {1})
+    assert "stack" not in check_rows(gn.ops.indexing.Take(axis), operands, {1})
 
 
-@pytest.mark.parametrize("op", [gn.ops.index.Take(0), gn.ops.index.Take(None), gn.ops.index.TakeAlongAxis(1)])
+@pytest.mark.parametrize("op", [gn.ops.indexing.Take(0), gn.ops.indexing.Take(None), gn.ops.indexing.TakeAlongAxis(1)])
 def test_indices_that_differ_from_row_to_row_take_of_rows_at_once(op: gn.Op) -> None:
     indices = np.array([[1, 0], [0, 1], [1, 1]])
     assert "stack" not in check_rows(op, (np.arange(6.0).reshape(3, 2), indices), {0, 1})
@@ -76,10 +76,10 @@ def test_indices_that_differ_from_row_to_row_take_of_rows_at_once(op: gn.Op) -> 
 
 def test_several_indices_that_differ_from_row_to_row_are_taken_one_by_one() -> None:
     indices = np.array([1, 0])
-    assert "stack" in check_rows(gn.ops.scattering.GatherNd(), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
+    assert "stack" in check_rows(gn.ops.scatter.GatherNd(), (np.arange(6.0).reshape(3, 2), indices), {0, 1})
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 def test_rows_of_indices_take_of_one_array_at_once(axis: int | None) -> None:
     indices = np.array([[1, 0, 1], [0, 0, 1]])
-    assert "stack" not in check_rows(gn.ops.index.Take(axis), (np.arange(6.0).reshape(3, 2), indices), {1})
+    assert "stack" not in check_rows(gn.ops.indexing.Take(axis), (np.arange(6.0).reshape(3, 2), indices), {1})

@@ -24,9 +24,9 @@ from forging import overwrite
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphnn import container
-from graphnn.container import peek, read, write
 from graphnn.errors import DtypeError, FileFormatError, GraphnnError, UsageError
+from graphnn.io import container
+from graphnn.io.container import peek, read, write
 
 MIB = 2**20
 
@@ -519,7 +519,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("step", ["os.fsync", "os.fchmod", "pathlib.Path.replace", "graphnn.container._bytes_of"])
+@pytest.mark.parametrize("step", ["os.fsync", "os.fchmod", "pathlib.Path.replace", "graphnn.io.container._bytes_of"])
 @posix
 def test_a_failure_leaves_the_old_file_and_no_litter(
     path: Path, small: bytes, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException

@@ -29,14 +29,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn import container
-from graphnn.copying import derivatives_among
+from graphnn.core import Graph, Node, Op, Scope, Spec, registry
+from graphnn.core.node import put_twin
 from graphnn.errors import FileFormatError, GraphError, ShapeError, UsageError
-from graphnn.files import MAX_NESTING, VERSION, from_data, load, save, to_data
-from graphnn.graph import Graph, Node, Op, Scope, Spec, registry
-from graphnn.graph.node import put_twin
-from graphnn.nn.optimizers import SGD, Adam
+from graphnn.io import container
+from graphnn.io.graph_files import MAX_NESTING, VERSION, from_data, load, save, to_data
+from graphnn.nn.optim.sgd_and_adam import SGD, Adam
 from graphnn.testing import Draw
+from graphnn.transforms.copied_tables import derivatives_among
 
 PACKAGE = Path(gn.__file__).parent.parent
 KILLS = 50  # random moments at which a save is killed
@@ -661,7 +661,7 @@ SAVER = """
 import os, sys
 import numpy as np
 from graphnn import files
-from graphnn.graph import Graph, fn
+from graphnn.core import Graph, fn
 
 path = sys.argv[1]
 g = Graph("killed")

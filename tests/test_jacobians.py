@@ -12,8 +12,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Spec, registry
 from graphnn.errors import DtypeError, GraphnnWarning, NoRuleError, ShapeError, UsageError
-from graphnn.graph import Spec, registry
 
 LABELS = np.array([2, 0, 1])
 

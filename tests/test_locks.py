@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from test_plan import alarms
 
-from graphnn.locks import Lock
+from graphnn._util.locks import Lock
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX only: an interval timer presses Ctrl-C")

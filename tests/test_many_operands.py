@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.graph.op import operation
+from graphnn.core.op import operation
 
 
 def calls(function: Callable[[], object]) -> int:

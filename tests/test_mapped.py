@@ -152,7 +152,7 @@ def test_a_users_own_operation_is_made_for_each_row_of_a_known_number():
         with pytest.raises(ShapeError, match="the number of rows must be known"):
             gn.vmap(lambda row: Halved()(row))(named)
     finally:
-        gn.graph.registry.pop("halved", None)
+        gn.core.registry.pop("halved", None)
 
 
 def test_the_row_stays_to_be_looked_at_and_names_mirror_it():

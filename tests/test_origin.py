@@ -16,7 +16,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.origin import origin_of
+from graphnn._util.source_location import origin_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -297,7 +297,7 @@ def test_an_operation_of_the_users_own() -> None:
         grad = gn.grad(y, x)
         assert (y.origin, grad.origin, grad.twin) == (line, line, y)
     finally:
-        del gn.graph.registry["doubled"]
+        del gn.core.registry["doubled"]
 
 
 class Residual(nn.Layer):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphnn import replacing
+from graphnn.io import atomic_file
 
 if TYPE_CHECKING:
     import pytest
@@ -24,7 +24,7 @@ def test_ctrl_c_at_any_line_leaves_no_open_file_and_no_other(tmp_path: Path, mon
 
         def press(frame: Any, event: str, _: Any) -> Any:
             nonlocal lines
-            if event == "line" and frame.f_code.co_filename == replacing.__file__:
+            if event == "line" and frame.f_code.co_filename == atomic_file.__file__:
                 lines += 1
                 if lines == moment:
                     raise KeyboardInterrupt
@@ -33,7 +33,7 @@ def test_ctrl_c_at_any_line_leaves_no_open_file_and_no_other(tmp_path: Path, mon
         before = sys.gettrace()
         sys.settrace(press)
         try:
-            with replacing.replacing(target, durable=False) as file:
+            with atomic_file.replacing(target, durable=False) as file:
                 file.write(b"whole")
         except KeyboardInterrupt:
             pass

@@ -10,11 +10,11 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Array, Op, fn, registry
+from graphnn.distributed.sharding import Joined, cut
+from graphnn.distributed.training_shards import Alone, Sharded, subtrees
 from graphnn.errors import GraphnnError
-from graphnn.graph import Array, Op, fn, registry
-from graphnn.nn.shards import Alone, Sharded, subtrees
-from graphnn.sharding import Joined, cut
-from graphnn.testing.draw import Draw
+from graphnn.testing.random_samples import Draw
 
 Places = tuple[tuple[int, int], ...]
 """(operand, axis) of what has the rows."""

@@ -14,9 +14,9 @@ from wrong_rules import Rule, bent, differentiated, flowing, planted, scaled, sw
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Node, Op, Spec
+from graphnn.core.op import registry
 from graphnn.errors import GradientError
-from graphnn.graph import Node, Op, Spec
-from graphnn.graph.op import registry
 from graphnn.ops.elementwise import Elementwise
 from graphnn.testing import Draw, check_grads, check_op
 

@@ -16,8 +16,8 @@ sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
 from random_bodies import loop_differences, map_differences
 
-from graphnn.execute.kept import Kept
-from graphnn.loops import in_one_go
+from graphnn.compiler.plan_cache import Kept
+from graphnn.native import loop_iterations
 
 _MOST_TOLD = 12
 
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=2, help="of derivatives")
     settings = parser.parse_args()
     Kept.pays = lambda kept, sizes, recorded=False, again=1.0: 1 + kept.vary  # type: ignore[method-assign] # from the first call on
-    in_one_go.LEAST = in_one_go.IN_ONE_GO = 4  # as few as can be
+    loop_iterations.LEAST = loop_iterations.IN_ONE_GO = 4  # as few as can be
     start, wrong, made = time.perf_counter(), 0, 0
 
     def compare(kind: str, number: int, differences: Callable[[], list[str] | None]) -> None:

@@ -34,7 +34,7 @@ from test_plan_conformance import (
     random_graph_differences,
 )
 
-from graphnn.execute.kept import Kept
+from graphnn.compiler.plan_cache import Kept
 
 _KINDS = ("graphs", "networks", "mixed", "loops", "large", "recorded")
 _MOST_TOLD = 3

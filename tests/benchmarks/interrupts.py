@@ -21,12 +21,12 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import current_provenance
-from graphnn.nn.layer import training_now
+from graphnn.core import current_provenance
+from graphnn.nn.layers.layer import training_now
 
 PACKAGE = str(Path(gn.__file__).parent)
 ANYWHERE = (PACKAGE,)
-INNERMOST = tuple(f"{PACKAGE}/graph/{name}.py" for name in ("graph", "place", "dag"))
+INNERMOST = tuple(f"{PACKAGE}/core/{name}.py" for name in ("graph", "provenance", "dag"))
 
 
 def building(g: gn.Graph) -> None:

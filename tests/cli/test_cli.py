@@ -20,7 +20,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
-from graphnn.cli import registry
+from graphnn.cli import command_registry
 
 MODEL = """
 import numpy as np
@@ -148,8 +148,8 @@ def test_the_demo_draws_where_graphviz_fails_and_where_there_is_none(tmp_path, c
     def fails(*arguments):
         raise gn.DrawingError("it fails")
 
-    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot" if there_is_one else None)
-    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", fails)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.find_engine", lambda: "dot" if there_is_one else None)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.lay_out", fails)
     out = said(capsys, "demo", "-o", str(tmp_path)).out
     for name in ("network", "layers"):
         assert f"wrote {tmp_path / name}.svg" in out
@@ -528,7 +528,7 @@ def test_a_function_of_an_installed_module_is_a_target(tmp_path, monkeypatch, ca
     for target, words in {
         "graphnn.dmeo:build": 'there is no module "graphnn.dmeo"',
         "nowhere.at.all:build": 'there is no module "nowhere.at.all"',
-        "graphnn.text.deeper:build": 'there is no module "graphnn.text.deeper"',
+        "graphnn._util.text.deeper:build": 'there is no module "graphnn._util.text.deeper"',
         "graphnn.demo:biuld": 'graphnn.demo has no function "biuld". Did you mean "build"?',
         "graphnn.demo:trained": "cannot be called without arguments",
     }.items():
@@ -574,7 +574,7 @@ def other_package(tmp_path, monkeypatch):
     (information / "entry_points.txt").write_text(f"[graphnn.commands]\n{ENTRY}\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield information
-    registry._COMMANDS.pop("census", None)
+    command_registry._COMMANDS.pop("census", None)
     sys.modules.pop("graph_census", None)
 
 
@@ -613,7 +613,7 @@ def test_a_command_that_a_program_declares_is_there(model, capsys, tmp_path, mon
         importlib.import_module("graph_census")
         assert "   1  matmul\n" in said(capsys, "census", f"{model}:build").out
     finally:
-        registry._COMMANDS.pop("census", None)
+        command_registry._COMMANDS.pop("census", None)
         sys.modules.pop("graph_census", None)
 
 
@@ -622,7 +622,7 @@ def test_each_module_of_commands_declares_the_command_of_its_name():
     own = sorted(path.stem for path in folder.glob("[a-z]*.py"))
     assert len(own) > 10
     for name in own:
-        found = registry.find(name)
+        found = command_registry.find(name)
         assert found is not None
         assert found.action.__module__ == f"graphnn.cli.commands.{name}"
 

@@ -17,8 +17,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
-from graphnn.inspector.compare import runtimes
-from graphnn.later import load_registrars
+from graphnn._util.lazy_loading import load_registrars
+from graphnn.debugger.diff import runtime_port
 
 MODEL = r"""
 import numpy as np
@@ -519,8 +519,8 @@ def test_compare_takes_digests(model, capsys):
 
 def test_compare_takes_a_runtime(model, capsys, monkeypatch):
     load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
-    monkeypatch.setattr(runtimes, "_runtimes", {})
-    runtimes.runtime("mine", reads="a call")(
+    monkeypatch.setattr(runtime_port, "_runtimes", {})
+    runtime_port.runtime("mine", reads="a call")(
         lambda graph, nodes, feed, sizes: ((step.node, step.value) for step in gn.steps(list(nodes), feed))
     )
     assert "the run and mine are equal" in said(capsys, "compare", "model.py:sound", "--runtime", "mine").out

@@ -345,7 +345,7 @@ class Keeping(torch.fx.Interpreter):
 
 def write(folder: Path) -> None:
     """Keep the small modules as models, with their figures and all values in between."""
-    from graphnn.interop.aten import as_they_are
+    from graphnn.torch.aten_export import as_they_are
 
     for name, module, examples in small():
         module.eval()

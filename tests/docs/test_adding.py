@@ -19,7 +19,7 @@ PLACES = {
     "Cube": (
         "ops/elementwise.py",
         """
-        from graphnn.graph import registry
+        from graphnn.core import registry
         import make_stub, reference
         assert "cube" in registry and "cube" in dir(gn)
         assert "def cube(x: Operand" in make_stub.stub()
@@ -43,7 +43,7 @@ PLACES = {
         """,
     ),
     "all_alike": (
-        "inspector/health/sizes.py",
+        "debugger/health/overflow.py",
         """
         import made
         assert "all-alike" in made.codes()

@@ -12,7 +12,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import operation
+from graphnn.core import operation
 
 pytestmark = pytest.mark.each_backend
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.execute import blas
-from graphnn.execute.native import cache, engine, selftest
-from graphnn.graph.collector import collector_paused
-from graphnn.locks import Lock
+from graphnn._util import blas_threads
+from graphnn._util.garbage_collection import collector_paused
+from graphnn._util.locks import Lock
+from graphnn.native import kernel_cache, llvm, selftest
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only: the process forks"),
@@ -225,22 +225,22 @@ def test_blas_has_its_threads_though_another_thread_had_held_it_to_one(
         def restore_original_limits(self) -> None:
             threads[0] = 4
 
-    monkeypatch.setattr(blas, "_controller", Controller)
+    monkeypatch.setattr(blas_threads, "_controller", Controller)
 
     def holds_it() -> None:
-        with blas.one_blas_thread():
+        with blas_threads.one_blas_thread():
             inside.here()
 
     def check() -> bool:
         found = [threads[0]]
-        with blas.one_blas_thread():
+        with blas_threads.one_blas_thread():
             found.append(threads[0])
         return [*found, threads[0]] == [4, 1, 4]
 
     with inside.doing(holds_it):
         assert threads == [1]
         assert holds_in_a_fork(check)
-        with blas.one_blas_thread():
+        with blas_threads.one_blas_thread():
             assert holds_in_a_fork(lambda: threads == [1])
     assert threads == [4]
 
@@ -253,13 +253,13 @@ def test_a_fork_waits_for_llvm_and_then_compiles(
     feed = {x: np.linspace(0, 1, 17)}
     own = [gn.compile(gn.square(x) * number + x / number, backend="native") for number in (3, 5)]
     expected = [gn.run(step.fetches[0], feed).tolist() for step in own]
-    load = cache.load
+    load = kernel_cache.load
 
     def slowly(key: str) -> bytes | None:
         inside.here()
         return load(key)
 
-    monkeypatch.setattr(cache, "load", slowly)
+    monkeypatch.setattr(kernel_cache, "load", slowly)
 
     def check() -> bool:
         return [step.plan(feed)(feed[x])[0].tolist() for step in own] == expected
@@ -267,7 +267,7 @@ def test_a_fork_waits_for_llvm_and_then_compiles(
     with inside.doing(lambda: own[0].plan(feed)):
         # Called before what was registered earlier: the thread is inside until the fork begins.
         os.register_at_fork(before=inside.left.set)
-        engine.engine()._modules.clear()
+        llvm.engine()._modules.clear()
         assert holds_in_a_fork(check)
     assert check()
 

@@ -25,14 +25,14 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import files
-from graphnn.execute import printer
-from graphnn.execute.native import writer
-from graphnn.execute.plan import Plan
-from graphnn.files import to_data
-from graphnn.graph import Op, attributes, op, registry
+from graphnn._util.text import short_repr
+from graphnn.compiler import numpy_codegen
+from graphnn.compiler.plan import Plan
+from graphnn.core import Op, attributes, op, registry
+from graphnn.io import graph_files
+from graphnn.io.graph_files import to_data
+from graphnn.native import table_writer
 from graphnn.testing import Draw
-from graphnn.text import short_repr
 
 CODE = forging.CODE
 _SAYS = CODE[0]
@@ -380,7 +380,9 @@ def loaded(path: Path | None, forgery: forging.Forgery, feed: Any, seen: Seen) -
     if path is not None:
         forging.overwrite(path, forging.written(forgery))
     try:
-        thing = gn.load(path) if path is not None else files._loaders[forgery.kind][1](forgery.data, forgery.arrays)
+        thing = (
+            gn.load(path) if path is not None else graph_files._loaders[forgery.kind][1](forgery.data, forgery.arrays)
+        )
     except gn.FileFormatError as error:
         seen["refused"] += 1
         return ["an escape in an error"] * ("\x1b" in str(error))
@@ -486,7 +488,7 @@ def _tupled(value: Any) -> Any:
 
 
 def careless(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (printer, writer):
+    for module in (numpy_codegen, table_writer):
         monkeypatch.setattr(module, "literal", lambda value: f"{value}")
 
 
@@ -510,7 +512,7 @@ def test_each_of_the_checks_alone_keeps_code_out(
 
 
 def test_a_literal_is_a_number_of_an_exact_type() -> None:
-    assert [printer.literal(value) for value in (True, -3, 0.5, (2, (1,)), ())] == [
+    assert [numpy_codegen.literal(value) for value in (True, -3, 0.5, (2, (1,)), ())] == [
         "True",
         "-3",
         "0.5",
@@ -528,4 +530,4 @@ def test_a_literal_is_a_number_of_an_exact_type() -> None:
         [1],
     ]:
         with pytest.raises(TypeError, match="a literal is a bool, an int, a finite float or a tuple of them"):
-            printer.literal(lie)
+            numpy_codegen.literal(lie)

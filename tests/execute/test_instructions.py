@@ -13,20 +13,23 @@ from test_ops import OPS
 from test_plan_conformance import SMALL, USUAL, differences, op_differences, random_graph_differences
 
 import graphnn as gn
-from graphnn.execute import instructions as do
-from graphnn.execute import rewrites
-from graphnn.execute.builder import _REWRITES, Builder
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.printer import literal
-from graphnn.execute.rules.registry import _CALLED, _RULES, rule_of
-from graphnn.execute.settings import Settings
-from graphnn.execute.values import Value
-from graphnn.graph import Op
-from graphnn.graph.op import registry
+from graphnn.compiler import intermediate_representation as do
+from graphnn.compiler import rewrites
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.ir_builder import _REWRITES, Builder
+from graphnn.compiler.ir_values import Value
+from graphnn.compiler.lowering_rules.registry import _CALLED, _RULES, rule_of
+from graphnn.compiler.numpy_codegen import literal
+from graphnn.compiler.thresholds import Settings
+from graphnn.core import Op
+from graphnn.core.op import registry
 from graphnn.testing import Draw
 
 ROOM = Path(gn.__file__).parent / "execute"
-COMPILER = ["instructions", "values", "builder", "rewrites", "tracing", "printer", "lowering", "settings", "blocks"]
+COMPILER = [
+    *("intermediate_representation", "ir_values", "ir_builder", "rewrites", "elementwise_tracing"),
+    *("numpy_codegen", "lowering", "thresholds", "fusion"),
+]
 
 
 def instructions_of(fetches: Any, feed: Any, settings: Settings = USUAL) -> list[do.Instruction]:
@@ -69,7 +72,7 @@ def test_code_is_written_in_one_place_and_read_in_none() -> None:
     for file in files():
         tree = ast.parse(file.read_text(encoding="utf-8"))
         modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        if file.stem != "printer":
+        if file.stem != "numpy_codegen":
             assert not modules & {"re", "keyword", "ast"}, file.stem
             raised = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Raise) for part in ast.walk(node)}
             text = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) and id(node) not in raised]
@@ -121,7 +124,7 @@ def test_a_rule_is_for_a_class_that_there_is() -> None:
 
 
 def test_an_operation_without_a_rule_is_a_call_of_its_forward(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphnn.execute.lowering.rule_of", lambda op: _CALLED)
+    monkeypatch.setattr("graphnn.compiler.lowering.rule_of", lambda op: _CALLED)
     for cls in OPS:
         for number in range(6):
             assert not op_differences(cls, np.random.default_rng([number, 11])), cls.name

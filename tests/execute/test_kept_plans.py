@@ -9,11 +9,11 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute import kept
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.loop import Prepared
-from graphnn.execute.plan import Plan
-from graphnn.graph import Node
+from graphnn.compiler import plan_cache
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.plan import Plan
+from graphnn.core import Node
+from graphnn.runtime.evaluation_loop import Prepared
 
 pytestmark = [pytest.mark.plans_where_it_pays, pytest.mark.each_backend]
 
@@ -41,7 +41,7 @@ class Step:
     def cost(self) -> float:
         """What all calls have cost as `kept` reckons, in calls node by node."""
         ledger = self.step._kept
-        return ledger._without + (1 - kept._SAVED) * ledger._by_plan() + ledger._spent
+        return ledger._without + (1 - plan_cache._SAVED) * ledger._by_plan() + ledger._spent
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_the_buckets_of_an_epoch_all_get_a_plan_and_keep_it(step: Step) -> None:
     for call in range(1, 2001):
         step(rng.choice([8, 16, 24, 32, 48, 64, 96, 128]))
         # As long as there is but one size, there is nothing to say that it will not stay so.
-        assert step.cost <= 1.2 * call + kept._COST
+        assert step.cost <= 1.2 * call + plan_cache._COST
     assert step.made == 8
     assert step.cost < 0.75 * 2000
 
@@ -104,23 +104,23 @@ def test_the_buckets_of_an_epoch_all_get_a_plan_and_keep_it(step: Step) -> None:
 @pytest.mark.plans_of_numpy
 def test_plans_that_are_used_in_turn_are_not_dropped_for_each_other(step: Step) -> None:
     for call in range(1, 4001):
-        step(call % (kept.MOST_PLANS + 4) + 1)
-    assert step.made == len(step.step._kept.plans) == kept.MOST_PLANS
+        step(call % (plan_cache.MOST_PLANS + 4) + 1)
+    assert step.made == len(step.step._kept.plans) == plan_cache.MOST_PLANS
 
 
 @pytest.mark.plans_of_numpy
 def test_a_plan_that_is_no_longer_used_gives_way(step: Step) -> None:
-    for n in range(1, kept.MOST_PLANS + 1):
+    for n in range(1, plan_cache.MOST_PLANS + 1):
         step.step.plan({step.x: np.ones((n, 2))})
     for _ in range(500):
         step(100)
         step(1)
-    assert {sizes for (sizes,) in step.step._kept.plans} == set(range(1, kept.MOST_PLANS + 1))
+    assert {sizes for (sizes,) in step.step._kept.plans} == set(range(1, plan_cache.MOST_PLANS + 1))
     for _ in range(100):
         step(100)
         step(1)
     plans = [sizes for (sizes,) in step.step._kept.plans]
-    assert len(plans) == kept.MOST_PLANS
+    assert len(plans) == plan_cache.MOST_PLANS
     assert {1, 100} < set(plans)
     assert 2 not in plans
 
@@ -190,4 +190,4 @@ def test_threads_with_many_sizes_get_what_is_right() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert len(step._kept.plans) <= kept.MOST_PLANS
+    assert len(step._kept.plans) <= plan_cache.MOST_PLANS

@@ -29,11 +29,11 @@ from test_plan_conformance import (
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Op
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import addresses, engine, kernel_loops, kernels, runtime, selftest, works
-from graphnn.execute.native import plan as planning
-from graphnn.execute.native.plan import Native
-from graphnn.graph import Op
+from graphnn.native import fused_kernel_loops, fused_kernels, llvm, llvm_runtime, selftest, ufunc_addresses, work_list
+from graphnn.native import native_plan as planning
+from graphnn.native.native_plan import Native
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -136,11 +136,11 @@ def test_a_function_that_looks_at_how_an_array_lies_is_left_to_numpy(monkeypatch
     g = gn.Graph()
     x = g.placeholder("x", (4, 8))
     y = gn.tanh(x[:, :3])
-    monkeypatch.setattr(works, "same_of_rows", lambda ufunc, dtype: ufunc is not np.tanh)
+    monkeypatch.setattr(work_list, "same_of_rows", lambda ufunc, dtype: ufunc is not np.tanh)
     told = native_plan(gn.compile(y, backend="native"), {x: np.ones((4, 8))}).explain()
     assert told.why == {y: "an operand of tanh does not lie in order"}
-    monkeypatch.setattr(addresses, "quietly", lambda ufunc, x: ufunc(x) + (x.base is not None))
-    assert not addresses.same_of_rows.__wrapped__(np.tanh, np.dtype(float))
+    monkeypatch.setattr(ufunc_addresses, "quietly", lambda ufunc, x: ufunc(x) + (x.base is not None))
+    assert not ufunc_addresses.same_of_rows.__wrapped__(np.tanh, np.dtype(float))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -187,9 +187,9 @@ def test_labels_that_are_written_to_after_their_check_harm_nothing(
 ) -> None:
     # Other threads run in a long step, and may write to an array that is fed.
     nothing = "define void @nothing(ptr %args, ptr %dims, ptr %steps, ptr %data) { ret void }"
-    (unchecked,) = engine.engine().functions([("nothing", nothing)])
-    loops = {**runtime.own_loops(), "check": unchecked}
-    monkeypatch.setattr("graphnn.execute.native.writer.own_loops", lambda: loops)
+    (unchecked,) = llvm.engine().functions([("nothing", nothing)])
+    loops = {**llvm_runtime.own_loops(), "check": unchecked}
+    monkeypatch.setattr("graphnn.native.table_writer.own_loops", lambda: loops)
     x, y = graph.placeholder("x", ("batch", 3)), graph.placeholder("y", ("batch",), np.int64)
     loss = nn.softmax_crossentropy(nn.Dense(4)(x), y)
     picked = gn.compile(gn.pick(x, y), backend="native")
@@ -371,7 +371,7 @@ def test_without_llvmlite_numpy_computes(graph: gn.Graph, monkeypatch: pytest.Mo
     w = graph.parameter("w", 1.0)
     monkeypatch.setattr(selftest, "_state", {})
     monkeypatch.setattr(selftest, "find_spec", lambda name: None)
-    monkeypatch.setattr("graphnn.execute.compiled.is_installed", lambda: False)
+    monkeypatch.setattr("graphnn.compiler.compile.is_installed", lambda: False)
     monkeypatch.delenv("GRAPHNN_BACKEND")
     assert gn.compile(w).backend == "numpy"
     with pytest.raises(gn.UsageError, match=r"pip install graphnn\[native\]"):
@@ -385,46 +385,46 @@ def test_without_llvmlite_numpy_computes(graph: gn.Graph, monkeypatch: pytest.Mo
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is trusted or known yet."""
     monkeypatch.setattr(selftest, "_state", {})
-    monkeypatch.setattr(addresses, "_known", {})
+    monkeypatch.setattr(ufunc_addresses, "_known", {})
 
 
 def _other_loop(patch: pytest.MonkeyPatch) -> None:
-    right = addresses._read
+    right = ufunc_addresses._read
 
-    def wrong(ufunc: np.ufunc, signature: str) -> addresses.Loop | None:
+    def wrong(ufunc: np.ufunc, signature: str) -> ufunc_addresses.Loop | None:
         return right(np.log if ufunc is np.exp else ufunc, signature)
 
-    patch.setattr(addresses, "_read", wrong)
+    patch.setattr(ufunc_addresses, "_read", wrong)
 
 
 def _other_signature(patch: pytest.MonkeyPatch) -> None:
-    right = addresses._read
+    right = ufunc_addresses._read
 
-    def wrong(ufunc: np.ufunc, signature: str) -> addresses.Loop | None:
+    def wrong(ufunc: np.ufunc, signature: str) -> ufunc_addresses.Loop | None:
         return right(ufunc, signature.replace("f", "d"))
 
-    patch.setattr(addresses, "_read", wrong)
+    patch.setattr(ufunc_addresses, "_read", wrong)
 
 
 PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "another loop": _other_loop,
     "another signature": _other_signature,
-    "the list of loops elsewhere": lambda patch: patch.setattr(addresses, "_FUNCTIONS", 40),
-    "no list of loops": lambda patch: patch.setattr(addresses, "_FUNCTIONS", 16),
-    "what the loops get elsewhere": lambda patch: patch.setattr(addresses, "_DATA", 56),
-    "no list of signatures": lambda patch: patch.setattr(addresses, "_TYPES", 16),
-    "the signatures elsewhere": lambda patch: patch.setattr(addresses, "_TYPES", 32),
-    "the counts elsewhere": lambda patch: patch.setattr(addresses, "_NTYPES", 24),
-    "no function": lambda patch: patch.setattr(addresses, "_pointer", lambda address: 0),
+    "the list of loops elsewhere": lambda patch: patch.setattr(ufunc_addresses, "_FUNCTIONS", 40),
+    "no list of loops": lambda patch: patch.setattr(ufunc_addresses, "_FUNCTIONS", 16),
+    "what the loops get elsewhere": lambda patch: patch.setattr(ufunc_addresses, "_DATA", 56),
+    "no list of signatures": lambda patch: patch.setattr(ufunc_addresses, "_TYPES", 16),
+    "the signatures elsewhere": lambda patch: patch.setattr(ufunc_addresses, "_TYPES", 32),
+    "the counts elsewhere": lambda patch: patch.setattr(ufunc_addresses, "_NTYPES", 24),
+    "no function": lambda patch: patch.setattr(ufunc_addresses, "_pointer", lambda address: 0),
     "the fields of arrays elsewhere": lambda patch: patch.setattr(selftest, "_DATA", 24),
     "a choice that is another": lambda patch: patch.setattr(np, "maximum", np.fmax),
     "zeros that are ordered": lambda patch: patch.setattr(
-        selftest, "zeros_are_ordered", lambda: not kernels.zeros_are_ordered()
+        selftest, "zeros_are_ordered", lambda: not fused_kernels.zeros_are_ordered()
     ),
     "bounds that are taken": lambda patch: patch.setattr(
         np, "clip", lambda x, lo, hi: np.where(x <= lo, lo, np.where(x >= hi, hi, x)).astype(x.dtype)
     ),
-    "a kernel that is another": lambda patch: patch.setitem(kernels._ARITHMETIC, "add", "sub"),
+    "a kernel that is another": lambda patch: patch.setitem(fused_kernels._ARITHMETIC, "add", "sub"),
 }
 
 
@@ -434,14 +434,14 @@ def test_on_any_doubt_numpy_computes_with_one_warning(
     graph: gn.Graph, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     monkeypatch.delenv("GRAPHNN_BACKEND")
-    kernel_loops.written.cache_clear()
+    fused_kernel_loops.written.cache_clear()
     x = graph.placeholder("x", (5,))
     with monkeypatch.context() as patch:
         PLANTED[what](patch)
         with pytest.warns(GraphnnWarning, match="computed by NumPy, not natively"):
             step = gn.compile(gn.exp(x), backend=None)
         again = gn.compile(gn.exp(x), backend="native")  # no second warning, which would be an error
-    kernel_loops.written.cache_clear()
+    fused_kernel_loops.written.cache_clear()
     assert step.backend == again.backend == "numpy"
     fed = np.linspace(0, 1, 5)
     assert bits(step({x: fed})) == bits(np.exp(fed))
@@ -452,9 +452,9 @@ def test_a_doubt_that_comes_with_a_plan_falls_back_too(graph: gn.Graph, monkeypa
     x = graph.placeholder("x", (5,))
     step = gn.compile(gn.tanh(x), backend="native")
     assert step.backend == "native"
-    right = addresses._read
+    right = ufunc_addresses._read
     monkeypatch.setattr(
-        addresses, "_read", lambda ufunc, signature: right(np.exp if ufunc is np.tanh else ufunc, signature)
+        ufunc_addresses, "_read", lambda ufunc, signature: right(np.exp if ufunc is np.tanh else ufunc, signature)
     )
     fed = np.linspace(0, 1, 5)
     with pytest.warns(GraphnnWarning, match=r"numpy\.tanh does not give what the function gives"):
@@ -494,8 +494,8 @@ def test_whatever_makes_arrays_instead_numpy_computes_and_nothing_crashes(maker:
 def _told_of(maker: str, wrong: object) -> int:
     """Return 0 if with something planted NumPy computes, with a warning."""
     try:
-        runtime._OBJECTS[maker] = wrong
-        runtime.python.cache_clear()
+        llvm_runtime._OBJECTS[maker] = wrong
+        llvm_runtime.python.cache_clear()
         selftest._state.clear()
         w = gn.Graph().parameter("w", np.arange(5.0))
         with pytest.warns(GraphnnWarning, match="computed by NumPy, not natively"):
@@ -512,8 +512,8 @@ def test_an_array_that_is_not_as_it_was_asked_for_is_refused(
 ) -> None:
     w = graph.parameter("w", np.arange(77.0))
     for what in ("raises", "None", "too small", "of another dtype"):
-        monkeypatch.setitem(runtime._OBJECTS, maker, NO_ARRAYS[what])
-        runtime.python.cache_clear()
+        monkeypatch.setitem(llvm_runtime._OBJECTS, maker, NO_ARRAYS[what])
+        llvm_runtime.python.cache_clear()
         step = gn.compile(w * 2, {w: w + 1}, "native")
         native_plan(step, {})
         before = graph.state[w]
@@ -522,7 +522,7 @@ def test_an_array_that_is_not_as_it_was_asked_for_is_refused(
                 step({})
             assert graph.state[w] is before
     monkeypatch.undo()
-    runtime.python.cache_clear()
+    llvm_runtime.python.cache_clear()
     assert before.tolist() == list(range(77))
 
 
@@ -530,10 +530,12 @@ def test_an_array_that_is_not_as_it_was_asked_for_is_refused(
 
 
 def test_no_product_is_contracted_with_a_sum() -> None:
-    each = kernels.Operand("f", "each")
-    lines = (kernels.Line("multiply", "ff", "f", (0, 1)), kernels.Line("add", "ff", "f", (2, 0)))
-    _, text = kernel_loops.written(kernels.Kernel(1, (each, each), lines, ((3, each),)), engine.engine().register)
-    assembly = engine.engine().assembly(text)
+    each = fused_kernels.Operand("f", "each")
+    lines = (fused_kernels.Line("multiply", "ff", "f", (0, 1)), fused_kernels.Line("add", "ff", "f", (2, 0)))
+    _, text = fused_kernel_loops.written(
+        fused_kernels.Kernel(1, (each, each), lines, ((3, each),)), llvm.engine().register
+    )
+    assembly = llvm.engine().assembly(text)
     assert "fma" not in assembly.lower()
     assert "fast" not in text
 

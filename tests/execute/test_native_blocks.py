@@ -7,10 +7,10 @@ from test_plan_conformance import differences
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.native import cutting
-from graphnn.execute.native.blocking import flat
-from graphnn.execute.native.tables import Repeated
-from graphnn.ops import rows
+from graphnn.native import thread_parts
+from graphnn.native.loop_tables import Repeated
+from graphnn.native.row_blocks import flat
+from graphnn.ops import matmul_kernels
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def graph() -> gn.Graph:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of few rows, so that small arrays have many of them."""
-    monkeypatch.setattr(rows, "limits", rows.Limits(block=512, few=3, short=2))
+    monkeypatch.setattr(matmul_kernels, "limits", matmul_kernels.Limits(block=512, few=3, short=2))
 
 
 def spiral(graph: gn.Graph) -> tuple[gn.Node, gn.Node, gn.Node]:
@@ -43,7 +43,7 @@ def test_a_training_by_blocks_is_the_interpreter_to_the_bit(graph: gn.Graph, cou
 
 
 def test_forwards_and_backwards_are_one_loop_over_blocks(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "limits", rows.Limits())
+    monkeypatch.setattr(matmul_kernels, "limits", matmul_kernels.Limits())
     x, y, loss = spiral(graph)
     step = gn.compile(loss, nn.SGD(0.1).updates(loss), "native")
     plan = native_plan(step, dict(zip((x, y), drawn(4000), strict=True)))
@@ -97,7 +97,7 @@ def test_rows_are_read_within_blocks_in_any_order_of_columns(graph: gn.Graph) ->
 
 
 def test_blocks_are_many_enough_that_ctrl_c_is_heard(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "limits", cutting.Limits(times=4))
+    monkeypatch.setattr(thread_parts, "limits", thread_parts.Limits(times=4))
     x, y, loss = spiral(graph)
     feed = dict(zip((x, y), drawn(200), strict=True))
     step = gn.compile(loss, nn.SGD(0.1).updates(loss), "native")

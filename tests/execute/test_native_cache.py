@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphnn.execute.native import addresses, cache, engine, kernel_loops, kernels
+from graphnn.native import fused_kernel_loops, fused_kernels, kernel_cache, llvm, ufunc_addresses
 
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An entry in a cache of its own."""
     monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path / "cache"))
-    cache.keep("key", b"code" * 100)
-    place = cache.folder()
+    kernel_cache.keep("key", b"code" * 100)
+    place = kernel_cache.folder()
     assert place is not None
     (entry,) = place.iterdir()
-    assert cache.load("key") == b"code" * 100
+    assert kernel_cache.load("key") == b"code" * 100
     yield entry
     place.chmod(0o700)
 
@@ -66,14 +66,14 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("how", SPOILT)
 def test_an_entry_that_is_not_safe_is_not_loaded(kept: Path, how: str) -> None:
     SPOILT[how](kept)
-    assert cache.load("key") is None
+    assert kernel_cache.load("key") is None
 
 
 def test_an_entry_of_another_user_is_not_loaded(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for uid in ("getuid", "geteuid"):
         monkeypatch.setattr(os, uid, lambda: kept.stat().st_uid + 1)
-    assert cache.load("key") is None
-    cache.keep("other", b"code")
+    assert kernel_cache.load("key") is None
+    kernel_cache.keep("other", b"code")
     assert list(kept.parent.iterdir()) == [kept]
 
 
@@ -82,8 +82,8 @@ def test_with_the_rights_of_another_user_nothing_is_loaded_or_kept(
     kept: Path, monkeypatch: pytest.MonkeyPatch, uid: str
 ) -> None:
     monkeypatch.setattr(os, uid, lambda: kept.stat().st_uid + 1)
-    cache.keep("other", b"code")
-    assert (cache.folder(), cache.load("key")) == (None, None)
+    kernel_cache.keep("other", b"code")
+    assert (kernel_cache.folder(), kernel_cache.load("key")) == (None, None)
     assert list(kept.parent.iterdir()) == [kept]
 
 
@@ -96,14 +96,16 @@ def test_a_folder_that_is_put_in_the_place_of_a_safe_one_is_not_read(
         if path == kept.name and safe.is_dir() and not safe.is_symlink():
             planted = safe.rename(safe.with_name("moved")).with_name("planted")
             planted.mkdir(0o700)
-            (planted / kept.name).write_bytes(cache._MAGIC + cache._digest("key", b"planted") + b"planted")
+            (planted / kept.name).write_bytes(
+                kernel_cache._MAGIC + kernel_cache._digest("key", b"planted") + b"planted"
+            )
             safe.symlink_to(planted)
         return opened(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", swapped)
-    assert cache.load("key") == b"code" * 100
+    assert kernel_cache.load("key") == b"code" * 100
     assert safe.is_symlink()
-    assert cache.load("key") is None
+    assert kernel_cache.load("key") is None
 
 
 PLACES: dict[str, tuple[dict[str, str | None], str | None]] = {
@@ -123,7 +125,7 @@ def test_where_entries_are_kept(monkeypatch: pytest.MonkeyPatch, what: str) -> N
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, str(value))
-    assert cache.folder() == (expected and Path(expected))
+    assert kernel_cache.folder() == (expected and Path(expected))
 
 
 def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,8 +136,8 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", homeless)
-    cache.keep("key", b"code")
-    assert (cache.folder(), cache.load("key")) == (None, None)
+    kernel_cache.keep("key", b"code")
+    assert (kernel_cache.folder(), kernel_cache.load("key")) == (None, None)
 
 
 @pytest.mark.parametrize("named", ["file", "file/cache", "a" * 5000, "/proc/cache"])
@@ -144,37 +146,37 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("GRAPHNN_CACHE", str(tmp_path / named))
-    assert _squares(engine.Engine())
-    assert cache.load("key") is None
+    assert _squares(llvm.Engine())
+    assert kernel_cache.load("key") is None
 
 
 def test_an_entry_of_another_key_is_not_loaded(kept: Path) -> None:
-    kept.rename(kept.with_name(cache._name("other")))
-    assert cache.load("other") is None
+    kept.rename(kept.with_name(kernel_cache._name("other")))
+    assert kernel_cache.load("other") is None
 
 
 def test_a_cache_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHNN_CACHE", "off")
-    cache.keep("key", b"code")
-    assert cache.folder() is None
-    assert cache.load("key") is None
+    kernel_cache.keep("key", b"code")
+    assert kernel_cache.folder() is None
+    assert kernel_cache.load("key") is None
 
 
-def _squares(other: engine.Engine) -> bool:
+def _squares(other: llvm.Engine) -> bool:
     """Tell whether an engine compiles a kernel rightly."""
-    each = kernels.Operand("d", "each")
-    lines = (kernels.Line("multiply", "dd", "d", (0, 0)), kernels.Line("subtract", "dd", "d", (1, 0)))
-    name, text = kernel_loops.written(kernels.Kernel(1, (each,), lines, ((2, each),)), 32)
+    each = fused_kernels.Operand("d", "each")
+    lines = (fused_kernels.Line("multiply", "dd", "d", (0, 0)), fused_kernels.Line("subtract", "dd", "d", (1, 0)))
+    name, text = fused_kernel_loops.written(fused_kernels.Kernel(1, (each,), lines, ((2, each),)), 32)
     x, out = np.arange(11.0), np.empty(11)
     (address,) = other.functions([(name, text)])
-    addresses.call(addresses.Loop(address, 0), [x.ctypes.data, out.ctypes.data], [11], [8, 8])
+    ufunc_addresses.call(ufunc_addresses.Loop(address, 0), [x.ctypes.data, out.ctypes.data], [11], [8, 8])
     return bool(out.tolist() == (x * x - x).tolist())
 
 
 @pytest.mark.usefixtures("kept")
 def test_code_from_the_cache_is_what_was_compiled() -> None:
-    assert _squares(engine.Engine())
-    assert _squares(engine.Engine())
+    assert _squares(llvm.Engine())
+    assert _squares(llvm.Engine())
 
 
 _OTHERS = """
@@ -194,7 +196,7 @@ def test_processes_that_start_at_once_share_a_cache(tmp_path: Path) -> None:
 
 
 def test_the_cache_never_grows_without_end(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_MOST_ENTRIES", 10)
+    monkeypatch.setattr(kernel_cache, "_MOST_ENTRIES", 10)
     for number in range(40):
-        cache.keep(f"key {number}", b"code")
+        kernel_cache.keep(f"key {number}", b"code")
     assert len(list(kept.parent.iterdir())) <= 10

@@ -15,9 +15,9 @@ import pytest
 from test_plan_conformance import bits
 
 import graphnn as gn
-from graphnn.execute.native import engine as engines
-from graphnn.execute.native.engine import Module, engine
-from graphnn.execute.native.plan import Native
+from graphnn.native import llvm as engines
+from graphnn.native.llvm import Module, engine
+from graphnn.native.native_plan import Native
 
 X = np.linspace(-2, 2, 40).reshape(5, 8)
 _CHOICES = (
@@ -30,7 +30,7 @@ _CHOICES = (
 )
 
 
-def made(number: int) -> tuple[gn.execute.compiled.Compiled, dict[gn.Node, np.ndarray]]:
+def made(number: int) -> tuple[gn.compiler.compile.Compiled, dict[gn.Node, np.ndarray]]:
     """Return a step whose kernel is like that of no other number below 6⁷, and what it is fed."""
     graph = gn.Graph("one of many")
     x = h = graph.placeholder("x", ("n", 8))
@@ -40,7 +40,7 @@ def made(number: int) -> tuple[gn.execute.compiled.Compiled, dict[gn.Node, np.nd
     return gn.compile(h * 2, backend="native"), {x: X}
 
 
-def planned(step: gn.execute.compiled.Compiled, feed: dict[gn.Node, np.ndarray]) -> Native:
+def planned(step: gn.compiler.compile.Compiled, feed: dict[gn.Node, np.ndarray]) -> Native:
     plan = step.plan(feed)
     assert isinstance(plan, Native)
     return plan
@@ -59,7 +59,7 @@ def unkept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-def seen_code(number: int) -> tuple[gn.execute.compiled.Compiled, dict[gn.Node, np.ndarray], "weakref.ref[Module]"]:
+def seen_code(number: int) -> tuple[gn.compiler.compile.Compiled, dict[gn.Node, np.ndarray], "weakref.ref[Module]"]:
     step, feed = made(number)
     (module,) = modules_of(planned(step, feed))
     return step, feed, weakref.ref(module)
@@ -199,7 +199,7 @@ def test_a_process_ends_while_a_thread_compiles_and_computes() -> None:
     code = """
 import threading
 from test_native_code import X, made
-from graphnn.execute.native import engine
+from graphnn.native import engine
 engine._MOST = 0
 started = threading.Event()
 def work():

@@ -19,7 +19,7 @@ from test_plan_conformance import bits, differences
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.native.plan import Native
+from graphnn.native.native_plan import Native
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -12,11 +12,11 @@ from test_plan import learner
 from test_plan_conformance import bits, differences, drawn_step
 
 import graphnn as gn
+from graphnn.compiler.ir_values import Value
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import addresses, layout
-from graphnn.execute.native.plan import Native
-from graphnn.execute.native.works import Work
-from graphnn.execute.values import Value
+from graphnn.native import ufunc_addresses, value_layout
+from graphnn.native.native_plan import Native
+from graphnn.native.work_list import Work
 
 pytestmark = pytest.mark.usefixtures("native")
 
@@ -118,13 +118,13 @@ def test_nothing_is_read_where_something_else_was_written() -> None:
 
 
 def test_a_life_that_ends_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = layout._last_uses
+    right = value_layout._last_uses
 
     def wrong(works: list[Work]) -> dict[Value, int]:
         first = {value: at for at, work in enumerate(works) for value in work.values}
         return {value: max(first.get(value, 0), end - 1) for value, end in right(works).items()}
 
-    monkeypatch.setattr(layout, "_last_uses", wrong)
+    monkeypatch.setattr(value_layout, "_last_uses", wrong)
     found = (number for number in range(30) if Followed(planned(number)).wrong)
     assert len(list(islice(found, 6))) == 6
 
@@ -183,7 +183,7 @@ def test_long_sums_are_the_interpreters(shape: tuple[int, ...], dtype: str) -> N
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_where_numpy_adds_up_by_buffers_long_sums_are_numpys(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
-    monkeypatch.setattr(addresses, "_sums_are_whole", lambda: whole)
+    monkeypatch.setattr(ufunc_addresses, "_sums_are_whole", lambda: whole)
     x = gn.Graph().placeholder("x", (4, 5000))
     forms = []
     for axis in (0, 1, None):
@@ -345,13 +345,13 @@ def test_an_embedding_of_many_rows_is_the_interpreters() -> None:
 # --- the memory of parameters -------------------------------------------------------------------------------------
 
 
-def counter(graph: gn.Graph) -> tuple[gn.Node, gn.Node, gn.execute.compiled.Compiled]:
+def counter(graph: gn.Graph) -> tuple[gn.Node, gn.Node, gn.compiler.compile.Compiled]:
     """Return a parameter that each step adds what is fed to, the placeholder, and the step."""
     w, x = graph.parameter("w", np.zeros((3, 4))), graph.placeholder("x", ("n", 4))
     return w, x, gn.compile(gn.sum(w), updates={w: w + gn.sum(x)})
 
 
-def kept(step: gn.execute.compiled.Compiled, feed: dict[gn.Node, np.ndarray]) -> list[object]:
+def kept(step: gn.compiler.compile.Compiled, feed: dict[gn.Node, np.ndarray]) -> list[object]:
     plan = step.plan(feed)
     assert isinstance(plan, Native)
     return [each for whole in plan._whole for each in whole.__self__.last]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.execute.native import addresses, reductions
-from graphnn.execute.native.addresses import same_bits
-from graphnn.execute.native.engine import Engine
-from graphnn.graph.quiet import quietly
+from graphnn._util.numpy_warnings import quietly
+from graphnn.native import llvm_reductions, ufunc_addresses
+from graphnn.native.llvm import Engine
+from graphnn.native.ufunc_addresses import same_bits
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Drawn = tuple[Array, tuple[int, ...]]
@@ -80,19 +80,21 @@ def test_only_unclear_rows_and_those_after_them_are_left_to_numpy(ufunc: np.ufun
 
 def _left_to_numpy(ufunc: np.ufunc, rows: Array) -> list[int]:
     """Return which rows are not reduced by the loop itself, and compare what it gives with what NumPy gives."""
-    own, got, left = reductions.own_reduction(ufunc, rows.dtype, along=True), np.zeros(len(rows), rows.dtype), []
-    known = addresses.loop_of(ufunc, (rows.dtype,) * 3)
+    own, got, left = llvm_reductions.own_reduction(ufunc, rows.dtype, along=True), np.zeros(len(rows), rows.dtype), []
+    known = ufunc_addresses.loop_of(ufunc, (rows.dtype,) * 3)
     assert own is not None
     assert known is not None
 
     def loop(arguments: int, dimensions: int, steps: int, data: int) -> None:
         (place,) = (ctypes.c_ssize_t * 1).from_address(arguments)
         left.append((place - got.ctypes.data) // got.itemsize)
-        addresses.LOOP(known.address)(arguments, dimensions, steps, known.data)
+        ufunc_addresses.LOOP(known.address)(arguments, dimensions, steps, known.data)
 
-    called = addresses.LOOP(loop)
+    called = ufunc_addresses.LOOP(loop)
     data = np.array([ctypes.cast(called, ctypes.c_void_p).value, 0, got.itemsize, 1, 0], np.int64)
-    addresses.call(addresses.Loop(own, data.ctypes.data), [rows.ctypes.data, got.ctypes.data], [*rows.shape, 1], [])
+    ufunc_addresses.call(
+        ufunc_addresses.Loop(own, data.ctypes.data), [rows.ctypes.data, got.ctypes.data], [*rows.shape, 1], []
+    )
     assert same_bits(got, quietly(ufunc.reduce, rows, 1))
     return left
 
@@ -103,9 +105,9 @@ def _left_to_numpy(ufunc: np.ufunc, rows: Array) -> list[int]:
 @pytest.fixture
 def afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Compile the loops again, and forget them afterwards."""
-    known = reductions._address, reductions._adds_as_numpy
+    known = llvm_reductions._address, llvm_reductions._adds_as_numpy
     own = Engine()
-    monkeypatch.setattr(reductions, "engine", lambda: own)
+    monkeypatch.setattr(llvm_reductions, "engine", lambda: own)
     for each in known:
         each.cache_clear()
     yield
@@ -128,16 +130,16 @@ def afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_sums_in_another_order_than_numpys_are_found_out(
     right: str, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert right in reductions._PAIRWISE
-    monkeypatch.setattr(reductions, "_PAIRWISE", reductions._PAIRWISE.replace(right, wrong))
+    assert right in llvm_reductions._PAIRWISE
+    monkeypatch.setattr(llvm_reductions, "_PAIRWISE", llvm_reductions._PAIRWISE.replace(right, wrong))
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-        assert reductions._adds_as_numpy(dtype) is (right == wrong)
+        assert llvm_reductions._adds_as_numpy(dtype) is (right == wrong)
 
 
 @pytest.mark.usefixtures("afresh")
 def test_where_numpy_adds_in_another_order_its_own_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reductions, "_adds_as_numpy", lambda dtype: False)
-    assert reductions.own_reduction(np.add, np.dtype(float), along=True) is None
+    monkeypatch.setattr(llvm_reductions, "_adds_as_numpy", lambda dtype: False)
+    assert llvm_reductions.own_reduction(np.add, np.dtype(float), along=True) is None
     array = np.random.default_rng(0).normal(size=(3, 9, 300))
     x = gn.Graph().placeholder("x", array.shape)
     y = gn.sum(x, axis=2)

@@ -22,19 +22,19 @@ from test_plan_conformance import bits, differences, drawn_step, small_is_large
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.compiler.thresholds import Settings
 from graphnn.errors import GraphnnWarning
-from graphnn.execute.native import cutting, rates, runtime
-from graphnn.execute.native.pool import _PLACES
-from graphnn.execute.native.tables import Repeated, Together
-from graphnn.execute.settings import Settings
-from graphnn.ops import rows
+from graphnn.native import llvm_runtime, loop_rates, thread_parts
+from graphnn.native.loop_tables import Repeated, Together
+from graphnn.native.worker_threads import _PLACES
+from graphnn.ops import matmul_kernels
 
 
 @pytest.fixture(autouse=True)
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have threads pay for whatever can be cut, and cut it where no array is aligned."""
-    monkeypatch.setattr(cutting, "limits", cutting.Limits(times=3, bytes=1, made=1))
-    monkeypatch.setattr(cutting, "_LINE", 3)
+    monkeypatch.setattr(thread_parts, "limits", thread_parts.Limits(times=3, bytes=1, made=1))
+    monkeypatch.setattr(thread_parts, "_LINE", 3)
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ def test_blocks_of_rows_are_shared_and_added_up_in_the_same_order(graph: gn.Grap
 
 
 def test_products_that_blas_may_share_are_left_to_it(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "limits", replace(cutting.limits, product=100))
-    monkeypatch.setattr(rows, "limits", rows.Limits(block=512, few=3, short=2))
+    monkeypatch.setattr(thread_parts, "limits", replace(thread_parts.limits, product=100))
+    monkeypatch.setattr(matmul_kernels, "limits", matmul_kernels.Limits(block=512, few=3, short=2))
     x = graph.placeholder("x", ("batch", 8))
     feed = {x: np.random.default_rng(0).normal(size=(400, 8))}
     step = gn.compile(gn.tanh(nn.Dense(4)(x) * 2.0), backend="native", threads=2)
@@ -106,7 +106,7 @@ def test_products_that_blas_may_share_are_left_to_it(graph: gn.Graph, monkeypatc
 
 
 def test_small_arrays_are_computed_by_one_thread(graph: gn.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "limits", cutting.Limits())
+    monkeypatch.setattr(thread_parts, "limits", thread_parts.Limits())
     x = graph.placeholder("x", (1000,))
     step = gn.compile(chain(x, 3), backend="native", threads=2)
     assert Together not in kinds(step, {x: np.ones(1000)})
@@ -156,7 +156,7 @@ def test_who_finds_the_pool_taken_computes_alone(graph: gn.Graph) -> None:
     step = gn.compile(chain(x, 2), backend="native", threads=2)
     feed = {x: np.linspace(0, 1, 1000)}
     expected = bits(step(feed))
-    words = runtime._pool().words
+    words = llvm_runtime._pool().words
     words[_PLACES["taken"]] = 1
     try:
         assert bits(step(feed)) == expected
@@ -192,13 +192,13 @@ def test_after_a_fork_both_processes_compute(graph: gn.Graph) -> None:
             child = os.fork()
             if child == 0:
                 right = all(bits(step(feed)) == expected for _ in range(3))
-                os._exit(0 if right and len(runtime._pool()._threads) >= 2 else 1)
+                os._exit(0 if right and len(llvm_runtime._pool()._threads) >= 2 else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             assert bits(step(feed)) == expected
     finally:
         stop.set()
         calling.join()
-    assert len(runtime._pool()._threads) >= 2
+    assert len(llvm_runtime._pool()._threads) >= 2
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX only: an interval timer presses Ctrl-C")
@@ -253,10 +253,10 @@ def test_the_interpreter_says_that_it_computes_on_one_thread(graph: gn.Graph) ->
 def test_explain_tells_what_is_computed_by_how_many_and_how_long_it_should_take(
     graph: gn.Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cutting, "limits", cutting.Limits())
-    monkeypatch.setattr(rates, "bandwidth", lambda nbytes: 1e9)
-    monkeypatch.setattr(rates, "multiplications", lambda dtype: 1e6)
-    monkeypatch.setattr(rates, "seconds_of", lambda ufunc, dtype, reduces=False: 1e-6)
+    monkeypatch.setattr(thread_parts, "limits", thread_parts.Limits())
+    monkeypatch.setattr(loop_rates, "bandwidth", lambda nbytes: 1e9)
+    monkeypatch.setattr(loop_rates, "multiplications", lambda dtype: 1e6)
+    monkeypatch.setattr(loop_rates, "seconds_of", lambda ufunc, dtype, reduces=False: 1e-6)
     x = graph.placeholder("x", (2**16, 4))
     y = gn.tanh(x @ np.ones((4, 4))) * 2.0
     fetches = [y, gn.sum(y), gn.einsum("ij->", y)]
@@ -281,8 +281,8 @@ def test_explain_tells_what_is_computed_by_how_many_and_how_long_it_should_take(
 
 
 def test_rates_are_those_of_the_machine() -> None:
-    assert rates.bandwidth(2**15) > 0
-    assert rates.multiplications(np.dtype("float32")) > 0
+    assert loop_rates.bandwidth(2**15) > 0
+    assert loop_rates.multiplications(np.dtype("float32")) > 0
     for ufunc, dtype in ((np.exp, "float32"), (np.power, "int64"), (np.logical_and, "bool")):
-        assert rates.seconds_of(ufunc, np.dtype(dtype)) > 0
-    assert rates.seconds_of(np.add, np.dtype("float64"), reduces=True) > 0
+        assert loop_rates.seconds_of(ufunc, np.dtype(dtype)) > 0
+    assert loop_rates.seconds_of(np.add, np.dtype("float64"), reduces=True) > 0

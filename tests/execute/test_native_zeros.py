@@ -8,9 +8,9 @@ import pytest
 from test_plan_conformance import differences
 
 import graphnn as gn
-from graphnn.execute.native import addresses, kernel_loops, kernels
-from graphnn.execute.native.engine import engine
-from graphnn.graph import Op, Spec
+from graphnn.core import Op, Spec
+from graphnn.native import fused_kernel_loops, fused_kernels, ufunc_addresses
+from graphnn.native.llvm import engine
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf, 1.0, -1.0]
@@ -74,10 +74,10 @@ def test_an_operation_that_clips_by_arrays_or_nan_is_as_in_the_interpreter(bound
 @pytest.fixture
 def zeros_are_ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Write kernels as for a processor that takes 0 for larger than -0."""
-    monkeypatch.setattr(kernels, "zeros_are_ordered", lambda: True)
-    kernel_loops.written.cache_clear()
+    monkeypatch.setattr(fused_kernels, "zeros_are_ordered", lambda: True)
+    fused_kernel_loops.written.cache_clear()
     yield
-    kernel_loops.written.cache_clear()
+    fused_kernel_loops.written.cache_clear()
 
 
 @pytest.mark.usefixtures("zeros_are_ordered")
@@ -85,13 +85,15 @@ def zeros_are_ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_where_zeros_are_ordered_the_larger_zero_is_the_maximum(char: str) -> None:
     x, y = (each.ravel().astype(char) for each in np.meshgrid(SPECIAL, SPECIAL))
     for name, sign in (("maximum", 1.0), ("minimum", -1.0)):
-        each = kernels.Operand(char, "each")
-        line = kernels.Line(name, 2 * char, char, (0, 1))
-        called, text = kernel_loops.written(kernels.Kernel(1, (each, each), (line,), ((2, each),)), engine().register)
+        each = fused_kernels.Operand(char, "each")
+        line = fused_kernels.Line(name, 2 * char, char, (0, 1))
+        called, text = fused_kernel_loops.written(
+            fused_kernels.Kernel(1, (each, each), (line,), ((2, each),)), engine().register
+        )
         (address,) = engine().functions([(called, text)])
         got = np.zeros_like(x)
         arrays = [x.ctypes.data, y.ctypes.data, got.ctypes.data]
-        addresses.call(addresses.Loop(address, 0), arrays, [x.size], [x.itemsize] * 3)
+        ufunc_addresses.call(ufunc_addresses.Loop(address, 0), arrays, [x.size], [x.itemsize] * 3)
         for one, other, found in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
             if np.isnan([one, other]).any():
                 assert np.isnan(found)

@@ -17,10 +17,10 @@ from test_plan_conformance import SMALL, differences
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute import parts, printer
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.parts import Part, compiled, defined, written_out
-from graphnn.execute.settings import Settings
+from graphnn.compiler import codegen_functions, numpy_codegen
+from graphnn.compiler.codegen_functions import Part, compiled, defined, written_out
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.thresholds import Settings
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native"])
@@ -66,7 +66,7 @@ def test_no_function_of_a_plan_grows_with_the_graph(monkeypatch: pytest.MonkeyPa
         lengths.setdefault(count, []).append(text.count("\n"))
         return builtins.compile(text, file, mode)
 
-    monkeypatch.setattr(parts, "compile", heard, raising=False)
+    monkeypatch.setattr(codegen_functions, "compile", heard, raising=False)
     for count in (100, 400, 1600):
         step, feed = chain(count)
         step.plan(feed)
@@ -153,8 +153,8 @@ def test_a_name_is_found_at_once_however_often_it_is_taken() -> None:
 
         def trace(frame: Any, event: str, _: Any) -> Any:
             nonlocal lines
-            lines += event == "line" and frame.f_code is printer._Names._free.__code__
-            return trace if frame.f_code.co_filename == printer.__file__ else None
+            lines += event == "line" and frame.f_code is numpy_codegen._Names._free.__code__
+            return trace if frame.f_code.co_filename == numpy_codegen.__file__ else None
 
         before = sys.gettrace()
         sys.settrace(trace)

@@ -16,9 +16,9 @@ from test_plan import alarms
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.native.plan import Native
-from graphnn.execute.settings import Settings
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.thresholds import Settings
+from graphnn.native.native_plan import Native
 
 pytestmark = pytest.mark.each_backend
 

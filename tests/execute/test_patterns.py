@@ -14,17 +14,17 @@ from recorded import repeated
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute import kept
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.instructions import Index, reshaped
-from graphnn.execute.loop import Prepared
-from graphnn.execute.native import pattern as patterns
-from graphnn.execute.native.addresses import Doubt
-from graphnn.execute.native.pattern import Pattern
-from graphnn.execute.native.plan import Native
-from graphnn.execute.symbols import Size, Tape, Unrecorded, any_size
-from graphnn.execute.values import broadcast_shape
-from graphnn.graph import Dim, Op, Spec
+from graphnn.compiler import plan_cache
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.intermediate_representation import Index, reshaped
+from graphnn.compiler.ir_values import broadcast_shape
+from graphnn.compiler.symbolic_sizes import Size, Tape, Unrecorded, any_size
+from graphnn.core import Dim, Op, Spec
+from graphnn.native import size_pattern as patterns
+from graphnn.native.native_plan import Native
+from graphnn.native.size_pattern import Pattern
+from graphnn.native.ufunc_addresses import Doubt
+from graphnn.runtime.evaluation_loop import Prepared
 
 # --- sizes that record --------------------------------------------------------------------------------------------
 
@@ -265,7 +265,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return drafted(prepared, *how)
 
     monkeypatch.setattr(patterns, "drafted", counting)
-    monkeypatch.setattr("graphnn.execute.native.plan.drafted", counting)
+    monkeypatch.setattr("graphnn.native.native_plan.drafted", counting)
     return found
 
 
@@ -391,7 +391,7 @@ def test_plans_that_gave_way_are_freed_at_once() -> None:
     finally:
         gc.enable()
     assert len(seen) > 60
-    assert len(alive) == kept.MOST_PLANS
+    assert len(alive) == plan_cache.MOST_PLANS
 
 
 def transformer(backend: str, causal: bool) -> tuple[gn.Node, gn.Node, Compiled]:
@@ -581,7 +581,7 @@ def test_small_products_are_computed_in_the_order_in_which_they_lie() -> None:
 def test_after_a_doubt_no_pattern_gives_a_native_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     x = gn.Graph().placeholder("x", ("n",))
     step = repeated_for(gn.tanh(x), x, 10, 11)
-    monkeypatch.setattr("graphnn.execute.compiled.distrust", lambda doubt: None)
+    monkeypatch.setattr("graphnn.compiler.compile.distrust", lambda doubt: None)
     monkeypatch.setattr(Pattern, "plan", lambda *_: None)
     monkeypatch.setattr(patterns, "Native", raising(Doubt("planted")))
     step.plan({x: np.ones(12)})

@@ -11,19 +11,20 @@ from recorded import repeated_loop
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.native.plan import Native
-from graphnn.loops import in_one_go, rules
+from graphnn.control_flow import loop_lowering
+from graphnn.native import loop_iterations
+from graphnn.native.native_plan import Native
 
 if TYPE_CHECKING:
-    from graphnn.execute.compiled import Compiled
+    from graphnn.compiler.compile import Compiled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @pytest.mark.filterwarnings("ignore::graphnn.errors.GraphnnWarning")
 def test_a_pattern_of_a_loop_gives_the_words_that_planning_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_one_go, "LEAST", 4)
-    monkeypatch.setattr(in_one_go, "IN_ONE_GO", 4)
+    monkeypatch.setattr(loop_iterations, "LEAST", 4)
+    monkeypatch.setattr(loop_iterations, "IN_ONE_GO", 4)
     found = [compared for number in range(60) if (compared := repeated_loop(0, number)) is not None]
     assert not [told for compared in found for told in compared.differences]
     assert len(found) > 4
@@ -117,8 +118,8 @@ def test_a_branch_over_rows_is_repeated_to_the_bit() -> None:
 
 def test_the_body_of_a_loop_is_planned_once_for_all_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[Any] = []
-    made = rules._plan_of
-    monkeypatch.setattr(rules, "_plan_of", lambda *how: planned.append(how) or made(*how))
+    made = loop_lowering._plan_of
+    monkeypatch.setattr(loop_lowering, "_plan_of", lambda *how: planned.append(how) or made(*how))
     x, y, step = trained(lambda: nn.GRU(5), "time")("native")
     for n, time in enumerate((70, 83, 91, 95, 87, 99)):
         rng = np.random.default_rng(n)

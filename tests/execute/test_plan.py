@@ -30,13 +30,13 @@ from test_plan_conformance import USUAL, bits, differences, drawn_step, random_g
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.compiler import buffer_allocation, fusion, lowering, plan_cache
+from graphnn.compiler import plan as planning
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.ir_builder import Builder
+from graphnn.compiler.ir_values import Value
+from graphnn.compiler.lowering import Lowering
 from graphnn.errors import GraphnnWarning, ValueRangeError
-from graphnn.execute import blocks, buffers, kept, lowering
-from graphnn.execute import plan as planning
-from graphnn.execute.builder import Builder
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.lowering import Lowering
-from graphnn.execute.values import Value
 
 pytestmark = pytest.mark.each_backend
 
@@ -288,8 +288,8 @@ def test_sizes_may_change_from_call_to_call_and_plans_are_not_kept_forever(graph
     right = {n: bits(gn.run(node, {x: feed})) for n, feed in feeds.items()}
     for n in [*range(1, 61), *range(60, 0, -1), *rng.integers(1, 61, 100)]:
         assert bits(step({x: feeds[n]})) == right[n]
-    assert len(step._kept.plans) == kept.MOST_PLANS
-    assert plans() <= at_first + kept.MOST_PLANS + 1
+    assert len(step._kept.plans) == plan_cache.MOST_PLANS
+    assert plans() <= at_first + plan_cache.MOST_PLANS + 1
     assert step.plan({x: feeds[7]}) is step.plan({x: feeds[7]})
 
 
@@ -1180,13 +1180,13 @@ def test_products_in_blocks_are_the_same_for_any_number_of_threads(threads: int)
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_long_chain_is_laid_out_in_one_pass(backwards: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    right = buffers._donor
+    right = buffer_allocation._donor
 
     def counted(value: Value, first: int, read: Any, of: Any, last: list[int]) -> Any:
         asked.append(len(read))
         return right(value, first, read, of, last)
 
-    monkeypatch.setattr(buffers, "_donor", counted)
+    monkeypatch.setattr(buffer_allocation, "_donor", counted)
     graph = gn.Graph(dtype=np.float32)
     x = h = graph.placeholder("x", shape=("n",))
     for i in range(300):
@@ -1280,12 +1280,12 @@ def test_without_faults_there_is_nothing_to_find() -> None:
 
 @pytest.mark.plans_of_numpy
 def test_a_life_that_ends_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = buffers._last_uses
+    right = buffer_allocation._last_uses
 
     def wrong(values: list[Value], *outputs: Any) -> list[int]:
         return [max(value.index, end - 1) for value, end in zip(values, right(values, *outputs), strict=True)]
 
-    monkeypatch.setattr(buffers, "_last_uses", wrong)
+    monkeypatch.setattr(buffer_allocation, "_last_uses", wrong)
     assert found_in(range(100), 11) == 11
     assert clobbered_in(range(90), 11) == 11
 
@@ -1300,7 +1300,7 @@ def test_a_view_that_does_not_keep_alive_what_it_is_of_is_found(monkeypatch: pyt
                     last[operand.index] = value.index
         return last
 
-    monkeypatch.setattr(buffers, "_last_uses", wrong)
+    monkeypatch.setattr(buffer_allocation, "_last_uses", wrong)
     assert found_in(range(100), 4) == 4
     assert clobbered_in(range(60), 4) == 4
 
@@ -1311,7 +1311,7 @@ def test_writing_over_an_operand_that_is_needed_is_found(monkeypatch: pytest.Mon
         fitting = [x for x in value.operands if x.shape == value.shape and x.dtype == value.dtype and x.root in of]
         return of[fitting[0].root] if fitting and value.kind == "each" else None
 
-    monkeypatch.setattr(buffers, "_donor", wrong)
+    monkeypatch.setattr(buffer_allocation, "_donor", wrong)
     assert found_in(range(100), 4) == 4
     assert clobbered_in(range(60), 4) == 4
 
@@ -1344,14 +1344,14 @@ def test_constants_merged_by_value_and_not_by_bits_are_found(monkeypatch: pytest
 
 @pytest.mark.plans_of_numpy
 def test_blocks_that_share_scratch_wrongly_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = blocks.Chain.share_scratch
+    right = fusion.Chain.share_scratch
 
-    def wrong(self: blocks.Chain) -> bool:
+    def wrong(self: fusion.Chain) -> bool:
         any_shared = right(self)
         self.slots = dict.fromkeys(self.slots, 0)
         return any_shared
 
-    monkeypatch.setattr(blocks.Chain, "share_scratch", wrong)
+    monkeypatch.setattr(fusion.Chain, "share_scratch", wrong)
     assert found_in(range(1, 400, 2), 4) == 4
 
 

@@ -18,12 +18,12 @@ from test_ops import OPS
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.compiled import Compiled
-from graphnn.execute.native import cutting
-from graphnn.execute.settings import Settings
-from graphnn.execute.values import lying
-from graphnn.graph import Op
-from graphnn.ops import rows
+from graphnn.compiler.compile import Compiled
+from graphnn.compiler.ir_values import lying
+from graphnn.compiler.thresholds import Settings
+from graphnn.core import Op
+from graphnn.native import thread_parts
+from graphnn.ops import matmul_kernels
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,7 +68,7 @@ def _shown(found: tuple[Any, ...]) -> str:
     return f"{shape} {dtype} {np.frombuffer(data, dtype).reshape(shape).tolist()}"[:400]
 
 
-def outcome(step: gn.execute.compiled.Compiled, feed: Mapping[Any, Any]) -> Outcome:
+def outcome(step: gn.compiler.compile.Compiled, feed: Mapping[Any, Any]) -> Outcome:
     """Return what a call comes to, warnings aside."""
     results: tuple[Any, ...] = ()
     error = None
@@ -113,9 +113,9 @@ def differences(
 def small_is_large() -> Iterator[Settings]:
     """Yield settings by which a plan does with small arrays what else it does with large ones; so do products."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "limits", rows.Limits(block=24, few=3, short=2))
-        patch.setattr(cutting, "limits", cutting.Limits(times=3, bytes=1, made=1))
-        patch.setattr(cutting, "_LINE", 3)
+        patch.setattr(matmul_kernels, "limits", matmul_kernels.Limits(block=24, few=3, short=2))
+        patch.setattr(thread_parts, "limits", thread_parts.Limits(times=3, bytes=1, made=1))
+        patch.setattr(thread_parts, "_LINE", 3)
         yield SMALL
 
 
@@ -467,7 +467,7 @@ def test_the_two_copies_of_one_array_that_a_contraction_makes_are_two(backend: s
     assert not differences([gn.einsum("ab,cb->ac", spread, spread)], [feed], backend=backend)
 
 
-LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reduce.UfuncReduction)]
+LARGE = [cls for cls in OPS if cls.elementwise or issubclass(cls, gn.ops.reductions.UfuncReduction)]
 
 
 @pytest.mark.parametrize("cls", LARGE, ids=lambda cls: cls.name)

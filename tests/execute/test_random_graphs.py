@@ -9,7 +9,7 @@ import pytest
 from random_graphs import NAMES, Recipe, build, large_graph, random_graph, random_graphs
 
 import graphnn as gn
-from graphnn.execute.builder import Builder
+from graphnn.compiler.ir_builder import Builder
 
 KNOWN = [name for name in NAMES if hips.knows(name)]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from test_plan_conformance import bits, differences
 
 import graphnn as gn
-from graphnn.execute import blocks
-from graphnn.execute.settings import Settings
-from graphnn.ops import rows
+from graphnn.compiler import fusion
+from graphnn.compiler.thresholds import Settings
+from graphnn.ops import matmul_kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -63,10 +63,10 @@ def test_a_product_is_as_exact_as_a_sum_can_be(
     expected, most = exact_product(x, y)
     x, y = LAYOUTS[layout](x), LAYOUTS[other](y)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "limits", rows.Limits(block=64))
-        found = rows.product(x, y)
+        patch.setattr(matmul_kernels, "limits", matmul_kernels.Limits(block=64))
+        found = matmul_kernels.product(x, y)
         out = np.full_like(found, np.nan)
-        assert rows.product(x, y, out) is out
+        assert matmul_kernels.product(x, y, out) is out
     assert bits(out) == bits(found)
     assert found.dtype == dtype
     # Of k products and k - 1 sums, each rounded: Higham, Accuracy and Stability of Numerical Algorithms, 3.1.
@@ -109,7 +109,9 @@ def test_sums_and_means_over_rows_and_columns(shape: tuple[int, int], axis: int,
 
 def test_which_sums_are_products() -> None:
     def how(n: int, columns: int, axis: int, turn: bool = False, dtype: str = "float32") -> bool | None:
-        return rows.is_product(np.empty((columns, n), dtype).T if turn else np.empty((n, columns), dtype), (axis,))
+        return matmul_kernels.is_product(
+            np.empty((columns, n), dtype).T if turn else np.empty((n, columns), dtype), (axis,)
+        )
 
     assert how(16, 2, 0)
     assert how(16, 1024, 0)
@@ -120,9 +122,9 @@ def test_which_sums_are_products() -> None:
     assert not any(
         how(*case) for case in [(16, 129, 1), (16, 8, 0, True), (16, 8, 1, True), (16, 8, 0, False, "int64")]
     )
-    assert not rows.is_product(np.broadcast_to(np.ones(8), (16, 8)), (0,))
-    assert not rows.is_product(np.empty((16, 8)), (0, 1))
-    assert not rows.is_product(np.empty((16, 8, 2)), (0,))
+    assert not matmul_kernels.is_product(np.broadcast_to(np.ones(8), (16, 8)), (0,))
+    assert not matmul_kernels.is_product(np.empty((16, 8)), (0, 1))
+    assert not matmul_kernels.is_product(np.empty((16, 8, 2)), (0,))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -146,7 +148,7 @@ def test_what_is_not_finite_goes_where_it_belongs(shape: tuple[int, int, int]) -
     x, y = rng.normal(size=(m, k)), rng.normal(size=(k, n))
     x[0, -1], x[-1, k // 2], y[k // 2, 0], y[-1, -1] = np.inf, np.nan, -np.inf, 0.0
     with np.errstate(invalid="ignore"):
-        found, expected = rows.product(x, y), (x[:, :, None] * y[None]).sum(axis=1)
+        found, expected = matmul_kernels.product(x, y), (x[:, :, None] * y[None]).sum(axis=1)
     assert (np.isnan(found) == np.isnan(expected)).all()
     finite = np.isfinite(expected)
     assert (found[~finite & ~np.isnan(expected)] == expected[~finite & ~np.isnan(expected)]).all()
@@ -168,8 +170,8 @@ def test_a_plan_of_long_products_gives_what_the_interpreter_gives() -> None:
 
 
 def test_blocks_of_another_length_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = blocks._rows_of
-    monkeypatch.setattr(blocks, "_rows_of", lambda members: right(members) // 2 + 1)
+    right = fusion._rows_of
+    monkeypatch.setattr(fusion, "_rows_of", lambda members: right(members) // 2 + 1)
     assert differences(*a_long_step())
 
 
@@ -236,5 +238,5 @@ def test_the_stride_of_an_axis_of_one_element_means_nothing() -> None:
 
 def test_a_stack_times_a_matrix_without_columns_is_empty() -> None:
     x, y, out = np.ones((2, 3, 4)), np.ones((4, 0)), np.empty((2, 3, 0))
-    assert rows.product(x, y, out) is out
-    assert rows.product(x, y).shape == (2, 3, 0)
+    assert matmul_kernels.product(x, y, out) is out
+    assert matmul_kernels.product(x, y).shape == (2, 3, 0)

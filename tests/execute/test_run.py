@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.execute.feed import prepare
-from graphnn.execute.loop import evaluate
-from graphnn.execute.program import Program, program_of
-from graphnn.graph import Op, Spec, registry
-from graphnn.graph import op as op_module
+from graphnn.core import Op, Spec, registry
+from graphnn.core import op as op_module
+from graphnn.runtime.evaluation_loop import evaluate
+from graphnn.runtime.feed import prepare
+from graphnn.runtime.program import Program, program_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 import graphnn as gn
 from graphnn.ops.contraction import contraction_of
-from graphnn.ops.places import are_few
+from graphnn.ops.reduction_kernels import are_few
 
 pytestmark = pytest.mark.each_backend
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.graph import Count, Dim, DType, Index, Kind, Op, Shape, registry
-from graphnn.graph.attributes import kind_of
+from graphnn.core import Count, Dim, DType, Index, Kind, Op, Shape, registry
+from graphnn.core.attributes import kind_of
 from graphnn.nn import ELU, LeakyReLU, Softmax
 
 
@@ -278,7 +278,7 @@ def test_the_annotations_of_a_users_operation_are_checked(x: gn.Node) -> None:
 
 @pytest.mark.usefixtures("own_operations")
 def test_an_operation_that_sets_sized_itself_is_refused() -> None:
-    with pytest.raises(gn.GraphError, match=r"Sized: annotate a dimension as graphnn\.graph\.Dim"):
+    with pytest.raises(gn.GraphError, match=r"Sized: annotate a dimension as graphnn\.core\.Dim"):
 
         class Sized(Op):
             n: int = 0

@@ -18,7 +18,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import current_provenance
+from graphnn.core import current_provenance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -144,7 +144,7 @@ def test_a_layer_is_called_while_another_thread_sets_its_attributes() -> None:
     seen = set()
 
     def set_one(frame: FrameType, event: str, arg: object) -> object:
-        if frame.f_code.co_filename == nn.layer.__file__ and event == "line":
+        if frame.f_code.co_filename == layer.__file__ and event == "line":
             seen.add(frame.f_code.co_name)
             if vars(layer).pop("another", None) is None:
                 vars(layer)["another"] = 1
@@ -229,7 +229,7 @@ def test_updates_are_made_while_another_thread_makes_parameters() -> None:
     finally:
         sys.settrace(before)
     assert len(updates) == 4
-    assert {"forms.py", "groups.py"} <= seen
+    assert {"evaluation_mode.py", "parameter_groups.py"} <= seen
 
 
 def test_tables_of_a_graph_are_read_while_another_thread_adds_to_them() -> None:

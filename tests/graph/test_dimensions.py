@@ -17,8 +17,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.graph import dimensions as dims
-from graphnn.polynomials import times
+from graphnn.core import symbolic_shapes as dims
+from graphnn.core.polynomials import times
 
 NAMES = ("a", "b", "batch", "n")
 Expr = Any  # an int, a name, or (operation, left, right)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.graph import operation
+from graphnn.core import operation
 
 
 def here(offset: int = 0) -> str:

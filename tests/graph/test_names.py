@@ -9,7 +9,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.files import from_data, to_data
+from graphnn.io.graph_files import from_data, to_data
 
 FEED = {"x": np.ones((2, 2))}
 

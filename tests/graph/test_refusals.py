@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import files, nn
+from graphnn import nn
+from graphnn.io import graph_files as files
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -10,7 +10,7 @@ import inspect
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from graphnn.graph import fn, registry
+from graphnn.core import fn, registry
 
 STUB = Path(__file__).parents[2] / "graphnn" / "functions.pyi"
 

@@ -251,7 +251,7 @@ SOUND = {
     "errors.py": "class GraphnnError(Exception): ...\n",
     "graph/__init__.py": "from .node import Node\n",
     "graph/spec.py": "import numpy as np\nfrom .. import errors\n",
-    "graph/node.py": "from __future__ import annotations\nfrom graphnn.graph.spec import np\n",
+    "graph/node.py": "from __future__ import annotations\nfrom graphnn.core.spec import np\n",
     "ops/__init__.py": "",
     "ops/elementwise.py": "from ..graph import Node\n",
     "order.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .graph.node import Node\n",
@@ -285,47 +285,47 @@ def test_a_sound_house_has_no_complaints(tmp_path: Path) -> None:
     [
         pytest.param(
             {"errors.py": "\nfrom .graph import Node\n"},
-            "graphnn.errors:2 imports graphnn.graph: up, from floor 0 to floor 1",
+            "graphnn.errors:2 imports graphnn.core: up, from floor 0 to floor 1",
             id="upward",
         ),
         pytest.param(
             {"graph/spec.py": "from ..view import table\n"},
-            "graphnn.graph.spec:1 imports graphnn.view.table: up, from floor 1 to floor 7",
+            "graphnn.core.spec:1 imports graphnn.view.table: up, from floor 1 to floor 7",
             id="upward-from-a-folder",
         ),
         pytest.param(
             {"order.py": "from graphnn import Node\n"},
-            "graphnn.order:1 imports graphnn: up, from floor 3 to floor 8",
+            "graphnn.core.topological_order:1 imports graphnn: up, from floor 3 to floor 8",
             id="upward-to-the-package-itself",
         ),
         pytest.param(
             {"order.py": "import typing\nif typing.TYPE_CHECKING:\n    from .view.table import show\n"},
-            "graphnn.order:3 imports graphnn.view.table: up, from floor 3 to floor 7",
+            "graphnn.core.topological_order:3 imports graphnn.view.table: up, from floor 3 to floor 7",
             id="upward-for-types",
         ),
         pytest.param(
             {"order.py": "from . import files\n", "files.py": ""},
-            "graphnn.order:1 imports graphnn.files: its neighbour on floor 3",
+            "graphnn.core.topological_order:1 imports graphnn.io.graph_files: its neighbour on floor 3",
             id="sideways",
         ),
         pytest.param(
             {"order.py": RUNTIME_ONLY, "files.py": ""},
-            "graphnn.order:4 imports graphnn.files: its neighbour on floor 3",
+            "graphnn.core.topological_order:4 imports graphnn.io.graph_files: its neighbour on floor 3",
             id="sideways-but-not-for-types",
         ),
         pytest.param(
             {"graph/spec.py": "from .node import Node\n"},
-            "a cycle of imports: graphnn.graph.node → graphnn.graph.spec → graphnn.graph.node",
+            "a cycle of imports: graphnn.core.node → graphnn.core.spec → graphnn.core.node",
             id="cycle-of-two-files",
         ),
         pytest.param(
             {"graph/spec.py": "from . import Node\n"},
-            "a cycle of imports: graphnn.graph → graphnn.graph.node → graphnn.graph.spec → graphnn.graph",
+            "a cycle of imports: graphnn.core → graphnn.core.node → graphnn.core.spec → graphnn.core",
             id="cycle-through-the-folder",
         ),
         pytest.param(
-            {"graph/spec.py": "import graphnn.graph.spec\n"},
-            "a cycle of imports: graphnn.graph.spec → graphnn.graph.spec",
+            {"graph/spec.py": "import graphnn.core.spec\n"},
+            "a cycle of imports: graphnn.core.spec → graphnn.core.spec",
             id="imports-itself",
         ),
         pytest.param(
@@ -341,17 +341,17 @@ def test_a_sound_house_has_no_complaints(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"order.py": "class A:\n    def f(self):\n        from .graph import Node\n"},
-            "graphnn.order:3 imports graphnn.graph inside a function",
+            "graphnn.core.topological_order:3 imports graphnn.core inside a function",
             id="in-a-function",
         ),
         pytest.param(
             {"order.py": "async def f():\n    if True:\n        import json\n"},
-            "graphnn.order:3 imports json inside a function",
+            "graphnn.core.topological_order:3 imports json inside a function",
             id="standard-library-in-a-function",
         ),
         pytest.param(
             {"order.py": "import importlib\nf = lambda: importlib.import_module('.view', 'graphnn')\n"},
-            "graphnn.order:2 imports graphnn.view: up, from floor 3 to floor 7",
+            "graphnn.core.topological_order:2 imports graphnn.view: up, from floor 3 to floor 7",
             id="in-disguise",
         ),
         pytest.param(
@@ -361,13 +361,13 @@ def test_a_sound_house_has_no_complaints(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"order.py": "import scipy.special\n"},
-            "graphnn.order:1 imports scipy.special, which graphnn does not depend on",
+            "graphnn.core.topological_order:1 imports scipy.special, which graphnn does not depend on",
             id="undeclared",
         ),
         pytest.param({"attic/box.py": ""}, "graphnn.attic.box belongs to no room: give it a floor", id="unknown-room"),
         pytest.param(
             {"order.py": "from .grpah import Node\n"},
-            "graphnn.order:1 imports graphnn.grpah, which is no module",
+            "graphnn.core.topological_order:1 imports graphnn.grpah, which is no module",
             id="no-module",
         ),
     ],

@@ -11,14 +11,14 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
-from graphnn.graph import Array, Trait, registry
-from graphnn.inspector.health import CHECKS, Evaluation, Finding, check, check_health
-from graphnn.inspector.health.checks import declare
+from graphnn.core import Array, Trait, registry
+from graphnn.debugger.health import CHECKS, Evaluation, Finding, check, check_health
+from graphnn.debugger.health.check_registry import declare
 from graphnn.ops.elementwise import Elementwise
 
 ROOT = Path(__file__).parents[2]
 CHECK = """
-from graphnn.inspector.health import check
+from graphnn.debugger.health import check
 
 @check("narrow", "the elements of a value are all the same", "look at what makes it")
 def narrow(run):

@@ -12,13 +12,13 @@ from random_graphs import Fixed, Recipe, Use, build, random_graph
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import registry
+from graphnn.debugger.diff import compare, compared_runs
+from graphnn.debugger.diff.array_difference import gap_of
+from graphnn.debugger.diff.differences import Comparison, Difference
+from graphnn.debugger.traces import stopped_trace
 from graphnn.errors import UsageError
-from graphnn.execute.program import Program
-from graphnn.graph import registry
-from graphnn.inspector.compare import compare, sides
-from graphnn.inspector.compare.differences import Comparison, Difference
-from graphnn.inspector.compare.gap import gap_of
-from graphnn.inspector.trace import stopped_trace
+from graphnn.runtime.program import Program
 
 # --- one edit in a random graph: the node is known from the edit ------------------------------------------------
 
@@ -1254,7 +1254,7 @@ def test_the_plan_beside_the_interpreter(data: Any) -> None:
 
 def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels, loss = network()
-    lowered = sides.Plan.__call__
+    lowered = compared_runs.Plan.__call__
 
     def wrong(plan: Any, *given: Any) -> Any:
         results = list(lowered(plan, *given))
@@ -1263,7 +1263,7 @@ def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyP
             results[place] = results[place] + 1e-9
         return results
 
-    monkeypatch.setattr(sides.Plan, "__call__", wrong)
+    monkeypatch.setattr(compared_runs.Plan, "__call__", wrong)
     found = compare(loss, None, {x: data[0], labels: data[1]}, backends=("interpreter", "numpy"))
     assert [each.name for each in found.differences] == ["relu_1"]
     assert first_of(found).cause == "its operands are equal; what computes it differs: code, library, machine"
@@ -1275,7 +1275,7 @@ def test_a_native_plan_is_compared_as_that_of_numpy(data: Any, monkeypatch: pyte
     feed = {x: data[0], labels: data[1]}
     found = compare(loss, None, feed, backends=("interpreter", "native"))
     assert str(found).startswith('"spiral": the interpreter and the native plan are equal to the bit')
-    native = sides._EXECUTORS["native"][1]
+    native = compared_runs._EXECUTORS["native"][1]
     assert native is not None
     computed = native.__call__
     monkeypatch.setattr(

@@ -8,8 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.compare import compare
-from graphnn.inspector.compare.differences import Comparison
+from graphnn.debugger.diff import compare
+from graphnn.debugger.diff.differences import Comparison
 
 ACTIVATIONS: dict[str, Callable[[gn.Node], gn.Node]] = {
     "tanh": gn.tanh,

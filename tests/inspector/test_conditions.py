@@ -13,8 +13,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
+from graphnn.debugger.breakpoint_conditions import Condition, Context
 from graphnn.errors import DtypeError, UsageError, ValueRangeError
-from graphnn.inspector.conditions import Condition, Context
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -18,6 +18,11 @@ from test_time_travel import bits, spiral_step
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Op, Spec, registry
+from graphnn.debugger.current_node import Spot
+from graphnn.debugger.debugger import Debugger
+from graphnn.debugger.value_cache import Tape
+from graphnn.debugger.what_if import Change
 from graphnn.errors import (
     AxisError,
     DtypeError,
@@ -27,9 +32,6 @@ from graphnn.errors import (
     UsageError,
     ValueRangeError,
 )
-from graphnn.graph import Op, Spec, registry
-from graphnn.inspector.debugger import Change, Debugger, Spot
-from graphnn.inspector.tape import Tape
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,9 +17,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.compare import Difference, compare
-from graphnn.inspector.trace import SAMPLE, Trace
-from graphnn.inspector.trace import digests as kept_digests
+from graphnn.debugger.diff import Difference, compare
+from graphnn.debugger.traces import SAMPLE, Trace
+from graphnn.debugger.traces import value_digests as kept_digests
 
 
 def network(dtype: str = "float32", slope: float = 1.0) -> tuple[gn.Node, dict[str, Any]]:
@@ -198,7 +198,7 @@ def test_a_what_if_is_one_in_a_file_too(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_is_refused(change: Any, message: str, tmp_path: Path) -> None:
-    from graphnn.container import write
+    from graphnn.io.container import write
 
     data, arrays = digests(*training())._encoded()
     data, rows = change(data, arrays["digests"])
@@ -208,7 +208,7 @@ def test_a_file_that_cannot_be_is_refused(change: Any, message: str, tmp_path: P
 
 
 def test_other_arrays_beside_digests_are_refused(tmp_path: Path) -> None:
-    from graphnn.container import write
+    from graphnn.io.container import write
 
     data, arrays = digests(*training())._encoded()
     write(tmp_path / "forged.trace", "trace", data, arrays | {"state/w": np.zeros(3)}, version=3)

@@ -15,10 +15,10 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Trait
-from graphnn.inspector.health import CHECKS, arising, check_health, evaluation, findings
-from graphnn.inspector.health.findings import Finding, Health
-from graphnn.inspector.health.hazards import HAZARDS
+from graphnn.core import Trait
+from graphnn.debugger.health import CHECKS, check_health, evaluation, findings, nan_inf
+from graphnn.debugger.health.findings import Finding, Health
+from graphnn.debugger.health.numeric_hazards import HAZARDS
 from graphnn.ops.elementwise import Elementwise
 
 COUNT = 200
@@ -470,7 +470,7 @@ def test_a_trace_with_an_operation_that_is_not_defined_is_checked(tmp_path: Any)
 
     x = gn.Graph().placeholder("x", shape=(3,))
     gn.trace(gn.log(SnakeOfElsewhere()(x)), {x: [0.0, 1.0, 2.0]}).save(tmp_path / "own.trace")
-    del gn.graph.registry[SnakeOfElsewhere.name]
+    del gn.core.registry[SnakeOfElsewhere.name]
     (finding,) = check_health(gn.load(tmp_path / "own.trace"))
     assert (finding.code, finding.place) == ("log-of-zero", "log[0]")
 
@@ -1315,7 +1315,7 @@ def test_nan_and_inf_in_an_operation_without_rules() -> None:
             assert (finding.code, finding.place) == (code, "odd[1]")
             assert finding.cause == f"odd[1] = {cause}"
     finally:
-        del gn.graph.registry["odd"]
+        del gn.core.registry["odd"]
 
 
 # --- one cause is one finding --------- -------------------------------------------------------------------------
@@ -1598,10 +1598,10 @@ def test_steps_traces_fetches_and_names_are_checked() -> None:
 
 
 def test_the_tables_name_existing_operations_and_codes() -> None:
-    assert set(HAZARDS) <= set(gn.graph.registry)
+    assert set(HAZARDS) <= set(gn.core.registry)
     for hazard in HAZARDS.values():
         assert {rule.code for rule in hazard.rules} <= set(CHECKS)
-    assert set(arising.LIMITS) <= set(gn.graph.registry)
+    assert set(nan_inf.LIMITS) <= set(gn.core.registry)
 
 
 def test_a_deep_graph_is_checked_without_recursion() -> None:

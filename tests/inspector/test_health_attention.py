@@ -9,7 +9,7 @@ from transformers import FAULTY, SOUND, Way, transformer
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.health import Health
+from graphnn.debugger.health import Health
 
 
 @pytest.mark.parametrize("what", SOUND)

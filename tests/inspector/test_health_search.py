@@ -9,8 +9,8 @@ from planted import clean, planted
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.health import check_health
-from graphnn.inspector.health.watched import finite
+from graphnn.debugger.health import check_health
+from graphnn.debugger.health.watched_values import finite
 
 COUNT, SIZE = 20_000, 512
 GRAPHS = 60

@@ -8,8 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.health import check_health
-from graphnn.inspector.health.findings import Finding, Health
+from graphnn.debugger.health import check_health
+from graphnn.debugger.health.findings import Finding, Health
 
 
 class Story(NamedTuple):

@@ -10,6 +10,8 @@ from test_time_travel import bits, spiral_step
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Op, Spec, registry
+from graphnn.debugger.debugger import Debugger
 from graphnn.errors import (
     AxisError,
     DivisionError,
@@ -21,10 +23,8 @@ from graphnn.errors import (
     UsageError,
     ValueRangeError,
 )
-from graphnn.execute.guard import LOOK
-from graphnn.graph import Op, Spec, registry
-from graphnn.inspector.debugger import Debugger
 from graphnn.ops.elementwise import Elementwise
+from graphnn.runtime.guard import LOOK
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

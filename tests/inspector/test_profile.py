@@ -9,8 +9,8 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.profile import Cost, Profile, profile
-from graphnn.text import short_names
+from graphnn._util.text import short_names
+from graphnn.debugger.profile import Cost, Profile, profile
 
 
 def network() -> tuple[gn.Node, dict[str, Any]]:

@@ -12,10 +12,10 @@ from test_time_travel import bits, spiral_step
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.compiler import compile
+from graphnn.core import Op, Spec, registry
+from graphnn.debugger.traces import Condensed
 from graphnn.errors import EvaluationError, UsageError, ValueRangeError
-from graphnn.execute import compiled
-from graphnn.graph import Op, Spec, registry
-from graphnn.inspector.trace import Condensed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -47,8 +47,8 @@ def test_it_records_each_call_or_every_so_many() -> None:
 
 def test_only_the_calls_that_are_recorded_go_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated = []
-    collect = compiled.collect
-    monkeypatch.setattr(compiled, "collect", lambda prepared, *rest: evaluated.append(1) or collect(prepared, *rest))
+    collect = compile.collect
+    monkeypatch.setattr(compile, "collect", lambda prepared, *rest: evaluated.append(1) or collect(prepared, *rest))
     step, _ = halving()
     with gn.recording(step, every=3) as film:
         counts = []

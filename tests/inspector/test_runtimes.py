@@ -12,8 +12,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.compare import Difference, runtime, runtimes
-from graphnn.later import load_registrars
+from graphnn._util.lazy_loading import load_registrars
+from graphnn.debugger.diff import Difference, runtime, runtime_port
 
 Values = Iterator[tuple[gn.Node, Any]]
 Change = Callable[[gn.Node, Any], Any]
@@ -34,7 +34,7 @@ def network() -> tuple[gn.Graph, dict[str, Any]]:
 def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that registers a runtime called "half", whose values are changed by another function."""
     load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
-    monkeypatch.setattr(runtimes, "_runtimes", {})
+    monkeypatch.setattr(runtime_port, "_runtimes", {})
 
     def plant(change: Change = lambda node, value: value, dtype: str = "float16") -> None:
         @runtime("half", reads="gn.from_half(path)")
@@ -171,7 +171,7 @@ def test_what_cannot_be_is_refused(planted: Callable[..., None]) -> None:
 
 def test_a_runtime_that_gives_what_was_not_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
-    monkeypatch.setattr(runtimes, "_runtimes", {})
+    monkeypatch.setattr(runtime_port, "_runtimes", {})
 
     @runtime("backwards", reads="")
     def run(graph: gn.Graph, nodes: Sequence[gn.Node], feed: Any, sizes: Any) -> Values:

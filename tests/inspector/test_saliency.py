@@ -11,9 +11,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Spec, registry
 from graphnn.errors import AxisError, DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
-from graphnn.graph import Spec, registry
-from graphnn.inspector.interventions.saliency import Rule
+from graphnn.interventions.saliency import Rule
 
 DATA = Path(__file__).parents[1] / "data"
 TARGET = 3

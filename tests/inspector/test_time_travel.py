@@ -20,10 +20,10 @@ from random_graphs import Recipe, build, random_graph, random_graphs
 
 import graphnn as gn
 from graphnn import datasets, demo, nn
-from graphnn.execute.program import Program
-from graphnn.inspector import tape as tapes
-from graphnn.inspector.debugger import Debugger
-from graphnn.inspector.tape import Memory, Tape
+from graphnn.debugger import value_cache as tapes
+from graphnn.debugger.debugger import Debugger
+from graphnn.debugger.value_cache import Memory, Tape
+from graphnn.runtime.program import Program
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

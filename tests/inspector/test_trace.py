@@ -31,10 +31,9 @@ from test_files import mutated
 from test_time_travel import bits, spiral_step
 
 import graphnn as gn
-from graphnn import container, nn
-from graphnn.errors import FileFormatError, LookupFailure, NoRuleError, UsageError, ValueRangeError
-from graphnn.graph import Op, Spec, registry
-from graphnn.inspector.trace import (
+from graphnn import nn
+from graphnn.core import Op, Spec, registry
+from graphnn.debugger.traces import (
     SMALL,
     VERSION,
     Condensed,
@@ -44,8 +43,10 @@ from graphnn.inspector.trace import (
     digest_of,
     preview_of,
     stats_of,
-    values,
+    value_statistics,
 )
+from graphnn.errors import FileFormatError, LookupFailure, NoRuleError, UsageError, ValueRangeError
+from graphnn.io import container
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PACKAGE = Path(gn.__file__).parent.parent
@@ -332,8 +333,8 @@ def test_statistics_of_what_repeats_are_taken_from_its_source_and_are_true(
     view: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    real = values.stats_of
-    monkeypatch.setattr(values, "stats_of", lambda value: (sizes.append(value.size), real(value))[1])
+    real = value_statistics.stats_of
+    monkeypatch.setattr(value_statistics, "stats_of", lambda value: (sizes.append(value.size), real(value))[1])
     assert_true(real(view), view)
     assert max(sizes) < view.size / 2
 
@@ -605,7 +606,7 @@ def test_what_was_stopped_comes_back_where_it_was(path: Path) -> None:
 
 OWN = """
 import sys, numpy as np, graphnn as gn
-from graphnn.graph import Op
+from graphnn.core import Op
 
 class Wobble(Op):
     by: float = 2.0

@@ -14,8 +14,8 @@ from test_reads import named
 
 import graphnn as gn
 from graphnn import demo, nn
-from graphnn.inspector.ancestry import ancestry, influence, sample
-from graphnn.inspector.why import LISTED, Why, element_of, explain, number
+from graphnn.debugger.ancestry import ancestry, influence, sample
+from graphnn.debugger.why import LISTED, Why, element_of, explain, number
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -195,7 +195,7 @@ def test_the_operation_that_was_really_used() -> None:
     g = gn.Graph()
     x = g.placeholder("x", shape=("n",))
     y = gn.clip(x, 0.0, 1.0)
-    other = gn.graph.operation("clip")(0.0, 3.0)
+    other = gn.core.operation("clip")(0.0, 3.0)
     why = explain(y, 0, np.array([2.0]), [np.array([2.0])], op=other)
     assert why.equation == "clip[0] = 2 = clip(2, 0.0, 3.0)"
 
@@ -229,7 +229,7 @@ def test_an_operation_of_ones_own_reads_all_unless_it_says_otherwise() -> None:
         assert why.equation == "centered[0] = -1 = (1, 3) - mean(1, 3)"
         assert [str(read) for read in why.reads] == ["x[:] = 1, 3, fed"]
     finally:
-        del gn.graph.registry["centered"]
+        del gn.core.registry["centered"]
 
 
 # --- what is listed ---------------------------------------------------------------------------------------------

@@ -21,11 +21,11 @@ from sklearn.model_selection import GridSearchCV
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.blas import blas_libraries, one_blas_thread
-from graphnn.execute.engines import opened_cluster
-from graphnn.inspector.health import check_health
-from graphnn.interop.dask import worker
-from graphnn.interop.dask.programs import compiled, packed
+from graphnn._util.blas_threads import blas_libraries, one_blas_thread
+from graphnn.debugger.health import check_health
+from graphnn.distributed import worker
+from graphnn.distributed.worker_programs import compiled, packed
+from graphnn.runtime.cluster_port import opened_cluster
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_worker_that_may_compute_other_bits_is_refused_before_anything_runs(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = {**worker.facts(), "NumPy": "1.0", "BLAS": "openblas 0.1 Zen"}
-    monkeypatch.setattr("graphnn.interop.dask.cluster.facts", lambda: other)
+    monkeypatch.setattr("graphnn.distributed.dask_cluster.facts", lambda: other)
     with pytest.raises(gn.ClusterError, match=r"2 workers \(tcp.*NumPy 1.0 here and 2.* there, BLAS openblas 0.1 Zen"):
         opened_cluster(client).__enter__()
     block = opened_cluster(client, exact=False)

@@ -14,7 +14,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.inspector.health import check_health
+from graphnn.debugger.health import check_health
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask's own use of pandas
 

@@ -12,9 +12,9 @@ from distributed import Client, LocalCluster
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.interop.dask.crew import DaskCrew
-from graphnn.nn.live import Run
-from graphnn.nn.shards import subtrees
+from graphnn.distributed.training_shards import subtrees
+from graphnn.distributed.training_workers import DaskCrew
+from graphnn.nn.training.live_run import Run
 
 ROWS = 29
 
@@ -76,8 +76,8 @@ def test_the_bits_are_those_of_the_same_shards_here(client: Client, kind: str) -
 def test_workers_hand_on_and_add_what_is_large(
     client: Client, monkeypatch: pytest.MonkeyPatch, ranges: int, rows: int
 ) -> None:
-    monkeypatch.setattr("graphnn.interop.dask.crew._ADDED_HERE", 0)
-    monkeypatch.setattr("graphnn.interop.dask.crew._SENT_WITH_TASKS", 0)
+    monkeypatch.setattr("graphnn.distributed.training_workers._ADDED_HERE", 0)
+    monkeypatch.setattr("graphnn.distributed.training_workers._SENT_WITH_TASKS", 0)
     monkeypatch.setattr(DaskCrew, "_now", lambda crew: [*crew._cluster.slots * 3][:ranges])
     here, there = Net("plain"), Net("plain")
     for net in (here, there):

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, defs, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
 import graphnn as gn
-from graphnn.interop.onnx.rules.refused import REFUSED, read, unread
+from graphnn.onnx.rules.refused import REFUSED, read, unread
 
 REASONS = {
     "test_bernoulli*": "Not equal",  # random numbers, and ONNX does not say which

@@ -46,7 +46,7 @@ def test_recurrent_layers_over_a_named_time_are_written_with_their_gradients(lay
     x, lengths = g.placeholder("x", ("n", "t", 3)), g.placeholder("lengths", ("n",), "int64")
     layer.return_state = True
     y, states = layer(x, lengths=lengths)
-    loss = gn.sum(y * y) + sum(gn.sum(state) for state in gn.graph.flatten(states)[0])
+    loss = gn.sum(y * y) + sum(gn.sum(state) for state in gn.core.flatten(states)[0])
     wanted = {"y": y, "loss": loss}
     for i, slope in enumerate(gn.grad(loss, [x, *layer.parameters])):
         wanted[f"slope_{i}"] = slope

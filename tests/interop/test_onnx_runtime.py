@@ -11,8 +11,8 @@ from onnx.reference import ReferenceEvaluator
 
 import graphnn as gn
 from graphnn import cli
-from graphnn.graph import fn
-from graphnn.interop.onnx.rule import RULES
+from graphnn.core import fn
+from graphnn.onnx.rule_registry import RULES
 
 TEXT = """<ir_version: 8, opset_import: ["": 17]>
 scores (float[n, 3] x) => (float[n, 2] y) <float[3, 2] w = {1.5, -2, 0.25, 4, -1, 3}, float[2] b = {0.5, -0.5}>
@@ -53,7 +53,7 @@ def test_what_lies_between_two_compared_values_is_gone_through_once() -> None:
 
 
 def test_values_in_groups_are_those_of_one_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphnn.interop.onnx.runtime._AT_ONCE", 1)
+    monkeypatch.setattr("graphnn.onnx.onnx_runtimes._AT_ONCE", 1)
     assert gn.compare(gn.from_onnx(path), feed={"x": X}, runtime="onnxruntime").equal
 
 

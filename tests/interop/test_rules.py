@@ -6,7 +6,7 @@ import pytest
 from onnx import parser
 
 import graphnn as gn
-from graphnn.interop.onnx.rules import control
+from graphnn.onnx.rules import control
 
 RNG = np.random.default_rng(0)
 

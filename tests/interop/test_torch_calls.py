@@ -10,8 +10,8 @@ import pytest
 from onnx import parser
 
 import graphnn as gn
-from graphnn.interop.onnx.model import graph_of
-from graphnn.interop.torch import _evaluating, called_with, keys_of, name_once, name_outputs
+from graphnn.onnx.from_onnx import graph_of
+from graphnn.torch.from_torch import _evaluating, called_with, keys_of, name_once, name_outputs
 
 
 @dataclass

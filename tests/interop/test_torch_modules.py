@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.interop.torch import _not_exported
+from graphnn.torch.from_torch import _not_exported
 
 DATA = Path(__file__).parents[1] / "data" / "torch_modules"
 NAMES = sorted(path.stem for path in DATA.glob("*.onnx"))

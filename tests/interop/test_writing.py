@@ -15,9 +15,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Op, registry
 from graphnn.errors import GraphnnError
-from graphnn.graph import Op, registry
-from graphnn.interop.onnx import writing
+from graphnn.onnx import to_onnx
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -27,7 +27,7 @@ OPS = [
     cls
     for cls in registry.values()
     if cls.samples.__func__ is not Op.samples.__func__  # type: ignore[attr-defined]
-    and not cls.__module__.startswith("graphnn.loops")  # they have tests of their own, in tests/loops
+    and not cls.__module__.startswith("graphnn.control_flow")  # they have tests of their own, in tests/loops
 ]
 LATEST = min(24, onnx.defs.onnx_opset_version())
 REFUSED = {"random_normal"}
@@ -435,7 +435,7 @@ def test_a_file_and_one_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     y = x @ g.parameter("w", np.random.default_rng(0).normal(size=(64, 64))) + g.parameter("b", np.arange(64.0) * 0.5)
     fed = {x: np.ones((2, 64))}
     assert gn.to_onnx({"y": y}, tmp_path / "small.onnx") is None
-    monkeypatch.setattr(writing, "_MOST_INSIDE", 10_000)
+    monkeypatch.setattr(to_onnx, "_MOST_INSIDE", 10_000)
     gn.to_onnx({"y": y}, tmp_path / "large.onnx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["large.onnx", "large.onnx.data", "small.onnx"]
     assert (tmp_path / "large.onnx.data").stat().st_size >= 64 * 64 * 8 > (tmp_path / "large.onnx").stat().st_size

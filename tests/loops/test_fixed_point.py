@@ -7,7 +7,7 @@ import pytest
 from everywhere import BACKENDS, equal_everywhere
 
 import graphnn as gn
-from graphnn.loops.stretch import stretch_of
+from graphnn.control_flow.loop_segment import stretch_of
 
 RNG = np.random.default_rng(3)
 

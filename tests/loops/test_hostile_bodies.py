@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.control_flow.loop_body import graph_of, text_of
 from graphnn.errors import FileFormatError, MemoryBudgetError, ShapeError
-from graphnn.files import from_data, to_data
-from graphnn.loops.body import graph_of, text_of
+from graphnn.io.graph_files import from_data, to_data
 
 
 def sound():

@@ -10,13 +10,12 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.native import writer
-from graphnn.execute.native.plan import Native
-from graphnn.loops import in_one_go
-from graphnn.loops.body import text_of
-from graphnn.loops.bundle import item_of
-from graphnn.loops.in_one_go import InOneGo
-from graphnn.loops.loop import Loop
+from graphnn.control_flow.bundle import item_of
+from graphnn.control_flow.loop_body import text_of
+from graphnn.control_flow.loop_op import Loop
+from graphnn.native import loop_iterations, table_writer
+from graphnn.native.loop_iterations import InOneGo
+from graphnn.native.native_plan import Native
 
 BATCH, WIDTH = 3, 4
 
@@ -204,7 +203,7 @@ def test_fewer_iterations_are_made_in_one_go_if_they_are_large(length: int, monk
         return lambda addresses, told: goes.append(len(addresses)) or run(addresses, told)
 
     monkeypatch.setattr(Native, "iterating", counted)
-    monkeypatch.setattr(in_one_go, "_ELEMENTS", 8 * (1 + 5 * BATCH * WIDTH))  # and the number of the iteration
+    monkeypatch.setattr(loop_iterations, "_ELEMENTS", 8 * (1 + 5 * BATCH * WIDTH))  # and the number of the iteration
     g = gn.Graph()
     rows, weights = inputs(g)
     last, each = gn.scan(lambda h, x: (gn.tanh(h @ weights + x), h), gn.zeros((BATCH, WIDTH), graph=g), rows)
@@ -222,7 +221,7 @@ def test_a_body_that_reads_large_arrays_is_not_run_in_one_go(made: list[bool], m
         assert made == [True, True]
         made.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(writer, "_LONG", BATCH * WIDTH)
+            patch.setattr(table_writer, "_LONG", BATCH * WIDTH)
             check([last], fed(rows, 20))
         assert made == []
 

@@ -7,11 +7,11 @@ import pytest
 from random_bodies import Case, derived, scanned
 
 import graphnn as gn
-from graphnn.execute.feed import prepare
-from graphnn.execute.loop import collect
-from graphnn.inspector.inside import with_fault, with_loops
-from graphnn.loops import unrolling
-from graphnn.loops.unrolled import count_of, unrolled
+from graphnn.control_flow import unroll
+from graphnn.control_flow.unrolled_run import count_of, unrolled
+from graphnn.debugger.iteration_traces import with_fault, with_loops
+from graphnn.runtime.evaluation_loop import collect
+from graphnn.runtime.feed import prepare
 
 RNG = np.random.default_rng(0)
 T, N = 12, 3
@@ -37,8 +37,8 @@ def nested(reverse=False):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("most", [20_000, 30])
 def test_a_run_without_loops_gives_the_same_bits(reverse, most, monkeypatch):
-    monkeypatch.setattr(unrolling, "_MOST", most)
-    monkeypatch.setattr(unrolling, "_FEWEST", 3)
+    monkeypatch.setattr(unroll, "_MOST", most)
+    monkeypatch.setattr(unroll, "_FEWEST", 3)
     g, xs, fetches = nested(reverse)
     run = prepare(g, fetches, {xs: RNG.normal(size=(T, N))}, None)
     flat = unrolled(run, {"scan_1": 5})
@@ -258,7 +258,7 @@ def test_an_error_opens_the_debugger_in_its_iteration(tmp_path):
 
 
 def test_a_long_loop_opens_at_the_iteration_that_is_asked_for(monkeypatch):
-    monkeypatch.setattr(unrolling, "_MOST", 60)
+    monkeypatch.setattr(unroll, "_MOST", 60)
     xs, step = network(steps=40)
     x = RNG.uniform(size=(2, 40, N))
     dbg = gn.debug(step, {xs: x}, at="scan_1@20", echo=None)
@@ -311,7 +311,7 @@ def test_a_search_through_batches_names_iteration_and_sample():
 
 
 def test_a_long_loop_is_looked_at_where_it_goes_wrong(monkeypatch):
-    monkeypatch.setattr(unrolling, "_MOST", 60)
+    monkeypatch.setattr(unroll, "_MOST", 60)
     xs, step = network(steps=60)
     x = np.zeros((2, 60, N))
     x[1, 33] = -9.0
@@ -481,8 +481,8 @@ def test_loops_that_end_when_they_like_are_looked_into():
 @pytest.mark.filterwarnings("ignore::graphnn.errors.GraphnnWarning")
 @pytest.mark.parametrize("most", [20_000, 1])
 def test_random_runs_without_loops_give_the_same_bits(most, monkeypatch):
-    monkeypatch.setattr(unrolling, "_MOST", most)
-    monkeypatch.setattr(unrolling, "_FEWEST", min(most, 8))
+    monkeypatch.setattr(unroll, "_MOST", most)
+    monkeypatch.setattr(unroll, "_FEWEST", min(most, 8))
     for number in range(10):
         case = Case(3, number)
         built = case.built(scanned, case.lengths[0])
@@ -507,8 +507,8 @@ def test_what_is_found_in_iterations_is_drawn_in_the_frame_of_the_loop():
 
 
 def test_branches_in_a_loop_of_which_some_iterations_are_nodes_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr(unrolling, "_MOST", 1)
-    monkeypatch.setattr(unrolling, "_FEWEST", 1)
+    monkeypatch.setattr(unroll, "_MOST", 1)
+    monkeypatch.setattr(unroll, "_FEWEST", 1)
     g = gn.Graph()
     xs, w = g.placeholder("xs", ("time", N)), g.parameter("w", np.eye(N))
 
@@ -528,7 +528,7 @@ def test_branches_in_a_loop_of_which_some_iterations_are_nodes_give_the_same_bit
 
 @pytest.mark.parametrize(("value", "where"), [(-9.0, 41), (-2.0 / 3.0, 20)])
 def test_of_a_long_loop_a_nan_is_looked_for_before_an_infinity(value, where, monkeypatch):
-    monkeypatch.setattr(unrolling, "_MOST", 60)
+    monkeypatch.setattr(unroll, "_MOST", 60)
     g = gn.Graph()
     xs = g.placeholder("xs", ("time",))
     _, ys = gn.scan(lambda h, x: (gn.tanh(h + x), gn.log(x * x) + gn.sqrt(x + 2.0)), 0.0, xs)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-import graphnn.loops  # registers the operations
-from graphnn.graph import Op, Spec, registry
-from graphnn.loops.bundle import Layout, LoopItem, place_to_write, read
+import graphnn.control_flow
+from graphnn.control_flow.bundle import Layout, LoopItem, place_to_write, read
+from graphnn.core import Op, Spec, registry
 from graphnn.testing import check_op
-from graphnn.testing.draw import Draw
+from graphnn.testing.random_samples import Draw
 
-OPS = sorted(name for name, cls in registry.items() if cls.__module__.startswith("graphnn.loops"))
+OPS = sorted(name for name, cls in registry.items() if cls.__module__.startswith("graphnn.control_flow"))
 
 
 @pytest.mark.parametrize("name", OPS)

@@ -6,7 +6,7 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.replay import Page
+from graphnn.pages.replay import Page
 
 
 def spiral(units: int = 6, points: int = 20) -> tuple[gn.Graph, gn.Node, dict[Any, Any]]:

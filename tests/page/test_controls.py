@@ -647,7 +647,7 @@ def test_the_overlays_tell_what_the_trace_knows(opened: Opened) -> None:
     assert written("dense_1/weight") == f"{np.linalg.norm(trace[gradient].value):.3g}"
     choose.select_option("memory")
     assert written("relu_1") == f"{60 * 6 * 8 / 1024:.3g} KiB"
-    total = sum(record.bytes for record in trace if not isinstance(record.op, gn.graph.Constant))
+    total = sum(record.bytes for record in trace if not isinstance(record.op, gn.core.Constant))
     assert legend().startswith(f"memory {total / 1024:.3g} KiB of values; the most, ")
     choose.select_option("time")
     most = max(times, key=lambda name: times[name] if trace.graph[name].inputs else 0.0)

@@ -12,7 +12,7 @@ from test_looks import AXE
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.live import page as page_module
+from graphnn.pages.live import live_page as page_module
 
 SCREENS = {"laptop": (1280, 720), "phone": (390, 844)}
 

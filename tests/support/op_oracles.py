@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import graphnn as gn
-from graphnn.graph import Op
+from graphnn.core import Op
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

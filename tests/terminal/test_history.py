@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from graphnn.terminal import history_kept
-from graphnn.terminal.history import history_file
+from graphnn.terminal.input_history import history_file
 
 
 class Readline:

@@ -16,10 +16,10 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Op, Spec
 from graphnn.errors import UsageError
-from graphnn.graph import Op, Spec
-from graphnn.terminal import VERBS, Session, index_of, literal_of, printable, verbs
-from graphnn.terminal.arguments import KINDS
+from graphnn.terminal import VERBS, Session, index_of, literal_of, printable, verb_registry
+from graphnn.terminal.verb_arguments import KINDS
 
 X = np.array([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0]])
 W = np.array([[1.0], [10.0]])
@@ -215,11 +215,13 @@ def test_help_names_every_verb_by_its_topic_on_one_screen(talk):
     told = talk("help")
     assert fits_a_screen(told)
     named = re.findall(r"[\w-]+", told.partition("To begin with:")[0])
-    assert named == [word for topic in verbs.GROUPS for word in [topic, *(v.name for v in VERBS if v.group == topic)]]
+    assert named == [
+        word for topic in verb_registry.GROUPS for word in [topic, *(v.name for v in VERBS if v.group == topic)]
+    ]
     assert talk("?") == told
 
 
-@pytest.mark.parametrize("topic", verbs.GROUPS)
+@pytest.mark.parametrize("topic", verb_registry.GROUPS)
 def test_help_on_a_topic_says_what_each_of_its_verbs_does(talk, topic):
     told = talk(f"help {topic}")
     assert fits_a_screen(told)
@@ -1407,7 +1409,7 @@ def test_the_debuggers_verbs_keep_their_signatures_and_their_help():
 
 
 def test_a_verb_is_one_function_with_its_help_its_argument_and_its_completion(talk):
-    @verbs.verb("count [NODE]", example="count x", group="looking", takes="node")
+    @verb_registry.verb("count [NODE]", example="count x", group="looking", takes="node")
     def count(session, node):
         """Count the numbers of a node."""
         session.say(session.dbg[node].value.size)

@@ -8,8 +8,8 @@ from known_circuits import drawn
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import UsageError
-from graphnn.inspector.interventions import Circuit
-from graphnn.view.diagram.looks import DOWN, HIGHLIGHTS, PALE, THEMES, UP
+from graphnn.interventions import Circuit
+from graphnn.view.diagrams.style import DOWN, HIGHLIGHTS, PALE, THEMES, UP
 
 PALE_BOX = HIGHLIGHTS["outside"][0]["color"]
 

@@ -14,12 +14,12 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Trait
-from graphnn.nn.live import Run
-from graphnn.view.live import page as page_module
-from graphnn.view.live.curves import Losses, Rows
-from graphnn.view.live.nodes import Watched, rates_of
-from graphnn.view.live.page import PageWriter, run_in
+from graphnn.core import Trait
+from graphnn.nn.training.live_run import Run
+from graphnn.pages.live import live_page as page_module
+from graphnn.pages.live.live_page import PageWriter, run_in
+from graphnn.pages.live.node_figures import Watched, rates_of
+from graphnn.pages.live.training_curves import Losses, Rows
 
 HOSTILE = '</script><script>alert(1)</script>"<b>\x1b[31m@@data@@'
 

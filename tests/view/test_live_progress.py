@@ -14,9 +14,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.nn.live import Run
-from graphnn.view.live import progress
-from graphnn.view.live.chart import Curve, dots, svg
+from graphnn.nn.training.live_run import Run
+from graphnn.pages.live import live_progress
+from graphnn.pages.live.charts import Curve, dots, svg
 
 HOSTILE = '</text><script>alert(1)</script>"\x1b[31m[red]'
 
@@ -128,9 +128,9 @@ def test_pictures_come_seldom_in_a_notebook(
     shown: list[tuple[str, dict[str, str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(live_progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     run = Run(SimpleNamespace(), nn.History(), 4, 1000, 0)  # type: ignore[arg-type]
-    made = progress.progress_of(run)
+    made = live_progress.progress_of(run)
     assert made is not None
     with made:
         for _ in range(640):

@@ -8,8 +8,8 @@ from test_replay import Unpacked, place_of, unpacked
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Node
-from graphnn.view.replay.iterations import rows_kept
+from graphnn.core import Node
+from graphnn.pages.replay.replayed_iterations import rows_kept
 
 B, N, H = 2, 3, 4
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -24,11 +24,12 @@ from test_reads import drawn, named
 
 import graphnn as gn
 from graphnn import cli, nn
-from graphnn.graph import Op
-from graphnn.view.replay import Page, views
-from graphnn.view.replay import page as made
-from graphnn.view.replay.keeping import TIERS, axes_kept, tier_for
-from graphnn.view.replay.reading import Reader
+from graphnn.core import Op
+from graphnn.pages.replay import Page
+from graphnn.pages.replay import page_diagrams as views
+from graphnn.pages.replay import replay_page as made
+from graphnn.pages.replay.element_reads import Reader
+from graphnn.pages.replay.kept_elements import TIERS, axes_kept, tier_for
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -302,7 +303,7 @@ def test_the_rules_lead_to_what_an_operation_reads(cls: type[Op]) -> None:
 
 
 def test_where_too_many_would_be_asked_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphnn.view.replay.reading.MOST_ASKED", 10)
+    monkeypatch.setattr("graphnn.pages.replay.element_reads.MOST_ASKED", 10)
     x = gn.Graph().placeholder("x", shape=(40,))
     page = gn.trace(gn.cumsum(x), {x: np.arange(40.0)}).to_html()
     assert page.data["rules"][page.data["runs"][0]["rules"][1]] == [None]

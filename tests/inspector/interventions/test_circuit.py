@@ -10,10 +10,10 @@ from known_circuits import ENDS, Known, drawn
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import GraphError, LookupFailure, ShapeError, UsageError, ValueRangeError
-from graphnn.inspector.interventions import searching
-from graphnn.inspector.interventions.circuit import _measured
-from graphnn.inspector.interventions.runs import pair_of
-from graphnn.inspector.interventions.substituted import Substituted
+from graphnn.interventions import circuit_search
+from graphnn.interventions.circuit import _measured
+from graphnn.interventions.edge_substitution import Substituted
+from graphnn.interventions.run_pair import pair_of
 
 METHODS = "greedy", "attribution"
 NETWORKS = range(50)
@@ -118,7 +118,7 @@ def test_a_distractor_that_leaks_is_noticed(method):
 def test_edges_that_lead_nowhere_are_noticed(monkeypatch):
     cancelling = [seed for seed in NETWORKS if any(row.op == "subtract" for row in drawn(seed).rows.values())][:6]
     assert all(is_found(drawn(seed), "attribution") for seed in cancelling)
-    monkeypatch.setattr(searching, "_with_both_ends", lambda runs, effects: dict(effects))
+    monkeypatch.setattr(circuit_search, "_with_both_ends", lambda runs, effects: dict(effects))
     assert not all(is_found(drawn(seed), "attribution") for seed in cancelling)
 
 
@@ -148,7 +148,7 @@ def test_a_circuit_with_a_wrong_edge_has_other_numbers(wrong):
         effects.pop(max(effects))
     runs = Substituted(pair_of(metric, known.clean, known.corrupted, False), "corrupted")
     links = {tuple(names[node] for node in runs.ends(link)): link for link in runs.links}
-    chosen = searching.Found({links[edge]: effect for edge, effect in effects.items()}, 0.0)
+    chosen = circuit_search.Found({links[edge]: effect for edge, effect in effects.items()}, 0.0)
     found = _measured(runs, chosen, "greedy", "corrupted")
     assert found.faithfulness < 1 - 1e-4 if wrong == -1 else found.minimality < 1e-12
 
@@ -295,7 +295,7 @@ def test_one_edge_ablated_is_one_edge_patched():
 
 
 def test_progress_is_told_of_greedy_edges_and_of_passes(monkeypatch):
-    monkeypatch.setattr("graphnn.inspector.interventions.progress._FIRST", 0.0)
+    monkeypatch.setattr("graphnn.interventions.progress_line._FIRST", 0.0)
     _, y, clean, corrupted = two_paths()
     said = []
     gn.circuit(y, clean, corrupted, threshold=0, method="greedy", progress=said.append)
@@ -379,8 +379,8 @@ def test_what_cannot_be_is_said_before_anything_runs(monkeypatch, how, error, sa
     g, y, clean, corrupted = two_paths()
     gn.reshape(y, (1,), name="v")
     asked = {"metric": y, "clean": clean, "corrupted": corrupted, "graph": g} | how
-    monkeypatch.setattr("graphnn.execute.loop.evaluate", None)
-    monkeypatch.setattr("graphnn.inspector.interventions.runs.evaluate", None)
+    monkeypatch.setattr("graphnn.runtime.evaluation_loop.evaluate", None)
+    monkeypatch.setattr("graphnn.interventions.run_pair.evaluate", None)
     with pytest.raises(error, match=said):
         gn.circuit(**asked)
 

@@ -14,8 +14,8 @@ from random_graphs import build, random_graphs
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import DtypeError, FileFormatError, GraphError, LookupFailure, ShapeError, UsageError
-from graphnn.inspector.interventions import sweep
-from graphnn.inspector.interventions.sweep import Sweep
+from graphnn.interventions import effect_sweep
+from graphnn.interventions.effect_sweep import Sweep
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(7)
@@ -97,8 +97,8 @@ NETWORKS = {"classifier": classifier, "attention": attention}
 @pytest.fixture(params=["rows", "alone"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Patches as rows of one evaluation, a few at a time; or one after the other."""
-    monkeypatch.setattr(sweep, "_MOST_ROWS", 1 if request.param == "alone" else 5)
-    monkeypatch.setattr(sweep, "_FEWEST", 2)
+    monkeypatch.setattr(effect_sweep, "_MOST_ROWS", 1 if request.param == "alone" else 5)
+    monkeypatch.setattr(effect_sweep, "_FEWEST", 2)
     return str(request.param)
 
 
@@ -123,7 +123,7 @@ def _shared(self: Any, patches: Any, other: Any) -> list[float]:
     return _METRICS(self, [patch._replace(nodes=nodes) if patch.parts is None else patch for patch in patches], other)
 
 
-_METRICS = sweep._Rows.metrics
+_METRICS = effect_sweep._Rows.metrics
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "a node counts as exchanged if one operand is": (
         Sweep,
@@ -132,12 +132,12 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     ),
     "nothing is known of what depends on it": (Sweep, "_exchanged_with", lambda self, first: set(self.pair.reached)),
     "a value is exchanged in all rows": (
-        sweep,
+        effect_sweep,
         "edited",
         lambda value, edits: np.broadcast_to(edits[0][2], value.shape).copy(),
     ),
-    "nothing is exchanged": (sweep, "edited", lambda value, edits: value),
-    "rows see each other's patches": (sweep._Rows, "metrics", _shared),
+    "nothing is exchanged": (effect_sweep, "edited", lambda value, edits: value),
+    "rows see each other's patches": (effect_sweep._Rows, "metrics", _shared),
     "readers are forgotten": (
         Sweep,
         "_sort",
@@ -148,7 +148,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_FEWEST", 2)
+    monkeypatch.setattr(effect_sweep, "_FEWEST", 2)
     owner, name, planted = FAULTS[fault]
     monkeypatch.setattr(owner, name, planted)
     metric, clean, corrupted = attention()
@@ -240,7 +240,7 @@ def test_places_that_come_to_the_same_are_computed_once() -> None:
     h = gn.reshape(gn.tanh(x), (-1, 2, 2))
     y = gn.sum(gn.square(h) + gn.exp(x[0, 0]))
     chain = Sweep(
-        gn.inspector.interventions.runs.pair_of(y, {x: np.ones((1, 4))}, {x: np.zeros((1, 4))}, True),
+        gn.interventions.run_pair.pair_of(y, {x: np.ones((1, 4))}, {x: np.zeros((1, 4))}, True),
         [gn.patches.at(node) for node in (g["tanh"], h, g["square"])],
     )
     assert chain.chunks == [[0, 1, 2]]
@@ -632,7 +632,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         made.extend(found)
         return found
 
-    monkeypatch.setattr(sweep, "_MOST_ROWS", 1)
+    monkeypatch.setattr(effect_sweep, "_MOST_ROWS", 1)
     monkeypatch.setattr(Sweep, "run", counted)
     return made  # type: ignore[return-value]
 
@@ -696,7 +696,7 @@ def test_a_file_of_another_sweep_is_refused(tmp_path: Any) -> None:
 
 def test_progress_is_told_in_lines(slowly: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.arange(0.0, 1e6, 4.0))
-    monkeypatch.setattr("graphnn.inspector.interventions.progress.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("graphnn.interventions.progress_line.time.perf_counter", lambda: next(clock))
     y, clean, corrupted = linear()
     lines: list[str] = []
     gn.effects(y, clean, corrupted, "edges", progress=lines.append)
@@ -714,7 +714,7 @@ def test_a_terminal_gets_one_line(slowly: list[int], monkeypatch: pytest.MonkeyP
             return True
 
     clock = iter(np.arange(0.0, 1e6, 2.0))
-    monkeypatch.setattr("graphnn.inspector.interventions.progress.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("graphnn.interventions.progress_line.time.perf_counter", lambda: next(clock))
     monkeypatch.setattr("sys.stderr", Terminal())
     import sys
 

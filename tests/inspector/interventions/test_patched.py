@@ -311,7 +311,7 @@ def test_drawn_patches_of_drawn_networks_equal_the_evaluation_by_hand(data):
         a, b = (nodes[data.draw(st.integers(0, len(nodes) - 1))] for _ in range(2))
         nodes.append(gn.add(a, b, name=f"n{i}") if data.draw(st.booleans()) else gn.multiply(a, b, name=f"n{i}"))
     y = nodes[-1]
-    needed = [node for node in nodes if node in gn.graph.fetches.ancestors([y])]
+    needed = [node for node in nodes if node in gn.core.fetches.ancestors([y])]
     edges = [(operand, node) for node in needed for operand in dict.fromkeys(node.inputs)]
     keys = data.draw(st.lists(st.sampled_from([*needed, *edges]), unique=True, max_size=4))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))

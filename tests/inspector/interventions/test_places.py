@@ -15,7 +15,7 @@ import pytest
 import graphnn as gn
 from graphnn import Node
 from graphnn.errors import AxisError, GraphError, GraphnnError, UsageError
-from graphnn.inspector.interventions.sweep import Sweep
+from graphnn.interventions.effect_sweep import Sweep
 
 RNG = np.random.default_rng(5)
 A, B = RNG.normal(size=(2, 3, 4))
