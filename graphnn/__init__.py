@@ -38,7 +38,6 @@ from .errors import (
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
     from . import demo as demo
-    from . import interop as interop
     from . import terminal as terminal
     from .autodiff.grad import grad, jvp, vjp
     from .autodiff.jacobian import hessian, hvp, jacobian

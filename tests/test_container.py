@@ -721,7 +721,7 @@ def test_any_name_a_file_can_have_will_do(tmp_path: Path, monkeypatch: pytest.Mo
 SAVER = """
 import os, signal, sys
 import numpy as np
-from graphnn import container, replacing
+from graphnn.io import atomic_file, container
 
 def save(n):
     container.write(path, "graph", n, {"a": np.full(30_000, n), "b": np.full((2, 3), n, ">f4").T})
@@ -729,7 +729,7 @@ def save(n):
 def at_line(number, act):
     def trace(frame, event, _):
         nonlocal number
-        if frame.f_code.co_filename not in (container.__file__, replacing.__file__):
+        if frame.f_code.co_filename not in (container.__file__, atomic_file.__file__):
             return None
         if event == "line":
             number -= 1

@@ -617,7 +617,7 @@ TRAIN = """
 import sys
 import numpy as np
 import graphnn as gn
-from graphnn import files
+from graphnn.io import graph_files
 
 def batch(i):
     rng = np.random.default_rng(i)
@@ -630,7 +630,7 @@ def train(g, first, last):
 
 if __name__ == "__main__":
     path, first, last = sys.argv[1], *map(int, sys.argv[2:])
-    g = files.load(path)
+    g = graph_files.load(path)
     losses = train(g, first, last)
     np.savez(path + ".npz", *losses, *g.state.values())
 """
@@ -660,7 +660,7 @@ def test_training_goes_on_in_a_new_process_to_the_bit(path: Path) -> None:
 SAVER = """
 import os, sys
 import numpy as np
-from graphnn import files
+from graphnn.io import graph_files
 from graphnn.core import Graph, fn
 
 path = sys.argv[1]
@@ -677,7 +677,7 @@ def say(what):
 def save(number):
     for node in (a, b):
         node.value = np.full(node.shape, float(number))
-    files.save(g, path)
+    graph_files.save(g, path)
 
 save(0)
 say(0)

@@ -92,10 +92,8 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return _load(f"{__name__}.{name}")
     if name in _MODULE_OF:
-        names = _LATER[_MODULE_OF[name]].split()
-        module = _load(f"{__name__}.{_MODULE_OF[name]}")
-        globals().update({each: getattr(module, each) for each in names})
-        _explain_public(globals(), names)
+        globals()[name] = getattr(_load(f"{__name__}.{_MODULE_OF[name]}"), name)
+        _explain_public(globals(), [name])
         return globals()[name]
     held = next((part for part in ("schedules", "init") if name in _defined_in(part)), "")
     if name in dir(fn) or name in ours.__all__:

@@ -25,7 +25,7 @@ from graphnn.core import Op
 from graphnn.core.op import registry
 from graphnn.testing import Draw
 
-ROOM = Path(gn.__file__).parent / "execute"
+ROOM = Path(gn.__file__).parent / "compiler"
 COMPILER = [
     *("intermediate_representation", "ir_values", "ir_builder", "rewrites", "elementwise_tracing"),
     *("numpy_codegen", "lowering", "thresholds", "fusion"),
@@ -56,7 +56,7 @@ def test_an_instruction_is_frozen_and_has_no_room_for_more(kind: type) -> None:
 
 
 def files() -> list[Path]:
-    return [*[ROOM / f"{name}.py" for name in COMPILER], *sorted((ROOM / "rules").glob("*.py"))]
+    return [*[ROOM / f"{name}.py" for name in COMPILER], *sorted((ROOM / "lowering_rules").glob("*.py"))]
 
 
 @pytest.mark.parametrize("file", files(), ids=lambda file: file.stem)

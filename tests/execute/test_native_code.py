@@ -199,8 +199,8 @@ def test_a_process_ends_while_a_thread_compiles_and_computes() -> None:
     code = """
 import threading
 from test_native_code import X, made
-from graphnn.native import engine
-engine._MOST = 0
+from graphnn.native import llvm
+llvm._MOST = 0
 started = threading.Event()
 def work():
     for number in range(10**6):

@@ -95,7 +95,7 @@ def unread(kind: type) -> Mapping[str, str]:
     They are settings that it does not keep, and names of settings elsewhere. Other packages say for themselves what the
     attributes of their classes are for.
     """
-    if not kind.__module__.startswith(f"{__package__}."):
+    if not kind.__module__.startswith(f"{__package__.rpartition('.')[0]}."):
         return {}
     settings = settings_of(kind)
     used = names_used(kind.__mro__) | {*dir(kind)}
