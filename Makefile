@@ -13,7 +13,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale clean distclean
+.PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw and replay a network"
@@ -24,6 +24,8 @@ help:
 	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
+	@echo "make fuzz         compare, forge and interrupt at length, for hours   (ARGS='--share 0.01' for minutes)"
+	@echo "make satellites   delete each satellite in a copy, and test the rest   (ALL=1: all at once)"
 	@echo "make lint         check style and format"
 	@echo "make format       mend style and format where a tool can"
 	@echo "make types        check types"
@@ -72,6 +74,12 @@ bench-quick: $(VENV)/test.stamp
 
 bench-scale: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/benchmarks --override-ini "norecursedirs=.*" $(ARGS)
+
+fuzz: $(VENV)/test.stamp
+	@$(BIN)/python tests/fuzz/at_length.py $(ARGS)
+
+satellites: $(VENV)/test.stamp $(VENV)/lint.stamp
+	@$(BIN)/python tests/tools/satellites.py $(if $(ALL),--all) $(ARGS)
 
 lint: $(VENV)/lint.stamp
 	@$(BIN)/ruff check .

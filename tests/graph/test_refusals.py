@@ -11,7 +11,7 @@ import pytest
 import graphnn as gn
 from graphnn import files, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 from interrupts import PACKAGE, Interrupter
 
