@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import pages
 import pytest
 from hypothesis import is_hypothesis_test, settings
 from template import Template
@@ -50,6 +51,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         said = test._hypothesis_internal_use_settings  # there is no public way to change what a test itself says
         more = settings(said, max_examples=said.max_examples * times, derandomize=False, database=None)
         test._hypothesis_internal_use_settings = more
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what of the documentation is not tested, since a satellite that it needs was deleted."""
+    names, blocks = pages.untested()
+    if names or blocks:
+        terminalreporter.write_line(
+            f"documentation that is not tested: {blocks} blocks; {len(names)} whole: {', '.join(names)}"
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
