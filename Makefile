@@ -26,7 +26,7 @@ help:
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
 	@echo "make fuzz         compare, forge and interrupt at length, for hours   (ARGS='--share 0.01' for minutes)"
 	@echo "make satellites   delete each satellite in a copy, and test the rest   (ALL=1: all at once)"
-	@echo "make lint         check style and format"
+	@echo "make lint         check style, format, imports, spelling and workflows"
 	@echo "make format       mend style and format where a tool can"
 	@echo "make types        check types"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -84,6 +84,10 @@ satellites: $(VENV)/test.stamp $(VENV)/lint.stamp
 lint: $(VENV)/lint.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@if test -x $(BIN)/actionlint; then $(BIN)/actionlint; \
+	  else echo "not checked: the workflows, for actionlint could not be installed"; fi
 
 format: $(VENV)/lint.stamp
 	@$(BIN)/ruff check --fix .
@@ -140,8 +144,9 @@ $(VENV)/page.stamp: pyproject.toml $(VENV)/made.stamp
 	@touch $@
 
 $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp
-	@echo "Installing graphnn, ruff and mypy ..."
+	@echo "Installing graphnn, and what checks style and types ..."
 	@$(PIP) install --editable ".[all]" --group lint
+	@$(PIP) install --group workflows 2>/dev/null || echo "not installed: actionlint, which checks the workflows" >&2
 	@touch $@
 
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp

@@ -75,12 +75,8 @@ def testable(paths: Iterable[Path]) -> list[Path]:
 
 def documents() -> list[Path]:
     """Return all pages, examples and notebooks."""
-    folders = [
-        ROOT.glob("README.md"),
-        (ROOT / "docs").glob("*.md"),
-        *map((ROOT / "examples").glob, ("*.py", "*.ipynb")),
-    ]
-    return [path for folder in folders for path in sorted(folder)]
+    kinds = ("README.md", "docs/*.md", "examples/*.py", "examples/*.ipynb")
+    return [path for kind in kinds for path in sorted(ROOT.glob(kind))]
 
 
 def untested() -> tuple[list[str], int]:
