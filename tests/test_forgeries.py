@@ -1,6 +1,6 @@
 """Files that lie, with right digests: refused by an error of graphnn, or as good as any; and never run.
 
-`tests/benchmarks/fuzz_files.py` tries many more.
+`tests/fuzz/fuzz_files.py` tries many more.
 """
 
 from __future__ import annotations

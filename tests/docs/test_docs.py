@@ -23,7 +23,8 @@ IMAGES = ROOT / "docs" / "images"
 MADE = runpy.run_path(str(ROOT / "docs" / "made.py"))
 REFERENCE = vars(MADE["reference"])
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CODE = {page: [b for b in pages.blocks(page.read_text(encoding="utf-8")) if pages.examples(b)] for page in PAGES}
+TESTABLE = pages.testable(PAGES)
+CODE = {page: [b for b in pages.blocks(page.read_text(encoding="utf-8")) if pages.examples(b)] for page in TESTABLE}
 
 
 # These run elsewhere, and more is asked of what they leave behind.
@@ -49,7 +50,7 @@ for name, diagram in runpy.run_path(str(images / "make.py"))["shown"](page.stem,
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if CODE[page] and page.name not in ELSEWHERE], ids=lambda page: page.name
+    "page", [page for page in TESTABLE if CODE[page] and page.name not in ELSEWHERE], ids=lambda page: page.name
 )
 def test_page_runs_and_draws_its_pictures(page: Path, runs_clean: Callable[..., None]) -> None:
     runs_clean("-c", RUNS, Path(pages.__file__).parent, IMAGES, page)
@@ -113,7 +114,7 @@ print(json.dumps({**pages, "functions": dir(graphnn.functions)}))
     return found
 
 
-@pytest.mark.parametrize("page", MADE["pages"](), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages.testable(MADE["pages"]()), ids=lambda page: page.name)
 def test_what_is_made_from_the_code_is_current(page: Path, made: dict[str, Any]) -> None:
     text = page.read_text(encoding="utf-8")
     assert rounded(made[page.name]) == rounded(text), "run `python docs/made.py`"

@@ -1,6 +1,6 @@
 """Plan against interpreter, to the bit: every operation, and random graphs with gradients and updates.
 
-`benchmarks/fuzz_plans.py` compares many more of both.
+`tests/fuzz/fuzz_plans.py` compares many more of both.
 """
 
 import itertools

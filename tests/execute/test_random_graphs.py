@@ -1,4 +1,4 @@
-"""Random graphs against HIPS autograd; `benchmarks/fuzz_autograd.py` and `fuzz_large.py` compare many more of them."""
+"""Random graphs against HIPS autograd; `tests/fuzz/fuzz_autograd.py` and `fuzz_large.py` compare many more of them."""
 
 from collections import Counter
 from typing import Any

@@ -21,7 +21,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.core import current_provenance
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 from interrupts import ANYWHERE, INNERMOST, broken_by, building, bytecodes, interrupted, little, whole
 

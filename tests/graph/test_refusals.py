@@ -12,7 +12,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.io import graph_files as files
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 from interrupts import PACKAGE, Interrupter
 

@@ -1,4 +1,4 @@
-"""Random loops against their iterations written out; `benchmarks/fuzz_loops.py` compares many more of them."""
+"""Random loops against their iterations written out; `tests/fuzz/fuzz_loops.py` compares many more of them."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Compare random graphs of large arrays: the plan with the interpreter, to the bit, and both with HIPS autograd.
 
-    python tests/benchmarks/fuzz_large.py [--graphs 5000] [--seed 0] [--first 0]
+    python tests/fuzz/fuzz_large.py [--graphs 5000] [--seed 0] [--first 0]
 
 Most inputs have more than 65,536 elements, and sides up to 5,000. Every other graph has a product or a norm. Graphs
 whose figures are nothing but rounding are told apart. The exit status says whether all is well.

@@ -1,6 +1,6 @@
 """Compare loops with the same iterations written out, plans of them with the interpreter, and maps with each row.
 
-    python tests/benchmarks/fuzz_loops.py [--graphs 1000] [--maps 300] [--seed 0] [--first 0] [--orders 2]
+    python tests/fuzz/fuzz_loops.py [--graphs 1000] [--maps 300] [--seed 0] [--first 0] [--orders 2]
 
 The exit status says whether all is well.
 """

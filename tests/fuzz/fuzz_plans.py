@@ -1,6 +1,6 @@
 """Compare plans with the interpreter, to the bit: random graphs with gradients and updates, and every operation.
 
-    python tests/benchmarks/fuzz_plans.py [--graphs 10000] [--networks 1000] [--mixed 1000] [--loops 1000]
+    python tests/fuzz/fuzz_plans.py [--graphs 10000] [--networks 1000] [--mixed 1000] [--loops 1000]
         [--large 100] [--recorded 0] [--draws 1000] [--seed 0] [--first 0] [--backend numpy]
 
 Each operation is drawn so often, its operands in every way that a plan could take them. Mixed graphs are of all dtypes,
