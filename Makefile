@@ -41,7 +41,7 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	@echo "Running the tests, the examples of the docstrings and the code of the documentation, on all cores: some minutes."
-	@echo "For some of them only, say which: make test ARGS='tests/graph -x'"
+	@echo "For some of them only, say which: make test ARGS='tests/core -x'"
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lowest: $(VENV)/lowest.stamp
@@ -56,8 +56,8 @@ dist: $(VENV)/dist.stamp
 	@$(BIN)/python tests/built/check.py dist
 
 page: $(VENV)/page.stamp
-	@$(BIN)/python -m pytest tests/page --override-ini "norecursedirs=.*" $(ARGS)
-	@$(BIN)/python tests/page/measure.py
+	@$(BIN)/python -m pytest tests/satellites/pages/browser --override-ini "norecursedirs=.*" $(ARGS)
+	@$(BIN)/python tests/satellites/pages/browser/measure.py
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)

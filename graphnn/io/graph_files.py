@@ -361,7 +361,7 @@ def _value(node: Node, state: Mapping[Node, Array]) -> Array:
 
 def _foreign_module(op: Op) -> str:
     module = type(op).__module__
-    return "" if module.startswith(f"{__package__}.") else module
+    return "" if module.startswith(__name__.partition(".")[0] + ".") else module
 
 
 def settings_of(op: Op) -> dict[str, Any]:

@@ -23,7 +23,7 @@ OPS = [
     cls
     for cls in registry.values()
     if cls.samples.__func__ is not Op.samples.__func__  # type: ignore[attr-defined]
-    and not cls.__module__.startswith("graphnn.control_flow")  # they have tests of their own, in tests/loops
+    and not cls.__module__.startswith("graphnn.control_flow")  # they have tests of their own, in tests/control_flow
 ]
 OURS = [
     cls

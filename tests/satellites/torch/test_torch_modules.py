@@ -9,7 +9,7 @@ import pytest
 import graphnn as gn
 from graphnn.torch.from_torch import _not_exported
 
-DATA = Path(__file__).parents[1] / "data" / "torch_modules"
+DATA = Path(__file__).parents[2] / "data" / "torch_modules"
 NAMES = sorted(path.stem for path in DATA.glob("*.onnx"))
 
 

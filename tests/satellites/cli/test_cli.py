@@ -559,7 +559,7 @@ def test_what_is_misspelt_leads_to_what_there_is(capsys):
         assert f'draw takes no {wrong}. Did you mean "{right}"' in capsys.readouterr().err
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-command.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "adding-a-command.md").read_text(encoding="utf-8")
 COMMAND = re.search("^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
 ENTRY = re.search("^census = .*$", PAGE, re.MULTILINE)[0].replace('"', "")
 

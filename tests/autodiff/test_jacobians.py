@@ -20,7 +20,7 @@ LABELS = np.array([2, 0, 1])
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Any]:
-    with np.load(Path(__file__).parent / "data" / "torch_jacobians.npz") as file:
+    with np.load(Path(__file__).parents[1] / "data" / "torch_jacobians.npz") as file:
         return dict(file)
 
 

@@ -428,7 +428,7 @@ def test_several_kinks_that_rounding_hides_are_no_fault(seed: int) -> None:
 
 
 def test_trained_networks_are_right_and_faults_in_them_are_found() -> None:
-    script = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "small_losses.py"))
+    script = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "small_losses.py"))
     told: list[str] = []
     for problem, faults in (
         (script["xor"](0), (scaled,)),

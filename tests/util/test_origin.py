@@ -18,7 +18,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn._util.source_location import origin_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # What a user writes. A comment names the nodes that are made on its line: all there are.
 SOURCE = """\

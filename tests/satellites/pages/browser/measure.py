@@ -1,6 +1,6 @@
 """Measure the replay page of deep networks: how large it is, when it is seen, how long a step takes.
 
-python tests/page/measure.py
+python tests/satellites/pages/browser/measure.py
 
 Printed, and held to nothing: how fast a machine is, no test can say.
 """

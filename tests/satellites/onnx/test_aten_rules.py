@@ -27,7 +27,7 @@ def test_a_row_of_zeros_has_the_determinant_0_and_its_logarithm() -> None:
             np.testing.assert_allclose(ours, exact, rtol=1e-12)
 
 
-SCATTERED = json.loads((Path(__file__).parents[1] / "data" / "torch_scatter.json").read_text(encoding="utf-8"))
+SCATTERED = json.loads((Path(__file__).parents[2] / "data" / "torch_scatter.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(

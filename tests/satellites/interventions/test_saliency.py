@@ -15,7 +15,7 @@ from graphnn.core import Spec, registry
 from graphnn.errors import AxisError, DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
 from graphnn.interventions.saliency import Rule
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 TARGET = 3
 RULES: dict[str, Rule] = {
     "gausslegendre": "gauss-legendre",

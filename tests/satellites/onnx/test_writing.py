@@ -27,7 +27,7 @@ OPS = [
     cls
     for cls in registry.values()
     if cls.samples.__func__ is not Op.samples.__func__  # type: ignore[attr-defined]
-    and not cls.__module__.startswith("graphnn.control_flow")  # they have tests of their own, in tests/loops
+    and not cls.__module__.startswith("graphnn.control_flow")  # they have tests of their own, in tests/control_flow
 ]
 LATEST = min(24, onnx.defs.onnx_opset_version())
 REFUSED = {"random_normal"}

@@ -785,7 +785,7 @@ class Saver:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | one_thread | {"PYTHONPATH": str(Path(container.__file__).parent.parent)},
+            env=os.environ | one_thread | {"PYTHONPATH": str(Path(container.__file__).parents[2])},
         )
         self.child: int | None = None
 

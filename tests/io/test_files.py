@@ -1141,7 +1141,7 @@ def test_every_operation_with_strange_attributes_is_refused_or_sound(cls: type[O
 
 
 def test_files_of_the_first_version_still_load() -> None:
-    folder = Path(__file__).parent / "data" / "files"
+    folder = Path(__file__).parents[1] / "data" / "files"
     for name in ("spiral.gnn", "spiral.trace"):
         version = int.from_bytes((folder / name).read_bytes()[8:16], "little") >> 32
         assert version == 1, name

@@ -1,6 +1,6 @@
 """The page that replays a run, as far as it can be told without a browser: what is in the file, and that it is true.
 
-How it looks and what its controls do, tests/page holds, which drives a browser.
+How it looks and what its controls do, `browser` beside it holds, which drives a browser.
 """
 
 import base64
@@ -715,7 +715,7 @@ def test_equal_runs_are_said_to_be_equal() -> None:
 
 
 def test_the_pages_of_the_documentation_are_what_the_library_makes(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Path(__file__).parents[2] / "docs" / "replay"
+    folder = Path(__file__).parents[3] / "docs" / "replay"
     monkeypatch.syspath_prepend(folder)
     make = importlib.import_module("make")
     for name, page in make.pages().items():
