@@ -7,19 +7,18 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from .._util.blas_threads import one_blas_thread
 from .._util.text import in_bytes
 from ..errors import ClusterError, GraphnnError, GraphnnWarning, UsageError
-from ..runtime.cluster_port import opens_cluster
+from ..runtime.cluster_port import CLUSTER
 from . import worker
 from .bit_reproducibility import differing, facts, told
-from .training_workers import DaskCrew
+from .blas_threads import one_blas_thread
 from .worker_programs import named, packed
 
 if TYPE_CHECKING:
@@ -129,10 +128,6 @@ class DaskCluster:
     def call(self, function: Callable[..., worker.Answer], *args: Any, name: str, at: str | None = None) -> Any:
         """Let a worker call a function of ours, which returns an answer; if it can be, the one at this address."""
         return self._task(name, function, *args, at=at)
-
-    def crew(self) -> AbstractContextManager[DaskCrew]:
-        """Return a block in which the workers compute the shards of a training run."""
-        return nullcontext(DaskCrew(self))
 
     def _task(self, name: str, function: Callable[..., Any], *args: Any, at: str | None = None) -> Any:
         key = f"{self._prefix}-{name}-{next(self._number)}"
@@ -279,12 +274,15 @@ def _is_about_the_connection(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or "not running" in text or "client is closed" in text
 
 
-@opens_cluster
-def opened(client: Any, exact: bool) -> Any:
-    """Return the block in which the workers of a client of Dask compute; None if it is none."""
+@CLUSTER.give()
+def opened(client: Any, exact: bool) -> AbstractContextManager[DaskCluster]:
+    """Return the block in which the workers of a client of Dask compute."""
     distributed = sys.modules.get("distributed")
     if distributed is None or not isinstance(client, distributed.Client):
-        return None
+        raise UsageError(
+            f"client= is a client of Dask, dask.distributed.Client(…), not {type(client).__name__}; "
+            'pip install "graphnn[dask]" brings it'
+        )
     if client.status in ("closing", "closed"):
         raise ClusterError("the client is closed: call this inside its with block, or make another one")
     if client.asynchronous:
