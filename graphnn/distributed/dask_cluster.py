@@ -62,6 +62,7 @@ class DaskCluster:
         self._client, self._facts = client, facts() if same else None
         self._prefix, self._number = f"graphnn-{token_hex(4)}", count()
         self.work: dict[str, Tally] = {}
+        """What each worker did, by its address."""
         self._shards: dict[str, Shard] = {}
         self.is_lost = False
         """Whether the scheduler has not answered."""
@@ -94,12 +95,27 @@ class DaskCluster:
         return worker.State(f"{self._prefix}-state-{next(self._number)}", named(values))
 
     def submit(self, program: Any, state: Any, feed: Mapping[Any, Any], *, name: str = "run") -> Any:
-        """Let a worker compute a program."""
+        """Let a worker compute a program.
+
+        Parameters
+        ----------
+        program, state
+            From `program`, and `state`; None for a program without parameters.
+        feed : mapping of Node or str to array or future
+            By placeholder. What the workers hold already is given as they know it.
+        name : str
+            What the task is called on the dashboard.
+
+        Returns
+        -------
+        future
+            Of the values of the fetches, in order.
+        """
         fed = named(feed)
         return self._task(name, worker.evaluate, program, state, list(fed), *fed.values())
 
     def added(self, left: Any, right: Any) -> Any:
-        """Let a worker add the values of two futures."""
+        """Let a worker add what two futures have, each value of one to that of the other; return the future."""
         return self._task("add", worker.add, left, right)
 
     def sent(self, feed: Mapping[Any, Any]) -> Any:

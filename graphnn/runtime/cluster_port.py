@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Cluster(Protocol):
-    """Workers that compute programs. What `program`, `state`, `submit` and `added` return stays with them."""
+    """Workers that compute programs. What `program`, `state` and `sent` return stays with them."""
 
     def program(self, fetches: Sequence[Node], backend: str | None = None) -> Any:
         """Send what computes some nodes, as data in our own format, and return it as it is known there.
@@ -31,27 +31,6 @@ class Cluster(Protocol):
 
     def state(self, values: Mapping[Node, Array]) -> Any:
         """Send a version of the values of parameters, to each worker once, and only where it is needed."""
-
-    def submit(self, program: Any, state: Any, feed: Mapping[Any, Any], *, name: str = "run") -> Any:
-        """Let a worker compute a program.
-
-        Parameters
-        ----------
-        program, state
-            From `program`, and `state`; None for a program without parameters.
-        feed : mapping of Node or str to array or future
-            By placeholder. What the workers hold already is given as they know it.
-        name : str
-            What the task is called on the dashboard.
-
-        Returns
-        -------
-        future
-            Of the values of the fetches, in order.
-        """
-
-    def added(self, left: Any, right: Any) -> Any:
-        """Let a worker add what two futures have, each value of one to that of the other; return the future."""
 
     def sent(self, feed: Mapping[Any, Any]) -> Any:
         """Send arrays, once, and return them as they are known there."""
@@ -100,10 +79,6 @@ class Cluster(Protocol):
 
     def in_order(self, futures: Iterator[Any], ahead: int | None = None) -> Generator[list[Any]]:
         """Yield the values of futures in their order, with no more under way than the workers need."""
-
-    @property
-    def work(self) -> dict[str, Any]:
-        """What each worker did, by its address: tasks, seconds of computing, bytes read and returned."""
 
 
 CLUSTER: Port[Callable[[Any, bool], AbstractContextManager[Cluster]]] = Port("cluster")

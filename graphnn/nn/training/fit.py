@@ -18,7 +18,7 @@ from ...core.attributes import whole
 from ...core.fetches import resolve
 from ...errors import UsageError
 from ...io.atomic_file import replacing
-from ...io.container import StrPath, path_of
+from ...io.paths import StrPath, path_of
 from ...runtime.batches import (
     USUAL_SIZE,
     Batches,
