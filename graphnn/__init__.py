@@ -100,11 +100,15 @@ _SATELLITES = ("cli", "distributed", "interventions", "native", "onnx", "pages",
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
 _GIVES: dict[str, tuple[str, ...]] = {
+    "cluster": ("distributed.dask_cluster",),
+    "data in chunks": ("distributed.dask_data",),
     "files": ("debugger.traces.trace_file",),
     "guard inside": ("control_flow.iteration_guard",),
     "nodes inside": ("control_flow.iteration_lookup",),
     "operations": ("control_flow",),
+    "runs in chunks": ("distributed.dask_run",),
     "runtimes": ("onnx.onnx_runtimes",),
+    "shards": ("distributed.sharded_fit",),
 }
 
 __version__ = "0.1.0"
