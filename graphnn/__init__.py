@@ -100,8 +100,10 @@ _SATELLITES = ("cli", "distributed", "interventions", "native", "onnx", "pages",
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
 _GIVES: dict[str, tuple[str, ...]] = {
+    "fast loops": ("native.loop_iterations",),
     "files": ("debugger.traces.trace_file",),
     "guard inside": ("control_flow.iteration_guard",),
+    "native plans": ("native.size_pattern",),
     "nodes inside": ("control_flow.iteration_lookup",),
     "operations": ("control_flow",),
     "runtimes": ("onnx.onnx_runtimes",),
