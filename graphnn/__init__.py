@@ -201,7 +201,11 @@ def __getattr__(name: str) -> _Any:
             raise
         held = next((path for path in _HOLDING if name in _names_in(_load(f"{__name__}.{path}"))), None)
         if held is None:
-            raise
+            from .habits.moved import moved
+
+            if not (says := moved(f"{__name__}.{name}")):
+                raise
+            raise _attribute_error(says) from None
     after = ', after "from graphnn import nn"' if held.startswith("nn") else ""
     raise _attribute_error(f'there is no "gn.{name}". Write {"" if after else "gn."}{held}.{name}{after}.')
 

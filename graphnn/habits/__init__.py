@@ -7,6 +7,7 @@ a table, and no case of its own.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable
 from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
@@ -157,3 +158,19 @@ def argument(name: str, known: Collection[str], otherwise: str | None = None) ->
     if found is not None:
         return f" Here it is {found}=."
     return near(name, known) if otherwise is None or alike(name, known) else otherwise
+
+
+class _MovedModules:
+    """What Python asks last when it looks for a module: refuses one that has moved."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name.startswith(_PACKAGE):
+            from .moved import asked_for, moved
+
+            if says := moved(asked_for(name)) or moved(name):
+                raise ModuleNotFoundError(says)  # without its name, or "from graphnn import …" would hide it
+
+
+_PACKAGE = f"{__name__.partition('.')[0]}."
+sys.meta_path.append(_MovedModules)

@@ -1,0 +1,68 @@
+"""An import of a path that a module had before says where it stands now."""
+
+import importlib
+import json
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import graphnn as gn
+from graphnn.habits import moved
+
+PACKAGE = Path(gn.__file__).parent
+MOVED = json.loads(resources.files(moved.__package__).joinpath("moved.json").read_text(encoding="utf-8"))
+
+
+def _is_there(module: str) -> bool:
+    path = PACKAGE.joinpath(*module.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def test_each_place_is_there_and_each_old_path_is_not() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir()}
+    for old, places in MOVED.items():
+        assert not _is_there(old), old
+        for place in places.split():
+            assert _is_there(place) or place.split(".")[0] not in rooms, (old, place)  # a satellite may be torn out
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("autograd", "autodiff.grad"),
+        ("inspector.health", "debugger.health"),
+        ("execute.kept", "compiler.plan_cache"),
+        ("nn.optimizer", "nn.optim.optimizer"),
+        ("interop", "onnx"),
+    ],
+)
+def test_an_import_of_an_old_path_says_the_new_one(old: str, new: str) -> None:
+    says = rf"^graphnn\.{old} is now graphnn\.{new}\b"
+    with pytest.raises(ModuleNotFoundError, match=says):
+        importlib.import_module(f"graphnn.{old}")
+    with pytest.raises(ModuleNotFoundError, match=says):
+        exec(f"from graphnn.{old} import something", {})
+    above, _, name = f"graphnn.{old}".rpartition(".")
+    with pytest.raises(ModuleNotFoundError, match=says if above in sys.modules else "is now"):
+        exec(f"from {above} import {name}", {})
+
+
+def test_an_old_module_as_an_attribute_says_the_new_one() -> None:
+    with pytest.raises(AttributeError, match=r"^graphnn\.autograd is now graphnn\.autodiff\.grad$"):
+        _ = gn.autograd  # type: ignore[attr-defined]
+    assert not hasattr(gn, "inspector")
+
+
+def test_what_never_was_is_refused_as_python_does() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'graphnn\.nonsense'$") as caught:
+        importlib.import_module("graphnn.nonsense.more")
+    assert caught.value.name == "graphnn.nonsense"
+    assert importlib.util.find_spec("graphnn.nonsense") is None
+
+
+def test_the_table_is_not_read_before_an_import_fails() -> None:
+    code = f"import sys, graphnn; assert {moved.__name__!r} not in sys.modules; assert sys.meta_path[-1].__module__"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(PACKAGE.parent)})
