@@ -33,6 +33,7 @@ from .graph import Graph, Node, Op, Scope, Spec, name
 from .graph import registry as _registry
 from .habits import ELSEWHERE as _ELSEWHERE
 from .habits import attribute_error as _attribute_error
+from .habits import moved as _moved
 from .later import load as _load
 
 if TYPE_CHECKING:  # at run time, by the table below
@@ -201,9 +202,8 @@ def __getattr__(name: str) -> _Any:
             raise
         held = next((path for path in _HOLDING if name in _names_in(_load(f"{__name__}.{path}"))), None)
         if held is None:
-            from .habits.moved import moved
-
-            if not (says := moved(f"{__name__}.{name}")):
+            says = _moved(f"{__name__}.{name}")
+            if not says:
                 raise
             raise _attribute_error(says) from None
     after = ', after "from graphnn import nn"' if held.startswith("nn") else ""

@@ -14,7 +14,7 @@ from .graph import Graph, Node, Op, Placeholder, Spec
 from .graph.dimensions import Dim, dimension, names_in, shape_of, shown
 from .graph.op import over_dimensions
 from .graph.tables import checked_name, owned
-from .ops.elementwise import DivideBy
+from .ops.elementwise import DivideBySize
 from .text import short_repr
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -112,7 +112,7 @@ class Changes:
                 self._touched.add(node)
                 if node.phase != "forward" and not fed:
                     self._refuse(node, node.op, f"is of the {node.phase} pass, which holds such numbers")
-                if isinstance(node.op, DivideBy) and isinstance(node.op.count, int):
+                if isinstance(node.op, DivideBySize) and isinstance(node.op.count, int):
                     self._refuse(node, node.op, f"divides by {node.op.count}, which may be such a number")
 
     def _refuse(self, node: Node, op: Op, why: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import Op, registry
+from .graph import FORMER, Op, registry
 from .later import load_registrars
 
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
@@ -50,4 +50,4 @@ def class_of(operation: str) -> type[Op] | None:
     """Return the class of an operation, which may be in a module that is loaded only now."""
     if operation not in registry:
         load_registrars(f"the operation {operation}")
-    return registry.get(operation)
+    return registry.get(FORMER.get(operation, operation))

@@ -110,7 +110,7 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     }
     needed = ancestors(nodes)
     for old in pairs:
-        if not isinstance(old, Node) or old in needed or old in source.evaluating:
+        if not isinstance(old, Node) or old in needed or old in source.evaluation:
             continue
         if (loop := _shown_by(source, old)) is not None:
             raise UsageError(
@@ -213,7 +213,7 @@ def _copy_tables(source: Graph, target: Graph, copies: Mapping[Node, Node], oper
         if kept is not None and kept.title == kept.name:
             target.names[name] = kept
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})
-    for table, entries in ((target.updates, source.updates), (target.evaluating, source.evaluating)):
+    for table, entries in ((target.updates, source.updates), (target.evaluation, source.evaluation)):
         following = {p: operand(None, n) for p, n in entries.items() if p not in changes.inputs}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
     for (parameter, at), node in source.advances.items():

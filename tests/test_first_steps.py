@@ -511,7 +511,7 @@ def test_a_sequential_of_layers_that_were_called_has_their_parameters() -> None:
     second(gn.relu(first(x)))
     network = nn.Sequential(first, gn.relu, nn.Sequential(second))
     assert network.parameters == [first.weight, first.bias, second.weight, second.bias]
-    assert list(network.state()) == ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
+    assert list(network.state_dict()) == ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
     network.reinitialize(np.random.default_rng(0))
     whole = nn.Sequential(first, nn.ReLU())
     whole(x)
@@ -522,7 +522,7 @@ def test_a_sequential_says_which_of_its_layers_was_not_called() -> None:
     x = gn.Graph().placeholder("x", ("batch", 4))
     called = nn.Dense(3)
     called(x)
-    for ask in (lambda layer: layer.parameters, lambda layer: layer.state()):
+    for ask in (lambda layer: layer.parameters, lambda layer: layer.state_dict()):
         with pytest.raises(
             gn.UsageError, match="Sequential has not all its parameters yet: those of the LSTM in it are"
         ):

@@ -35,6 +35,7 @@ from .op import Unknown as Unknown
 from .op import composition as composition
 from .op import fitting as fitting
 from .op import fn as fn
+from .op import FORMER as FORMER
 from .op import operation as operation
 from .op import registry as registry
 from .provenance import Provenance as Provenance

@@ -45,7 +45,7 @@ class Graph(Shown):
     Attributes
     ----------
     outputs : dict of str to Node
-        The results, by name. A dict assigned to this, to `updates`, `advances`, `evaluating` or `idle` replaces all
+        The results, by name. A dict assigned to this, to `updates`, `advances`, `evaluation` or `idle` replaces all
         entries and is checked as they are. The other tables cannot be assigned.
     names : dict of str to Node
         The second names that `gn.name` gave. They cannot be removed.
@@ -58,7 +58,7 @@ class Graph(Shown):
         A compiled step with updates that evaluates the node makes this update, too. If it evaluates several such nodes
         of one parameter, each update starts from the value that the one before gives. A parameter as the key stands
         for (parameter, parameter): each step that reads it makes the update.
-    evaluating : dict of Node to Node
+    evaluation : dict of Node to Node
         {training-only node: its replacement in evaluation}; for the output of dropout, the input of dropout. `nn.fit`
         refuses to evaluate a random node without an entry; a node mapped to itself stays random.
     idle : dict of str to Node
@@ -94,7 +94,7 @@ class Graph(Shown):
         self.names: dict[str, Node] = KeptDict(self, tables.checked_title, "a name that a node has been given stays")
         self.updates: dict[Node, Node] = CheckedDict(self, tables.checked_update)
         self.advances: dict[Any, Node] = CheckedDict(self, tables.checked_advance)
-        self.evaluating: dict[Node, Node] = CheckedDict(self, tables.checked_evaluating)
+        self.evaluation: dict[Node, Node] = CheckedDict(self, tables.checked_evaluation)
         self.idle: dict[str, Node] = CheckedDict(self, tables.checked_idle)
         self.memory_budget: float | None = None
         self.placeholders: list[Node] = []

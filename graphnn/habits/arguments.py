@@ -53,6 +53,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("beta", "center"), ("use_bias",)),
     **dict.fromkeys(("normalized_shape", "num_features"), "The sizes are those of the input: leave it out."),
     "eps": ("epsilon",),
+    "evaluating": ("for_evaluation",),
     "feed_dict": ("feed",),
     "generator": ("rng",),
     "inplace": "Nodes never change, so there is nothing to be done in place: leave it out.",
@@ -63,7 +64,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     "class_weight": "The loss takes them: nn.softmax_crossentropy(logits, labels, class_weights=[…]).",
     **dict.fromkeys(
         ("sample_weight", "sample_weights"),
-        'Weight losses made with reduction="none": gn.tally(gn.sum(w * losses)) / gn.tally(gn.sum(w)).',
+        'Weight losses made with reduction="none": gn.sum_over_batches(gn.sum(w * losses)) / gn.sum_over_batches(gn.sum(w)).',
     ),
     **dict.fromkeys(("mask_zero", "padding_idx"), "Give the layers that follow a mask: layer(x, mask=mask)."),
     **dict.fromkeys(("correction", "unbiased"), ("ddof",)),

@@ -156,8 +156,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             ("scatter_reduce", "segment_max", "segment_min", "segment_prod", "scatter_max", "scatter_min"),
-            "Write gn.maximum_along_axis(x, indices, values, axis), minimum_along_axis, multiply_along_axis, or "
-            "gn.index_add(x, indices, shape, axis).",
+            'Write gn.put_along_axis(x, indices, values, axis, reduce="maximum"), "minimum" or "multiply"; '
+            "gn.index_add(x, indices, shape, axis) adds.",
         ),
         **dict.fromkeys(
             ("dynamic_update_slice", "slice_scatter", "slice_update"), "Write gn.update_slice(x, update, start, axis)."
@@ -178,6 +178,20 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "tensordot": "Write gn.einsum(subscripts, x, y).",
         **dict.fromkeys(("fori_loop", "foldl"), "Write gn.scan(step, init, xs), or gn.scan(step, init, length=n)."),
         "unsqueeze": "Write gn.expand_dims(x, axis).",
+        # What these were called before.
+        **{
+            f"{reduce}_along_axis": f'Write gn.put_along_axis(x, indices, values, axis, reduce="{reduce}").'
+            for reduce in ("maximum", "minimum", "multiply")
+        },
+        **dict.fromkeys(
+            ("loop", "implicit_loop", "loop_bundle", "loop_item"),
+            "Write gn.scan, gn.while_loop or gn.fixed_point, which make it.",
+        ),
+        "branch": "Write gn.cond(flag, then, otherwise, *operands), which makes it.",
+        "divide_by": "Write gn.divide_by_size(x, size).",
+        "first_equal": "Write gn.first_occurrence(x, y, axis).",
+        "place": "Write gn.scatter_labels(x, labels, classes).",
+        "tally": "Write gn.sum_over_batches(x).",
     },
     "nn": {
         **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNormalization"), "Write nn.BatchNorm()."),
@@ -273,10 +287,10 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
             _PARAMETERS,
         ),
         **dict.fromkeys(
-            ("load_state_dict", "load_weights", "set_weights"),
-            'Write layer.load(state), with layout="torch" for that of PyTorch; gn.load(path) reads a whole graph.',
+            ("load", "load_weights", "set_weights"),
+            'Write layer.load_state_dict(state), with layout="torch" for that of PyTorch; gn.load(path) reads a whole graph.',
         ),
-        **dict.fromkeys(("get_weights", "state_dict"), "Write layer.state(), a dict of arrays by name."),
+        **dict.fromkeys(("get_weights", "state"), "Write layer.state_dict(), a dict of arrays by name."),
         **dict.fromkeys(("save", "save_weights"), _SAVE),
         **dict.fromkeys(("cpu", "cuda", "double", "float", "half", "to"), f"{DEVICE} Graph(dtype=…) says the dtype."),
         **dict.fromkeys(("predict", "predict_on_batch"), "Write gn.run(layer(x), feed)."),
@@ -325,6 +339,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "param_groups": "Write optimizer.updates(loss, groups=[…]); optimizer.learning_rate can be set between steps.",
         "zero_grad": _ZERO,
     },
+    "ema": {"state": "Write ema.state_dict(layer)."},
     "graph": {
         **dict.fromkeys(("Variable", "get_variable", "variable", "add_parameter"), _PARAMETER),
         **dict.fromkeys(("Input", "input", "add_input"), _PLACEHOLDER),
@@ -338,6 +353,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "copy": "Write gn.extract(fetches), a new graph of what they need.",
         "draw": "Write gn.draw(graph).",
         "edges": "Write graph.dag.edges.",
+        "evaluating": "Write graph.evaluation.",
         "load": "Write gn.load(path).",
         "nodes": "Write list(graph), or graph.dag.nodes for their names.",
         "run": "Write gn.run(fetches, feed).",
@@ -379,6 +395,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 """For each kind of thing the names that it has elsewhere, with a sentence that says what to write here."""
 
 SET: Mapping[str, tuple[str, ...]] = {
+    "graph": ("evaluating",),
     "layer": ("kernel", "requires_grad", "trainable", "training"),
     "optimizer": ("lr",),
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SAME_ORDER: tuple[type[Op], ...] = (
     *(shape.Reshape, shape.ExpandDims, shape.Squeeze),
-    *(elementwise.StopGradient, elementwise.Tally),
+    *(elementwise.StopGradient, elementwise.SumOverBatches),
 )
 """What shows the elements of its operand, in the order in which they lie."""
 _OTHER_ORDER: tuple[type[Op], ...] = (

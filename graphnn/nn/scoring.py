@@ -82,7 +82,7 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
             answers = fn.one_hot(fn.cast(true, "int64"), 2, "int64")[..., 1]
         if is_one_question and as_rows:
             values, answers = fn.expand_dims(values, -1), fn.expand_dims(answers, -1)
-        counts = fn.tally(_counted(as_float(values, "float64"), answers, bins), name="counts")
+        counts = fn.sum_over_batches(_counted(as_float(values, "float64"), answers, bins), name="counts")
         no, yes = fn.cast(counts[:, 0, :-1], "float64"), fn.cast(counts[:, 1, :-1], "float64")
         # A class that has a score without a place has no area.
         positives = fn.where(fn.greater(fn.sum(counts[:, :, -1], axis=-1), 0), math.nan, fn.sum(yes, axis=-1))
@@ -158,7 +158,7 @@ def r2(predicted: Any, true: Any) -> Node:
         head = _head(y)
         tail = y - head
         parts = [fn.square(y - p), fn.ones_like(y), head, fn.square(head), tail, head * tail, fn.square(tail)]
-        sums = fn.tally(fn.stack([fn.sum(part, axis=axes) for part in parts]), name="sums")
+        sums = fn.sum_over_batches(fn.stack([fn.sum(part, axis=axes) for part in parts]), name="sums")
         missed, count, heads, squares, tails, mixed, small = (sums[i] for i in range(7))
         # Products of heads are exact, so that their sums are not rounded up to two million rows.
         near = _head(heads / count)
@@ -210,7 +210,7 @@ def root_mean_squared_error(predicted: Any, true: Any) -> Node:
     with call_scope("root_mean_squared_error", graph):
         p, y = (as_float(node, "float64") for node in as_nodes(graph, values))
         missed = fn.square(p - y)
-        sums = fn.tally(fn.stack([fn.sum(missed), fn.sum(fn.ones_like(missed))]), name="sums")
+        sums = fn.sum_over_batches(fn.stack([fn.sum(missed), fn.sum(fn.ones_like(missed))]), name="sums")
         return fn.sqrt(sums[0] / sums[1])
 
 

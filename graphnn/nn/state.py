@@ -113,7 +113,7 @@ def checked_state(what: str, state: Any, layout: Any) -> Mapping[str, Any]:
         return read_safetensors(state)
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise UsageError(
-            f"{what} takes {{name: array}}, as layer.state() returns it, or the path of a safetensors file, "
+            f"{what} takes {{name: array}}, as layer.state_dict() returns it, or the path of a safetensors file, "
             f"not {type(state).__name__}"
         )
     return state

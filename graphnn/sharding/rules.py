@@ -186,7 +186,7 @@ def _beside(use: Use) -> int:
     return use.only
 
 
-def _first_equal(use: Use) -> int:
+def _first_occurrence(use: Use) -> int:
     axis = use.same(each for each in use.axes if each is not None)
     if axis in use.op.over(use.node.ndim):
         raise Mixed
@@ -450,7 +450,7 @@ _RULES: dict[type[Op], Rule] = {
     **dict.fromkeys((*_JOINED, reduce.Var, reduce.Std, reduce.Norm, reduce.Argmax, reduce.Argmin), _reduced),
     **dict.fromkeys((running.Cumsum, running.Cumprod, sorting.Argsort, reduce.ProdOthers), _beside),
     **dict.fromkeys((joining.Repeat, arranging.Roll), _beside),
-    choosing.FirstEqual: _first_equal,
+    choosing.FirstOccurrence: _first_occurrence,
     shape.SumTo: _sum_to,
     shape.BroadcastTo: _elementwise,
     shape.Reshape: _reshaped,
@@ -475,7 +475,7 @@ _RULES: dict[type[Op], Rule] = {
     scattering.GatherNd: _gathered,
     scattering.ScatterNd: _scattered,
     scattering.UpdateSlice: _update_slice,
-    **dict.fromkeys((labels.Pick, labels.Place), _with_labels),
+    **dict.fromkeys((labels.Pick, labels.ScatterLabels), _with_labels),
     labels.OneHot: _labelled,
     linalg.Einsum: _einsum,
     linalg.Matmul: _matmul,

@@ -43,7 +43,7 @@ def op_swapped(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
 
 
 CHANGED: dict[str, dict[str, Any]] = {
-    "divide_by": {"count": 7},
+    "divide_by_size": {"count": 7},
     "leaky_relu": {"slope": 0.3},
     "elu": {"alpha": 0.7},
     "cumsum": {"axis": 0},
@@ -1434,9 +1434,9 @@ def test_runs_of_batches_of_different_sizes_say_so() -> None:
     assert 'the sizes differ: "batch" is 2 in feed and 6 in feed_b' in str(found)
     assert "what computes it differs" not in str(found)
     # A count that comes of the size alone, and has no operand that differs.
-    for run in (lambda feed: feed, lambda feed: gn.trace(g["grad/divide_by"], feed)):
+    for run in (lambda feed: feed, lambda feed: gn.trace(g["grad/divide_by_size"], feed)):
         given = {} if run(feeds[0]) is feeds[0] else {"a": run(feeds[0]), "b": run(feeds[1])}
-        count = gn.compare(given.get("a", g["grad/divide_by"]), given.get("b"), *(() if given else feeds))
+        count = gn.compare(given.get("a", g["grad/divide_by_size"]), given.get("b"), *(() if given else feeds))
         assert count.first is not None
         assert count.first.cause == 'it is computed with the size of "batch", which differs: 2 against 6'
         assert "what computes it differs" not in str(count)

@@ -58,8 +58,8 @@ def fold(op: windows.Fold, build: Builder, result: Result, operands: Sequence[Va
     return build.call(how, *parts, result=result)
 
 
-@rule(choosing.FirstEqual, in_order=True)
-def first_equal(op: choosing.FirstEqual, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(choosing.FirstOccurrence, in_order=True)
+def first_occurrence(op: choosing.FirstOccurrence, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Call it: its result lies in C order, however the operands do."""
     return called(op, build, result, operands)
 
