@@ -13,7 +13,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale clean distclean
+.PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw and replay a network"
@@ -24,7 +24,9 @@ help:
 	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
-	@echo "make lint         check style and format"
+	@echo "make fuzz         compare, forge and interrupt at length, for hours   (ARGS='--share 0.01' for minutes)"
+	@echo "make satellites   delete each satellite in a copy, and test the rest   (ALL=1: all at once)"
+	@echo "make lint         check style, format, imports, spelling and workflows"
 	@echo "make format       mend style and format where a tool can"
 	@echo "make types        check types"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -39,7 +41,7 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	@echo "Running the tests, the examples of the docstrings and the code of the documentation, on all cores: some minutes."
-	@echo "For some of them only, say which: make test ARGS='tests/graph -x'"
+	@echo "For some of them only, say which: make test ARGS='tests/core -x'"
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lowest: $(VENV)/lowest.stamp
@@ -54,8 +56,8 @@ dist: $(VENV)/dist.stamp
 	@$(BIN)/python tests/built/check.py dist
 
 page: $(VENV)/page.stamp
-	@$(BIN)/python -m pytest tests/page --override-ini "norecursedirs=.*" $(ARGS)
-	@$(BIN)/python tests/page/measure.py
+	@$(BIN)/python -m pytest tests/satellites/pages/browser --override-ini "norecursedirs=.*" $(ARGS)
+	@$(BIN)/python tests/satellites/pages/browser/measure.py
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
@@ -73,9 +75,19 @@ bench-quick: $(VENV)/test.stamp
 bench-scale: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/benchmarks --override-ini "norecursedirs=.*" $(ARGS)
 
+fuzz: $(VENV)/test.stamp
+	@$(BIN)/python tests/fuzz/at_length.py $(ARGS)
+
+satellites: $(VENV)/test.stamp $(VENV)/lint.stamp
+	@$(BIN)/python tests/tools/satellites.py $(if $(ALL),--all) $(ARGS)
+
 lint: $(VENV)/lint.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@if test -x $(BIN)/actionlint; then $(BIN)/actionlint; \
+	  else echo "not checked: the workflows, for actionlint could not be installed"; fi
 
 format: $(VENV)/lint.stamp
 	@$(BIN)/ruff check --fix .
@@ -132,8 +144,9 @@ $(VENV)/page.stamp: pyproject.toml $(VENV)/made.stamp
 	@touch $@
 
 $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp
-	@echo "Installing graphnn, ruff and mypy ..."
+	@echo "Installing graphnn, and what checks style and types ..."
 	@$(PIP) install --editable ".[all]" --group lint
+	@$(PIP) install --group workflows 2>/dev/null || echo "not installed: actionlint, which checks the workflows" >&2
 	@touch $@
 
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from graphnn.inspector.health import CHECKS
+from graphnn.debugger.health import CHECKS
 from graphnn.terminal import VERBS
 
 HERE = Path(__file__).resolve().parent

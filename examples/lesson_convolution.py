@@ -1,3 +1,4 @@
+# needs: pages
 """A convolution, number by number: what one number is computed from, and what a kernel sees in a picture.
 
 python examples/lesson_convolution.py

@@ -1,3 +1,4 @@
+# needs: interventions
 """A transformer of two layers that continues what repeats itself: its induction heads are found, and cut.
 
 python examples/lesson_induction.py

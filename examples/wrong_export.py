@@ -1,3 +1,4 @@
+# needs: onnx
 """A bug to find: a module of PyTorch is exported, and the model gives other numbers than the module.
 
 A softmax in the model goes over the wrong axis. (PyTorch does not write it so: `exported` plants the fault.) What

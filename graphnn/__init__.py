@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from . import errors, functions, ops
-from .calls import explain_public as _explain_public
+from ._util.call_errors import explain_public as _explain_public
+from ._util.hints import ELSEWHERE as _ELSEWHERE
+from ._util.hints import attribute_error as _attribute_error
+from ._util.hints import moved as _moved
+from ._util.lazy_loading import load as _load
+from .core import Graph, Node, Op, Scope, Spec, name
+from .core import registry as _registry
 from .errors import (
     AxisError,
     ClusterError,
@@ -29,71 +35,64 @@ from .errors import (
     UsageError,
     ValueRangeError,
 )
-from .graph import Graph, Node, Op, Scope, Spec, name
-from .graph import registry as _registry
-from .habits import ELSEWHERE as _ELSEWHERE
-from .habits import attribute_error as _attribute_error
-from .habits import moved as _moved
-from .later import load as _load
 
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
     from . import demo as demo
-    from . import interop as interop
     from . import terminal as terminal
-    from .autograd import grad, jvp, vjp
-    from .execute.compiled import Compiled, compile
-    from .execute.interpreter import run, steps
-    from .execute.loop import Step
-    from .files import load, save
+    from .autodiff.grad import grad, jvp, vjp
+    from .autodiff.jacobian import hessian, hvp, jacobian
+    from .autodiff.linearize import Linearization, linearize
+    from .compiler.compile import Compiled, compile
+    from .control_flow import cond, fixed_point, scan, while_loop
+    from .core.topological_order import schedule
+    from .debugger.critical_path import critical_path, generations
+    from .debugger.debugger import Debugger, debug
+    from .debugger.diff import Comparison, compare
+    from .debugger.health import Finding, Health, check_health
+    from .debugger.profile import Profile, profile
+    from .debugger.traces import Film, Trace, recording, trace
     from .functions import *  # noqa: F403 - the stub beside it names every operation
-    from .inspector.compare import Comparison, compare
-    from .inspector.debugger import Debugger, debug
-    from .inspector.health import Finding, Health, check_health
-    from .inspector.interventions import Circuit, Effects, circuit, effects, patched, saliency
-    from .inspector.interventions import patches as patches
-    from .inspector.profile import Profile, profile
-    from .inspector.trace import Film, Trace, recording, trace
-    from .inspector.waiting import critical_path, generations
-    from .interop.onnx import from_onnx
-    from .interop.onnx.writing import to_onnx
-    from .interop.torch import from_torch
-    from .jacobians import hessian, hvp, jacobian
-    from .linearized import Linearization, linearize
-    from .loops import cond, fixed_point, scan, while_loop
-    from .mapped import vmap
-    from .order import schedule
-    from .transform import extract, replace
+    from .interventions import Circuit, Effects, circuit, effects, patched, saliency
+    from .interventions import patches as patches
+    from .io.graph_files import load, save
+    from .onnx import from_onnx
+    from .onnx.to_onnx import to_onnx
+    from .runtime.evaluation_loop import Step
+    from .runtime.interpreter import run, steps
+    from .torch.from_torch import from_torch
+    from .transforms.extract_replace import extract, replace
+    from .transforms.vmap import vmap
     from .view import draw, summary
 
 # What loads when it is first asked for: names by the module that has them, and modules.
 _LATER = {
-    "autograd": "grad jvp vjp",
-    "execute.compiled": "Compiled compile",
-    "execute.interpreter": "run steps",
-    "execute.loop": "Step",
-    "files": "load save",
-    "inspector.compare": "Comparison compare",
-    "inspector.debugger": "Debugger debug",
-    "inspector.health": "Finding Health check_health",
-    "inspector.interventions": "Circuit Effects circuit effects patched patches saliency",
-    "inspector.profile": "Profile profile",
-    "inspector.trace": "Film Trace recording trace",
-    "inspector.waiting": "critical_path generations",
-    "interop.onnx.writing": "to_onnx",
-    "jacobians": "hessian hvp jacobian",
-    "interop.onnx": "from_onnx",
-    "interop.torch": "from_torch",
-    "linearized": "Linearization linearize",
-    "loops": "cond fixed_point scan while_loop",
-    "mapped": "vmap",
-    "order": "schedule",
-    "transform": "extract replace",
+    "autodiff.grad": "grad jvp vjp",
+    "compiler.compile": "Compiled compile",
+    "runtime.interpreter": "run steps",
+    "runtime.evaluation_loop": "Step",
+    "io.graph_files": "load save",
+    "debugger.diff": "Comparison compare",
+    "debugger.debugger": "Debugger debug",
+    "debugger.health": "Finding Health check_health",
+    "interventions": "Circuit Effects circuit effects patched patches saliency",
+    "debugger.profile": "Profile profile",
+    "debugger.traces": "Film Trace recording trace",
+    "debugger.critical_path": "critical_path generations",
+    "onnx.to_onnx": "to_onnx",
+    "autodiff.jacobian": "hessian hvp jacobian",
+    "onnx": "from_onnx",
+    "torch.from_torch": "from_torch",
+    "autodiff.linearize": "Linearization linearize",
+    "control_flow": "cond fixed_point scan while_loop",
+    "transforms.vmap": "vmap",
+    "core.topological_order": "schedule",
+    "transforms.extract_replace": "extract replace",
     "view": "draw summary",
 }
 _MODULES = (
-    *("autograd", "datasets", "demo", "execute", "files", "inspector", "interop", "nn", "order", "terminal", "testing"),
-    *("transform", "view"),
+    *("autodiff", "cli", "compiler", "control_flow", "datasets", "debugger", "demo", "distributed", "interventions"),
+    *("io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch", "transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ._util.text import quoted, short_repr
 from .errors import UsageError, ValueRangeError, near
-from .text import quoted, short_repr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

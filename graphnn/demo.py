@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from graphnn import datasets, nn
-from graphnn.execute.compiled import Compiled, compile
-from graphnn.graph import Graph, Node
-from graphnn.inspector.trace import Film, recording
+from graphnn.compiler.compile import Compiled, compile
+from graphnn.core import Graph, Node
+from graphnn.debugger.traces import Film, recording
 
 
 def build() -> tuple[dict[str, Any], dict[Any, Any]]:

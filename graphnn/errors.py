@@ -12,9 +12,9 @@ import pickle
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from .origin import NOWHERE, Origin, user_origin
-from .show import Shown, rendered
-from .text import message
+from ._util.display import Shown, rendered
+from ._util.source_location import NOWHERE, Origin, user_origin
+from ._util.text import message
 
 _Error = TypeVar("_Error", bound="GraphnnError")
 _LISTED = 8
@@ -53,7 +53,7 @@ class GraphnnError(Shown, Exception):
     """
 
     instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
-    """What to do with an error that was given as a fetch; for the message of `graphnn.graph.fetches.resolve`."""
+    """What to do with an error that was given as a fetch; for the message of `graphnn.core.fetches.resolve`."""
 
     origin: Origin = NOWHERE
     node: Any = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .graph import fn, registry
-from .habits import attribute_error, instead
+from ._util.hints import attribute_error, instead
+from .core import fn, registry
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

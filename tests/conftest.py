@@ -6,12 +6,13 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import pages
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 from template import Template
 
-from graphnn.execute.kept import Kept
-from graphnn.graph import registry
+from graphnn.compiler.plan_cache import Kept
+from graphnn.core import registry
 
 # No test fails for being slow: the machine may be busy.
 settings.register_profile("untimed", deadline=None)
@@ -36,6 +37,29 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
         gc.set_threshold(10_000, 10, 10)  # of every 700 new objects, hardly any is garbage in these tests
         gc.enable()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--examples-times", type=int, default=1, help="of Hypothesis: so many times as many (`make fuzz`)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the tests of Hypothesis try more, and not the same each time, where that is asked for."""
+    times = config.getoption("--examples-times")
+    tests = {id(test): test for item in items if is_hypothesis_test(test := getattr(item, "obj", None))}
+    for test in tests.values() if times > 1 else ():
+        said = test._hypothesis_internal_use_settings  # there is no public way to change what a test itself says
+        more = settings(said, max_examples=said.max_examples * times, derandomize=False, database=None)
+        test._hypothesis_internal_use_settings = more
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what of the documentation is not tested, since a satellite that it needs was deleted."""
+    names, blocks = pages.untested()
+    if names or blocks:
+        terminalreporter.write_line(
+            f"documentation that is not tested: {blocks} blocks; {len(names)} whole: {', '.join(names)}"
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Op, Spec, registry
-from graphnn.graph import op as op_module
+from graphnn.core import Op, Spec, registry
+from graphnn.core import op as op_module
 
 LINE = r"test_decisions\.py:\d+"
 
@@ -861,7 +861,7 @@ def test_no_warning_filter_is_left_behind_and_too_few_numbers_warn() -> None:
 
 
 def test_a_function_of_several_nodes_is_not_replaced_by_an_operation_of_the_same_name() -> None:
-    with refused(ValueError, '"softmax" is already defined by graphnn.ops.compose.softmax; give .*Softmax another'):
+    with refused(ValueError, '"softmax" is already defined by graphnn.ops.softmax.softmax; give .*Softmax another'):
 
         class Softmax(gn.Op):
             """Not the softmax."""

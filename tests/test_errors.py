@@ -9,9 +9,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import errors, nn
+from graphnn.core import Op, Spec, registry
+from graphnn.core import op as op_module
 from graphnn.errors import GraphnnError, restated
-from graphnn.graph import Op, Spec, registry
-from graphnn.graph import op as op_module
 
 CLASSES = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, GraphnnError)]
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from graphnn.view.diagram.looks import PAPER, THEMES
+from graphnn.view.diagrams.style import PAPER, THEMES
 from graphnn.view.heatmap import ALIKE, Scale, in_hex, ink_on
 
 _COLOUR = re.compile(r'(<text[^>]*fill="(?:#000000|#ffffff)")|(#[0-9a-f]{6}\b|(?<=")white(?="))', re.IGNORECASE)

@@ -11,13 +11,13 @@ import numpy as np
 from reference import operations, table
 
 import graphnn as gn
-from graphnn.execute.lowering import Lowering
-from graphnn.execute.native.plan import NATIVE
-from graphnn.execute.native.works import form_of
+from graphnn.compiler.lowering import Lowering
+from graphnn.native.native_plan import NATIVE
+from graphnn.native.work_list import form_of
 from graphnn.testing import Draw
 
 if TYPE_CHECKING:
-    from graphnn.graph import Op
+    from graphnn.core import Op
 
 _SAMPLES = 40
 

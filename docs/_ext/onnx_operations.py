@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from reference import inline, summary, table
 
-from graphnn.interop.onnx.rule import RULES
-from graphnn.interop.onnx.rules.arithmetic import SAME
-from graphnn.interop.onnx.rules.refused import CONDITIONS, REFUSED, read, unread
+from graphnn.onnx.rule_registry import RULES
+from graphnn.onnx.rules.arithmetic import SAME
+from graphnn.onnx.rules.refused import CONDITIONS, REFUSED, read, unread
 
 
 def onnx_read() -> str:

@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import Any
 
 import graphnn as gn
-from graphnn.cli import entry
-from graphnn.cli.registry import _own as own_names
-from graphnn.cli.registry import find
-from graphnn.graph import Op, fn, registry
-from graphnn.habits import ALIASES
+from graphnn._util.hints import ALIASES
+from graphnn.cli import entry_point
+from graphnn.cli.command_registry import _own as own_names
+from graphnn.cli.command_registry import find
+from graphnn.core import Op, fn, registry
 
 # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -133,82 +133,96 @@ API = {
         "recording",
         "Trace",
         "Film",
-        "inspector.trace.Record",
-        "inspector.trace.Stats",
-        "loops.names.NodeInside",
+        "debugger.traces.Record",
+        "debugger.traces.Stats",
+        "control_flow.iteration_names.NodeInside",
     ],
     "Stepping through a run": [
         "debug",
         "Debugger",
-        "inspector.debugger.Spot",
-        "inspector.debugger.Change",
-        "inspector.conditions.Breakpoint",
-        "inspector.conditions.Condition",
+        "debugger.current_node.Spot",
+        "debugger.what_if.Change",
+        "debugger.breakpoint_conditions.Breakpoint",
+        "debugger.breakpoint_conditions.Condition",
     ],
-    "Where a number comes from": ["inspector.why.Why", "inspector.why.Read"],
+    "Where a number comes from": ["debugger.why.Why", "debugger.why.Read"],
     "Interventions": [
         "patched",
         "effects",
         "Effects",
-        "inspector.interventions.measured.Effect",
-        "inspector.interventions.measured.Correlation",
-        "inspector.interventions.measured.Grid",
+        "interventions.effect_tables.Effect",
+        "interventions.effect_tables.Correlation",
+        "interventions.effect_tables.Grid",
         "circuit",
         "Circuit",
-        "inspector.interventions.Kept",
+        "interventions.Kept",
         "patches.at",
         "patches.each",
         "patches.mean",
         "patches.resample",
-        "inspector.interventions.Place",
+        "interventions.Place",
     ],
     "The health check": [
         "check_health",
         "Health",
         "Finding",
-        "inspector.health.Element",
-        "inspector.health.Culprit",
-        "inspector.health.check",
-        "inspector.health.Check",
-        "inspector.health.Evaluation",
+        "debugger.health.Element",
+        "debugger.health.Culprit",
+        "debugger.health.check",
+        "debugger.health.Check",
+        "debugger.health.Evaluation",
     ],
     "Comparing runs": [
         "compare",
         "Comparison",
-        "inspector.compare.Difference",
-        "inspector.compare.Counts",
-        "inspector.compare.Digits",
-        "inspector.compare.Agreement",
-        "inspector.compare.Samples",
-        "inspector.compare.Sample",
-        "inspector.compare.runtime",
-        "inspector.compare.Runtime",
+        "debugger.diff.Difference",
+        "debugger.diff.Counts",
+        "debugger.diff.Digits",
+        "debugger.diff.Agreement",
+        "debugger.diff.Samples",
+        "debugger.diff.Sample",
+        "debugger.diff.runtime",
+        "debugger.diff.Runtime",
     ],
-    "Saliency": ["inspector.interventions.saliency.*"],
+    "Saliency": ["interventions.saliency.*"],
     "Time and memory": [
         "profile",
         "Profile",
-        "inspector.profile.Cost",
-        "inspector.profile.Peak",
-        "inspector.profile.Holder",
+        "debugger.profile.Cost",
+        "debugger.profile.Peak",
+        "debugger.profile.Holder",
     ],
     "Order": ["schedule", "generations", "critical_path"],
     "Loops and branches": ["scan", "while_loop", "fixed_point", "cond"],
     "Derivatives": ["grad", "vjp", "jvp", "jacobian", "hessian", "hvp", "vmap", "linearize", "Linearization"],
-    "Pictures and tables": ["draw", "view.diagram.Diagram", "summary", "nn.summary", "view.terminal.summary.Summary"],
+    "Pictures and tables": [
+        "draw",
+        "view.diagrams.draw.Diagram",
+        "summary",
+        "nn.summary",
+        "view.tables.summary.Summary",
+    ],
     "Plots": ["view.plots.*"],
     "Files": ["save", "load"],
-    "Layers": ["nn.Layer", "nn.Sequential", "nn.Dropout", "nn.layers.*"],
-    "Layers that convolve": ["nn.convolution.*", "nn.pooling.*"],
-    "Layers that normalize": ["nn.normalization.*"],
-    "Layers for sequences": ["nn.embedding.*", "nn.recurrent.*", "nn.attention.*"],
+    "Layers": ["nn.Layer", "nn.Sequential", "nn.Dropout", "nn.layers.dense_and_activations.*"],
+    "Layers that convolve": ["nn.layers.conv.*", "nn.layers.pooling.*"],
+    "Layers that normalize": ["nn.layers.normalization.*"],
+    "Layers for sequences": ["nn.layers.embedding.*", "nn.layers.recurrent.*", "nn.layers.attention.*"],
     "Initializers": ["nn.init.*"],
-    "Losses": ["nn.losses.*", "nn.distances.*"],
-    "Metrics": ["nn.metrics.*", "nn.scoring.*"],
-    "Optimizers": ["nn.Optimizer", "nn.optimizers.*", "nn.adaptive.*", "nn.LBFGS"],
-    "What optimizers keep": ["nn.EMA", "nn.LossScale", "nn.slots.Slots"],
+    "Losses": ["nn.losses.classification_losses.*", "nn.losses.regression_losses.*"],
+    "Metrics": ["nn.metrics.classification_metrics.*", "nn.metrics.scores.*"],
+    "Optimizers": ["nn.Optimizer", "nn.optim.sgd_and_adam.*", "nn.optim.adaptive_optimizers.*", "nn.LBFGS"],
+    "What optimizers keep": ["nn.EMA", "nn.LossScale", "nn.optim.optimizer_state.Slots"],
     "Learning rates that change": ["nn.schedules.*"],
-    "Training": ["nn.fit", "nn.evaluate", "nn.Callback", "nn.Run", "nn.EarlyStopping", "nn.LivePage", "nn.History"],
+    "Training": [
+        "nn.fit",
+        "nn.evaluate",
+        "nn.Callback",
+        "nn.Run",
+        "nn.EarlyStopping",
+        "nn.LivePage",
+        "nn.History",
+    ],
     "Estimators of scikit-learn": ["nn.Classifier", "nn.Regressor"],
     "Data sets": ["datasets.*"],
     "Testing": ["testing.check_grads", "testing.check_op", "testing.GradientReport", "testing.Draw"],
@@ -220,12 +234,12 @@ MEMBERS = {
     "Op": "attributes, attribute_names, bound, flows, vjp, jvp, reads, samples",
     "Compiled": "__call__",
     "Trace": "fetches, records, time, select, why, to_records, save",
-    "inspector.conditions.Condition": "holds_of",
-    "inspector.health.Check": "of, at",
-    "inspector.health.Evaluation": "computed, op, is_given, operands_of, element, reads, why",
+    "debugger.breakpoint_conditions.Condition": "holds_of",
+    "debugger.health.Check": "of, at",
+    "debugger.health.Evaluation": "computed, op, is_given, operands_of, element, reads, why",
     "nn.Layer": "call, __call__, parameters, state, load",
     "nn.Optimizer": "updates, advance, scalars",
-    "nn.slots.Slots": "kept",
+    "nn.optim.optimizer_state.Slots": "kept",
     "nn.Sequential": "add",
     "nn.History": "plot",
     "nn.Classifier": "fit, partial_fit, predict, predict_proba",
@@ -258,7 +272,8 @@ def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
 def _offered(module: str, name: str, thing: Any) -> str:
     """Return the name by which `graphnn` or `graphnn.nn` offers a thing of a module, if one of them does."""
     names = (name, f"{module.partition('.')[0]}.{name}", f"{module}.{name}")
-    return next(each for each in names if getattr(import_module(_module(each)), name, None) is thing)
+    offered = {each: getattr(import_module(_module(each)), name, None) for each in names}
+    return next(each for each, found in offered.items() if inspect.unwrap(found) is inspect.unwrap(thing))
 
 
 def _module(name: str) -> str:
@@ -290,7 +305,7 @@ def functions() -> str:
 
 def commands() -> str:
     """Return the reference of the command line as Markdown: a section for each verb."""
-    parsers = entry._parsers(each for each in map(find, own_names()) if each is not None)
+    parsers = entry_point._parsers(each for each in map(find, own_names()) if each is not None)
     del parsers[""]
     rows = [(f"[`graphnn {name}`](#graphnn-{name})", inline(p.description or "")) for name, p in parsers.items()]
     parts = [table(("verb", "what it does"), rows)]

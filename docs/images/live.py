@@ -17,7 +17,7 @@ from PIL import Image
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.live import page as live
+from graphnn.pages.live import live_page as live
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

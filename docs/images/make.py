@@ -99,7 +99,7 @@ def lessons() -> dict[str, Diagram]:
     return {
         "neuron": gn.draw(gn.tanh(x1 * w1 + x2 * w2 + b), overlay=both, engine="plain"),
         "lesson": gn.draw(fetches["loss"], feed, overlay=both, engine="plain"),
-        "circuit": circuit(),
+        **({"circuit": circuit()} if (Path(gn.__file__).parent / "interventions").is_dir() else {}),
     }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import demo, nn
-from graphnn.view.replay import Page
+from graphnn.pages.replay import Page
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

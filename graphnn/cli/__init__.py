@@ -5,7 +5,7 @@ points of the group ``graphnn.commands``.
 """
 
 from . import screen as screen
-from .entry import main as main
-from .registry import *  # noqa: F403 - what declares a command
+from .command_registry import *  # noqa: F403 - what declares a command
+from .entry_point import main as main
 from .targets import inspected as inspected
 from .targets import target_of as target_of

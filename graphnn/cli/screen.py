@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from .._util.text import columns_there, plain
 from ..errors import GraphnnWarning
-from ..text import columns_there, plain
-from ..view.terminal.ink import headed
-from ..view.text import folded, printable
+from ..view.formatting import folded, printable
+from ..view.tables.terminal_colors import headed
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ..core import Array
 
 
 def say(text: object = "", coloured: bool = False) -> None:

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 import graphnn as gn
 
+from .._util.text import counted
+from ..core import Graph, Node, flatten
+from ..core.fetches import resolve, results_of
 from ..errors import GraphnnError, near
-from ..execute.feed import checked_feed
-from ..graph import Graph, Node, flatten
-from ..graph.fetches import resolve, results_of
-from ..text import counted
-from .feeds import arrays_of, existing, memory_budget
-from .models import MODEL, model_of, with_inputs
-from .registry import Misuse, Value, naming
+from ..runtime.feed import checked_feed
+from .command_registry import Misuse, Value, naming
+from .feed_files import arrays_of, existing, memory_budget
+from .onnx_targets import MODEL, model_of, with_inputs
 from .screen import note
 
 _targets = count()

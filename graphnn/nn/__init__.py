@@ -1,96 +1,102 @@
-"""Networks out of the graph's operations, and how they learn: layers, losses, metrics, optimizers, and `fit`.
-
-What the modules of layers, `losses`, `metrics` and `optimizers` define under a public name is public here: there is no
-list of it.
-"""
+"""Networks out of the graph's operations, and how they learn: layers, losses, metrics, optimizers, and `fit`."""
 
 import sys
 from collections.abc import Callable
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..calls import explain_public as _explain_public
-from ..graph import fn
-from ..habits import ELSEWHERE, attribute_error, instead
-from . import estimators, init, schedules
-from .callbacks import Callback
-from .dropout import Dropout
-from .ema import EMA
-from .evaluating import evaluate
-from .fit import fit
-from .history import History
-from .layer import Layer
-from .live import LivePage, Run
-from .loss_scale import LossScale
-from .sequential import Sequential
-from .stopping import EarlyStopping
+from .._util.call_errors import explain_public as _explain_public
+from .._util.hints import ELSEWHERE, attribute_error, instead
+from .._util.lazy_loading import load as _load
+from ..core import fn
 
 summary: Callable[..., Any]
 
-if TYPE_CHECKING:  # at run time, by `_defined`
-    from .adaptive import *  # noqa: F403
-    from .attention import *  # noqa: F403
-    from .convolution import *  # noqa: F403
-    from .distances import *  # noqa: F403
-    from .embedding import *  # noqa: F403
-    from .estimators import Classifier as Classifier
-    from .estimators import Regressor as Regressor
-    from .layers import *  # noqa: F403
-    from .lbfgs import *  # noqa: F403
-    from .losses import *  # noqa: F403
-    from .metrics import *  # noqa: F403
-    from .normalization import *  # noqa: F403
-    from .optimizer import Optimizer as Optimizer
-    from .optimizers import *  # noqa: F403
-    from .pooling import *  # noqa: F403
-    from .recurrent import *  # noqa: F403
-    from .scoring import *  # noqa: F403
+if TYPE_CHECKING:  # at run time, by the table below
+    from . import init as init
+    from . import schedules as schedules
+    from .layers.attention import *  # noqa: F403
+    from .layers.conv import *  # noqa: F403
+    from .layers.dense_and_activations import *  # noqa: F403
+    from .layers.dropout import Dropout as Dropout
+    from .layers.embedding import *  # noqa: F403
+    from .layers.layer import Layer as Layer
+    from .layers.normalization import *  # noqa: F403
+    from .layers.pooling import *  # noqa: F403
+    from .layers.recurrent import *  # noqa: F403
+    from .layers.sequential import Sequential as Sequential
+    from .losses.classification_losses import *  # noqa: F403
+    from .losses.regression_losses import *  # noqa: F403
+    from .metrics.classification_metrics import *  # noqa: F403
+    from .metrics.scores import *  # noqa: F403
+    from .optim.adaptive_optimizers import *  # noqa: F403
+    from .optim.ema import EMA as EMA
+    from .optim.lbfgs import *  # noqa: F403
+    from .optim.loss_scale import LossScale as LossScale
+    from .optim.optimizer import Optimizer as Optimizer
+    from .optim.sgd_and_adam import *  # noqa: F403
+    from .training.callbacks import Callback as Callback
+    from .training.early_stopping import EarlyStopping as EarlyStopping
+    from .training.evaluate import evaluate as evaluate
+    from .training.fit import fit as fit
+    from .training.history import History as History
+    from .training.live_run import LivePage as LivePage
+    from .training.live_run import Run as Run
+    from .training.sklearn_estimators import Classifier as Classifier
+    from .training.sklearn_estimators import Regressor as Regressor
 
-
-def _defined(module: ModuleType) -> dict[str, Any]:
-    """Return the public classes and functions that a module defines itself."""
-    names = [name for name in vars(module) if not name.startswith("_")]
-    found = {name: getattr(module, name) for name in names}
-    return {name: value for name, value in found.items() if getattr(value, "__module__", "") == module.__name__}
-
-
-_FOUND: dict[str, Any] = {}
-_LAYERS = ("layers", "convolution", "pooling", "normalization", "embedding", "recurrent", "attention")
-for _module in (*_LAYERS, "losses", "distances", "metrics", "scoring", "optimizer", "optimizers", "adaptive", "lbfgs"):
-    _FOUND.update(_defined(import_module(f"{__name__}.{_module}")))
-globals().update(_FOUND)
-
-__all__ = [
-    "Callback",
-    "EMA",
-    "Dropout",
-    "EarlyStopping",
-    "History",
-    "Layer",
-    "LivePage",
-    "LossScale",
-    "Run",
-    "Sequential",
-    "evaluate",
-    "fit",
-    "init",
-    "schedules",
-    "summary",
-]
-__all__.extend(sorted(_FOUND))
-_explain_public(globals(), __all__)
-_explain_public(vars(schedules))
+# What loads when it is first asked for: names by the module that has them.
+_LATER = {
+    "layers.attention": "MultiHeadAttention Residual TransformerBlock",
+    "layers.conv": "Conv1D Conv2D Conv3D ConvTranspose1D ConvTranspose2D ConvTranspose3D UpSample",
+    "layers.dense_and_activations": "Dense ELU Flatten LeakyReLU PReLU ReLU Sigmoid Softmax Tanh",
+    "layers.dropout": "Dropout",
+    "layers.embedding": "Embedding PositionEmbedding SinusoidalEncoding",
+    "layers.layer": "Layer",
+    "layers.normalization": "BatchNorm GroupNorm InstanceNorm LayerNorm RMSNorm",
+    "layers.pooling": " ".join(
+        f"{kind}{axes}D"
+        for kind in (f"{which}{what}Pool" for which in ("", "Global", "Adaptive") for what in ("Average", "Max"))
+        for axes in (1, 2, 3)
+    ),
+    "layers.recurrent": "GRU LSTM RNN",
+    "layers.sequential": "Sequential",
+    "losses.classification_losses": "binary_crossentropy categorical_crossentropy kl_divergence l2 "
+    "negative_log_likelihood sigmoid_crossentropy softmax_crossentropy",
+    "losses.regression_losses": "cosine_embedding hinge huber margin_ranking mean_absolute_error mean_squared_error "
+    "poisson_nll smooth_l1 triplet_margin",
+    "metrics.classification_metrics": "accuracy confusion_matrix f1 precision recall top_k_accuracy",
+    "metrics.scores": "r2 roc_auc root_mean_squared_error",
+    "optim.adaptive_optimizers": "Adafactor Lion Nadam",
+    "optim.ema": "EMA",
+    "optim.lbfgs": "LBFGS",
+    "optim.loss_scale": "LossScale",
+    "optim.optimizer": "Optimizer",
+    "optim.sgd_and_adam": "Adagrad Adam AdamW RMSProp SGD",
+    "training.callbacks": "Callback",
+    "training.early_stopping": "EarlyStopping",
+    "training.evaluate": "evaluate",
+    "training.fit": "fit",
+    "training.history": "History",
+    "training.live_run": "LivePage Run",
+    "training.sklearn_estimators": "Classifier Regressor",
+}
+_MODULES = ("init", "layers", "losses", "metrics", "optim", "schedules", "training")
+_MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
+__all__ = [*sorted({*_MODULE_OF} - {"Classifier", "Regressor"}), "init", "schedules", "summary"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name == "summary":  # made on a higher floor: the package around this one hands it on
-        return getattr(sys.modules[__name__.rpartition(".")[0]], name)
-    if name in estimators.NAMES:
-        return getattr(estimators, name)
-    package = sys.modules[__name__.rpartition(".")[0]]
-    held = next((part for part in ("schedules", "init") if name in _defined(globals()[part])), "")
-    if name in dir(fn) or name in package.__all__:
+    ours = sys.modules[__name__.rpartition(".")[0]]
+    if name == "summary":  # made in a higher room: the package around this one hands it on
+        return getattr(ours, name)
+    if name in _MODULES:
+        return _load(f"{__name__}.{name}")
+    if name in _MODULE_OF:
+        globals()[name] = getattr(_load(f"{__name__}.{_MODULE_OF[name]}"), name)
+        _explain_public(globals(), [name])
+        return globals()[name]
+    held = next((part for part in ("schedules", "init") if name in _defined_in(part)), "")
+    if name in dir(fn) or name in ours.__all__:
         hint = f" Write gn.{name}."
     elif held and name not in ELSEWHERE["nn"]:
         hint = f" Write nn.{held}.{name}."
@@ -99,5 +105,10 @@ def __getattr__(name: str) -> Any:
     raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 
+def _defined_in(part: str) -> set[str]:
+    module = _load(f"{__name__}.{part}")
+    return {name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *estimators.NAMES})
+    return sorted({*globals(), *_MODULE_OF, *__all__})

@@ -16,13 +16,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..callables import check_takes
-from ..calls import explain_public
+from .._util.call_errors import explain_public
+from .._util.callables import check_takes
+from .._util.hints import attribute_error, instead
+from ..core import Array, as_array
+from ..core.symbolic_shapes import shown
 from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError, ValueRangeError
-from ..graph import Array, as_array
-from ..graph.dimensions import shown
-from ..habits import attribute_error, instead
-from .checks import checked_number
+from .argument_validation import checked_number
 
 Rng = np.random.Generator | np.random.RandomState
 Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]

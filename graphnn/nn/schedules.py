@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..callables import check_takes
+from .._util.call_errors import explain_public
+from .._util.callables import check_takes
+from .._util.hints import attribute_error, instead
+from ..core import Node, fn
+from ..core.attributes import whole
 from ..errors import UsageError, ValueRangeError
-from ..graph import Node, fn
-from ..graph.attributes import whole
-from ..habits import attribute_error, instead
-from .checks import checked_flag, checked_number
+from .argument_validation import checked_flag, checked_number
 
 Schedule = Callable[[Node], Any]
 
@@ -314,3 +315,6 @@ def _checked_milestones(given: Iterable[int]) -> list[int]:
     if not milestones or any(a >= b for a, b in pairwise(milestones)):
         raise ValueRangeError(f"milestones are in increasing order, and at least one; not {milestones}")
     return milestones
+
+
+explain_public(globals())

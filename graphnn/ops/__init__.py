@@ -1,25 +1,25 @@
-"""What a node can compute. Importing this registers every operation."""
+"""What a node can compute. Importing this registers every operation, in the order in which tables list them."""
 
-# ruff: noqa: F401
+# ruff: noqa: F401, I001
 from . import (
     activations,
-    arranging,
+    triangles_and_diagonals,
     base,
-    choosing,
-    compose,
+    comparison,
+    softmax,
     convolution,
     elementwise,
-    index,
-    joining,
-    labels,
+    indexing,
+    concatenation,
+    class_labels,
     linalg,
     random,
-    reduce,
-    running,
-    scattering,
+    reductions,
+    cumulative,
+    scatter,
     shape,
-    solving,
+    linear_solve,
     sorting,
     trigonometric,
-    windows,
+    sliding_windows,
 )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..graph import Array, Node, Trait, fn
+from ..core import Array, Node, Trait, fn
 from .base import into
 from .elementwise import Elementwise, by_precision, floats
 from .erf import normal, normal_single

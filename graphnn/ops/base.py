@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core import Array, Dim, Node, Op, Shape, Spec, fn
+from ..core.symbolic_shapes import Constraint, product, shown, unify
 from ..errors import AxisError, DtypeError, NoRuleError, ShapeError
-from ..graph import Array, Dim, Node, Op, Shape, Spec, fn
-from ..graph.dimensions import Constraint, product, shown, unify
 
 Axes = int | tuple[int, ...] | None
 """One axis, several, or all."""

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from . import places, rows
+from . import matmul_kernels as rows
+from . import reduction_kernels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..graph import Array
+    from ..core import Array
 
 Way = Literal["product", "places", "outer", "windows"]
 _WORTH = 256
@@ -175,7 +176,7 @@ def contraction_of(subscripts: str, *arrays: Any) -> Contraction | Literal[False
         return False
     if any(x.strides is None for x in arrays):
         return None
-    few = math.prod(sizes[letter] for letter in right if (letter in one) != (letter in other)) <= places.MOST
+    few = math.prod(sizes[letter] for letter in right if (letter in one) != (letter in other)) <= reduction_kernels.MOST
     if kind == "product" and few and right and any(_repeats(x) for x in arrays):
         kind = "windows"
     return Contraction(kind, (one, other), right, summed, sizes)
@@ -191,12 +192,12 @@ def _repeats(x: Any) -> bool:
 def _kind(sizes: dict[str, int], terms: tuple[str, str], right: str, summed: str) -> Way | None:
     result = math.prod(sizes[letter] for letter in right)
     if not summed:
-        return "outer" if result >= places.LEAST else None
+        return "outer" if result >= reduction_kernels.LEAST else None
     count = math.prod(sizes[letter] for letter in summed)
     ways = (terms, terms[::-1])
     rows, columns = (math.prod(sizes[i] for i in right if i in term and i not in other) for term, other in ways)
     stacks = result // (rows * columns)
-    if stacks > 1 and 1 in (rows, columns) and count <= places.MOST and result >= places.LEAST:
+    if stacks > 1 and 1 in (rows, columns) and count <= reduction_kernels.MOST and result >= reduction_kernels.LEAST:
         return "places"
     return "product" if stacks == 1 or rows * columns * count >= _WORTH else None
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..core import Dim, Either, Node, Several, Whole, composition, fn
+from ..core.attributes import Choice
+from ..core.symbolic_shapes import add, clamp, floor_divide, multiply, product, shown, subtract
 from ..errors import ShapeError, UsageError
-from ..graph import Dim, Either, Node, Several, Whole, composition, fn
-from ..graph.attributes import Choice
-from ..graph.dimensions import add, clamp, floor_divide, multiply, product, shown, subtract
-from .windows import LENGTH, Lengths, each
+from .sliding_windows import LENGTH, Lengths, each
 
 _COUNT = Whole(0, 2**63 - 1)
 Parts = Annotated[int | tuple[int, ...], Either(Whole(1, 2**16), Several(Whole(1, 2**16)))]

@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from ..core import Array, Dim, DType, Node, Op, Spec, Trait, Whole, fn
+from ..core.symbolic_shapes import broadcast, shown
 from ..errors import DivisionError, DtypeError, ShapeError, ValueRangeError
-from ..graph import Array, Dim, DType, Node, Op, Spec, Trait, Whole, fn
-from ..graph.dimensions import broadcast, shown
 from .base import into, no_flops, promoted, shape_clash, unbroadcast
 from .erf import erf, erf_single
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ..core import Array
 
 # Coefficients from the highest power down, of numerator and denominator: the figures of s_erf.c in fdlibm, published
 # by Sun Microsystems in 1993.

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..core import Array, Dim, Kind, Node, Op, Shape, Spec, Trait, composition, fn
+from ..core.symbolic_shapes import Constraint, broadcast, multiply, product, shown, unify
 from ..errors import ShapeError, UsageError
-from ..graph import Array, Dim, Kind, Node, Op, Shape, Spec, Trait, composition, fn
-from ..graph.dimensions import Constraint, broadcast, multiply, product, shown, unify
-from . import rows
+from . import matmul_kernels
 from .base import Axes, Multilinear, Rearranging, axes_of, axis_of, clash, into, promoted, shape_clash, unbroadcast
 from .contraction import Directly, contraction_of
 
@@ -25,7 +25,7 @@ class Matmul(Multilinear):
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
         """Multiply; long and thin matrices by blocks of rows."""
-        return rows.product(x, y, out)
+        return matmul_kernels.product(x, y, out)
 
     def infer(self, x: Spec, y: Spec) -> Spec:
         if not x.shape or not y.shape:

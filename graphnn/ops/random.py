@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from ..core import Array, Count, DtypeName, Node, Op, Shape, Spec, Whole, composition, fn
+from ..core.symbolic_shapes import concrete
 from ..errors import DtypeError, ShapeError, ValueRangeError
-from ..graph import Array, Count, DtypeName, Node, Op, Shape, Spec, Whole, composition, fn
-from ..graph.dimensions import concrete
 from .base import into
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..core import AnyShape, Array, Dim, DType, Graph, Node, Op, Shape, Spec, Trait, composition, fn
+from ..core.attributes import Bound, DtypeName, Either, Nothing, Real, Several
+from ..core.symbolic_shapes import Constraint, add, clamp, floor_divide, product, shape_of, shown, subtract, unify
 from ..errors import DtypeError, ShapeError, ValueRangeError
-from ..graph import AnyShape, Array, Dim, DType, Graph, Node, Op, Shape, Spec, Trait, composition, fn
-from ..graph.attributes import Bound, DtypeName, Either, Nothing, Real, Several
-from ..graph.dimensions import Constraint, add, clamp, floor_divide, product, shape_of, shown, subtract, unify
-from . import places, rows
+from . import matmul_kernels, reduction_kernels
 from .base import Axes, Linear, Rearranging, accumulated, axes_of, cleared, flops_of_operand, into, no_flops, reduced
 
 _BOUND = Bound()
@@ -235,10 +235,10 @@ class SumTo(Linear):
         axes = self.over(x.shape)
         if not axes:
             return into(out, x.astype(accumulated(x.dtype), copy=False))
-        if rows.is_product(x, axes):
-            total = rows.sums(x, axes[0])
-        elif places.are_few(x, axes, adds=True):
-            total = places.fold(np.add, x, axes, keepdims=True)
+        if matmul_kernels.is_product(x, axes):
+            total = matmul_kernels.sums(x, axes[0])
+        elif reduction_kernels.are_few(x, axes, adds=True):
+            total = reduction_kernels.fold(np.add, x, axes, keepdims=True)
         else:
             total = np.sum(x, axis=axes, keepdims=True)
         return into(out, total.reshape(self.shape))

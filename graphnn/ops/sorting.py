@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core import Array, Count, Node, Op, Spec, composition, fn
+from ..core.symbolic_shapes import product
 from ..errors import ShapeError
-from ..graph import Array, Count, Node, Op, Spec, composition, fn
-from ..graph.dimensions import product
 from .base import axis_of, into, line_of
 
 

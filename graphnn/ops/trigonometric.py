@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..graph import Node, Trait, fn
+from ..core import Node, Trait, fn
 from .elementwise import Elementwise
 
 

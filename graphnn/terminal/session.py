@@ -8,23 +8,23 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._util.text import message, short_name
+from ..debugger.traces import in_short
 from ..errors import GraphnnError, LookupFailure, UsageError
-from ..execute.loop import Stop
-from ..inspector.trace import in_short
-from ..text import message, short_name
-from ..view.terminal.ink import headed, inked, meanings_of
-from ..view.terminal.inspect import cut, ink_of, letter
-from ..view.text import by_times, counted, visible
-from .arguments import KINDS, named, names
-from .lines import NAME, NAMED, PROMPTED, commands, folded, placed, printable
-from .verbs import VERBS, Verb
+from ..runtime.evaluation_loop import Stop
+from ..view.formatting import by_times, counted, visible
+from ..view.tables.terminal_colors import headed, inked, meanings_of
+from ..view.tables.trace_table import cut, ink_of, letter
+from .terminal_text import NAME, NAMED, PROMPTED, commands, folded, placed, printable
+from .verb_arguments import KINDS, named, names
+from .verb_registry import VERBS, Verb
 
 if TYPE_CHECKING:
-    from ..execute.loop import Prepared
-    from ..graph import Array, Node
-    from ..inspector.debugger import Debugger
-    from ..inspector.health.findings import Finding
-    from ..inspector.why import Why
+    from ..core import Array, Node
+    from ..debugger.debugger import Debugger
+    from ..debugger.health.findings import Finding
+    from ..debugger.why import Why
+    from ..runtime.evaluation_loop import Prepared
 
 _END, _IDLE = "the end: all operations have run", "there is nothing to compute: every value is given"
 _LINES = 12

@@ -6,12 +6,12 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:  # at run time, by the table below
     from . import plots
-    from .diagram.diagram import Diagram, draw
+    from .diagrams.draw import Diagram, draw
     from .heatmap import matrix, sparkline
-    from .terminal.inspect import listing, neighbourhood, screen, trace_table, where
-    from .terminal.inspect import records_table as records_table
-    from .terminal.summary import Row, Summary, summary
-    from .terminal.table import columns, ops_table, preview, statistics
+    from .tables.summary import Row, Summary, summary
+    from .tables.table import columns, ops_table, preview, statistics
+    from .tables.trace_table import listing, neighbourhood, screen, trace_table, where
+    from .tables.trace_table import records_table as records_table
 
 __all__ = [
     "Diagram",
@@ -37,11 +37,11 @@ __all__ = [
 _MODULE_OF = {
     name: module
     for module, names in {
-        "diagram.diagram": ("Diagram", "draw"),
+        "diagrams.draw": ("Diagram", "draw"),
         "heatmap": ("matrix", "sparkline"),
-        "terminal.inspect": ("listing", "neighbourhood", "records_table", "screen", "trace_table", "where"),
-        "terminal.summary": ("Row", "Summary", "summary"),
-        "terminal.table": ("columns", "ops_table", "preview", "statistics"),
+        "tables.trace_table": ("listing", "neighbourhood", "records_table", "screen", "trace_table", "where"),
+        "tables.summary": ("Row", "Summary", "summary"),
+        "tables.table": ("columns", "ops_table", "preview", "statistics"),
     }.items()
     for name in names
 }

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..graph import as_array
-from ..graph.attributes import whole
-from ..text import short_name
-from .text import at_least, by_times, compact
+from .._util.text import short_name
+from ..core import as_array
+from ..core.attributes import whole
+from .formatting import at_least, by_times, compact
 
 if TYPE_CHECKING:
-    from ..graph import Array
+    from ..core import Array
 
 _Colour = tuple[int, int, int]
 

@@ -6,25 +6,25 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
+from .._util.display import show_as
+from ..compiler.plan_explanation import Explanation
+from ..debugger.debugger import Debugger
+from ..debugger.diff.differences import Comparison
+from ..debugger.health.findings import Health
+from ..debugger.profile import Profile
+from ..debugger.traces import Film, Trace
 from ..errors import DrawingError, UsageError
-from ..execute.explain import Explanation
-from ..inspector.compare.differences import Comparison
-from ..inspector.debugger import Debugger
-from ..inspector.health.findings import Health
-from ..inspector.interventions.circuit import Circuit
-from ..inspector.interventions.measured import Effects
-from ..inspector.profile import Profile
-from ..inspector.trace import Film, Trace
-from ..show import show_as
-from .diagram.asked import set_by_hand
-from .diagram.diagram import draw
-from .diagram.picture import collapsing
+from ..interventions.circuit import Circuit
+from ..interventions.effect_tables import Effects
+from .diagrams.draw import draw
+from .diagrams.draw_arguments import set_by_hand
+from .diagrams.picture import collapsing
+from .formatting import by_times, elided, visible
 from .heatmap import heatmap
-from .terminal.inspect import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
-from .text import by_times, elided, visible
+from .tables.trace_table import LEGEND, TRACE_WORDS, listing, record_columns, totals, where
 
 if TYPE_CHECKING:
-    from ..graph import Node
+    from ..core import Node
 
 # A picture is drawn of operations if they are few, else of layers; of so many boxes at most, in so many seconds.
 _MOST_OPERATIONS, _MOST_BOXES, _PATIENCE = 60, 150, 10.0

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..calls import explain_public
+from .._util.call_errors import explain_public
+from .._util.text import short_names
+from ..core import Array, Node, Placeholder, as_array
+from ..core.attributes import whole
+from ..core.topological_order import schedule
+from ..debugger.health.training_facts import gradients_in
+from ..debugger.traces import Record, Trace
 from ..errors import DrawingError, ShapeError, UsageError
-from ..execute.interpreter import run
-from ..graph import Array, Node, Placeholder, as_array
-from ..graph.attributes import whole
-from ..inspector.health.training import gradients_in
-from ..inspector.interventions import Effects
-from ..inspector.trace import Record, Trace
-from ..order import schedule
-from ..text import short_names
+from ..interventions import Effects
+from ..runtime.interpreter import run
+from .formatting import compact, counted, norm_of, visible
 from .heatmap import ALIKE, COLOURS, NOT_FINITE, Scale, eps_of, in_hex, ink_on
-from .text import compact, counted, norm_of, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,8 +23,8 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.diagram import diagram
-from graphnn.view.layout import engine
+from graphnn.view.diagrams import draw
+from graphnn.view.layout import graphviz_engine
 
 told = sys.stdout.write
 
@@ -121,9 +121,9 @@ def ways(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     """Return what there is to lay a picture out, by name."""
     found: dict[str, Callable[[], Any]] = {}
     if dot := shutil.which(options.dot):
-        found["`dot`"] = lambda: engine.Engine(dot, pure=False)
+        found["`dot`"] = lambda: graphviz_engine.Engine(dot, pure=False)
     if pure := shutil.which(options.pure):
-        found["graphviz-pure"] = lambda: engine.Engine(pure, pure=True)
+        found["graphviz-pure"] = lambda: graphviz_engine.Engine(pure, pure=True)
     return found | {"neither": lambda: None}
 
 
@@ -143,7 +143,7 @@ def main() -> None:
         for detail in (None, "op"):
             cells = []
             for finder in finders.values():
-                engine.find_engine = diagram.find_engine = finder
+                graphviz_engine.find_engine = draw.find_engine = finder
                 cells.append(drawn(fetches, detail, options.repeats))
             boxes = cells[0].boxes
             if boxes == before:

@@ -4,7 +4,7 @@
 
 Every figure is a median in one process with one core and one thread, and with the kernels that NumPy chooses for
 itself. ``--graphs 1000`` also travels through as many graphs with their gradients, as
-tests/inspector/test_time_travel.py does, with room for all and within a budget, and tells what went wrong.
+tests/debugger/test_time_travel.py does, with room for all and within a budget, and tells what went wrong.
 """
 
 import argparse

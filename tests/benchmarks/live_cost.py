@@ -24,9 +24,9 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.nn.live import Run
-from graphnn.show import show_as
-from graphnn.view.live.page import PageWriter
+from graphnn._util.display import show_as
+from graphnn.nn.training.live_run import Run
+from graphnn.pages.live.live_page import PageWriter
 
 told = sys.stdout.write
 NETWORKS = {"small": (2, [64], 32), "medium": (64, [256, 256], 128), "deep": (64, [64] * 20, 64)}

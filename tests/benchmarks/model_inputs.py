@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import graphnn as gn
-from graphnn.graph.dimensions import concrete, names_in
+from graphnn.core.symbolic_shapes import concrete, names_in
 
 SIZES: dict[str, dict[str, tuple[int, int]]] = {
     "silero_vad": {

@@ -30,8 +30,8 @@ import numpy as np
 from model_inputs import feed_of, files_in, gap, read, session
 
 import graphnn as gn
-from graphnn.graph.dimensions import names_in
-from graphnn.interop.onnx.model import all_nodes, source_of
+from graphnn.core.symbolic_shapes import names_in
+from graphnn.onnx.from_onnx import all_nodes, source_of
 
 ENGINES = ("interpreter", "numpy", "native", "onnxruntime")
 COLUMNS = {"interpreter": "interpreter", "numpy": "plan", "native": "native plan"}

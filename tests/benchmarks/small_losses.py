@@ -25,7 +25,7 @@ from wrong_rules import bent, differentiated, flowing, planted, scaled, swapped
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph.op import registry
+from graphnn.core.op import registry
 from graphnn.testing import check_grads
 
 SMALL = 1e-6

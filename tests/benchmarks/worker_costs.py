@@ -31,14 +31,14 @@ from search import client_of
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.execute.blas import one_blas_thread
-from graphnn.execute.engines import opened_cluster
+from graphnn._util.blas_threads import one_blas_thread
+from graphnn.runtime.cluster_port import opened_cluster
 
 TASKS = 32
 FEW, MANY = 10_000, 16_000_000
 """Numbers in an array that is sent."""
 HANDED_ON, ADDED_THERE = 2**26, 2**24
-"""Bytes of all workers together: see `graphnn.interop.dask.crew`."""
+"""Bytes of all workers together: see `graphnn.distributed.training_workers`."""
 USES = (4096, 262_144)
 """Of a weight by a shard, on paper: 4,096 rows of a dense network, 256 of a network with 1,024 positions."""
 

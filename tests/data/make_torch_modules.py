@@ -1,7 +1,7 @@
 """PyTorch modules as graphs: their values and every gradient, against PyTorch's own.
 
 ``make_torch_modules.py`` prints a table; ``--write FOLDER`` keeps the small modules as models, with figures that
-``tests/interop/test_torch_modules.py`` reads. Needs torch, torchvision and onnxscript.
+``tests/satellites/torch/test_torch_modules.py`` reads. Needs torch, torchvision and onnxscript.
 """
 
 import argparse
@@ -345,7 +345,7 @@ class Keeping(torch.fx.Interpreter):
 
 def write(folder: Path) -> None:
     """Keep the small modules as models, with their figures and all values in between."""
-    from graphnn.interop.aten import as_they_are
+    from graphnn.torch.aten_export import as_they_are
 
     for name, module, examples in small():
         module.eval()

@@ -2,8 +2,8 @@
 
 Without arguments, it writes ``torch_patches.npz`` and the folder ``torch_patches`` beside itself: the modules as
 models, what is patched, and what PyTorch gives then. The values of patches are drawn from seeds, as in the test that
-reads this, ``tests/inspector/test_torch_patches.py``. With ``--check``, it reads the modules by `gn.from_torch`, and
-prints how far patches differ. Needs torch and onnxscript.
+reads this, ``tests/satellites/interventions/test_torch_patches.py``. With ``--check``, it reads the modules by
+`gn.from_torch`, and prints how far patches differ. Needs torch and onnxscript.
 """
 
 import argparse

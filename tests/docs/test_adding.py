@@ -19,7 +19,7 @@ PLACES = {
     "Cube": (
         "ops/elementwise.py",
         """
-        from graphnn.graph import registry
+        from graphnn.core import registry
         import make_stub, reference
         assert "cube" in registry and "cube" in dir(gn)
         assert "def cube(x: Operand" in make_stub.stub()
@@ -27,7 +27,7 @@ PLACES = {
         """,
     ),
     "Bypass": (
-        "nn/layers.py",
+        "nn/layers/dense_and_activations.py",
         """
         import reference
         assert "Bypass" in nn.__all__ and nn.Bypass(2)(gn.Graph().constant([[1.0, 2.0]])).name == "bypass_1/add"
@@ -35,7 +35,7 @@ PLACES = {
         """,
     ),
     "SignSGD": (
-        "nn/optimizers.py",
+        "nn/optim/sgd_and_adam.py",
         """
         import reference
         assert "SignSGD" in nn.__all__ and nn.SignSGD(0.1).learning_rate == 0.1
@@ -43,7 +43,7 @@ PLACES = {
         """,
     ),
     "all_alike": (
-        "inspector/health/sizes.py",
+        "debugger/health/overflow.py",
         """
         import made
         assert "all-alike" in made.codes()
@@ -99,6 +99,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         code = recipe(name).replace("nn.Layer", "Layer").replace("nn.Optimizer", "Optimizer")
         code = code.replace("nn.Dense", "Dense").replace("gn.", "fn.")
         path.write_text(f"{before}\n\n{code}", encoding="utf-8")
+        if file.startswith("nn/"):
+            table, module = folder / "graphnn" / "nn" / "__init__.py", file[3:-3].replace("/", ".")
+            before = table.read_text(encoding="utf-8")
+            table.write_text(before.replace(f'"{module}": "', f'"{module}": "{name} '), encoding="utf-8")
     return folder
 
 

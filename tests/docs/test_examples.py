@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pages
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
@@ -12,7 +13,7 @@ ELSEWHERE = {"lesson_induction.py": "test_induction.py"}
 
 
 @pytest.mark.parametrize(
-    "example", [path for path in EXAMPLES if path.name not in ELSEWHERE], ids=lambda path: path.name
+    "example", [path for path in pages.testable(EXAMPLES) if path.name not in ELSEWHERE], ids=lambda path: path.name
 )
 def test_example_runs(example: Path, runs_clean: Callable[..., None]) -> None:
     runs_clean(example)

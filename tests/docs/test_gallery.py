@@ -25,9 +25,9 @@ for name in [name for name in sys.modules if name.partition(".")[0] not in THERE
     del sys.modules[name]  # a copy of the template has loaded it
 sys.meta_path.insert(0, Bare())
 
-from graphnn.view.diagram import diagram
-from graphnn.view.layout import engine
-engine.find_engine = diagram.find_engine = lambda: None
+from graphnn.view.diagrams import draw
+from graphnn.view.layout import graphviz_engine
+graphviz_engine.find_engine = draw.find_engine = lambda: None
 
 import contextlib, io, json, runpy
 told = {}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from graphnn.inspector.conditions import Condition
+from graphnn.debugger.breakpoint_conditions import Condition
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "inspecting.md").read_text(encoding="utf-8")

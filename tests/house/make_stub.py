@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from graphnn import functions
-from graphnn.graph import fn, registry
+from graphnn.core import fn, registry
 
 STUB = Path(__file__).parents[2] / "graphnn" / "functions.pyi"
 

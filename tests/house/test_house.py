@@ -16,7 +16,7 @@ def read_once() -> Iterator[None]:
     house.sources.cache_clear()  # trees of all modules: every later search for garbage would go through them
 
 
-def test_no_file_class_or_function_is_too_large_to_read() -> None:
+def test_no_class_or_function_is_too_large_to_read() -> None:
     assert list(house.too_large(PACKAGE)) == []
 
 
@@ -27,7 +27,6 @@ def test_what_is_too_large_is_named(tmp_path: Path) -> None:
     (room / "large.py").write_text(f"class C:\n{methods}\ndef f():\n" + "    x = 1\n" * 400, encoding="utf-8")
     (room / "sound.py").write_text('"""Of one line."""\n# and a comment\nx = """a\nb"""\n', encoding="utf-8")
     assert list(house.too_large(room)) == [
-        "graphnn/large.py: 443 lines of code, 443 in all",
         "graphnn/large.py: C has 41 methods",
         "graphnn/large.py: f has 401 lines of code",
     ]
@@ -37,9 +36,7 @@ def test_what_is_too_large_is_named(tmp_path: Path) -> None:
     assert house.rooms(room)["texts.py"] == 5
 
 
-def test_operations_stay_short_and_the_ground_does_not_grow() -> None:
+def test_operations_stay_short() -> None:
     lines = house.operations(PACKAGE)
     assert len(lines) > 80
     assert statistics.median(lines.values()) <= house.MOST_OPERATION
-    assert house.rooms(PACKAGE)["ops"] <= house.MOST_OPS
-    assert house.ground(PACKAGE) <= house.MOST_GROUND

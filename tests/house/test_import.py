@@ -14,24 +14,17 @@ import pytest
 from template import Template
 
 import graphnn as gn
-from graphnn import later, show
+from graphnn._util import display, lazy_loading
 
 ROOT = Path(__file__).parents[2]
 
 # All that a graph and its operations are made of. What else is to load at once is a decision: it costs every user.
 AT_ONCE = {
-    "calls",
+    "_util",
+    "core",
     "errors",
     "functions",
-    "graph",
-    "habits",
-    "later",
-    "locks",
     "ops",
-    "origin",
-    "polynomials",
-    "show",
-    "text",
 }
 
 
@@ -74,7 +67,7 @@ def test_import_loads_only_numpy_and_networkx_of_other_packages() -> None:
     [
         "from graphnn import nn; nn.Dense",
         "import graphnn as gn; gn.nn.Dense; gn.datasets.spiral",
-        "import graphnn as gn; gn.inspector, gn.execute, gn.view.plots, gn.testing, gn.files, gn.order, gn.transform",
+        "import graphnn as gn; gn.debugger, gn.runtime, gn.view.plots, gn.testing, gn.io, gn.core, gn.transforms",
         "import graphnn.view.plots",
         "from graphnn import *; check_health; datasets.spiral; view.matrix; name",
         "import graphnn as gn; assert {'draw', 'nn', 'exp', 'Graph', 'check_health'} <= set(dir(gn))",
@@ -112,12 +105,12 @@ def test_an_unknown_name_is_refused_as_before() -> None:
 
 
 def test_all_that_shows_a_thing_of_another_module_is_found_when_it_is_asked_for() -> None:
-    for modules in later.REGISTRARS.values():
+    for modules in lazy_loading.REGISTRARS.values():
         for module in modules:
             import_module(module)
-    for (kind, form), render in show._renderers.items():
+    for (kind, form), render in display._renderers.items():
         home = inspect.getmodule(render).__name__  # type: ignore[union-attr]
-        assert home == kind.__module__ or home in later.REGISTRARS[form] or not home.startswith("graphnn."), (
+        assert home == kind.__module__ or home in lazy_loading.REGISTRARS[form] or not home.startswith("graphnn."), (
             kind,
             form,
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import graphnn as gn
-from graphnn import habits
+from graphnn._util import hints
 
 PACKAGE = Path(gn.__file__).parent
-LINES = Path(habits.__file__).with_name("moved.txt").read_text(encoding="utf-8").splitlines()
+LINES = Path(hints.__file__).with_name("moved.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _is_there(module: str) -> bool:
@@ -34,7 +34,7 @@ def test_each_place_is_there_and_each_old_path_is_not() -> None:
         ("inspector.health", "debugger.health"),
         ("execute.kept", "compiler.plan_cache"),
         ("nn.optimizer", "nn.optim.optimizer"),
-        ("interop", "onnx"),
+        ("nn.slopes", "nn.optim.accumulated_gradients"),
     ],
 )
 def test_an_import_of_an_old_path_says_the_new_one(old: str, new: str) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import container, files
 from graphnn.errors import FileFormatError, GraphnnError, MemoryBudgetError
+from graphnn.io import container, graph_files
 
 ROOT = Path(__file__).parents[2]
 SAID = " ".join((ROOT / "SECURITY.md").read_text("utf-8").split())
@@ -29,7 +29,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "A header has at most 1 GiB",
         f"JSON is nested at most {container.MAX_DEPTH} deep",
         f"at most {container.MAX_ARRAYS:,} arrays",
-        f"scopes lie at most {files.MAX_NESTING:,} deep",
+        f"scopes lie at most {graph_files.MAX_NESTING:,} deep",
     ):
         assert limit in SAID
 
@@ -41,7 +41,7 @@ def test_the_files_it_names_stand() -> None:
 
 def test_an_operation_is_not_imported_for_a_file(tmp_path: Path) -> None:
     (tmp_path / "stranger.py").write_text("raise SystemExit('imported')", "utf-8")
-    data, arrays = files.to_data(-gn.Graph().parameter("w", [1.0]))
+    data, arrays = graph_files.to_data(-gn.Graph().parameter("w", [1.0]))
     row = data["operations"]["name"].index("negative")
     data["operations"]["name"][row] = "stranger.op"
     data["operations"]["module"][row] = "stranger"
@@ -137,11 +137,11 @@ def test_a_graph_cannot_quote_the_files_of_who_loads_it(
             data["origin"] = f"{module}:2"
         graph = gn.Graph.from_networkx(dag)
     else:
-        data, arrays = files.to_data(g)
+        data, arrays = graph_files.to_data(g)
         lines = data["lines"]
         lines["file"], lines["number"] = [str(module)] * len(lines["file"]), [2] * len(lines["number"])
-        container.write(tmp_path / "evil.gnn", "graph", data, arrays, version=files.VERSION)
-        graph = gn.load(tmp_path / "evil.gnn") if way == "load" else files.from_data(data, arrays)
+        container.write(tmp_path / "evil.gnn", "graph", data, arrays, version=graph_files.VERSION)
+        graph = gn.load(tmp_path / "evil.gnn") if way == "load" else graph_files.from_data(data, arrays)
     assert graph["log"].origin == (str(module), 2)
     told = _all_that_is_told(graph, tmp_path)
     assert [where for where, text in told.items() if re.search("hunter2|SECRET|PORT", text)] == []

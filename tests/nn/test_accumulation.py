@@ -8,7 +8,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.files import load, save
+from graphnn.io.graph_files import load, save
 
 RNG = np.random.default_rng(7)
 X, Y = RNG.normal(size=(32, 3)), RNG.integers(0, 3, 32)

@@ -152,9 +152,9 @@ def test_an_old_file_says_of_what_moves_on_only_that_it_is_read() -> None:
     g = gn.Graph()
     count = g.parameter("count", np.int64(0), trainable=False)
     g.advances[count] = count + 1
-    data, arrays = gn.files.to_data(g)
+    data, arrays = gn.io.graph_files.to_data(g)
     del data["advances"]["at"]
-    assert [(a.name, b.name) for a, b in gn.files.from_data(data, arrays).advances] == [("count", "count")]
+    assert [(a.name, b.name) for a, b in gn.io.graph_files.from_data(data, arrays).advances] == [("count", "count")]
 
 
 @pytest.mark.parametrize(

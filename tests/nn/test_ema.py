@@ -9,7 +9,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.files import load, save
+from graphnn.io.graph_files import load, save
 
 
 def line() -> tuple[gn.Graph, gn.Node, gn.Node, nn.Layer]:

@@ -25,7 +25,7 @@ from template import Template
 import graphnn as gn
 from graphnn import nn
 from graphnn.errors import ShapeError, UsageError, ValueRangeError
-from graphnn.nn import estimators
+from graphnn.nn.training import sklearn_estimators
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 IRIS = StandardScaler().fit_transform(IRIS)
@@ -80,7 +80,7 @@ def test_probabilities_are_those_of_the_graph_without_dropout() -> None:
 def test_rows_are_predicted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Classifier(epochs=1, random_state=0).fit(IRIS, NAMES)
     whole = model.predict_proba(IRIS)
-    monkeypatch.setattr(estimators, "_ROWS", 64)
+    monkeypatch.setattr(sklearn_estimators, "_ROWS", 64)
     assert np.allclose(whole, model.predict_proba(IRIS), rtol=1e-12)
 
 
@@ -259,7 +259,11 @@ def test_a_pickle_holds_the_bytes_of_a_graph_file(tmp_path: Path) -> None:
     graph = gn.load(tmp_path / "graph.gnn")
     assert [*map(repr, graph)] == [*map(repr, model.graph_)]
     own = {name for name in named(data) if name.startswith("graphnn")}
-    assert own == {"graphnn.nn.estimators", "graphnn.nn.history", "graphnn.nn.optimizers"}, "classes, and no more"
+    assert own == {
+        "graphnn.nn.training.sklearn_estimators",
+        "graphnn.nn.training.history",
+        "graphnn.nn.optim.sgd_and_adam",
+    }, "classes, and no more"
     again = pickled(model)
     assert np.array_equal(again.predict_proba(IRIS), model.predict_proba(IRIS))
     assert again.history_ == model.history_
@@ -277,8 +281,8 @@ def test_the_classes_are_made_when_they_are_asked_for(template: Template, tmp_pa
 import sys
 import graphnn as gn
 from graphnn import nn
-assert "Classifier" in dir(nn) and not any(name.startswith("sklearn.base") for name in vars(nn.estimators))
-assert "Classifier" not in vars(nn.estimators)
+assert "Classifier" in dir(nn) and not any(name.startswith("sklearn.base") for name in vars(nn.training))
+assert "Classifier" not in vars(nn)
 sys.modules["sklearn"] = sys.modules["sklearn.base"] = None
 try:
     nn.Regressor
@@ -289,7 +293,7 @@ else:
 """
     done = template.run("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert nn.Classifier is estimators.Classifier
+    assert nn.Classifier is sklearn_estimators.Classifier
     assert pickled(nn.Classifier) is nn.Classifier
-    assert "Classifier" in vars(estimators)
+    assert "Classifier" in vars(sklearn_estimators)
     assert "sklearn" in sys.modules

@@ -20,11 +20,12 @@ from sklearn import metrics as sklearn_metrics
 from template import Template
 
 import graphnn as gn
-from graphnn import container, nn
-from graphnn.files import from_data
-from graphnn.graph import operation
-from graphnn.nn.live import Run
-from graphnn.nn.progress import reporter
+from graphnn import nn
+from graphnn.core import operation
+from graphnn.io import container
+from graphnn.io.graph_files import from_data
+from graphnn.nn.training.live_run import Run
+from graphnn.nn.training.progress import reporter
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)
 
@@ -580,7 +581,9 @@ def test_ctrl_c_at_any_moment_leaves_whole_steps(tmp_path: Path) -> None:
 def ticking(monkeypatch: pytest.MonkeyPatch, tick: float) -> None:
     """Let each look at the clock, in what tells of progress, take this many seconds."""
     now = itertools.count(0.0, tick)
-    monkeypatch.setattr(sys.modules["graphnn.nn.progress"], "time", SimpleNamespace(perf_counter=lambda: next(now)))
+    monkeypatch.setattr(
+        sys.modules["graphnn.nn.training.progress"], "time", SimpleNamespace(perf_counter=lambda: next(now))
+    )
 
 
 def test_progress_as_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -838,7 +841,7 @@ def test_when_checkpoints_are_written(tmp_path: Path, monkeypatch: pytest.Monkey
     def write(path: Any, kind: str, data: Any, arrays: Any, **more: Any) -> None:
         written.append((data["position"]["steps"], data["position"]["batch"]))
 
-    monkeypatch.setattr(sys.modules["graphnn.nn.checkpoint"], "write", write)
+    monkeypatch.setattr(sys.modules["graphnn.nn.training.checkpoint"], "write", write)
     p = Problem()
     nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=tmp_path / "c")
     assert written == [(4, 0), (8, 0), (12, 0)]

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import container, nn
-from graphnn.nn.live import Run
+from graphnn import nn
+from graphnn.io import container
+from graphnn.nn.training.live_run import Run
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)
 SIZES = (16, 3, 1, 40)  # uneven batches of the 60 rows
@@ -636,7 +637,9 @@ def test_a_checkpoint_of_version_1_resumes(tmp_path: Path) -> None:
 
 def test_lines_tell_how_it_goes_where_the_length_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(sys.modules["graphnn.nn.progress"], "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(
+        sys.modules["graphnn.nn.training.progress"], "time", SimpleNamespace(perf_counter=lambda: now[0])
+    )
 
     def slow() -> Iterator[Any]:
         for _ in range(6):

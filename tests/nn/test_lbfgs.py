@@ -10,7 +10,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.files import load, save
+from graphnn.io.graph_files import load, save
 
 TORCH = json.loads((Path(__file__).parents[1] / "data" / "torch_adaptive.json").read_text(encoding="utf-8"))
 PROBLEM = TORCH["problem"]

@@ -30,7 +30,7 @@ def both(make: Callable[..., nn.Layer], called: Callable[[nn.Layer, gn.Node], An
         layer = make(unroll=unroll, return_state=True, rng=np.random.default_rng(1))
         y, states = called(layer, x)
         loaded = layer.load_state_dict(loaded) if loaded else layer.state_dict()
-        loss = gn.sum(y * y * y) + sum(gn.sum(gn.sin(s)) for s in gn.graph.flatten(states)[0])
+        loss = gn.sum(y * y * y) + sum(gn.sum(gn.sin(s)) for s in gn.core.flatten(states)[0])
         first = gn.grad(loss, [x, *layer.parameters])
         found.append([y, states, loss, first, gn.grad(gn.sum(first[-1] ** 2.0), [x, *layer.parameters])])
     values = RNG.normal(size=(N, T, F))
@@ -53,7 +53,7 @@ def test_a_loop_gives_what_the_unrolled_steps_do(kind: str, given: str) -> None:
         return layer(x, initial_state=(one, one * 0.5) if isinstance(layer, nn.LSTM) else one)
 
     feed, found = both(KINDS[kind], called)
-    loops, steps = (gn.graph.flatten(each)[0] for each in gn.run(found, feed))
+    loops, steps = (gn.core.flatten(each)[0] for each in gn.run(found, feed))
     for ours, theirs in zip(loops, steps, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12 * max(np.abs(theirs).max(), 1e-300))
 

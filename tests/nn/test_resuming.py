@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import container, nn
-from graphnn.nn.live import Run
+from graphnn import nn
+from graphnn.io import container
+from graphnn.nn.training.live_run import Run
 
 
 class Falling:

@@ -10,7 +10,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.nn.settings import settings_of
+from graphnn.nn.layers.layer_settings import settings_of
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("Dense", "GRU", "LSTM", "RNN"), (3,)),

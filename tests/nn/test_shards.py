@@ -9,9 +9,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Array
-from graphnn.nn.live import Run
-from graphnn.nn.shards import Alone, Sharded, bounds
+from graphnn.core import Array
+from graphnn.distributed.training_shards import Alone, Sharded, bounds
+from graphnn.nn.training.live_run import Run
 
 ROWS = 23
 

@@ -14,7 +14,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.nn.state import Held
+from graphnn.nn.layers.state_dict import Held
 
 STEPS, RATE = 50, 0.05
 Make = Callable[[], nn.Layer]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphnn.graph import Array
-from graphnn.ops import accumulating
-from graphnn.ops.accumulating import accumulate, accumulate_slices
+from graphnn.core import Array
+from graphnn.ops import scatter_kernels
+from graphnn.ops.scatter_kernels import accumulate, accumulate_slices
 
 UFUNCS = [np.add, np.multiply, np.maximum, np.minimum]
 DTYPES = ["float32", "float64", "float16", "int8", "int64", "uint8", "bool"]
@@ -18,8 +18,8 @@ DTYPES = ["float32", "float64", "float16", "int8", "int64", "uint8", "bool"]
 @pytest.fixture(params=[(256, 2**15), (1, 1), (1, 7)], ids=["usual", "one each", "few each"])
 def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     few, block = request.param
-    monkeypatch.setattr(accumulating, "_FEW", few)
-    monkeypatch.setattr(accumulating, "_BLOCK", block)
+    monkeypatch.setattr(scatter_kernels, "_FEW", few)
+    monkeypatch.setattr(scatter_kernels, "_BLOCK", block)
 
 
 def laid(draw: Any, x: Array) -> Array:
@@ -105,7 +105,7 @@ def test_more_than_a_block_comes_together_as_in_numpy(shape: tuple[int, ...]) ->
 
 
 def test_places_are_the_functions_own_when_numpy_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accumulating, "_FEW", 1)
+    monkeypatch.setattr(scatter_kernels, "_FEW", 1)
     told = np.zeros(10, np.intp)
     seen = []
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_plan_conformance import differences
 
 import graphnn as gn
-from graphnn.execute.builder import Builder
+from graphnn.compiler.ir_builder import Builder
 
 both = pytest.mark.parametrize("backend", ["numpy", "interpreter"])
 

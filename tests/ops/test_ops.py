@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from op_oracles import ORACLES, STRICTER, Array, Oracle, oracle_of, refused
 
 import graphnn as gn
-from graphnn.graph import Op, Shape, Spec
-from graphnn.graph.dimensions import concrete
-from graphnn.graph.op import registry
+from graphnn.core import Op, Shape, Spec
+from graphnn.core.op import registry
+from graphnn.core.symbolic_shapes import concrete
 from graphnn.testing import Draw
 
 OPS = [
     cls
     for cls in registry.values()
     if cls.samples.__func__ is not Op.samples.__func__  # type: ignore[attr-defined]
-    and not cls.__module__.startswith("graphnn.loops")  # they have tests of their own, in tests/loops
+    and not cls.__module__.startswith("graphnn.control_flow")  # they have tests of their own, in tests/control_flow
 ]
 OURS = [
     cls
     for cls in registry.values()
-    if cls.__module__.startswith("graphnn.") and not cls.__module__.startswith(("graphnn.loops", Op.__module__))
+    if cls.__module__.startswith("graphnn.") and not cls.__module__.startswith(("graphnn.control_flow", Op.__module__))
 ]
 
 FLOATS = ["float64", "float64", "float64", "float32", "float32", "float16"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.ops.index import places_of
+from graphnn.ops.indexing import places_of
 
 PROGRAM = """
 import sys, threading

@@ -28,9 +28,9 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.files import to_data
-from graphnn.graph import Op, registry
-from graphnn.inspector.trace import Condensed, Trace
+from graphnn.core import Op, registry
+from graphnn.debugger.traces import Condensed, Trace
+from graphnn.io.graph_files import to_data
 from graphnn.testing import Draw
 
 BUDGET = 2**26

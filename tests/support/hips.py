@@ -19,7 +19,7 @@ from autograd.tracer import getval
 from random_graphs import Recipe, Use, build, compute
 
 import graphnn as gn
-from graphnn.graph import operation
+from graphnn.core import operation
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -23,8 +23,8 @@ import numpy as np
 from forging import Forgery, overwrite, patient, written
 
 import graphnn as gn
-from graphnn.files import to_data
-from graphnn.graph import dimensions
+from graphnn.core import symbolic_shapes
+from graphnn.io.graph_files import to_data
 
 MOST = 100_000
 """Bytes of a file."""
@@ -434,8 +434,8 @@ def _dags(few: bool) -> Iterator[Long]:
 def counted() -> Iterator[Counter[str]]:
     """Count the pairs of terms that are multiplied, the terms that are added, and the characters that are parsed."""
     found: Counter[str] = Counter()
-    multiplied, combined, added = dimensions.times, dimensions.combine, dimensions.add_to
-    parsed = dimensions.ast.parse
+    multiplied, combined, added = symbolic_shapes.times, symbolic_shapes.combine, symbolic_shapes.add_to
+    parsed = symbolic_shapes.ast.parse
 
     def times(a: Any, b: Any, *most: int) -> Any:
         found["pairs"] += len(a) * len(b)
@@ -454,8 +454,8 @@ def counted() -> Iterator[Counter[str]]:
         added(total, b, factor)
 
     with (
-        patch.multiple(dimensions, times=times, combine=combine, add_to=add_to),
-        patch.object(dimensions.ast, "parse", parse),
+        patch.multiple(symbolic_shapes, times=times, combine=combine, add_to=add_to),
+        patch.object(symbolic_shapes.ast, "parse", parse),
     ):
         yield found
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from graphnn.execute import parts
-from graphnn.execute.native import reductions, runtime, selftest
-from graphnn.execute.native.engine import Engine
+from graphnn.compiler import codegen_functions
+from graphnn.native import llvm_reductions, llvm_runtime, selftest
+from graphnn.native.llvm import Engine
 
 _WORDS = """add align and br call define double eq extractelement fadd fcmp fdiv float fmul fneg fpext fptrunc fsub
 getelementptr i1 i16 i32 i64 i8 icmp insertelement label load mul ne nounwind oeq oge ogt ole olt one or
@@ -39,9 +39,9 @@ class Texts(NamedTuple):
 def heard() -> Iterator[Texts]:
     """Yield the texts of the native plans that are made meanwhile. LLVM compiles none of them: none may be called."""
     assert selftest.is_trusted()
-    runtime.own_loops()
+    llvm_runtime.own_loops()
     for ufunc, char in product((np.add, np.maximum, np.minimum), "fd"):
-        reductions.own_reduction(ufunc, np.dtype(char), along=True)
+        llvm_reductions.own_reduction(ufunc, np.dtype(char), along=True)
     texts = Texts([], [])
 
     def compiled(text: str, file: str, mode: str) -> Any:
@@ -54,7 +54,7 @@ def heard() -> Iterator[Texts]:
         return [0] * len(asked)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "compile", compiled, raising=False)
+        patch.setattr(codegen_functions, "compile", compiled, raising=False)
         patch.setattr(Engine, "functions", functions)
         yield texts
 

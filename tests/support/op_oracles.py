@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import graphnn as gn
-from graphnn.graph import Op
+from graphnn.core import Op
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -311,11 +311,12 @@ def refused(op: Op, *operands: Array) -> type[Exception] | None:
         x, y = operands
         if x.dtype.kind in "biu" and y.dtype.kind in "biu" and np.broadcast(x, y).size and not np.all(y):
             return gn.DivisionError
-    if op.name in ("inv", "solve", "cholesky"):
+    if op.name in ("inv", "solve", "cholesky", "update_slice"):
         try:
-            op.forward(*operands)
-        except gn.ValueRangeError:
-            return gn.ValueRangeError
+            with np.errstate(all="ignore"):
+                op.forward(*operands)
+        except (gn.ValueRangeError, gn.AxisError) as error:
+            return type(error)
     if op.name == "power":
         x, y = operands
         if x.dtype.kind in "biu" and y.dtype.kind == "i" and np.any(y < 0):

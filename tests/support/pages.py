@@ -7,43 +7,95 @@ as at a prompt; whatever else is shown is not looked at. A block marked ``pycon`
 may have empty lines. In a block marked ``console``, the lines that start with ``$ graphnn`` run, and must succeed, or
 end with the number that follows ``# →``. ``...`` stands for anything, and any ``model.py:7`` for the line of the page
 that is meant.
+
+What needs a satellite of graphnn says so, and is left out where that was deleted: a page by its first line,
+``<!-- needs: pages, cli -->``, a block by such a line directly above it, an example by a first line ``# needs: onnx``,
+and a notebook by a cell of Markdown that begins with the line of a page.
 """
 
 import ast
 import doctest
+import json
 import linecache
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from places import ROOT, present
+
+EXAMPLES = ROOT / "examples"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-_FENCE = re.compile(r"^ *(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=ticks)", re.MULTILINE | re.DOTALL)
+_NEEDS = r"<!-- needs: (?P<needs>[a-z, ]+) -->\n"
+_FENCE = re.compile(
+    rf"(?:^ *{_NEEDS})?^ *(?P<ticks>```+)(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=ticks)", re.MULTILINE | re.DOTALL
+)
+_FIRST = re.compile(rf"{_NEEDS}|# needs: (?P<of>[a-z, ]+)\n")
 _BLANK = re.compile(r"\n\n(?=[^>\n])")
 _LINE = re.compile(r"(<doctest\s[^>]*>|\w+\.py):\d+")
 _STATED = re.compile(r"# → (.*)$")
 
 
 class Block(NamedTuple):
-    """A fenced block of a page: `line` is that of its first line, counted from 1."""
+    """A fenced block of a page: `line` is that of its first line, counted from 1; `needs` are satellites."""
 
     language: str
     text: str
     line: int
+    needs: tuple[str, ...] = ()
 
 
 def blocks(page: str) -> Iterator[Block]:
     """Yield the fenced blocks of a page's text, in order."""
     for found in _FENCE.finditer(page):
-        yield Block(found["language"], found["text"], page.count("\n", 0, found.start("text")) + 1)
+        line = page.count("\n", 0, found.start("text")) + 1
+        yield Block(found["language"], found["text"], line, _names(found["needs"]))
+
+
+def _names(said: str | None) -> tuple[str, ...]:
+    return tuple(said.split(", ")) if said else ()
+
+
+def needs(path: Path) -> tuple[str, ...]:
+    """Return which satellites a page, an example or a notebook says that it needs, as a whole."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "".join(json.loads(text)["cells"][0]["source"])
+    found = _FIRST.match(text)
+    return _names(found["needs"] or found["of"]) if found else ()
+
+
+def testable(paths: Iterable[Path]) -> list[Path]:
+    """Return those pages, examples and notebooks for which all is there that they need."""
+    return [path for path in paths if all(map(present, needs(path)))]
+
+
+def documents() -> list[Path]:
+    """Return all pages, examples and notebooks."""
+    kinds = ("README.md", "docs/*.md", "examples/*.py", "examples/*.ipynb")
+    return [path for kind in kinds for path in sorted(ROOT.glob(kind))]
+
+
+def untested() -> tuple[list[str], int]:
+    """Return the names of the documents that are not tested, since something is not there, and how many blocks."""
+    left = testable(documents())
+    blocks_left_out = [
+        block
+        for path in left
+        if path.suffix == ".md"
+        for block in blocks(path.read_text(encoding="utf-8"))
+        if not all(map(present, block.needs))
+    ]
+    return [path.name for path in documents() if path not in left], len(blocks_left_out)
 
 
 def examples(block: Block) -> list[doctest.Example]:
-    """Return what a block has to run, and what it must show; "" where that does not matter."""
+    """Return what a block has to run, and what it must show; "" where that does not matter, or something is missing."""
+    if not all(map(present, block.needs)):
+        return []
     if block.language == "pycon":
         made = doctest.DocTestParser().get_examples(_BLANK.sub("\n<BLANKLINE>\n", block.text))
         for example in made:

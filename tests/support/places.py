@@ -1,7 +1,19 @@
-"""Where things are: the root of the project, and the folders whose modules tests and programs share."""
+"""Where things are: the root of the project, the folders whose modules tests and programs share, what is there."""
 
 from pathlib import Path
 
+import graphnn
+
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
-SHARED = [str(TESTS / folder) for folder in ("support", "ops", "execute", "inspector", "view", "house")]
+SHARED = [str(TESTS / folder) for folder in ("support", "ops", "compiler", "debugger", "view", "house")]
+
+# The folders of graphnn that can be deleted, each with tests/satellites/NAME.
+SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "cli")
+
+
+def present(satellite: str) -> bool:
+    """Tell whether a satellite is there."""
+    if satellite not in SATELLITES:
+        raise ValueError(f'no satellite is called "{satellite}": there are {", ".join(SATELLITES)}')
+    return (Path(graphnn.__file__).parent / satellite).is_dir()

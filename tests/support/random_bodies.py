@@ -58,9 +58,9 @@ class Step:
     def __call__(self, state: Any, rows: Any = ()) -> tuple[Any, Any]:
         """Return the next state, and the results."""
         rng = np.random.default_rng(self.seed)
-        states = gn.graph.flatten(state)[0]
+        states = gn.core.flatten(state)[0]
         self.states = [node for node in states if node.dtype.kind == "f"]
-        self.pool = [*states, *gn.graph.flatten(rows)[0]]
+        self.pool = [*states, *gn.core.flatten(rows)[0]]
         self.fresh = len(self.pool)
         self.pool += [node for node in self.outer[1:] if rng.random() < 0.6]
         for _ in range(int(rng.integers(1, 9 if not self.depth else 5))):
@@ -77,7 +77,7 @@ class Step:
             results.append([following[0], states[0], self.outer[-1]][rng.integers(3)])
         if self.batched:
             results = [self._fitted(node, self.batched) for node in results]
-        return gn.graph.flatten(state)[1](following), _formed(rng, results)
+        return gn.core.flatten(state)[1](following), _formed(rng, results)
 
     batched: tuple[Any, ...] = ()
     """The shape that all results have, if a mask wants a batch."""
@@ -230,7 +230,7 @@ class Step:
         stacks = [x] if x.ndim and isinstance(x.shape[0], int) and rng.random() < 0.6 else []
         length = x.shape[0] if stacks else int(rng.integers(0, 3))
         last, results = (written_out if self.writes_out else scanned)(step, init, stacks, length, how, None)
-        every = [last, *(gn.graph.flatten(results)[0] if results is not None else [])]
+        every = [last, *(gn.core.flatten(results)[0] if results is not None else [])]
         return every[rng.integers(len(every))]
 
 
@@ -277,13 +277,13 @@ def written_out(
 
     for t in reversed(range(length)) if how.reverse else range(length):
         step.counter = mixed(counter, t)
-        parts, as_state = gn.graph.flatten(state)
+        parts, as_state = gn.core.flatten(state)
         apart = [part[...] for part in parts]  # a state that is an outer node would have that node's slopes inside
         following, results = step(as_state(apart), tuple([x[t] for x in rows]))
-        results, rebuild = gn.graph.flatten(results) if results is not None else ([], lambda parts: None)
+        results, rebuild = gn.core.flatten(results) if results is not None else ([], lambda parts: None)
         if masks is not None:
-            before, as_state = gn.graph.flatten(state)
-            after = gn.graph.flatten(following)[0]
+            before, as_state = gn.core.flatten(state)
+            after = gn.core.flatten(following)[0]
             following = as_state([chosen(t, new, old) for new, old in zip(after, before, strict=True)])
             results = [chosen(t, x, gn.zeros(x.shape, x.dtype, graph=graph)) for x in results]
         state, found[t] = following, results
@@ -293,7 +293,7 @@ def written_out(
         once = tuple([gn.zeros(x.shape[1:], x.dtype, graph=graph) for x in stacks])
         results = step(state, once)[1]
         step.counter = counter
-        parts, rebuild = gn.graph.flatten(results) if results is not None else ([], lambda parts: None)
+        parts, rebuild = gn.core.flatten(results) if results is not None else ([], lambda parts: None)
         return init, rebuild([gn.zeros((0, *x.shape), x.dtype, graph=graph) for x in parts])
     return state, rebuild([gn.stack([row[i] for row in found]) for i in range(len(found[0]))])
 
@@ -395,7 +395,7 @@ class Case:
         state = {f"part{i}": node for i, node in enumerate(init)} if self.form == 2 else state
         time = "time" if loop is scanned and self.named else length
         last, results = loop(step, state, stacks, time, self.how, masks[0] if masks else None)
-        return [*gn.graph.flatten(last)[0], *(gn.graph.flatten(results)[0] if results is not None else [])]
+        return [*gn.core.flatten(last)[0], *(gn.core.flatten(results)[0] if results is not None else [])]
 
     def built(self, loop: Callable[..., tuple[Any, Any]], length: int) -> Built:
         """Return a graph with the loop, or with its iterations written out."""

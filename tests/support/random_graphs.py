@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import graphnn as gn
-from graphnn.graph import operation, registry
+from graphnn.core import operation, registry
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -200,7 +200,7 @@ class _Writer:
         line = Use(op, operands, attributes)
         read = [o for o in operands if isinstance(o, int)]
         if self.large and not self.closing and op in registry:  # before it takes the memory
-            specs = [gn.graph.Spec(np.shape(self.values[o]), self.values[o].dtype) for o in read]
+            specs = [gn.core.Spec(np.shape(self.values[o]), self.values[o].dtype) for o in read]
             if len(read) == len(operands) and math.prod(operation(op)(**attributes).infer(*specs).shape) > self.most:
                 raise _RefusedError
         with np.errstate(all="ignore"):
@@ -746,7 +746,7 @@ def _sampled(w: _Writer, op: str) -> int:
 
 def _drawable(name: str, cls: type[gn.Op]) -> bool:
     """Return whether an operation is the library's own, and computes something; those of loops read only each other."""
-    own = cls.__module__.startswith("graphnn.") and not cls.__module__.startswith("graphnn.loops.")
+    own = cls.__module__.startswith("graphnn.") and not cls.__module__.startswith("graphnn.control_flow.")
     return name in _CHOOSERS or (own and cls.__module__ != gn.Op.__module__)
 
 

@@ -14,16 +14,16 @@ from random_networks import random_training
 from test_ops import bits
 
 import graphnn as gn
-from graphnn.execute.buffers import Buffer
-from graphnn.execute.loop import Prepared, arrays_for_caller, collect
-from graphnn.execute.native import layout
-from graphnn.execute.native import pattern as patterns
-from graphnn.execute.native.blocking import flat
-from graphnn.execute.native.pattern import Pattern
-from graphnn.execute.native.plan import Draft, Native, drafted
-from graphnn.execute.native.tables import Filled, Table
-from graphnn.execute.symbols import Size, Unrecorded
-from graphnn.graph.dimensions import size_of
+from graphnn.compiler.buffer_allocation import Buffer
+from graphnn.compiler.symbolic_sizes import Size, Unrecorded
+from graphnn.core.symbolic_shapes import size_of
+from graphnn.native import size_pattern as patterns
+from graphnn.native import value_layout
+from graphnn.native.loop_tables import Filled, Table
+from graphnn.native.native_plan import Draft, Native, drafted
+from graphnn.native.row_blocks import flat
+from graphnn.native.size_pattern import Pattern
+from graphnn.runtime.evaluation_loop import Prepared, arrays_for_caller, collect
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SIZES = (1, 2, 3, 5, 8, 11, 16, 17, 31, 40, 64, 65, 127, 200, 300, 1000, 3000)
@@ -71,7 +71,7 @@ def by_words(plan: Native, recorded: Draft, places: Sequence[int]) -> list[str] 
     """Return where the words of a plan differ from those that planning gives; None if it has other works."""
     filling = plan._filling
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "_place", lambda buffers, *_: _put(buffers, places))
+        patch.setattr(value_layout, "_place", lambda buffers, *_: _put(buffers, places))
         draft = plan._draft
     if list(_kinds(draft)) != list(_kinds(recorded)):
         return None

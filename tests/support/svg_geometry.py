@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
-from graphnn.view.diagram.fonts import text_width
-from graphnn.view.diagram.picture import Picture, scopes_down_to
+from graphnn.view.diagrams.fonts import text_width
+from graphnn.view.diagrams.picture import Picture, scopes_down_to
 
 SVG = "{http://www.w3.org/2000/svg}"
 Point = tuple[float, float]

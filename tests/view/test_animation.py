@@ -11,8 +11,8 @@ from test_diagram import spiral
 from test_plain import deep
 
 import graphnn as gn
+from graphnn.core import Graph, Node
 from graphnn.errors import DrawingError, UsageError
-from graphnn.graph import Graph, Node
 from graphnn.view import draw
 
 

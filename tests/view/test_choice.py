@@ -13,8 +13,8 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.errors import DrawingError
 from graphnn.view import draw
-from graphnn.view.diagram.fonts import fitted
-from graphnn.view.layout.engine import Engine
+from graphnn.view.diagrams.fonts import fitted
+from graphnn.view.layout.graphviz_engine import Engine
 
 PLANTED = '<svg viewBox="0.00 0.00 100.00 100.00"></svg>'
 OWN = '<svg viewBox="0 0 9 9"></svg>'
@@ -33,10 +33,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(f"{form} of {re.findall('bb|pos', source)}")
         return b"painted"
 
-    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: Engine("planted", pure=False))
-    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lay_out)
-    monkeypatch.setattr("graphnn.view.diagram.diagram.paint", paint)
-    monkeypatch.setattr("graphnn.view.diagram.diagram.plain_svg", lambda *picture: OWN)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.find_engine", lambda: Engine("planted", pure=False))
+    monkeypatch.setattr("graphnn.view.diagrams.draw.lay_out", lay_out)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.paint", paint)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.plain_svg", lambda *picture: OWN)
     return asked
 
 
@@ -129,7 +129,7 @@ def test_where_lines_of_graphviz_run_over_titles_graphnn_draws(
     frame = '<g class="cluster"><title>cluster_0</title><text x="8" y="12" font-size="9.5">dense_1</text></g>'
     for x, drawn_by in ((20, OWN), (80, PLANTED)):
         svg = PLANTED.replace("></svg>", f">{frame}{edge.format(x=x)}</svg>")
-        monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", lambda source, timeout, svg=svg: svg.encode())
+        monkeypatch.setattr("graphnn.view.diagrams.draw.lay_out", lambda source, timeout, svg=svg: svg.encode())
         assert draw(training(gradients)).svg() == (OWN if drawn_by is OWN else fitted(svg))
         assert draw(training(gradients), engine="dot").svg() == fitted(svg)
 

@@ -16,10 +16,10 @@ from test_plain import scoped
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Graph, Node, Parameter
+from graphnn.core import Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.diagram import overlay, repeats, words
-from graphnn.view.diagram.picture import numbers_in
+from graphnn.view.diagrams import box_text, overlay, repeated_blocks
+from graphnn.view.diagrams.picture import numbers_in
 
 DETAILS = ["op", "layer", 0, 1, 2]
 
@@ -206,7 +206,7 @@ def without_the_last(scope: Any, nodes: list[Node]) -> list[str]:
     return true_tip(scope, nodes[:-1])
 
 
-true_tip, true_merged, true_repeated = words.scope_tip, overlay._merged, repeats.repeated
+true_tip, true_merged, true_repeated = box_text.scope_tip, overlay._merged, repeated_blocks.repeated
 
 
 def of_the_largest(row: Any, *rest: Any) -> Any:
@@ -224,10 +224,10 @@ def of_one_block(seen: Any) -> Any:
 @pytest.mark.parametrize(
     ("where", "name", "planted", "said"),
     [
-        (words, "numbers_in", of_the_first_half, "parameters"),
-        (words, "scope_tip", without_the_last, "operations"),
+        (box_text, "numbers_in", of_the_first_half, "parameters"),
+        (box_text, "scope_tip", without_the_last, "operations"),
         (overlay, "_merged", of_the_largest, "flops"),
-        ("graphnn.view.diagram.diagram.repeated", "", of_one_block, "parameters 12 instead of 36"),
+        ("graphnn.view.diagrams.draw.repeated", "", of_one_block, "parameters 12 instead of 36"),
     ],
     ids=["parameters", "operations", "flops", "repeats"],
 )

@@ -10,7 +10,7 @@ from test_plain import deep
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Graph, Node
+from graphnn.core import Graph, Node
 from graphnn.view import draw
 
 
@@ -114,11 +114,9 @@ def test_a_bitmap_has_no_more_pixels_than_programs_open(monkeypatch: pytest.Monk
         asked.append((form, dots))
         return b"painted"
 
-    monkeypatch.setattr("graphnn.view.diagram.diagram.paint", paint)
-    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot")
-    monkeypatch.setattr(
-        "graphnn.view.diagram.diagram.plain_svg", lambda *picture: '<svg viewBox="0 0 900 33000"></svg>'
-    )
+    monkeypatch.setattr("graphnn.view.diagrams.draw.paint", paint)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.find_engine", lambda: "dot")
+    monkeypatch.setattr("graphnn.view.diagrams.draw.plain_svg", lambda *picture: '<svg viewBox="0 0 900 33000"></svg>')
     diagram = draw(chain(3, alternating), engine="plain")
     assert diagram.render("png") == b"painted"
     ((form, dots),) = asked

@@ -8,10 +8,10 @@ from dot_text import Told, told
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Graph, Node
 from graphnn.errors import LookupFailure, UsageError, ValueRangeError
-from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram.looks import HIGHLIGHTS, THEMES
+from graphnn.view.diagrams.style import HIGHLIGHTS, THEMES
 
 
 def line() -> list[Node]:

@@ -17,11 +17,11 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Graph, Node
 from graphnn.errors import DrawingError, LookupFailure, UsageError
-from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram import plain
-from graphnn.view.layout.engine import find_engine
+from graphnn.view.diagrams import svg as plain
+from graphnn.view.layout.graphviz_engine import find_engine
 from graphnn.view.layout.layered import Arrangement, arrange
 
 needs_engine = pytest.mark.skipif(

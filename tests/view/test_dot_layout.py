@@ -10,9 +10,9 @@ from svg_geometry import Drawn
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.diagram.boxes import picture
-from graphnn.view.diagram.ranks import set_below, set_beside
-from graphnn.view.layout.engine import find_engine
+from graphnn.view.diagrams.boxes import picture
+from graphnn.view.diagrams.dot_ranks import set_below, set_beside
+from graphnn.view.layout.graphviz_engine import find_engine
 
 needs_graphviz = pytest.mark.skipif(
     find_engine() is None, reason="needs Graphviz, or graphviz-pure, which the tests install"

@@ -11,7 +11,7 @@ from test_diagram import needs_engine
 import graphnn as gn
 from graphnn import nn
 from graphnn.view import Diagram, draw
-from graphnn.view.diagram.fonts import fitted, text_width
+from graphnn.view.diagrams.fonts import fitted, text_width
 
 WIDER = 1.2  # DejaVu Sans than Helvetica, in bold
 SOME = ["tutorial, SGD", "attention", "GAN", "two inputs, two outputs", "60 random nodes", "siamese", "neuron"]

@@ -17,11 +17,11 @@ from test_diagram import needs_engine
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Constant
+from graphnn.core import Constant
 from graphnn.view import Diagram, draw
-from graphnn.view.diagram.bitmap import dot_of_paint
-from graphnn.view.diagram.painted import painted
-from graphnn.view.diagram.pdf import pdf_of
+from graphnn.view.diagrams.bitmap import dot_of_paint
+from graphnn.view.diagrams.pdf import pdf_of
+from graphnn.view.diagrams.svg_painting import painted
 
 # How far a border may be from where it is in the SVG, in points: a pixel is half a point, and borders have a width.
 NEAR = 2.2

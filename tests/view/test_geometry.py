@@ -16,8 +16,8 @@ from test_plain import scoped
 
 import graphnn as gn
 from graphnn.view import Diagram, draw
-from graphnn.view.diagram.looks import HIGHLIGHTS
-from graphnn.view.layout.engine import Engine
+from graphnn.view.diagrams.style import HIGHLIGHTS
+from graphnn.view.layout.graphviz_engine import Engine
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     chosen = ENGINES[request.param]
     if chosen is None:
         return "plain"
-    monkeypatch.setattr("graphnn.view.layout.engine.find_engine", lambda: chosen)
+    monkeypatch.setattr("graphnn.view.layout.graphviz_engine.find_engine", lambda: chosen)
     return "dot"
 
 

@@ -14,11 +14,11 @@ from dot_text import told
 from test_diagram import NAMES, SPELT_OUT, SVG, XLINK, needs_engine
 
 import graphnn as gn
-from graphnn.graph import Graph, Node, Op, Spec
-from graphnn.graph.op import registry
-from graphnn.text import visible
+from graphnn._util.text import visible
+from graphnn.core import Graph, Node, Op, Spec
+from graphnn.core.op import registry
 from graphnn.view import Diagram, draw
-from graphnn.view.text import cells_of
+from graphnn.view.formatting import cells_of
 
 HOSTILE = [
     *NAMES,

@@ -8,8 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.view.terminal.ink import INKS, headed, inked, meanings_of
-from graphnn.view.terminal.inspect import listing, neighbourhood, records_table, screen, trace_table
+from graphnn.view.tables.terminal_colors import INKS, headed, inked, meanings_of
+from graphnn.view.tables.trace_table import listing, neighbourhood, records_table, screen, trace_table
 
 CODE = re.compile(r"\x1b\[[\d;]*m")
 BACKGROUNDS = {"white": "#ffffff", "cream": "#fdf6e3", "black": "#000000", "grey": "#1e1e1e", "slate": "#002b36"}

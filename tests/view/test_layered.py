@@ -5,11 +5,11 @@ from itertools import chain, combinations, pairwise
 
 import pytest
 
-from graphnn.view.layout.across import apart
+from graphnn.view.layout.box_order import together
+from graphnn.view.layout.horizontal_positions import apart
 from graphnn.view.layout.layered import arrange
-from graphnn.view.layout.order import together
-from graphnn.view.layout.parts import Arrangement, Frame, Item, Link
-from graphnn.view.layout.rows import rows
+from graphnn.view.layout.layout_types import Arrangement, Frame, Item, Link
+from graphnn.view.layout.ranks import rows
 
 Graph = tuple[list[Item], list[Frame], list[Link]]
 

@@ -8,13 +8,13 @@ from svg_geometry import crossed, read
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Graph, Node
+from graphnn.core import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram.boxes import picture
-from graphnn.view.diagram.diagram import Diagram
-from graphnn.view.diagram.drawing import Drawing
-from graphnn.view.diagram.plain import plain_svg
-from graphnn.view.diagram.words import words
+from graphnn.view.diagrams.box_text import words
+from graphnn.view.diagrams.boxes import picture
+from graphnn.view.diagrams.draw import Diagram
+from graphnn.view.diagrams.shapes import Drawing
+from graphnn.view.diagrams.svg import plain_svg
 
 
 class Pair(nn.Layer):

@@ -8,9 +8,9 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Node
-from graphnn.view.diagram.boxes import picture
-from graphnn.view.diagram.picture import NEXT, BodyScope, Picture
+from graphnn.core import Node
+from graphnn.view.diagrams.boxes import picture
+from graphnn.view.diagrams.picture import NEXT, BodyScope, Picture
 
 Net = tuple[gn.Graph, Node, Node, dict[Any, Any]]
 

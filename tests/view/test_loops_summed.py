@@ -7,7 +7,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Node
+from graphnn.core import Node
 
 T, B, N, H = 256, 2, 3, 4
 

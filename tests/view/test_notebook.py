@@ -9,12 +9,12 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Graph
 from graphnn.demo import build
 from graphnn.errors import DrawingError
-from graphnn.graph import Graph
 from graphnn.view import notebook
 from graphnn.view.heatmap import heatmap
-from graphnn.view.layout.engine import find_engine
+from graphnn.view.layout.graphviz_engine import find_engine
 
 needs_engine = pytest.mark.skipif(
     find_engine() is None, reason="needs Graphviz, or graphviz-pure, which the tests install"

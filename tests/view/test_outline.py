@@ -11,12 +11,12 @@ from test_repeats import chained, plain_block
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Constant, Graph, Node, Parameter
 from graphnn.errors import UsageError
-from graphnn.graph import Constant, Graph, Node, Parameter
 from graphnn.view import draw
-from graphnn.view.diagram.boxes import picture
-from graphnn.view.diagram.picture import Picture
-from graphnn.view.text import cells_of
+from graphnn.view.diagrams.boxes import picture
+from graphnn.view.diagrams.picture import Picture
+from graphnn.view.formatting import cells_of
 
 
 def network() -> tuple[Node, Node]:

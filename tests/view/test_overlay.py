@@ -17,12 +17,12 @@ from svg_geometry import SVG, read
 
 import graphnn as gn
 from graphnn import demo, nn
+from graphnn.core import Graph, Node
 from graphnn.errors import LookupFailure, UsageError
-from graphnn.execute.native.explain import NativeExplanation
-from graphnn.graph import Graph, Node
+from graphnn.native.native_explanation import NativeExplanation
 from graphnn.view import draw
-from graphnn.view.diagram.looks import LOOK
-from graphnn.view.diagram.marks import OVERLAYS
+from graphnn.view.diagrams.node_marks import OVERLAYS
+from graphnn.view.diagrams.style import LOOK
 
 COLD, HOT, WHITE = "#F7F7F7", "#7F2704", "#FFFFFF"  # the middle and the upper end of the scale, and paper
 BLUE, ORANGE = "#08306B", "#7F2704"  # its ends
@@ -394,7 +394,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which everything takes a millisecond."""
     clock = count()
     # By its path, since the function `recording` stands in the package under the same name.
-    module = import_module("graphnn.inspector.trace.recording")
+    module = import_module("graphnn.debugger.traces.recording")
     monkeypatch.setattr(module, "perf_counter", lambda: next(clock) / 1000)
 
 

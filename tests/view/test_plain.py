@@ -15,14 +15,14 @@ from test_diagram import NAMES, SPELT_OUT, all_kinds, far, in_nested_scopes, nam
 
 import graphnn as gn
 from graphnn import demo, nn
+from graphnn.core import Graph, Node
 from graphnn.errors import DrawingError, UsageError
-from graphnn.graph import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram.boxes import picture
-from graphnn.view.diagram.drawing import Drawing, Manner
-from graphnn.view.diagram.fonts import text_width
-from graphnn.view.diagram.plain import plain_svg
-from graphnn.view.layout.engine import TookTooLong
+from graphnn.view.diagrams.boxes import picture
+from graphnn.view.diagrams.fonts import text_width
+from graphnn.view.diagrams.shapes import Drawing, Manner
+from graphnn.view.diagrams.svg import plain_svg
+from graphnn.view.layout.graphviz_engine import TookTooLong
 
 
 def flawless(fetches: Any, detail: Any = "op", **how: Any) -> None:
@@ -334,7 +334,7 @@ def test_long_names_are_cut_in_the_picture_and_told_in_the_tooltip() -> None:
 
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphnn.view.layout.engine.shutil.which", lambda *names, **where: None)
+    monkeypatch.setattr("graphnn.view.layout.graphviz_engine.shutil.which", lambda *names, **where: None)
 
 
 @pytest.mark.usefixtures("no_engine")
@@ -381,8 +381,8 @@ def test_where_graphviz_takes_too_long_the_plain_drawing_is_made(monkeypatch: py
     def forever(source: str, timeout: float) -> bytes:
         raise TookTooLong("took more than")
 
-    monkeypatch.setattr("graphnn.view.diagram.diagram.find_engine", lambda: "dot")
-    monkeypatch.setattr("graphnn.view.diagram.diagram.lay_out", forever)
+    monkeypatch.setattr("graphnn.view.diagrams.draw.find_engine", lambda: "dot")
+    monkeypatch.setattr("graphnn.view.diagrams.draw.lay_out", forever)
     diagram = draw(spiral()[1], "layer", timeout=3.0)
     assert read(diagram.svg()).boxes
     assert diagram.note == "Graphviz took more than 3 s"

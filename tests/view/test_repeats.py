@@ -11,11 +11,11 @@ from dot_text import told
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Graph, Node
+from graphnn.core import Graph, Node
 from graphnn.view import draw
-from graphnn.view.diagram import repeats
-from graphnn.view.diagram.boxes import picture
-from graphnn.view.diagram.repeats import repeated
+from graphnn.view.diagrams import repeated_blocks
+from graphnn.view.diagrams.boxes import picture
+from graphnn.view.diagrams.repeated_blocks import repeated
 
 Block = Callable[[Node, int], Node]
 
@@ -231,14 +231,14 @@ def test_what_is_alike_and_does_not_repeat_is_hardly_looked_into(
     for value in values:
         total = total + value
     looked = 0
-    run_from = repeats._Merger._run_from
+    run_from = repeated_blocks._Merger._run_from
 
     def counting(*arguments: Any) -> Any:
         nonlocal looked
         looked += 1
         return run_from(*arguments)
 
-    monkeypatch.setattr(repeats._Merger, "_run_from", counting)
+    monkeypatch.setattr(repeated_blocks._Merger, "_run_from", counting)
     assert merged(total) == []
     assert looked < 10 * len(values)
 

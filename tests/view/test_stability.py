@@ -14,7 +14,7 @@ from test_diagram import NAMES, named, needs_engine
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.graph import Graph, Node
+from graphnn.core import Graph, Node
 from graphnn.view import draw
 
 

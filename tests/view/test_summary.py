@@ -8,8 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Graph, Node
 from graphnn.errors import UsageError
-from graphnn.graph import Graph, Node
 from graphnn.view import summary
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.debugger.cost_model import Footprint
 from graphnn.errors import LookupFailure, ShapeError, UsageError
-from graphnn.inspector.footprint import Footprint
 
 BATCH, TIME, WIDTH, HEADS, HIDDEN = 8, 16, 64, 4, 256
 

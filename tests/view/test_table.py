@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.graph import registry
+from graphnn.core import registry
 from graphnn.view import columns, ops_table, preview, statistics
-from graphnn.view.text import visible
+from graphnn.view.formatting import visible
 
 # --- operations -----------------------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def test_row_of_an_operation() -> None:
         "summary": row["summary"],
         "formula": "clip({0}, {lo}, {hi})",
         "differentiable": True,
-        "module": "choosing",
+        "module": "comparison",
     }
 
 

@@ -10,9 +10,9 @@ from svg_geometry import SVG, over_titles, read
 import graphnn as gn
 from graphnn import nn
 from graphnn.view import draw
+from graphnn.view.layout.frame_titles import free, missing
 from graphnn.view.layout.layered import arrange
-from graphnn.view.layout.parts import Arrangement, Frame, Item, Link
-from graphnn.view.layout.titles import free, missing
+from graphnn.view.layout.layout_types import Arrangement, Frame, Item, Link
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Graph, Node, Unbuilt
+from graphnn.debugger.traces import stopped_trace
 from graphnn.demo import build
 from graphnn.errors import GraphnnError, UsageError
-from graphnn.graph import Graph, Node, Unbuilt
-from graphnn.inspector.trace import stopped_trace
 from graphnn.view import listing, matrix, neighbourhood, screen, trace_table, where
-from graphnn.view.terminal.inspect import LEGEND, cut, records_table
+from graphnn.view.tables.trace_table import LEGEND, cut, records_table
 
 BAD_NAMES = [
     "</script>",

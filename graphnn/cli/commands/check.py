@@ -3,7 +3,7 @@
 import graphnn as gn
 
 from ... import cli
-from ...view.terminal.ink import headed
+from ...view.tables.terminal_colors import headed
 from .. import screen
 
 

@@ -6,11 +6,11 @@ from urllib.parse import unquote
 import graphnn as gn
 
 from ... import cli
-from ...inspector.compare.runtimes import checked_runtime
-from ...view.terminal.ink import judged
+from ...debugger.diff.runtime_port import checked_runtime
+from ...view.tables.terminal_colors import judged
 from .. import screen
-from ..feeds import existing, loaded_from, memory_budget
-from ..models import MODEL
+from ..feed_files import existing, loaded_from, memory_budget
+from ..onnx_targets import MODEL
 
 
 @cli.command(
@@ -52,7 +52,11 @@ def compare(options: cli.Options) -> int | None:
         names = None if alike and options.feed_b else (options.target, options.other + ", again" * alike)
         found = gn.compare(target.run, second.run, fed, feed_b or None, names=names)
     table = f"\n\n{found.table(screen.room())}" * options.table
-    screen.show(found, options.json, lambda: judged(found.text(screen.room()), found.equal, screen.colours()) + table)
+    screen.show(
+        found,
+        options.json,
+        lambda: judged(found.text(screen.room()), found.equal, screen.colours()) + table,
+    )
     return None if found.equal else cli.FAILED
 
 

@@ -6,7 +6,7 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
-from ..models import MODEL
+from ..onnx_targets import MODEL
 
 
 @cli.command(

@@ -14,7 +14,7 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
-from ..feeds import existing, loaded_from, memory_budget
+from ..feed_files import existing, loaded_from, memory_budget
 
 if TYPE_CHECKING:
     from ...terminal import Session
@@ -83,7 +83,14 @@ def debug(options: cli.Options) -> int | None:
 
     if options.json:
         return _debug_in_json(dbg, load, _lines(sys.stdin) if script is None else script)
-    session = gn.terminal.Session(dbg, screen.say, load, width=screen.width, room=screen.room, colour=screen.colours())
+    session = gn.terminal.Session(
+        dbg,
+        screen.say,
+        load,
+        width=screen.width,
+        room=screen.room,
+        colour=screen.colours(),
+    )
     session.greet()
     typed = screen.is_terminal(sys.stdin)
     if script is None and not typed:

@@ -10,7 +10,7 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
-from ..results import evaluated, folder_for
+from ..result_files import evaluated, folder_for
 
 
 def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[Path], list[str]]:

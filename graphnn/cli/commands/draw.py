@@ -8,7 +8,7 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
-from ...graph.scopes import PHASES
+from ...core.scopes import PHASES
 from .. import screen
 
 _OVERLAYS = ("values", "statistics", "gradients", "time", "bytes", "flops", "health")

@@ -5,10 +5,10 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
-from ...inspector.interventions.places import places_in
-from ...ops.index import Getitem
+from ...interventions.patch_places import places_in
+from ...ops.indexing import Getitem
 from .. import screen
-from ..registry import from_1
+from ..command_registry import from_1
 from ..targets import Target, fed, named
 
 

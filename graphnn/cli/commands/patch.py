@@ -9,10 +9,10 @@ import numpy as np
 import graphnn as gn
 
 from ... import cli
-from ...text import number
-from ...view.text import visible
+from ..._util.text import number
+from ...view.formatting import visible
 from .. import screen
-from ..feeds import existing, loaded_from, memory_budget
+from ..feed_files import existing, loaded_from, memory_budget
 from ..targets import fed, named
 
 _NAMED = {"zero": gn.patches.zero, "mean": gn.patches.mean(), "resample": gn.patches.resample()}

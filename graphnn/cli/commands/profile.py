@@ -3,7 +3,7 @@
 import graphnn as gn
 
 from ... import cli
-from ...view.text import printable
+from ...view.formatting import printable
 from .. import screen
 
 

@@ -7,7 +7,7 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
-from ..results import is_page, recorded
+from ..result_files import is_page, recorded
 
 
 def _opened(file: str) -> bool:

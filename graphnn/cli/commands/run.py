@@ -8,9 +8,9 @@ import numpy as np
 import graphnn as gn
 
 from ... import cli
-from ...view.text import visible
+from ...view.formatting import visible
 from .. import screen
-from ..results import evaluated, member_of, write
+from ..result_files import evaluated, member_of, write
 from ..targets import fed, named
 
 

@@ -3,10 +3,10 @@
 import graphnn as gn
 
 from ... import cli
-from ...graph.dimensions import names_in
+from ...core.symbolic_shapes import names_in
 from .. import screen
-from ..models import MODEL
-from ..registry import Value
+from ..command_registry import Value
+from ..onnx_targets import MODEL
 
 
 @cli.command(

@@ -6,7 +6,7 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
-from ..results import is_page, recorded
+from ..result_files import is_page, recorded
 
 _PICTURES = (".svg", ".png", ".pdf", ".dot", ".mmd")
 

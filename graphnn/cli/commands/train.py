@@ -6,7 +6,7 @@ import graphnn as gn
 
 from ... import cli
 from .. import screen
-from ..results import folder_for
+from ..result_files import folder_for
 
 
 @cli.command(

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .parts import BEND_SPACE, FRAME_PAD, OUTSIDE, SPACE, TITLE_INSET, Frame, Point, Rectangle
+from .layout_types import BEND_SPACE, FRAME_PAD, OUTSIDE, SPACE, TITLE_INSET, Frame, Point, Rectangle
 
 # Between links beside a band, between a band and them, and between two bands.
 _LANE, _MARGIN, _GUTTER = 6.0, 8.0, 16.0

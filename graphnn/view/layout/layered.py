@@ -20,9 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .across import Level, Things
+from .edge_ends import LABEL_SPACE, PORT_REACH, Ports
 from .folding import Flat, folded
-from .parts import (
+from .frame_titles import missing, titles
+from .horizontal_positions import Level, Things
+from .layout_types import (
     BENDS,
     BESIDE_SPACE,
     FRAME_PAD,
@@ -42,10 +44,8 @@ from .parts import (
     side_of,
     turned_item,
 )
-from .ports import LABEL_SPACE, PORT_REACH, Ports
-from .rows import rows, strengths
-from .stack import Stack
-from .titles import missing, titles
+from .ranks import rows, strengths
+from .stacked_updates import Stack
 
 # The gap between rows: room for curves, more for links that go far across, and room for arrowheads.
 _LEAST_CURVE, _CURVE_SHARE, _MOST_CURVE, _ARROW_SPACE = 14.0, 0.04, 26.0, 10.0

@@ -1,0 +1,1 @@
+"""Derivatives as nodes of the same graph."""

@@ -1,0 +1,29 @@
+"""Recorded runs: `trace`, `recording`, and what a record knows of a value."""
+
+from . import trace_file as trace_file
+from .recording import Film as Film
+from .recording import guard_of as guard_of
+from .recording import kept_of as kept_of
+from .recording import prepared_for as prepared_for
+from .recording import record as record
+from .recording import recording as recording
+from .recording import stopped_trace as stopped_trace
+from .recording import trace as trace
+from .trace import VERSION as VERSION
+from .trace import Beside as Beside
+from .trace import Record as Record
+from .trace import Trace as Trace
+from .trace import page_of as page_of
+from .value_statistics import KEEP as KEEP
+from .value_statistics import SAMPLE as SAMPLE
+from .value_statistics import SMALL as SMALL
+from .value_statistics import Condensed as Condensed
+from .value_statistics import Statistics as Statistics
+from .value_statistics import Stats as Stats
+from .value_statistics import digest_of as digest_of
+from .value_statistics import in_short as in_short
+from .value_statistics import norm_of as norm_of
+from .value_statistics import owner_of as owner_of
+from .value_statistics import preview_of as preview_of
+from .value_statistics import stats_of as stats_of
+from .value_statistics import steps_of as steps_of

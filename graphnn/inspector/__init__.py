@@ -1,1 +1,0 @@
-"""What looks into an evaluation: all of it clients of the one loop, `graphnn.execute.interpreter.evaluate`."""

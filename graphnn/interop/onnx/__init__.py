@@ -1,5 +1,0 @@
-"""ONNX models: `from_onnx` reads them, `writing` writes them."""
-
-from .model import from_onnx
-
-__all__ = ["from_onnx"]

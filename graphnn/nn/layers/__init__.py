@@ -1,0 +1,5 @@
+"""Layers."""
+
+from ..._util.lazy_loading import names_of_parent
+
+__getattr__ = names_of_parent(__name__)

@@ -1,0 +1,1 @@
+"""Pages for a browser: a run replayed, and a training while it goes on."""

@@ -1,0 +1,100 @@
+"""The page: what it knows of a run, as data, and the one file that template, script and style make with it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import zlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..._util.display import Shown, show_as
+from ...io.container import path_of
+from ...view.formatting import counted, in_bytes, visible
+from ..single_file import one_file, part
+
+_SCRIPT = (
+    "data",
+    "words",
+    "heatmap",
+    "operation",
+    "diagram",
+    "overlays",
+    "timeline",
+    "iterations",
+    "panes",
+    "saving",
+    "printing",
+    "page",
+)
+
+_FRAME = "width:100%;height:760px;border:1px solid #80868b;border-radius:4px"
+
+
+class Page(Shown):
+    """A run to be replayed in a browser: one file of HTML, which asks for nothing and sends nothing.
+
+    Made by ``trace.to_html()``, ``film.to_html()`` and ``dbg.to_html()``. A notebook shows it in a frame of its own.
+
+    Attributes
+    ----------
+    data : dict
+        What the page knows, but for the arrays.
+    """
+
+    def __init__(self, title: str, data: dict[str, Any], block: bytes) -> None:
+        self.title = title
+        self.data = data
+        self._block = block
+
+    @cached_property
+    def html(self) -> str:
+        """The text of the file."""
+        text = json.dumps(self.data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).encode()
+        text += b" " * (-(len(text) + 8) % 8)
+        packed = zlib.compress(len(text).to_bytes(8, "little") + text + self._block, 6)
+        return one_file(
+            _part("template.html"),
+            _part("style.css"),
+            _script(),
+            title=html.escape(f"{visible(self.title)} — replay"),
+            data=base64.b64encode(packed).decode(),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Path
+        """
+        path = path_of(path)
+        path.write_text(self.html, encoding="utf-8", newline="\n")
+        return path
+
+    def __repr__(self) -> str:
+        nodes, runs = len(self.data["nodes"]["name"]), len(self.data["runs"])
+        of_runs = f", {runs} runs" * (runs > 1)
+        return f'<Page of "{visible(self.title)}": {counted(nodes, "node")}{of_runs}, {in_bytes(len(self.html))}>'
+
+
+@show_as(Page, "text/html")
+def _in_a_frame(page: Page) -> str:
+    # Without allow-same-origin: what runs in it can reach nothing of the notebook.
+    title = html.escape(f"Replay of {visible(page.title)}")
+    rights = "allow-scripts allow-downloads"
+    return f'<iframe sandbox="{rights}" title="{title}" style="{_FRAME}" srcdoc="{html.escape(page.html)}"></iframe>'
+
+
+def _part(name: str) -> str:
+    return part(__package__, name)
+
+
+def _script() -> str:
+    return "\n".join(['"use strict";\n', *(_part(f"script/{name}.js") for name in _SCRIPT)])

@@ -1,5 +1,0 @@
-"""Diagrams: what is seen of a graph, how it looks, and the forms in which it is written."""
-
-from .diagram import Diagram, draw
-
-__all__ = ["Diagram", "draw"]

@@ -1,0 +1,447 @@
+"""A picture as SVG of our own, laid out by `layered`: what there is without Graphviz, and where that is too slow."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..formatting import shortened
+from ..layout.layered import arrange
+from ..layout.layout_types import TITLE_INSET, TITLE_TOP, Arrangement, Item, Link
+from ..layout.layout_types import Frame as Around
+from ..layout.ranks import rows
+from .dot_ranks import set_beside
+from .fonts import FAMILIES, text_width
+from .shapes import USUAL, Arrow, Drawing, Frame, Heading, Manner, Shape
+from .style import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PAPER, WIDTH_OF_SHADE, cell_size
+from .svg_elements import CUT, LID, cylinder, n, octagon, path, polygon, rectangle, row_of_cells
+
+if TYPE_CHECKING:
+    from .picture import Edge, Picture
+
+# A link over more rows is cut. Where the values are few that skip more, they can be followed further, unless they are
+# lent to the backward pass or to an update.
+_MOST_ROWS, _MOST_ROWS_FOLLOWED, _MOST_FOLLOWED = 12, 60, 16
+# A picture that is wider, or higher, is folded.
+_ROOM = 1560.0, 2000.0
+# What is wider or higher is compared with lines, which are harder to follow, and with what keeps to a share of the
+# width: all of these shares if there are few boxes, none if there are many.
+_HIGHEST, _HARDER = 3000.0, 1.2
+_NARROWER, _MANY = (0.8, 0.5, 0.25), 1800
+# A picture of more boxes is high either way, and is not laid out the other way too.
+_MOST_TURNED = 5000
+# A point of Graphviz's, as browsers show it.
+_PIXELS = 4 / 3
+_PAD, _HEADING_SPACE = 10.8, 4.0
+_SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
+_FRAME_TITLE = 9.5
+_TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
+_PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
+_CORNER, _PERIPHERY = 8.0, 3.5
+_ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
+_ARROW_PER_WIDTH = 2.2  # of the line: the arrow is at least so long
+# How a picture by Graphviz begins.
+_OPENING = re.compile(
+    r'<svg width="[^"]*" height="[^"]*"\s+'
+    r'viewBox="[-\d.]+ [-\d.]+ (?P<width>[\d.]+) (?P<height>[\d.]+)"(?P<more>[^>]*)>'
+)
+_DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
+
+
+def plain_svg(seen: Picture, manner: Manner = USUAL) -> str:
+    """Return a picture as SVG, the same in every process."""
+    return _Writer(Drawing(seen, manner, _far(seen)), _beside(seen), manner.sideways).text()
+
+
+def height_inside(shape: Shape, usual: Mapping[str, str]) -> float:
+    """Return how high all is that a shape says and shows, without what is around that."""
+    return _Box(shape, usual, GREY).inside
+
+
+def headed(svg: str, seen: Picture, manner: Manner) -> str:
+    """Return a picture by Graphviz with what is said above it, as a plain one has it."""
+    drawn = Drawing(seen, manner)
+    headings, found = [_Heading(heading) for heading in drawn.headings], _OPENING.search(svg)
+    if not headings or found is None:
+        return svg
+    wide, high = float(found["width"]), float(found["height"])
+    above = _PAD + math.fsum(heading.height for heading in headings)
+    width, height = max([wide, *(heading.width + 2 * _PAD for heading in headings)]), high + above
+    size = f'width="{n(width)}pt" height="{n(height)}pt"\n viewBox="0 0 {n(width)} {n(height)}"'
+    paper = rectangle(0.0, 0.0, width, height, 0.0, f' fill="{drawn.colour(PAPER)}"')
+    end = svg.rindex("</svg>")
+    return "".join(
+        [
+            f"{svg[: found.start()]}<svg {size}{found['more']}>\n{paper}\n",
+            f'<g font-family="{FAMILIES}">{_said_above(headings, width)}</g>\n',
+            f'<g transform="translate({n((width - wide) / 2)} {n(above)})">{svg[found.end() : end]}</g>\n{svg[end:]}',
+        ]
+    )
+
+
+def _said_above(headings: Iterable[_Heading], width: float) -> str:
+    parts, top = [], _PAD
+    for heading in headings:
+        parts.append(heading.svg(width / 2, top))
+        top += heading.height
+    return "\n".join(parts)
+
+
+def _far(seen: Picture) -> set[Edge]:
+    """Return the edges that would lead over too many rows."""
+    number_of = {scope.path: number for number, scope in enumerate(seen.open_scopes())}
+    frame_of = [number_of[box.around.path] if box.around is not None else -1 for box in seen.boxes]
+    parents = [number_of[scope.parent.path] if scope.parent is not None else -1 for scope in seen.open_scopes()]
+    links = [Link(edge.tail.place, edge.head.place, edge.lent) for edge in seen.edges]
+    row_of = rows(len(seen.boxes), links, frame_of, parents)
+    far = [(edge, abs(row_of[edge.head.place] - row_of[edge.tail.place])) for edge in seen.edges]
+    far = [(edge, passed) for edge, passed in far if passed > _MOST_ROWS]
+    followed = {edge.node for edge, passed in far if not edge.lent and passed <= _MOST_ROWS_FOLLOWED}
+    most = _MOST_ROWS_FOLLOWED if len(followed) <= _MOST_FOLLOWED else _MOST_ROWS
+    return {edge for edge, passed in far if edge.lent or passed > most}
+
+
+def _excess(placed: Arrangement, in_lines: bool) -> tuple[bool, float]:
+    """Return how much there is against an arrangement: it is too wide for a page, or else high."""
+    if placed.width > _ROOM[0] + 0.01:
+        return True, placed.width * placed.height
+    return False, placed.height * (_HARDER if in_lines else 1.0)
+
+
+def _beside(seen: Picture) -> dict[str, str]:
+    """Return what stands beside which box: what that is the first to read."""
+    first: dict[int, int] = {}
+    for edge in seen.edges:
+        first[edge.tail.place] = min(first.get(edge.tail.place, edge.head.place), edge.head.place)
+    return {f"n{box.place}": f"n{head.place}" for box, head in set_beside(seen) if first[box.place] == head.place}
+
+
+class _Line(NamedTuple):
+    """A line of text, and how far below the first line of its box its middle is."""
+
+    text: str
+    size: float
+    bold: bool
+    colour: str
+    middle: float = 0.0
+
+    @property
+    def width(self) -> float:
+        return text_width(self.text, self.size, self.bold)
+
+    @property
+    def height(self) -> float:
+        return self.size * 1.2 + 1.0 * (not self.bold)
+
+
+class _Box:
+    """A shape with its size: its text and heatmaps, and what is around those."""
+
+    def __init__(self, shape: Shape, usual: Mapping[str, str], grey: str) -> None:
+        self.shape = shape
+        self.look = look = {**usual, **shape.look}
+        lines = _lines(shape, look["fontcolor"])
+        # What the middle of the box is written and painted on, by how far below its top that begins.
+        self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap]()
+        inner, height = max(line.width for line in lines), self._put(lines, 0.0)
+        self._named = 1 + bool(shape.below and not shape.small)  # lines that are there before a run
+        for panel in shape.panels:
+            said = [
+                _Line(shortened(line, MOST_BELOW), _SMALL, not i, panel.ink or look["fontcolor"])
+                for i, line in enumerate(panel.lines)
+            ]
+            if said:
+                edge = _PANEL_EDGE * bool(panel.fill)
+                inner = max(inner, *(line.width + 2 * edge for line in said))
+                top = height + _PANEL_SPACE
+                height = self._put(said, top + edge) + edge
+                self.fills += [_Fill(top, height - top, panel.fill)] * bool(panel.fill)
+            if panel.cells:
+                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey)
+                self.heatmaps.append(heatmap)
+                inner, height = max(inner, heatmap.width), heatmap.top + heatmap.height
+            if panel.note:
+                note = _Line(shortened(panel.note, MOST_BELOW), _NOTE, False, shape.soft)
+                inner, height = max(inner, note.width), self._put([note], height)
+        self._inner, self.inside = inner, height
+        across, along = (float(part) * 72 for part in look["margin"].split(","))
+        width, lid, form = inner, 0.0, look["shape"]
+        if form == "ellipse":  # around a rectangle
+            width, height = width * 2**0.5, height * 2**0.5
+        elif form == "cylinder":
+            lid, height = LID, height + 3 * LID
+        elif form == "octagon":
+            width, height = width + CUT, height + CUT
+        self.rim = _PERIPHERY * (int(look.get("peripheries", "1")) - 1)
+        self.width = max(width + 2 * across, float(look["width"]) * 72) + 2 * self.rim
+        self.height = max(height + 2 * along, float(look["height"]) * 72) + 2 * self.rim
+        self.corner = _CORNER if form == "box" and "rounded" in look["style"] else 0.0
+        self.round = (CUT, CUT) if form == "octagon" else (self.corner, self.corner)
+        if form in ("ellipse", "cylinder"):
+            self.round = (self.width / 2, lid or self.height / 2)
+        self._top = (lid - self.inside) / 2
+
+    def _put(self, lines: Iterable[_Line], top: float) -> float:
+        """Set lines below each other; return where they end."""
+        for line in lines:
+            self.lines.append(line._replace(middle=top + line.height / 2))
+            top += line.height
+        return top
+
+    def svg(self, x: float, y: float) -> str:
+        """Return it with its middle there."""
+        look, width, height = self.look, self.width, self.height
+        style = look["style"].split(",")
+        line = f' stroke="{look["color"]}" stroke-width="{look.get("penwidth", "1")}"'
+        line += "".join(f' stroke-dasharray="{dash}"' for name, dash in _DASHES.items() if name in style)
+        paint = f' fill="{look["fillcolor"] if "filled" in style else "none"}"{line}'
+        form, corner, rim, parts = look["shape"], self.corner, self.rim, []
+        left, top = x - width / 2, y - height / 2
+        if form == "ellipse":
+            parts.append(f'<ellipse cx="{n(x)}" cy="{n(y)}" rx="{n(width / 2)}" ry="{n(height / 2)}"{paint}/>')
+        elif form == "cylinder":
+            parts.append(cylinder(left, top, width, height, paint))
+        elif form == "octagon":
+            parts.append(octagon(left, top, width, height, paint))
+        elif form == "box":
+            parts.append(rectangle(left, top, width, height, corner, paint))
+            if rim:
+                inner = width - 2 * rim, height - 2 * rim, max(corner - rim, 0.0), f' fill="none"{line}'
+                parts.append(rectangle(left + rim, top + rim, *inner))
+        begin, told = y + self._top, list[str]()
+        for fill in self.fills:
+            paint = f' fill="{fill.colour}"'
+            told.append(rectangle(x - self._inner / 2, begin + fill.top, self._inner, fill.height, 2.0, paint))
+        texts = [_text(line, x, begin + line.middle, "middle") for line in self.lines]
+        parts += texts[: self._named]
+        told += texts[self._named :]
+        told += [heatmap.svg(x, begin) for heatmap in self.heatmaps]
+        # What a run says of it is together: until it has run, an animation shows nothing of that.
+        return "".join([*parts, '<g class="told">', *told, "</g>"]) if told else "".join(parts)
+
+
+class _Fill(NamedTuple):
+    """What is behind some lines, and how far below the first line of its box it begins."""
+
+    top: float
+    height: float
+    colour: str
+
+
+class _Heatmap(NamedTuple):
+    """The cells of a heatmap, how far below the first line of its box it begins, and the colour of its border."""
+
+    top: float
+    cells: Sequence[Sequence[str]]
+    border: str
+
+    @property
+    def width(self) -> float:
+        return cell_size(self.cells)[0] * len(self.cells[0])
+
+    @property
+    def height(self) -> float:
+        return cell_size(self.cells)[1] * len(self.cells)
+
+    def svg(self, middle: float, begin: float) -> str:
+        width, height = cell_size(self.cells)
+        left, top = middle - self.width / 2, begin + self.top
+        rows = [row_of_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
+        rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{self.border}"')
+        return "".join(["".join(row) for row in rows] + [rim])
+
+
+def _lines(shape: Shape, colour: str) -> list[_Line]:
+    if shape.small:
+        return [_Line(shortened(shape.title, MOST_SHOWN), shape.small, False, shape.soft)]
+    lines = [_Line(shortened(shape.title, MOST_SHOWN), _TITLE, True, colour)]
+    if shape.below:
+        lines.append(_Line(shortened(shape.below, MOST_BELOW), _SMALL, False, shape.soft))
+    lines += [_Line(shortened(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
+    return lines
+
+
+class _Writer:
+    """Writes one picture. Lengths are in points; what names say is text or a tooltip, and never an attribute."""
+
+    def __init__(self, drawn: Drawing, beside: Mapping[str, str], sideways: bool) -> None:
+        self._drawn, self._sideways = drawn, sideways
+        self._headings = [_Heading(heading) for heading in drawn.headings]
+        self._grey = drawn.colour(GREY)
+        usual = drawn.look(NODE)
+        self._boxes = [_Box(shape, usual, self._grey) for shape in _in_order(drawn)]
+        self._labels = _labels(drawn.arrows, self._grey)
+        self._placed = self._arrange(beside)
+
+    def _arrange(self, beside: Mapping[str, str]) -> Arrangement:
+        number_of = {box.shape.name: number for number, box in enumerate(self._boxes)}
+        frame_of = {frame.scope.path: number for number, frame in enumerate(self._drawn.frames)}
+        items, frames, links = [], [], []
+        for box in self._boxes:
+            around, reader = box.shape.around, beside.get(box.shape.name)
+            inside = frame_of[around.path] if around is not None else -1
+            items.append(Item(box.width, box.height, inside, number_of[reader] if reader else -1, box.round))
+        for frame in self._drawn.frames:
+            lines, parent = self._frame_lines(frame), frame.scope.parent
+            inside = frame_of[parent.path] if parent is not None else -1
+            frames.append(Around(inside, max(line.width for line in lines), math.fsum(line.height for line in lines)))
+        values: dict[tuple[object, ...], int] = {}
+        for arrow, label in zip(self._drawn.arrows, self._labels, strict=True):
+            same = (arrow.tail, *arrow.tip, *arrow.look.items())
+            light = arrow.look.get("weight") == "0"
+            size = (label.width, label.height) if label.text else (0.0, 0.0)
+            links.append(
+                Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
+            )
+        placed = arrange(items, frames, links, self._sideways, _ROOM)
+        if placed.width <= _ROOM[0] + 0.01 and (placed.height <= _HIGHEST or len(items) > _MOST_TURNED):
+            return placed
+        shares = _NARROWER[: _MANY // len(items)]
+        found = [(arrange(items, frames, links, False, _ROOM, _ROOM[0] * share), False) for share in shares]
+        found.append((placed, self._sideways))
+        found.append((arrange(items, frames, links, not self._sideways, _ROOM), not self._sideways))
+        placed, self._sideways = min(found, key=lambda one: _excess(*one))
+        return placed
+
+    def text(self) -> str:
+        """Return the SVG."""
+        placed = self._placed
+        wide = max([placed.width, *(heading.width for heading in self._headings)])
+        above = math.fsum(heading.height for heading in self._headings) + _PAD * bool(self._headings)
+        width, height = wide + 2 * _PAD, placed.height + 2 * _PAD + above
+        across, down = (width - placed.width) / 2, height - placed.height - _PAD
+        parts = [
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * _PIXELS)}" height="{n(height * _PIXELS)}" '
+            f'viewBox="0 0 {n(width)} {n(height)}" font-family="{FAMILIES}" xml:space="preserve">',
+            rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
+        ]
+        if self._headings:
+            parts.append(_said_above(self._headings, width))
+        parts.append(f'<g transform="translate({n(across)} {n(down)})">')
+        for number, frame in enumerate(self._drawn.frames):
+            paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
+            pieces = "".join(rectangle(*piece, _CORNER, paint) for piece in placed.frames[number])
+            parts.append(_group(f"cluster_{number}", frame.tip, pieces))
+        for number, arrow in enumerate(self._drawn.arrows):
+            parts.append(_group(f"{arrow.tail}->{arrow.head}", arrow.tip, self._arrow(number, arrow)))
+        for number, frame in enumerate(self._drawn.frames):
+            first, *further = placed.titles[number]
+            left, top, *_ = placed.frames[number][0]
+            places = [first or (left + TITLE_INSET, top + TITLE_TOP), *further]
+            titles = "".join(self._frame_title(frame, *place) for place in places if place is not None)
+            parts.append(_group(f"cluster_{number}", frame.tip, titles))
+        for box, centre in zip(self._boxes, placed.centres, strict=True):
+            parts.append(_group(box.shape.name, box.shape.tip, box.svg(*centre)))
+        return "\n".join([*parts, "</g>", "</svg>", ""])
+
+    def _frame_lines(self, frame: Frame) -> list[_Line]:
+        lines = [_Line(shortened(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
+        return lines + [_Line(shortened(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
+
+    def _frame_title(self, frame: Frame, left: float, top: float) -> str:
+        parts = []
+        for line in self._frame_lines(frame):
+            parts.append(_text(line, left, top + line.height / 2, "start"))
+            top += line.height
+        return "".join(parts)
+
+    def _arrow(self, number: int, arrow: Arrow) -> str:
+        look, route = {**self._drawn.look(ARROW), **arrow.look}, self._placed.routes[number]
+        colour = look["color"]
+        size = max(float(look["arrowsize"]) * _ARROW_LENGTH, float(look["penwidth"]) * _ARROW_PER_WIDTH)
+        (from_x, from_y), (x, y) = route[-2], route[-1]
+        upright = from_x == x
+        forward = 1 if (y > from_y if upright else x > from_x) else -1
+        # The line ends where the arrow begins, so that a heavy one does not blunt it.
+        base, side = (y if upright else x) - size * forward, size * _ARROW_SLOPE
+        if upright:
+            end, corners = (x, base), [(x, y), (x - side, base), (x + side, base)]
+        else:
+            end, corners = (base, y), [(x, y), (base, y - side), (base, y + side)]
+        dashes = _DASHES.get(look.get("style", ""))
+        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
+        line = f' fill="none" stroke="{colour}" stroke-width="{look["penwidth"]}"{dash}'
+        parts = [
+            f'<path d="{path([*route[:-1], end], self._sideways)}"{line}/>',
+            polygon(corners, f' fill="{colour}"'),
+        ]
+        label = self._labels[number]
+        if label.text:
+            left, top = self._placed.labels[number]
+            parts.append(_text(label, left, top + label.height / 2, "start"))
+        if arrow.position:
+            text = _Line(arrow.position, _POSITION, False, self._grey)
+            spot = (x + 3.5, y - 4.5 * forward, "start") if upright else (x - 2.5 * forward, y - 5.5, "end")
+            parts.append(_text(text, *spot))
+        return "".join(parts)
+
+
+class _Heading:
+    """A line above the picture, with its size."""
+
+    def __init__(self, heading: Heading) -> None:
+        self._shades = heading.shades
+        self._lines = [
+            _Line(shortened(text, MOST_SAID), heading.size, heading.bold, heading.colour)
+            for text in ([heading.text, heading.end] if heading.shades else [heading.text])
+        ]
+        self._scale = len(heading.shades) * WIDTH_OF_SHADE + 2 * _SHADE_SPACE * bool(heading.shades)
+        self.width = math.fsum(line.width for line in self._lines) + self._scale
+        self.height = self._lines[0].height + _HEADING_SPACE
+
+    def svg(self, middle: float, top: float) -> str:
+        """Return it around `middle`."""
+        centre = top + self._lines[0].height / 2
+        if not self._shades:
+            return _text(self._lines[0], middle, centre, "middle")
+        left = middle - self.width / 2
+        begin = left + self._lines[0].width + _SHADE_SPACE
+        cells = row_of_cells(begin, centre - _SHADE_HEIGHT / 2, WIDTH_OF_SHADE, _SHADE_HEIGHT, self._shades)
+        ends = (left, left + self._lines[0].width + self._scale)
+        texts = [_text(line, x, centre, "start") for line, x in zip(self._lines, ends, strict=True)]
+        return "".join([texts[0], *cells, texts[1]])
+
+
+def _in_order(drawn: Drawing) -> list[Shape]:
+    """Return the shapes, each reference just before the box that it is for."""
+    before: dict[str, list[Shape]] = {}
+    head_of = {arrow.tail: arrow.head for arrow in drawn.arrows}
+    for shape in drawn.shapes:
+        if shape.name.startswith("r"):
+            before.setdefault(head_of[shape.name], []).append(shape)
+    boxes = (shape for shape in drawn.shapes if not shape.name.startswith("r"))
+    return [shape for box in boxes for shape in (*before.get(box.name, ()), box)]
+
+
+def _labels(arrows: Iterable[Arrow], grey: str) -> list[_Line]:
+    """Return the label of each arrow; the first from a box says what there is to say of all of them."""
+    first: dict[str, int] = {}
+    said: list[list[str]] = []
+    for number, arrow in enumerate(arrows):
+        said.append([])
+        if arrow.label:
+            said[first.setdefault(arrow.tail, number)].append(shortened(arrow.label, MOST_SHOWN))
+    return [
+        _Line(shortened(", ".join(dict.fromkeys(words)), MOST_BELOW) if words else "", _SMALL, False, grey)
+        for words in said
+    ]
+
+
+# --- elements -----------------------------------------------------------------------------------------------------
+
+
+def _group(name: str, tip: Iterable[str], inside: str) -> str:
+    title = html.escape("\n".join(shortened(line, MOST_SAID) for line in tip), quote=False)
+    return f'<g data-name="{html.escape(name)}"><title>{title}</title>{inside}</g>'
+
+
+def _text(line: _Line, x: float, y: float, anchor: str) -> str:
+    # Capitals are 0.72 of the size high: their middle is that of the line.
+    bold = ' font-weight="bold"' if line.bold else ""
+    where = f'x="{n(x)}" y="{n(y + 0.36 * line.size)}"' + f' text-anchor="{anchor}"' * (anchor != "start")
+    shown = html.escape(line.text, quote=False)
+    return f'<text {where} font-size="{line.size:g}"{bold} fill="{line.colour}">{shown}</text>'

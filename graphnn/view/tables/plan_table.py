@@ -1,0 +1,105 @@
+"""What a plan made of a schedule, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..._util.display import show_as
+from ..._util.text import NARROWEST, in_lines
+from ...compiler.plan_explanation import Explanation
+from ...native.native_explanation import NativeExplanation
+from ..formatting import at_least, counted, in_bytes, in_seconds, visible
+from .table import columns
+
+_MOST = 200  # lines of a table
+
+
+@show_as(Explanation, "tables")
+def _as_tables(explanation: Explanation) -> Callable[[int | None], str]:
+    return partial(explained, explanation)
+
+
+def explained(explanation: Explanation, width: int | None = 80) -> str:
+    """Return it as text: counts first, then each node's fate, the fusion groups, and the arena.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    width : int or None
+        Of a line. None: all rows, and whole names.
+    """
+    width = None if width is None else at_least(NARROWEST, width, "width=")
+    fates = explanation.fates
+    folded, merged, views = (explanation.count(fate) for fate in ("constant", "the same as", "a view of"))
+    lines = [
+        *in_lines(
+            f"{counted(explanation.calls, 'call')} for {counted(len(fates), 'node')}: {folded} folded into constants, "
+            f"{merged} the same as another, {views} views",
+            width,
+        ),
+        *in_lines(
+            f"arena {in_bytes(explanation.arena)}; the most taken at once {in_bytes(explanation.live)}; handed out "
+            f"{in_bytes(explanation.handed_out)}; each value apart would take {in_bytes(explanation.apart)}",
+            width,
+        ),
+        *in_lines(_expected(explanation), width),
+        "",
+        _table([(node.name, node.op.name, fate) for node, fate in fates.items()], ("node", "op", "how"), width),
+    ]
+    for rows, nodes in explanation.chains:
+        lines += ["", *in_lines(visible(f"in blocks of {counted(rows, 'row')}: {', '.join(nodes)}"), width, "", "    ")]
+    if isinstance(explanation, NativeExplanation):
+        lines += ["", _loops(explanation, width)]
+    pieces = [
+        (
+            piece.offset,
+            in_bytes(piece.size),
+            f"{piece.first} to {piece.last}",
+            ("blocks of " if piece.scratch else "") + ", ".join(piece.nodes),
+        )
+        for piece in explanation.pieces
+    ]
+    if pieces:
+        lines += ["", _table(pieces, ("at byte", "size", "calls", "whose"), width, right=(1,))]
+    return "\n".join(lines)
+
+
+def _expected(explanation: Explanation) -> str:
+    """Return what is to be expected of a native plan's loops, in a line."""
+    if not isinstance(explanation, NativeExplanation):
+        return ""
+    calls = sum(loop.expected is None for loop in explanation.loops)
+    threads = max((loop.threads for loop in explanation.loops), default=1)
+    shared = sum(loop.threads > 1 for loop in explanation.loops)
+    return (
+        f"loops read {in_bytes(explanation.read)}, write {in_bytes(explanation.written)}; expected "
+        f"{in_seconds(explanation.expected)}"
+        + f", {counted(calls, 'call')} of NumPy aside" * (calls > 0)
+        + f"; {counted(shared, 'loop')} on {threads} threads" * (shared > 0)
+    )
+
+
+def _loops(explanation: NativeExplanation, width: int | None) -> str:
+    """Return the loops of a native plan as a table."""
+    rows = [
+        (
+            loop.what + f" ×{loop.threads}" * (loop.threads > 1),
+            ", ".join(loop.nodes),
+            in_bytes(loop.read),
+            in_bytes(loop.written),
+            "" if loop.expected is None else in_seconds(loop.expected),
+        )
+        for loop in explanation.loops
+    ]
+    return _table(rows, ("loop", "of", "reads", "writes", "expected"), width, right=(2, 3, 4))
+
+
+def _table(
+    rows: Sequence[tuple[object, ...]], headers: Sequence[str], width: int | None, right: Sequence[int] = ()
+) -> str:
+    """Return rows as a table; of very many the first, unless there is no width."""
+    shown = list(rows)
+    if width is not None and len(rows) > _MOST:
+        shown[_MOST:] = [(*[""] * (len(headers) - 1), f"… {len(rows) - _MOST:,} more …")]
+    return columns(shown, headers, right=right, width=width)
