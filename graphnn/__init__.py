@@ -28,7 +28,7 @@ from .errors import (
     GraphnnError,
     GraphnnWarning,
     LabelError,
-    LookupFailure,
+    NotFoundError,
     MemoryBudgetError,
     NoRuleError,
     ShapeError,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .debugger.diff import Comparison, compare
     from .debugger.health import Finding, Health, check_health
     from .debugger.profile import Profile, profile
-    from .debugger.traces import Film, Trace, recording, trace
+    from .debugger.traces import Recording, Trace, recording, trace
     from .functions import *  # noqa: F403 - the stub beside it names every operation
     from .interventions import Circuit, Effects, circuit, effects, patched, saliency
     from .interventions import patches as patches
@@ -77,7 +77,7 @@ _LATER = {
     "debugger.health": "Finding Health check_health",
     "interventions": "Circuit Effects circuit effects patched patches saliency",
     "debugger.profile": "Profile profile",
-    "debugger.traces": "Film Trace recording trace",
+    "debugger.traces": "Recording Trace recording trace",
     "debugger.critical_path": "critical_path generations",
     "onnx.to_onnx": "to_onnx",
     "autodiff.jacobian": "hessian hvp jacobian",
@@ -111,7 +111,7 @@ __all__ = [
     "Effects",
     "EvaluationError",
     "FileFormatError",
-    "Film",
+    "Recording",
     "Finding",
     "GradientError",
     "Graph",
@@ -121,7 +121,7 @@ __all__ = [
     "Health",
     "LabelError",
     "Linearization",
-    "LookupFailure",
+    "NotFoundError",
     "MemoryBudgetError",
     "NoRuleError",
     "Node",

@@ -227,7 +227,7 @@ class UsageError(GraphnnError, TypeError):
     """An object of the wrong kind: a fetch that is not a node, a node used as a truth value."""
 
 
-class LookupFailure(GraphnnError, KeyError):
+class NotFoundError(GraphnnError, KeyError):
     """A name that nothing has: of a node, a scope, a feed, a size."""
 
 
@@ -272,7 +272,7 @@ class GraphnnWarning(UserWarning):
 
 _BY_BUILTIN: tuple[tuple[type[Exception], type[GraphnnError]], ...] = (
     (IndexError, AxisError),
-    (KeyError, LookupFailure),
+    (KeyError, NotFoundError),
     (ZeroDivisionError, DivisionError),
     (MemoryError, MemoryBudgetError),
     (NotImplementedError, NoRuleError),

@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
-from ..errors import AxisError, GraphnnError, LookupFailure, UsageError
+from ..errors import AxisError, GraphnnError, NotFoundError, UsageError
 from . import commands
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -33,7 +33,7 @@ def naming() -> Iterator[None]:
     """
     try:
         yield
-    except (AxisError, LookupFailure, UsageError) as error:
+    except (AxisError, NotFoundError, UsageError) as error:
         if error.unfed or error.stopped is not None:
             raise
         raise Misuse(error.account + error.advice) from None

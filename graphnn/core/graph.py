@@ -14,7 +14,7 @@ from .._util.hints import elsewhere
 from .._util.locks import Lock
 from .._util.source_location import Origin, user_origin
 from .._util.text import counted, quoted, short_name
-from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
+from ..errors import DtypeError, GraphError, GraphnnError, NotFoundError, UsageError, ValueRangeError, near
 from . import graph_tables
 from .arrays import own_array, supported_dtype
 from .dag import Dag, NodeData
@@ -184,7 +184,7 @@ class Graph(Shown):
             node = found(name)
         if node is None:
             known = near(name, [*self._nodes, *self.scopes, *self.names, *self.outputs])
-            raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
+            raise NotFoundError(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
@@ -578,7 +578,7 @@ class Graph(Shown):
         ------
         GraphError
             When there is a cycle, an operand is missing or given twice, or data are missing.
-        LookupFailure
+        NotFoundError
             When there is no such operation.
         ShapeError, DtypeError
             When operands do not fit, or a declared shape or dtype is not what comes out.

@@ -21,7 +21,7 @@ from ..errors import (
     DtypeError,
     GraphError,
     GraphnnError,
-    LookupFailure,
+    NotFoundError,
     NoRuleError,
     ShapeError,
     UsageError,
@@ -403,7 +403,7 @@ def operation(name: str) -> type[Op]:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is none.
 
     Examples
@@ -414,7 +414,7 @@ def operation(name: str) -> type[Op]:
     try:
         return registry[FORMER.get(name, name)]
     except KeyError:
-        raise LookupFailure(f'there is no operation "{name}".{near(name, registry)}') from None
+        raise NotFoundError(f'there is no operation "{name}".{near(name, registry)}') from None
 
 
 def _function_of(cls: type[Op]) -> Callable[..., Any]:

@@ -225,7 +225,7 @@ def debug(
     ------
     GraphnnError
         As `graphnn.run` does, before anything is computed.
-    LookupFailure
+    NotFoundError
         When the run has no such iteration as `at` names.
 
     Examples

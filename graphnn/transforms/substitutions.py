@@ -137,7 +137,7 @@ def checked_changes(
 
     Raises
     ------
-    UsageError, GraphError, ShapeError, LookupFailure
+    UsageError, GraphError, ShapeError, NotFoundError
     """
     if isinstance(inputs, (str, Node, np.ndarray)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs= must be a list of nodes, or {{node: shape}}, not {short_repr(inputs)}")

@@ -40,7 +40,7 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
         (gn.DtypeError, "w", ["a", "b"]),
         (gn.UsageError, x, [1.0, 2.0]),
         (gn.GraphError, other, [1.0, 2.0]),
-        (gn.LookupFailure, "v", [1.0, 2.0]),
+        (gn.NotFoundError, "v", [1.0, 2.0]),
     ):
         for write in (g.state.__setitem__, lambda key, value: g.state.update({key: value})):
             with pytest.raises(error, match=r"at test_refusals\.py"):

@@ -396,11 +396,11 @@ def test_a_feed_that_lacks_something_is_found_before_anything_is_trained() -> No
     p = Problem()
     more = p.graph.placeholder("more", ("batch",))
     before = p.state()
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "more"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "more"'):
         nn.fit(p.step, p.feed, metrics={"more": gn.mean(more)})
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "y"'):
         nn.fit(p.step, p.feed, validation={p.x: X})
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "y"'):
         nn.fit(p.step, {p.x: X})
     assert p.state() == before
 

@@ -113,10 +113,10 @@ def test_a_state_has_the_dtype_of_the_parameters() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ({"weight": np.ones((3, 2))}, gn.LookupFailure, 'lacks "bias"'),
+        ({"weight": np.ones((3, 2))}, gn.NotFoundError, 'lacks "bias"'),
         (
             {"weight": np.ones((3, 2)), "biass": np.ones(2)},
-            gn.LookupFailure,
+            gn.NotFoundError,
             'lacks "bias" and holds "biass", which the layer does not have. Did you mean "bias"',
         ),
         ({"weight": np.ones((2, 3)), "bias": np.ones(2)}, gn.ShapeError, r'"weight" has shape \(3, 2\); the state'),
@@ -208,8 +208,8 @@ def test_a_state_that_overflows_warns() -> None:
     [
         ("in_proj_weight", np.ones((4, 4)), gn.ShapeError, '"in_proj_weight" has rows for query, key and value'),
         ("in_proj_bias", 1.0, gn.ShapeError, '"in_proj_bias" has rows for query, key and value'),
-        ("x_proj_weight", np.ones((4, 4)), gn.LookupFailure, 'holds "x_proj_weight"'),
-        ("_proj_weight", np.ones((4, 4)), gn.LookupFailure, 'holds "_proj_weight"'),
+        ("x_proj_weight", np.ones((4, 4)), gn.NotFoundError, 'holds "x_proj_weight"'),
+        ("_proj_weight", np.ones((4, 4)), gn.NotFoundError, 'holds "_proj_weight"'),
     ],
 )
 def test_an_attention_of_pytorch_that_does_not_fit_is_refused(

@@ -539,7 +539,7 @@ def test_a_probe_behind_a_node_is_read_by_all_that_reads_it() -> None:
         ({"inputs": "x"}, gn.UsageError, "inputs= must be a list of nodes"),
         ({"inputs": np.array(0)}, gn.UsageError, "inputs= must be a list of nodes"),
         ({"inputs": [["x"]]}, gn.UsageError, "what is fed is a node, not list"),
-        ({"inputs": ["nothing"]}, gn.LookupFailure, "nothing"),
+        ({"inputs": ["nothing"]}, gn.NotFoundError, "nothing"),
         ({"inputs": {"relu_1": (4, 4)}}, gn.UsageError, "only a placeholder can get another shape"),
         ({"inputs": {"x": (4,)}}, gn.ShapeError, "has other axes"),
         ({"inputs": {"x": (4, 2), "labels": (5,)}}, gn.ShapeError, "cannot become both 4 and 5"),

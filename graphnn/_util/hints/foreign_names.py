@@ -142,7 +142,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "vstack": "Write gn.concatenate([x, y], axis=0), and gn.stack([x, y]) for vectors.",
         "gather": "Write gn.take_along_axis(x, indices, axis), or gn.take(x, indices, axis).",
         "linear": "Write nn.Dense(units), or x @ w + b.",
-        "mse_loss": "Write nn.mean_squared_error(predicted, true).",
+        "mse_loss": "Write nn.mean_squared_error(predictions, targets).",
         "no_grad": "A gradient is made only where it is asked for; gn.stop_gradient(x) lets none through.",
         "permute": "Write gn.transpose(x, axes).",
         **dict.fromkeys(
@@ -189,6 +189,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         ),
         "branch": "Write gn.cond(flag, then, otherwise, *operands), which makes it.",
         "divide_by": "Write gn.divide_by_size(x, size).",
+        "Film": "Write gn.Recording.",
+        "LookupFailure": "Write gn.NotFoundError.",
         "first_equal": "Write gn.first_occurrence(x, y, axis).",
         "place": "Write gn.scatter_labels(x, labels, classes).",
         "tally": "Write gn.sum_over_batches(x).",
@@ -209,27 +211,27 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("Model", "Module"), "Write nn.Layer for a layer of one's own, or nn.Sequential."),
         **dict.fromkeys(("GELU", "SiLU", "Swish"), "Write gn.gelu or gn.silu: functions of a node serve as layers."),
         **dict.fromkeys(
-            ("MSE", "MSELoss", "MeanSquaredError", "mse", "mse_loss"), "Write nn.mean_squared_error(predicted, true)."
+            ("MSE", "MSELoss", "MeanSquaredError", "mse", "mse_loss"), "Write nn.mean_squared_error(predictions, targets)."
         ),
-        **dict.fromkeys(("L1Loss", "MAE", "mae"), "Write nn.mean_absolute_error(predicted, true)."),
+        **dict.fromkeys(("L1Loss", "MAE", "mae"), "Write nn.mean_absolute_error(predictions, targets)."),
         **dict.fromkeys(
             ("CrossEntropyLoss", "SparseCategoricalCrossentropy", "cross_entropy"),
             "Write nn.softmax_crossentropy(logits, labels).",
         ),
         **dict.fromkeys(("CategoricalCrossentropy",), "Write nn.categorical_crossentropy(probabilities, labels)."),
         **dict.fromkeys(("NLLLoss", "nll", "nll_loss"), "Write nn.negative_log_likelihood(log_probabilities, labels)."),
-        **dict.fromkeys(("HuberLoss", "Huber", "huber_loss"), "Write nn.huber(predicted, true)."),
-        **dict.fromkeys(("SmoothL1Loss", "smooth_l1_loss"), "Write nn.smooth_l1(predicted, true)."),
-        **dict.fromkeys(("KLDivLoss", "KLDivergence", "kl_div"), "Write nn.kl_divergence(log_probabilities, target)."),
+        **dict.fromkeys(("HuberLoss", "Huber", "huber_loss"), "Write nn.huber(predictions, targets)."),
+        **dict.fromkeys(("SmoothL1Loss", "smooth_l1_loss"), "Write nn.smooth_l1(predictions, targets)."),
+        **dict.fromkeys(("KLDivLoss", "KLDivergence", "kl_div"), "Write nn.kl_divergence(log_probabilities, targets)."),
         **dict.fromkeys(("TripletMarginLoss", "triplet_loss"), "Write nn.triplet_margin(anchor, positive, negative)."),
-        **dict.fromkeys(("PoissonNLLLoss", "Poisson"), "Write nn.poisson_nll(predicted, true)."),
+        **dict.fromkeys(("PoissonNLLLoss", "Poisson"), "Write nn.poisson_nll(predictions, targets)."),
         "CosineEmbeddingLoss": "Write nn.cosine_embedding(first, second, alike).",
         "MarginRankingLoss": "Write nn.margin_ranking(first, second, order).",
         **dict.fromkeys(("AUC", "auc", "roc_auc_score"), "Write nn.roc_auc(scores, labels)."),
         **dict.fromkeys(("TopKCategoricalAccuracy", "top_k"), "Write nn.top_k_accuracy(scores, labels, k)."),
-        **dict.fromkeys(("R2Score", "r2_score"), "Write nn.r2(predicted, true)."),
-        **dict.fromkeys(("RMSE", "rmse", "RootMeanSquaredError"), "Write nn.root_mean_squared_error(predicted, true)."),
-        "Hinge": "Write nn.hinge(predicted, labels).",
+        **dict.fromkeys(("R2Score", "r2_score"), "Write nn.r2(predictions, targets)."),
+        **dict.fromkeys(("RMSE", "rmse", "RootMeanSquaredError"), "Write nn.root_mean_squared_error(predictions, targets)."),
+        "Hinge": "Write nn.hinge(predictions, labels).",
         **dict.fromkeys(("BCELoss", "BinaryCrossentropy"), "Write nn.binary_crossentropy(probabilities, labels)."),
         **dict.fromkeys(("AveragedModel", "ExponentialMovingAverage", "SWA"), "Write nn.EMA(decay).updates(updates)."),
         **dict.fromkeys(
@@ -365,7 +367,7 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("xavier_normal", "xavier_normal_", "GlorotNormal"), "Write nn.init.glorot_normal."),
         **dict.fromkeys(("kaiming_uniform", "kaiming_uniform_", "HeUniform"), "Write nn.init.he_uniform."),
         **dict.fromkeys(("kaiming_normal", "kaiming_normal_", "HeNormal"), "Write nn.init.he_normal."),
-        **dict.fromkeys(("uniform_", "RandomUniform"), "Write nn.init.uniform(low, high)."),
+        **dict.fromkeys(("uniform_", "RandomUniform"), "Write nn.init.uniform(lo, hi)."),
         **dict.fromkeys(("normal_", "RandomNormal"), "Write nn.init.normal(mean, std)."),
         **dict.fromkeys(("zeros_", "Zeros"), "Write nn.init.zeros."),
         **dict.fromkeys(("ones_", "Ones"), "Write nn.init.ones."),
@@ -394,7 +396,6 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 """For each kind of thing the names that it has elsewhere, with a sentence that says what to write here."""
 
 SET: Mapping[str, tuple[str, ...]] = {
-    "graph": ("evaluating",),
     "layer": ("kernel", "requires_grad", "trainable", "training"),
     "optimizer": ("lr",),
 }

@@ -382,7 +382,7 @@ class Layer:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When a value is missing, or belongs to nothing.
         ShapeError, DtypeError
             When a value does not fit.

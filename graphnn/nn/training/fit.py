@@ -180,7 +180,7 @@ def fit(
         When the training set is empty, or `drop_last` leaves no batch.
     ShapeError
         When the arrays to split have different lengths.
-    LookupFailure
+    NotFoundError
         When a feed is missing, or early stopping monitors an unknown figure.
     FileFormatError
         When `resume` is not a checkpoint of this graph.

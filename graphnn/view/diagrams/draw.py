@@ -165,7 +165,7 @@ def draw(
         When an argument is not one of these, a fetch is not a node, or the overlay is read from something else.
     ValueRangeError
         When a number is out of its range.
-    LookupFailure
+    NotFoundError
         When a name is unknown, or nothing of the overlay, of the highlight or of the phases is in the picture.
 
     Examples
