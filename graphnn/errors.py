@@ -16,6 +16,28 @@ from ._util.display import Shown, rendered
 from ._util.source_location import NOWHERE, Origin, user_origin
 from ._util.text import message
 
+__all__ = [
+    "AxisError",
+    "ClusterError",
+    "DivisionError",
+    "DrawingError",
+    "DtypeError",
+    "EvaluationError",
+    "FileFormatError",
+    "GradientError",
+    "GraphError",
+    "GraphnnError",
+    "GraphnnWarning",
+    "LabelError",
+    "MemoryBudgetError",
+    "NoRuleError",
+    "NotFoundError",
+    "Origin",
+    "ShapeError",
+    "UsageError",
+    "ValueRangeError",
+]
+
 _Error = TypeVar("_Error", bound="GraphnnError")
 _LISTED = 8
 """How many names an error lists."""
@@ -52,7 +74,7 @@ class GraphnnError(Shown, Exception):
         What was given, and what would have been taken.
     """
 
-    instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
+    _instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
     """What to do with an error that was given as a fetch; for the message of `graphnn.core.fetches.resolve`."""
 
     origin: Origin = NOWHERE

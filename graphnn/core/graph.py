@@ -79,7 +79,7 @@ class Graph(Shown):
     (('batch', 1), 'add', ['matmul', 'constant'])
     """
 
-    instead_of_fetch: ClassVar[str] = "g.outputs are its results, g.parameters what is trained"
+    _instead_of_fetch: ClassVar[str] = "g.outputs are its results, g.parameters what is trained"
 
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
         self.name = name

@@ -68,13 +68,13 @@ def extract(
     return copied(source, nodes, {}, checked_changes(source, inputs, sizes, names))[0]
 
 
-def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
+def replace(fetches: Any, replacements: Mapping[Any, Any], graph: Graph | None = None) -> Any:
     """Return the fetches with parts exchanged, in a new graph with a copy of the state.
 
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them, or Graph
-    exchanged : mapping of Node to Node
+    replacements : mapping of Node to Node
         Whatever reads the key reads the value instead; names serve as nodes do. What the value itself is
         made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu after h. To feed a node, see `extract`.
     graph : Graph, optional
@@ -103,10 +103,10 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     <Node "absolute": absolute () float64>
     """
     source, nodes, rebuild = resolve(fetches, graph)
-    if not isinstance(exchanged, Mapping):
-        raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(exchanged).__name__}")
+    if not isinstance(replacements, Mapping):
+        raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(replacements).__name__}")
     pairs: dict[Node | tuple[Node, Node], Node] = {
-        owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in exchanged.items()
+        owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in replacements.items()
     }
     needed = ancestors(nodes)
     for old in pairs:

@@ -56,6 +56,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...] | str] = {
     # What these were called before.
     "evaluating": ("for_evaluation",),
     "predicted": ("predictions",),
+    "exchanged": ("replacements",),
+    "form": ("format",),
     "longest": ("max_length",),
     "most": ("limit",),
     "most_tries": ("max_evaluations",),

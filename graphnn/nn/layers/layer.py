@@ -102,7 +102,7 @@ class Layer:
     ['residual_1/inner/weight', 'residual_1/inner/bias']
     """
 
-    instead_of_fetch: ClassVar[str] = "layer(x) is one, and layer.parameters is a list of some"
+    _instead_of_fetch: ClassVar[str] = "layer(x) is one, and layer.parameters is a list of some"
 
     __own: _Own
 

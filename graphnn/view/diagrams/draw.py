@@ -391,12 +391,12 @@ class Diagram(Shown):
         ink = THEMES[self._manner.theme].get(NODE["fontcolor"], NODE["fontcolor"])
         return animated(self._plain(), self._picture, "" if self._manner.layer is NO_OVERLAY else ink)
 
-    def render(self, form: str = "svg") -> bytes:
+    def render(self, format: str = "svg") -> bytes:
         """Return the picture; all formats show it in the same way, each box in the same place.
 
         Parameters
         ----------
-        form : str
+        format : str
             ``"svg"``, ``"png"``, ``"pdf"``, ``"jpg"``, ``"json"``; or as text ``"dot"``, ``"mmd"``, ``"txt"``.
 
         Returns
@@ -411,10 +411,10 @@ class Diagram(Shown):
             When there are more boxes than `limit`; when PNG or JPG is asked for, which Graphviz paints, and there is
             none; or when it fails, or takes longer than `timeout`.
         """
-        wanted = form.lower() if isinstance(form, str) else ""
+        wanted = format.lower() if isinstance(format, str) else ""
         wanted = _ALIASES.get(wanted, wanted)
         if wanted not in _FORMATS:
-            raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {short_repr(form)}")
+            raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {short_repr(format)}")
         if wanted == "dot":
             return self.source.encode()
         if wanted == "mmd":
