@@ -96,6 +96,9 @@ _MODULES = (
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 
+# What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
+_GIVES: dict[str, tuple[str, ...]] = {}
+
 __version__ = "0.1.0"
 
 __all__ = [

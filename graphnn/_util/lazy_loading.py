@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -57,6 +58,11 @@ def load(module: str) -> ModuleType:
     """
     with _loading:
         return import_module(module)
+
+
+def is_there(module: str) -> bool:
+    """Tell whether the room of a module, named from below the package, is installed: satellites may be deleted."""
+    return find_spec(f"{__name__.partition('.')[0]}.{module.partition('.')[0]}") is not None
 
 
 def load_registrars(*forms: str) -> None:
