@@ -336,6 +336,11 @@ def _text_of(error: Exception) -> str:
         return ""
 
 
+def __getattr__(name: str) -> Any:
+    now = ": write NotFoundError" if name == "LookupFailure" else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{now}", name=None, obj=None)
+
+
 def near(name: object, known: Iterable[str]) -> str:
     """Return a clause that names what the user may have meant, or lists what there is.
 

@@ -31,6 +31,7 @@ MODULES = {
     **{f"gn.{name}": name for name in ("view", "view.plots", "testing", "datasets", "patches", "saliency", "errors")},
 }
 """The modules whose names are public, by what code calls them, with their paths from `graphnn`."""
+_ABSENT = object()
 _ROW = re.compile(r"\| `([^`]+)` \| ([^|]*) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|")
 
 
@@ -79,11 +80,11 @@ def public() -> dict[str, Name]:
     classes: dict[type, str] = {}
     for called, path in MODULES.items():
         module = _reached(path)
-        if module is None:
+        if module is _ABSENT:
             continue  # of a satellite that is not there
         for name in sorted(_names(called, module)):
             thing = _present(module, name)
-            if thing is not None:
+            if thing is not _ABSENT:
                 _add(found, classes, f"{called}.{name}", thing)
     for section in reference.api().values():
         for path, thing in section.items():
@@ -98,18 +99,18 @@ def public() -> dict[str, Name]:
 def _reached(path: str) -> Any:
     thing: Any = gn
     for name in filter(None, path.split(".")):
-        thing = thing and _present(thing, name)
+        thing = thing if thing is _ABSENT else _present(thing, name)
     return thing
 
 
 def _present(module: Any, name: str) -> Any:
-    """Return what a module has under a name; None of what belongs to a satellite that is not there."""
+    """Return what a module has under a name; `_ABSENT` of what belongs to a satellite that is not there."""
     try:
         return getattr(module, name)
     except (AttributeError, ImportError) as error:
         if "not installed" not in str(error):
             raise
-        return None
+        return _ABSENT
 
 
 def _names(called: str, module: ModuleType) -> set[str]:
@@ -153,12 +154,16 @@ def _members(cls: type, classes: dict[type, str]) -> Iterator[tuple[str, Name]]:
         fields = {*inspect.get_annotations(owner), *_set_in_methods(owner)}
         for name in sorted({*vars(owner), *fields}):
             member = vars(owner).get(name)
-            if name.startswith("_") or isinstance(member, Absent):
+            if name.startswith("_") or isinstance(member, Absent) or _is_of_sklearn(member):
                 continue
             if callable(member) or isinstance(member, (classmethod, staticmethod)):
                 yield f"{before}{name}", Name("method", _arguments(getattr(owner, name)))
             else:
                 yield f"{before}{name}", Name("attribute")
+
+
+def _is_of_sklearn(member: Any) -> bool:
+    return type(member).__module__.startswith("sklearn")
 
 
 def _set_in_methods(cls: type) -> set[str]:
@@ -177,9 +182,9 @@ def absent(name: str) -> bool:
     thing: Any = {"gn": gn, "nn": nn, "graphnn": gn}[module]
     try:
         for part in rest.split("."):
-            if _present(thing, part) is None:
+            thing = _present(thing, part)
+            if thing is _ABSENT:
                 return True
-            thing = getattr(thing, part)
     except AttributeError:
         return False
     return False

@@ -337,10 +337,11 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("apply_gradients", "minimize", "step"), _STEP),
         **dict.fromkeys(("state_dict", "load_state_dict"), f"What it keeps are parameters of the graph. {_SAVE}"),
         "lr": "Write optimizer.learning_rate.",
+        "most_tries": "Write optimizer.max_evaluations.",
         "param_groups": "Write optimizer.updates(loss, groups=[…]); optimizer.learning_rate can be set between steps.",
         "zero_grad": _ZERO,
     },
-    "ema": {"state": "Write ema.state_dict(layer)."},
+    "ema": {"evaluating": "Write ema.for_evaluation.", "state": "Write ema.state_dict(layer)."},
     "graph": {
         **dict.fromkeys(("Variable", "get_variable", "variable", "add_parameter"), _PARAMETER),
         **dict.fromkeys(("Input", "input", "add_input"), _PLACEHOLDER),

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..._util.call_errors import explain_public
 from ..._util.display import Shown, show_as
 from ..._util.hints import elsewhere
 from ..._util.text import short_repr
@@ -533,3 +534,6 @@ def _graph_as_svg(graph: Graph) -> str | None:
     if not 0 < len(graph) <= _MOST_AT_A_GLANCE:
         return None
     return _svg_if_possible(draw(graph, detail="layer", limit=300, timeout=10.0))
+
+
+explain_public(globals(), ["Diagram"])
