@@ -40,7 +40,9 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     return {"probabilities": probabilities, "loss": loss}, {x: X, labels: y}
 
 
-def filmed(fetches: dict[str, Any], feed: dict[Any, Any], steps: int = 1750, every: int = 250) -> tuple[Recording, float]:
+def filmed(
+    fetches: dict[str, Any], feed: dict[Any, Any], steps: int = 1750, every: int = 250
+) -> tuple[Recording, float]:
     """Train the network of `build` on its data, and record it on the way.
 
     Parameters

@@ -2,8 +2,8 @@
 
     python docs/_ext/public_names.py
 
-writes a line for each name that the table lacks, with "?" for its decision, which is to be made by hand; it brings kinds
-and arguments up to date, and changes no decision. A test holds that the table is complete, and true.
+writes a line for each name that the table lacks, with "?" for its decision, which is to be made by hand; it brings
+kinds and arguments up to date, and changes no decision. A test holds that the table is complete, and true.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import graphnn as gn
 import reference
+
+import graphnn as gn
 from graphnn import functions, nn
 from graphnn._util.hints import Absent
 from graphnn.nn.training.sklearn_estimators import NAMES
@@ -139,7 +140,10 @@ def _arguments(thing: Any) -> str:
         parameters = list(inspect.signature(thing).parameters.values())
     except (TypeError, ValueError):
         return ""
-    if isinstance(thing, type) and {p.kind for p in parameters} <= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+    if isinstance(thing, type) and {p.kind for p in parameters} <= {
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+    }:
         parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     return ", ".join(f"{stars.get(p.kind, '')}{p.name}" for p in parameters if p.name != "self")
@@ -196,10 +200,20 @@ def absent(name: str) -> bool:
 def renamed() -> str:
     """Return the tables of docs/renamed.md: names, arguments, modules."""
     table = rows()
-    names = [(f"`{row.was}`", f"`{row.name}`" if row.decision.startswith("renamed") else row.decision.partition("→ ")[2], row.reason) for row in table if row.was]
+    names = [
+        (
+            f"`{row.was}`",
+            f"`{row.name}`" if row.decision.startswith("renamed") else row.decision.partition("→ ")[2],
+            row.reason,
+        )
+        for row in table
+        if row.was
+    ]
     arguments = [(f"`{row.name}`", f"`{old}=`", f"`{new}=`") for row in table for old, new in row.new.items()]
     moved = Path(gn._util.hints.__file__).with_name("moved.txt").read_text(encoding="utf-8").splitlines()
-    modules = [(f"`graphnn.{old}`", ", ".join(f"`graphnn.{new}`" for new in news)) for old, *news in map(str.split, moved)]
+    modules = [
+        (f"`graphnn.{old}`", ", ".join(f"`graphnn.{new}`" for new in news)) for old, *news in map(str.split, moved)
+    ]
     return "\n".join(
         [
             "## Names\n",

@@ -29,8 +29,8 @@ def jacobian(results: Any, wrt: Any, mode: Mode | None = None) -> Any:
     wrt : Node, str, or list, tuple or dict of them
         What to differentiate with respect to; any float node.
     mode : {None, "reverse", "forward"}
-        "reverse": a cotangent for each element of a result, all carried back together, as rows of one array. "forward": a
-        tangent for each element of `wrt`. By default what has fewer rows, where the sizes are known; else reverse.
+        "reverse": a cotangent for each element of a result, all carried back together, as rows of one array. "forward":
+        a tangent for each element of `wrt`. By default what has fewer rows, where the sizes are known; else reverse.
 
     Returns
     -------

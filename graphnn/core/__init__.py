@@ -26,6 +26,7 @@ from .graph_tables import name as name
 from .nested import flatten as flatten
 from .node import Node as Node
 from .numeric_traits import Trait as Trait
+from .op import FORMER as FORMER
 from .op import Array as Array
 from .op import Constant as Constant
 from .op import Op as Op
@@ -37,7 +38,6 @@ from .op import Unknown as Unknown
 from .op import composition as composition
 from .op import fitting as fitting
 from .op import fn as fn
-from .op import FORMER as FORMER
 from .op import operation as operation
 from .op import registry as registry
 from .provenance import Provenance as Provenance

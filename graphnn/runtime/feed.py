@@ -13,7 +13,7 @@ import numpy as np
 from .._util.text import short_repr
 from ..core import Array, Graph, Node, Placeholder, as_array, cast_in_range
 from ..core.symbolic_shapes import dimension, names_in, shown, size_of
-from ..errors import DtypeError, GraphError, NotFoundError, MemoryBudgetError, ShapeError, UsageError, near
+from ..errors import DtypeError, GraphError, MemoryBudgetError, NotFoundError, ShapeError, UsageError, near
 from .evaluation_loop import Prepared
 from .program import Binding, Program, program_of, warn_of_infinity
 

@@ -106,7 +106,8 @@ def replace(fetches: Any, replacements: Mapping[Any, Any], graph: Graph | None =
     if not isinstance(replacements, Mapping):
         raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(replacements).__name__}")
     pairs: dict[Node | tuple[Node, Node], Node] = {
-        owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in replacements.items()
+        owned(source, old, "what is exchanged"): owned(source, new, "what comes in")
+        for old, new in replacements.items()
     }
     needed = ancestors(nodes)
     for old in pairs:

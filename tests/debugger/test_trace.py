@@ -45,7 +45,7 @@ from graphnn.debugger.traces import (
     stats_of,
     value_statistics,
 )
-from graphnn.errors import FileFormatError, NotFoundError, NoRuleError, UsageError, ValueRangeError
+from graphnn.errors import FileFormatError, NoRuleError, NotFoundError, UsageError, ValueRangeError
 from graphnn.io import container
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from .graph import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
+from .core import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
 
 Operand = Node | ArrayLike
 Axes = int | tuple[int, ...] | None

@@ -42,10 +42,10 @@ def test_an_import_of_an_old_path_says_the_new_one(old: str, new: str) -> None:
     with pytest.raises(ModuleNotFoundError, match=says):
         importlib.import_module(f"graphnn.{old}")
     with pytest.raises(ModuleNotFoundError, match=says):
-        exec(f"from graphnn.{old} import something", {})
+        __import__(f"graphnn.{old}", fromlist=["something"])
     above, _, name = f"graphnn.{old}".rpartition(".")
     with pytest.raises(ModuleNotFoundError, match=says if above in sys.modules else "is now"):
-        exec(f"from {above} import {name}", {})
+        __import__(above, fromlist=[name])
 
 
 def test_an_old_module_as_an_attribute_says_the_new_one() -> None:
@@ -59,4 +59,3 @@ def test_what_never_was_is_refused_as_python_does() -> None:
         importlib.import_module("graphnn.nonsense.more")
     assert caught.value.name == "graphnn.nonsense"
     assert importlib.util.find_spec("graphnn.nonsense") is None
-

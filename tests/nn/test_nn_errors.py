@@ -164,6 +164,7 @@ def _things() -> dict[str, Any]:
         "graph": g,
         "compiled": step,
         "ema": nn.EMA(),
+        "lbfgs": nn.LBFGS(),
     }
 
 

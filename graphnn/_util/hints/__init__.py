@@ -14,8 +14,8 @@ from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from ...errors import UsageError, alike, near
-from .foreign_arguments import ARGUMENTS as ARGUMENTS
 from .foreign_names import ALIASES as ALIASES
+from .foreign_names import ARGUMENTS as ARGUMENTS
 from .foreign_names import ELSEWHERE as ELSEWHERE
 from .foreign_names import NUMPY as NUMPY
 from .foreign_names import SET as SET
@@ -192,4 +192,4 @@ class _MovedModules:
             raise ModuleNotFoundError(says)  # without its name, or "from graphnn import …" would hide it
 
 
-sys.meta_path.append(_MovedModules)  # type: ignore[arg-type]
+sys.meta_path.append(_MovedModules)

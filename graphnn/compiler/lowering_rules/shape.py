@@ -59,7 +59,9 @@ def fold(op: sliding_windows.Fold, build: Builder, result: Result, operands: Seq
 
 
 @rule(comparison.FirstOccurrence, in_order=True)
-def first_occurrence(op: comparison.FirstOccurrence, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+def first_occurrence(
+    op: comparison.FirstOccurrence, build: Builder, result: Result, operands: Sequence[Value]
+) -> Value:
     """Call it: its result lies in C order, however the operands do."""
     return called(op, build, result, operands)
 

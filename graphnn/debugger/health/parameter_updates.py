@@ -36,7 +36,9 @@ HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
 _MOST_TERMS = 256  # of one loss
 _EXPLAIN = frozenset({"exploding-gradient", "out-of-reach"})
 """Findings that explain a step that is too large."""
-_PENALTIES = frozenset({"square", "absolute", "add", "multiply", "divide", "divide_by_size", "norm", "reshape", "getitem"})
+_PENALTIES = frozenset(
+    {"square", "absolute", "add", "multiply", "divide", "divide_by_size", "norm", "reshape", "getitem"}
+)
 """The operations of penalties besides sums: they grow with the parameters without bound."""
 
 

@@ -228,8 +228,8 @@ def _check_ndim(kind: str, x: Node) -> None:
 def _check_cache(cache: Any) -> None:
     if not isinstance(cache, dict) or not cache.keys() >= {"keys", "values", "length"}:
         raise UsageError(
-            "MultiHeadAttention: cache= is what the method cache(x, max_length), or the call before, returned: a dict of "
-            f"keys, values and length, not {short_repr(cache)}"
+            "MultiHeadAttention: cache= is what the method cache(x, max_length), or the call before, returned: a dict "
+            f"of keys, values and length, not {short_repr(cache)}"
         )
 
 

@@ -76,10 +76,10 @@ def categorical_crossentropy(
     [0, 200] with label 0 give the loss 16.118 = -log(1e-7) and the gradient [0, 0], while `softmax_crossentropy` gives
     200 and [-1, 1].
 
-    A mean with weights, or without the labels that are ignored, is Σ w l / Σ w, of which both sums are tallies
-    (`gn.sum_over_batches`): so `evaluate` is exact for batches in which they differ. It is NaN if no label is counted, but the
-    gradient is 0 then. With weights and rows of probabilities, w is Σ t w over the classes, as for class numbers;
-    PyTorch divides by the number of rows then.
+    A mean with weights, or without the labels that are ignored, is Σ w l / Σ w, of which both are sums over batches
+    (`gn.sum_over_batches`): so `evaluate` is exact for batches in which they differ. It is NaN if no label is counted,
+    but the gradient is 0 then. With weights and rows of probabilities, w is Σ t w over the classes, as for class
+    numbers; PyTorch divides by the number of rows then.
 
     Examples
     --------

@@ -38,7 +38,9 @@ def mean_squared_error(predictions: Any, targets: Any, reduction: str = "mean") 
     >>> float(gn.run(nn.mean_squared_error(predictions, [[1], [1]])))
     8.5
     """
-    return of_elements("mean_squared_error", lambda p, y: fn.square(p - y), reduction, predictions=predictions, targets=targets)
+    return of_elements(
+        "mean_squared_error", lambda p, y: fn.square(p - y), reduction, predictions=predictions, targets=targets
+    )
 
 
 def mean_absolute_error(predictions: Any, targets: Any, reduction: str = "mean") -> Node:
@@ -60,7 +62,9 @@ def mean_absolute_error(predictions: Any, targets: Any, reduction: str = "mean")
     ShapeError
         When the shapes differ, also (batch, 1) and (batch,), which would broadcast to (batch, batch).
     """
-    return of_elements("mean_absolute_error", lambda p, y: abs(p - y), reduction, predictions=predictions, targets=targets)
+    return of_elements(
+        "mean_absolute_error", lambda p, y: abs(p - y), reduction, predictions=predictions, targets=targets
+    )
 
 
 def huber(predictions: Any, targets: Any, delta: float = 1.0, reduction: str = "mean") -> Node:

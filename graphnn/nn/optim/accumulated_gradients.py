@@ -93,7 +93,8 @@ class Slopes:
         if points and part.shape != ():
             raise UsageError(
                 f'accumulate= cannot add up "{part.name}", from which the loss is computed: it has shape '
-                f"{shown(part.shape)}, and so a gradient for each element; tally scalars, gn.sum_over_batches(gn.sum(x))"
+                f"{shown(part.shape)}, and so a gradient for each element; add up scalars, "
+                "gn.sum_over_batches(gn.sum(x))"
             )
         return points
 
@@ -156,7 +157,9 @@ class Slopes:
             with place_of(parameter, sums.root):
                 terms = [beside[parameter]] if parameter in beside else []
                 for i, part in enumerate(part for part in parts if parameter in found[part]):
-                    total = sums.of(found[part][parameter], part.op.name == "sum_over_batches", f"total_{i + 1}" if i else "total")
+                    total = sums.of(
+                        found[part][parameter], part.op.name == "sum_over_batches", f"total_{i + 1}" if i else "total"
+                    )
                     terms.append(total * as_float(factors[part], total.dtype))
                 gradients[parameter] = reduce(operator.add, terms)
         return gradients, whole

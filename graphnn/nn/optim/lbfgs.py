@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.garbage_collection import collector_paused
+from ..._util.hints import elsewhere
 from ...autodiff.grad import grad
 from ...core import Node, fn
 from ...core.attributes import whole
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _LEAST_CURVATURE = 1e-10
 
 
+@elsewhere("lbfgs", "the optimizer {}")
 class LBFGS(Optimizer):
     """L-BFGS: a quasi-Newton method for losses without noise, of all rows at once.
 

@@ -53,11 +53,11 @@ def evaluate(
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them, or Graph
-        Losses and metrics. A fetch that is computed from sums over batches (`gn.sum_over_batches`), like the metrics of `nn` and losses with
-        weights, is computed from their sums over all batches, so it is exact for any batch size. Any other fetch is
-        the mean over the batches, weighted by their size, which is exact for means over rows; and so is what is added
-        to such a loss, like another mean or a penalty. Nodes that are only for training, such as dropout, are left
-        out, as in `fit`.
+        Losses and metrics. A fetch that is computed from sums over batches (`gn.sum_over_batches`), like the metrics of
+        `nn` and losses with weights, is computed from their sums over all batches, so it is exact for any batch size.
+        Any other fetch is the mean over the batches, weighted by their size, which is exact for means over rows; and so
+        is what is added to such a loss, like another mean or a penalty. Nodes that are only for training, such as
+        dropout, are left out, as in `fit`.
     data : mapping of Node or str to array_like, iterable of batches, or function
         For a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
         passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one; or

@@ -10,7 +10,7 @@ from ...autodiff.grad import grad
 from ...core import Graph, Node, Parameter, Placeholder
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace, trace
-from ...errors import GraphnnWarning, NotFoundError, NoRuleError, UsageError
+from ...errors import GraphnnWarning, NoRuleError, NotFoundError, UsageError
 from ...interventions.circuit import Circuit
 from ...interventions.effect_tables import Effects
 from ...transforms.extract_replace import copied

@@ -301,7 +301,8 @@ def in_graphnn(task: Task, backend: str) -> Training:
     for prefix, model in models.items():
         model.load_state_dict(_own(begun, prefix), layout="torch")
     return Training(
-        lambda: float(step(next(drawn))), lambda: [value for each in models.values() for value in each.state_dict().values()]
+        lambda: float(step(next(drawn))),
+        lambda: [value for each in models.values() for value in each.state_dict().values()],
     )
 
 
