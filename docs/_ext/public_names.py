@@ -13,6 +13,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -183,7 +184,9 @@ def _set_in_methods(cls: type) -> set[str]:
 def absent(name: str) -> bool:
     """Return whether a name belongs to a satellite that is not there."""
     module, _, rest = name.partition(".")
-    thing: Any = {"gn": gn, "nn": nn, "graphnn": gn}[module]
+    if module == "graphnn":
+        return find_spec(f"graphnn.{rest.partition('.')[0]}") is None
+    thing: Any = {"gn": gn, "nn": nn}[module]
     try:
         for part in rest.split("."):
             thing = _present(thing, part)
