@@ -19,6 +19,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 import natively  # noqa: E402
 import onnx_operations  # noqa: E402
+import public_names  # noqa: E402
 import reference  # noqa: E402
 
 EXAMPLES = HERE.parent / "examples"
@@ -97,6 +98,7 @@ def made(page: str) -> str:
         "commands": reference.commands,
         "natively": natively.natively,
         "networks": networks,
+        "renamed": public_names.renamed,
         "onnx-read": onnx_operations.onnx_read,
         "onnx-refused": onnx_operations.onnx_refused,
         "thumbnails": lambda: thumbnails(page),
