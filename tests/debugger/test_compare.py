@@ -12,8 +12,9 @@ from random_graphs import Fixed, Recipe, Use, build, random_graph
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.compiler.plan import Plan
 from graphnn.core import registry
-from graphnn.debugger.diff import compare, compared_runs
+from graphnn.debugger.diff import compare
 from graphnn.debugger.diff.array_difference import gap_of
 from graphnn.debugger.diff.differences import Comparison, Difference
 from graphnn.debugger.traces import stopped_trace
@@ -1254,7 +1255,7 @@ def test_the_plan_beside_the_interpreter(data: Any) -> None:
 
 def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels, loss = network()
-    lowered = compared_runs.Plan.__call__
+    lowered = Plan.__call__
 
     def wrong(plan: Any, *given: Any) -> Any:
         results = list(lowered(plan, *given))
@@ -1263,7 +1264,7 @@ def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyP
             results[place] = results[place] + 1e-9
         return results
 
-    monkeypatch.setattr(compared_runs.Plan, "__call__", wrong)
+    monkeypatch.setattr(Plan, "__call__", wrong)
     found = compare(loss, None, {x: data[0], labels: data[1]}, backends=("interpreter", "numpy"))
     assert [each.name for each in found.differences] == ["relu_1"]
     assert first_of(found).cause == "its operands are equal; what computes it differs: code, library, machine"
