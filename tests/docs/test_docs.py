@@ -117,6 +117,8 @@ print(json.dumps({**pages, "functions": dir(graphnn.functions)}))
 @pytest.mark.parametrize("page", pages.testable(MADE["pages"]()), ids=lambda page: page.name)
 def test_what_is_made_from_the_code_is_current(page: Path, made: dict[str, Any]) -> None:
     text = page.read_text(encoding="utf-8")
+    if page.name == "api.md":
+        text = REFERENCE["of_rooms"](text)
     assert rounded(made[page.name]) == rounded(text), "run `python docs/made.py`"
 
 
