@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from .._util.numpy_warnings import quietly
-from ..core import Array, Constant, Node, Op, Parameter
 from ..core.op import over_dimensions
 from ..core.symbolic_shapes import size_of
 from ..ops.elementwise import Cast, DivideBy
@@ -26,6 +25,7 @@ from .lowering_rules import Rule, rule_of
 from .symbolic_sizes import Unrecorded, any_size, unchecked
 
 if TYPE_CHECKING:
+    from ..core import Array, Node, Op
     from ..core.symbolic_shapes import Shape
     from ..runtime.evaluation_loop import Prepared
     from .sparse_updates import RowsAlone
@@ -83,7 +83,7 @@ class Lowering:
         for node in program.placeholders:
             self._make_given(node)
         for node in program.order:
-            if isinstance(node.op, Parameter):
+            if node.op.is_parameter:
                 self._make_given(node)
         for position, node in enumerate(program.order):
             if node not in self.of:
@@ -116,7 +116,7 @@ class Lowering:
 
     def _lowered(self, position: int, node: Node) -> Value:
         build = self._build
-        if isinstance(node.op, Constant):
+        if node.op.is_constant:
             return build.constant(node.graph._stored(node))
         operands = self._apart(node, [self.of[operand] for operand in node.inputs])
         result = Result(self._shape_of(node), node.dtype)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._util.display import Shown, rendered
 from .._util.text import PAGE, columns_there
-from ..core import Constant, Node
 from .intermediate_representation import Patch
 
 if TYPE_CHECKING:
+    from ..core import Node
     from .buffer_allocation import Layout
     from .fusion import Chain
     from .ir_values import Value
@@ -177,7 +177,7 @@ def _fate(
 def same_fate(node: Node, value: Value, first_of: Mapping[Value, Node]) -> str | None:
     """Return the fate of a node for which nothing is computed, else None."""
     first = first_of.get(value)
-    if value.kind == "constant" or isinstance(node.op, Constant):
+    if value.kind == "constant" or node.op.is_constant:
         return "constant"
     if first is not None and first is not node:
         return f"the same as {first.name}"

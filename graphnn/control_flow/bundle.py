@@ -113,6 +113,7 @@ def place_written(place: Place, dtype: np.dtype[Any]) -> Place:
 class LoopItem(Op):
     """One of the arrays that a loop gives: a part of its bundle."""
 
+    is_loop_item = True
     start: Dim
     shape: Shape
     dtype: DType
@@ -241,7 +242,7 @@ def _terms(bundle: Node) -> tuple[dict[Place, list[_Term]], list[_Term]]:
         waiting, number = [bundle], 0
         while waiting:
             node = waiting.pop()
-            if node.op.name == "add":
+            if node.op.signs == (1, 1):
                 waiting.extend(reversed(node.inputs))
             elif isinstance(node.op, LoopBundle):
                 inside = node.inputs[0]  # an empty one may begin where another one does

@@ -150,6 +150,44 @@ class Op:
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
+    linear: ClassVar[bool] = False
+    """Whether it is linear in all operands that pass a gradient, taken together."""
+    multilinear: ClassVar[bool] = False
+    """Whether it is linear in each operand, as products are."""
+    rearranges: ClassVar[bool] = False
+    """Whether it moves elements and computes nothing."""
+    signs: ClassVar[tuple[int, ...]] = ()
+    """The signs with which it adds up its two operands, if it does: (1, -1) of a difference."""
+    powers: ClassVar[tuple[int, ...]] = ()
+    """The powers of its two operands whose product it is, if it is one: (1, -1) of a quotient."""
+    contracts: ClassVar[bool] = False
+    """Whether it sums products of its operands' elements along axes."""
+    selects: ClassVar[bool] = False
+    """Whether its first operand says which of the others each element is taken from."""
+    casts: ClassVar[bool] = False
+    """Whether it changes the dtype, and else nothing."""
+    tallies: ClassVar[bool] = False
+    """Whether it is the figure that a sum over a batch and a count give."""
+    is_random: ClassVar[bool] = False
+    """Whether it draws random numbers."""
+    is_placeholder: ClassVar[bool] = False
+    """Whether its value is given at each run."""
+    is_parameter: ClassVar[bool] = False
+    """Whether its value is kept in the state of the graph."""
+    is_constant: ClassVar[bool] = False
+    """Whether its value is fixed when the graph is built."""
+    is_leaf: ClassVar[bool] = False
+    """Whether it is one of these three, which are made by methods of the graph."""
+    is_variable: ClassVar[bool] = False
+    """Whether it is a leaf whose value may be another in the next run."""
+    is_stored: ClassVar[bool] = False
+    """Whether it is a leaf whose value the graph keeps."""
+    is_unknown: ClassVar[bool] = False
+    """Whether only its name is known."""
+    holds_bodies: ClassVar[bool] = False
+    """Whether it holds graphs, as loops do."""
+    is_loop_item: ClassVar[bool] = False
+    """Whether it takes one array out of what a loop gives."""
     traits: ClassVar[Trait] = Trait(0)
     """What is known about its numbers: `graphnn.core.Trait`."""
     bounds: ClassVar[tuple[float, float] | None] = None
@@ -182,6 +220,8 @@ class Op:
                 f"{cls.__name__}: annotate a dimension as graphnn.core.Dim, and a shape as graphnn.core.Shape; "
                 "`sized` follows from it"
             )
+        if taken := [attribute for attribute in cls._kinds if hasattr(Op, attribute)]:
+            raise GraphError(f"{cls.__name__}: gn.Op has a property {taken[0]}: give the attribute another name")
         cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.may_name_dimensions)
         cls.abstract, cls.foreign = abstract, not cls.__module__.startswith(_PACKAGE)
         if abstract:
@@ -293,6 +333,13 @@ class Op:
         """
         return (...,) * len(operands)
 
+    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return for each operand an array like the output: the flat index of the one element read there, or -1.
+
+        None where an element may read several, or where `reads` alone tells.
+        """
+        return None
+
     @property
     def element_formula(self) -> str:
         """The formula of one element, for these attributes."""
@@ -311,6 +358,8 @@ class Op:
 class _Leaf(Op, abstract=True):
     """An operation without operands, whose nodes are made by a method of the graph."""
 
+    is_leaf = True
+
     def infer(self) -> Spec:
         """Refuse: the graph's method says the shape."""
         raise UsageError(f"make a {self.name} with graph.{self.name}(…)")
@@ -323,15 +372,20 @@ class _Leaf(Op, abstract=True):
 class Placeholder(_Leaf):
     """A value given at each run, by the feed."""
 
+    is_placeholder = is_variable = True
+
 
 class Parameter(_Leaf):
     """A value kept in the graph's state, trained unless it is frozen."""
 
+    is_parameter = is_variable = is_stored = True
     trainable: bool = True
 
 
 class Constant(_Leaf):
     """A value fixed when the graph is built."""
+
+    is_constant = is_stored = True
 
 
 _NAME = Name()
@@ -342,7 +396,7 @@ class Unknown(Op, abstract=True):
 
     called: Annotated[str, _NAME]
     attributes_in_file: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
-    variadic = True
+    variadic = is_unknown = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -92,7 +92,7 @@ def _seen_through(op: Op, prepared: Prepared, node: Node, in_order: bool) -> boo
         return None  # NumPy copies
     if isinstance(op, _SAME_ORDER):
         return in_order
-    if op.name == "loop_item":
+    if op.is_loop_item:
         return True if node.dtype.kind != "f" or node.dtype == node.inputs[0].dtype else None
     if isinstance(op, shape.SumTo) and not op.over(prepared.shape_of(node.inputs[0])):
         return in_order if node.dtype == node.inputs[0].dtype else None

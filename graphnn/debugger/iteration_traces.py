@@ -164,7 +164,7 @@ def with_loops(trace: Trace) -> Trace:
 
 
 def _is_given(node: Node) -> bool:
-    return before_unrolling(node).op.name == "loop_item"
+    return before_unrolling(node).op.is_loop_item
 
 
 def failed_inside(trace: Trace) -> str:

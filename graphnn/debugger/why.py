@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import number, plain, short_repr, visible
-from ..core import Array, Constant, Node, Op, Origin, Parameter, Placeholder
+from ..core import Array, Constant, Node, Op, Origin, Parameter
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError
 from .window_positions import before_moves
@@ -306,7 +306,7 @@ def given_as(node: Node, prepared: Prepared | None = None, where: str = "by hand
     """Return what a node is whose value is not computed: ``fed``, ``a parameter``, ``set by hand``; "" of others."""
     if prepared is not None and prepared.is_set(node):
         return f"set {where}"
-    if isinstance(node.op, Placeholder):
+    if node.op.is_placeholder:
         return "fed"
     return {Parameter: "a parameter", Constant: "a constant"}.get(type(node.op), "")
 
@@ -462,7 +462,7 @@ class _Upstream:
         if value is None or any(each is None for each in operands):
             return None
         terms = [(node, index)]
-        if (op := self.op_of(node)).name == "add":
+        if (op := self.op_of(node)).signs == (1, 1):
             entries = op.reads(index, [each for each in operands if each is not None])
             terms = list(zip(node.inputs, entries, strict=True))
         told = [self._term(each, entry) for each, entry in terms]
@@ -494,7 +494,7 @@ class _Upstream:
         self.summed = True
         factors = [each.reshape(-1) for each in np.broadcast_arrays(*grids)]
         sources = [self._before(operand, each) for operand, each in zip(source.inputs, factors, strict=True)]
-        sources.sort(key=lambda each: isinstance(each[0].op, Parameter))  # the window, then the kernel
+        sources.sort(key=lambda each: each[0].op.is_parameter)  # the window, then the kernel
         there = np.all([each >= 0 for _, each in sources], axis=0)  # beside padding, products are 0
         symbols = [self._read(each, places[there]) for each, places in sources]
         values = [array.flat[places[there]] for each, places in sources if (array := self.value_of(each)) is not None]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.base import Rearranging
 from ..ops.concatenation import Pad
 from ..ops.linalg import Transpose
 from ..ops.shape import ExpandDims, Reshape, Squeeze
@@ -87,8 +86,8 @@ def _sources(op: Op, cells: Array, shape: tuple[int, ...], operands: Sequence[Ar
         places = [i - before for i, before in zip(index, befores, strict=True)]
         inside = np.all([(i >= 0) & (i < n) for i, n in zip(places, x.shape, strict=True)], axis=0)
         return [np.where(inside, np.ravel_multi_index([i * inside for i in places], x.shape), -1)]
-    if isinstance(op, Rearranging) and type(op).reads is Rearranging.reads:
-        return [places.reshape(-1)[cells] for places in op.sources(operands)]
+    if (sources := op.sources(operands)) is not None:
+        return [places.reshape(-1)[cells] for places in sources]
     found = np.full((len(operands), cells.size), -1)
     for k, at in enumerate(zip(*index, strict=True) if shape else [()] * cells.size):
         for i, (entry, each) in enumerate(zip(op.reads(tuple(map(int, at)), operands), operands, strict=True)):

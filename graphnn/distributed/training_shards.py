@@ -12,7 +12,7 @@ import numpy as np
 from .._util.blas_threads import one_blas_thread
 from .._util.text import short_repr
 from ..compiler.compile import Compiled, compile, updating
-from ..core import Array, Graph, Placeholder
+from ..core import Array, Graph
 from ..core.attributes import whole
 from ..core.fetches import ancestors
 from ..errors import GraphnnError, ShapeError, UsageError
@@ -261,7 +261,7 @@ class Sharded:
         if step.observers:
             raise UsageError("a recording keeps what a step computes at once: record without shards=")
         finals = [*step.fetches, *step.updates.values()]
-        self._fed = {node for node in ancestors(finals) if isinstance(node.op, Placeholder)}
+        self._fed = {node for node in ancestors(finals) if node.op.is_placeholder}
         self._split = {node for node in self._fed if node.shape and isinstance(node.shape[0], str)}
         if not self._split:
             raise UsageError(

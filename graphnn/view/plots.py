@@ -15,7 +15,7 @@ import numpy as np
 
 from .._util.call_errors import explain_public
 from .._util.text import short_names
-from ..core import Array, Node, Placeholder, as_array
+from ..core import Array, Node, as_array
 from ..core.attributes import whole
 from ..core.topological_order import schedule
 from ..debugger.health.training_facts import gradients_in
@@ -442,7 +442,7 @@ def _data(points: Any, labels: Any) -> tuple[Array, Array]:
 def _placeholder(fetch: Node, x: Node | str | None) -> Node | str:
     if x is not None:
         return x
-    found = [node for node in schedule(fetch) if isinstance(node.op, Placeholder)]
+    found = [node for node in schedule(fetch) if node.op.is_placeholder]
     if len(found) != 1:
         names = ", ".join(f'"{visible(node.name)}"' for node in found) or "none"
         raise UsageError(f'"{visible(fetch.name)}" depends on {names}: say which placeholder has the points, x=...')

@@ -110,7 +110,7 @@ def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
             for operand in node.inputs:
                 if operand.phase == "backward" and operand.shape == parameter.shape:
                     known[parameter] = operand
-        elif parameter in known and node.op.name == "divide" and is_scaling(node):
+        elif parameter in known and -1 in node.op.powers and is_scaling(node):
             known[parameter] = node  # the gradient of the loss, and not of the scaled loss
     return {node: known[node] for node in sorted(known, key=lambda node: node.index) if node in scheduled}
 

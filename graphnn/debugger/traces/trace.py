@@ -17,7 +17,6 @@ from ...control_flow.bundle import LoopItem
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.loop_op import Loop
 from ...control_flow.unrolled_run import has_loops, is_inside
-from ...core import Array, Graph, Node, Op, Origin, Unknown
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...io.container import StrPath, write
 from ...io.graph_files import settings_of, to_data
@@ -32,6 +31,7 @@ from .value_statistics import KEEP, Condensed, Statistics, Stats, digest_of, own
 
 if TYPE_CHECKING:
     from ...control_flow.iteration_names import NodeInside
+    from ...core import Array, Graph, Node, Op, Origin
     from ...runtime.evaluation_loop import Prepared
 
 VERSION = 3
@@ -298,7 +298,7 @@ class Trace(Shown):
             record.index: record.value
             for record in self
             if record.kept and record.node not in given
-            if record.index not in anew or isinstance(record.op, Unknown)
+            if record.index not in anew or record.op.is_unknown
         }
 
     @property
@@ -418,7 +418,7 @@ class Trace(Shown):
     def _item_of(self, node: Node) -> Node:
         """Return an array that a loop gives, or refuse all of them together."""
         if isinstance(node.op, Loop):
-            items = [quoted(user.name) for user in node.users if isinstance(user.op, LoopItem) and user in self._places]
+            items = [quoted(user.name) for user in node.users if user.op.is_loop_item and user in self._places]
             raise UsageError(f'"{node.name}" is all that a loop gives: ask of one of {", ".join(items)}')
         return node
 

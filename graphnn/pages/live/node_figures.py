@@ -118,7 +118,7 @@ def rates_of(order: Sequence[Node], updates: Mapping[Node, Node]) -> list[Node]:
     for node in order:
         if node.phase != "update" or node.shape != () or node.dtype.kind != "f":
             continue
-        if node in results or (isinstance(node.op, Parameter) and f"/{node.name}".endswith("/learning_rate")):
+        if node in results or (node.op.is_parameter and f"/{node.name}".endswith("/learning_rate")):
             found.append(node)
     if not found:
         found = [

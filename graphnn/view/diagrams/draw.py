@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..._util.display import Shown, show_as
 from ..._util.hints import elsewhere
 from ..._util.text import short_repr
-from ...core import Graph, Node, Placeholder
+from ...core import Graph, Node
 from ...core.attributes import whole
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace
@@ -262,7 +262,7 @@ def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
     if not isinstance(detail, Mapping):
         return False
     if not detail:
-        return not any(isinstance(node.op, Placeholder) for node in schedule(list(asked(fetches, graph)[1])))
+        return not any(node.op.is_placeholder for node in schedule(list(asked(fetches, graph)[1])))
     if any(isinstance(key, Node) for key in detail) or any(not isinstance(v, (str, int)) for v in detail.values()):
         return True
     if all(isinstance(level, str) for level in detail.values()):

@@ -12,7 +12,7 @@ import numpy as np
 from ...compiler.plan_explanation import Explanation
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.unrolled_run import decided_by_values, outside
-from ...core import Constant, Node
+from ...core import Node
 from ...core.fetches import ancestors
 from ...core.topological_order import schedule
 from ...debugger.diff.differences import Comparison
@@ -122,7 +122,7 @@ def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
 
 
 def _value(record: Record) -> Mark | None:
-    if isinstance(record.op, Constant):
+    if record.op.is_constant:
         return None  # its value is what is written on it
     if is_bundle(record.node):
         return NOTHING
@@ -171,7 +171,7 @@ def _statistics(record: Record) -> Mark | None:
     stats = record.stats
     if is_bundle(record.node):
         return NOTHING
-    if isinstance(record.op, Constant) or not stats.size:
+    if record.op.is_constant or not stats.size:
         return None
     if math.isnan(stats.mean):
         return Mark(_range(record))
@@ -207,7 +207,7 @@ def _of_loops(costs: Mapping[Node, float]) -> dict[Node, float]:
     """Return costs with those of reading the arrays of a loop at the loop: its body does not cost that."""
     found: dict[Node, float] = {}
     for node, cost in costs.items():
-        at = node.inputs[0] if node.op.name == _ARRAY else node
+        at = node.inputs[0] if node.op.is_loop_item else node
         found[at] = found.get(at, 0) + cost
     return found
 
@@ -227,7 +227,7 @@ def _of_costs(of: str, text_of: _TextOf) -> _Reader:
         for cost in profile.by_node:
             # What is in a loop is said in its frame, and of the loop where that is one box.
             here, there = cost.nodes[0], outside(cost.nodes[0])
-            for node in {there} if there.op.name == _ARRAY else {here, there}:
+            for node in {there} if there.op.is_loop_item else {here, there}:
                 found[node] = found.get(node, 0) + getattr(cost, of)
         # What only decides how often a loop is gone through, or which side is taken, was computed before it was timed.
         decided = ancestors(itertools.chain(*decided_by_values(profile.graph).values()))

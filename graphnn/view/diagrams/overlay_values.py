@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...autodiff.grad import grad
-from ...core import Graph, Node, Parameter, Placeholder
+from ...core import Graph, Node
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace, trace
 from ...errors import GraphnnWarning, LookupFailure, NoRuleError, UsageError
@@ -31,7 +31,7 @@ def needs_no_feed(fetches: Any, graph: Graph | None, overlay: Any) -> bool:
     read = [OVERLAYS[one].readers for one in named if isinstance(one, str) and one in OVERLAYS]
     if not read or not all(Trace in readers for readers in read) or isinstance(fetches, Trace):
         return False
-    return not any(isinstance(node.op, Placeholder) for node in schedule(list(asked(fetches, graph)[1])))
+    return not any(node.op.is_placeholder for node in schedule(list(asked(fetches, graph)[1])))
 
 
 def evaluated(fetches: Any, feed: Feed, graph: Graph | None, overlay: Any) -> Trace:
@@ -81,7 +81,7 @@ def _scalars(fetched: list[Node]) -> list[Node]:
 def _gradients(result: Node) -> list[Node]:
     """Return the gradients of a scalar by all on which it depends, as new nodes of its graph."""
     leaves = [node for node in schedule([result]) if not node.inputs and node.dtype.kind == "f"]
-    given = [node for node in leaves if isinstance(node.op, (Placeholder, Parameter))]
+    given = [node for node in leaves if node.op.is_variable]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GraphnnWarning)  # zeros, where it does not depend on one of them
         try:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..._util.text import short_repr
 from ...compiler.compile import Compiled
-from ...core import Constant, Graph, Node, Parameter, Scope
+from ...core import Graph, Node, Scope
 from ...core.fetches import resolve, unread_in
 from ...debugger.traces import Trace
 from ...errors import LookupFailure, UsageError, near
@@ -368,7 +368,7 @@ def insides(node: Node) -> Sequence[Inside]:
 
 def constant_bytes(node: Node) -> bytes | None:
     """Return the bytes of a constant; None of any other node, and where a file has not kept the value."""
-    if not isinstance(node.op, Constant):
+    if not node.op.is_constant:
         return None
     try:
         return node.value.tobytes()
@@ -381,7 +381,7 @@ def numbers_in(nodes: Iterable[Node], trainable: bool | None = None) -> int:
     return sum(
         math.prod(map(int, node.shape))
         for node in nodes
-        if isinstance(node.op, Parameter) and trainable in (None, node.trainable)
+        if node.op.is_parameter and trainable in (None, node.trainable)
     )
 
 
@@ -391,6 +391,6 @@ def data_inputs(nodes: Sequence[Node]) -> list[Node]:
     found: dict[Node, None] = {}
     for node in nodes:
         for operand in node.inputs:
-            if operand not in inside and not isinstance(operand.op, (Parameter, Constant)):
+            if operand not in inside and not operand.has_value:
                 found[operand] = None
     return list(found)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..._util.display import show_as
 from ..._util.text import NARROWEST, PAGE, columns_there, short_names
-from ...core import Constant
 from ...debugger.debugger import Debugger
 from ...debugger.traces import Record, Stats, Trace, stats_of
 from ...errors import GraphnnError
@@ -87,7 +86,7 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     width = None if width is None else at_least(NARROWEST, width, "width=")
     lines += [inked(line) for line in _wrapped(totals(trace), width)]
     # An infinite constant is meant to be so, and no fault.
-    strange = sum(_is_strange(r.stats) and not (isinstance(r.op, Constant) and not r.stats.nans) for r in trace)
+    strange = sum(_is_strange(r.stats) and not (r.op.is_constant and not r.stats.nans) for r in trace)
     if strange:
         hold = "node holds" if strange == 1 else "nodes hold"
         said = _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)

@@ -1,0 +1,178 @@
+"""Counts the places that ask an operation, or an instruction of a plan, what it is: its class or its name.
+
+Counted are, on the syntax tree: ``isinstance`` and ``issubclass`` of a class of operations, or of anything that cannot
+be resolved where the first argument is an ``op``; comparisons with ``is``, ``==`` and ``in`` of such a class, or of the
+name of an operation; and each class pattern, or name, of a ``case``. Classes are resolved in the module that names them,
+so a tuple of classes under a name counts, and so does ``kind = type(op)``. `Op` itself is no question about the kind.
+
+The same is counted of the instructions of plans, and of the names of ufuncs in kernels.
+
+Not counted are the operations, the body of any class of operations, and `REGISTRIES`, where a rule stands under the
+class that it is for.
+
+Run: python tests/house/dispatch.py [--places] [FILE …]
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import sys
+import types
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import graphnn
+from graphnn.compiler.intermediate_representation import Instruction
+from graphnn.core import Op
+from graphnn.core.op import registry
+
+PACKAGE = Path(graphnn.__file__).parent
+OPERATIONS = ("ops/",)
+REGISTRIES = (
+    *("compiler/lowering_rules/", "compiler/elementwise_tracing.py", "control_flow/loop_lowering.py"),
+    *("transforms/batching_rules.py", "control_flow/loop_batching.py"),
+    *("distributed/sharding/sharding_rules.py", "distributed/sharding/loop_sharding.py"),
+    *("onnx/rules/", "onnx/writers/"),
+)
+NO_OPERATIONS = (
+    "__init__.py",
+    "view/__init__.py",
+    "core/symbolic_shapes.py",
+    "onnx/from_onnx.py",
+    "view/tables/table.py",
+)
+"""Where a name that an operation has, too, is that of something else: of the API, or of a function in a dimension."""
+_UNKNOWN = object()
+_ASKED = ("isinstance", "issubclass")
+
+
+def _subclasses(cls: type[Op]) -> Iterator[type[Op]]:
+    for derived in cls.__subclasses__():
+        yield derived
+        yield from _subclasses(derived)
+
+
+def _is_operation(value: Any) -> bool:
+    """Whether a value is a class of operations, or holds one."""
+    if isinstance(value, type):
+        return issubclass(value, (Op, Instruction)) and value not in (Op, Instruction)
+    if isinstance(value, types.UnionType):
+        return any(map(_is_operation, value.__args__))
+    return isinstance(value, tuple | list | set | frozenset) and any(map(_is_operation, value))
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value is the name of an operation, or holds one."""
+    if isinstance(value, tuple | list | set | frozenset | dict) and value is not registry:
+        return any(map(_is_name, value))
+    return isinstance(value, str) and value in registry
+
+
+class _Module:
+    """One file: its syntax tree, and what names mean in it."""
+
+    def __init__(self, path: Path, by_name: dict[str, type[Op]]) -> None:
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        self.module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+        self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        self.by_name = by_name
+        self.local: dict[str, ast.expr] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                self.local.setdefault(node.targets[0].id, node.value)
+            elif isinstance(node, ast.NamedExpr):
+                self.local.setdefault(node.target.id, node.value)
+
+    def value(self, node: ast.expr, depth: int = 0) -> Any:
+        """Return what an expression means, or `_UNKNOWN`."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            if node.id in vars(self.module):
+                return vars(self.module)[node.id]
+            if node.id in self.by_name:
+                return self.by_name[node.id]
+            given = self.local.get(node.id)
+            return _UNKNOWN if given is None or depth > 5 else self.value(given, depth + 1)
+        if isinstance(node, ast.Attribute):
+            whose = self.value(node.value, depth)
+            return getattr(whose, node.attr, _UNKNOWN) if isinstance(whose, types.ModuleType) else _UNKNOWN
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            return tuple(self.value(part, depth) for part in node.elts)
+        if isinstance(node, ast.Starred):
+            return self.value(node.value, depth)
+        if isinstance(node, ast.BinOp):
+            return (self.value(node.left, depth), self.value(node.right, depth))
+        return _UNKNOWN
+
+    def _end(self, node: ast.expr, depth: int = 0) -> str:
+        """Return the last name of an expression: "op" of ``node.op``; a local alias is followed."""
+        if isinstance(node, ast.Attribute):
+            return node.attr
+        if isinstance(node, ast.Name):
+            given = self.local.get(node.id)
+            return node.id if depth > 3 or not isinstance(given, ast.Attribute) else self._end(given, depth + 1)
+        return ""
+
+    def places(self, node: ast.AST | None = None) -> Iterator[int]:
+        """Yield the line of each place, once for each pattern."""
+        node = self.tree if node is None else node
+        if isinstance(node, ast.ClassDef):
+            defined = vars(self.module).get(node.name)
+            if isinstance(defined, type) and issubclass(defined, Op):
+                return
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ASKED:
+            kinds = self.value(node.args[1])
+            if _is_operation(kinds) or (kinds is _UNKNOWN and self._end(node.args[0]) == "op"):
+                yield node.lineno
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            values = [self.value(side) for side in sides]
+            named = any(self._end(side) == "name" for side in sides)
+            if any(map(_is_operation, values)) or (named and any(map(_is_name, values))):
+                yield node.lineno
+        elif isinstance(node, ast.MatchClass) and _is_operation(self.value(node.cls)):
+            yield node.lineno
+        elif isinstance(node, ast.Match) and self._end(node.subject) == "name":
+            for part in ast.walk(node):
+                if isinstance(part, ast.MatchValue) and _is_name(self.value(part.value)):
+                    yield part.lineno
+        for child in ast.iter_child_nodes(node):
+            yield from self.places(child)
+
+
+def places() -> dict[str, list[int]]:
+    """Return the lines of the places of each file that has any."""
+    for module in pkgutil.walk_packages(graphnn.__path__, "graphnn."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    by_name = {cls.__name__: cls for cls in _subclasses(Op) if cls.__module__.startswith("graphnn.")}
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if not name.startswith((*OPERATIONS, *REGISTRIES)) and name not in NO_OPERATIONS and path.name != "__main__.py":
+            if lines := sorted(_Module(path, by_name).places()):
+                found[name] = lines
+    return found
+
+
+def main() -> None:
+    """Print the count of each file, or the places of those that are named."""
+    found, named = places(), [a for a in sys.argv[1:] if not a.startswith("-")]
+    for name, lines in sorted(found.items(), key=lambda item: -len(item[1])):
+        if named and not any(part in name for part in named):
+            continue
+        print(f"{len(lines):5}  {name}")
+        if "--places" in sys.argv or named:
+            text = (PACKAGE / name).read_text(encoding="utf-8").split("\n")
+            for line, count in Counter(lines).items():
+                print(f"         {line:5} {'' if count == 1 else f'({count}) '}{text[line - 1].strip()}")
+    print(f"{sum(map(len, found.values())):5}  in all, in {len(found)} files")
+
+
+if __name__ == "__main__":
+    main()
