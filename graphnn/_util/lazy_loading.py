@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -29,20 +30,11 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "live progress": ("graphnn.pages.live.live_progress",),
     "live page": ("graphnn.pages.live.live_page",),
     "replay": ("graphnn.pages.replay.to_html",),
-    "runtime": ("graphnn.onnx.onnx_runtimes",),
     "shards": ("graphnn.distributed.sharding.loop_sharding",),
     "cluster": ("graphnn.distributed.dask_cluster",),
     "data": ("graphnn.distributed.dask_data", "graphnn.distributed.dask_run"),
-    "a file of a trace": (_TRACE,),
-    "the operation branch": ("graphnn.control_flow",),
-    "the operation implicit_loop": ("graphnn.control_flow",),
     "iterations": ("graphnn.debugger.iteration_traces",),
     "loops": ("graphnn.debugger.iteration_traces",),
-    "nodes in iterations": ("graphnn.control_flow.iteration_lookup",),
-    "guard inside": ("graphnn.control_flow.iteration_guard",),
-    "the operation loop": ("graphnn.control_flow",),
-    "the operation loop_item": ("graphnn.control_flow",),
-    "the operation loop_bundle": ("graphnn.control_flow",),
 }
 """form, or kind of file → the modules that register it for classes of other modules."""
 
@@ -57,6 +49,11 @@ def load(module: str) -> ModuleType:
     """
     with _loading:
         return import_module(module)
+
+
+def is_there(module: str) -> bool:
+    """Tell whether the room of a module, named from below the package, is installed: satellites may be deleted."""
+    return find_spec(f"{__name__.partition('.')[0]}.{module.partition('.')[0]}") is not None
 
 
 def load_registrars(*forms: str) -> None:

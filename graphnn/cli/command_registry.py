@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from .._util.lazy_loading import is_there
 from ..errors import AxisError, GraphnnError, LookupFailure, UsageError
-from . import commands
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes."""
@@ -193,8 +194,19 @@ UPDATES = switch("--updates", "the whole training step, with the updates of the 
 # --- which commands there are ---------------------------------------------------------------------------------
 
 
+_NEEDS = {
+    "convert": "onnx",
+    "debug": "terminal",
+    "effects": "interventions",
+    "patch": "interventions",
+    "replay": "pages",
+}
+"""The commands that need a folder of the package that may not be installed."""
+
+
 def _own() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    own = (module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("commands"))]))
+    return [name for name in own if is_there(_NEEDS.get(name, "cli"))]
 
 
 def names() -> list[str]:
@@ -211,8 +223,10 @@ def find(name: str) -> Command | None:
         When the package that brings the command does not load.
     """
     if name not in _COMMANDS:
+        if not is_there(room := _NEEDS.get(name, "cli")):
+            raise GraphnnError(f'the command "{name}" needs graphnn/{room}, which is not installed')
         if name in _own():
-            importlib.import_module(f"{commands.__name__}.{name}")
+            importlib.import_module(f"{__package__}.commands.{name}")
         else:
             for point in entry_points(group=GROUP, name=name):
                 try:

@@ -12,7 +12,6 @@ import graphnn as gn
 from .._util.text import visible
 from ..core.symbolic_shapes import concrete, names_in
 from ..errors import GraphnnError
-from ..onnx.from_onnx import source_of
 from .command_registry import Misuse, Value
 from .feed_files import existing
 from .screen import note
@@ -37,7 +36,7 @@ def model_of(file: str, given: Sequence[tuple[str, int] | Value], trainable: boo
 def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:
     """Return a feed with random numbers for the inputs of a model that it lacks; say so."""
     missing = [node for node in graph.placeholders if node.name not in feed]
-    if source_of(graph) is None or not missing:
+    if not missing or "source" not in graph.caches:  # it was read from no model
         return feed
     sizes = _taken(graph, feed)
     added = ", ".join(f"{name} = {number}" for name, number in sizes.items())
