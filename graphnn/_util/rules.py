@@ -16,7 +16,7 @@ class Rules(Generic[_Given, _Gives]):
     Examples
     --------
     >>> named = Rules()
-    >>> _ = named.of(object)(lambda thing: "thing"), named.of(int)(lambda number: f"number {number:d}")
+    >>> named[object], named[int] = lambda thing: "thing", lambda number: f"number {number:d}"
     >>> named(True), named("a")
     ('number 1', 'thing')
     """
@@ -24,21 +24,11 @@ class Rules(Generic[_Given, _Gives]):
     def __init__(self) -> None:
         self._rules: dict[type, Callable[Concatenate[Any, _Given], _Gives]] = {}
 
-    def of(
-        self, *kinds: type[_Kind]
-    ) -> Callable[[Callable[Concatenate[_Kind, _Given], _Gives]], Callable[Concatenate[_Kind, _Given], _Gives]]:
-        """Register what is decorated as the rule of these classes."""
+    def __setitem__(self, kind: type[_Kind], rule: Callable[Concatenate[_Kind, _Given], _Gives]) -> None:
+        self._rules[kind] = rule
 
-        def registered(
-            rule: Callable[Concatenate[_Kind, _Given], _Gives],
-        ) -> Callable[Concatenate[_Kind, _Given], _Gives]:
-            self._rules.update(dict.fromkeys(kinds, rule))
-            return rule
-
-        return registered
-
-    def __call__(self, thing: object, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Gives:
+    def __call__(self, thing: object, /, *given: _Given.args, **named: _Given.kwargs) -> _Gives:
         kind = type(thing)
         if kind not in self._rules:
             self._rules[kind] = next(self._rules[base] for base in kind.__mro__ if base in self._rules)
-        return self._rules[kind](thing, *args, **kwargs)
+        return self._rules[kind](thing, *given, **named)

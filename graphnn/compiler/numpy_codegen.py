@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -301,10 +301,10 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 
 _MAKES_ARRAYS: Rules[[], bool] = Rules()
-_MAKES_ARRAYS.of(do.Instruction)(lambda how: False)
-_MAKES_ARRAYS.of(do.Ufunc)(lambda how: not how.bits)
-_MAKES_ARRAYS.of(do.Product)(lambda how: not how.plain)
-_MAKES_ARRAYS.of(do.Patch)(lambda how: True)
+_MAKES_ARRAYS[do.Instruction] = lambda how: False
+_MAKES_ARRAYS[do.Ufunc] = lambda how: not how.bits
+_MAKES_ARRAYS[do.Product] = lambda how: not how.plain
+_MAKES_ARRAYS[do.Patch] = lambda how: True
 
 
 def _makes_arrays(value: Value) -> bool:
@@ -313,24 +313,22 @@ def _makes_arrays(value: Value) -> bool:
 
 
 _EXPRESSIONS: Rules[[Sequence[str], _Names], str] = Rules()
-_EXPRESSIONS.of(do.Reshape)(lambda how, x, _: f"{x[0]}.reshape({literal(how.shape)})")
-_EXPRESSIONS.of(do.Transpose)(
-    lambda how, x, _: f"{x[0]}.T" if how.axes == (1, 0) else f"{x[0]}.transpose({literal(how.axes)})"
+_EXPRESSIONS[do.Reshape] = lambda how, x, _: f"{x[0]}.reshape({literal(how.shape)})"
+_EXPRESSIONS[do.Transpose] = lambda how, x, _: (
+    f"{x[0]}.T" if how.axes == (1, 0) else f"{x[0]}.transpose({literal(how.axes)})"
 )
-_EXPRESSIONS.of(do.ExpandDims)(lambda how, x, _: f"expand_dims({x[0]}, {literal(how.axes)})")
-_EXPRESSIONS.of(do.Squeeze)(lambda how, x, _: f"{x[0]}.squeeze({literal(how.axes)})")
-_EXPRESSIONS.of(do.Index)(lambda how, x, _: f"{x[0]}[{', '.join(map(_part, how.parts))}]")
-_EXPRESSIONS.of(do.Broadcast)(lambda how, x, _: f"broadcast_to({x[0]}, {literal(how.shape)})")
-_EXPRESSIONS.of(do.Slide)(lambda how, x, names: f"{names.functions[how.windows]}({x[0]})")
-_EXPRESSIONS.of(do.Ufunc)(lambda how, x, _: f"{how.ufunc.__name__}({', '.join(x)})")
-_EXPRESSIONS.of(do.Product)(lambda how, x, _: f"matmul({', '.join(x)})")
-_EXPRESSIONS.of(do.Patch)(lambda how, x, names: f"{names.functions[how.function]}({', '.join(x)})")
-_EXPRESSIONS.of(do.Own)(
-    lambda how, x, names: (
-        f"matmul({', '.join(x)})"
-        if how.function is np.matmul
-        else f"asarray({names.functions[how.function]}({', '.join(x)}))"
-    )
+_EXPRESSIONS[do.ExpandDims] = lambda how, x, _: f"expand_dims({x[0]}, {literal(how.axes)})"
+_EXPRESSIONS[do.Squeeze] = lambda how, x, _: f"{x[0]}.squeeze({literal(how.axes)})"
+_EXPRESSIONS[do.Index] = lambda how, x, _: f"{x[0]}[{', '.join(map(_part, how.parts))}]"
+_EXPRESSIONS[do.Broadcast] = lambda how, x, _: f"broadcast_to({x[0]}, {literal(how.shape)})"
+_EXPRESSIONS[do.Slide] = lambda how, x, names: f"{names.functions[how.windows]}({x[0]})"
+_EXPRESSIONS[do.Ufunc] = lambda how, x, _: f"{how.ufunc.__name__}({', '.join(x)})"
+_EXPRESSIONS[do.Product] = lambda how, x, _: f"matmul({', '.join(x)})"
+_EXPRESSIONS[do.Patch] = lambda how, x, names: f"{names.functions[how.function]}({', '.join(x)})"
+_EXPRESSIONS[do.Own] = lambda how, x, names: (
+    f"matmul({', '.join(x)})"
+    if how.function is np.matmul
+    else f"asarray({names.functions[how.function]}({', '.join(x)}))"
 )
 
 
@@ -339,34 +337,37 @@ def _expression(value: Value, x: Sequence[str], names: _Names) -> str:
     return _EXPRESSIONS(value.how, x, names)
 
 
-_WRITE: Rules[[Value, Sequence[str], str, _Names], list[str]] = Rules()
-_WRITE.of(do.Clip)(lambda how, value, x, out, _: [f"{x[0]}.clip({x[1]}, {x[2]}, {out})"])
-_WRITE.of(do.Cast)(
-    lambda how, value, x, out, _: [f"copyto({out}, {x[0]}{_forced(value)})" if value.shape else f"{out}[()] = {x[0]}"]
-)
-_WRITE.of(do.Select)(
-    lambda how, value, x, out, _: [
-        f"copyto({out}, {x[2]})" if value.operands[2].shape else f"{out}.fill({x[2]})",
-        f"copyto({out}, {x[1]}, where={x[0]})",
-    ]
-)
-_WRITE.of(do.Reduce)(
-    lambda how, value, x, out, _: [
-        f"{how.ufunc.__name__}.reduce({x[0]}, {literal(how.axes[0] if len(how.axes) == 1 else how.axes)}, "
-        f"None, {out}, {literal(how.keepdims)})"
-    ]
-)
-_WRITE.of(do.Fill)(lambda how, value, x, out, _: [f"{out}.fill({x[0]})"])
-_WRITE.of(do.Repeat)(lambda how, value, x, out, _: [f"{out}[...] = {x[0]}"])
-_WRITE.of(do.Copy)(lambda how, value, x, out, _: [f"copyto({out}, {x[0]})"])
-_WRITE.of(do.Product)(
-    lambda how, value, x, out, _: [f"{x[0]}.dot({x[1]}, {out})" if how.plain else f"matmul({x[0]}, {x[1]}, {out})"]
-)
-_WRITE.of(do.Gather)(lambda how, value, x, out, _: [f"{x[0]}.take({x[1]}, None, {out}, 'clip')"])
-_WRITE.of(do.Scatter)(lambda how, value, x, out, _: [f"{out}.fill(0)", f"{out}[{x[1]}] = {x[0]}"])
-_WRITE.of(do.Call)(
-    lambda how, value, x, out, names: [f"{names.functions[how.function]}({', '.join([*x, f'out={out}'])})"]
-)
+class _Target(NamedTuple):
+    """What is written: a value, its operands as the code has them, where to, and the names of the code."""
+
+    value: Value
+    x: Sequence[str]
+    out: str
+    names: _Names
+
+
+_WRITE: Rules[[_Target], list[str]] = Rules()
+_WRITE[do.Clip] = lambda how, to: [f"{to.x[0]}.clip({to.x[1]}, {to.x[2]}, {to.out})"]
+_WRITE[do.Cast] = lambda how, to: [
+    f"copyto({to.out}, {to.x[0]}{_forced(to.value)})" if to.value.shape else f"{to.out}[()] = {to.x[0]}"
+]
+_WRITE[do.Select] = lambda how, to: [
+    f"copyto({to.out}, {to.x[2]})" if to.value.operands[2].shape else f"{to.out}.fill({to.x[2]})",
+    f"copyto({to.out}, {to.x[1]}, where={to.x[0]})",
+]
+_WRITE[do.Reduce] = lambda how, to: [
+    f"{how.ufunc.__name__}.reduce({to.x[0]}, {literal(how.axes[0] if len(how.axes) == 1 else how.axes)}, "
+    f"None, {to.out}, {literal(how.keepdims)})"
+]
+_WRITE[do.Fill] = lambda how, to: [f"{to.out}.fill({to.x[0]})"]
+_WRITE[do.Repeat] = lambda how, to: [f"{to.out}[...] = {to.x[0]}"]
+_WRITE[do.Copy] = lambda how, to: [f"copyto({to.out}, {to.x[0]})"]
+_WRITE[do.Product] = lambda how, to: [
+    f"{to.x[0]}.dot({to.x[1]}, {to.out})" if how.plain else f"matmul({to.x[0]}, {to.x[1]}, {to.out})"
+]
+_WRITE[do.Gather] = lambda how, to: [f"{to.x[0]}.take({to.x[1]}, None, {to.out}, 'clip')"]
+_WRITE[do.Scatter] = lambda how, to: [f"{to.out}.fill(0)", f"{to.out}[{to.x[1]}] = {to.x[0]}"]
+_WRITE[do.Call] = lambda how, to: [f"{to.names.functions[how.function]}({', '.join([*to.x, 'out=' + to.out])})"]
 """The lines that write a value, or a block of it, to memory."""
 
 
@@ -374,30 +375,30 @@ def _forced(value: Value) -> str:
     return "" if np.can_cast(value.operands[0].dtype, value.dtype, "same_kind") else ", 'unsafe'"
 
 
-@_WRITE.of(do.Ufunc)
-def _ufunc(how: do.Ufunc, value: Value, x: Sequence[str], out: str, names: _Names) -> list[str]:
+def _ufunc(how: do.Ufunc, to: _Target) -> list[str]:
     # NumPy deprecates a third argument by position for these two.
-    parts = [*x, "out=" * (how.ufunc in (np.maximum, np.minimum)) + out]
+    parts = [*to.x, "out=" * (how.ufunc in (np.maximum, np.minimum)) + to.out]
     if how.bits:
-        dtypes = [*[operand.dtype for operand in value.operands], value.dtype]
         parts = [
-            name if dtype == own else f"{name}.view({_called(own)})"
-            for name, dtype, own in zip([*x, out], dtypes, how.loop, strict=True)
+            name if each.dtype == own else f"{name}.view({_called(own)})"
+            for name, each, own in zip([*to.x, to.out], [*to.value.operands, to.value], how.loop, strict=True)
         ]
     return [f"{how.ufunc.__name__}({', '.join(parts)})"]
 
 
-@_WRITE.of(do.Check)
-def _check(how: do.Check, value: Value, x: Sequence[str], out: str, names: _Names) -> list[str]:
+def _check(how: do.Check, to: _Target) -> list[str]:
     # Seen as unsigned, a negative label is the largest; to find its place costs less than to find the maximum.
-    largest = f"{x[0]}.item({x[0]}.view('uint64').argmax())"
-    refused = f"{names.functions[how.refuse]}('labels', {x[0]}, {literal(how.classes)})"
+    largest = f"{to.x[0]}.item({to.x[0]}.view('uint64').argmax())"
+    refused = f"{to.names.functions[how.refuse]}('labels', {to.x[0]}, {literal(how.classes)})"
     return [f"if not 0 <= {largest} < {literal(how.classes)}: {refused}"]
+
+
+_WRITE[do.Ufunc], _WRITE[do.Check] = _ufunc, _check
 
 
 def _written(value: Value, x: Sequence[str], out: str, names: _Names) -> list[str]:
     """Return the lines that write a value, or a block of it, to memory."""
-    return _WRITE(value.how, value, x, out, names)
+    return _WRITE(value.how, _Target(value, x, out, names))
 
 
 def _part(part: do.Part) -> str:
@@ -408,26 +409,24 @@ def _part(part: do.Part) -> str:
 
 
 _WORDS: Rules[[Value], Sequence[str]] = Rules()
-_WORDS.of(do.Instruction)(lambda how, value: ())
-_WORDS.of(do.Ufunc)(lambda how, value: (how.ufunc.__name__,))
-_WORDS.of(do.Reduce)(lambda how, value: (how.ufunc.__name__,))
-_WORDS.of(do.Product)(
-    lambda how, value: ("matmul",) * (not how.plain) + ("add",) * bool(how.blocks and how.blocks.along)
-)
-_WORDS.of(do.Cast)(lambda how, value: ("copyto",) if value.shape else ())
-_WORDS.of(do.Select)(lambda how, value: ("copyto",))
-_WORDS.of(do.Copy)(lambda how, value: ("copyto",))
-_WORDS.of(do.Broadcast)(lambda how, value: ("broadcast_to",))
-_WORDS.of(do.ExpandDims)(lambda how, value: ("expand_dims",))
-_WORDS.of(do.Own)(lambda how, value: ("matmul" if how.function is np.matmul else "asarray",))
+_WORDS[do.Instruction] = lambda how, value: ()
+_WORDS[do.Ufunc] = lambda how, value: (how.ufunc.__name__,)
+_WORDS[do.Reduce] = lambda how, value: (how.ufunc.__name__,)
+_WORDS[do.Product] = lambda how, value: ("matmul",) * (not how.plain) + ("add",) * bool(how.blocks and how.blocks.along)
+_WORDS[do.Cast] = lambda how, value: ("copyto",) if value.shape else ()
+_WORDS[do.Select] = lambda how, value: ("copyto",)
+_WORDS[do.Copy] = lambda how, value: ("copyto",)
+_WORDS[do.Broadcast] = lambda how, value: ("broadcast_to",)
+_WORDS[do.ExpandDims] = lambda how, value: ("expand_dims",)
+_WORDS[do.Own] = lambda how, value: ("matmul" if how.function is np.matmul else "asarray",)
 """The functions of NumPy that a value's code calls by name."""
 
 _FUNCTIONS: Rules[[], tuple[Function, str] | None] = Rules()
-_FUNCTIONS.of(do.Instruction)(lambda how: None)
-_FUNCTIONS.of(do.Call)(lambda how: (how.function, how.name))
-_FUNCTIONS.of(do.Own)(lambda how: None if how.function is np.matmul else (how.function, how.name))
-_FUNCTIONS.of(do.Slide)(lambda how: (how.windows, "windows"))
-_FUNCTIONS.of(do.Check)(lambda how: (how.refuse, "codes"))
+_FUNCTIONS[do.Instruction] = lambda how: None
+_FUNCTIONS[do.Call] = lambda how: (how.function, how.name)
+_FUNCTIONS[do.Own] = lambda how: None if how.function is np.matmul else (how.function, how.name)
+_FUNCTIONS[do.Slide] = lambda how: (how.windows, "windows")
+_FUNCTIONS[do.Check] = lambda how: (how.refuse, "codes")
 """The function that a value's code is given, and what it is of."""
 
 

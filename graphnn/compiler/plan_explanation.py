@@ -68,7 +68,7 @@ class Explanation(Shown):
         self.fates: dict[Node, str] = {}
         first_of: dict[Value, Node] = {}
         for node, value in lowering.of.items():
-            if node.inputs or not (node.has_value or node.op.name == "placeholder"):
+            if not node.op.is_leaf:
                 self.fates[node] = _fate(node, value, first_of, chain_of, layout, lowering)
             first_of.setdefault(value, node)
         self.pieces = [

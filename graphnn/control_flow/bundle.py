@@ -247,7 +247,7 @@ def _terms(bundle: Node) -> tuple[dict[Place, list[_Term]], list[_Term]]:
             elif isinstance(node.op, LoopBundle):
                 inside = node.inputs[0]  # an empty one may begin where another one does
                 known.setdefault(Place(node.op.start, inside.shape, inside.dtype), []).append((number, inside, False))
-            elif node.op.name != "zeros":
+            elif node.op.bounds != (0, 0):
                 others.append((number, node, True))
             number += 1
         found = cache[bundle] = known, others

@@ -16,7 +16,7 @@ from .arrays import own_array, supported_dtype
 from .dag import NODE_TABLES
 from .graph_tables import checked_name
 from .node import Node, put_twin
-from .op import Array, Op, Placeholder, Spec, Unknown, operation
+from .op import Array, Op, Spec, operation
 from .symbolic_shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def restored(
         raise GraphError(f"{op.name} takes {counted(len(op.operands), 'operand')}, got {len(inputs)}")
     if value is not None:
         spec = Spec(value.shape, value.dtype)
-    elif dtype is not None and shape is not None and isinstance(op, (Placeholder, Unknown)):
+    elif dtype is not None and shape is not None and (op.is_placeholder or op.is_unknown):
         spec = Spec(shape_of(shape), dtype)
     else:
         spec = graph._inferred(op, inputs)

@@ -150,43 +150,45 @@ class Op:
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
-    linear: ClassVar[bool] = False
+    linear = False
     """Whether it is linear in all operands that pass a gradient, taken together."""
-    multilinear: ClassVar[bool] = False
+    multilinear = False
     """Whether it is linear in each operand, as products are."""
-    rearranges: ClassVar[bool] = False
+    rearranges = False
     """Whether it moves elements and computes nothing."""
     signs: ClassVar[tuple[int, ...]] = ()
     """The signs with which it adds up its two operands, if it does: (1, -1) of a difference."""
     powers: ClassVar[tuple[int, ...]] = ()
     """The powers of its two operands whose product it is, if it is one: (1, -1) of a quotient."""
-    contracts: ClassVar[bool] = False
+    contracts = False
     """Whether it sums products of its operands' elements along axes."""
-    selects: ClassVar[bool] = False
+    reshapes = False
+    """Whether it changes the shape alone: the same elements, in the same order."""
+    selects = False
     """Whether its first operand says which of the others each element is taken from."""
-    casts: ClassVar[bool] = False
+    casts = False
     """Whether it changes the dtype, and else nothing."""
-    tallies: ClassVar[bool] = False
+    tallies = False
     """Whether it is the figure that a sum over a batch and a count give."""
-    is_random: ClassVar[bool] = False
+    is_random = False
     """Whether it draws random numbers."""
-    is_placeholder: ClassVar[bool] = False
+    is_placeholder = False
     """Whether its value is given at each run."""
-    is_parameter: ClassVar[bool] = False
+    is_parameter = False
     """Whether its value is kept in the state of the graph."""
-    is_constant: ClassVar[bool] = False
+    is_constant = False
     """Whether its value is fixed when the graph is built."""
-    is_leaf: ClassVar[bool] = False
+    is_leaf = False
     """Whether it is one of these three, which are made by methods of the graph."""
-    is_variable: ClassVar[bool] = False
+    is_variable = False
     """Whether it is a leaf whose value may be another in the next run."""
-    is_stored: ClassVar[bool] = False
+    is_stored = False
     """Whether it is a leaf whose value the graph keeps."""
-    is_unknown: ClassVar[bool] = False
+    is_unknown = False
     """Whether only its name is known."""
-    holds_bodies: ClassVar[bool] = False
+    holds_bodies = False
     """Whether it holds graphs, as loops do."""
-    is_loop_item: ClassVar[bool] = False
+    is_loop_item = False
     """Whether it takes one array out of what a loop gives."""
     traits: ClassVar[Trait] = Trait(0)
     """What is known about its numbers: `graphnn.core.Trait`."""

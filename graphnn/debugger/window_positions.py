@@ -8,15 +8,12 @@ import numpy as np
 
 from ..ops.concatenation import Pad
 from ..ops.linalg import Transpose
-from ..ops.shape import ExpandDims, Reshape, Squeeze
 from ..ops.sliding_windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..core import Array, Node, Op
-
-_SAME_ORDER = (Reshape, ExpandDims, Squeeze)
 
 
 def before_moves(
@@ -73,7 +70,7 @@ def before_moves(
 
 def _sources(op: Op, cells: Array, shape: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Array]:
     """Return, for each operand, the places from which these elements of a result came; -1 of those of another."""
-    if isinstance(op, _SAME_ORDER) or (not shape and isinstance(op, (Transpose, Pad))):
+    if op.reshapes or (not shape and isinstance(op, (Transpose, Pad))):
         return [cells]
     x = operands[0]
     index: Any = np.unravel_index(cells, shape) if shape else ()  # of arrays, which `reads` of windows takes, too

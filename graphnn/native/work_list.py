@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .._util.rules import Rules
 from ..compiler import intermediate_representation as do
 from ..compiler.ir_values import Value, in_c_order, squeezed
 from .fused_kernels import is_known
@@ -148,72 +147,47 @@ def form_of(value: Value) -> tuple[str, str]:
         return "python", "only a run tells how an operand lies"
     if not _CHARS.issuperset([value.dtype.char, *[operand.dtype.char for operand in value.operands]]):
         return "python", f"{value.dtype} has no native form"
-    return _FORMS(how, value)
-
-
-_LOOP, _FUSED, _NONE = ("loop", ""), ("fused", ""), ("python", "has no native form")
-_FORMS: Rules[[Value], tuple[str, str]] = Rules()
-_FORMS.of(do.Instruction)(lambda how, value: _NONE)
-_FORMS.of(do.Clip)(lambda how, value: _as_kernel("clip", value))
-_FORMS.of(do.Select)(lambda how, value: _as_kernel("select", value))
-"""How a value is computed, where nothing that all instructions share keeps it from a native form."""
-
-
-def _as_kernel(name: str, value: Value) -> tuple[str, str]:
-    return _FUSED if is_known(name, "".join(x.dtype.char for x in value.operands), value.dtype.char) else _NONE
-
-
-@_FORMS.of(do.Fill, do.Repeat, do.Copy)
-def _copied(how: do.Instruction, value: Value) -> tuple[str, str]:
-    return _FUSED if value.operands[0].dtype == value.dtype else _NONE
-
-
-@_FORMS.of(do.Ufunc)
-def _of_ufunc(how: do.Ufunc, value: Value) -> tuple[str, str]:
-    if how.bits:
-        return "python", "bits are read as another dtype"
-    if _exact(how.ufunc, how.loop, tuple([operand.dtype for operand in value.operands])):
-        return _FUSED
-    return _by_loop(value, how.ufunc, how.loop)
-
-
-@_FORMS.of(do.Cast)
-def _cast(how: do.Cast, value: Value) -> tuple[str, str]:
-    if _as_kernel("cast", value) is _FUSED:
-        return _FUSED
-    return "python", f"of {value.operands[0].dtype} to {value.dtype}: C leaves open what is out of range"
-
-
-@_FORMS.of(do.Join)
-def _join(how: do.Join, value: Value) -> tuple[str, str]:
-    if how.adds:
-        known = value.dtype.char in "fd" and all(x.dtype == value.dtype for x in value.operands)
-        return _LOOP if known else ("python", f"{how.name} adds up {value.dtype}")
-    casts = all(x.dtype == value.dtype or is_known("cast", x.dtype.char, value.dtype.char) for x in value.operands)
-    return _LOOP if casts else ("python", "an operand is cast in a way that C leaves open")
-
-
-@_FORMS.of(do.Reduce)
-def _reduce(how: do.Reduce, value: Value) -> tuple[str, str]:
-    known = reduced(value) is not None or reduced_again(value) is not None
-    return _LOOP if known else ("python", "the axes do not lie side by side, or are too long")
-
-
-@_FORMS.of(do.Along)
-def _along(how: do.Along, value: Value) -> tuple[str, str]:
-    return _LOOP if sizes_along(value) else ("python", "an operand does not lie in order")
-
-
-@_FORMS.of(do.Added)
-def _added(how: do.Added, value: Value) -> tuple[str, str]:
-    return _along(how, value) if value.dtype.char in ADDS else ("python", f"{how.name} adds up {value.dtype}")
-
-
-@_FORMS.of(do.Check)
-def _check(how: do.Check, value: Value) -> tuple[str, str]:
-    place = place_of(value.operands[0])
-    ready = place is not None and value.dtype == np.int64 and value.size and place.in_order
-    return _LOOP if ready else ("python", "labels do not lie in order")
+    match how:
+        case do.Ufunc(ufunc, loop, bits):
+            if bits:
+                return "python", "bits are read as another dtype"
+            if _exact(ufunc, loop, tuple([operand.dtype for operand in value.operands])):
+                return "fused", ""
+            return _by_loop(value, ufunc, loop)
+        case do.Cast():
+            if is_known("cast", value.operands[0].dtype.char, value.dtype.char):
+                return "fused", ""
+            return "python", f"of {value.operands[0].dtype} to {value.dtype}: C leaves open what is out of range"
+        case do.Clip() if is_known("clip", "".join(x.dtype.char for x in value.operands), value.dtype.char):
+            return "fused", ""
+        case do.Select() if is_known("select", "".join(x.dtype.char for x in value.operands), value.dtype.char):
+            return "fused", ""
+        case do.Fill() | do.Repeat() | do.Copy() if value.operands[0].dtype == value.dtype:
+            return "fused", ""
+        case do.Join(adds=adds) if adds:
+            known = value.dtype.char in "fd" and all(x.dtype == value.dtype for x in value.operands)
+            return ("loop", "") if known else ("python", f"{how.name} adds up {value.dtype}")
+        case do.Join():
+            casts = all(
+                x.dtype == value.dtype or is_known("cast", x.dtype.char, value.dtype.char) for x in value.operands
+            )
+            return ("loop", "") if casts else ("python", "an operand is cast in a way that C leaves open")
+        case do.Reduce():
+            known = reduced(value) is not None or reduced_again(value) is not None
+            return ("loop", "") if known else ("python", "the axes do not lie side by side, or are too long")
+        case do.Added() if value.dtype.char not in ADDS:
+            return "python", f"{how.name} adds up {value.dtype}"
+        case do.Along():
+            return ("loop", "") if sizes_along(value) else ("python", "an operand does not lie in order")
+        case do.Product():
+            return _product(value)
+        case do.Gather() | do.Scatter():
+            return _moved(value)
+        case do.Check():
+            place = place_of(value.operands[0])
+            ready = place is not None and value.dtype == np.int64 and value.size and place.in_order
+            return ("loop", "") if ready else ("python", "labels do not lie in order")
+    return "python", "has no native form"
 
 
 _CHARS = frozenset("?bBhHiIlLqQfd")
@@ -327,8 +301,7 @@ def stacks_of(value: Value) -> Shape:
     return value.shape[: len(value.shape) - matrix]
 
 
-@_FORMS.of(do.Product)
-def _product(how: do.Product, value: Value) -> tuple[str, str]:
+def _product(value: Value) -> tuple[str, str]:
     x, y = value.operands
     if not value.size or not x.size or x.dtype != y.dtype or x.dtype != value.dtype or x.dtype.char not in "fd":
         return "python", f"a product of {x.dtype}"
@@ -337,13 +310,12 @@ def _product(how: do.Product, value: Value) -> tuple[str, str]:
     return ("loop", "") if loop_of(np.matmul, (x.dtype,) * 3) else ("python", "NumPy has no loop for it")
 
 
-@_FORMS.of(do.Gather, do.Scatter)
-def _moved(how: do.Separate, value: Value) -> tuple[str, str]:
+def _moved(value: Value) -> tuple[str, str]:
     x, places = value.operands
     here, there = place_of(x), place_of(places)
     if here is None or there is None or not value.size or not places.size or places.dtype != np.int64:
         return "python", "nothing is moved"
-    ready = there.in_order and (here.in_order or (isinstance(how, do.Scatter) and x.size == 1))
+    ready = there.in_order and (here.in_order or (isinstance(value.how, do.Scatter) and x.size == 1))
     return ("loop", "") if ready and x.dtype == value.dtype else ("python", "what is moved does not lie in order")
 
 

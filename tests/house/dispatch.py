@@ -2,10 +2,11 @@
 
 Counted are, on the syntax tree: ``isinstance`` and ``issubclass`` of a class of operations, or of anything that cannot
 be resolved where the first argument is an ``op``; comparisons with ``is``, ``==`` and ``in`` of such a class, or of the
-name of an operation; and each class pattern, or name, of a ``case``. Classes are resolved in the module that names them,
-so a tuple of classes under a name counts, and so does ``kind = type(op)``. `Op` itself is no question about the kind.
+name of an operation; and each class pattern, or name, of a ``case``. Classes are resolved in the module that names
+them, so a tuple of classes under a name counts, and so does ``kind = type(op)``. `Op` itself is no question.
 
-The same is counted of the instructions of plans, and of the names of ufuncs in kernels.
+Of the instructions of plans the same is counted, in two figures: class patterns of ``match``, and all else,
+the names of ufuncs in kernels included.
 
 Not counted are the operations, the body of any class of operations, and `REGISTRIES`, where a rule stands under the
 class that it is for.
@@ -56,13 +57,20 @@ def _subclasses(cls: type[Op]) -> Iterator[type[Op]]:
         yield from _subclasses(derived)
 
 
-def _is_operation(value: Any) -> bool:
-    """Whether a value is a class of operations, or holds one."""
+def _kinds(value: Any) -> Iterator[type]:
+    """Yield the classes of operations and instructions that a value is, or holds."""
     if isinstance(value, type):
-        return issubclass(value, (Op, Instruction)) and value not in (Op, Instruction)
-    if isinstance(value, types.UnionType):
-        return any(map(_is_operation, value.__args__))
-    return isinstance(value, tuple | list | set | frozenset) and any(map(_is_operation, value))
+        if issubclass(value, Op | Instruction) and value not in (Op, Instruction):
+            yield value
+    elif isinstance(value, types.UnionType | tuple | list | set | frozenset):
+        for part in getattr(value, "__args__", value):
+            yield from _kinds(part)
+
+
+def _figure_of(*values: Any) -> str:
+    """Return which figure a question after these classes belongs to; "" if it is about neither."""
+    found = [kind for value in values for kind in _kinds(value)]
+    return "" if not found else "operations" if any(issubclass(kind, Op) for kind in found) else "instructions"
 
 
 def _is_name(value: Any) -> bool:
@@ -118,35 +126,37 @@ class _Module:
             return node.id if depth > 3 or not isinstance(given, ast.Attribute) else self._end(given, depth + 1)
         return ""
 
-    def places(self, node: ast.AST | None = None) -> Iterator[int]:
-        """Yield the line of each place, once for each pattern."""
+    def places(self, node: ast.AST | None = None) -> Iterator[tuple[int, str]]:
+        """Yield the line of each place, once for each pattern, and the figure that it belongs to."""
         node = self.tree if node is None else node
         if isinstance(node, ast.ClassDef):
             defined = vars(self.module).get(node.name)
             if isinstance(defined, type) and issubclass(defined, Op):
                 return
+        figure, by_name = "", "instructions" if self.module.__name__.startswith("graphnn.native") else "operations"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ASKED:
             kinds = self.value(node.args[1])
-            if _is_operation(kinds) or (kinds is _UNKNOWN and self._end(node.args[0]) == "op"):
-                yield node.lineno
+            unclear = kinds is _UNKNOWN and self._end(node.args[0]) == "op"
+            figure = "operations" if unclear else _figure_of(kinds)
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             values = [self.value(side) for side in sides]
-            named = any(self._end(side) == "name" for side in sides)
-            if any(map(_is_operation, values)) or (named and any(map(_is_name, values))):
-                yield node.lineno
-        elif isinstance(node, ast.MatchClass) and _is_operation(self.value(node.cls)):
-            yield node.lineno
+            named = any(self._end(side) == "name" for side in sides) and any(map(_is_name, values))
+            figure = _figure_of(*values) or by_name * named
+        elif isinstance(node, ast.MatchClass):
+            figure = _figure_of(self.value(node.cls)).replace("instructions", "patterns of instructions")
         elif isinstance(node, ast.Match) and self._end(node.subject) == "name":
             for part in ast.walk(node):
                 if isinstance(part, ast.MatchValue) and _is_name(self.value(part.value)):
-                    yield part.lineno
+                    yield part.lineno, by_name
+        if figure:
+            yield node.lineno, figure
         for child in ast.iter_child_nodes(node):
             yield from self.places(child)
 
 
-def places() -> dict[str, list[int]]:
-    """Return the lines of the places of each file that has any."""
+def places() -> dict[str, list[tuple[int, str]]]:
+    """Return the places of each file that has any: the line, and the figure."""
     for module in pkgutil.walk_packages(graphnn.__path__, "graphnn."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -155,23 +165,29 @@ def places() -> dict[str, list[int]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
         if not name.startswith((*OPERATIONS, *REGISTRIES)) and name not in NO_OPERATIONS and path.name != "__main__.py":
-            if lines := sorted(_Module(path, by_name).places()):
-                found[name] = lines
-    return found
+            found[name] = sorted(_Module(path, by_name).places())
+    return {name: asked for name, asked in found.items() if asked}
+
+
+def figures() -> Counter[str]:
+    """Return how many places there are of each figure."""
+    return Counter(figure for asked in places().values() for _, figure in asked)
 
 
 def main() -> None:
-    """Print the count of each file, or the places of those that are named."""
+    """Print the count of each file, or the places of those that are named, and the figures."""
     found, named = places(), [a for a in sys.argv[1:] if not a.startswith("-")]
-    for name, lines in sorted(found.items(), key=lambda item: -len(item[1])):
+    for name, asked in sorted(found.items(), key=lambda item: -len(item[1])):
         if named and not any(part in name for part in named):
             continue
-        print(f"{len(lines):5}  {name}")
-        if "--places" in sys.argv or named:
-            text = (PACKAGE / name).read_text(encoding="utf-8").split("\n")
-            for line, count in Counter(lines).items():
-                print(f"         {line:5} {'' if count == 1 else f'({count}) '}{text[line - 1].strip()}")
-    print(f"{sum(map(len, found.values())):5}  in all, in {len(found)} files")
+        sys.stdout.write(f"{len(asked):5}  {name}\n")
+        text = (PACKAGE / name).read_text(encoding="utf-8").split("\n")
+        for (line, figure), count in Counter(asked).items() if named or "--places" in sys.argv else ():
+            sys.stdout.write(f"{line:14} {figure[0]} {'' if count == 1 else f'({count}) '}{text[line - 1].strip()}\n")
+    counted = figures()
+    for figure, count in counted.items():
+        sys.stdout.write(f"{count:5}  of {figure}\n")
+    sys.stdout.write(f"{counted.total():5}  in all, in {len(found)} files\n")
 
 
 if __name__ == "__main__":

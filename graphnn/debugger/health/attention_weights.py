@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...ops.linalg import Einsum, Matmul
-from ...ops.shape import ExpandDims, Reshape, Squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +20,6 @@ MASKED = -1e3
 """A score is masked where something below this is added to it, or stands in its place."""
 MOST_FOLLOWED = 100
 """So many nodes are followed upstream, from weights to a softmax or from its scores to a product."""
-_KEEP_ORDER = (Reshape, ExpandDims, Squeeze)
 
 Step = tuple[int, int]
 """The place of a node, and that of the operand through which a way leads upstream."""
@@ -103,7 +101,7 @@ class Weighings:
             elif op.signs:
                 onward = [one for one, other in (inputs, inputs[::-1]) if self.is_added_mask(op.signs[-1], other)]
             else:
-                onward = list(inputs) if op.casts or isinstance(op, _KEEP_ORDER) else []
+                onward = list(inputs) if op.casts or op.reshapes else []
             size = run.values[place].size
             waiting += [(each, (*steps, (place, each))) for each in onward if run.values[each].size == size]
         return None

@@ -163,7 +163,7 @@ class Gradients:
         for parameter, gradient in self.training.slopes.items():
             if parameter not in trained:
                 continue
-            if gradient.op.name == "zeros" or not self._learns_of_data(parameter):
+            if gradient.op.bounds == (0, 0) or not self._learns_of_data(parameter):
                 found, for_good = (self._end_of_the_way_from(parameter), NO_WAY), True
             elif not self.run.readers(parameter):
                 continue  # what reads it is the side of a branch that was not taken

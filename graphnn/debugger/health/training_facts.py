@@ -44,7 +44,7 @@ class Training:
         return {
             parameter: slope
             for parameter, slope in self.slopes.items()
-            if slope.op.name != "zeros"
+            if slope.op.bounds != (0, 0)
             and (value := self.run.value_of(slope)) is not None
             and value.size
             and np.isfinite(value).all()
@@ -94,7 +94,7 @@ class Training:
 
 def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
     """Yield the trained parameters of a schedule with the nodes of their gradients, in order of making."""
-    return ((parameter, slope) for parameter, slope in slopes_in(order).items() if slope.op.name != "zeros")
+    return ((parameter, slope) for parameter, slope in slopes_in(order).items() if slope.op.bounds != (0, 0))
 
 
 def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
