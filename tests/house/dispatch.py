@@ -88,12 +88,17 @@ class _Module:
         self.module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
         self.tree = ast.parse(path.read_text(encoding="utf-8"))
         self.by_name = by_name
-        self.local: dict[str, ast.expr] = {}
+        self.local: dict[str, list[ast.expr]] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                self.local.setdefault(node.targets[0].id, node.value)
+                self.local.setdefault(node.targets[0].id, []).append(node.value)
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
+                parts = node.value.elts if isinstance(node.value, ast.Tuple) else []
+                for target, part in zip(node.targets[0].elts, parts, strict=False):
+                    if isinstance(target, ast.Name):
+                        self.local.setdefault(target.id, []).append(part)
             elif isinstance(node, ast.NamedExpr):
-                self.local.setdefault(node.target.id, node.value)
+                self.local.setdefault(node.target.id, []).append(node.value)
 
     def value(self, node: ast.expr, depth: int = 0) -> Any:
         """Return what an expression means, or `_UNKNOWN`."""
@@ -104,8 +109,8 @@ class _Module:
                 return vars(self.module)[node.id]
             if node.id in self.by_name:
                 return self.by_name[node.id]
-            given = self.local.get(node.id)
-            return _UNKNOWN if given is None or depth > 5 else self.value(given, depth + 1)
+            given = self.local.get(node.id, []) if depth < 5 else []
+            return [self.value(each, depth + 1) for each in given] or _UNKNOWN
         if isinstance(node, ast.Attribute):
             whose = self.value(node.value, depth)
             return getattr(whose, node.attr, _UNKNOWN) if isinstance(whose, types.ModuleType) else _UNKNOWN
@@ -117,14 +122,14 @@ class _Module:
             return (self.value(node.left, depth), self.value(node.right, depth))
         return _UNKNOWN
 
-    def _end(self, node: ast.expr, depth: int = 0) -> str:
-        """Return the last name of an expression: "op" of ``node.op``; a local alias is followed."""
+    def _ends(self, node: ast.expr, depth: int = 0) -> set[str]:
+        """Return the last names of an expression: "op" of ``node.op``; local aliases are followed."""
         if isinstance(node, ast.Attribute):
-            return node.attr
+            return {node.attr}
         if isinstance(node, ast.Name):
-            given = self.local.get(node.id)
-            return node.id if depth > 3 or not isinstance(given, ast.Attribute) else self._end(given, depth + 1)
-        return ""
+            given = self.local.get(node.id, []) if depth < 4 else []
+            return {node.id}.union(*(self._ends(each, depth + 1) for each in given))
+        return set()
 
     def places(self, node: ast.AST | None = None) -> Iterator[tuple[int, str]]:
         """Yield the line of each place, once for each pattern, and the figure that it belongs to."""
@@ -136,16 +141,16 @@ class _Module:
         figure, by_name = "", "instructions" if self.module.__name__.startswith("graphnn.native") else "operations"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ASKED:
             kinds = self.value(node.args[1])
-            unclear = kinds is _UNKNOWN and self._end(node.args[0]) == "op"
+            unclear = kinds is _UNKNOWN and "op" in self._ends(node.args[0])
             figure = "operations" if unclear else _figure_of(kinds)
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             values = [self.value(side) for side in sides]
-            named = any(self._end(side) == "name" for side in sides) and any(map(_is_name, values))
+            named = any("name" in self._ends(side) for side in sides) and any(map(_is_name, values))
             figure = _figure_of(*values) or by_name * named
         elif isinstance(node, ast.MatchClass):
             figure = _figure_of(self.value(node.cls)).replace("instructions", "patterns of instructions")
-        elif isinstance(node, ast.Match) and self._end(node.subject) == "name":
+        elif isinstance(node, ast.Match) and "name" in self._ends(node.subject):
             for part in ast.walk(node):
                 if isinstance(part, ast.MatchValue) and _is_name(self.value(part.value)):
                     yield part.lineno, by_name
