@@ -100,11 +100,17 @@ _SATELLITES = ("cli", "distributed", "interventions", "native", "onnx", "pages",
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
 _GIVES: dict[str, tuple[str, ...]] = {
+    "cluster": ("distributed.dask_cluster",),
+    "data in chunks": ("distributed.dask_data",),
+    "fast loops": ("native.loop_iterations",),
     "files": ("debugger.traces.trace_file",),
     "guard inside": ("control_flow.iteration_guard",),
+    "native plans": ("native.size_pattern",),
     "nodes inside": ("control_flow.iteration_lookup",),
     "operations": ("control_flow",),
+    "runs in chunks": ("distributed.dask_run",),
     "runtimes": ("onnx.onnx_runtimes",),
+    "shards": ("distributed.sharded_fit",),
 }
 
 __version__ = "0.1.0"

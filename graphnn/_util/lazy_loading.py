@@ -30,9 +30,6 @@ REGISTRARS: dict[str, tuple[str, ...]] = {
     "live progress": ("graphnn.pages.live.live_progress",),
     "live page": ("graphnn.pages.live.live_page",),
     "replay": ("graphnn.pages.replay.to_html",),
-    "shards": ("graphnn.distributed.sharding.loop_sharding",),
-    "cluster": ("graphnn.distributed.dask_cluster",),
-    "data": ("graphnn.distributed.dask_data", "graphnn.distributed.dask_run"),
     "iterations": ("graphnn.debugger.iteration_traces",),
     "loops": ("graphnn.debugger.iteration_traces",),
 }

@@ -22,8 +22,9 @@ def test_operations_are_asked_for_properties_and_not_what_they_are() -> None:
 
 
 def test_what_is_left_out_is_there() -> None:
-    # A registry that moves must be counted again, or named anew.
-    assert all((PACKAGE / name).exists() for name in (*OPERATIONS, *REGISTRIES, *NO_OPERATIONS))
+    # A registry that moves must be counted again, or named anew. (A satellite may be missing as a whole.)
+    for name in (*OPERATIONS, *REGISTRIES, *NO_OPERATIONS):
+        assert (PACKAGE / name).exists() or not (PACKAGE / Path(name).parts[0]).exists()
 
 
 QUESTIONS = {

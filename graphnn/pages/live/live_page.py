@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..._util.display import show_as
 from ...errors import FileFormatError, GraphnnError, GraphnnWarning
 from ...io.atomic_file import replacing
-from ...io.container import path_of
+from ...io.paths import path_of
 from ...nn.training.history import numbers_of
 from ...nn.training.live_run import Run
 from ...nn.training.progress import Reporter

@@ -18,7 +18,7 @@ from ...debugger.traces import Trace
 from ...errors import DrawingError, UsageError
 from ...interventions.circuit import Circuit
 from ...interventions.effect_tables import Effects
-from ...io.container import path_of
+from ...io.paths import path_of
 from ..formatting import counted, shortened
 from ..layout.graphviz_engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
 from .animation import animated
