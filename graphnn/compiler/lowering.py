@@ -13,7 +13,7 @@ import numpy as np
 from .._util.numpy_warnings import quietly
 from ..core.op import over_dimensions
 from ..core.symbolic_shapes import size_of
-from ..ops.elementwise import DivideBy
+from ..ops.elementwise import DivideBySize
 from ..ops.linalg import Transpose
 from . import intermediate_representation as do
 from . import rewrites  # noqa: F401 - registers them
@@ -175,7 +175,7 @@ class Lowering:
         build, op, sizes = self._build, self._build.node.op, self._prepared.sizes
         if op.foreign or result.dtype == np.float16:
             raise Unrecorded("a constant that is checked as it is made")
-        alike = type(op).__dict__.get("forward") in _ALIKE or isinstance(op, DivideBy)
+        alike = type(op).__dict__.get("forward") in _ALIKE or isinstance(op, DivideBySize)
         alike = alike or (op.casts and result.dtype.kind == "f")
         small = [value.repeats or value for value in operands]
         filled = bool(result.shape) and alike and not any(value.shape for value in small)

@@ -114,6 +114,7 @@ class LoopItem(Op):
     """One of the arrays that a loop gives: a part of its bundle."""
 
     is_loop_item = True
+    public = False
     start: Dim
     shape: Shape
     dtype: DType
@@ -167,6 +168,7 @@ def _nothing(*asked: Any) -> None:
 class LoopBundle(Linear):
     """A bundle that holds one array at its place, and zeros."""
 
+    public = False
     start: Dim
     size: Dim
     dtype: DType

@@ -154,6 +154,7 @@ class Keeping(Op, abstract=True):
     """An operation with graphs inside, of whose nodes it keeps some, in a bundle."""
 
     holds_bodies = True
+    public = False
 
     @cached_property
     def _kept_and_places(self) -> list[tuple[Any, Place]]:

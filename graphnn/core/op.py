@@ -21,8 +21,8 @@ from ..errors import (
     DtypeError,
     GraphError,
     GraphnnError,
-    LookupFailure,
     NoRuleError,
+    NotFoundError,
     ShapeError,
     UsageError,
     near,
@@ -58,6 +58,13 @@ class Spec:
 
 
 registry: dict[str, type[Op]] = {}
+FORMER = {
+    "divide_by": "divide_by_size",
+    "first_equal": "first_occurrence",
+    "place": "scatter_labels",
+    "tally": "sum_over_batches",
+}
+"""What operations were called in files that were written before."""
 _compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 """Those of `fn`, made when they are asked for."""
@@ -121,6 +128,10 @@ class Op:
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
     - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the training page need to know.
 
+    - ``linear``, ``signs``, ``casts`` and the other properties below: what others need to know of it. They ask for a
+      property and not for the class, so an operation of one's own is treated like one of graphnn's. No attribute may
+      have the name of one.
+
     For an operation that holds graphs, as loops do:
 
     - ``bound_inside(sizes) -> int``: checks the graphs for these sizes, and returns the bytes of the largest value.
@@ -168,7 +179,7 @@ class Op:
     """Whether its first operand says which of the others each element is taken from."""
     casts = False
     """Whether it changes the dtype, and else nothing."""
-    tallies = False
+    sums_over_batches = False
     """Whether it is the figure that a sum over a batch and a count give."""
     is_random = False
     """Whether it draws random numbers."""
@@ -205,6 +216,8 @@ class Op:
     """
     abstract: ClassVar[bool] = True
     """Whether it is not registered: a base class, or the class of what has no fixed name."""
+    public: ClassVar[bool] = True
+    """Whether there is a function of its name for users, ``gn.exp``; of what other functions make, there is none."""
     foreign: ClassVar[bool] = False
     """Whether it is defined outside of graphnn. What its methods give is then checked."""
 
@@ -222,7 +235,7 @@ class Op:
                 f"{cls.__name__}: annotate a dimension as graphnn.core.Dim, and a shape as graphnn.core.Shape; "
                 "`sized` follows from it"
             )
-        if taken := [attribute for attribute in cls._kinds if hasattr(Op, attribute)]:
+        if taken := [a for a in cls._kinds if a == "sources" or isinstance(getattr(Op, a, None), bool | tuple)]:
             raise GraphError(f"{cls.__name__}: gn.Op has a property {taken[0]}: give the attribute another name")
         cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.may_name_dimensions)
         cls.abstract, cls.foreign = abstract, not cls.__module__.startswith(_PACKAGE)
@@ -450,7 +463,7 @@ def operation(name: str) -> type[Op]:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is none.
 
     Examples
@@ -459,9 +472,9 @@ def operation(name: str) -> type[Op]:
     'Placeholder'
     """
     try:
-        return registry[name]
+        return registry[FORMER.get(name, name)]
     except KeyError:
-        raise LookupFailure(f'there is no operation "{name}".{near(name, registry)}') from None
+        raise NotFoundError(f'there is no operation "{name}".{near(name, registry)}') from None
 
 
 def _function_of(cls: type[Op]) -> Callable[..., Any]:

@@ -49,7 +49,7 @@ class Results:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such run.
         UsageError, ValueRangeError
             When a name is not text, or a tolerance is negative.
@@ -76,7 +76,7 @@ class Results:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such run.
         ValueRangeError
             When `keep` is negative.

@@ -12,7 +12,7 @@ from ..debugger.debugger import Debugger
 from ..debugger.diff.differences import Comparison
 from ..debugger.health.findings import Health
 from ..debugger.profile import Profile
-from ..debugger.traces import Film, Trace
+from ..debugger.traces import Recording, Trace
 from ..errors import DrawingError, UsageError
 from ..interventions.circuit import Circuit
 from ..interventions.effect_tables import Effects
@@ -112,8 +112,8 @@ def text_as_html(found: object) -> str:
     return _page([_code(str(found))])
 
 
-@show_as(Film, "text/html")
-def film_as_html(film: Film) -> str:
+@show_as(Recording, "text/html")
+def film_as_html(film: Recording) -> str:
     """Return a film as HTML: what it holds, and how that is looked at."""
     parts = [_code(repr(film))]
     if film:

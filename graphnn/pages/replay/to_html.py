@@ -11,7 +11,7 @@ from ..._util.display import show_as
 from ...control_flow.unrolled_run import before_unrolling
 from ...debugger.diff import compare
 from ...debugger.diff.compare import partners_of
-from ...debugger.traces import Beside, Film, Trace
+from ...debugger.traces import Beside, Recording, Trace
 from ...view.formatting import compact, visible
 from .decision_boundary import boundary
 from .kept_elements import array_of, finite
@@ -34,8 +34,8 @@ def page_of_trace(trace: Trace) -> Page:
     return maker.page("run")
 
 
-@show_as(Film, "replay")
-def page_of_film(film: Film) -> Page:
+@show_as(Recording, "replay")
+def page_of_film(film: Recording) -> Page:
     """Return the page of several steps of training, with a slider over them.
 
     Raises

@@ -20,7 +20,7 @@ from ...debugger.health.findings import Health
 from ...debugger.health.training_facts import gradients_in
 from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
-from ...errors import LookupFailure
+from ...errors import NotFoundError
 from ...interventions.circuit import Circuit
 from ...interventions.effect_tables import Effects
 from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
@@ -258,7 +258,7 @@ def _gradients(trace: Trace) -> dict[Node, Mark]:
     own = [*(slope for _, slope in pairs), *trace.fetches]
     slope_of |= {slope: slope for slope in own if slope in record_of and slope.phase == "backward" and slope.inputs}
     if not slope_of:
-        raise LookupFailure(
+        raise NotFoundError(
             "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed), or "
             'gn.draw(loss, feed, overlay="gradients")'
         )
