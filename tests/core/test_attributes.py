@@ -304,7 +304,7 @@ def test_every_attribute_of_the_library_has_a_specific_kind() -> None:
 
 
 def test_an_attribute_cannot_have_the_name_of_a_property_of_operations() -> None:
-    with pytest.raises(GraphError, match="Turned: gn.Op has a property linear: give the attribute another name"):
+    with pytest.raises(GraphError, match=r"Turned: gn\.Op has a property linear: give the attribute another name"):
 
         class Turned(gn.Op, abstract=True):
             linear: bool = True
