@@ -96,7 +96,19 @@ _MODULES = (
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
-_GIVES: dict[str, tuple[str, ...]] = {}
+_GIVES: dict[str, tuple[str, ...]] = {
+    "text/plain": ("view.tables.trace_table", "view.tables.plan_table"),
+    "image/svg+xml": ("view.diagrams.draw",),
+    "text/html": ("view.notebook",),
+    "error.debug": ("debugger.debugger",),
+    "error.save": ("debugger.debugger",),
+    "error.draw": ("view.diagrams.error_diagram",),
+    "trace of iterations": ("debugger.iteration_traces",),
+    "trace of loops": ("debugger.iteration_traces",),
+    "page": ("pages.replay.to_html",),
+    "live page": ("pages.live.live_page",),
+    "live progress": ("pages.live.live_progress",),
+}
 
 __version__ = "0.1.0"
 

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import difflib
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from ._util.display import Shown, rendered
+from ._util.display import Shown
+from ._util.ports import Port
 from ._util.source_location import NOWHERE, Origin, user_origin
 from ._util.text import message
 
 _Error = TypeVar("_Error", bound="GraphnnError")
+DEBUGGER: Port[Callable[[GraphnnError], Any]] = Port("error.debug")
+TRACE: Port[Callable[[GraphnnError], Any]] = Port("error.save")
+DIAGRAM: Port[Callable[[GraphnnError], Any]] = Port("error.draw")
+"""What these methods give of an error; None where there is nothing."""
 _LISTED = 8
 """How many names an error lists."""
 
@@ -141,7 +146,7 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error comes from no run.
         """
-        return self._as("debugger", "comes from no run: there is nothing to step through")
+        return self._as(DEBUGGER, "comes from no run: there is nothing to step through")
 
     def save(self, path: Any) -> None:
         """Write what led to the error to a file, which ``graphnn debug FILE`` and ``gn.debug(gn.load(FILE))`` open.
@@ -155,7 +160,7 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error comes from no run.
         """
-        self._as("trace", "comes from no run: there is nothing to save").save(path)
+        self._as(TRACE, "comes from no run: there is nothing to save").save(path)
 
     def draw(self) -> Any:
         """Draw what was built, or what had run, with the node marked that could not be.
@@ -169,10 +174,11 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error is of no node.
         """
-        return self._as("diagram", "is of no node: there is nothing to draw")
+        return self._as(DIAGRAM, "is of no node: there is nothing to draw")
 
-    def _as(self, form: str, otherwise: str) -> Any:
-        if (made := rendered(self, form)) is None:
+    def _as(self, port: Port[Callable[[GraphnnError], Any]], otherwise: str) -> Any:
+        give = port.of(self)
+        if give is None or (made := give(self)) is None:
             raise UsageError(f"this {type(self).__name__} {otherwise}")
         return made
 

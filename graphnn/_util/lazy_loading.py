@@ -15,30 +15,14 @@ from typing import Any
 
 from .locks import Lock
 
-_DEBUGGER, _TRACE = "graphnn.debugger.debugger", "graphnn.debugger.traces"
-_DIAGRAM, _INSPECT = "graphnn.view.diagrams.draw", "graphnn.view.tables.trace_table"
-
 REGISTRARS: dict[str, tuple[str, ...]] = {
-    "image/svg+xml": (_DIAGRAM,),
-    "text/html": ("graphnn.view.notebook",),
-    "diagram": ("graphnn.view.diagrams.error_diagram",),
-    "debugger": (_DEBUGGER,),
-    "trace": (_DEBUGGER,),
-    "table": (_INSPECT,),
-    "text": (_INSPECT,),
-    "tables": ("graphnn.view.tables.plan_table",),
-    "live progress": ("graphnn.pages.live.live_progress",),
-    "live page": ("graphnn.pages.live.live_page",),
-    "replay": ("graphnn.pages.replay.to_html",),
     "runtime": ("graphnn.onnx.onnx_runtimes",),
     "shards": ("graphnn.distributed.sharding.loop_sharding",),
     "cluster": ("graphnn.distributed.dask_cluster",),
     "data": ("graphnn.distributed.dask_data", "graphnn.distributed.dask_run"),
-    "a file of a trace": (_TRACE,),
+    "a file of a trace": ("graphnn.debugger.traces",),
     "the operation branch": ("graphnn.control_flow",),
     "the operation implicit_loop": ("graphnn.control_flow",),
-    "iterations": ("graphnn.debugger.iteration_traces",),
-    "loops": ("graphnn.debugger.iteration_traces",),
     "nodes in iterations": ("graphnn.control_flow.iteration_lookup",),
     "guard inside": ("graphnn.control_flow.iteration_guard",),
     "the operation loop": ("graphnn.control_flow",),

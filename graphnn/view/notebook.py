@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from .._util.display import show_as
+from .._util.display import HTML
 from ..compiler.plan_explanation import Explanation
 from ..debugger.debugger import Debugger
 from ..debugger.diff.differences import Comparison
@@ -43,7 +43,7 @@ _TARGET = "width:1px;height:1px;margin:-180px 0 0 -300px;pointer-events:none;scr
 _FAINT = "opacity:.75;font-size:12px"
 
 
-@show_as(Debugger, "text/html")
+@HTML.give(Debugger)
 def debugger_as_html(dbg: Debugger) -> str:
     """Return where a debugger is, as HTML: a sentence, the diagram, the current value and the user's line."""
     failed = dbg.failed
@@ -67,7 +67,7 @@ def debugger_as_html(dbg: Debugger) -> str:
     return _page(parts)
 
 
-@show_as(Trace, "text/html")
+@HTML.give(Trace)
 def trace_as_html(trace: Trace) -> str:
     """Return a trace as HTML: the diagram, and a table of what each node gave."""
     stopped = trace.order[trace.stopped] if trace.stopped is not None else None
@@ -83,7 +83,7 @@ def trace_as_html(trace: Trace) -> str:
     return _page([*said, drawn, _table(trace), _faint(totals(trace))])
 
 
-@show_as(Circuit, "text/html")
+@HTML.give(Circuit)
 def circuit_as_html(circuit: Circuit) -> str:
     """Return a circuit as HTML: its diagram, alone, and what is printed of it."""
     try:
@@ -93,7 +93,7 @@ def circuit_as_html(circuit: Circuit) -> str:
     return _page([*[_framed(svg)] * bool(svg), _code(str(circuit))])
 
 
-@show_as(Effects, "text/html")
+@HTML.give(Effects)
 def effects_as_html(effects: Effects) -> str:
     """Return effects as HTML: what is printed of them, and of parts along an axis a heatmap, such as layer by head."""
     try:
@@ -103,16 +103,13 @@ def effects_as_html(effects: Effects) -> str:
     return _page([_code(str(effects)), heatmap(grid.values, grid.rows, grid.columns)])
 
 
-@show_as(Health, "text/html")
-@show_as(Comparison, "text/html")
-@show_as(Profile, "text/html")
-@show_as(Explanation, "text/html")
+@HTML.give(Health, Comparison, Profile, Explanation)
 def text_as_html(found: object) -> str:
     """Return as HTML what is printed as a text."""
     return _page([_code(str(found))])
 
 
-@show_as(Film, "text/html")
+@HTML.give(Film)
 def film_as_html(film: Film) -> str:
     """Return a film as HTML: what it holds, and how that is looked at."""
     parts = [_code(repr(film))]

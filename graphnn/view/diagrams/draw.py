@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..._util.display import Shown, show_as
+from ..._util.display import SVG, Shown
 from ..._util.hints import elsewhere
 from ..._util.text import short_repr
 from ...core import Graph, Node, Placeholder
@@ -525,10 +525,10 @@ def _svg_if_possible(diagram: Diagram) -> str | None:
         return None
 
 
-show_as(Diagram, "image/svg+xml")(_svg_if_possible)
+SVG.give(Diagram)(_svg_if_possible)
 
 
-@show_as(Graph, "image/svg+xml")
+@SVG.give(Graph)
 def _graph_as_svg(graph: Graph) -> str | None:
     if not 0 < len(graph) <= _MOST_AT_A_GLANCE:
         return None
