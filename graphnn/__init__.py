@@ -11,6 +11,7 @@ from . import errors, functions, ops
 from ._util.call_errors import explain_public as _explain_public
 from ._util.hints import ELSEWHERE as _ELSEWHERE
 from ._util.hints import attribute_error as _attribute_error
+from ._util.lazy_loading import is_there as _is_there
 from ._util.lazy_loading import load as _load
 from .core import Graph, Node, Op, Scope, Spec, name
 from .core import registry as _registry
@@ -55,7 +56,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .interventions import Circuit, Effects, circuit, effects, patched, saliency
     from .interventions import patches as patches
     from .io.graph_files import load, save
-    from .onnx import from_onnx
+    from .onnx.from_onnx import from_onnx
     from .onnx.to_onnx import to_onnx
     from .runtime.evaluation_loop import Step
     from .runtime.interpreter import run, steps
@@ -80,7 +81,7 @@ _LATER = {
     "debugger.critical_path": "critical_path generations",
     "onnx.to_onnx": "to_onnx",
     "autodiff.jacobian": "hessian hvp jacobian",
-    "onnx": "from_onnx",
+    "onnx.from_onnx": "from_onnx",
     "torch.from_torch": "from_torch",
     "autodiff.linearize": "Linearization linearize",
     "control_flow": "cond fixed_point scan while_loop",
@@ -94,6 +95,8 @@ _MODULES = (
     *("io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch", "transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
+_SATELLITES = ("cli", "distributed", "interventions", "native", "onnx", "pages", "terminal", "torch")
+"""Folders that may be deleted; what is asked for then says where it is."""
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
 _GIVES: dict[str, tuple[str, ...]] = {
@@ -108,6 +111,11 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "page": ("pages.replay.to_html",),
     "live page": ("pages.live.live_page",),
     "live progress": ("pages.live.live_progress",),
+    "files": ("debugger.traces.trace_file",),
+    "guard inside": ("control_flow.iteration_guard",),
+    "nodes inside": ("control_flow.iteration_lookup",),
+    "operations": ("control_flow",),
+    "runtimes": ("onnx.onnx_runtimes",),
 }
 
 __version__ = "0.1.0"
@@ -195,11 +203,17 @@ __all__ = [
     "vmap",
     "while_loop",
 ]
+_ABSENT = {room for room in _SATELLITES if not _is_there(room)}
+for _name in [each for each in __all__ if _ABSENT and _MODULE_OF.get(each, "").partition(".")[0] in _ABSENT]:
+    __all__.remove(_name)
 _explain_public(globals(), ["Graph", "Node", "Op", "Scope", "name"])
 
 
 def __getattr__(name: str) -> _Any:
     """Load what is not loaded yet; hand on the operations, also those a user defines: ``gn.exp``, ``gn.softsign``."""
+    room = name if name in _MODULES else _MODULE_OF.get(name, "").partition(".")[0]
+    if room in _ABSENT:
+        raise _attribute_error(f"gn.{name} is in {__name__}/{room}, which is not installed")
     if name in _MODULES:
         return _load(f"{__name__}.{name}")
     if name in _MODULE_OF:
@@ -235,4 +249,5 @@ def _names_in(module: _Any) -> list[str]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF, *_MODULES, *dir(functions)})
+    absent = {name for name, module in _MODULE_OF.items() if module.partition(".")[0] in _ABSENT} | _ABSENT
+    return sorted({*globals(), *_MODULE_OF, *_MODULES, *dir(functions)} - absent)

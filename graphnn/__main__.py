@@ -2,6 +2,6 @@
 
 import sys
 
-from .cli import main
+import graphnn
 
-sys.exit(main())
+sys.exit(graphnn.cli.main())

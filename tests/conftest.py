@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pages
+import places
 import pytest
 from hypothesis import is_hypothesis_test, settings
 from template import Template
@@ -37,6 +38,12 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
         gc.set_threshold(10_000, 10, 10)  # of every 700 new objects, hardly any is garbage in these tests
         gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the folders ``with_S`` in tests of a satellite where S is not installed: they need that one, too."""
+    _, folder, satellite = collection_path.name.rpartition("with_")
+    return True if folder and satellite in places.SATELLITES and not places.present(satellite) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .lazy_loading import load_registrars
 from .ports import Port
 
 TEXT: Port[Callable[[Any, int | None], str]] = Port("text/plain")
@@ -13,28 +12,6 @@ TEXT: Port[Callable[[Any, int | None], str]] = Port("text/plain")
 SVG: Port[Callable[[Any], str | None]] = Port("image/svg+xml")
 HTML: Port[Callable[[Any], str | None]] = Port("text/html")
 """These return None where they cannot show the thing here."""
-
-_renderers: dict[tuple[type, str], Callable[[Any], Any]] = {}
-
-
-def show_as(kind: type, form: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Register the decorated function as what gives a `kind` in this form."""
-
-    def register(render: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        _renderers[kind, form] = render
-        return render
-
-    return register
-
-
-def rendered(thing: object, form: str) -> Any:
-    """Return `thing` in a form as registered for its class or a base of it, else None."""
-    load_registrars(form)
-    for kind in type(thing).__mro__:
-        render = _renderers.get((kind, form))
-        if render is not None:
-            return render(thing)
-    return None
 
 
 def as_text(thing: object, width: int | None) -> str:

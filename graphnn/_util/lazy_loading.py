@@ -16,18 +16,9 @@ from typing import Any
 from .locks import Lock
 
 REGISTRARS: dict[str, tuple[str, ...]] = {
-    "runtime": ("graphnn.onnx.onnx_runtimes",),
     "shards": ("graphnn.distributed.sharding.loop_sharding",),
     "cluster": ("graphnn.distributed.dask_cluster",),
     "data": ("graphnn.distributed.dask_data", "graphnn.distributed.dask_run"),
-    "a file of a trace": ("graphnn.debugger.traces",),
-    "the operation branch": ("graphnn.control_flow",),
-    "the operation implicit_loop": ("graphnn.control_flow",),
-    "nodes in iterations": ("graphnn.control_flow.iteration_lookup",),
-    "guard inside": ("graphnn.control_flow.iteration_guard",),
-    "the operation loop": ("graphnn.control_flow",),
-    "the operation loop_item": ("graphnn.control_flow",),
-    "the operation loop_bundle": ("graphnn.control_flow",),
 }
 """form, or kind of file → the modules that register it for classes of other modules."""
 

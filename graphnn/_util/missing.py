@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import UsageError
-from .ports import Port
+
+if TYPE_CHECKING:
+    from .ports import Port
 
 T = TypeVar("T")
 

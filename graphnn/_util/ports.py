@@ -17,7 +17,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class Port(Generic[T]):
-    """A need of a room, which modules of rooms above give: for things of some classes, or for all.
+    """A need of a room, which modules of rooms above give: for things of some classes, for all, or under names.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class Port(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._given: dict[type, Any] = {}
+        self._given: dict[type | str, Any] = {}
 
-    def give(self, *kinds: type) -> Callable[[Any], Any]:
-        """Return a decorator: what it decorates is given to the port, for things of these classes; by default for all."""
+    def give(self, *kinds: type | str) -> Callable[[Any], Any]:
+        """Return a decorator: what it decorates is given, for things of these classes, or under names; else for all."""
 
         def register(thing: Any) -> Any:
             self._given.update(dict.fromkeys(kinds or (object,), thing))
@@ -48,10 +48,15 @@ class Port(Generic[T]):
 
     def of(self, thing: object = None) -> T | None:
         """Return what is given for a thing of this class, or for a base of it, else None."""
+        self.load()
+        return next((self._given[kind] for kind in type(thing).__mro__ if kind in self._given), None)
+
+    def load(self) -> dict[type | str, T]:
+        """Return all that is given, once the modules that give it are loaded."""
         for module in self._modules():
             if is_there(module):
                 load(f"{_PACKAGE}.{module}")
-        return next((self._given[kind] for kind in type(thing).__mro__ if kind in self._given), None)
+        return self._given
 
     @property
     def absent(self) -> list[str]:

@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
+from .._util.lazy_loading import is_there
 from ..errors import AxisError, GraphnnError, LookupFailure, UsageError
 from . import commands
 
@@ -193,8 +194,19 @@ UPDATES = switch("--updates", "the whole training step, with the updates of the 
 # --- which commands there are ---------------------------------------------------------------------------------
 
 
+_NEEDS = {
+    "convert": "onnx",
+    "debug": "terminal",
+    "effects": "interventions",
+    "patch": "interventions",
+    "replay": "pages",
+}
+"""The commands that need a folder of the package that may not be installed."""
+
+
 def _own() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    own = (module.name for module in pkgutil.iter_modules(commands.__path__))
+    return [name for name in own if is_there(_NEEDS.get(name, "cli"))]
 
 
 def names() -> list[str]:
@@ -211,6 +223,8 @@ def find(name: str) -> Command | None:
         When the package that brings the command does not load.
     """
     if name not in _COMMANDS:
+        if not is_there(room := _NEEDS.get(name, "cli")):
+            raise GraphnnError(f'the command "{name}" needs graphnn/{room}, which is not installed')
         if name in _own():
             importlib.import_module(f"{commands.__name__}.{name}")
         else:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._util.display import show_as
 from .._util.numpy_warnings import quietly
 from ..runtime.evaluation_loop import Prepared, Step, evaluate
 from ..runtime.guard import violation
 from .branch_op import Branch
 from .iteration_names import NodeInside
-from .loop_body import Keeping
+from .loop_body import REFUSED, Keeping
 from .loop_op import Loop
 from .run_iterations import Iterations
 
@@ -23,7 +22,7 @@ Named = Callable[[Any], Any]
 """Takes a node of a body, and returns what it is called from outside."""
 
 
-@show_as(Keeping, "guard inside")
+@REFUSED.give(Keeping)
 def _of_a_loop(op: Keeping) -> Callable[[str, Step, Prepared], GraphnnError | None]:
     def refused(guard: str, step: Step, prepared: Prepared) -> GraphnnError | None:
         bound = prepared.op_of(step.node)

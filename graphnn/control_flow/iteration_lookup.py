@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
-from .._util.display import show_as
-from ..core import Graph, Node, Op
+from ..core.graph import INSIDE
 from ..errors import AxisError, LookupFailure, near
 from .branch_op import Branch
 from .iteration_names import NodeInside, has_bodies, loop_of_scope, short_name_of
 from .loop_body import graph_of
 from .loop_op import Loop
+
+if TYPE_CHECKING:
+    from ..core import Graph, Node, Op
 
 _NAME = re.compile(r"(.+?)@(\d+|then|otherwise)/(.+)", re.DOTALL)
 
@@ -24,11 +25,7 @@ def loop_called(graph: Graph, name: str) -> Node | None:
     return node if node is not None and has_bodies(node) else None
 
 
-@show_as(Graph, "nodes in iterations")
-def _finder_of(graph: Graph) -> Callable[[str], NodeInside | None]:
-    return partial(found_inside, graph)
-
-
+@INSIDE.give()
 def found_inside(graph: Graph, name: str) -> NodeInside | None:
     """Return what a name such as ``scan_1@137/tanh`` means; None if it is not such a name.
 

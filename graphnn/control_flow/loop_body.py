@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from .._util.display import rendered
+from .._util.missing import needed
+from .._util.ports import Port
 from ..compiler.symbolic_sizes import any_size, unchecked
 from ..core import Constant, Dim, Graph, Kind, Node, Op, Parameter, Placeholder, Shape, Spec
 from ..core.attributes import DimOf, Several, Text
@@ -144,6 +145,11 @@ class Inside(NamedTuple):
         return new_graph_of(self.body)
 
 
+_Refused = Callable[[str, Any, Any], "GraphnnError | None"]
+REFUSED: Port[Callable[[Any], _Refused]] = Port("guard inside")
+"""Takes an operation that holds graphs, and returns its `refused_inside`."""
+
+
 class Keeping(Op, abstract=True):
     """An operation with graphs inside, of whose nodes it keeps some, in a bundle."""
 
@@ -177,7 +183,7 @@ class Keeping(Op, abstract=True):
     @property
     def refused_inside(self) -> Any:
         """What looks for a value in the bodies that a guard refuses."""
-        return rendered(self, "guard inside")
+        return needed(REFUSED, "a guard", self)(self)
 
     def keeping(self, kept: Any) -> Self:
         """Return the same operation that keeps something else."""

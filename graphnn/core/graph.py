@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import networkx as nx
 import numpy as np
 
-from .._util.display import Shown, rendered
+from .._util.display import Shown
 from .._util.hints import elsewhere
 from .._util.locks import Lock
+from .._util.ports import Port
 from .._util.source_location import Origin, user_origin
 from .._util.text import counted, quoted, short_name
 from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
@@ -29,6 +30,10 @@ from .symbolic_shapes import shape_of
 
 _CHECKS = {"name": checked_name, "memory_budget": graph_tables.checked_budget}
 """The fields that anybody may set, each with its check."""
+
+
+INSIDE: Port[Callable[[Graph, str], Node | None]] = Port("nodes inside")
+"""Finds a node in an iteration of a loop by its name, such as ``scan_1@137/tanh``; None if that is not such a name."""
 
 
 @elsewhere("graph", "a graph")
@@ -180,8 +185,8 @@ class Graph(Shown):
         if not isinstance(name, str):
             raise UsageError(f"a node is looked up by its name, not by {type(name).__name__}")
         node = self._find(name)
-        if node is None and "@" in name and (found := rendered(self, "nodes in iterations")) is not None:
-            node = found(name)
+        if node is None and "@" in name and (found := INSIDE.of()) is not None:
+            node = found(self, name)
         if node is None:
             known = near(name, [*self._nodes, *self.scopes, *self.names, *self.outputs])
             raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._util.lazy_loading import load_registrars
+from .._util.ports import Port
 from ..core import Op, registry
 
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
@@ -46,8 +46,12 @@ ADDED: dict[str, dict[str, list[Any]]] = {
 }
 
 
+_OPERATIONS: Port[type[Op]] = Port("operations")
+"""Operations that are not loaded with `ops`, by their classes."""
+
+
 def class_of(operation: str) -> type[Op] | None:
     """Return the class of an operation, which may be in a module that is loaded only now."""
     if operation not in registry:
-        load_registrars(f"the operation {operation}")
+        _OPERATIONS.load()
     return registry.get(operation)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._util.garbage_collection import collector_paused
-from .._util.lazy_loading import load_registrars
+from .._util.ports import Port
 from .._util.text import short_repr
 from ..core import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, Unknown, flatten, sealed
 from ..core.arrays import checked_value
@@ -29,7 +29,7 @@ from ..transforms.copied_tables import derivatives_among, with_partners
 from .container import DTYPES, StrPath, peek, read, write
 from .graph_columns import ADDED, TABLES, class_of
 
-__all__ = ["from_data", "load", "loads", "save", "to_data"]
+__all__ = ["from_data", "load", "save", "to_data"]
 
 VERSION = 2
 MAX_NESTING = 1000  # of scopes within each other
@@ -85,18 +85,15 @@ def save(fetches: Any, path: StrPath) -> None:
     write(path, "graph", *to_data(fetches), version=VERSION)
 
 
-_Loader = TypeVar("_Loader", bound=Callable[[Any, dict[str, Array]], Any])
-_loaders: dict[str, tuple[int, Callable[[Any, dict[str, Array]], Any]]] = {}
+class Loader(NamedTuple):
+    """What makes a thing of the data and arrays in files of a kind, and the version of them that it reads."""
+
+    version: int
+    load: Callable[[Any, dict[str, Array]], Any]
 
 
-def loads(kind: str, version: int) -> Callable[[_Loader], _Loader]:
-    """Register the decorated function as what makes a thing of the data and arrays in files of a kind."""
-
-    def register(loader: _Loader) -> _Loader:
-        _loaders[kind] = version, loader
-        return loader
-
-    return register
+LOADERS: Port[Loader] = Port("files")
+"""By the kinds of files."""
 
 
 @collector_paused()
@@ -135,11 +132,11 @@ def load(path: StrPath) -> Any:
       at <doctest ...>:1
     """
     kind = peek(path)
-    load_registrars(f"a file of a {kind}")
-    version, loader = _loaders.get(kind, _loaders["graph"])
-    data, arrays = read(path, kind if kind in _loaders else "graph", version=version)
+    loader = None if kind == "graph" else LOADERS.load().get(kind)
+    kind, loader = ("graph", Loader(VERSION, from_data)) if loader is None else (kind, loader)
+    data, arrays = read(path, kind, version=loader.version)
     try:
-        return loader(data, arrays)
+        return loader.load(data, arrays)
     except FileFormatError as error:
         raise error.within(f"{os.fspath(path)!r}: ") from error
 
@@ -176,7 +173,6 @@ def to_data(fetches: Any, state: Mapping[Node, Array] | None = None) -> tuple[di
 
 
 @collector_paused()
-@loads("graph", VERSION)
 def from_data(data: Any, arrays: Mapping[str, Array], unknown: bool = False) -> Graph:
     """Return the graph of which `to_data` made `data` and `arrays`, checked node by node.
 

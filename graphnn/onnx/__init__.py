@@ -1,5 +1,1 @@
-"""ONNX models: `from_onnx` reads them, `writing` writes them."""
-
-from .from_onnx import from_onnx
-
-__all__ = ["from_onnx"]
+"""ONNX models: `from_onnx` reads them, `to_onnx` writes them."""

@@ -380,9 +380,8 @@ def loaded(path: Path | None, forgery: forging.Forgery, feed: Any, seen: Seen) -
     if path is not None:
         forging.overwrite(path, forging.written(forgery))
     try:
-        thing = (
-            gn.load(path) if path is not None else graph_files._loaders[forgery.kind][1](forgery.data, forgery.arrays)
-        )
+        read = graph_files.from_data if forgery.kind == "graph" else graph_files.LOADERS.load()[forgery.kind].load
+        thing = gn.load(path) if path is not None else read(forgery.data, forgery.arrays)
     except gn.FileFormatError as error:
         seen["refused"] += 1
         return ["an escape in an error"] * ("\x1b" in str(error))

@@ -34,7 +34,8 @@ def network() -> tuple[gn.Graph, dict[str, Any]]:
 def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that registers a runtime called "half", whose values are changed by another function."""
     load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
-    monkeypatch.setattr(runtime_port, "_runtimes", {})
+    runtime_port.RUNTIMES.load()  # what loads now stays
+    monkeypatch.setattr(runtime_port.RUNTIMES, "_given", {})
 
     def plant(change: Change = lambda node, value: value, dtype: str = "float16") -> None:
         @runtime("half", reads="gn.from_half(path)")
@@ -171,7 +172,8 @@ def test_what_cannot_be_is_refused(planted: Callable[..., None]) -> None:
 
 def test_a_runtime_that_gives_what_was_not_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
-    monkeypatch.setattr(runtime_port, "_runtimes", {})
+    runtime_port.RUNTIMES.load()  # what loads now stays
+    monkeypatch.setattr(runtime_port.RUNTIMES, "_given", {})
 
     @runtime("backwards", reads="")
     def run(graph: gn.Graph, nodes: Sequence[gn.Node], feed: Any, sizes: Any) -> Values:

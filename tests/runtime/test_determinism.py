@@ -75,7 +75,11 @@ def told() -> dict[str, Any]:
 
 
 def in_a_process(seed: str) -> dict[str, Any]:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent), *SHARED]), "PYTHONHASHSEED": seed}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent), *SHARED]),
+        "PYTHONHASHSEED": seed,
+    }
     code = "import json, test_determinism; print(json.dumps(test_determinism.told()))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120, check=False

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from ... import cli
 from .. import screen
 from ..feed_files import existing, loaded_from, memory_budget
 
-if TYPE_CHECKING:
-    from ...terminal import Session
-
 
 def _lines(stream: TextIO | None) -> Iterator[str]:
     try:
@@ -27,7 +24,7 @@ def _lines(stream: TextIO | None) -> Iterator[str]:
         raise cli.Misuse(f"the commands are not text: {error}") from None
 
 
-def _code(session: Session) -> int | None:
+def _code(session: Any) -> int | None:
     return cli.INTERRUPTED if session.interrupted else cli.FAILED if session.failures else None
 
 

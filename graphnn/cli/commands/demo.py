@@ -49,13 +49,17 @@ def demo(options: cli.Options) -> None:
     say(f"  {took:.1f} s: loss {first:.3f} → {last:.3f}, {accuracy:.1%} of the points are right\n")
     say("Writing the replay page and drawing the pictures: this takes a few seconds ...")
     began = time.perf_counter()
-    page = film.to_html().save(folder / "replay.html")
     written, missing = _pictures(fetches["loss"], feed, folder)
+    try:
+        written.append(film.to_html().save(folder / "replay.html"))
+    except gn.UsageError as error:
+        missing.append(f"no replay page: {error.reason}")
     if options.json:
         told: dict[str, Any] = {"graph": graph.name, "steps": records, "loss": loss}
         told["training"] = {"steps": steps, "loss": last, "accuracy": accuracy}
-        screen.say_json(told | {"files": [str(path) for path in (*written, page)], "missing": missing})
+        screen.say_json(told | {"files": [str(path) for path in written], "missing": missing})
         return
     say(f"  {time.perf_counter() - began:.1f} s")
-    screen.say_files([*written, page], missing)
-    say(f"\nNext: open {page} in a browser. It replays the training, number by number.")
+    screen.say_files(written, missing)
+    if (page := written[-1]).suffix == ".html":
+        say(f"\nNext: open {page} in a browser. It replays the training, number by number.")

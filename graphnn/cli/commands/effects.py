@@ -5,7 +5,6 @@ from typing import Any
 import graphnn as gn
 
 from ... import cli
-from ...interventions.patch_places import places_in
 from ...ops.indexing import Getitem
 from .. import screen
 from ..command_registry import from_1
@@ -61,7 +60,7 @@ def _measured(graph: gn.Graph, wanted: dict[str, gn.Node], name: str) -> gn.Node
         return wanted[name] if name in wanted else graph[name]
     called, _, index = name.partition("[")
     node = wanted.get(called.strip())
-    place, *more = places_in(list(graph), graph, name if node is None else f"{node.name}[{index}")
+    place, *more = gn.interventions.places_in(list(graph), graph, name if node is None else f"{node.name}[{index}")
     if more or place.reader is not None:
         raise cli.Misuse(f'"{name}" is not one number: --metric takes NAME, or one element of it, NAME[INDEX]')
     if place.index is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from ..._util.lazy_loading import load_registrars
+from ..._util.ports import Port
 from ..._util.text import short_repr
 from ...core import Array, Graph, Node, as_array
 from ...errors import GraphnnError, UsageError, near
@@ -54,7 +54,8 @@ class _Registered(NamedTuple):
     reads: str
 
 
-_runtimes: dict[str, _Registered] = {}
+RUNTIMES: Port[_Registered] = Port("runtimes")
+"""By their names."""
 _R = TypeVar("_R", bound=Runtime)
 
 
@@ -81,7 +82,7 @@ def runtime(name: str, *, reads: str) -> Callable[[_R], _R]:
     """
 
     def register(run: _R) -> _R:
-        _runtimes[name] = _Registered(run, reads)
+        RUNTIMES.give(name)(_Registered(run, reads))
         return run
 
     return register
@@ -97,10 +98,10 @@ def checked_runtime(name: Any) -> str | None:
     """
     if name is None:
         return None
-    load_registrars("runtime")
-    if not isinstance(name, str) or name not in _runtimes:
-        known = ", ".join(sorted(_runtimes)) or "none"
-        hint = near(name, _runtimes) if isinstance(name, str) and _runtimes else ""
+    runtimes = [*map(str, RUNTIMES.load())]
+    if not isinstance(name, str) or name not in runtimes:
+        known = ", ".join(sorted(runtimes)) or "none"
+        hint = near(name, runtimes) if isinstance(name, str) and runtimes else ""
         raise UsageError(
             f"runtime= is the name of a runtime that is registered ({known}), not {short_repr(name)}.{hint}"
         )
@@ -115,7 +116,7 @@ def run_by(name: str, prepared: Prepared) -> Side:
     UsageError
         When the graph was not read from anything that the runtime runs.
     """
-    program, (run, reads) = prepared.program, _runtimes[name]
+    program, (run, reads) = prepared.program, RUNTIMES.load()[name]
     feed = {node: prepared.given[node] for node in program.placeholders}
     values = run(program.graph, program.order, feed, prepared.sizes)
     if values is None:

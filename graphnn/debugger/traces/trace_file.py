@@ -13,7 +13,7 @@ from ...core.graph_tables import checked_update
 from ...core.shape_complexity import reading
 from ...core.symbolic_shapes import concrete
 from ...errors import FileFormatError
-from ...io.graph_files import from_data, from_settings, loads
+from ...io.graph_files import LOADERS, Loader, from_data, from_settings
 from ...runtime.evaluation_loop import Prepared
 from ...runtime.feed import checked_feed, prepare
 from ...runtime.guard import checked_guard
@@ -27,7 +27,6 @@ from .value_statistics import Condensed, Stats, is_valid, strides
 _LONGEST = 1e9  # seconds that a file may give for one node: some thirty years
 
 
-@loads("trace", VERSION)
 def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
     try:
         with reading("the trace"):
@@ -37,6 +36,9 @@ def _from_data(data: Any, arrays: dict[str, Array]) -> Trace:
     except Exception as error:
         # Forged data may fail anywhere.
         raise FileFormatError(f"the data do not describe a trace: {type(error).__name__}: {error}") from error
+
+
+LOADERS.give("trace")(Loader(VERSION, _from_data))
 
 
 def _decoded(data: Any, arrays: dict[str, Array]) -> Trace:

@@ -15,7 +15,6 @@ from ...errors import FileFormatError, GraphnnError, GraphnnWarning
 from ...io.atomic_file import replacing
 from ...io.container import path_of
 from ...nn.training.history import numbers_of
-from ...nn.training.live_run import Run
 from ...nn.training.progress import LIVE_PAGE, Reporter
 from ...view.formatting import visible
 from ..single_file import one_file, part
@@ -24,6 +23,7 @@ from .training_curves import Losses, Rows, short
 
 if TYPE_CHECKING:
     from ...debugger.health.findings import Finding
+    from ...nn.training.live_run import Run
 
 EVERY = 2.0
 """Seconds between two writings, at least."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...nn.training.history import numbers_of
-from ...nn.training.live_run import Run
 from ...nn.training.progress import LIVE_PROGRESS, Pace, Reporter, written
 from ...view.formatting import counted, visible
 from .charts import Curve, dots, svg
@@ -17,6 +16,8 @@ from .training_curves import Losses
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from ...nn.training.live_run import Run
 
 _TOLD_EVERY = 0.25  # seconds between two changes of the line with the bar
 EVERY = 1.0

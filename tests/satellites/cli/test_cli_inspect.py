@@ -519,7 +519,8 @@ def test_compare_takes_digests(model, capsys):
 
 def test_compare_takes_a_runtime(model, capsys, monkeypatch):
     load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
-    monkeypatch.setattr(runtime_port, "_runtimes", {})
+    runtime_port.RUNTIMES.load()  # what loads now stays
+    monkeypatch.setattr(runtime_port.RUNTIMES, "_given", {})
     runtime_port.runtime("mine", reads="a call")(
         lambda graph, nodes, feed, sizes: ((step.node, step.value) for step in gn.steps(list(nodes), feed))
     )
