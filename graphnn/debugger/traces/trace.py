@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 VERSION = 3
 _WITH_VALUES = 2  # the version of what holds no digests: older readers take it
-ITERATIONS: Port[Callable[[Trace, str | NodeInside | None], Trace]] = Port("trace of iterations")
+ITERATIONS: Port[Callable[[Trace, Any], Trace]] = Port("trace of iterations")
 """The same run with iterations as nodes, that of a name among them."""
 LOOPS: Port[Callable[[Trace], Trace]] = Port("trace of loops")
 """The same run with loops as they are, so that it can be kept."""
@@ -421,7 +421,7 @@ class Trace(Shown):
             op_of=self.prepared.op_of,
         )
 
-    def _inside(self, asked: str | NodeInside | None = None) -> Trace:
+    def _inside(self, asked: Any = None) -> Trace:
         return needed(ITERATIONS, "a trace of iterations")(self, asked)
 
     def _item_of(self, node: Node) -> Node:

@@ -16,15 +16,12 @@ from ...core.attributes import whole
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace
 from ...errors import DrawingError, UsageError
-from ...interventions.circuit import Circuit
-from ...interventions.effect_tables import Effects
 from ...io.container import path_of
 from ..formatting import counted, shortened
 from ..layout.graphviz_engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
 from .animation import animated
 from .bitmap import dot_of_paint
 from .boxes import picture
-from .crop import alone as circuit_alone
 from .crop import around, of_phases
 from .dot import dot_source
 from .draw_arguments import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
@@ -34,6 +31,7 @@ from .fonts import fitted
 from .json_positions import json_of
 from .mermaid import mermaid_source
 from .overlay import NO_OVERLAY, of_graph, overlaid
+from .overlay_types import Overlay, drawn_over
 from .overlay_values import evaluated, needs_no_feed
 from .pdf import pdf_of
 from .picture import Detail, Picture, asked
@@ -186,7 +184,8 @@ def draw(
     <Diagram of "line": 3 boxes, 2 edges>
     """
     _check_manner(theme, engine, repeats, title)
-    _check_alone(alone, fetches)
+    over = None if isinstance(fetches, Trace) else drawn_over(fetches)
+    _check_alone(alone, fetches, over)
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = boxes_asked(limit), seconds_asked(timeout)
@@ -199,12 +198,13 @@ def draw(
         trace = evaluated(fetches, feed, graph, overlay)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
-    if isinstance(fetches, (Circuit, Effects)) and overlay is None:
+    if over is not None and overlay is None:
         overlay, trace = fetches if trace is None else [fetches, trace], None
 
     def seen_at(detail: Detail, merges: bool) -> Picture:
         found = picture(fetches, detail, graph)
-        found = circuit_alone(found, fetches) if alone else found
+        if alone and over is not None and over.alone is not None:
+            found = over.alone(found, fetches)
         if detail in ("layer", "leaf") or isinstance(detail, Mapping):
             found = folded(found, detail if isinstance(detail, Mapping) else ())
         found = repeated(found) if merges or repeats else found
@@ -252,8 +252,8 @@ def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
         raise UsageError(f"title= is a text, not {type(title).__name__}")
 
 
-def _check_alone(alone: Any, fetches: Any) -> None:
-    if not isinstance(alone, bool) or (alone and not isinstance(fetches, Circuit)):
+def _check_alone(alone: Any, fetches: Any, over: Overlay | None) -> None:
+    if not isinstance(alone, bool) or (alone and (over is None or over.alone is None)):
         raise UsageError(f"alone=True draws a circuit alone; got {short_repr(alone)} for {type(fetches).__name__}")
 
 

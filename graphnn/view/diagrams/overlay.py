@@ -1,7 +1,7 @@
 """Overlays: what is known of a run, on the boxes of a picture.
 
-The table `OVERLAYS` in `marks` says what each overlay is read from, how it is coloured, and how the marks of nodes in
-a collapsed box come together. What a user gives as ``{node: number or text}`` goes the same way.
+The table `OVERLAYS` in `node_marks` says what each overlay is read from, how it is coloured, and how the marks of nodes
+in a collapsed box come together. What a user gives as ``{node: number or text}`` goes the same way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ..formatting import compact
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from .draw_arguments import check_name
 from .edge_strokes import said_of, strokes_on
-from .node_marks import NOTHING, OVERLAYS, USUAL_OF, Mark, Overlay
+from .node_marks import overlays, usual_of
+from .overlay_types import NOTHING, Mark, Overlay
 from .picture import insides, local_name
 from .style import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 
@@ -263,16 +264,17 @@ def _chosen(overlay: Any, source: Any) -> _Read:
         source = source if overlay is None else overlay
         kind = _kind_of(source)
         if kind is None:
-            kinds = ", ".join(kind.__name__ for kind in USUAL_OF)
+            kinds = ", ".join(kind.__name__ for kind in usual_of())
             raise UsageError(f"an overlay is read from one of {kinds}; not from {type(source).__name__}")
-        overlay = USUAL_OF[kind]
+        overlay = usual_of()[kind]
     if not isinstance(overlay, str):
         raise UsageError(
-            f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; or a list of them; "
+            f"an overlay is one of {', '.join(overlays())}; or {{node: number or text}}; or a list of them; "
             f"not {type(overlay).__name__}"
         )
-    check_name("an overlay", overlay, OVERLAYS)
-    row = OVERLAYS[overlay]
+    known = overlays()
+    check_name("an overlay", overlay, known)
+    row = known[overlay]
     kind = _kind_of(source)
     if kind is None or kind not in row.readers:
         kinds = " or ".join(with_article(kind.__name__) for kind in row.readers)
@@ -286,7 +288,7 @@ def _chosen(overlay: Any, source: Any) -> _Read:
 
 def _kind_of(given: Any) -> type | None:
     """Return of which kind that overlays are read from it is; the explanation of a native plan is an explanation."""
-    return next((kind for kind in USUAL_OF if isinstance(given, kind)), None)
+    return next((kind for kind in usual_of() if isinstance(given, kind)), None)
 
 
 def _own(given: Any) -> Mark:
