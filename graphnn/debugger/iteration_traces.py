@@ -63,22 +63,7 @@ def in_every(name: str) -> str:
     return _ITERATION.sub("@*", name) if "@" in name else name
 
 
-class _Computed(Sequence[Any]):
-    """The values of a run by place, computed when they are asked for."""
-
-    def __init__(self, tape: Tape, count: int) -> None:
-        self._tape, self._count = tape, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(self._count))]
-        return self._tape.at(place).value
-
-
-class _Times(Sequence[float]):
+class _Times(Sequence[Any]):
     """The seconds that each place took, as far as it was computed."""
 
     def __init__(self, tape: Tape, count: int) -> None:
@@ -90,8 +75,17 @@ class _Times(Sequence[float]):
     def __getitem__(self, place: Any) -> Any:
         return self._tape.times.get(place, 0.0)
 
-    def __iter__(self) -> Iterator[float]:
-        return (self[place] for place in range(self._count))
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.__getitem__, range(self._count))
+
+
+class _Computed(_Times):
+    """The values of a run by place, computed when they are asked for."""
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(self._count))]
+        return self._tape.at(place).value
 
 
 def with_fault(prepared: Prepared) -> Prepared:

@@ -184,7 +184,7 @@ def draw(
     <Diagram of "line": 3 boxes, 2 edges>
     """
     _check_manner(theme, engine, repeats, title)
-    over = None if isinstance(fetches, Trace) else drawn_over(fetches)
+    over = drawn_over(fetches)
     _check_alone(alone, fetches, over)
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
@@ -203,8 +203,7 @@ def draw(
 
     def seen_at(detail: Detail, merges: bool) -> Picture:
         found = picture(fetches, detail, graph)
-        if alone and over is not None and over.alone is not None:
-            found = over.alone(found, fetches)
+        found = over.alone(found, fetches) if alone and over and over.alone else found
         if detail in ("layer", "leaf") or isinstance(detail, Mapping):
             found = folded(found, detail if isinstance(detail, Mapping) else ())
         found = repeated(found) if merges or repeats else found
@@ -253,7 +252,7 @@ def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
 
 
 def _check_alone(alone: Any, fetches: Any, over: Overlay | None) -> None:
-    if not isinstance(alone, bool) or (alone and (over is None or over.alone is None)):
+    if not isinstance(alone, bool) or (alone and not (over and over.alone)):
         raise UsageError(f"alone=True draws a circuit alone; got {short_repr(alone)} for {type(fetches).__name__}")
 
 

@@ -311,21 +311,13 @@ OVERLAYS: dict[str, Overlay] = {
     ),
 }
 """What can be laid over a picture, by name."""
-USUAL_OF = {
+for _name, _row in OVERLAYS.items():
+    OVERLAY.give(_name)(_row)
+for _kind, _name in {
     Trace: "values",
     Profile: "time",
     Health: "health",
     Comparison: "difference",
     Explanation: "plan",
-}
-
-
-def overlays() -> dict[str, Overlay]:
-    """Return all that can be laid over a picture, also by rooms above, by name."""
-    return OVERLAYS | {name: row for name, row in OVERLAY.load().items() if isinstance(name, str)}
-
-
-def usual_of() -> dict[type, str]:
-    """Return the name of the overlay that each kind of thing is drawn as, if nobody says another."""
-    more = overlays().items()
-    return USUAL_OF | {kind: name for name, row in more if name not in OVERLAYS for kind in row.readers}
+}.items():
+    OVERLAY.give(_kind)(OVERLAYS[_name])

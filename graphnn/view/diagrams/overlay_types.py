@@ -100,9 +100,10 @@ class Overlay(NamedTuple):
 
 
 OVERLAY: Port[Overlay] = Port("overlay")
-"""The overlays of rooms above, each for the class of what it is read from, and under its name."""
+"""Those that there are, under their names, and for what is drawn with one where nobody says another."""
 
 
 def drawn_over(given: Any) -> Overlay | None:
     """Return the overlay with which something is drawn that cannot be run."""
-    return None if isinstance(given, (Node, Graph, str, list, tuple, Mapping)) else OVERLAY.of(given)
+    over = None if isinstance(given, (Node, Graph, str, list, tuple, Mapping)) else OVERLAY.of(given)
+    return None if over is None or over.fetches is None else over

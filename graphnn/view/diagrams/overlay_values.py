@@ -13,8 +13,7 @@ from ...debugger.traces import Trace, trace
 from ...errors import GraphnnWarning, LookupFailure, NoRuleError, UsageError
 from ...transforms.extract_replace import copied
 from ..formatting import by_times, shortened
-from .node_marks import overlays
-from .overlay_types import drawn_over
+from .overlay_types import OVERLAY, drawn_over
 from .picture import asked
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ _MOST_NAMED = 4
 
 def needs_no_feed(fetches: Any, graph: Graph | None, overlay: Any) -> bool:
     """Return whether an overlay is of a run, and a run of the fetches needs nothing to be fed."""
-    named, known = overlay if isinstance(overlay, (list, tuple)) else [overlay], overlays()
+    named, known = overlay if isinstance(overlay, (list, tuple)) else [overlay], OVERLAY.load()
     read = [known[one].readers for one in named if isinstance(one, str) and one in known]
     if not read or not all(Trace in readers for readers in read) or isinstance(fetches, Trace):
         return False

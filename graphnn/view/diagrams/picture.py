@@ -196,7 +196,7 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         fetches = [*fetches.fetches, *fetches.updates.values()]
     elif isinstance(fetches, Trace):
         fetches = fetches.fetches
-    elif (over := drawn_over(fetches)) is not None and over.fetches is not None:
+    elif (over := drawn_over(fetches)) is not None and over.fetches:
         fetches = over.fetches(fetches)
     if isinstance(fetches, Graph):
         if graph is not None and graph is not fetches:

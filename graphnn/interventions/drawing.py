@@ -1,4 +1,4 @@
-"""Circuits and effects over a picture of their graph: marks of nodes, widths of edges, what the legend says."""
+"""How circuits and effects are drawn: over a picture of their graph, in a notebook, as a plot."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from .._util.call_errors import explain_misuse
+from .._util.display import HTML
 from ..core.topological_order import schedule
+from ..errors import DrawingError, UsageError
 from ..view.diagrams.crop import part
+from ..view.diagrams.draw import draw
 from ..view.diagrams.overlay_types import OVERLAY, Mark, Overlay
 from ..view.formatting import compact, counted
+from ..view.heatmap import heatmap
+from ..view.notebook import MOST_BOXES, PATIENCE, code, framed, page
+from ..view.plots import PLOT, in_colours, plain
 from .circuit import Circuit
 from .effect_tables import Effects
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ..core import Node
     from ..view.diagrams.picture import Edge, Picture
 
@@ -108,3 +117,63 @@ OVERLAY.give(Effects, "effects")(
         fetches=attrgetter("metric"),
     )
 )
+
+
+@HTML.give(Circuit)
+def circuit_as_html(circuit: Circuit) -> str:
+    """Return a circuit as HTML: its diagram, alone, and what is printed of it."""
+    try:
+        svg = draw(circuit, alone=True, limit=MOST_BOXES, timeout=PATIENCE).svg()
+    except DrawingError:
+        svg = ""
+    return page([*[framed(svg)] * bool(svg), code(str(circuit))])
+
+
+@HTML.give(Effects)
+def effects_as_html(effects: Effects) -> str:
+    """Return effects as HTML: what is printed of them, and of parts along an axis a heatmap, such as layer by head."""
+    try:
+        grid = effects.grid()
+    except UsageError:  # they are not of such parts
+        return page([code(str(effects))])
+    return page([code(str(effects)), heatmap(grid.values, grid.rows, grid.columns)])
+
+
+@PLOT.give("effects")
+@explain_misuse
+def effects(found: Effects, *, title: str | None = None) -> Figure:
+    """Return effects of parts along an axis as a table in colours: layer by head, layer by position.
+
+    Parameters
+    ----------
+    found : Effects
+        Of places as `gn.patches.each` gives them, for one node or several.
+    title : str, optional
+        The name of the metric, unless given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row for each node, a column for each index. As in heatmaps, orange is above 0 and blue is below. The numbers
+        are written where there are few.
+
+    Raises
+    ------
+    DrawingError
+        When matplotlib is not installed. (A RuntimeError.)
+    UsageError
+        When there are places that are not such parts.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Graph().placeholder("x", (2, 3))
+    >>> total = gn.sum(x * [0.0, 1.0, 2.0])
+    >>> found = gn.effects(total, {x: [[1.0] * 3] * 2}, {x: [[0.0] * 3] * 2}, over=gn.patches.each(x, 1))
+    >>> [label.get_text() for label in effects(found).axes[0].get_yticklabels()]
+    ['x']
+    """
+    if not isinstance(found, Effects):
+        raise UsageError(f"effects draws what gn.effects gives, not {type(found).__name__}")
+    grid = found.grid()
+    return in_colours(grid.values, grid.rows, grid.columns, title or f"Effects on {plain(found.metric.title)}")
