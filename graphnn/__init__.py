@@ -113,11 +113,15 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "plot": ("interventions.drawing",),
     "live page": ("pages.live.live_page",),
     "live progress": ("pages.live.live_progress",),
+    "cluster": ("distributed.dask_cluster",),
+    "data in chunks": ("distributed.dask_data",),
     "files": ("debugger.traces.trace_file",),
     "guard inside": ("control_flow.iteration_guard",),
     "nodes inside": ("control_flow.iteration_lookup",),
     "operations": ("control_flow",),
+    "runs in chunks": ("distributed.dask_run",),
     "runtimes": ("onnx.onnx_runtimes",),
+    "shards": ("distributed.sharded_fit",),
 }
 
 __version__ = "0.1.0"

@@ -67,7 +67,11 @@ def plain() -> dict[str, str]:
     loss = fetches["loss"]
     gradients = gn.grad(loss, loss.graph.parameters)
     found = {"evaluation": gn.draw([loss, *gradients], detail={"": "layer"}).animation()}
-    return found | {name: diagram.svg() for name, diagram in lessons().items()}
+    return (
+        found
+        | {name: diagram.svg() for name, diagram in lessons().items()}
+        | {"rooms": runpy.run_path(str(HERE / "rooms.py"))["rooms"]()}
+    )
 
 
 def of_pages() -> dict[str, str]:

@@ -1,8 +1,4 @@
-"""Which modules load when they are first needed: those that register how to show an object, or to read a file.
-
-A lower layer cannot import a higher one, and loading everything with ``import graphnn`` would take long. So the modules
-are listed here by name, under what they register. A test checks that the table is complete.
-"""
+"""Modules that load when they are first needed, since all of them with ``import graphnn`` would take long."""
 
 from __future__ import annotations
 
@@ -14,14 +10,6 @@ from types import ModuleType
 from typing import Any
 
 from .locks import Lock
-
-REGISTRARS: dict[str, tuple[str, ...]] = {
-    "shards": ("graphnn.distributed.sharding.loop_sharding",),
-    "cluster": ("graphnn.distributed.dask_cluster",),
-    "data": ("graphnn.distributed.dask_data", "graphnn.distributed.dask_run"),
-}
-"""form, or kind of file → the modules that register it for classes of other modules."""
-
 
 _loading = Lock()
 
@@ -38,13 +26,6 @@ def load(module: str) -> ModuleType:
 def is_there(module: str) -> bool:
     """Tell whether the room of a module, named from below the package, is installed: satellites may be deleted."""
     return find_spec(f"{__name__.partition('.')[0]}.{module.partition('.')[0]}") is not None
-
-
-def load_registrars(*forms: str) -> None:
-    """Load the modules that register these forms, if there are any and they are not loaded."""
-    for form in forms:
-        for module in REGISTRARS.get(form, ()):
-            load(module)
 
 
 def names_of_parent(package: str) -> Callable[[str], Any]:

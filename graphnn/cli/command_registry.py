@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._util.lazy_loading import is_there
 from ..errors import AxisError, GraphnnError, LookupFailure, UsageError
-from . import commands
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes."""
@@ -205,7 +205,7 @@ _NEEDS = {
 
 
 def _own() -> list[str]:
-    own = (module.name for module in pkgutil.iter_modules(commands.__path__))
+    own = (module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("commands"))]))
     return [name for name in own if is_there(_NEEDS.get(name, "cli"))]
 
 
@@ -226,7 +226,7 @@ def find(name: str) -> Command | None:
         if not is_there(room := _NEEDS.get(name, "cli")):
             raise GraphnnError(f'the command "{name}" needs graphnn/{room}, which is not installed')
         if name in _own():
-            importlib.import_module(f"{commands.__name__}.{name}")
+            importlib.import_module(f"{__package__}.commands.{name}")
         else:
             for point in entry_points(group=GROUP, name=name):
                 try:

@@ -9,7 +9,6 @@ import numpy as np
 
 import graphnn as gn
 
-from .._util.lazy_loading import is_there
 from .._util.text import visible
 from ..core.symbolic_shapes import concrete, names_in
 from ..errors import GraphnnError
@@ -37,7 +36,7 @@ def model_of(file: str, given: Sequence[tuple[str, int] | Value], trainable: boo
 def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:
     """Return a feed with random numbers for the inputs of a model that it lacks; say so."""
     missing = [node for node in graph.placeholders if node.name not in feed]
-    if not missing or not _is_of_a_model(graph):
+    if not missing or "source" not in graph.caches:  # it was read from no model
         return feed
     sizes = _taken(graph, feed)
     added = ", ".join(f"{name} = {number}" for name, number in sizes.items())
@@ -47,10 +46,6 @@ def with_inputs(graph: Graph, feed: dict[Any, Any]) -> dict[Any, Any]:
     )
     rng = np.random.default_rng(0)
     return feed | {node.name: _random(node, sizes, rng) for node in missing}
-
-
-def _is_of_a_model(graph: Graph) -> bool:
-    return is_there("onnx") and gn.onnx.from_onnx.source_of(graph) is not None
 
 
 def _taken(graph: Graph, feed: dict[Any, Any]) -> dict[str, int]:

@@ -22,7 +22,7 @@ from .traces import KEEP, Beside, Trace, kept_of, page_of
 from .what_if_runs import given_before
 
 if TYPE_CHECKING:
-    from ..io.container import StrPath
+    from ..io.paths import StrPath
     from .diff.differences import Comparison
     from .value_cache import Tape
 

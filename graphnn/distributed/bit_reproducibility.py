@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._util.blas_threads import blas_libraries
 from .._util.text import counted
+from .blas_threads import blas_libraries
 
 Facts = Mapping[str, str]
 """What is told, by what it is of."""

@@ -7,19 +7,18 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from .._util.blas_threads import one_blas_thread
 from .._util.text import in_bytes
 from ..errors import ClusterError, GraphnnError, GraphnnWarning, UsageError
-from ..runtime.cluster_port import opens_cluster
+from ..runtime.cluster_port import CLUSTER
 from . import worker
 from .bit_reproducibility import differing, facts, told
-from .training_workers import DaskCrew
+from .blas_threads import one_blas_thread
 from .worker_programs import named, packed
 
 if TYPE_CHECKING:
@@ -63,6 +62,7 @@ class DaskCluster:
         self._client, self._facts = client, facts() if same else None
         self._prefix, self._number = f"graphnn-{token_hex(4)}", count()
         self.work: dict[str, Tally] = {}
+        """What each worker did, by its address."""
         self._shards: dict[str, Shard] = {}
         self.is_lost = False
         """Whether the scheduler has not answered."""
@@ -95,12 +95,27 @@ class DaskCluster:
         return worker.State(f"{self._prefix}-state-{next(self._number)}", named(values))
 
     def submit(self, program: Any, state: Any, feed: Mapping[Any, Any], *, name: str = "run") -> Any:
-        """Let a worker compute a program."""
+        """Let a worker compute a program.
+
+        Parameters
+        ----------
+        program, state
+            From `program`, and `state`; None for a program without parameters.
+        feed : mapping of Node or str to array or future
+            By placeholder. What the workers hold already is given as they know it.
+        name : str
+            What the task is called on the dashboard.
+
+        Returns
+        -------
+        future
+            Of the values of the fetches, in order.
+        """
         fed = named(feed)
         return self._task(name, worker.evaluate, program, state, list(fed), *fed.values())
 
     def added(self, left: Any, right: Any) -> Any:
-        """Let a worker add the values of two futures."""
+        """Let a worker add what two futures have, each value of one to that of the other; return the future."""
         return self._task("add", worker.add, left, right)
 
     def sent(self, feed: Mapping[Any, Any]) -> Any:
@@ -129,10 +144,6 @@ class DaskCluster:
     def call(self, function: Callable[..., worker.Answer], *args: Any, name: str, at: str | None = None) -> Any:
         """Let a worker call a function of ours, which returns an answer; if it can be, the one at this address."""
         return self._task(name, function, *args, at=at)
-
-    def crew(self) -> AbstractContextManager[DaskCrew]:
-        """Return a block in which the workers compute the shards of a training run."""
-        return nullcontext(DaskCrew(self))
 
     def _task(self, name: str, function: Callable[..., Any], *args: Any, at: str | None = None) -> Any:
         key = f"{self._prefix}-{name}-{next(self._number)}"
@@ -279,12 +290,15 @@ def _is_about_the_connection(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or "not running" in text or "client is closed" in text
 
 
-@opens_cluster
-def opened(client: Any, exact: bool) -> Any:
-    """Return the block in which the workers of a client of Dask compute; None if it is none."""
+@CLUSTER.give()
+def opened(client: Any, exact: bool) -> AbstractContextManager[DaskCluster]:
+    """Return the block in which the workers of a client of Dask compute."""
     distributed = sys.modules.get("distributed")
     if distributed is None or not isinstance(client, distributed.Client):
-        return None
+        raise UsageError(
+            f"client= is a client of Dask, dask.distributed.Client(…), not {type(client).__name__}; "
+            'pip install "graphnn[dask]" brings it'
+        )
     if client.status in ("closing", "closed"):
         raise ClusterError("the client is closed: call this inside its with block, or make another one")
     if client.asynchronous:

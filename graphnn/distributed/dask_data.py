@@ -12,7 +12,7 @@ import numpy as np
 from ..core import Node
 from ..core.symbolic_shapes import names_in
 from ..errors import LookupFailure, ShapeError, UsageError, ValueRangeError, near
-from ..runtime.batches import Batch, Batches, Shard, Split, reads_data
+from ..runtime.batches import CHUNKS, Batch, Batches, Shard, Split
 from ..runtime.feed import checked_feed
 from .lazy_chunks import Taken, files_of, rows_in
 
@@ -143,7 +143,7 @@ class Chunks(Split):
         return {"rows": sum(self._counts), "batch_size": self.size, "rows in batches": used}
 
 
-@reads_data
+@CHUNKS.give()
 def chunks_of(
     graph: Graph, data: Any, placeholders: Sequence[Node], what: str, batch_size: int | None
 ) -> Batches | None:

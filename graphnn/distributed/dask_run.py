@@ -14,8 +14,8 @@ from ..core import Origin, user_origin
 from ..core.fetches import ordered
 from ..core.symbolic_shapes import names_in, size_of
 from ..errors import GraphnnError, LookupFailure, UsageError
-from ..runtime.batches import needed_placeholders, runs_by_chunks
-from ..runtime.interpreter import run
+from ..runtime.batches import needed_placeholders
+from ..runtime.interpreter import BY_CHUNKS, run
 from .dask_data import Chunks, chunks_of
 from .sharding import Cut, cut
 from .sharding.shard_partition import Kind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .lazy_chunks import Taken
 
 
-@runs_by_chunks
+@BY_CHUNKS.give()
 def run_by_chunks(
     graph: Graph, nodes: Sequence[Node], feed: Feed, sizes: Mapping[str, int] | None, guard: str | None
 ) -> list[Any]:

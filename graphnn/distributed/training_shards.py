@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._util.blas_threads import one_blas_thread
-from .._util.text import short_repr
 from ..compiler.compile import Compiled, compile, updating
 from ..core import Array, Graph, Placeholder
-from ..core.attributes import whole
 from ..core.fetches import ancestors
 from ..errors import GraphnnError, ShapeError, UsageError
-from ..runtime.cluster_port import check_exact, opened_cluster
 from .sharding import Joined, Once, Programs, Stage, cut, programs_of
 
 if TYPE_CHECKING:
@@ -334,35 +329,3 @@ class _Once:
         found: Values = self._compiled({name: given[name] for name in once.feeds}, sizes=sizes)
         dict.update(self._source.state, {node: graph.state[copy] for node, copy in self._moved.items()})
         return found
-
-
-@contextmanager
-def computed(step: Compiled, shards: Any, statistics: Any, client: Any, exact: Any) -> Iterator[Callable[[Feed], Any]]:
-    """Give what makes a step: itself, or shards of it, here or on the workers of a client.
-
-    Raises
-    ------
-    UsageError, ValueRangeError
-        When an argument is not as `fit` takes it, or the step cannot be cut.
-    ClusterError
-        When the workers may compute other bits.
-    """
-    if statistics not in ("all", "shard"):
-        raise UsageError(f'statistics= must be those of "all" rows or of each "shard", not {short_repr(statistics)}')
-    check_exact(client, exact)
-    if shards is None:
-        for name, is_given in (("statistics", statistics != "all"), ("client", client is not None)):
-            if is_given:
-                raise UsageError(
-                    f"{name}= needs shards=, into how many a batch is split; any number of workers will do, but the "
-                    "results depend on shards= to the bit"
-                )
-        yield step
-        return
-    number = whole("shards", shards, 1)
-    if client is None:
-        with one_blas_thread():
-            yield Sharded(step, number, statistics, Alone())
-        return
-    with opened_cluster(client, exact) as cluster, cluster.crew() as crew:
-        yield Sharded(step, number, statistics, crew)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._util.blas_threads import one_blas_thread
 from .._util.locks import Lock
 from ..errors import UsageError
 from ..nn.training.history import WorkerReport
+from .blas_threads import one_blas_thread
 from .training_shards import Computer, Crew, Kept, Layout, Round, Values, all_of, bounds, joined_by, middle, subtrees
 from .worker import Answer, State, Work, answer, step_of
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._util.blas_threads import one_blas_thread
 from ..errors import ClusterError
 from .bit_reproducibility import differing, facts
+from .blas_threads import one_blas_thread
 from .lazy_chunks import Taken, in_batches
 from .worker_programs import Program, compiled
 

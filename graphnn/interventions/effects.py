@@ -22,7 +22,7 @@ from .sweep_file import Resumed
 if TYPE_CHECKING:
     from ..core import Graph
     from ..debugger.traces import Trace
-    from ..io.container import StrPath
+    from ..io.paths import StrPath
     from ..runtime.feed import Feed
 
 Direction = Literal["denoise", "noise"]

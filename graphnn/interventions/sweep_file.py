@@ -13,10 +13,11 @@ import numpy as np
 from ..core import Constant
 from ..debugger.traces import digest_of
 from ..errors import FileFormatError
-from ..io.container import path_of, read, write
+from ..io.container import read, write
+from ..io.paths import path_of
 
 if TYPE_CHECKING:
-    from ..io.container import StrPath
+    from ..io.paths import StrPath
     from .patch_places import Place
     from .run_pair import Pair
 

@@ -27,7 +27,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from io import BufferedReader, BytesIO
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
@@ -35,6 +34,7 @@ import numpy as np
 from .._util.text import short_repr
 from ..errors import DtypeError, FileFormatError, UsageError
 from .atomic_file import replacing
+from .paths import StrPath, path_of
 
 __all__ = ["pack", "peek", "read", "unpack", "write"]
 
@@ -62,7 +62,6 @@ _MAX_SIZE = sys.maxsize // 8  # elements, of at most eight bytes each
 _ONE_KIND_OF_BRACKET = bytes.maketrans(b"{}", b"[]")
 _NO_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
 
-StrPath: TypeAlias = "str | os.PathLike[str]"
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
@@ -116,6 +115,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
     --------
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
+    >>> from pathlib import Path
     >>> path = Path(folder.name, "small.gnn")
     >>> write(path, "graph", {"lo": -0.0, "hi": float("inf")}, {"w": np.eye(2)})
     >>> read(path, "graph")
@@ -205,6 +205,7 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     --------
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
+    >>> from pathlib import Path
     >>> path = Path(folder.name, "small.gnn")
     >>> write(path, "trace", ["a", 1], {"x": np.arange(3.0)})
     >>> data, arrays = read(path, "trace")
@@ -246,6 +247,7 @@ def peek(path: StrPath) -> str:
     --------
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
+    >>> from pathlib import Path
     >>> path = Path(folder.name, "small.gnn")
     >>> write(path, "trace", None, {})
     >>> peek(path)
@@ -254,28 +256,6 @@ def peek(path: StrPath) -> str:
     """
     with _opened(path) as reader:
         return reader.preamble()[0]
-
-
-def path_of(path: Any) -> Path:
-    """Return what was given for a path as one.
-
-    Raises
-    ------
-    UsageError
-        When it is not text, or holds what no name of a file can.
-    """
-    try:
-        text = os.fsdecode(path)
-    except Exception as error:  # noqa: BLE001 - a path of the user's own may raise anything
-        cause = None if isinstance(error, TypeError) else error
-        raise UsageError(f"a path is text or a pathlib.Path, not {type(path).__name__}") from cause
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise UsageError(f"no file can be called {text!a}") from None
-    if "\0" in text:
-        raise UsageError(f"no file can be called {text!a}")
-    return Path(text)
 
 
 @contextmanager

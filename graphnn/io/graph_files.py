@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,11 @@ from ..core.scopes import PHASES
 from ..core.shape_complexity import allow, reading
 from ..errors import FileFormatError, GraphnnError, UsageError
 from ..transforms.copied_tables import derivatives_among, with_partners
-from .container import DTYPES, StrPath, peek, read, write
+from .container import DTYPES, peek, read, write
 from .graph_columns import ADDED, TABLES, class_of
+
+if TYPE_CHECKING:
+    from .paths import StrPath
 
 __all__ = ["from_data", "load", "save", "to_data"]
 

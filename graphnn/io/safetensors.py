@@ -12,7 +12,7 @@ import numpy as np
 
 from .._util.text import short_repr
 from ..errors import FileFormatError
-from .container import path_of
+from .paths import path_of
 
 if TYPE_CHECKING:
     from ..core import Array

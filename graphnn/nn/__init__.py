@@ -95,7 +95,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = getattr(_load(f"{__name__}.{_MODULE_OF[name]}"), name)
         _explain_public(globals(), [name])
         return globals()[name]
-    held = next((part for part in ("schedules", "init") if name in _defined_in(part)), "")
+    parts = () if name.startswith("__") else ("schedules", "init")  # a tool asks for such a name, and does so often
+    held = next((part for part in parts if name in _defined_in(part)), "")
     if name in dir(fn) or name in ours.__all__:
         hint = f" Write gn.{name}."
     elif held and name not in ELSEWHERE["nn"]:

@@ -31,7 +31,7 @@ from ..errors import (
     near,
     restated,
 )
-from ..io.container import path_of
+from ..io.paths import path_of
 from . import rules as rules  # registers them
 from .function_bodies import domain_of, has_body
 from .graph_restoring import Restorer

@@ -59,8 +59,8 @@ from ..core.fetches import ordered, resolve
 from ..core.symbolic_shapes import names_in
 from ..errors import GraphError, GraphnnError, NoRuleError, UsageError, ValueRangeError, restated
 from ..io.atomic_file import replacing
-from ..io.container import path_of
 from ..io.graph_files import settings_of
+from ..io.paths import path_of
 from . import writers as _registered  # noqa: F401
 from .node_order import reads
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft

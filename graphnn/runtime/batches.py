@@ -1,6 +1,6 @@
 """What is computed batch by batch: batches split from arrays, or as a loader or a generator yields them.
 
-Data of other kinds, which need not be in memory, are registered by higher rooms; see `reads_data`.
+Data of other kinds, which need not be in memory, are read by a higher room.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._util.callables import check_takes
-from .._util.lazy_loading import load_registrars
+from .._util.missing import needed
+from .._util.ports import Port
 from .._util.text import counted
 from ..core.attributes import whole
 from ..core.fetches import ancestors
@@ -326,8 +327,11 @@ def batches_of(
     GraphnnError
         When it is a feed that does not fit the graph.
     """
-    if (found := _read(graph, data, placeholders, what, batch_size)) is not None:
-        return found
+    first = next(iter(data), None) if "dask" in sys.modules and isinstance(data, Sequence) else data
+    if holds_chunks(data) or _is_lazy(first):
+        chunks = needed(CHUNKS, "what reads data of Dask")(graph, data, placeholders, what, batch_size)
+        if chunks is not None:
+            return chunks
     if isinstance(data, Mapping):
         return Rows(graph, data, batch_size, what)
     if hasattr(data, "__array__") or not (isinstance(data, Iterable) or callable(data)):
@@ -341,50 +345,17 @@ def batches_of(
     return Stream(graph, data, placeholders, what)
 
 
-_Reader = Callable[["Graph", Any, "Sequence[Node]", str, "int | None"], "Batches | None"]
-_R = TypeVar("_R", bound=_Reader)
-_readers: list[_Reader] = []
-
-
-def reads_data(reader: _R) -> _R:
-    """Register the decorated function: it returns the batches of data of a kind, or None where they are of another.
-
-    It takes what `batches_of` takes. The modules that register one are listed in `later`, under ``"data"``, and load
-    where Dask is loaded: without it, nobody has such data.
-    """
-    _readers.append(reader)
-    return reader
-
-
-def _read(graph: Graph, *data: Any) -> Batches | None:
-    if "dask" in sys.modules:
-        load_registrars("data")
-    return next((found for reader in _readers if (found := reader(graph, *data)) is not None), None)
+CHUNKS: Port[Callable[[Graph, Any, Sequence[Node], str, int | None], Batches | None]] = Port("data in chunks")
+"""What returns the batches of data that need not be in memory: it takes what `batches_of` takes."""
 
 
 def holds_chunks(data: Any) -> bool:
     """Tell whether data are a mapping with values that need not be in memory, as arrays of Dask are."""
-    if "dask" not in sys.modules or not isinstance(data, Mapping):
-        return False
-    return any(hasattr(value, "__dask_graph__") for value in data.values())
+    return isinstance(data, Mapping) and any(map(_is_lazy, data.values()))
 
 
-_Run = Callable[["Graph", "Sequence[Node]", Feed, "Mapping[str, int] | None", "str | None"], list[Any]]
-_runs: list[_Run] = []
-
-
-def runs_by_chunks(run: _Run) -> _Run:
-    """Register the decorated function: it runs nodes on a feed of chunks, and returns what they will be."""
-    _runs.append(run)
-    return run
-
-
-def run_by_chunks(
-    graph: Graph, nodes: Sequence[Node], feed: Any, sizes: Mapping[str, int] | None, guard: str | None
-) -> list[Any]:
-    """Return the values of nodes on a feed that need not be in memory, to be computed later, chunk by chunk."""
-    load_registrars("data")
-    return _runs[-1](graph, nodes, feed, sizes, guard)
+def _is_lazy(data: Any) -> bool:
+    return "dask" in sys.modules and hasattr(data, "__dask_graph__") and data.__dask_graph__() is not None
 
 
 def checked_size(batch_size: Any) -> int | None:

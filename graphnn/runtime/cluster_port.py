@@ -1,15 +1,13 @@
-"""What computes elsewhere for us: clusters of other processes. Higher rooms register how to reach them.
-
-The modules that do are listed in `later`, under ``"cluster"``, and load when a client is first given.
-"""
+"""What computes elsewhere for us: clusters of other processes. A higher room gives how to reach them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .._util.lazy_loading import load_registrars
+from .._util.missing import needed
+from .._util.ports import Port
 from .._util.text import short_repr
 from ..errors import UsageError
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Cluster(Protocol):
-    """Workers that compute programs. What `program`, `state`, `submit` and `added` return stays with them."""
+    """Workers that compute programs. What `program`, `state` and `sent` return stays with them."""
 
     def program(self, fetches: Sequence[Node], backend: str | None = None) -> Any:
         """Send what computes some nodes, as data in our own format, and return it as it is known there.
@@ -33,27 +31,6 @@ class Cluster(Protocol):
 
     def state(self, values: Mapping[Node, Array]) -> Any:
         """Send a version of the values of parameters, to each worker once, and only where it is needed."""
-
-    def submit(self, program: Any, state: Any, feed: Mapping[Any, Any], *, name: str = "run") -> Any:
-        """Let a worker compute a program.
-
-        Parameters
-        ----------
-        program, state
-            From `program`, and `state`; None for a program without parameters.
-        feed : mapping of Node or str to array or future
-            By placeholder. What the workers hold already is given as they know it.
-        name : str
-            What the task is called on the dashboard.
-
-        Returns
-        -------
-        future
-            Of the values of the fetches, in order.
-        """
-
-    def added(self, left: Any, right: Any) -> Any:
-        """Let a worker add what two futures have, each value of one to that of the other; return the future."""
 
     def sent(self, feed: Mapping[Any, Any]) -> Any:
         """Send arrays, once, and return them as they are known there."""
@@ -103,26 +80,9 @@ class Cluster(Protocol):
     def in_order(self, futures: Iterator[Any], ahead: int | None = None) -> Generator[list[Any]]:
         """Yield the values of futures in their order, with no more under way than the workers need."""
 
-    def crew(self) -> AbstractContextManager[Any]:
-        """Return a block in which workers compute the shards of a training run; it gives a `Crew`."""
 
-    @property
-    def work(self) -> dict[str, Any]:
-        """What each worker did, by its address: tasks, seconds of computing, bytes read and returned."""
-
-
-_Opener = Callable[[Any, bool], "AbstractContextManager[Cluster] | None"]
-_O = TypeVar("_O", bound=_Opener)
-_openers: list[_Opener] = []
-
-
-def opens_cluster(opener: _O) -> _O:
-    """Register the decorated function: it returns the cluster of a client, or None where it does not know it.
-
-    It takes the client, and whether all processes must compute the same bits.
-    """
-    _openers.append(opener)
-    return opener
+CLUSTER: Port[Callable[[Any, bool], AbstractContextManager[Cluster]]] = Port("cluster")
+"""What returns the cluster of a client, given whether all processes must compute the same bits."""
 
 
 def check_exact(client: Any, exact: Any) -> None:
@@ -151,16 +111,8 @@ def opened_cluster(client: Any, exact: bool = True) -> AbstractContextManager[Cl
     Raises
     ------
     UsageError
-        When `client` is none.
+        When `client` is none, or nothing that reaches one is installed.
     ClusterError
         When a worker may compute other bits, or cannot be reached.
     """
-    load_registrars("cluster")
-    for opener in _openers:
-        found = opener(client, exact)
-        if found is not None:
-            return found
-    raise UsageError(
-        f"client= is a client of Dask, dask.distributed.Client(…), not {type(client).__name__}; "
-        'pip install "graphnn[dask]" brings it'
-    )
+    return needed(CLUSTER, "client=")(client, exact)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._util.missing import needed
+from .._util.ports import Port
 from ..core.fetches import resolve
-from .batches import holds_chunks, run_by_chunks
+from .batches import holds_chunks
 from .evaluation_loop import Step, arrays_for_caller, collect, evaluate, quiet_steps
 from .feed import Feed, prepare
 from .guard import checked_guard
 
 if TYPE_CHECKING:
-    from ..core import Graph
+    from ..core import Graph, Node
+
+BY_CHUNKS: Port[Callable[[Graph, Sequence[Node], Any, Mapping[str, int] | None, str | None], list[Any]]] = Port(
+    "runs in chunks"
+)
+"""What runs nodes on a feed of data that need not be in memory, and returns what they will be."""
 
 
 def run(
@@ -68,7 +75,7 @@ def run(
     """
     graph, nodes, rebuild = resolve(fetches, graph, feed if isinstance(feed, Mapping) else ())
     if holds_chunks(feed):
-        return rebuild(run_by_chunks(graph, nodes, feed, sizes, guard))
+        return rebuild(needed(BY_CHUNKS, "what runs on data of Dask")(graph, nodes, feed, sizes, guard))
     return rebuild(arrays_for_caller(collect(prepare(graph, nodes, feed, sizes), checked_guard(guard))))
 
 

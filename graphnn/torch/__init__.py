@@ -1,1 +1,4 @@
-"""PyTorch modules as graphs. It needs `onnx`."""
+"""PyTorch modules as graphs.
+
+Needs: onnx.
+"""

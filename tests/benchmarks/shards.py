@@ -34,7 +34,7 @@ from sklearn.datasets import load_digits
 
 import graphnn as gn
 from graphnn import nn
-from graphnn._util.blas_threads import one_blas_thread
+from graphnn.distributed.blas_threads import one_blas_thread
 
 SHARDS, BATCH = 8, 100_000
 HANGS_AFTER = 2400.0  # seconds

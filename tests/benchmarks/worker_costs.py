@@ -31,7 +31,7 @@ from search import client_of
 
 import graphnn as gn
 from graphnn import nn
-from graphnn._util.blas_threads import one_blas_thread
+from graphnn.distributed.blas_threads import one_blas_thread
 from graphnn.runtime.cluster_port import opened_cluster
 
 TASKS = 32

@@ -2,18 +2,14 @@
 
 import gc
 import os
-import signal
 import threading
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from forks import Inside, holds_in_a_fork
 
 import graphnn as gn
-from graphnn._util import blas_threads
 from graphnn._util.garbage_collection import collector_paused
 from graphnn._util.locks import Lock
 from graphnn.native import kernel_cache, llvm, selftest
@@ -23,59 +19,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
 ]
 BACKENDS = ("interpreter", "numpy", "native")
-
-
-def holds_in_a_fork(check: Callable[[], Any]) -> bool:
-    """Tell whether a forked process finds something to hold."""
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(60)  # ends a child that waits for a thread that it does not have
-        status = 2
-        try:
-            status = 0 if check() else 1
-        except BaseException:  # noqa: BLE001 - a child of a test must not go on as one
-            traceback.print_exc()
-        os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-class Inside:
-    """Another thread, which is in the middle of something until it is let out."""
-
-    def __init__(self) -> None:
-        self.entered, self.left = threading.Event(), threading.Event()
-        self.errors: list[BaseException] = []
-        self.thread = threading.Thread()
-
-    def here(self) -> None:
-        """Wait, if it is this thread that calls."""
-        if threading.current_thread() is self.thread:
-            self.entered.set()
-            assert self.left.wait(60)
-
-    @contextmanager
-    def doing(self, function: Callable[[], Any]) -> Iterator[None]:
-        """Have the thread call a function that comes here, and stay inside as long as the block lasts."""
-
-        def call() -> None:
-            try:
-                function()
-            except BaseException as error:  # noqa: BLE001 - the test raises it
-                self.errors.append(error)
-            finally:
-                self.entered.set()
-
-        self.thread = threading.Thread(target=call)
-        self.thread.start()
-        try:
-            assert self.entered.wait(60)
-            yield
-        finally:
-            self.left.set()
-            self.thread.join()
-        if self.errors:
-            raise self.errors[0]
 
 
 class Stay(gn.Op, abstract=True):
@@ -210,39 +153,6 @@ def test_garbage_is_searched_for_though_another_thread_had_paused_that(inside: I
 
     with collector_paused():
         assert holds_in_a_fork(check), "who forks lets it go on"
-
-
-def test_blas_has_its_threads_though_another_thread_had_held_it_to_one(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads = [4]
-
-    class Controller:
-        def limit(self, limits: int) -> "Controller":
-            threads[0] = limits
-            return self
-
-        def restore_original_limits(self) -> None:
-            threads[0] = 4
-
-    monkeypatch.setattr(blas_threads, "_controller", Controller)
-
-    def holds_it() -> None:
-        with blas_threads.one_blas_thread():
-            inside.here()
-
-    def check() -> bool:
-        found = [threads[0]]
-        with blas_threads.one_blas_thread():
-            found.append(threads[0])
-        return [*found, threads[0]] == [4, 1, 4]
-
-    with inside.doing(holds_it):
-        assert threads == [1]
-        assert holds_in_a_fork(check)
-        with blas_threads.one_blas_thread():
-            assert holds_in_a_fork(lambda: threads == [1])
-    assert threads == [4]
 
 
 def test_a_fork_waits_for_llvm_and_then_compiles(

@@ -47,6 +47,11 @@ def test_import_loads_the_ground_and_no_more() -> None:
     assert {module.split(".")[1] for module in loaded} == AT_ONCE
 
 
+def test_a_tool_that_asks_for_a_special_name_loads_nothing() -> None:
+    loaded = in_a_process(f"import json, sys; from graphnn import nn; hasattr(nn, '__wrapped__'); {LOADED}")
+    assert "graphnn.nn.schedules" not in loaded
+
+
 def test_names_are_loaded_by_several_threads_at_once(template: Template, tmp_path: Path) -> None:
     code = "import json, sys; from concurrent.futures import ThreadPoolExecutor as Pool; import graphnn as gn; "
     code += "sys.setswitchinterval(1e-6); names = [*gn.__all__, *gn.__all__[::-1]] * 2; "
@@ -110,7 +115,7 @@ def test_all_that_is_given_to_a_port_is_found_when_it_is_asked_for() -> None:
     ports = {
         port: (name, path)
         for path, text in sources.items()
-        for port, name in re.findall(r'^(\w+): Port\[.*\] = Port\("([^"]+)"\)', text, re.MULTILINE)
+        for port, name in re.findall(r'^(\w+): Port\[[^=]*\] = Port\(\s*"([^"]+)"', text, re.MULTILINE)
     }
     assert gn._GIVES.keys() == {name for name, _ in ports.values()}
     count = 0

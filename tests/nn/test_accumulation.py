@@ -66,7 +66,9 @@ def test_eight_small_steps_equal_a_large_one() -> None:
         np.testing.assert_allclose(small[name].value, large[name].value, rtol=1e-12)
 
 
-OPTIMIZERS = [each for each in vars(nn).values() if type(each) is type and nn.Optimizer in each.__bases__]
+OPTIMIZERS = [
+    each for each in (getattr(nn, name) for name in nn.__all__) if type(each) is type and nn.Optimizer in each.__bases__
+]
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

@@ -172,8 +172,6 @@ def test_arrays_of_different_lengths_are_one_batch() -> None:
     history = nn.fit(step, feed, epochs=2, batch_size=None, metrics=largest, validation=feed)
     assert history == {"loss": [8.5, 4.0], "largest": [5.0, 5.0], "val_loss": [4.0, -0.5], "val_largest": [5.0, 5.0]}
     assert nn.evaluate(loss, feed, batch_size=None) == gn.run(loss, feed)
-    with pytest.raises(gn.ShapeError, match=r'shards=2 cuts .* alike, and "inner" has 3, "edge" has 1: leave out'):
-        nn.fit(step, feed, batch_size=None, shards=2)
     with pytest.raises(
         gn.ShapeError, match=r'of one length.*"edge" \(m, 2\) float64 has shape \(1, 2\): give validation='
     ):

@@ -27,7 +27,7 @@ from .value_digests import DIGESTS, Digests
 from .value_statistics import KEEP, Condensed, owner_of
 
 if TYPE_CHECKING:
-    from ...io.container import StrPath
+    from ...io.paths import StrPath
 
 
 def prepared_for(

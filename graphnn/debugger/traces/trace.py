@@ -21,7 +21,7 @@ from ...control_flow.loop_op import Loop
 from ...control_flow.unrolled_run import has_loops, is_inside
 from ...core import Array, Graph, Node, Op, Origin, Unknown
 from ...errors import GraphnnError, LookupFailure, UsageError
-from ...io.container import StrPath, write
+from ...io.container import write
 from ...io.graph_files import settings_of, to_data
 from ...ops.linalg import Transpose
 from ...ops.shape import ExpandDims, Flip, Reshape, Squeeze
@@ -34,6 +34,7 @@ from .value_statistics import KEEP, Condensed, Statistics, Stats, digest_of, own
 
 if TYPE_CHECKING:
     from ...control_flow.iteration_names import NodeInside
+    from ...io.paths import StrPath
     from ...runtime.evaluation_loop import Prepared
 
 VERSION = 3

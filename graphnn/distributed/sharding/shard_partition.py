@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ..._util.lazy_loading import load_registrars
 from ..._util.text import with_article
 from ...core import Dim, Node, Op, Placeholder
 from ...core.fetches import ancestors, ordered
@@ -96,10 +95,7 @@ _of_operations: dict[type[Op], PartRule] = {}
 
 
 def part_by(kind: type[Op]) -> Callable[[PartRule], PartRule]:
-    """Register the decorated function: it says what a node of this operation is, if an operand has rows.
-
-    The modules of higher rooms that do are listed in `later`, under ``"shards"``.
-    """
+    """Register the decorated function: it says what a node of this operation is, if an operand has rows."""
 
     def register(rule: PartRule) -> PartRule:
         _of_operations[kind] = rule
@@ -130,7 +126,6 @@ def cut(fetches: Sequence[Node], updates: Mapping[Node, Node], rows: Iterable[st
     UsageError
         When a node mixes rows, and nothing says how it is put together from shards.
     """
-    load_registrars("shards")
     names = frozenset(rows)
     finals = [*fetches, *updates.values()]
     order = ordered(finals)

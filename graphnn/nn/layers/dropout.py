@@ -10,8 +10,8 @@ import numpy as np
 from ...core import Graph, Node, fn
 from ...core.attributes import whole
 from ...errors import DtypeError, UsageError, ValueRangeError
+from ..evaluation_mode import note_evaluation
 from ..init import Rng, checked_rng
-from ..training.evaluation_mode import note_evaluation
 from .layer import Layer, evaluation_meant, only_node, training_now
 
 _MOST = 2**64 - 1

@@ -13,8 +13,8 @@ from ...core.symbolic_shapes import add, clamp, product, shown, subtract
 from ...errors import ShapeError, UsageError
 from ...ops.base import axis_of
 from ..argument_validation import checked_flag, checked_number
+from ..evaluation_mode import note_evaluation
 from ..init import ones, zeros
-from ..training.evaluation_mode import note_evaluation
 from .layer import evaluation_meant, only_node
 from .layer_parameters import Weighted, along, check_float
 

@@ -17,7 +17,7 @@ from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
 from ...errors import ShapeError, UsageError, ValueRangeError
 from ..argument_validation import check_choice, checked_flag, checked_number
-from .input_validation import Operand, alike, are_one_hot, as_float, as_nodes, call_scope, operands
+from ..input_validation import Operand, alike, are_one_hot, as_float, as_nodes, call_scope, operands
 from .loss_reduction import REDUCTIONS, of_elements, of_rows, reduced
 
 

@@ -9,7 +9,7 @@ from ...core import Node, fitting, fn
 from ...core.symbolic_shapes import shown
 from ...errors import ShapeError
 from ..argument_validation import check_choice
-from .input_validation import as_float, as_nodes, call_scope, check_same_shape, operands, unbroadcast
+from ..input_validation import as_float, as_nodes, call_scope, check_same_shape, operands, unbroadcast
 
 REDUCTIONS = ("mean", "sum", "none")
 

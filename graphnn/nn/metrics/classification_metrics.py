@@ -20,7 +20,7 @@ from ...core.fetches import ancestors
 from ...core.symbolic_shapes import shown
 from ...errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError
 from ..argument_validation import check_choice
-from ..losses.input_validation import Operand, as_nodes, call_scope, operands, unbroadcast, why_no_labels
+from ..input_validation import Operand, as_nodes, call_scope, operands, unbroadcast, why_no_labels
 
 _AVERAGES = ("macro", "micro", "weighted", "binary", None)
 

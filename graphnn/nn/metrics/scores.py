@@ -9,7 +9,7 @@ from typing import Any
 from ...core import Graph, Node, fn
 from ...core.attributes import whole
 from ..argument_validation import check_choice
-from ..losses.input_validation import Operand, are_one_hot, as_float, as_nodes, call_scope, check_same_shape, operands
+from ..input_validation import Operand, are_one_hot, as_float, as_nodes, call_scope, check_same_shape, operands
 
 _AVERAGES = ("macro", "weighted", None)
 _FARTHEST = sys.float_info.max

@@ -14,7 +14,7 @@ from ...core import Graph, Node, Parameter, Placeholder, Scope, fn
 from ...core.fetches import ancestors
 from ...core.symbolic_shapes import shown
 from ...errors import UsageError
-from ..losses.input_validation import as_float
+from ..input_validation import as_float
 from ..metrics.metric_sums import computed_from, parts_of, reached
 from .update_accumulation import place_of
 

@@ -17,8 +17,8 @@ from ...core.graph_tables import checked_update
 from ...errors import GraphError, UsageError
 from ...runtime.state_updates import moves_of
 from ..argument_validation import checked_flag, checked_number
+from ..input_validation import as_float
 from ..layers.layer_settings import settings_of, warn_if_late
-from ..losses.input_validation import as_float
 from .loss_scale import widened
 from .update_accumulation import held, place_of
 

@@ -16,7 +16,7 @@ from ...core.symbolic_shapes import shown
 from ...errors import DtypeError, MemoryBudgetError, ShapeError, UsageError
 from ...runtime.feed import memory_budget
 from ..argument_validation import check_choice
-from ..losses.input_validation import as_float
+from ..input_validation import as_float
 from ..metrics.metric_sums import computed_from
 from .accumulated_gradients import Asked, Slopes
 from .line_search import BRACKETING, START, Search, point_of, strong_wolfe

@@ -13,7 +13,7 @@ from ...autodiff.grad import grad, vjp
 from ...core import Graph, Node, Scope, fn
 from ...core.attributes import whole
 from ..argument_validation import checked_number
-from ..losses.input_validation import as_float
+from ..input_validation import as_float
 
 _LARGEST = {"float16": 2.0**15}
 """The largest power of two in a dtype, where it is less than that in float32, the dtype of the scale."""

@@ -24,11 +24,11 @@ from ...core.graph_tables import owned
 from ...core.symbolic_shapes import shown
 from ...errors import GraphError, GraphnnWarning, NoRuleError, ShapeError, UsageError
 from ..argument_validation import checked_number
+from ..evaluation_mode import warn_of_evaluation
+from ..input_validation import as_float
 from ..layers.layer import Layer
 from ..layers.layer_settings import are_equal, positional_of, refuse_unread, settings_of, unread, warn_if_late
 from ..layers.state_dict import compact
-from ..losses.input_validation import as_float
-from ..training.evaluation_mode import warn_of_evaluation
 from .accumulated_gradients import Asked, Slopes
 from .loss_scale import LossScale, Scaled
 from .optimizer_state import Slots

@@ -14,13 +14,14 @@ from ..._util.text import quoted, with_article
 from ...core import Array, Graph, Node, sealed
 from ...core.symbolic_shapes import shown
 from ...errors import FileFormatError, GraphnnError, UsageError, ValueRangeError
-from ...io.container import StrPath, read, write
+from ...io.container import read, write
 from ...io.graph_files import to_data
 from ..layers.layer import snake
 from ..random_state import set_state
 from .history import History
 
 if TYPE_CHECKING:
+    from ...io.paths import StrPath
     from .epochs import Passes
     from .evaluate import Evaluation
     from .training_run import Training

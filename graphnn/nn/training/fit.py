@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..._util.missing import needed
+from ..._util.ports import Port
 from ..._util.text import quoted, short_repr
 from ...compiler.compile import Compiled
 from ...core import Node
 from ...core.attributes import whole
 from ...core.fetches import resolve
-from ...distributed.training_shards import Sharded, computed
 from ...errors import UsageError
 from ...io.atomic_file import replacing
-from ...io.container import StrPath, path_of
+from ...io.paths import StrPath, path_of
 from ...runtime.batches import (
     USUAL_SIZE,
     Batches,
@@ -29,7 +30,8 @@ from ...runtime.batches import (
     checked_size,
     needed_placeholders,
 )
-from ...runtime.feed import prepare
+from ...runtime.cluster_port import check_exact
+from ...runtime.feed import Feed, prepare
 from ..argument_validation import checked_flag, checked_number
 from ..init import Rng, checked_rng
 from .callbacks import Callbacks, checked_callbacks
@@ -42,7 +44,21 @@ from .training_run import Figures, Training
 if TYPE_CHECKING:
     from ...core import Graph
     from .early_stopping import EarlyStopping
-    from .history import History
+    from .history import History, WorkerReport
+
+
+class Sharded(Protocol):
+    """What makes a step by shards of a batch, called as the step is."""
+
+    def __call__(self, batch: Feed) -> Any: ...
+
+    @property
+    def workers(self) -> dict[str, WorkerReport]:
+        """What each worker did, by its address."""
+
+
+SHARDED: Port[Callable[[Compiled, int, str, Any, bool], AbstractContextManager[Sharded]]] = Port("shards")
+"""What gives a step by shards; it takes the step, and what `fit` takes: shards, statistics, client and exact."""
 
 
 def fit(
@@ -249,12 +265,12 @@ def fit(
         check_not_cut("the training set", batch_size=given_size, shuffle=shuffle is not None, drop_last=drop_last)
         passes = Passes(kept, given, steps_per_epoch)
     keep = None if checkpoint is None else partial(save, path=checkpoint)
-    with computed(step, shards, statistics, client, exact) as made:
+    with _computed(step, shards, statistics, client, exact) as made:
         training = Training(step, passes, figures, early_stopping, epochs, made)
         if resume is not None:
             resumed(training, resume)
         history = training.run(called, keep, checkpoint_every, progress, shown_on)
-        if isinstance(made, Sharded):
+        if not isinstance(made, Compiled):
             history.workers = made.workers
         return history
 
@@ -300,6 +316,24 @@ def _checked_step(step: Any) -> Compiled:
     if loss.shape != () or loss.dtype.kind != "f":
         raise UsageError(f'the first fetch of the step is the loss, a float scalar; "{loss.name}" is {loss.spec}')
     return step
+
+
+def _computed(
+    step: Compiled, shards: Any, statistics: Any, client: Any, exact: Any
+) -> AbstractContextManager[Compiled | Sharded]:
+    """Return a block that gives what makes a step: itself, or shards of it."""
+    if statistics not in ("all", "shard"):
+        raise UsageError(f'statistics= must be those of "all" rows or of each "shard", not {short_repr(statistics)}')
+    check_exact(client, exact)
+    if shards is not None:
+        return needed(SHARDED, "shards=")(step, whole("shards", shards, 1), statistics, client, exact)
+    for name, is_given in (("statistics", statistics != "all"), ("client", client is not None)):
+        if is_given:
+            raise UsageError(
+                f"{name}= needs shards=, into how many a batch is split; any number of workers will do, but the "
+                "results depend on shards= to the bit"
+            )
+    return nullcontext(step)
 
 
 def _checked_metrics(graph: Graph, metrics: Any) -> dict[str, Node]:

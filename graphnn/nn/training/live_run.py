@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._util.text import quoted
 from ...errors import UsageError
-from ...io.container import StrPath, path_of
+from ...io.paths import StrPath, path_of
 
 if TYPE_CHECKING:
     from ...compiler.compile import Compiled

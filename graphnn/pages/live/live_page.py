@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import FileFormatError, GraphnnError, GraphnnWarning
 from ...io.atomic_file import replacing
-from ...io.container import path_of
+from ...io.paths import path_of
 from ...nn.training.history import numbers_of
 from ...nn.training.progress import LIVE_PAGE, Reporter
 from ...view.formatting import visible

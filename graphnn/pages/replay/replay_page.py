@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..._util.display import HTML, Shown
-from ...io.container import path_of
+from ...io.paths import path_of
 from ...view.formatting import counted, in_bytes, visible
 from ..single_file import one_file, part
 

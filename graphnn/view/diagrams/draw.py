@@ -16,7 +16,7 @@ from ...core.attributes import whole
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace
 from ...errors import DrawingError, UsageError
-from ...io.container import path_of
+from ...io.paths import path_of
 from ..formatting import counted, shortened
 from ..layout.graphviz_engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
 from .animation import animated

@@ -21,9 +21,9 @@ from sklearn.model_selection import GridSearchCV
 
 import graphnn as gn
 from graphnn import nn
-from graphnn._util.blas_threads import blas_libraries, one_blas_thread
 from graphnn.debugger.health import check_health
 from graphnn.distributed import worker
+from graphnn.distributed.blas_threads import blas_libraries, one_blas_thread
 from graphnn.distributed.worker_programs import compiled, packed
 from graphnn.runtime.cluster_port import opened_cluster
 

@@ -264,3 +264,12 @@ def test_a_step_without_rows_is_refused() -> None:
     w = g.parameter("w", 8.0)
     with pytest.raises(gn.UsageError, match="no placeholder of the step has a name"):
         nn.fit(gn.compile(w * w, {w: w * 0.5}), {}, shards=2)
+
+
+def test_arrays_of_different_lengths_are_not_cut_alike() -> None:
+    g = gn.Graph()
+    inner, edge, w = g.placeholder("inner", ("n",)), g.placeholder("edge", ("m", 2)), g.parameter("w", 2.0)
+    loss = w * gn.mean(inner) + gn.mean(edge**2)
+    step, feed = gn.compile(loss, nn.SGD(0.5).updates(loss)), {inner: [1.0, 3.0, 5.0], edge: [[1.0, 2.0]]}
+    with pytest.raises(gn.ShapeError, match=r'shards=2 cuts .* alike, and "inner" has 3, "edge" has 1: leave out'):
+        nn.fit(step, feed, batch_size=None, shards=2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection
 
-from ...core import Graph, Node, user_origin
-from ...core.fetches import ancestors
-from ...errors import GraphnnWarning
+from ..core import Graph, Node, user_origin
+from ..core.fetches import ancestors
+from ..errors import GraphnnWarning
 
 _BUILT = "built for evaluation"
 

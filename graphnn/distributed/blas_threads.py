@@ -8,7 +8,7 @@ from functools import cache
 from threading import get_ident
 from typing import Any
 
-from .locks import Lock, in_forked
+from .._util.locks import Lock, in_forked
 
 
 @cache

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...core import Array, Graph, Node, Shape, as_array, fitting, fn
-from ...core.symbolic_shapes import shown, unify
-from ...errors import DtypeError, ShapeError, UsageError
-from ...ops.base import clash
+from ..core import Array, Graph, Node, Shape, as_array, fitting, fn
+from ..core.symbolic_shapes import shown, unify
+from ..errors import DtypeError, ShapeError, UsageError
+from ..ops.base import clash
 
 Operand = Node | Array
 
