@@ -9,6 +9,7 @@ from pathlib import Path
 import pages
 import places
 import pytest
+from everywhere import PLANS
 from hypothesis import is_hypothesis_test, settings
 from template import Template
 
@@ -73,7 +74,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try with plans of each kind what is marked ``each_backend``."""
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
     if "each_backend" in marks and "plans_of_numpy" not in marks:
-        metafunc.parametrize("kind_of_plans", ["numpy", "native"])
+        metafunc.parametrize("kind_of_plans", PLANS)
 
 
 @pytest.fixture

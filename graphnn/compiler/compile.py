@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,28 +14,24 @@ import numpy as np
 from .._util.garbage_collection import collector_paused
 from .._util.hints import elsewhere
 from .._util.locks import Lock
-from .._util.text import quoted, short_name, short_repr
+from .._util.text import quoted, short_name
 from ..core.attributes import whole
 from ..core.fetches import resolve
 from ..core.graph_tables import checked_update
 from ..errors import GraphnnError, GraphnnWarning, UsageError, ValueRangeError, restated
-from ..native.native_plan import Native
-from ..native.selftest import distrust, is_installed, is_supported, is_trusted
-from ..native.size_pattern import Patterns
-from ..native.ufunc_addresses import Doubt
 from ..runtime.evaluation_loop import Observer, Prepared, arrays_for_caller, collect
 from ..runtime.feed import Feed, prepare
 from ..runtime.guard import checked_guard
 from ..runtime.state_updates import with_advances
-from .plan import Plan
+from .backends import Backend, backend_of, chosen
 from .plan_cache import Kept, Sizes
 from .sparse_updates import Tables
 from .thresholds import Settings
 
 if TYPE_CHECKING:
     from ..core import Array, Graph, Node
+    from .plan import Plan
 
-BACKENDS = ("native", "numpy", "interpreter")
 _USUAL = Settings()
 
 
@@ -84,11 +79,10 @@ class Compiled:
         """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._kept = Kept()
-        self._patterns = Patterns(backend == "native" and threads == 1)
-        self._tables = Tables(self.updates)
+        self._planner = backend_of(backend)(list(self.updates), self.settings, Tables(self.updates))
         self._planning = Lock()
         self._latest: Plan | None = None
-        self._whole: Native | None = None
+        self._whole: Plan | None = None
         # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
         self._trains = any(p.trainable or (p not in checked and p.dtype.kind == "f") for p in self.updates)
         # What each call needs, read at once.
@@ -155,9 +149,9 @@ class Compiled:
         return rebuild(results[: -len(updates)])
 
     def _at_once(
-        self, whole: Native, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
+        self, whole: Plan, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
     ) -> Sequence[Array] | None:
-        """Do the whole step natively, updates included; return None, with nothing done, where that does not apply."""
+        """Do the whole step at once, updates included; return None, with nothing done, where that does not apply."""
         if sizes is not None or self.observers:
             return None
         try:
@@ -213,13 +207,12 @@ class Compiled:
                 if self._whole is not None and self._whole is not plan:
                     self._whole.forget()
                 self._latest = plan
-                self._whole = plan if isinstance(plan, Native) and plan.is_whole else None
+                self._whole = plan if plan.is_whole else None
         return plan
 
     def _new_plan(self, prepared: Prepared, sizes: Sizes, demanded: bool) -> Plan | None:
-        patterns = self._patterns
         try:
-            plan = patterns.plan(prepared)
+            plan = self._planner.known(prepared)
             if plan is not None:
                 return plan
             pays = 1 + self._kept.vary if demanded else self._pays(prepared, sizes)
@@ -238,19 +231,14 @@ class Compiled:
         inside = sum(len(body) for op in holding for body in op.bodies.values())
         evaluated = sum(op.evaluated(prepared.sizes) for op in holding)
         again = (len(order) + evaluated) / max(1, len(order) + inside)
-        return self._kept.pays(sizes, self._patterns.may_record(prepared), again)
+        return self._kept.pays(sizes, self._planner.may_record(prepared), again)
 
     def _planned(self, prepared: Prepared, recorded: bool = False) -> Plan:
-        if self.backend == "native":
-            try:
-                return self._patterns.planned(
-                    prepared, list(self.updates), self.settings, self._tables, recorded=recorded
-                )
-            except Doubt as doubt:
-                distrust(doubt)
-                vars(self)["backend"] = "numpy"
-                self._patterns = Patterns(False)
-        return Plan(prepared, self.settings, self._tables)
+        plan = self._planner.plan(prepared, recorded)
+        if not self._planner.is_trusted():
+            vars(self)["backend"] = "numpy"
+            self._planner = Backend(*self._planner.asked)
+        return plan
 
     def plan(self, feed: Feed | None = None, sizes: Mapping[str, int] | None = None) -> Plan:
         """Return the plan for the sizes of a feed: its ``source``, and what it ``explain()``s.
@@ -273,22 +261,6 @@ class Compiled:
     def __repr__(self) -> str:
         names = ", ".join(short_name(node.name, 80) for node in self.fetches)
         return f"<compiled step of {quoted(self.graph.name)}: {names}; {len(self.updates)} updates>"
-
-
-def chosen(backend: str | None) -> str:
-    """Return the backend that is asked for, here or by the environment; else the fastest that there is."""
-    asked = backend if backend is not None else os.environ.get("GRAPHNN_BACKEND") or None
-    if asked is not None and (not isinstance(asked, str) or asked not in BACKENDS):
-        whose = "" if backend is not None else " in GRAPHNN_BACKEND"
-        called = quoted(asked) if isinstance(asked, str) else short_repr(asked)
-        raise ValueRangeError(f"unknown backend {called}{whose} (must be one of {', '.join(BACKENDS)})")
-    if asked == "native" and not is_installed():
-        raise UsageError("the native backend needs llvmlite: pip install graphnn[native]")
-    if asked == "native" and not is_supported():
-        raise UsageError("the native backend is for CPython on 64-bit Linux and macOS; the backend here is numpy")
-    if asked is None or asked == "native":
-        return "native" if is_trusted() else "numpy"
-    return asked
 
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:

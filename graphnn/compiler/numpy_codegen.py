@@ -58,8 +58,8 @@ def literal(value: Literal) -> str:
     """
     if type(value) is int or value is None or type(value) is bool or (type(value) is float and math.isfinite(value)):
         return repr(value)
-    if type(value) is Size:
-        return f"sizes__[{value.cell}]"
+    if isinstance(value, Size):
+        return f"sizes__[{literal(value.cell)}]"
     if type(value) is tuple:
         if {*map(type, value)} == {int}:
             return repr(value)

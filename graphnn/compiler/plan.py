@@ -128,6 +128,19 @@ class Plan:
         """Return how each node is computed, and where its value lies in memory."""
         return Explanation(self._lowering, self._chains, self._layout, most_apart(self._lowering.values))
 
+    is_whole = False
+    """Whether a step is one call, which looks up what it is fed, and updates the state."""
+
+    def whole(self, feed: object, state: object) -> tuple[Array, ...] | None:
+        """Do a whole step, updates included; return None, with nothing done, if the feed is not just as planned."""
+        return None
+
+    def forget(self) -> None:
+        """Let go of the memory that steps keep for the next values of parameters."""
+
+    is_short = False
+    """Whether it is so short that a `FAST_LOOP` may run it for each iteration of a loop, without Python in between."""
+
     def fitting(self, feed: Mapping[Any, Any]) -> tuple[Any, ...] | None:
         """Return the arrays of a feed in order, or None if the plan cannot take them as they are.
 

@@ -61,7 +61,18 @@ class Explanation(Shown):
         What the same values would take, each with memory of its own for as long as it is needed.
     calls : int
         How many calls of NumPy, or of operations, a step makes; a chain's count once.
+    loops : sequence, or None
+        What a plan that is not NumPy's does, one after the other: each ``what`` of which ``nodes``, the bytes ``read``
+        and ``written``, on how many ``threads``, and the seconds ``expected``, if they are known.
+    read, written : int
+        The bytes that its loops read and write, each for itself: from the cache or from memory.
+    expected : float
+        The seconds that its loops are expected to take, calls from Python aside.
     """
+
+    loops: Sequence[Any] | None = None
+    read = written = 0
+    expected = 0.0
 
     def __init__(self, lowering: Lowering, chains: Sequence[Chain], layout: Layout, most_apart: int) -> None:
         chain_of = {member: chain for chain in chains for member in chain.members}

@@ -39,8 +39,8 @@ class Settings:
         From so many lines on, what Python compiles of a plan goes on in another function.
     sorted_buffers : int
         Up to so many buffers, the arena is also laid out with the largest buffers first.
-    native : bool
-        Whether it is a native plan.
+    backend : str
+        Whose plan it is, and those of the bodies of its loops. To all but NumPy's, passes over elements cost little.
     """
 
     threads: int = 1
@@ -59,4 +59,4 @@ class Settings:
     table: int = 2**18
     lines: int = 1000
     sorted_buffers: int = 500
-    native: bool = False
+    backend: str = "numpy"

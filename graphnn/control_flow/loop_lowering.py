@@ -6,19 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
+from .._util.ports import Port
 from ..compiler import intermediate_representation as do
+from ..compiler.backends import backend_of
 from ..compiler.intermediate_representation import Result
 from ..compiler.lowering_rules import rule
-from ..compiler.plan import Plan
 from ..compiler.symbolic_sizes import ForSizes, Unrecorded, any_size, unchecked
 from ..compiler.thresholds import Settings
-from ..native.loop_iterations import InOneGo, in_one_go
-from ..native.native_plan import Native
-from ..native.ufunc_addresses import Doubt
 from .branch_op import Branch
 from .bundle import LoopItem, read
 from .fixed_point_op import FixedPoint
@@ -29,14 +27,34 @@ from .run_iterations import Iterations
 if TYPE_CHECKING:
     from ..compiler.ir_builder import Builder
     from ..compiler.ir_values import Value
+    from ..compiler.plan import Plan
     from ..core import Array, Node, Op
     from ..runtime.evaluation_loop import Prepared
 
 
 _Op = TypeVar("_Op", bound=Keeping)
 _Plan = TypeVar("_Plan")
-_Placed = tuple[Plan, list[int]]
+_Placed = tuple["Plan", list[int]]
 """A plan, and where its inputs are among those of the body."""
+
+
+class FastLoop(Protocol):
+    """Computes a loop without Python between iterations.
+
+    Attributes
+    ----------
+    usual : int
+        How many iterations the last call made.
+    """
+
+    usual: int
+
+    def __call__(self, operands: Sequence[Array], out: Array | None) -> Array | None:
+        """Return the bundle; None, with nothing done, if that does not pay."""
+
+
+FAST_LOOP: Port[Callable[[Loop, Any], FastLoop | None]] = Port("fast loops")
+"""Returns what computes a loop by a short plan of its body, for plans of some kind; None where it cannot."""
 
 
 class Planned(ForSizes):
@@ -82,8 +100,9 @@ class Planned(ForSizes):
         return [places[node] for node in self.plan.given]
 
     @cached_property
-    def _in_one_go(self) -> InOneGo | None:
-        return in_one_go(self.op, self.plan) if type(self.op) is Loop else None
+    def _in_one_go(self) -> FastLoop | None:
+        made = FAST_LOOP.of(self.plan) if type(self.op) is Loop and self.plan.is_short else None
+        return None if made is None else made(self.op, self.plan)
 
     def __call__(self, *operands: Array, out: Array | None = None) -> Array:
         """Compute the loop."""
@@ -157,13 +176,8 @@ def _with_numbers(op: _Op, known: Callable[[Any], Any]) -> _Op:
 
 
 def _plan_of(prepared: Prepared, settings: Settings, lent: Sequence[Node] = ()) -> Plan:
-    """Return a plan of a body, native if that around it is. What is lent to it, it may write over."""
-    if settings.native:
-        try:
-            return Native(prepared, settings=settings, lent=lent)
-        except Doubt:
-            pass  # the plan around it finds the same
-    return Plan(prepared, Settings(threads=settings.threads), lent=lent)
+    """Return a plan of a body, by what made the plan around it. What is lent to it, it may write over."""
+    return backend_of(settings.backend)((), Settings(threads=settings.threads), lent=lent).plan(prepared)
 
 
 @rule(FixedPoint, in_order=True, folds=False)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.compile import BACKENDS, Compiled
+from ..compiler.backends import BACKENDS
+from ..compiler.compile import Compiled
 from ..errors import FileFormatError
 from ..io.container import DTYPES, pack, unpack
 from ..io.graph_files import VERSION, from_data, to_data

@@ -154,13 +154,10 @@ class NativeExplanation(Explanation):
     ----------
     why : dict of Node to str
         Of each node that is computed by a call of NumPy from Python: why.
-    read, written : int
-        The bytes that its loops read and write, each for itself: from the cache or from memory.
-    expected : float
-        The seconds that its loops are expected to take, calls from Python aside.
     loops : list of Loop
-        The same for each.
     """
+
+    loops: list[Loop]
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ NATIVE = Settings(
     narrow=0,
     narrow_repeated=0,
     large=_NEVER,
-    native=True,
+    backend="native",
 )
 
 
@@ -189,7 +189,7 @@ class Native(Plan):
         return self._draft.writer.tables
 
     @property
-    def is_whole(self) -> bool:
+    def is_whole(self) -> bool:  # type: ignore[override]
         """Whether a step is one call, which looks up what it is fed, and updates the state."""
         return not self.calls_python and self._settled
 
@@ -199,7 +199,7 @@ class Native(Plan):
         return self._filling.code is not None
 
     @property
-    def is_short(self) -> bool:
+    def is_short(self) -> bool:  # type: ignore[override]
         """Whether it is one segment, so short that other threads need not be let run meanwhile."""
         return not self.calls_python and not self._filling.segments[0].words[HEADER.index("long")]
 

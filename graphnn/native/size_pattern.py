@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..compiler import intermediate_representation as do
+from ..compiler.backends import FASTER, Backend
 from ..compiler.ir_values import Value
-from ..compiler.symbolic_sizes import ForSizes, Size, Tape, Unrecorded, any_size, unchecked
+from ..compiler.symbolic_sizes import ForSizes, Size, Unrecorded, any_size, unchecked
 from ..core import Op
 from .native_plan import Filling, Native, drafted
+from .recorded_sizes import Tape
+from .selftest import distrust, is_installed, is_supported, is_trusted
 from .ufunc_addresses import Doubt
 from .work_list import address_of
 
 if TYPE_CHECKING:
+    from ..compiler.plan import Plan
     from ..compiler.sparse_updates import Tables
     from ..compiler.thresholds import Settings
     from ..core import Array, Node
@@ -202,8 +206,11 @@ class _Segment:
         return self._table.filled_with(words, shapes)
 
 
-class Patterns:
-    """The patterns of a step: several, since the planner decides otherwise for some sizes, such as small ones.
+@FASTER["native"].give()
+class Patterns(Backend):
+    """Makes native plans, and the patterns of a step.
+
+    There are several: the planner decides otherwise for some sizes, such as small ones.
 
     Attributes
     ----------
@@ -211,11 +218,28 @@ class Patterns:
         How many may still be recorded.
     """
 
-    def __init__(self, any_at_all: bool) -> None:
-        self.left = _MOST if any_at_all else 0
+    title = "the native plan"
+
+    def __init__(self, *asked: Any, **lent: Any) -> None:
+        super().__init__(*asked, **lent)
+        self.left = _MOST if self.asked[1].threads == 1 else 0
         self._found: list[Pattern] = []
 
-    def plan(self, prepared: Prepared) -> Native | None:
+    @staticmethod
+    def lack() -> str:
+        """Return why native plans cannot be made here."""
+        if not is_installed():
+            return "the native backend needs llvmlite: pip install graphnn[native]"
+        if not is_supported():
+            return "the native backend is for CPython on 64-bit Linux and macOS; the backend here is numpy"
+        return ""
+
+    @staticmethod
+    def is_trusted() -> bool:
+        """Tell whether native plans work here; if llvmlite is there and they do not, warn once of it."""
+        return is_trusted()
+
+    def known(self, prepared: Prepared) -> Native | None:
         """Return the plan for some sizes, if there is a pattern for it."""
         for i, pattern in enumerate(self._found):
             if (plan := pattern.plan(prepared)) is not None:
@@ -227,17 +251,24 @@ class Patterns:
         """Return whether a plan for these sizes may be recorded: one of 1 is equal to other sizes by chance."""
         return self.left > 0 and 1 not in prepared.sizes.values()
 
-    def planned(self, prepared: Prepared, *asked: Any, recorded: bool = False) -> Native:
+    def plan(self, prepared: Prepared, recorded: bool = False) -> Plan:
         """Return a new plan; if it is to be recorded, and can be, its pattern serves for other sizes from then on."""
-        if recorded and self.may_record(prepared):
-            self.left -= 1
-            try:
-                pattern = Pattern(prepared, *asked)
-            except Doubt:
-                raise
-            except Exception:  # noqa: BLE001 - a size is not an int, and what that leads to is unknown
-                pattern = None
-            if pattern is not None and (plan := pattern.plan(prepared)) is not None:
-                self._found.insert(0, pattern)
-                return plan
-        return Native(prepared, *asked)
+        try:
+            plan = self._recorded(prepared) if recorded and self.may_record(prepared) else None
+            return Native(prepared, *self.asked) if plan is None else plan
+        except Doubt as doubt:
+            distrust(doubt)
+            return super().plan(prepared)
+
+    def _recorded(self, prepared: Prepared) -> Native | None:
+        self.left -= 1
+        try:
+            pattern = Pattern(prepared, *self.asked[:3])
+        except Doubt:
+            raise
+        except Exception:  # noqa: BLE001 - a size is not an int, and what that leads to is unknown
+            return None
+        plan = pattern.plan(prepared)
+        if plan is not None:
+            self._found.insert(0, pattern)
+        return plan

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS
 
 import graphnn as gn
 from graphnn import nn
@@ -203,7 +204,7 @@ def test_training_on_an_empty_batch_raises(graph: gn.Graph) -> None:
     gn.compile(count, {count: count + gn.sum(graph["x"])})(nothing)
 
 
-@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_running_statistics_of_no_rows_are_refused(graph: gn.Graph, backend: str) -> None:
     x, layer = graph.placeholder("x", ("batch", 2)), nn.BatchNorm()
     normalized, dropped = layer(x, training=True), nn.Dropout(0.5)(x, training=True)

@@ -7,18 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS
 from forks import Inside, holds_in_a_fork
 
 import graphnn as gn
 from graphnn._util.garbage_collection import collector_paused
 from graphnn._util.locks import Lock
-from graphnn.native import kernel_cache, llvm, selftest
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only: the process forks"),
     pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning"),
 ]
-BACKENDS = ("interpreter", "numpy", "native")
 
 
 class Stay(gn.Op, abstract=True):
@@ -153,48 +152,3 @@ def test_garbage_is_searched_for_though_another_thread_had_paused_that(inside: I
 
     with collector_paused():
         assert holds_in_a_fork(check), "who forks lets it go on"
-
-
-def test_a_fork_waits_for_llvm_and_then_compiles(
-    graph: gn.Graph, inside: Inside, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRAPHNN_CACHE", "off")
-    x = graph.placeholder("x", (17,))
-    feed = {x: np.linspace(0, 1, 17)}
-    own = [gn.compile(gn.square(x) * number + x / number, backend="native") for number in (3, 5)]
-    expected = [gn.run(step.fetches[0], feed).tolist() for step in own]
-    load = kernel_cache.load
-
-    def slowly(key: str) -> bytes | None:
-        inside.here()
-        return load(key)
-
-    monkeypatch.setattr(kernel_cache, "load", slowly)
-
-    def check() -> bool:
-        return [step.plan(feed)(feed[x])[0].tolist() for step in own] == expected
-
-    with inside.doing(lambda: own[0].plan(feed)):
-        # Called before what was registered earlier: the thread is inside until the fork begins.
-        os.register_at_fork(before=inside.left.set)
-        llvm.engine()._modules.clear()
-        assert holds_in_a_fork(check)
-    assert check()
-
-
-def test_a_test_that_a_fork_cuts_short_is_made_again(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-
-    def tried() -> None:
-        calls.append(1)
-        inside.here()
-
-    monkeypatch.setattr(selftest, "check", tried)
-    monkeypatch.setattr(selftest, "_state", {})
-    monkeypatch.setattr(selftest, "is_installed", lambda: True)
-
-    def check() -> bool:
-        return selftest.is_trusted() and len(calls) == 2
-
-    with inside.doing(selftest.is_trusted):
-        assert holds_in_a_fork(check)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from everywhere import PLANS
 from random_mixed import random_mixed
 from random_networks import random_training
 from test_hostile_plans import foreign
@@ -23,7 +24,7 @@ from graphnn.compiler.compile import Compiled
 from graphnn.compiler.thresholds import Settings
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 @pytest.mark.parametrize("lines", [1, 3, 20])
 def test_plans_in_parts_are_the_interpreters_to_the_bit(lines: int, backend: str) -> None:
     for number in range(5):

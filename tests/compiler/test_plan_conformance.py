@@ -8,11 +8,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import test_ops
+from everywhere import PLANS
+from places import present
 from random_graphs import build, large_graph, random_graph
 from test_ops import OPS
 
@@ -22,7 +25,6 @@ from graphnn.compiler.compile import Compiled
 from graphnn.compiler.ir_values import lying
 from graphnn.compiler.thresholds import Settings
 from graphnn.core import Op
-from graphnn.native import thread_parts
 from graphnn.ops import matmul_kernels
 from graphnn.testing import Draw
 
@@ -114,8 +116,10 @@ def small_is_large() -> Iterator[Settings]:
     """Yield settings by which a plan does with small arrays what else it does with large ones; so do products."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matmul_kernels, "limits", matmul_kernels.Limits(block=24, few=3, short=2))
-        patch.setattr(thread_parts, "limits", thread_parts.Limits(times=3, bytes=1, made=1))
-        patch.setattr(thread_parts, "_LINE", 3)
+        if present("native"):
+            thread_parts: Any = import_module("graphnn.native.thread_parts")
+            patch.setattr(thread_parts, "limits", thread_parts.Limits(times=3, bytes=1, made=1))
+            patch.setattr(thread_parts, "_LINE", 3)
         yield SMALL
 
 
@@ -411,7 +415,7 @@ def test_a_view_of_half_floats_that_are_repeated_lies_as_in_a_run() -> None:
         assert value.strides is None or lying(one.shape, value.strides) == lying(one.shape, values[one].strides)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_what_is_tiled_once_lies_in_order(backend: str) -> None:
     g = gn.Graph()
     x, y = g.placeholder("x", (1, 3, 2)), g.placeholder("y", (3, 3, 2))
@@ -422,7 +426,7 @@ def test_what_is_tiled_once_lies_in_order(backend: str) -> None:
         assert not differences([gn.einsum("ijk,ijk->", tiled, y)], feeds, backend=backend)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_one_element_gives_the_same_bits_wherever_it_steps(backend: str) -> None:
     # NumPy computes some functions otherwise backwards, or over long steps, of an array of one element, too.
     for function in (gn.cosh, gn.sinh, gn.arcsin, gn.arccos, gn.exp, gn.log, gn.tan):
@@ -440,7 +444,7 @@ def test_one_element_gives_the_same_bits_wherever_it_steps(backend: str) -> None
                 assert [bits(found) for found in gn.run(nodes, {x: one, y: other})] == right
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_what_shows_one_element_of_a_result_whose_layout_is_unknown(backend: str) -> None:
     g = gn.Graph()
     x, y, z = g.placeholder("x", (1, 1)), g.placeholder("y", (1, 1)), g.placeholder("z", (1,))
@@ -449,7 +453,7 @@ def test_what_shows_one_element_of_a_result_whose_layout_is_unknown(backend: str
     assert not differences([shown + 1.0, gn.flip(shown)], [ones], backend=backend)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_long_products_with_what_lies_in_an_unknown_order_go_block_by_block(backend: str) -> None:
     g = gn.Graph()
     x, y, z = g.placeholder("x", (9000, 8)), g.placeholder("y", (9000, 3)), g.placeholder("z", (3,))
@@ -458,7 +462,7 @@ def test_long_products_with_what_lies_in_an_unknown_order_go_block_by_block(back
     assert not differences([x.T @ gn.einsum("ab,ab,b->ab", y, y, z)], [feed], backend=backend)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_the_two_copies_of_one_array_that_a_contraction_makes_are_two(backend: str) -> None:
     g = gn.Graph(dtype="float32")
     x = g.placeholder("x", (40, 34))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS
 from random_bodies import Case, derived, scanned
 
 import graphnn as gn
@@ -130,7 +131,7 @@ def test_a_graph_knows_how_many_iterations_there_are_at_most():
         g["scan_1@3/add"]
 
 
-@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_an_operation_that_fails_names_its_iteration(backend):
     g = gn.Graph()
     table, ids = g.parameter("table", np.eye(3)), g.placeholder("ids", ("time",), np.int64)
@@ -443,7 +444,7 @@ def test_errors_guards_and_health_look_into_branches():
     flag, ids = g.placeholder("flag", (), bool), g.placeholder("ids", (2,), np.int64)
     taken = gn.cond(flag, lambda: gn.take(g.constant(np.eye(3)), ids, axis=0), lambda: gn.zeros((2, 3), graph=g))
     assert not gn.run(taken, {flag: False, ids: [0, 9]}).any()
-    for backend in ("interpreter", "numpy", "native"):
+    for backend in BACKENDS:
         step = gn.compile(taken, backend=backend)
         step({flag: True, ids: [0, 1]})
         with pytest.raises(gn.AxisError, match='while evaluating "cond_1@then/take"') as caught:

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS, PLANS
 
 import graphnn as gn
 
@@ -75,7 +76,7 @@ def test_values_and_derivatives_are_those_of_the_iterations_written_out(named, r
     assert values[0] == expected[0]
     for ours, theirs in zip(values, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12 * np.abs(theirs).max())
-    for backend in ("numpy", "native", "interpreter"):
+    for backend in BACKENDS:
         step = gn.compile(fetches, backend=backend)
         for _ in range(1 if backend == "interpreter" else 3):
             planned = step(feed)
@@ -111,7 +112,7 @@ def test_states_of_any_dtype_are_carried():
     init = (np.int32(0), np.float32(-np.inf), np.bool_(False))
     (count, largest, seen), (counts, above, wide) = gn.scan(step, init, xs)
     given = np.array([0.5, 3.0, 1.5], np.float32)
-    for backend in ("interpreter", "numpy", "native"):
+    for backend in BACKENDS:
         run = gn.compile([count, largest, seen, counts, above, wide], backend=backend)
         for _ in range(3):
             values = run({xs: given})
@@ -257,7 +258,7 @@ def test_a_gradient_asked_for_in_an_iteration_ends_at_what_the_iteration_is_give
     np.testing.assert_allclose(gn.run(slopes, {xs: given}), right, rtol=1e-14)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 @pytest.mark.parametrize(
     "after",
     [

@@ -6,13 +6,13 @@ import threading
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS
 
 import graphnn as gn
 from graphnn.ops.random import RandomUniform
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 2, 3))
-BACKENDS = "interpreter", "numpy", "native"
 
 
 def network(dtype="float64"):

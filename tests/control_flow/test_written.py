@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS, PLANS
 
 import graphnn as gn
 from graphnn.errors import AxisError, DtypeError, ShapeError
 
 RNG = np.random.default_rng(0)
-BACKENDS = pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+EACH = pytest.mark.parametrize("backend", BACKENDS)
 
 
-@BACKENDS
+@EACH
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 def test_a_slice_is_written_where_a_node_says(backend, dtype):
     g = gn.Graph()
@@ -93,14 +94,14 @@ def test_what_a_loop_writes_and_its_gradients_are_those_of_the_iterations_writte
     values = gn.run(found, feed)
     for ours, theirs in zip(*values, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
-    for backend in ("numpy", "native"):
+    for backend in PLANS:
         step = gn.compile(found[0], backend=backend)
         for _ in range(3):
             for ours, theirs in zip(step(feed), values[0], strict=True):
                 np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_a_plan_writes_over_what_nobody_else_reads_and_never_over_what_is_fed(backend):
     g = gn.Graph()
     cache, xs = g.placeholder("cache", (4, 2)), g.placeholder("xs", (3, 2))
@@ -137,7 +138,7 @@ def test_a_plan_writes_over_what_nobody_else_reads_and_never_over_what_is_fed(ba
         assert len(planned.plan.written) == count
 
 
-@BACKENDS
+@EACH
 def test_a_slice_beyond_the_end_names_the_iteration(backend):
     g = gn.Graph()
     xs = g.placeholder("xs", ("time",))
@@ -151,7 +152,7 @@ def test_a_slice_beyond_the_end_names_the_iteration(backend):
         step({xs: np.ones(3)})
 
 
-@BACKENDS
+@EACH
 def test_a_slice_as_long_as_the_array_is_not_where_the_result_is_written(backend):
     g = gn.Graph()
     x, update = g.placeholder("x", (3, 4)), g.placeholder("update", (3, 4))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS, PLANS
 
 import graphnn as gn
 from graphnn.core.op import operation
@@ -109,14 +110,14 @@ def test_gradients_of_many_operands_are_those_of_their_squares(make: Any) -> Non
     if make is of_a_branch:
         feed[g["on"]] = True
     tangent = gn.jvp(loss, {x: x for x in xs})
-    for backend in ("interpreter", "numpy", "native"):
+    for backend in BACKENDS:
         *slopes, moved = gn.compile([*gn.grad(loss, xs), tangent], backend=backend)(feed)
         for x, slope in zip(xs, slopes, strict=True):
             np.testing.assert_allclose(slope, 2 * factor**2 * feed[x])
         np.testing.assert_allclose(moved, 2 * factor**2 * sum(np.sum(feed[x] ** 2) for x in xs))
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_a_step_takes_thousands_of_operands(backend: str) -> None:
     g = gn.Graph()
     xs = [g.placeholder(f"x{i}", ()) for i in range(4000)]

@@ -1269,22 +1269,6 @@ def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyP
     assert first_of(found).cause == "its operands are equal; what computes it differs: code, library, machine"
 
 
-def test_a_native_plan_is_compared_as_that_of_numpy(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("llvmlite")
-    x, labels, loss = network()
-    feed = {x: data[0], labels: data[1]}
-    found = compare(loss, None, feed, backends=("interpreter", "native"))
-    assert str(found).startswith('"spiral": the interpreter and the native plan are equal to the bit')
-    native = compared_runs._EXECUTORS["native"][1]
-    assert native is not None
-    computed = native.__call__
-    monkeypatch.setattr(
-        native, "__call__", lambda plan, *given: [np.asarray(each + 1) for each in computed(plan, *given)]
-    )
-    found = compare(loss, None, feed, backends=("numpy", "native"))
-    assert first_of(found).name == "x"
-
-
 def test_backends_are_checked(data: Any) -> None:
     x, labels, loss = network()
     for backends in (("numpy",), "numpy", ("numpy", "torch"), (None, "numpy"), np.array([1, 2])):

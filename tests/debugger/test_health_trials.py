@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from everywhere import PLANS
 from health_cases import FAULTS, Fault, declared, tried
 
 import graphnn as gn
@@ -85,7 +86,7 @@ def test_a_check_tries_at_most_so_often_and_more_if_asked() -> None:
         gn.check_health(step.fetches, feed, batch_size=8, thorough=True)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_trying_leaves_state_and_feed_and_what_comes_next(backend: str) -> None:
     (step, feed), (other, same) = classifier(backend=backend), classifier(backend=backend)
     before = {node.name: node.value.copy() for node in step.graph.state}

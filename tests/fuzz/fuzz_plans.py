@@ -16,16 +16,16 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
+sys.path.extend(map(str, [*Path(__file__).parents[1].iterdir(), Path(__file__).parents[1] / "satellites" / "native"]))
 
 from random_bodies import random_loop
 from random_mixed import random_mixed
 from random_networks import random_training
-from recorded import repeated
 from test_ops import OPS
 from test_plan_conformance import (
     differences_by_number,
@@ -85,6 +85,7 @@ def main() -> int:
         compare("loops", number, lambda n=number, drawn=drawn: differences_by_number(n, *drawn(), backend))
     for number in numbers["large"]:
         compare("large", number, lambda number=number: large_graph_differences(settings.seed, number, backend))
+    repeated = import_module("recorded").repeated if settings.recorded else None
     for number in numbers["recorded"]:
         compare("recorded", number, lambda number=number: getattr(repeated(settings.seed, number), "differences", None))
     for cls in OPS:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS, PLANS
 
 import graphnn as gn
 from graphnn import nn
@@ -59,7 +60,7 @@ def greedy(logits):
     return gn.argmax(logits, axis=-1)
 
 
-@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("norm", "learned"), [("before", True), ("after", False)])
 def test_a_text_made_with_a_cache_is_that_of_the_whole_without_one(norm, learned, backend):
     g = gn.Graph()
@@ -81,7 +82,7 @@ def test_a_text_may_be_drawn_and_is_the_same_in_every_run():
     model = Model()
     found = generated(model, prompt, lambda logits: gn.categorical(counter, logits, seed=3))
     tokens, logits = gn.run(found, {prompt: PROMPT})
-    for backend in ("numpy", "native"):
+    for backend in PLANS:
         step = gn.compile(found, backend=backend)
         for _ in range(3):
             again, _ = step({prompt: PROMPT})

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from everywhere import BACKENDS
 
 import graphnn as gn
 from graphnn import nn
@@ -60,7 +61,7 @@ def test_a_loop_gives_what_the_unrolled_steps_do(kind: str, given: str) -> None:
 
 def test_lengths_have_names_and_each_engine_trains_over_any_time() -> None:
     found = []
-    for backend in ("interpreter", "numpy", "native"):
+    for backend in BACKENDS:
         g = gn.Graph(dtype="float32")
         x, lengths = g.placeholder("x", ("batch", "time", F)), g.placeholder("lengths", ("batch",), "int32")
         layer = nn.LSTM(H, 2, dropout=0.3, rng=np.random.default_rng(0))

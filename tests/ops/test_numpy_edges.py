@@ -8,6 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from everywhere import BACKENDS
 from hypothesis import given
 from hypothesis import strategies as st
 from test_plan_conformance import differences
@@ -339,7 +340,7 @@ def test_settings_of_the_wrong_kind_are_refused_by_name(make: Callable[[gn.Node]
     assert isinstance(caught.value, TypeError)
 
 
-@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_an_axis_that_does_not_divide_is_an_error_also_where_there_are_no_elements(backend: str) -> None:
     x = gn.Graph().placeholder("x", ("batch", "time"))
     step = gn.compile(gn.split(x, 2, axis=1), backend=backend)
@@ -349,7 +350,7 @@ def test_an_axis_that_does_not_divide_is_an_error_also_where_there_are_no_elemen
             step({x: np.zeros((count, 5))})
 
 
-@pytest.mark.parametrize("backend", ["interpreter", "numpy", "native"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("shift", "axis"), [((1, 2), (0, 0)), ((1, 5, -2), (1, 0, -1)), (1, (0, 1, -2))])
 def test_shifts_along_an_axis_that_is_named_twice_add_up(shift: Any, axis: tuple[int, ...], backend: str) -> None:
     x = gn.Graph().placeholder("x", (4, 3))

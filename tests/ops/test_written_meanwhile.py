@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from everywhere import PLANS
 
 import graphnn as gn
 from graphnn.ops.indexing import places_of
@@ -73,7 +74,7 @@ print(calls)
 """
 
 
-@pytest.mark.parametrize("backend", ["run", "numpy", "native"])
+@pytest.mark.parametrize("backend", ["run", *PLANS])
 def test_indices_that_others_write_to_crash_nothing(backend: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(gn.__file__).parents[1])}
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, backend]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from everywhere import PLANS
 from places import SHARED
 
 import graphnn as gn
@@ -48,8 +49,12 @@ def told() -> dict[str, Any]:
     before = dict(g.state)
     training = [step(feed()).tobytes().hex() for _ in range(3)]
     g.state.update(before)
-    native = gn.compile(fetches[0], updates=g.updates, backend="native")
-    loops = native.plan(feed()).loops  # type: ignore[attr-defined]
+    by_backend = {}
+    for backend in PLANS:
+        step = gn.compile(fetches[0], updates=g.updates, backend=backend)
+        loops = [(str(loop), loop.llvm) for loop in step.plan(feed()).explain().loops or ()]
+        by_backend[backend] = loops, [step(feed()).tobytes().hex() for _ in range(3)]
+        g.state.update(before)
     return {
         "nodes": [(n.name, repr(n.op), str(n.spec), [o.name for o in n.inputs], n.scope, n.phase) for n in g],
         "origins": [str(node.origin) for node in g],
@@ -64,8 +69,7 @@ def told() -> dict[str, Any]:
         "graph": json.dumps(g.dag.graph),
         "values": [value.tobytes().hex() for value in gn.run(fetches, feed())],
         "training": training,
-        "native training": [native(feed()).tobytes().hex() for _ in range(3)],
-        "loops": [(str(loop), loop.llvm) for loop in loops],
+        "plans": by_backend,
         "drawing": gn.draw(fetches[0]).source,
         "drawing of all": gn.draw(fetches).source,
         "drawing of layers": gn.draw(fetches[0], detail="layer").source,

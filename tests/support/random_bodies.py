@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from everywhere import PLANS
 from random_mixed import WAYS, fed, laid
 from test_plan_conformance import differences
 
@@ -474,9 +475,7 @@ def _trained(built: Built, feed: Mapping[str, Array], factor: float = 1.0) -> li
     return [*losses, *after]
 
 
-def loop_differences(
-    seed: int, number: int, orders: int = 2, backends: Sequence[str] = ("numpy", "native")
-) -> list[str]:
+def loop_differences(seed: int, number: int, orders: int = 2, backends: Sequence[str] = PLANS) -> list[str]:
     """Return where a loop differs from its iterations written out, and plans of it from the interpreter."""
     case = Case(seed, number)
     ours = case.built(scanned, case.lengths[0])

@@ -19,7 +19,6 @@ import graphnn as gn
 from graphnn import demo, nn
 from graphnn.core import Graph, Node
 from graphnn.errors import LookupFailure, UsageError
-from graphnn.native.native_explanation import NativeExplanation
 from graphnn.view import Diagram, draw
 from graphnn.view.diagrams.node_marks import OVERLAYS
 from graphnn.view.diagrams.style import LOOK
@@ -551,19 +550,6 @@ def test_digits_lost_at_each_node() -> None:
     assert 2.5 < float(left.removesuffix(" left")) < 4.5
     assert picture.titled("x").lines[-2] == "0.0 digits lost"
     assert picture.headings[0] == "decimal digits lost at each node"
-
-
-def test_an_overlay_shows_a_native_plan() -> None:
-    pytest.importorskip("llvmlite")
-    g = Graph()
-    x = g.placeholder("x", shape=("batch", 2))
-    y = gn.sum(gn.exp(x * 2.0))
-    explanation = gn.compile(y, backend="native").plan({x: np.ones((3, 2))}).explain()
-    assert isinstance(explanation, NativeExplanation)
-    for given in ({"overlay": explanation}, {"overlay": "plan", "trace": explanation}, {"trace": explanation}):
-        boxes = told(draw(y, **given).source)
-        for node, fate in explanation.fates.items():
-            assert fate in boxes.titled(node.name).lines
 
 
 def test_what_the_plan_does_is_told_and_counted_in_a_box() -> None:

@@ -104,7 +104,7 @@ def _numbers(build: Builder, indices: Value, front: Sequence[int]) -> Value | No
     shape = indices.shape[:-1]
     if len(front) == 1:
         return build.reshape(indices, shape)
-    if not build.settings.native:
+    if build.settings.backend == "numpy":
         return None  # NumPy would go over them many times
     each, true = Result(shape, _INT64), Result(shape, np.dtype(bool))
     zero, number, outside = build.number(0, _INT64), None, None

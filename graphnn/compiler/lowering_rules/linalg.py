@@ -46,7 +46,7 @@ def product(build: Builder, x: Value, y: Value, result: Result) -> Value:
     if any(each.strides is None or each.root.strides is None for each in (x, y)):
         return build.call(do.Call(matmul_kernels.product, "matmul"), x, y, result=result)
     blocks = matmul_kernels.blocks_of(x, y)
-    plain = blocks is None and not build.settings.native and _is_plain(x, y)
+    plain = blocks is None and build.settings.backend == "numpy" and _is_plain(x, y)
     return build.call(do.Product(blocks, plain), x, y, result=result)
 
 

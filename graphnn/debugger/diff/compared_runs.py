@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._util.text import with_article
-from ...compiler.compile import Compiled, chosen, raise_as_interpreter
-from ...compiler.plan import Plan
+from ...compiler.backends import Backend, backend_of, chosen
+from ...compiler.compile import Compiled, raise_as_interpreter
 from ...control_flow.unrolled_run import counterpart, graph_before, has_loops
 from ...core import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ...core.fetches import resolve
 from ...errors import GraphnnError, LookupFailure, UsageError
 from ...io.graph_files import load
-from ...native.native_plan import Native
 from ...runtime.evaluation_loop import Prepared, Step, complete_stop, evaluate
 from ...runtime.feed import Feed, prepare
 from ...runtime.program import Program
@@ -27,14 +26,6 @@ from ..node_selection import one
 from ..profile import flops_of
 from ..traces import Record, Trace, digest_of, guard_of, prepared_for
 from ..what_if_runs import in_state_of, with_value
-
-_EXECUTORS: Mapping[str | None, tuple[str, type[Plan] | None]] = {
-    None: ("the run", None),
-    "interpreter": ("the interpreter", None),
-    "numpy": ("the plan", Plan),
-    "native": ("the native plan", Native),
-}
-"""What a run by each backend is called, and its kind of plan."""
 
 
 class Side(NamedTuple):
@@ -150,8 +141,10 @@ def run_of(
     retyped = prepared if dtype is None else _retyped(prepared, dtype)
     if dtype is not None:
         updates = {}  # which are of the graph that this is a copy of
-    name, kind = _EXECUTORS[backend and chosen(backend)]
-    steps = _with_updates(evaluate(retyped) if kind is None else _planned(retyped, kind), updates, guard_of(target))
+    by = backend and chosen(backend)
+    maker = backend_of(by)() if by not in (None, "interpreter") else None
+    name = maker.title if maker is not None else "the interpreter" if by else "the run"
+    steps = _with_updates(evaluate(retyped) if maker is None else _planned(retyped, maker), updates, guard_of(target))
     return Side(name, program, steps, prepared.sizes, len(program.order), None, prepared)
 
 
@@ -164,7 +157,7 @@ def _with_updates(steps: Iterator[Step], updates: Mapping[Node, Node], guard: st
         raise
 
 
-def _planned(prepared: Prepared, kind: type[Plan]) -> Iterator[Step]:
+def _planned(prepared: Prepared, maker: Backend) -> Iterator[Step]:
     """Yield the steps of a run by its plan; values that are not results come from a plan that returns every node."""
     if prepared.overridden:
         raise UsageError("a plan cannot run with values or operations set by hand: compare the run before that")
@@ -175,7 +168,7 @@ def _planned(prepared: Prepared, kind: type[Plan]) -> Iterator[Step]:
     values: dict[Node, Array] = {}
     for each, nodes in ((whole, program.order), (prepared, [program.order[place] for place in program.fetches])):
         try:
-            plan = kind(each)
+            plan = maker.plan(each)
             values.update(zip(nodes, plan(*[prepared.given[node] for node in plan.given]), strict=True))
         except Exception as error:  # noqa: BLE001 - raised anew
             raise_as_interpreter(error, prepared)

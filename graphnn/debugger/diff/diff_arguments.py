@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._util.text import short_repr
-from ...compiler.compile import BACKENDS
+from ...compiler.backends import BACKENDS
 from ...errors import DtypeError, UsageError, ValueRangeError
 from .array_difference import TOLERANCES
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..._util.display import TEXT
 from ..._util.text import NARROWEST, in_lines
 from ...compiler.plan_explanation import Explanation
-from ...native.native_explanation import NativeExplanation
 from ..formatting import at_least, counted, in_bytes, in_seconds, visible
 from .table import columns
 
@@ -44,8 +44,8 @@ def explained(explanation: Explanation, width: int | None = 80) -> str:
     ]
     for rows, nodes in explanation.chains:
         lines += ["", *in_lines(visible(f"in blocks of {counted(rows, 'row')}: {', '.join(nodes)}"), width, "", "    ")]
-    if isinstance(explanation, NativeExplanation):
-        lines += ["", _loops(explanation, width)]
+    if explanation.loops is not None:
+        lines += ["", _table(_rows(explanation.loops), _OF_LOOPS, width, right=(2, 3, 4))]
     pieces = [
         (
             piece.offset,
@@ -61,12 +61,12 @@ def explained(explanation: Explanation, width: int | None = 80) -> str:
 
 
 def _expected(explanation: Explanation) -> str:
-    """Return what is to be expected of a native plan's loops, in a line."""
-    if not isinstance(explanation, NativeExplanation):
+    """Return what is to be expected of a plan's loops, in a line."""
+    if (loops := explanation.loops) is None:
         return ""
-    calls = sum(loop.expected is None for loop in explanation.loops)
-    threads = max((loop.threads for loop in explanation.loops), default=1)
-    shared = sum(loop.threads > 1 for loop in explanation.loops)
+    calls = sum(loop.expected is None for loop in loops)
+    threads = max((loop.threads for loop in loops), default=1)
+    shared: int = sum(loop.threads > 1 for loop in loops)
     return (
         f"loops read {in_bytes(explanation.read)}, write {in_bytes(explanation.written)}; expected "
         f"{in_seconds(explanation.expected)}"
@@ -75,9 +75,12 @@ def _expected(explanation: Explanation) -> str:
     )
 
 
-def _loops(explanation: NativeExplanation, width: int | None) -> str:
-    """Return the loops of a native plan as a table."""
-    rows = [
+_OF_LOOPS = ("loop", "of", "reads", "writes", "expected")
+
+
+def _rows(loops: Sequence[Any]) -> list[tuple[object, ...]]:
+    """Return loops as the rows of a table."""
+    return [
         (
             loop.what + f" ×{loop.threads}" * (loop.threads > 1),
             ", ".join(loop.nodes),
@@ -85,9 +88,8 @@ def _loops(explanation: NativeExplanation, width: int | None) -> str:
             in_bytes(loop.written),
             "" if loop.expected is None else in_seconds(loop.expected),
         )
-        for loop in explanation.loops
+        for loop in loops
     ]
-    return _table(rows, ("loop", "of", "reads", "writes", "expected"), width, right=(2, 3, 4))
 
 
 def _table(

@@ -125,7 +125,7 @@ def test_a_plan_from_a_pattern_keeps_the_code_of_that() -> None:
     (x,) = feed
     for rows in (7, 9):
         step.plan({x: np.ones((rows, 8))})
-    assert step._patterns._found
+    assert step._planner._found
     feed = {x: np.linspace(0, 1, 88).reshape(11, 8)}
     plan = planned(step, feed)
     assert plan._drafted is None  # so it is a pattern's

@@ -128,7 +128,7 @@ def test_the_body_of_a_loop_is_planned_once_for_all_lengths(monkeypatch: pytest.
         step(feed)
         if n == 1:
             planned.clear()
-    assert step._patterns._found
+    assert step._planner._found
     assert len(planned) <= 2  # forwards and backwards, of a pattern that was recorded since
 
 
@@ -136,7 +136,7 @@ def test_the_body_of_a_loop_is_planned_once_for_all_lengths(monkeypatch: pytest.
 def test_a_loop_is_planned_after_fewer_calls_than_what_is_evaluated_once() -> None:
     x, y, step = trained(lambda: nn.GRU(5), "time")("native")
     calls = 0
-    while not step._patterns._found:
+    while not step._planner._found:
         time = 70 + 37 * calls % 50
         rng = np.random.default_rng(calls)
         step({x: rng.normal(size=(6, time, 4)).astype("f4"), y: rng.integers(0, 3, (6, time))})
@@ -154,7 +154,7 @@ def test_what_a_loop_keeps_in_wider_words_is_left_to_planning() -> None:
         step.plan(feed)
         for value, right in zip(step(feed), gn.run([last, halves], feed), strict=True):
             assert value.tobytes() == right.tobytes()
-    assert not step._patterns._found
+    assert not step._planner._found
 
 
 def test_no_pattern_holds_for_an_axis_into_which_no_window_fits() -> None:

@@ -172,7 +172,7 @@ def compared(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(patterns, "drafted", lambda *how: drafts.append(drafted(*how)) or drafts[0])
         try:
-            pattern = Pattern(runs[0], list(step.updates), step.settings, step._tables)
+            pattern = Pattern(runs[0], *step._planner.asked[:3])
         except Exception:  # noqa: BLE001 - it is not recorded
             return None
     cells = pattern._replay([runs[0].sizes[name] for name in pattern._names])
