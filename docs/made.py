@@ -9,6 +9,7 @@ import re
 import runpy
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from graphnn.debugger.health import CHECKS
@@ -17,8 +18,8 @@ from graphnn.terminal import VERBS
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-import natively  # noqa: E402
 import onnx_operations  # noqa: E402
+import public_names  # noqa: E402
 import reference  # noqa: E402
 
 EXAMPLES = HERE.parent / "examples"
@@ -95,8 +96,9 @@ def made(page: str) -> str:
         "operations": reference.reference,
         "functions": reference.functions,
         "commands": reference.commands,
-        "natively": natively.natively,
+        "natively": lambda: import_module("natively").natively(),
         "networks": networks,
+        "renamed": public_names.renamed,
         "onnx-read": onnx_operations.onnx_read,
         "onnx-refused": onnx_operations.onnx_refused,
         "thumbnails": lambda: thumbnails(page),
@@ -111,8 +113,18 @@ def made(page: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Return the pages that have parts."""
-    return [path for path in sorted(HERE.glob("*.md")) if _PART.search(path.read_text(encoding="utf-8"))]
+    """Return the pages that have parts, but for those that need a folder of graphnn that was deleted."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.md"))}
+    return [path for path, text in texts.items() if _PART.search(text) and all(map(_is_there, _needs(text)))]
+
+
+def _needs(page: str) -> list[str]:
+    found = re.match("<!-- needs: ([a-z, ]+) -->", page)
+    return found[1].split(", ") if found else []
+
+
+def _is_there(room: str) -> bool:
+    return (HERE.parent / "graphnn" / room).is_dir()
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def main():
 
     # The same weights for numbers that are three times as long.
     longer, other = build(3 * BITS)
-    other.load(network.state())
+    other.load_state_dict(network.state_dict())
     feed = sums(np.random.default_rng(2), 1000, 3 * BITS)
     print(f"of 1,000 sums of {3 * BITS} bits, {share_right(longer, feed):.1%} are right")
 

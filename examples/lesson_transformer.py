@@ -81,7 +81,7 @@ def main():
     train(g, chosen.steps)
     print("\nit writes:", write(g, "the value of ", 100, np.random.default_rng(0)))
     if chosen.keep:
-        np.savez_compressed(chosen.keep, **network.state())
+        np.savez_compressed(chosen.keep, **network.state_dict())
 
 
 if __name__ == "__main__":

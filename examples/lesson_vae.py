@@ -25,7 +25,7 @@ class Sampling(nn.Layer):
         noise = gn.random_normal(counter, mean.shape, name="noise")
         z = mean + gn.exp(0.5 * log_var) * noise
         graph.advances[counter, z] = counter + 1  # each training step has other noise
-        graph.evaluating[z] = mean  # and evaluation has none
+        graph.evaluation[z] = mean  # and evaluation has none
         return z
 
 

@@ -11,6 +11,7 @@ from . import errors, functions, ops
 from ._util.call_errors import explain_public as _explain_public
 from ._util.hints import ELSEWHERE as _ELSEWHERE
 from ._util.hints import attribute_error as _attribute_error
+from ._util.hints import moved as _moved
 from ._util.lazy_loading import is_there as _is_there
 from ._util.lazy_loading import load as _load
 from .core import Graph, Node, Op, Scope, Spec, name
@@ -28,9 +29,9 @@ from .errors import (
     GraphnnError,
     GraphnnWarning,
     LabelError,
-    LookupFailure,
     MemoryBudgetError,
     NoRuleError,
+    NotFoundError,
     ShapeError,
     UsageError,
     ValueRangeError,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .debugger.diff import Comparison, compare
     from .debugger.health import Finding, Health, check_health
     from .debugger.profile import Profile, profile
-    from .debugger.traces import Film, Trace, recording, trace
+    from .debugger.traces import Recording, Trace, recording, trace
     from .functions import *  # noqa: F403 - the stub beside it names every operation
     from .interventions import Circuit, Effects, circuit, effects, patched, saliency
     from .interventions import patches as patches
@@ -77,7 +78,7 @@ _LATER = {
     "debugger.health": "Finding Health check_health",
     "interventions": "Circuit Effects circuit effects patched patches saliency",
     "debugger.profile": "Profile profile",
-    "debugger.traces": "Film Trace recording trace",
+    "debugger.traces": "Recording Trace recording trace",
     "debugger.critical_path": "critical_path generations",
     "onnx.to_onnx": "to_onnx",
     "autodiff.jacobian": "hessian hvp jacobian",
@@ -141,7 +142,7 @@ __all__ = [
     "Effects",
     "EvaluationError",
     "FileFormatError",
-    "Film",
+    "Recording",
     "Finding",
     "GradientError",
     "Graph",
@@ -151,7 +152,7 @@ __all__ = [
     "Health",
     "LabelError",
     "Linearization",
-    "LookupFailure",
+    "NotFoundError",
     "MemoryBudgetError",
     "NoRuleError",
     "Node",
@@ -237,7 +238,10 @@ def __getattr__(name: str) -> _Any:
             raise
         held = next((path for path in _HOLDING if name in _names_in(_load(f"{__name__}.{path}"))), None)
         if held is None:
-            raise
+            says = _moved(f"{__name__}.{name}")
+            if not says:
+                raise
+            raise _attribute_error(says) from None
     after = ', after "from graphnn import nn"' if held.startswith("nn") else ""
     raise _attribute_error(f'there is no "gn.{name}". Write {"" if after else "gn."}{held}.{name}{after}.')
 

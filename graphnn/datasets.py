@@ -9,6 +9,11 @@ import numpy as np
 from ._util.text import quoted, short_repr
 from .errors import UsageError, ValueRangeError, near
 
+__all__ = [
+    "gates",
+    "spiral",
+]
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _GATES = {"and": (0, 0, 0, 1), "or": (0, 1, 1, 1), "nand": (1, 1, 1, 0), "xor": (0, 1, 1, 0)}

@@ -9,7 +9,7 @@ import numpy as np
 from graphnn import datasets, nn
 from graphnn.compiler.compile import Compiled, compile
 from graphnn.core import Graph, Node
-from graphnn.debugger.traces import Film, recording
+from graphnn.debugger.traces import Recording, recording
 
 
 def build() -> tuple[dict[str, Any], dict[Any, Any]]:
@@ -40,7 +40,9 @@ def build() -> tuple[dict[str, Any], dict[Any, Any]]:
     return {"probabilities": probabilities, "loss": loss}, {x: X, labels: y}
 
 
-def filmed(fetches: dict[str, Any], feed: dict[Any, Any], steps: int = 1750, every: int = 250) -> tuple[Film, float]:
+def filmed(
+    fetches: dict[str, Any], feed: dict[Any, Any], steps: int = 1750, every: int = 250
+) -> tuple[Recording, float]:
     """Train the network of `build` on its data, and record it on the way.
 
     Parameters
@@ -53,7 +55,7 @@ def filmed(fetches: dict[str, Any], feed: dict[Any, Any], steps: int = 1750, eve
 
     Returns
     -------
-    film : Film
+    film : Recording
         The first step, and every one after so many.
     accuracy : float
         The share of the points that the network classifies rightly in the last step.

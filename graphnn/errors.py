@@ -17,6 +17,28 @@ from ._util.ports import Port
 from ._util.source_location import NOWHERE, Origin, user_origin
 from ._util.text import message
 
+__all__ = [
+    "AxisError",
+    "ClusterError",
+    "DivisionError",
+    "DrawingError",
+    "DtypeError",
+    "EvaluationError",
+    "FileFormatError",
+    "GradientError",
+    "GraphError",
+    "GraphnnError",
+    "GraphnnWarning",
+    "LabelError",
+    "MemoryBudgetError",
+    "NoRuleError",
+    "NotFoundError",
+    "Origin",
+    "ShapeError",
+    "UsageError",
+    "ValueRangeError",
+]
+
 _Error = TypeVar("_Error", bound="GraphnnError")
 DEBUGGER: Port[Callable[[GraphnnError], Any]] = Port("error.debug")
 TRACE: Port[Callable[[GraphnnError], Any]] = Port("error.save")
@@ -57,7 +79,7 @@ class GraphnnError(Shown, Exception):
         What was given, and what would have been taken.
     """
 
-    instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
+    _instead_of_fetch: ClassVar[str] = "error.debug() opens the run that led to it, error.draw() draws it"
     """What to do with an error that was given as a fetch; for the message of `graphnn.core.fetches.resolve`."""
 
     origin: Origin = NOWHERE
@@ -233,7 +255,7 @@ class UsageError(GraphnnError, TypeError):
     """An object of the wrong kind: a fetch that is not a node, a node used as a truth value."""
 
 
-class LookupFailure(GraphnnError, KeyError):
+class NotFoundError(GraphnnError, KeyError):
     """A name that nothing has: of a node, a scope, a feed, a size."""
 
 
@@ -278,7 +300,7 @@ class GraphnnWarning(UserWarning):
 
 _BY_BUILTIN: tuple[tuple[type[Exception], type[GraphnnError]], ...] = (
     (IndexError, AxisError),
-    (KeyError, LookupFailure),
+    (KeyError, NotFoundError),
     (ZeroDivisionError, DivisionError),
     (MemoryError, MemoryBudgetError),
     (NotImplementedError, NoRuleError),
@@ -318,6 +340,11 @@ def _text_of(error: Exception) -> str:
         return str(error)
     except Exception:  # noqa: BLE001 - a user's class may raise anything
         return ""
+
+
+def __getattr__(name: str) -> Any:
+    now = ": write NotFoundError" if name == "LookupFailure" else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{now}", name=None, obj=None)
 
 
 def near(name: object, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from .graph import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
+from .core import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
 
 Operand = Node | ArrayLike
 Axes = int | tuple[int, ...] | None
@@ -118,7 +118,7 @@ def diagonal_add(x: Operand, shape: AnyShape, offset: Int64 = 0, axis1: int = 0,
 
 def divide(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
-def divide_by(x: Operand, count: Dim, *, name: str | None = None) -> Node: ...
+def divide_by_size(x: Operand, count: Dim, *, name: str | None = None) -> Node: ...
 
 def einsum(subscripts: str, *operands: Any, name: str | None = None) -> Node: ...
 
@@ -136,7 +136,7 @@ def expm1(x: Operand, *, name: str | None = None) -> Node: ...
 
 def eye(n: Dim, dtype: DTypeLike = 'float64', *, name: str | None = None, graph: Graph) -> Node: ...
 
-def first_equal(x: Operand, y: Operand, axis: Axes = None, *, name: str | None = None) -> Node: ...
+def first_occurrence(x: Operand, y: Operand, axis: Axes = None, *, name: str | None = None) -> Node: ...
 
 def flip(x: Operand, axis: Axes = None, *, name: str | None = None) -> Node: ...
 
@@ -206,23 +206,17 @@ def max_pool(x: Any, size: Lengths, stride: Lengths | None = None, padding: Padd
 
 def maximum(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
-def maximum_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
-
 def mean(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
 def min(x: Operand, axis: Axes = None, keepdims: bool = False, ties: Literal['share', 'first'] = 'share', *, name: str | None = None) -> Node: ...
 
 def minimum(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
-def minimum_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
-
 def mod(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def moveaxis(x: Any, source: Axes, destination: Axes, *, name: str | None = None) -> Node: ...
 
 def multiply(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
-
-def multiply_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
 
 def negative(x: Operand, *, name: str | None = None) -> Node: ...
 
@@ -240,8 +234,6 @@ def pad(x: Any, pad_width: Widths, mode: Literal['constant', 'edge', 'reflect', 
 
 def pick(x: Operand, labels: Operand, *, name: str | None = None) -> Node: ...
 
-def place(x: Operand, labels: Operand, classes: Dim, *, name: str | None = None) -> Node: ...
-
 def pow(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def power(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
@@ -252,7 +244,7 @@ def prod(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | N
 
 def prod_others(x: Operand, axis: int, *, name: str | None = None) -> Node: ...
 
-def put_along_axis(x: Operand, indices: Operand, values: Operand, axis: int = -1, *, name: str | None = None) -> Node: ...
+def put_along_axis(x: Any, indices: Any, values: Any, axis: int = -1, reduce: Literal['maximum', 'minimum', 'multiply'] | None = None, *, name: str | None = None) -> Node: ...
 
 def random_normal(counter: Operand, shape: Shape, seed: int = 0, stream: int = 0, dtype: DTypeLike = 'float64', *, name: str | None = None) -> Node: ...
 
@@ -273,6 +265,8 @@ def right_shift(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 def roll(x: Operand, shift: int | tuple[int, ...], axis: Axes = None, *, name: str | None = None) -> Node: ...
 
 def round(x: Operand, decimals: int = 0, *, name: str | None = None) -> Node: ...
+
+def scatter_labels(x: Operand, labels: Operand, classes: Dim, *, name: str | None = None) -> Node: ...
 
 def scatter_nd(x: Operand, indices: Operand, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
@@ -316,6 +310,8 @@ def subtract(x: Operand, y: Operand, *, name: str | None = None) -> Node: ...
 
 def sum(x: Operand, axis: Axes = None, keepdims: bool = False, *, name: str | None = None) -> Node: ...
 
+def sum_over_batches(x: Operand, *, name: str | None = None) -> Node: ...
+
 def sum_to(x: Operand, shape: AnyShape, *, name: str | None = None) -> Node: ...
 
 def swapaxes(x: Any, axis1: int, axis2: int, *, name: str | None = None) -> Node: ...
@@ -323,8 +319,6 @@ def swapaxes(x: Any, axis1: int, axis2: int, *, name: str | None = None) -> Node
 def take(x: Operand, indices: Operand, axis: int | None = None, *, name: str | None = None) -> Node: ...
 
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = -1, *, name: str | None = None) -> Node: ...
-
-def tally(x: Operand, *, name: str | None = None) -> Node: ...
 
 def tan(x: Operand, *, name: str | None = None) -> Node: ...
 
@@ -408,7 +402,7 @@ __all__ = [
     "diagonal",
     "diagonal_add",
     "divide",
-    "divide_by",
+    "divide_by_size",
     "einsum",
     "elu",
     "equal",
@@ -417,7 +411,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
-    "first_equal",
+    "first_occurrence",
     "flip",
     "floor",
     "floor_divide",
@@ -452,15 +446,12 @@ __all__ = [
     "max",
     "max_pool",
     "maximum",
-    "maximum_along_axis",
     "mean",
     "min",
     "minimum",
-    "minimum_along_axis",
     "mod",
     "moveaxis",
     "multiply",
-    "multiply_along_axis",
     "negative",
     "norm",
     "not_equal",
@@ -469,7 +460,6 @@ __all__ = [
     "outer",
     "pad",
     "pick",
-    "place",
     "pow",
     "power",
     "prelu",
@@ -486,6 +476,7 @@ __all__ = [
     "right_shift",
     "roll",
     "round",
+    "scatter_labels",
     "scatter_nd",
     "sigmoid",
     "sign",
@@ -507,11 +498,11 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum",
+    "sum_over_batches",
     "sum_to",
     "swapaxes",
     "take",
     "take_along_axis",
-    "tally",
     "tan",
     "tanh",
     "tile",

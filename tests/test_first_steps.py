@@ -183,7 +183,7 @@ def test_an_operation_goes_before_the_end_of_a_name() -> None:
 )
 def test_where_one_node_is_meant_its_full_name_is_suggested(ask: Callable[..., Any]) -> None:
     g = book()
-    with pytest.raises(gn.LookupFailure, match=r'Did you mean "layer1/z1"\?'):
+    with pytest.raises(gn.NotFoundError, match=r'Did you mean "layer1/z1"\?'):
         ask(g, gn.debug(g, FEED, echo=None), gn.trace(g, FEED))
 
 
@@ -194,7 +194,7 @@ def test_the_name_in_another_scope_is_suggested_before_what_is_spelt_alike() -> 
             g.parameter("weight", 1.0)
             g.parameter("weigth", 1.0)
     with pytest.raises(
-        gn.LookupFailure, match=r'Did you mean "dense_\d/weight" or "dense_\d/weight" or "elsewhere/weight"\?'
+        gn.NotFoundError, match=r'Did you mean "dense_\d/weight" or "dense_\d/weight" or "elsewhere/weight"\?'
     ):
         g["dense_3/weight"]
 
@@ -433,7 +433,7 @@ def test_of_a_long_list_the_nearest_come_first() -> None:
     for i in range(30):
         g.placeholder(f"input_{i}")
     g.placeholder("velocity")
-    with pytest.raises(gn.LookupFailure, match=r'There is: "velocity", "input_0", .*, and 23 more\.'):
+    with pytest.raises(gn.NotFoundError, match=r'There is: "velocity", "input_0", .*, and 23 more\.'):
         g["vel"]
 
 
@@ -511,7 +511,7 @@ def test_a_sequential_of_layers_that_were_called_has_their_parameters() -> None:
     second(gn.relu(first(x)))
     network = nn.Sequential(first, gn.relu, nn.Sequential(second))
     assert network.parameters == [first.weight, first.bias, second.weight, second.bias]
-    assert list(network.state()) == ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
+    assert list(network.state_dict()) == ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
     network.reinitialize(np.random.default_rng(0))
     whole = nn.Sequential(first, nn.ReLU())
     whole(x)
@@ -522,7 +522,7 @@ def test_a_sequential_says_which_of_its_layers_was_not_called() -> None:
     x = gn.Graph().placeholder("x", ("batch", 4))
     called = nn.Dense(3)
     called(x)
-    for ask in (lambda layer: layer.parameters, lambda layer: layer.state()):
+    for ask in (lambda layer: layer.parameters, lambda layer: layer.state_dict()):
         with pytest.raises(
             gn.UsageError, match="Sequential has not all its parameters yet: those of the LSTM in it are"
         ):

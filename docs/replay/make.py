@@ -82,7 +82,7 @@ def transformer() -> Page:
     """Change a character of a text, and show what changes: nothing before it."""
     lesson = runpy.run_path(str(EXAMPLES / "lesson_transformer.py"))
     g, network = lesson["build"]()
-    network.load(dict(np.load(EXAMPLES / "lesson_transformer.npz")))
+    network.load_state_dict(dict(np.load(EXAMPLES / "lesson_transformer.npz")))
     dbg = gn.debug(g.outputs["probabilities"], {"characters": lesson["numbers"]("the value")[None]}, echo=None)
     dbg.resume()
     dbg["characters"][0, 6] = lesson["SYMBOLS"].index("x")

@@ -20,22 +20,22 @@ from .grad import grad, jvp, vjp
 Mode = Literal["reverse", "forward"]
 
 
-def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
+def jacobian(results: Any, wrt: Any, mode: Mode | None = None) -> Any:
     """Return the derivatives of each element of a result with respect to each element of a node, as nodes.
 
     Parameters
     ----------
-    y : Node, str, or list, tuple or dict of them
-    x : Node, str, or list, tuple or dict of them
+    results : Node, str, or list, tuple or dict of them
+    wrt : Node, str, or list, tuple or dict of them
         What to differentiate with respect to; any float node.
     mode : {None, "reverse", "forward"}
-        "reverse": a cotangent for each element of y, all carried back together, as rows of one array. "forward": a
-        tangent for each element of x. By default what has fewer rows, where the sizes are known; else reverse.
+        "reverse": a cotangent for each element of a result, all carried back together, as rows of one array. "forward":
+        a tangent for each element of `wrt`. By default what has fewer rows, where the sizes are known; else reverse.
 
     Returns
     -------
     Node, or list, tuple or dict of them
-        In the form of `y`, and in each place in the form of `x`. The shape is ``y.shape + x.shape``.
+        In the form of `results`, and in each place in that of `wrt`. The shape is ``result.shape + wrt.shape``.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def jacobian(y: Any, x: Any, mode: Mode | None = None) -> Any:
     """
     if mode is not None and (not isinstance(mode, str) or mode not in ("reverse", "forward")):
         raise UsageError(f'the mode of a Jacobian is "reverse" or "forward", not {short_repr(mode)}')
-    graph, ys, of_y = resolve(y, others=flatten(x)[0])
-    _, xs, of_x = resolve(x, graph, results=False)
+    graph, ys, of_y = resolve(results, others=flatten(wrt)[0])
+    _, xs, of_x = resolve(wrt, graph, results=False)
     rows, columns = (_total(nodes) for nodes in (ys, xs))
     fewer = isinstance(rows, int) and isinstance(columns, int) and columns <= rows
     modes: list[Mode] = [mode] if mode else ["forward", "reverse"] if fewer else ["reverse", "forward"]

@@ -67,7 +67,9 @@ class Linearization:
         return f"<Linearization of {len(self.tangents)} nodes: {len(self.graph)} nodes>"
 
 
-def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None) -> Linearization:
+def linearize(
+    results: Any, wrt: Any, feed: Feed | None = None, *, sizes: Mapping[str, int] | None = None
+) -> Linearization:
     """Return the derivative of a result at a point as a map of tangents, which computes nothing twice.
 
     `jvp` gives nodes that compute the result again in each run. Here all that does not depend on a tangent is computed
@@ -75,8 +77,8 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
 
     Parameters
     ----------
-    y : Node, str, or list, tuple or dict of them
-    x : Node, str, or list, tuple or dict of them
+    results : Node, str, or list, tuple or dict of them
+    wrt : Node, str, or list, tuple or dict of them
         What moves; any float nodes of the graph.
     feed : mapping of Node or str to array_like, optional
         The point.
@@ -86,13 +88,14 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     Returns
     -------
     Linearization
-        Called with tangents in the form of `x`, it returns Σ ∂y/∂x · tangent in the form of `y`. Its ``value`` is y.
+        Called with tangents in the form of `wrt`, it returns Σ ∂result/∂wrt · tangent in the form of `results`. Its
+        ``value`` is that of the results.
 
     Raises
     ------
     UsageError
-        When a node is given twice in `x`, or there is none in `x` or `y`.
-    LookupFailure, ShapeError, DtypeError, NoRuleError
+        When a node is given twice in `wrt`, or there is none in `wrt` or `results`.
+    NotFoundError, ShapeError, DtypeError, NoRuleError
         As `run` and `jvp` do.
 
     Examples
@@ -105,13 +108,13 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     >>> moved([1.0, 10.0]), moved([0.5, 0.0])
     (array([ 6., 80.]), array([3., 0.]))
     """
-    source, ys, of_y = resolve(y, others=flatten(x)[0])
-    xs = resolve(x, source, results=False)[1]
+    source, ys, of_y = resolve(results, others=flatten(wrt)[0])
+    xs = resolve(wrt, source, results=False)[1]
     if not xs or not ys:
-        empty, holds = ("y", "the results") if xs else ("x", "the nodes that move")
+        empty, holds = ("results", "what is linearized") if xs else ("wrt", "the nodes that move")
         raise UsageError(f"linearize: {empty} is empty; it has {holds}")
     if len(set(xs)) < len(xs):
-        raise UsageError("linearize: a node is given twice in x; add up its tangents")
+        raise UsageError("linearize: a node is given twice in wrt; add up its tangents")
     prepared = prepare(source, ys, feed, sizes)
     copy = extract([*ys, *xs], source)
     names = [copy.placeholder(copy.free_name("tangent"), node.shape, node.dtype).name for node in xs]
@@ -127,9 +130,9 @@ def linearize(y: Any, x: Any, feed: Feed | None = None, *, sizes: Mapping[str, i
     bound = {name: size for name, size in prepared.sizes.items() if name in needed}
     values = run([*[copy[node.name] for node in ys], *still], fed, sizes=bound)
     constants = {node: copy.constant(value) for node, value in zip(still, values[len(ys) :], strict=True)}
-    results = replace(made, constants)
-    left = results[0].graph
+    replaced = replace(made, constants)
+    left = replaced[0].graph
     for node, name in zip(xs, names, strict=True):
         if name not in left:  # no result depends on it; a call checks its tangent all the same
             left.placeholder(name, node.shape, node.dtype)
-    return Linearization(of_y(values[: len(ys)]), results, [left[name] for name in names], (x, of_y), bound)
+    return Linearization(of_y(values[: len(ys)]), replaced, [left[name] for name in names], (wrt, of_y), bound)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._util.lazy_loading import is_there
-from ..errors import AxisError, GraphnnError, LookupFailure, UsageError
+from ..errors import AxisError, GraphnnError, NotFoundError, UsageError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes."""
@@ -34,7 +34,7 @@ def naming() -> Iterator[None]:
     """
     try:
         yield
-    except (AxisError, LookupFailure, UsageError) as error:
+    except (AxisError, NotFoundError, UsageError) as error:
         if error.unfed or error.stopped is not None:
             raise
         raise Misuse(error.account + error.advice) from None

@@ -14,7 +14,7 @@ from .._util.numpy_warnings import quietly
 from ..core import Array, Constant, Node, Op, Parameter
 from ..core.op import over_dimensions
 from ..core.symbolic_shapes import size_of
-from ..ops.elementwise import Cast, DivideBy
+from ..ops.elementwise import Cast, DivideBySize
 from ..ops.linalg import Einsum, Matmul, Transpose
 from ..ops.shape import ExpandDims, Reshape, Squeeze
 from . import intermediate_representation as do
@@ -176,7 +176,7 @@ class Lowering:
         build, op, sizes = self._build, self._build.node.op, self._prepared.sizes
         if op.foreign or result.dtype == np.float16:
             raise Unrecorded("a constant that is checked as it is made")
-        alike = type(op).__dict__.get("forward") in _ALIKE or isinstance(op, DivideBy)
+        alike = type(op).__dict__.get("forward") in _ALIKE or isinstance(op, DivideBySize)
         alike = alike or (isinstance(op, Cast) and result.dtype.kind == "f")
         small = [value.repeats or value for value in operands]
         filled = bool(result.shape) and alike and not any(value.shape for value in small)

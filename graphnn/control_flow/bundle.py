@@ -113,6 +113,7 @@ def place_written(place: Place, dtype: np.dtype[Any]) -> Place:
 class LoopItem(Op):
     """One of the arrays that a loop gives: a part of its bundle."""
 
+    public = False
     start: Dim
     shape: Shape
     dtype: DType
@@ -166,6 +167,7 @@ def _nothing(*asked: Any) -> None:
 class LoopBundle(Linear):
     """A bundle that holds one array at its place, and zeros."""
 
+    public = False
     start: Dim
     size: Dim
     dtype: DType

@@ -91,11 +91,11 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
         check_updates("cond", graph, before, made - outside)
         choose = partial(_branch, graph, flag, made, prefixes)
         items = choose(wanted, lambda reader, operand: operand)
-        instead = {node: other for node, other in graph.evaluating.items() if node in made}
+        instead = {node: other for node, other in graph.evaluation.items() if node in made}
         if instead:
             evaluating = [[instead.get(node, node) for node in nodes] for nodes in wanted]
             evaluated = choose(evaluating, lambda reader, operand: instead.get(operand, operand))
-            graph.evaluating.update(zip(items, evaluated, strict=True))
+            graph.evaluation.update(zip(items, evaluated, strict=True))
         return rebuild(items)
 
 

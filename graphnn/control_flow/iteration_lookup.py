@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..core.graph import INSIDE
-from ..errors import AxisError, LookupFailure, near
+from ..errors import AxisError, NotFoundError, near
 from .branch_op import Branch
 from .iteration_names import NodeInside, has_bodies, loop_of_scope, short_name_of
 from .loop_body import graph_of
@@ -31,7 +31,7 @@ def found_inside(graph: Graph, name: str) -> NodeInside | None:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is no such loop, or no such node in its body.
     AxisError
         When there is no such iteration.
@@ -43,14 +43,14 @@ def found_inside(graph: Graph, name: str) -> NodeInside | None:
     loop = loop_called(graph, called)
     if loop is None:
         known = dict.fromkeys(short_name_of(node) for node in graph if has_bodies(node))
-        raise LookupFailure(f'the graph "{graph.name}" has no loop or branch "{called}".{near(called, known)}')
+        raise NotFoundError(f'the graph "{graph.name}" has no loop or branch "{called}".{near(called, known)}')
     row: int | str = int(iteration) if iteration.isdigit() else iteration
     body = _body(called, loop.op, row)
     node: Node | NodeInside | None = body._find(rest)
     node = found_inside(body, rest) if node is None else node
     if node is None:
         hint = near(rest, [*body.dag, *body.scopes])
-        raise LookupFailure(f'the body of "{called}" has no node or scope "{rest}".{hint}')
+        raise NotFoundError(f'the body of "{called}" has no node or scope "{rest}".{hint}')
     return NodeInside(loop, row, node)
 
 

@@ -30,7 +30,7 @@ class NodeInside:
     name : str
     """
 
-    instead_of_fetch: ClassVar[str] = (
+    _instead_of_fetch: ClassVar[str] = (
         "its value is trace[…] or dbg[…]; what the function returns besides the state, scan gives as a node"
     )
 

@@ -153,6 +153,8 @@ REFUSED: Port[Callable[[Any], _Refused]] = Port("guard inside")
 class Keeping(Op, abstract=True):
     """An operation with graphs inside, of whose nodes it keeps some, in a bundle."""
 
+    public = False
+
     @cached_property
     def _kept_and_places(self) -> list[tuple[Any, Place]]:
         op: Any = self

@@ -117,14 +117,14 @@ def scan(
 
         after, outs, counters = traced.after, traced.outs, traced.counters
         items = results_of(after, outs, lambda reader, operand: counters.get((reader, operand), operand))
-        instead = {node: other for node, other in graph.evaluating.items() if node in traced.moving}
+        instead = {node: other for node, other in graph.evaluation.items() if node in traced.moving}
         if instead:
             evaluated = results_of(
                 [instead.get(node, node) for node in after],
                 [instead.get(node, node) for node in outs],
                 lambda reader, operand: counters.get((reader, operand), instead.get(operand, operand)),
             )
-            graph.evaluating.update(zip(items, evaluated, strict=True))
+            graph.evaluation.update(zip(items, evaluated, strict=True))
     return as_state(items[: len(after)]), as_results(items[len(after) :])
 
 

@@ -54,14 +54,14 @@ class Iteration(NamedTuple):
         """
         counters, graph = self.counters, self.graph
         items = make(self.after, self.goes_on, lambda reader, operand: counters.get((reader, operand), operand))
-        instead = {node: other for node, other in graph.evaluating.items() if node in self.moving}
+        instead = {node: other for node, other in graph.evaluation.items() if node in self.moving}
         if instead:
             evaluated = make(
                 [instead.get(node, node) for node in self.after],
                 instead.get(self.goes_on, self.goes_on),
                 lambda reader, operand: counters.get((reader, operand), instead.get(operand, operand)),
             )
-            graph.evaluating.update(zip(items, evaluated, strict=True))
+            graph.evaluation.update(zip(items, evaluated, strict=True))
         return items
 
     def excerpt(self, after: Sequence[Node], goes_on: Node, read: Read) -> tuple[Excerpt, list[Node]]:

@@ -27,7 +27,7 @@ _REFUSAL = (
     "Graph.from_networkx; what writes to files takes graph.flat(), a copy in text and numbers"
 )
 
-NODE_TABLES = "outputs", "names", "idle", "updates", "evaluating"
+NODE_TABLES = "outputs", "names", "idle", "updates", "evaluation"
 """The tables of a graph from a name or a node to a node."""
 
 

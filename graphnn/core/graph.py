@@ -15,7 +15,7 @@ from .._util.locks import Lock
 from .._util.ports import Port
 from .._util.source_location import Origin, user_origin
 from .._util.text import counted, quoted, short_name
-from ..errors import DtypeError, GraphError, GraphnnError, LookupFailure, UsageError, ValueRangeError, near
+from ..errors import DtypeError, GraphError, GraphnnError, NotFoundError, UsageError, ValueRangeError, near
 from . import graph_tables
 from .arrays import own_array, supported_dtype
 from .dag import Dag, NodeData
@@ -50,7 +50,7 @@ class Graph(Shown):
     Attributes
     ----------
     outputs : dict of str to Node
-        The results, by name. A dict assigned to this, to `updates`, `advances`, `evaluating` or `idle` replaces all
+        The results, by name. A dict assigned to this, to `updates`, `advances`, `evaluation` or `idle` replaces all
         entries and is checked as they are. The other tables cannot be assigned.
     names : dict of str to Node
         The second names that `gn.name` gave. They cannot be removed.
@@ -63,7 +63,7 @@ class Graph(Shown):
         A compiled step with updates that evaluates the node makes this update, too. If it evaluates several such nodes
         of one parameter, each update starts from the value that the one before gives. A parameter as the key stands
         for (parameter, parameter): each step that reads it makes the update.
-    evaluating : dict of Node to Node
+    evaluation : dict of Node to Node
         {training-only node: its replacement in evaluation}; for the output of dropout, the input of dropout. `nn.fit`
         refuses to evaluate a random node without an entry; a node mapped to itself stays random.
     idle : dict of str to Node
@@ -84,7 +84,7 @@ class Graph(Shown):
     (('batch', 1), 'add', ['matmul', 'constant'])
     """
 
-    instead_of_fetch: ClassVar[str] = "g.outputs are its results, g.parameters what is trained"
+    _instead_of_fetch: ClassVar[str] = "g.outputs are its results, g.parameters what is trained"
 
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
         self.name = name
@@ -101,7 +101,7 @@ class Graph(Shown):
         )
         self.updates: dict[Node, Node] = CheckedDict(self, graph_tables.checked_update)
         self.advances: dict[Any, Node] = CheckedDict(self, graph_tables.checked_advance)
-        self.evaluating: dict[Node, Node] = CheckedDict(self, graph_tables.checked_evaluating)
+        self.evaluation: dict[Node, Node] = CheckedDict(self, graph_tables.checked_evaluation)
         self.idle: dict[str, Node] = CheckedDict(self, graph_tables.checked_idle)
         self.memory_budget: float | None = None
         self.placeholders: list[Node] = []
@@ -189,7 +189,7 @@ class Graph(Shown):
             node = found(self, name)
         if node is None:
             known = near(name, [*self._nodes, *self.scopes, *self.names, *self.outputs])
-            raise LookupFailure(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
+            raise NotFoundError(f'the graph "{self.name}" has no node, scope or output "{name}".{known}')
         return node
 
     def _users(self, node: Node) -> tuple[Node, ...]:
@@ -583,7 +583,7 @@ class Graph(Shown):
         ------
         GraphError
             When there is a cycle, an operand is missing or given twice, or data are missing.
-        LookupFailure
+        NotFoundError
             When there is no such operation.
         ShapeError, DtypeError
             When operands do not fit, or a declared shape or dtype is not what comes out.

@@ -174,8 +174,8 @@ def checked_advance(graph: Graph, key: Any, node: Any) -> tuple[tuple[Node, Node
     return (parameter, owned(graph, at, f'what the update of "{parameter.name}" belongs to')), node
 
 
-def checked_evaluating(graph: Graph, replaced: Any, node: Any) -> tuple[Node, Node]:
-    """Return an entry of `Graph.evaluating`; refuse a node that cannot replace the other."""
+def checked_evaluation(graph: Graph, replaced: Any, node: Any) -> tuple[Node, Node]:
+    """Return an entry of `Graph.evaluation`; refuse a node that cannot replace the other."""
     replaced = owned(graph, replaced, "what is made for training")
     node = owned(graph, node, f'what takes the place of "{replaced.name}" in evaluation')
     if node.spec != replaced.spec:
@@ -184,7 +184,7 @@ def checked_evaluating(graph: Graph, replaced: Any, node: Any) -> tuple[Node, No
             f'in evaluation "{node.name}" {node.spec} cannot take the place of "{replaced.name}" {replaced.spec}: '
             "it needs the same shape and dtype"
         )
-    return replaced, graph.evaluating.get(node, node)  # if that is replaced as well, by what replaces it
+    return replaced, graph.evaluation.get(node, node)  # if that is replaced as well, by what replaces it
 
 
 def checked_idle(graph: Graph, path: Any, node: Any) -> tuple[str, Node]:

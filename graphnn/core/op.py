@@ -21,8 +21,8 @@ from ..errors import (
     DtypeError,
     GraphError,
     GraphnnError,
-    LookupFailure,
     NoRuleError,
+    NotFoundError,
     ShapeError,
     UsageError,
     near,
@@ -58,6 +58,13 @@ class Spec:
 
 
 registry: dict[str, type[Op]] = {}
+FORMER = {
+    "divide_by": "divide_by_size",
+    "first_equal": "first_occurrence",
+    "place": "scatter_labels",
+    "tally": "sum_over_batches",
+}
+"""What operations were called in files that were written before."""
 _compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 """Those of `fn`, made when they are asked for."""
@@ -165,6 +172,8 @@ class Op:
     """
     abstract: ClassVar[bool] = True
     """Whether it is not registered: a base class, or the class of what has no fixed name."""
+    public: ClassVar[bool] = True
+    """Whether there is a function of its name for users, ``gn.exp``; of what other functions make, there is none."""
     foreign: ClassVar[bool] = False
     """Whether it is defined outside of graphnn. What its methods give is then checked."""
 
@@ -394,7 +403,7 @@ def operation(name: str) -> type[Op]:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is none.
 
     Examples
@@ -403,9 +412,9 @@ def operation(name: str) -> type[Op]:
     'Placeholder'
     """
     try:
-        return registry[name]
+        return registry[FORMER.get(name, name)]
     except KeyError:
-        raise LookupFailure(f'there is no operation "{name}".{near(name, registry)}') from None
+        raise NotFoundError(f'there is no operation "{name}".{near(name, registry)}') from None
 
 
 def _function_of(cls: type[Op]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from .._util.text import short_name, short_repr
-from ..errors import GraphnnError, LookupFailure, ShapeError, UsageError
+from ..errors import GraphnnError, NotFoundError, ShapeError, UsageError
 from .polynomials import Polynomial, add_to, combine, constant, number_of, quotients, times
 from .shape_complexity import once, remember, spend, spend_in_file
 
@@ -454,7 +454,7 @@ def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When a name has no size.
 
     Examples
@@ -484,7 +484,7 @@ def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
         values = [size_of(part, sizes) for part in parts]
         # A quotient by a size of 0 is only of arrays without elements: 0 is as good as any number.
         return max(values[0], 0) if kind == "max" else (values[0] // values[1] if values[1] else 0)
-    raise LookupFailure(
+    raise NotFoundError(
         f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or pass sizes={{"{atom}": …}}'
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..core import Array, Node, Op, Placeholder
 from ..core.attributes import whole
 from ..core.symbolic_shapes import concrete, shown
-from ..errors import AxisError, LookupFailure, UsageError, ValueRangeError, near
+from ..errors import AxisError, NotFoundError, UsageError, ValueRangeError, near
 from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from .advice import Call
@@ -42,8 +42,8 @@ class ByNode(dict[Node, Array]):
         if isinstance(meant, Node) and meant in self:
             return self[meant]
         if isinstance(meant, Node):
-            raise LookupFailure(f'there is no entry for "{meant.name}": {self._lacks}')
-        raise LookupFailure(f'there is no entry for "{name}".{near(name, [node.name for node in self])}')
+            raise NotFoundError(f'there is no entry for "{meant.name}": {self._lacks}')
+        raise NotFoundError(f'there is no entry for "{name}".{near(name, [node.name for node in self])}')
 
 
 def ancestry(
@@ -283,7 +283,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
     ------
     AxisError
         When there are fewer samples.
-    LookupFailure
+    NotFoundError
         When no node has such a dimension.
     UsageError
         When the first placeholder's first axis has no name, or `row` is not an int.
@@ -317,7 +317,7 @@ def sample(order: Sequence[Node], row: int, dim: str | None, value_of: Callable[
             found[node] = value[(slice(None),) * axis + (row, ...)]
     if not found:
         named = {str(name) for node in order for name in node.shape if isinstance(name, str)}
-        raise LookupFailure(f'no node of the schedule has a dimension "{dim}".{near(dim, sorted(named))}')
+        raise NotFoundError(f'no node of the schedule has a dimension "{dim}".{near(dim, sorted(named))}')
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._util.text import short_name
-from ..errors import GraphnnError, LookupFailure, UsageError, near
+from ..errors import GraphnnError, NotFoundError, UsageError, near
 from ..runtime.evaluation_loop import Step, guard_error
 from ..runtime.guard import violating
 from .breakpoint_conditions import Breakpoint, Context, condition_of, holds
@@ -55,7 +55,7 @@ class Stops:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When nothing in the run matches.
         ValueRangeError
             When the condition cannot be read.
@@ -80,13 +80,13 @@ class Stops:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is none of that number.
         """
         numbers = [breakpoint.number for breakpoint in self.breakpoints]
         if number is not None and number not in numbers:
             hint = f" {number}.{near(number, map(str, numbers))}" if numbers else f" {number}: none is set"
-            raise LookupFailure(f"there is no breakpoint{hint}")
+            raise NotFoundError(f"there is no breakpoint{hint}")
         self.breakpoints[:] = [b for b in self.breakpoints if number is not None and b.number != number]
 
     def watch(self, target: Any) -> None:
@@ -94,7 +94,7 @@ class Stops:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When nothing in the run matches.
         """
         now = self._now
@@ -108,7 +108,7 @@ class Stops:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When nothing in the run matches.
         """
         for node in self.watches if target is None else many(self._now.order, self._now.graph, target):
@@ -131,7 +131,7 @@ class Stops:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When nothing in the run matches.
         ValueRangeError
             When the condition cannot be read.

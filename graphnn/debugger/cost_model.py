@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.symbolic_shapes import names_in
-from ..errors import LookupFailure, near
+from ..errors import NotFoundError, near
 from ..ops import elementwise, indexing, linalg, shape, sliding_windows
 from ..runtime.evaluation_loop import Prepared
 from ..runtime.feed import checked_feed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SAME_ORDER: tuple[type[Op], ...] = (
     *(shape.Reshape, shape.ExpandDims, shape.Squeeze),
-    *(elementwise.StopGradient, elementwise.Tally),
+    *(elementwise.StopGradient, elementwise.SumOverBatches),
 )
 """What shows the elements of its operand, in the order in which they lie."""
 _OTHER_ORDER: tuple[type[Op], ...] = (
@@ -63,7 +63,7 @@ def _prepared(graph: Graph, fetches: Sequence[Node], sizes: Mapping[str, int]) -
     known = {*program.dimension_names}.union(*(names_in(node.shape) for node in graph.placeholders))
     for name in bound:
         if name not in known:
-            raise LookupFailure(
+            raise NotFoundError(
                 f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
             )
     return Prepared(program, program.binding(bound), {}, bound)

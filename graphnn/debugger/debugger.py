@@ -53,7 +53,7 @@ class Debugger(Shown):
         That of the compiled step. `commit` obeys it; values that it would refuse are reported.
     """
 
-    instead_of_fetch: ClassVar[str] = "its run is dbg.trace()"
+    _instead_of_fetch: ClassVar[str] = "its run is dbg.trace()"
 
     def __init__(self, now: Progress) -> None:
         self._now = now
@@ -225,7 +225,7 @@ def debug(
     ------
     GraphnnError
         As `graphnn.run` does, before anything is computed.
-    LookupFailure
+    NotFoundError
         When the run has no such iteration as `at` names.
 
     Examples

@@ -50,7 +50,7 @@ class Results:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such run.
         UsageError, ValueRangeError
             When a name is not text, or a tolerance is negative.
@@ -77,7 +77,7 @@ class Results:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such run.
         ValueRangeError
             When `keep` is negative.

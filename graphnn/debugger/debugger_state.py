@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GraphnnError, LookupFailure, UsageError, near
+from ..errors import GraphnnError, NotFoundError, UsageError, near
 from ..runtime.evaluation_loop import Prepared, Step, complete_stop
 from ..runtime.feed import memory_budget
 from .advice import call
@@ -221,7 +221,7 @@ class Progress:
     def kept(self, name: str) -> Run:
         """Return the run of a name."""
         if run_name(name) not in self.runs:
-            raise LookupFailure(f'there is no run "{name}".{near(name, self.runs)}')
+            raise NotFoundError(f'there is no run "{name}".{near(name, self.runs)}')
         return self.runs[name]
 
     def enter(self, run: Run) -> None:

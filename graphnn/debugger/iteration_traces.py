@@ -178,7 +178,7 @@ def with_iteration(trace: Trace, asked: str | NodeInside | None = None) -> Trace
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is no such loop, or no such node in its body.
     AxisError
         When the run did not come to that iteration.

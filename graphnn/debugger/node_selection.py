@@ -10,7 +10,7 @@ from typing import Any
 from .._util.text import quoted
 from ..control_flow.unrolled_run import counterpart, not_shown
 from ..core import Graph, Node, Scope
-from ..errors import LookupFailure, UsageError, near
+from ..errors import NotFoundError, UsageError, near
 
 
 def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this run") -> Node:
@@ -18,7 +18,7 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is none of that name, or it has no part in the run.
     """
     target = counterpart(target, graph)
@@ -29,18 +29,18 @@ def one(order: Collection[Node], graph: Graph, target: Any, where: str = "this r
                 f" Nodes of that operation: {', '.join(of_op[:3])}." if of_op else near(target, names_in(order, graph))
             )
             hint = not_shown(graph, target) or hint
-            raise LookupFailure(f'{where} has no node, scope or output "{target}".{hint}')
+            raise NotFoundError(f'{where} has no node, scope or output "{target}".{hint}')
         target = graph[target]
     if not isinstance(target, Node):
         raise UsageError(f"expected a node or its name, not {type(target).__name__}")
     if target.graph is not graph:
         if target.graph.name != graph.name:
-            raise LookupFailure(f'"{target.name}" is a node of "{target.graph.name}", and {where} is of "{graph.name}"')
+            raise NotFoundError(f'"{target.name}" is a node of "{target.graph.name}", and {where} is of "{graph.name}"')
         by_name = f"; give its name to get the node of {where}" if target.name in graph.dag else ""
-        raise LookupFailure(f'"{target.name}" is a node of another graph called "{graph.name}"{by_name}')
+        raise NotFoundError(f'"{target.name}" is a node of another graph called "{graph.name}"{by_name}')
     if target not in (order if isinstance(order, dict) else set(order)):
         hint = near(target.name, names_in(order, graph))
-        raise LookupFailure(f'"{target.name}" has no part in {where}: its fetches do not need it.{hint}')
+        raise NotFoundError(f'"{target.name}" has no part in {where}: its fetches do not need it.{hint}')
     return target
 
 
@@ -73,7 +73,7 @@ def many(
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is none.
 
     Examples
@@ -101,14 +101,14 @@ def many(
         called = target if isinstance(target, str) else op or scope
         scopes = _scopes(order, graph)
         if called in graph.scopes and called not in scopes:
-            raise LookupFailure(f'no node of the scope "{called}" is in {where}')
+            raise NotFoundError(f'no node of the scope "{called}" is in {where}')
         known: Iterable[str] = names_in(order, graph)
         if isinstance(target, str) and target.rpartition(":")[2].isdigit():
             known = [f"{Path(node.origin.file).name}:{node.origin.line}" for node in order if node.origin.file]
         elif target is None:
             known = [node.op.name for node in order] if op else scopes
         hint = near(called, dict.fromkeys(known))
-        raise LookupFailure(f"nothing in {where} matches {asked_for(target, op, scope)}.{hint}")
+        raise NotFoundError(f"nothing in {where} matches {asked_for(target, op, scope)}.{hint}")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LookupFailure, UsageError
+from ..errors import NotFoundError, UsageError
 from .ancestry import LIMIT, ancestry, influence, sample
 from .why import Why, explain, first_strange, given_as
 
@@ -26,7 +26,7 @@ class Questions:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such node in the run.
         UsageError
             When none is named, and nothing has run yet.
@@ -58,7 +58,7 @@ class Questions:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such node in the run.
         UsageError
             When none is named, and nothing has run yet.
@@ -83,7 +83,7 @@ class Questions:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such path.
         """
         now = self._now
@@ -93,7 +93,7 @@ class Questions:
             path = self._shortest(here, ends)
             if path:
                 return path
-        raise LookupFailure(f'no path leads from "{here.title}" to what was asked for')
+        raise NotFoundError(f'no path leads from "{here.title}" to what was asked for')
 
     def why(self, node: Node | str | None = None, index: Any = None) -> Why:
         """Explain one element: the numbers it was computed from, the formula, and the line.
@@ -222,7 +222,7 @@ class Questions:
         ------
         AxisError
             When there is no such row.
-        LookupFailure
+        NotFoundError
             When there is no such dimension.
         UsageError
             When none is given, and that of the first placeholder has no name.

@@ -20,7 +20,7 @@ from ..control_flow.unrolled_run import (
 )
 from ..core.attributes import whole
 from ..core.fetches import ancestors
-from ..errors import GraphnnError, LookupFailure, UsageError, ValueRangeError
+from ..errors import GraphnnError, NotFoundError, UsageError, ValueRangeError
 from .advice import RESTART, call
 from .debugger_state import FIRST_RUN, Progress, Run
 from .node_selection import asked_for, many, scopes_around
@@ -109,7 +109,7 @@ class Cursor:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When nothing in the run matches.
         UsageError
             When they are known from the start, or have run.
@@ -174,7 +174,7 @@ class Cursor:
         ------
         UsageError
             When it stands in no loop, and the run has none or several.
-        LookupFailure
+        NotFoundError
             When there is no such iteration.
         """
         now = self._now
@@ -183,7 +183,7 @@ class Cursor:
         nodes = set(many(now.order, now.graph, name)) if name in now.graph.scopes else set()
         ranks = [rank for rank, place in enumerate(now.computed) if now.order[place] in nodes]
         if not ranks:
-            raise LookupFailure(not_shown(now.graph, name).strip() or f'no operation of "{name}" is in this run')
+            raise NotFoundError(not_shown(now.graph, name).strip() or f'no operation of "{name}" is in this run')
         return self.goto(ranks[0])
 
     def _loop(self) -> str:

@@ -10,7 +10,7 @@ from .._util.text import quoted, short_name, with_article
 from ..control_flow.unrolled_run import decided_by_values, takes_a_side
 from ..core import Node, Op, Unknown
 from ..core.fetches import ancestors
-from ..errors import GraphnnError, LookupFailure, UsageError, near
+from ..errors import GraphnnError, NotFoundError, UsageError, near
 from .advice import call
 from .debugger_state import Progress, Run, run_name
 from .what_if_runs import with_op, with_value, without
@@ -106,7 +106,7 @@ class WhatIfs:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is no such node in the run, or it was not set by hand.
         GraphnnError
             When an operation that is recomputed fails; the debugger then stands before it.
@@ -115,7 +115,7 @@ class WhatIfs:
         node = now.node(node)
         prepared = now.tape.prepared
         if node not in prepared.overridden:
-            raise LookupFailure(f'"{node.title}" is not overridden in the run "{now.run.name}"')
+            raise NotFoundError(f'"{node.title}" is not overridden in the run "{now.run.name}"')
         self._begin(without(prepared, node), node, None, taken_back=True)
 
     def use(self, name: str) -> None:
@@ -123,7 +123,7 @@ class WhatIfs:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is none of that name.
         GraphnnError
             When an operation that is computed again fails; the debugger then stands before it.
@@ -140,7 +140,7 @@ class WhatIfs:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When there is none of that name.
         UsageError
             When it is the one that the debugger is in.
@@ -176,7 +176,7 @@ class WhatIfs:
     def _begin(self, prepared: Prepared, node: Node, name: str | None, taken_back: bool = False) -> Change:
         now = self._now
         if name is not None and run_name(name) in now.runs:
-            raise LookupFailure(f'there is already a run "{name}"')
+            raise NotFoundError(f'there is already a run "{name}"')
         place = now.places[node]
         dependent = now.dependent(place, prepared)
         tape = now.tape.branch(prepared, {place, *dependent})

@@ -114,10 +114,6 @@ class DaskCluster:
         fed = named(feed)
         return self._task(name, worker.evaluate, program, state, list(fed), *fed.values())
 
-    def added(self, left: Any, right: Any) -> Any:
-        """Let a worker add what two futures have, each value of one to that of the other; return the future."""
-        return self._task("add", worker.add, left, right)
-
     def sent(self, feed: Mapping[Any, Any]) -> Any:
         """Send arrays, once."""
         return self._task("feed", worker.keep, named(feed))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import Node
 from ..core.symbolic_shapes import names_in
-from ..errors import LookupFailure, ShapeError, UsageError, ValueRangeError, near
+from ..errors import NotFoundError, ShapeError, UsageError, ValueRangeError, near
 from ..runtime.batches import CHUNKS, Batch, Batches, Shard, Split
 from ..runtime.feed import checked_feed
 from .lazy_chunks import Taken, files_of, rows_in
@@ -270,7 +270,7 @@ def _column(frame: Any, node: Node) -> Any:
     """Return the column of the name of a placeholder."""
     known = [str(column) for column in getattr(frame, "columns", [getattr(frame, "name", "")])]
     if node.name not in known:
-        raise LookupFailure(
+        raise NotFoundError(
             f'the dataframe has no column "{node.name}", which the placeholder is called.{near(node.name, known)} '
             "A mapping {placeholder: frame[columns]} tells what is what"
         )

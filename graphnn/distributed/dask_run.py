@@ -13,7 +13,7 @@ from .._util.text import with_article
 from ..core import Origin, user_origin
 from ..core.fetches import ordered
 from ..core.symbolic_shapes import names_in, size_of
-from ..errors import GraphnnError, LookupFailure, UsageError
+from ..errors import GraphnnError, NotFoundError, UsageError
 from ..runtime.batches import needed_placeholders
 from ..runtime.interpreter import BY_CHUNKS, run
 from .dask_data import Chunks, chunks_of
@@ -43,7 +43,7 @@ def run_by_chunks(
     fed = {*chunks.cut, *chunks.whole}
     if missing := [node for node in needed_placeholders(graph, nodes) if node not in fed]:
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
-        raise LookupFailure(f"the feed lacks {listed}", unfed=tuple(node.name for node in missing))
+        raise NotFoundError(f"the feed lacks {listed}", unfed=tuple(node.name for node in missing))
     whole = _cut_by_rows(nodes, chunks)
     by_rows = [node for node in nodes if whole.parts[node].kind is Kind.ROWS]
     others = [node for node in nodes if node not in by_rows]
@@ -141,6 +141,6 @@ def _shape(node: Node, chunks: Chunks, number: int, sizes: Mapping[str, int] | N
     for dim in node.shape:
         try:
             found.append(float(size_of(dim, bound)))
-        except LookupFailure:
+        except NotFoundError:
             found.append(np.nan)
     return tuple([size if np.isnan(size) else int(size) for size in found])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import LookupFailure, ShapeError, UsageError, near
+from ..errors import NotFoundError, ShapeError, UsageError, near
 
 _MOST_LOOKED_AT = 10_000  # parts of a task, for names of files
 _MOST_FILES = 3  # in a message
@@ -36,10 +36,10 @@ class Taken(NamedTuple):
         if isinstance(loaded, Mapping):
             unknown = [name for name in loaded if name not in self.names]
             if unknown:
-                raise LookupFailure(f"a shard has {unknown[0]!r}, which is not needed.{near(unknown[0], self.names)}")
+                raise NotFoundError(f"a shard has {unknown[0]!r}, which is not needed.{near(unknown[0], self.names)}")
             lacking = [name for name in self.names if name not in loaded]
             if lacking:
-                raise LookupFailure(f"a shard lacks {', '.join(lacking)}, which are needed")
+                raise NotFoundError(f"a shard lacks {', '.join(lacking)}, which are needed")
             return {name: loaded[name] for name in self.names}
         found = [loaded] if hasattr(loaded, "__array__") else loaded
         if not isinstance(found, (tuple, list)) or len(found) != len(self.names):

@@ -108,13 +108,6 @@ def evaluate(program: Program, state: State | None, names: Sequence[str], *given
     return answer(values, begun, arrays, [work for each in given if isinstance(each, Answer) for work in each.work])
 
 
-def add(left: Answer, right: Answer) -> Answer:
-    """Add the values of two answers."""
-    begun = perf_counter()
-    values = [np.add(a, b) for a, b in zip(left.values, right.values, strict=True)]
-    return answer(values, begun, left.values + right.values, [*left.work, *right.work])
-
-
 def keep(value: Any) -> Any:
     """Return what was sent: a task, so that Dask has it again if the worker that kept it is lost."""
     return value

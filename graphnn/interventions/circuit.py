@@ -97,7 +97,7 @@ class Circuit(Shown):
     ablation: str
     threshold: float
 
-    instead_of_fetch = "circuit.metric is its node"
+    _instead_of_fetch = "circuit.metric is its node"
 
     @property
     def graph(self) -> nx.MultiDiGraph[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from .._util.display import Shown
 from .._util.text import PAGE, columns_there, counted, number, plain, quoted, short_names
 from ..core.attributes import whole
-from ..errors import LookupFailure, UsageError, near
+from ..errors import NotFoundError, UsageError, near
 from .patch_places import Place, places_in
 
 if TYPE_CHECKING:
@@ -148,13 +148,13 @@ class Effects(Shown):
             asked = short_places(meant)
             hint = near(meant[0].name, [place.name for place in self.places])
             what = f"has {len(found)} places for {asked}" if found else f"has no place {asked}"
-            raise LookupFailure(f'the sweep over "{self.metric.name}" {what}.{hint}')
+            raise NotFoundError(f'the sweep over "{self.metric.name}" {what}.{hint}')
         return float(self.values[found[0]])
 
     def __contains__(self, key: object) -> bool:
         try:
             self[key]
-        except (LookupFailure, UsageError):
+        except (NotFoundError, UsageError):
             return False
         return True
 

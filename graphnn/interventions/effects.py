@@ -85,7 +85,7 @@ def effects(
     ShapeError, DtypeError
         When the metric is not a number, a feed does not fit, the runs have different sizes, or attribution meets a
         value that is not a float.
-    LookupFailure
+    NotFoundError
         When the metric does not depend on a place.
     AxisError
         When a value has no such part.
@@ -152,7 +152,7 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
 
     Raises
     ------
-    UsageError, LookupFailure
+    UsageError, NotFoundError
     """
     pair.check_differ()
     if isinstance(over, str) and over in ("nodes", "edges"):

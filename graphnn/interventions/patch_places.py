@@ -12,7 +12,7 @@ from ..core import Graph, Node, Shape, Spec
 from ..core.attributes import whole
 from ..core.symbolic_shapes import shown
 from ..debugger.node_selection import many, one
-from ..errors import AxisError, LookupFailure, ShapeError, UsageError
+from ..errors import AxisError, NotFoundError, ShapeError, UsageError
 from ..ops.indexing import Getitem, numpy_index
 
 _EDGE = re.compile(r"(?P<name>.*\S)\s*(?:→|->)\s*(?P<reader>.+)", re.DOTALL)
@@ -199,7 +199,7 @@ def places_in(order: Sequence[Node], graph: Graph, key: Any) -> list[Place]:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When there is no such node in the run.
     UsageError
         When a reader does not read the node, the node is in an iteration or a branch, or the key is none of these.
@@ -243,7 +243,7 @@ def _check_outside(graph: Graph, name: Any) -> None:
         return
     try:
         graph[name]
-    except LookupFailure:
+    except NotFoundError:
         return
     raise UsageError(
         f'"{name}" is inside a loop or a branch, and what is there cannot be patched: patch what goes in, or what '

@@ -47,7 +47,7 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When the fetches do not need a node, or a trace does not hold its value.
     AxisError
         When a node has no such part.

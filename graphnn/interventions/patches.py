@@ -13,6 +13,15 @@ from ..errors import AxisError, DtypeError, UsageError
 from .patch_places import at as at
 from .patch_places import each as each
 
+__all__ = [
+    "Patch",
+    "at",
+    "each",
+    "mean",
+    "resample",
+    "zero",
+]
+
 
 class Patch:
     """What takes the place of an old value, as nodes made of it: of the whole, where a part is patched."""

@@ -139,7 +139,7 @@ def pair_of(
 
     Raises
     ------
-    UsageError, GraphError, LookupFailure
+    UsageError, GraphError, NotFoundError
         When the metric is not a node, or a run is not of its graph.
     ShapeError, DtypeError
         When the metric is not a number, a feed does not fit, or the runs have different sizes.

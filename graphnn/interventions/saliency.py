@@ -25,6 +25,15 @@ from ..core.symbolic_shapes import broadcast, shown
 from ..errors import AxisError, DtypeError, ShapeError, UsageError, ValueRangeError
 from ..transforms.batching_rules import batched
 
+__all__ = [
+    "attention_rollout",
+    "gradient_input",
+    "integrated_gradients",
+    "logit_lens",
+    "occlusion",
+    "smooth_grad",
+]
+
 Rule = Literal["gauss-legendre", "trapezoid", "middle", "left", "right"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._util.ports import Port
-from ..core import Op, registry
+from ..core import FORMER, Op, registry
 
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
 TABLES: dict[str, dict[str, type | str]] = {
@@ -54,4 +54,4 @@ def class_of(operation: str) -> type[Op] | None:
     """Return the class of an operation, which may be in a module that is loaded only now."""
     if operation not in registry:
         _OPERATIONS.load()
-    return registry.get(operation)
+    return registry.get(FORMER.get(operation, operation))

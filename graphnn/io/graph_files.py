@@ -38,8 +38,8 @@ VERSION = 2
 MAX_NESTING = 1000  # of scopes within each other
 
 _BY_NAME = ("outputs", "names", "idle")
-_BY_NODE = ("updates", "advances", "evaluating")
-"""The tables of a graph that give a node for each name, or for each node."""
+_BY_NODE = {"updates": "updates", "advances": "advances", "evaluating": "evaluation"}
+"""The tables of a graph that give a node for each name, or for each node; the latter with what the graph calls them."""
 _DIMS = frozenset({int, str})
 _MOST = 2**63 - 1
 
@@ -274,8 +274,8 @@ def _encoded(
             for table in _BY_NAME
         },
         **{
-            table: [tuple([node_row[n] for n in row]) for row in _node_rows(graph, table) if node_row.keys() >= {*row}]
-            for table in _BY_NODE
+            table: [tuple([node_row[n] for n in row]) for row in _node_rows(graph, name) if node_row.keys() >= {*row}]
+            for table, name in _BY_NODE.items()
         },
         **_derivative_rows(derivatives, node_row, scope_row),
         "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
@@ -391,9 +391,9 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     # In this order, since a scope opened late may be called as a node or an output before it.
     for table in _BY_NAME:
         getattr(graph, table).update(_unique(table, [(name, nodes[i]) for name, i in tables[table]]))
-    for table in _BY_NODE:
+    for table, name in _BY_NODE.items():
         rows = [([nodes[i] for i in row[:-1]], nodes[row[-1]]) for row in tables[table]]
-        getattr(graph, table).update(_unique(table, [(k[0] if len(k) == 1 else tuple(k), v) for k, v in rows]))
+        getattr(graph, name).update(_unique(table, [(k[0] if len(k) == 1 else tuple(k), v) for k, v in rows]))
     graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
     _restore_derivatives(graph, nodes, scopes, tables)
     graph._counters.update(_unique("counters", list(tables["counters"])))

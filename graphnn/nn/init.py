@@ -24,6 +24,19 @@ from ..core.symbolic_shapes import shown
 from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError, ValueRangeError
 from .argument_validation import checked_number
 
+__all__ = [
+    "constant",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "normal",
+    "ones",
+    "orthogonal",
+    "uniform",
+    "zeros",
+]
+
 Rng = np.random.Generator | np.random.RandomState
 Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]
 

@@ -20,6 +20,19 @@ from ..core.attributes import whole
 from ..errors import UsageError, ValueRangeError
 from .argument_validation import checked_flag, checked_number
 
+__all__ = [
+    "constant",
+    "cosine",
+    "exponential",
+    "linear",
+    "multi_step",
+    "one_cycle",
+    "piecewise",
+    "polynomial",
+    "step_decay",
+    "warmup",
+]
+
 Schedule = Callable[[Node], Any]
 
 

@@ -24,8 +24,8 @@ from ..errors import (
     FileFormatError,
     GraphnnError,
     GraphnnWarning,
-    LookupFailure,
     NoRuleError,
+    NotFoundError,
     ShapeError,
     UsageError,
     near,
@@ -120,7 +120,7 @@ def from_onnx(
         When it is not an ONNX model, or is damaged.
     NoRuleError
         When it has operations that graphnn does not read. All are listed.
-    LookupFailure
+    NotFoundError
         When a size or a value is given for what the model does not have.
 
     Examples
@@ -337,7 +337,7 @@ def _inputs(
     names = [each.name for each in inputs]
     for name in values:
         if name not in names and name not in initializers:
-            raise LookupFailure(f"the model has no input {quoted(name)}.{near(name, names)}")
+            raise NotFoundError(f"the model has no input {quoted(name)}.{near(name, names)}")
     dims = _Dims(sizes)
     for each in inputs:
         dtype, shape = dims.spec(each)
@@ -457,6 +457,6 @@ class _Dims:
         for name in self.sizes.keys() - self.used:
             open_ones = sorted({*self.known, *names_in(self.known.values())})
             which = f" Open are {listed(open_ones)}." if open_ones else " All its sizes are fixed."
-            raise LookupFailure(
+            raise NotFoundError(
                 f"the model has no dimension {quoted(name)}.{near(name, open_ones) if open_ones else ''}{which}"
             )

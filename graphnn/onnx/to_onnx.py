@@ -131,7 +131,7 @@ def to_onnx(
         When two outputs would have the same name, or one that of an input or parameter. (A ValueError.)
     NoRuleError
         When some operations cannot be written; the message names all of them. (A NotImplementedError.)
-    LookupFailure
+    NotFoundError
         When no input has a dimension whose size is needed. (A KeyError.)
 
     Examples

@@ -104,7 +104,7 @@ class Pick(Rearranging):
     flows = flows_through_first
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.place(cotangent, inputs[1], inputs[0].shape[-1])
+        return fn.scatter_labels(cotangent, inputs[1], inputs[0].shape[-1])
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         return (*index, int(operands[1][index])), index
@@ -116,7 +116,7 @@ class Pick(Rearranging):
         return cls(), (draw.array((*shape, classes)), draw.integers(shape, 0, classes - 1))
 
 
-class Place(Rearranging):
+class ScatterLabels(Rearranging):
     """A row of zeros for each element of x, with the element at the index of its label: the adjoint of pick."""
 
     classes: Dim

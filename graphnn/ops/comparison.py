@@ -244,7 +244,7 @@ class IsFinite(Predicate):
     formula = "isfinite({0})"
 
 
-class FirstEqual(Op):
+class FirstOccurrence(Op):
     """Whether x is equal to y here, and at no place before along the axes; y has 1 there. NaN is equal to NaN."""
 
     differentiable = False

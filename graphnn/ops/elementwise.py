@@ -130,7 +130,7 @@ class Divide(Elementwise):
         return cotangent / y if i == 0 else -(cotangent * output / y)
 
 
-class DivideBy(Elementwise):
+class DivideBySize(Elementwise):
     """x / count, where the count is a dimension: the 1/n of a mean."""
 
     traits = Trait.UNDERFLOWS
@@ -144,7 +144,7 @@ class DivideBy(Elementwise):
         return np.divide(x, self.count, out=out)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
-        return fn.divide_by(cotangent, self.count)
+        return fn.divide_by_size(cotangent, self.count)
 
 
 class WholeQuotient(Elementwise, abstract=True):
@@ -468,14 +468,14 @@ class StopGradient(Same):
     differentiable = False
 
 
-class Tally(Same):
-    """x, a sum over the rows of a batch, such as a number of rows: the tallies of batches are added up."""
+class SumOverBatches(Same):
+    """x, a sum over the rows of a batch, such as a number of rows: those of several batches are added up."""
 
     traits = Trait.STEADY | Trait.KEEPS_SIZE
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         if dtypes[0].kind not in "iuf":
-            raise DtypeError(f"tally takes integers and floats, not {dtypes[0]}")
+            raise DtypeError(f"sum_over_batches takes integers and floats, not {dtypes[0]}")
         return dtypes[0]
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:

@@ -195,7 +195,7 @@ class Mean(Reduction, Linear):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
-        share = fn.divide_by(self.restored(cotangent, x), _count(x, self.over(x.ndim)))
+        share = fn.divide_by_size(self.restored(cotangent, x), _count(x, self.over(x.ndim)))
         return fn.broadcast_to(share, x.shape)
 
 
@@ -208,7 +208,7 @@ class Extremum(NonEmpty, UfuncReduction, abstract=True):
         return fn.cast(fn.equal(x, self.restored(output, x)), x.dtype)
 
     def _first(self, output: Node, x: Node) -> Node:
-        return fn.first_equal(x, output if self.keepdims else fn.expand_dims(output, self.over(x.ndim)), self.axis)
+        return fn.first_occurrence(x, output if self.keepdims else fn.expand_dims(output, self.over(x.ndim)), self.axis)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
@@ -369,12 +369,12 @@ class Var(Spread):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,) = inputs
         deviation, count = self._deviation(x)
-        return deviation * (fn.divide_by(self.restored(cotangent, x), count) * 2)
+        return deviation * (fn.divide_by_size(self.restored(cotangent, x), count) * 2)
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
         deviation, count = self._deviation(x)
-        return fn.divide_by(self.summed(deviation * tangent), count) * 2
+        return fn.divide_by_size(self.summed(deviation * tangent), count) * 2
 
 
 class Std(Spread):
@@ -389,13 +389,13 @@ class Std(Spread):
         (x,) = inputs
         deviation, count = self._deviation(x)
         flat, safe = _guarded(output)
-        share = fn.divide_by(fn.where(flat, 0.0, cotangent / safe), count)
+        share = fn.divide_by_size(fn.where(flat, 0.0, cotangent / safe), count)
         return deviation * self.restored(share, x)
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         (x,), (tangent,) = inputs, tangents
         deviation, count = self._deviation(x)
-        total = fn.divide_by(self.summed(deviation * tangent), count)
+        total = fn.divide_by_size(self.summed(deviation * tangent), count)
         flat, safe = _guarded(output)
         return fn.where(flat, 0.0, total / safe)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
-from functools import reduce
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ..core import AnyShape, Array, Dim, Node, Op, Shape, Spec, Trait, fn
+from ..core import AnyShape, Array, Dim, Node, Op, Shape, Spec, Trait, composition, fn
 from ..core.symbolic_shapes import product, shown, unify
 from ..errors import AxisError, ShapeError
 from .base import Linear, Rearranging, axis_of, check_shape, flops_of_operand, flows_through_first, into, unbroadcast
@@ -216,6 +216,7 @@ class Gathering(AtIndices, abstract=True):
     Time and memory grow with the values, however many elements x has.
     """
 
+    public = False
     ufunc: ClassVar[np.ufunc]
 
     def forward(self, x: Array, indices: Array, values: Array, out: Array | None = None) -> Any:
@@ -277,7 +278,7 @@ class ExtremumAlongAxis(Gathering, abstract=True):
         own, hits, ties = self._chosen(output, inputs)
         parts = [] if tangents[0] is None else [own * tangents[0]]
         parts += [] if tangents[2] is None else [self.added(hits * tangents[2], inputs)]
-        return reduce(fn.add, parts) / ties
+        return functools.reduce(fn.add, parts) / ties
 
 
 class MaximumAlongAxis(ExtremumAlongAxis):
@@ -355,7 +356,42 @@ class MultiplyAlongAxis(Gathering):
         parts = [] if tangents[0] is None else [tangents[0] * self._product(inputs)]
         if tangents[2] is not None:
             parts.append(self.added(self._others(output, inputs) * tangents[2], inputs))
-        return reduce(fn.add, parts)
+        return functools.reduce(fn.add, parts)
+
+
+@composition
+def put_along_axis(
+    x: Any,
+    indices: Any,
+    values: Any,
+    axis: int = -1,
+    reduce: Literal["maximum", "minimum", "multiply"] | None = None,
+    *,
+    name: str | None = None,
+) -> Node:
+    """Return x with these values in the place of the elements at these indices along the axis, or joined with them.
+
+    Indices and values broadcast with x beside the axis. Time and memory grow with the values, however many elements x
+    has.
+
+    Parameters
+    ----------
+    x, indices, values : Node
+    axis : int
+    reduce : {"maximum", "minimum", "multiply"}, optional
+        What joins an element with all values at its index; `add_along_axis` adds. By default a value replaces it: where
+        an index occurs twice, the last one.
+
+    Examples
+    --------
+    >>> import graphnn as gn
+    >>> x = gn.Graph().constant([1.0, 2.0, 3.0])
+    >>> gn.run([gn.put_along_axis(x, [0, 0], [5.0, 4.0]), gn.put_along_axis(x, [0, 0], [5.0, 4.0], reduce="multiply")])
+    [array([4., 2., 3.]), array([20.,  2.,  3.])]
+    """
+    joins = {"maximum": MaximumAlongAxis, "minimum": MinimumAlongAxis, "multiply": MultiplyAlongAxis}
+    operation: Callable[..., Node] = joins.get(reduce or "", PutAlongAxis)(axis)
+    return operation(x, indices, values, name=name)
 
 
 class UpdateSlice(Rearranging):

@@ -327,11 +327,12 @@ def batches_of(
     GraphnnError
         When it is a feed that does not fit the graph.
     """
-    first = next(iter(data), None) if "dask" in sys.modules and isinstance(data, Sequence) else data
-    if holds_chunks(data) or _is_lazy(first):
-        chunks = needed(CHUNKS, "what reads data of Dask")(graph, data, placeholders, what, batch_size)
-        if chunks is not None:
-            return chunks
+    if "dask" in sys.modules:
+        first = next(iter(data), None) if isinstance(data, Sequence) else data
+        if holds_chunks(data) or _is_lazy(first):
+            chunks = needed(CHUNKS, "what reads data of Dask")(graph, data, placeholders, what, batch_size)
+            if chunks is not None:
+                return chunks
     if isinstance(data, Mapping):
         return Rows(graph, data, batch_size, what)
     if hasattr(data, "__array__") or not (isinstance(data, Iterable) or callable(data)):
@@ -351,11 +352,11 @@ CHUNKS: Port[Callable[[Graph, Any, Sequence[Node], str, int | None], Batches | N
 
 def holds_chunks(data: Any) -> bool:
     """Tell whether data are a mapping with values that need not be in memory, as arrays of Dask are."""
-    return isinstance(data, Mapping) and any(map(_is_lazy, data.values()))
+    return "dask" in sys.modules and isinstance(data, Mapping) and any(map(_is_lazy, data.values()))
 
 
 def _is_lazy(data: Any) -> bool:
-    return "dask" in sys.modules and hasattr(data, "__dask_graph__") and data.__dask_graph__() is not None
+    return hasattr(data, "__dask_graph__") and data.__dask_graph__() is not None
 
 
 def checked_size(batch_size: Any) -> int | None:

@@ -13,7 +13,7 @@ import numpy as np
 from .._util.text import short_repr
 from ..core import Array, Graph, Node, Placeholder, as_array, cast_in_range
 from ..core.symbolic_shapes import dimension, names_in, shown, size_of
-from ..errors import DtypeError, GraphError, LookupFailure, MemoryBudgetError, ShapeError, UsageError, near
+from ..errors import DtypeError, GraphError, MemoryBudgetError, NotFoundError, ShapeError, UsageError, near
 from .evaluation_loop import Prepared
 from .program import Binding, Program, program_of, warn_of_infinity
 
@@ -28,7 +28,7 @@ def prepare(
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When a feed is missing or unknown, or the size of a dimension is unknown.
     ShapeError, DtypeError
         When a feed is not as declared, or sizes that must be equal differ.
@@ -41,11 +41,11 @@ def prepare(
         listed = ", ".join(f'"{node.name}" {node.spec}' for node in missing)
         needed = "it is" if len(missing) == 1 else "they are"
         unfed = tuple(node.name for node in missing)
-        raise LookupFailure(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}", unfed=unfed)
+        raise NotFoundError(f"the feed lacks {listed}; {needed} needed for {_fetch_names(program)}", unfed=unfed)
     for name in [name for name in sizes or () if name not in program.dimension_names]:
         known = {*program.dimension_names}.union(*(names_in(node.shape) for node in graph.placeholders))
         if name not in known:
-            raise LookupFailure(
+            raise NotFoundError(
                 f'sizes= names "{name}", which is not a dimension of "{graph.name}".{near(name, known)}'
             )
     binding = program.binding(all_sizes)
@@ -106,7 +106,7 @@ def checked_feed(
     for key, value in (feed or {}).items():
         node = _fed(graph, key)
         if node in given:
-            raise LookupFailure(f'"{node.name}" is fed twice, as a node and by name')
+            raise NotFoundError(f'"{node.name}" is fed twice, as a node and by name')
         array = value if type(value) is np.ndarray and value.dtype == node.spec.dtype else _castable(node, value)
         declared = node.spec.shape
         if array.shape != declared:
@@ -137,7 +137,7 @@ def _fed(graph: Graph, key: Any) -> Node:
     if isinstance(key, str):
         if key not in graph:
             names = [node.name for node in graph.placeholders]
-            raise LookupFailure(
+            raise NotFoundError(
                 f'the feed names "{key}", which is not a placeholder of "{graph.name}".{near(key, names)}'
             )
         node = graph[key]
@@ -149,7 +149,7 @@ def _fed(graph: Graph, key: Any) -> Node:
             whose = f'of another graph that is called "{graph.name}", too; a copy is fed by name'
         raise GraphError(f'the feed gives "{node.name}" {whose}')
     if not isinstance(node.op, Placeholder):
-        raise LookupFailure(
+        raise NotFoundError(
             f'"{node.name}" ({node.op.name}) is not a placeholder, and only placeholders are fed; '
             "gn.extract(fetches, inputs=[node]) makes a placeholder of it"
         )

@@ -55,7 +55,7 @@ def run(
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When a feed is missing or unknown, or the size of a dimension is unknown.
     ShapeError, DtypeError
         When a feed is not as declared, or sizes that must be equal differ. Nothing is computed then.

@@ -95,7 +95,7 @@ class Program:
         ------
         ShapeError
             When two dimensions that must be equal are not.
-        LookupFailure
+        NotFoundError
             When nothing gives a dimension a size.
         """
         key = tuple([sizes.get(name) for name in self.dimension_names])

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..debugger.node_selection import many
-from ..errors import LookupFailure, UsageError, near
+from ..errors import NotFoundError, UsageError, near
 from ..view.formatting import counted
 from ..view.tables.table import columns
 from .terminal_text import folded
@@ -72,7 +72,7 @@ def info(session: Session, kind: str) -> None:
     """
     chosen = [each for each in LISTS if each.startswith(kind)]
     if not chosen:
-        raise LookupFailure(f'there is no list of "{kind}".{near(kind, LISTS)}')
+        raise NotFoundError(f'there is no list of "{kind}".{near(kind, LISTS)}')
     for each in chosen:
         {"breakpoints": _say_breakpoints, "watches": _say_watches, "runs": say_runs}[each](session)
 

@@ -12,7 +12,7 @@ from .._util.text import short_name
 from ..control_flow.unrolled_run import graph_before
 from ..debugger.node_selection import many
 from ..debugger.profile import profile as profile_of
-from ..errors import LookupFailure
+from ..errors import NotFoundError
 from ..io.graph_files import save as save_graph
 from ..view.formatting import wrapped
 from ..view.tables.table import columns
@@ -110,7 +110,7 @@ def _example(session: Session, verb: Verb) -> str:
     name, part = named.groups()
     try:
         node = many(session.dbg.order, session.dbg.graph, name)[0]
-    except LookupFailure:
+    except NotFoundError:
         computed = [node for node in session.dbg.operations if verb.name != "twin" or node.twin is not None]
         if not computed:
             return word

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._util.text import message, short_name
 from ..debugger.traces import in_short
-from ..errors import GraphnnError, LookupFailure, UsageError
+from ..errors import GraphnnError, NotFoundError, UsageError
 from ..runtime.evaluation_loop import Stop
 from ..view.formatting import by_times, counted, visible
 from ..view.tables.terminal_colors import headed, inked, meanings_of
@@ -218,17 +218,17 @@ class Session(cmd.Cmd):
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
         """
         verb = self.by_word.get(word)
         name, bracket, _ = word.partition("[")
         if verb is None and named(self, name) in self.dbg.graph and word.endswith("]" * bool(bracket)):
-            raise LookupFailure(f'there is no verb "{word}", which is of a node: print {word} shows it')
+            raise NotFoundError(f'there is no verb "{word}", which is of a node: print {word} shows it')
         if verb is None:
             close = difflib.get_close_matches(word[:40], [*self.by_word, *others], n=3)
             meant = list(dict.fromkeys(self.by_word[each].name if each in self.by_word else each for each in close))
             hint = f" Did you mean {' or '.join(meant)}?" if meant else " help lists them."
-            raise LookupFailure(f'there is no verb "{word}".{hint}')
+            raise NotFoundError(f'there is no verb "{word}".{hint}')
         return verb
 
     def _complain(self, error: GraphnnError) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._util.text import short_name
 from ..debugger.source_lines import AROUND
-from ..errors import LookupFailure, near
+from ..errors import NotFoundError, near
 from ..view.formatting import by_times, visible
 from ..view.heatmap import matrix
 from ..view.tables.table import columns
@@ -75,7 +75,7 @@ def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
     if attribute:
         if attribute not in node.op.attribute_names:
             known = ("stats", *node.op.attribute_names)
-            raise LookupFailure(f'"{node.title}" ({node.op.name}) has no "{attribute}".{near(attribute, known)}')
+            raise NotFoundError(f'"{node.title}" ({node.op.name}) has no "{attribute}".{near(attribute, known)}')
         session.say(f"{name}.{attribute} = {session.dbg.op_of(node).attributes[attribute]!r}")
         return
     value = session.dbg[node].value

@@ -9,7 +9,7 @@ from ..core.symbolic_shapes import shown
 from ..debugger.breakpoint_conditions import Condition
 from ..debugger.node_selection import names_in
 from ..debugger.why import first_strange
-from ..errors import LookupFailure, UsageError
+from ..errors import NotFoundError, UsageError
 from .terminal_text import index_text
 from .typed_values import INTEGER, Index, index_of, whole
 
@@ -70,7 +70,7 @@ def part_of_node(session: Session, text: str) -> tuple[Node, Index | None, str]:
     """Return the node that is meant, and the index or the attribute of it."""
     try:
         return node_of(session, text), None, ""
-    except LookupFailure:
+    except NotFoundError:
         if text.endswith("]") and "[" in text:
             name, _, inside = text[:-1].rpartition("[")
             return node_of(session, name.rstrip()), index_of(inside), ""

@@ -6,4 +6,11 @@ from .check_grads import check_grads as check_grads
 from .check_grads import check_op as check_op
 from .random_samples import Draw as Draw
 
+__all__ = [
+    "Draw",
+    "GradientReport",
+    "check_grads",
+    "check_op",
+]
+
 explain_public(globals(), ["Draw", "GradientReport", "check_grads", "check_op"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def partners(graph: Graph, nodes: Container[Node]) -> set[Node]:
     """Return what is copied along with nodes: the updates that belong to them, and their replacements in evaluation."""
     moved = [(at, part) for (parameter, at), node in graph.advances.items() for part in (parameter, node)]
-    return {other for node, other in [*moved, *graph.evaluating.items()] if node in nodes}
+    return {other for node, other in [*moved, *graph.evaluation.items()] if node in nodes}
 
 
 def with_partners(nodes: set[Node]) -> set[Node]:

@@ -68,13 +68,13 @@ def extract(
     return copied(source, nodes, {}, checked_changes(source, inputs, sizes, names))[0]
 
 
-def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = None) -> Any:
+def replace(fetches: Any, replacements: Mapping[Any, Any], graph: Graph | None = None) -> Any:
     """Return the fetches with parts exchanged, in a new graph with a copy of the state.
 
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them, or Graph
-    exchanged : mapping of Node to Node
+    replacements : mapping of Node to Node
         Whatever reads the key reads the value instead; names serve as nodes do. What the value itself is
         made of keeps reading the key, so ``{h: gn.relu(h)}`` puts a relu after h. To feed a node, see `extract`.
     graph : Graph, optional
@@ -103,14 +103,15 @@ def replace(fetches: Any, exchanged: Mapping[Any, Any], graph: Graph | None = No
     <Node "absolute": absolute () float64>
     """
     source, nodes, rebuild = resolve(fetches, graph)
-    if not isinstance(exchanged, Mapping):
-        raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(exchanged).__name__}")
+    if not isinstance(replacements, Mapping):
+        raise UsageError(f"what is exchanged is given as {{old: new}}, not as {type(replacements).__name__}")
     pairs: dict[Node | tuple[Node, Node], Node] = {
-        owned(source, old, "what is exchanged"): owned(source, new, "what comes in") for old, new in exchanged.items()
+        owned(source, old, "what is exchanged"): owned(source, new, "what comes in")
+        for old, new in replacements.items()
     }
     needed = ancestors(nodes)
     for old in pairs:
-        if not isinstance(old, Node) or old in needed or old in source.evaluating:
+        if not isinstance(old, Node) or old in needed or old in source.evaluation:
             continue
         if (loop := _shown_by(source, old)) is not None:
             raise UsageError(
@@ -213,7 +214,7 @@ def _copy_tables(source: Graph, target: Graph, copies: Mapping[Node, Node], oper
         if kept is not None and kept.title == kept.name:
             target.names[name] = kept
     target.idle.update({path: copies[node] for path, node in source.idle.items() if node in copies})
-    for table, entries in ((target.updates, source.updates), (target.evaluating, source.evaluating)):
+    for table, entries in ((target.updates, source.updates), (target.evaluation, source.evaluation)):
         following = {p: operand(None, n) for p, n in entries.items() if p not in changes.inputs}
         table.update({copies[p]: copies[n] for p, n in following.items() if p in copies and n in copies})
     for (parameter, at), node in source.advances.items():

@@ -15,7 +15,7 @@ from ..core.graph_tables import checked_name, owned
 from ..core.op import over_dimensions
 from ..core.symbolic_shapes import Dim, dimension, names_in, shape_of, shown
 from ..errors import GraphError, GraphnnError, ShapeError, UsageError
-from ..ops.elementwise import DivideBy
+from ..ops.elementwise import DivideBySize
 
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -112,7 +112,7 @@ class Changes:
                 self._touched.add(node)
                 if node.phase != "forward" and not fed:
                     self._refuse(node, node.op, f"is of the {node.phase} pass, which holds such numbers")
-                if isinstance(node.op, DivideBy) and isinstance(node.op.count, int):
+                if isinstance(node.op, DivideBySize) and isinstance(node.op.count, int):
                     self._refuse(node, node.op, f"divides by {node.op.count}, which may be such a number")
 
     def _refuse(self, node: Node, op: Op, why: str) -> None:
@@ -137,7 +137,7 @@ def checked_changes(
 
     Raises
     ------
-    UsageError, GraphError, ShapeError, LookupFailure
+    UsageError, GraphError, ShapeError, NotFoundError
     """
     if isinstance(inputs, (str, Node, np.ndarray)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs= must be a list of nodes, or {{node: shape}}, not {short_repr(inputs)}")

@@ -12,7 +12,7 @@ from ..debugger.debugger import Debugger
 from ..debugger.diff.differences import Comparison
 from ..debugger.health.findings import Health
 from ..debugger.profile import Profile
-from ..debugger.traces import Film, Trace
+from ..debugger.traces import Recording, Trace
 from ..errors import DrawingError
 from .diagrams.draw import draw
 from .diagrams.draw_arguments import set_by_hand
@@ -87,8 +87,8 @@ def text_as_html(found: object) -> str:
     return page([code(str(found))])
 
 
-@HTML.give(Film)
-def film_as_html(film: Film) -> str:
+@HTML.give(Recording)
+def film_as_html(film: Recording) -> str:
     """Return a film as HTML: what it holds, and how that is looked at."""
     parts = [code(repr(film))]
     if film:

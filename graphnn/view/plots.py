@@ -159,7 +159,7 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
 
     Parameters
     ----------
-    traces : Film, Trace or sequence of Trace
+    traces : Recording, Trace or sequence of Trace
         Of a compiled step with updates, or of gradients: ``with gn.recording(step) as film: …``.
     title : str
 
@@ -221,7 +221,7 @@ def histograms(
 
     Parameters
     ----------
-    traces : Film, Trace or sequence of Trace
+    traces : Recording, Trace or sequence of Trace
     target : Node, str, or list of them, optional
         As ``trace.select`` takes it: ``"relu_*"`` for activations, ``"dense_*/weight"``. All trained parameters unless
         given.
@@ -242,7 +242,7 @@ def histograms(
         When matplotlib is not installed. (A RuntimeError.)
     UsageError
         When there is no trace.
-    LookupFailure
+    NotFoundError
         When no node is meant.
 
     Examples

@@ -92,10 +92,10 @@ def test_what_does_not_fit_is_refused() -> None:
         moved(np.ones((6, 4)))
     with pytest.raises(gn.errors.UsageError, match="in the form"):
         gn.linearize(y, [x], feed)(np.ones((6, 3)))
-    with pytest.raises(gn.errors.LookupFailure, match="lacks"):
+    with pytest.raises(gn.errors.NotFoundError, match="lacks"):
         gn.linearize(y, x)
     for empty in ([], {}):
-        with pytest.raises(gn.errors.UsageError, match="linearize: x is empty; it has the nodes that move"):
+        with pytest.raises(gn.errors.UsageError, match="linearize: wrt is empty; it has the nodes that move"):
             gn.linearize(y, empty, feed)
         with pytest.raises(gn.errors.UsageError, match="linearize: y is empty"):
             gn.linearize(empty, x, feed)

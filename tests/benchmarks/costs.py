@@ -409,7 +409,7 @@ def indices(quick: bool) -> Rows:
         to: rng.integers(0, y.shape[0], to.shape),
     }
     read = gn.sum(gn.square(gn.take(x, at, axis=0)))
-    most = gn.sum(gn.square(gn.maximum_along_axis(y, to, edges, axis=0)))
+    most = gn.sum(gn.square(gn.put_along_axis(y, to, edges, axis=0, reduce="maximum")))
     rows: Rows = []
     for what, asked in (
         (f"the gradient of gn.take(x, indices), {x.shape}", gn.grad(read, x)),

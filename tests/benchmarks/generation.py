@@ -95,8 +95,8 @@ def with_graphnn(form: Form, backend: str) -> Callable[[], np.ndarray[Any, Any]]
         return (gn.argmax(logits, axis=-1), caches), token
 
     _, tokens = gn.scan(step, (gn.argmax(logits, axis=-1), caches), length=NEW)
-    norms = {name: value for name, value in model.state().items() if "norm" in name}
-    model.load(norms | weights)
+    norms = {name: value for name, value in model.state_dict().items() if "norm" in name}
+    model.load_state_dict(norms | weights)
     run = gn.compile(tokens, backend=backend)
     return lambda: np.asarray(run({prompt: texts})).T
 

@@ -820,7 +820,7 @@ def test_the_code_is_the_same_in_every_process() -> None:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_settings_may_be_beyond_the_dtype(graph: gn.Graph, dtype: str) -> None:
     x = graph.placeholder("x", shape=3, dtype=dtype)
-    nodes = [gn.clip(x, -1e300, 1e300), gn.clip(x, 0.1, 70000.0), gn.divide_by(x, 10**6), gn.pad(x, 1)]
+    nodes = [gn.clip(x, -1e300, 1e300), gn.clip(x, 0.1, 70000.0), gn.divide_by_size(x, 10**6), gn.pad(x, 1)]
     feed = {x: np.array([-1.0, 2.0, 3.0], dtype)}
     assert [bits(value) for value in gn.compile(nodes)(feed)] == [bits(value) for value in gn.run(nodes, feed)]
 

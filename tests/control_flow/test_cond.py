@@ -114,7 +114,7 @@ def test_dropout_in_a_branch_draws_anew_in_every_iteration_and_step_and_is_left_
     first, second = step({x: ones, flag: True}), step({x: ones, flag: True})
     assert len({row.tobytes() for row in (*first, *second)}) == 6
     np.testing.assert_array_equal(step({x: ones, flag: False}), ones)
-    evaluated = gn.replace(kept, g.evaluating)
+    evaluated = gn.replace(kept, g.evaluation)
     np.testing.assert_array_equal(gn.run(evaluated, {"x": ones, "flag": True}), ones)
 
 

@@ -82,7 +82,7 @@ def test_dropout_is_the_same_in_all_steps_and_left_out_in_evaluation():
         np.testing.assert_allclose(values[values > 1.0], 2.0, rtol=1e-10)
         np.testing.assert_array_equal(values[values < 1.0], 0.0)
     assert not np.array_equal(first, second)
-    np.testing.assert_allclose(gn.run(gn.replace(z, g.evaluating), {"x": ones}), 1.0, rtol=1e-10)
+    np.testing.assert_allclose(gn.run(gn.replace(z, g.evaluation), {"x": ones}), 1.0, rtol=1e-10)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

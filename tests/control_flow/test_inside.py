@@ -266,16 +266,16 @@ def test_a_long_loop_opens_at_the_iteration_that_is_asked_for(monkeypatch):
     dbg.goto("scan_1@20/tanh")
     trace = gn.trace(step, {xs: x})
     np.testing.assert_array_equal(dbg["scan_1@20/tanh"].value, trace["scan_1@20/tanh"].value)
-    with pytest.raises(gn.LookupFailure, match=r'are one node here; gn.debug\(…, at="scan_1@12"\) has this one'):
+    with pytest.raises(gn.NotFoundError, match=r'are one node here; gn.debug\(…, at="scan_1@12"\) has this one'):
         dbg["scan_1@12/tanh"]
     dbg.resume()
     with pytest.raises(gn.UsageError, match="at= is the name of an iteration"):
         gn.debug(step, {xs: x}, at=3)
     with pytest.raises(gn.UsageError, match="not 'scan_1'"):
         gn.debug(step, {xs: x}, at="scan_1")
-    with pytest.raises(gn.LookupFailure, match='"scan_1" made 40 iterations in this run, from 0: there is none 40'):
+    with pytest.raises(gn.NotFoundError, match='"scan_1" made 40 iterations in this run, from 0: there is none 40'):
         gn.debug(step, {xs: x}, at="scan_1@40")
-    with pytest.raises(gn.LookupFailure, match='no node, scope or output "while_1@3"'):
+    with pytest.raises(gn.NotFoundError, match='no node, scope or output "while_1@3"'):
         gn.debug(step, {xs: x}, at="while_1@3")
 
 
@@ -328,7 +328,7 @@ def test_the_debugger_goes_to_an_iteration_by_its_number():
     dbg.goto("grad/scan_1@2/grad/matmul")
     dbg.iteration(1)
     assert dbg.next.scope.startswith("grad/scan_1@1")
-    with pytest.raises(gn.LookupFailure, match='"grad/scan_1" made 4 iterations in this run, from 0: there is none 4'):
+    with pytest.raises(gn.NotFoundError, match='"grad/scan_1" made 4 iterations in this run, from 0: there is none 4'):
         dbg.iteration(4)
     dbg.restart()
     with pytest.raises(gn.UsageError, match='it stands in no loop: go into one first, "scan_1@0", "grad/scan_1@0"'):

@@ -173,7 +173,7 @@ def test_dropout_in_a_loop_draws_anew_in_every_iteration_and_step_and_is_left_ou
     ones = np.ones((3, 50))
     first, second = step({x: ones}), step({x: ones})
     assert len({row.tobytes() for row in (*first, *second)}) == 6
-    np.testing.assert_array_equal(gn.run(gn.replace(kept, g.evaluating), {"x": ones}), ones)
+    np.testing.assert_array_equal(gn.run(gn.replace(kept, g.evaluation), {"x": ones}), ones)
 
 
 def test_a_graph_with_a_loop_is_saved_and_loaded(tmp_path):

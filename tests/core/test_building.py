@@ -155,7 +155,7 @@ def test_a_layer_is_called_while_another_thread_sets_its_attributes() -> None:
     sys.settrace(set_one)
     try:
         layer(x)
-        layer.state()
+        layer.state_dict()
     finally:
         sys.settrace(before)
     assert [node.name for node in g.state] == ["twice_1/dense/weight", "twice_1/dense/bias"]
@@ -242,7 +242,7 @@ def test_tables_of_a_graph_are_read_while_another_thread_adds_to_them() -> None:
     g.outputs["loss"] = gn.name(loss, "total")
     nn.Dropout(0.5)(x)
     of = next(iter(gn.grad(loss, g.parameters)[0].graph.cotangents.values())).of
-    tables = g.state, g.updates, g.advances, g.evaluating, g.outputs, g.names, g.scopes, g.tangents, g.cotangents, of
+    tables = g.state, g.updates, g.advances, g.evaluation, g.outputs, g.names, g.scopes, g.tangents, g.cotangents, of
     for number, table in enumerate(tables):
         for way in table.items, table.values:
             for place, _ in enumerate(way()):

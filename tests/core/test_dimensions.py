@@ -201,7 +201,7 @@ def test_a_shape_is_an_int_a_name_or_a_sequence() -> None:
 def test_a_name_without_a_size_is_an_error() -> None:
     with pytest.raises(KeyError, match='nothing gives the dimension "batch" a size') as caught:
         dims.size_of("max(batch-1, 0)", {"n": 1})
-    assert isinstance(caught.value, gn.LookupFailure)
+    assert isinstance(caught.value, gn.NotFoundError)
 
 
 def test_a_dimension_that_outgrows_its_use_is_refused() -> None:

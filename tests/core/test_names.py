@@ -121,5 +121,5 @@ def test_pictures_and_tables_show_the_second_names(g: gn.Graph) -> None:
 def test_a_name_that_is_that_of_a_node_and_of_an_output_is_listed_once() -> None:
     g = gn.Graph()
     g.outputs["y"] = g.placeholder("y")
-    with pytest.raises(gn.LookupFailure, match=r'There is: "y"\.'):
+    with pytest.raises(gn.NotFoundError, match=r'There is: "y"\.'):
         g["something else"]

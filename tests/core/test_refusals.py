@@ -40,7 +40,7 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
         (gn.DtypeError, "w", ["a", "b"]),
         (gn.UsageError, x, [1.0, 2.0]),
         (gn.GraphError, other, [1.0, 2.0]),
-        (gn.LookupFailure, "v", [1.0, 2.0]),
+        (gn.NotFoundError, "v", [1.0, 2.0]),
     ):
         for write in (g.state.__setitem__, lambda key, value: g.state.update({key: value})):
             with pytest.raises(error, match=r"at test_refusals\.py"):
@@ -76,7 +76,7 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
         ("weights", 5, gn.UsageError, r"Write graph\.parameters"),
         *[
             (table, value, gn.UsageError, rf"graph\.{table} takes a dict, whose entries replace those that it has, not")
-            for table in ("outputs", "updates", "advances", "evaluating", "idle")
+            for table in ("outputs", "updates", "advances", "evaluation", "idle")
             for value in (5, None, [("w", "w")])
         ],
         ("outputs", {"relu": "w"}, gn.GraphError, "a node or scope has that name"),
@@ -84,8 +84,8 @@ def test_the_state_takes_values_that_fit_and_keeps_one_of_each_parameter() -> No
         ("updates", {"w": "relu", "v": "v"}, gn.UsageError, "only parameters are updated"),
         ("updates", {"w": "v"}, gn.ShapeError, r'"w" has shape \(2,\)'),
         ("advances", {"w": 5}, gn.UsageError, "is a node, not int"),
-        ("evaluating", {"relu": "v"}, gn.ShapeError, "cannot take the place"),
-        ("evaluating", {3: 4}, gn.UsageError, "is a node, not int"),
+        ("evaluation", {"relu": "v"}, gn.ShapeError, "cannot take the place"),
+        ("evaluation", {3: 4}, gn.UsageError, "is a node, not int"),
         ("idle", {"a": 5}, gn.UsageError, 'what "a" hands on in evaluation is a node, not int'),
         ("idle", {5: "w"}, gn.UsageError, "a name is text, not int"),
     ],
@@ -97,7 +97,7 @@ def test_a_refused_assignment_to_a_graph_changes_nothing(
     w = g.parameter("w", [1.0, 2.0])
     g.placeholder("v", ())
     y = gn.relu(w)
-    g.outputs["y"], g.updates[w], g.evaluating[y], g.idle["path"] = y, y, w, y
+    g.outputs["y"], g.updates[w], g.evaluation[y], g.idle["path"] = y, y, w, y
     before = files.to_data(g)[0]
     with pytest.raises(error, match=rf"{words}(.|\n)*at test_refusals\.py"):
         setattr(g, field, value)

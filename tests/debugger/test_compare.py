@@ -12,8 +12,9 @@ from random_graphs import Fixed, Recipe, Use, build, random_graph
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.compiler.plan import Plan
 from graphnn.core import registry
-from graphnn.debugger.diff import compare, compared_runs
+from graphnn.debugger.diff import compare
 from graphnn.debugger.diff.array_difference import gap_of
 from graphnn.debugger.diff.differences import Comparison, Difference
 from graphnn.debugger.traces import stopped_trace
@@ -43,7 +44,7 @@ def op_swapped(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
 
 
 CHANGED: dict[str, dict[str, Any]] = {
-    "divide_by": {"count": 7},
+    "divide_by_size": {"count": 7},
     "leaky_relu": {"slope": 0.3},
     "elu": {"alpha": 0.7},
     "cumsum": {"axis": 0},
@@ -513,7 +514,7 @@ def test_a_feed_of_two_graphs_goes_where_it_belongs() -> None:
     x, y = g.placeholder("x"), h.placeholder("x")
     z = h.placeholder("z")
     assert compare(x * 2.0, y * 2.0 + 0.0 * z, {x: 1.0, "z": 5.0}).counts.differing == 0
-    with pytest.raises(gn.LookupFailure, match='the feed names "q"'):
+    with pytest.raises(gn.NotFoundError, match='the feed names "q"'):
         compare(x * 2.0, y * 2.0, {"x": 1.0, "q": 5.0})
 
 
@@ -539,8 +540,8 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
     [
         (lambda t, n: compare({"x": np.ones(3)}, t), gn.UsageError, "the run comes first"),
         (lambda t, n: compare(t, {}), gn.UsageError, "no arrays are given"),
-        (lambda t, n: compare(t, {"summ": np.ones(3)}), gn.LookupFailure, 'Did you mean "sum"'),
-        (lambda t, n: compare(t, {"sum": 1.0, n: 1.0}), gn.LookupFailure, "given twice"),
+        (lambda t, n: compare(t, {"summ": np.ones(3)}), gn.NotFoundError, 'Did you mean "sum"'),
+        (lambda t, n: compare(t, {"sum": 1.0, n: 1.0}), gn.NotFoundError, "given twice"),
         (lambda t, n: compare(t, {"sum": np.ones(3, complex)}), gn.DtypeError, 'the array for "sum"'),
         (lambda t, n: compare(t, {"sum": 1.0}, feed_b={}), gn.UsageError, "no feed, no dtype and no backend"),
         (lambda t, n: compare(t, t, FEED), gn.UsageError, "has its own feed"),
@@ -556,7 +557,7 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(t, {"x": None}), gn.DtypeError, 'the array for "x"'),
         (lambda t, n: compare(t, {"x": [[1.0], [1.0, 2.0]]}), gn.ShapeError, "ragged"),
         (lambda t, n: compare(t, {3: 1.0}), gn.UsageError, "a node or its name"),
-        (lambda t, n: compare(t, {small(): 1.0}), gn.LookupFailure, "a node of another graph called"),
+        (lambda t, n: compare(t, {small(): 1.0}), gn.NotFoundError, "a node of another graph called"),
         (lambda t, n: compare(t, t, rtol=True), gn.ValueRangeError, "rtol= is a finite number"),
         (lambda t, n: compare(t, t, rtol=np.inf), gn.ValueRangeError, "rtol= is a finite number"),
         (lambda t, n: compare(t, t, sizes={"n": 2}), gn.UsageError, "sizes= is for what is run"),
@@ -565,7 +566,7 @@ def test_counters_move_nothing_and_random_numbers_are_the_same() -> None:
         (lambda t, n: compare(n, n, FEED, graph=gn.Graph()), gn.UsageError, "graph= is for fetches by name"),
         (lambda t, n: compare(t, names="ab"), gn.UsageError, "names= must be two different texts"),
         (lambda t, n: compare(t, names=("a", "a")), gn.UsageError, "names= must be two different texts"),
-        (lambda t, n: compare(n, n, feed={}), gn.LookupFailure, "the feed lacks"),
+        (lambda t, n: compare(n, n, feed={}), gn.NotFoundError, "the feed lacks"),
         (lambda t, n: compare(n, feed={}), gn.UsageError, "nothing differs between the two runs: give b, feed_b="),
     ],
 )
@@ -1254,7 +1255,7 @@ def test_the_plan_beside_the_interpreter(data: Any) -> None:
 
 def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels, loss = network()
-    lowered = compared_runs.Plan.__call__
+    lowered = Plan.__call__
 
     def wrong(plan: Any, *given: Any) -> Any:
         results = list(lowered(plan, *given))
@@ -1263,7 +1264,7 @@ def test_where_a_plan_goes_wrong_is_found(data: Any, monkeypatch: pytest.MonkeyP
             results[place] = results[place] + 1e-9
         return results
 
-    monkeypatch.setattr(compared_runs.Plan, "__call__", wrong)
+    monkeypatch.setattr(Plan, "__call__", wrong)
     found = compare(loss, None, {x: data[0], labels: data[1]}, backends=("interpreter", "numpy"))
     assert [each.name for each in found.differences] == ["relu_1"]
     assert first_of(found).cause == "its operands are equal; what computes it differs: code, library, machine"
@@ -1403,9 +1404,9 @@ def test_runs_of_batches_of_different_sizes_say_so() -> None:
     assert 'the sizes differ: "batch" is 2 in feed and 6 in feed_b' in str(found)
     assert "what computes it differs" not in str(found)
     # A count that comes of the size alone, and has no operand that differs.
-    for run in (lambda feed: feed, lambda feed: gn.trace(g["grad/divide_by"], feed)):
+    for run in (lambda feed: feed, lambda feed: gn.trace(g["grad/divide_by_size"], feed)):
         given = {} if run(feeds[0]) is feeds[0] else {"a": run(feeds[0]), "b": run(feeds[1])}
-        count = gn.compare(given.get("a", g["grad/divide_by"]), given.get("b"), *(() if given else feeds))
+        count = gn.compare(given.get("a", g["grad/divide_by_size"]), given.get("b"), *(() if given else feeds))
         assert count.first is not None
         assert count.first.cause == 'it is computed with the size of "batch", which differs: 2 against 6'
         assert "what computes it differs" not in str(count)

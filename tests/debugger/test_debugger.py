@@ -27,7 +27,7 @@ from graphnn.errors import (
     AxisError,
     DtypeError,
     EvaluationError,
-    LookupFailure,
+    NotFoundError,
     ShapeError,
     UsageError,
     ValueRangeError,
@@ -148,12 +148,12 @@ def test_a_spot() -> None:
 
 def test_what_is_asked_for_must_be_in_the_run() -> None:
     dbg = small()
-    with pytest.raises(LookupFailure, match=r'no node, scope or output "los"\. Did you mean "loss"'):
+    with pytest.raises(NotFoundError, match=r'no node, scope or output "los"\. Did you mean "loss"'):
         dbg["los"]
     with pytest.raises(UsageError, match="expected a node or its name, not int"):
         dbg[3]  # type: ignore[index]
     other = gn.exp(dbg.graph["loss"])
-    with pytest.raises(LookupFailure, match='"exp" has no part in this run: its fetches do not need it'):
+    with pytest.raises(NotFoundError, match='"exp" has no part in this run: its fetches do not need it'):
         dbg[other]
 
 
@@ -214,7 +214,7 @@ def test_until() -> None:
         dbg.until("head")
     with pytest.raises(UsageError, match='"x" is known before the run: there is nothing to run'):
         dbg.until("x")
-    with pytest.raises(LookupFailure, match='nothing in this run matches "nowhere"'):
+    with pytest.raises(NotFoundError, match='nothing in this run matches "nowhere"'):
         dbg.until("nowhere")
 
 
@@ -344,7 +344,7 @@ def test_a_breakpoint_on_a_line() -> None:
     dbg.resume()
     assert dbg.finished
     for nowhere in (f"test_debugger.py:{line + 400}", f"other.py:{line}", f":{line}", "test_debugger.py:"):
-        with pytest.raises(LookupFailure, match="nothing in this run matches"):
+        with pytest.raises(NotFoundError, match="nothing in this run matches"):
             dbg.break_at(nowhere)
 
 
@@ -417,7 +417,7 @@ def test_a_breakpoint_is_reported_counted_and_cleared() -> None:
     assert said[1:] == [f"stopped by {second}"]
     assert where(dbg) == (4, "sum")
     assert (first.hits, second.hits) == (1, 1)
-    with pytest.raises(LookupFailure, match=r'there is no breakpoint 9\. There is: "1", "2"'):
+    with pytest.raises(NotFoundError, match=r'there is no breakpoint 9\. There is: "1", "2"'):
         dbg.clear(9)
     dbg.clear()
     assert dbg.breakpoints == []
@@ -448,7 +448,7 @@ def test_a_breakpoint_that_can_never_stop_is_refused() -> None:
         gn.debug(dbg.graph["w"], echo=None).break_at()
     with pytest.raises(UsageError, match="op placeholder is known before the run: there is nothing to stop at"):
         dbg.break_at(op="placeholder")
-    with pytest.raises(LookupFailure, match='nothing in this run matches "expp"'):
+    with pytest.raises(NotFoundError, match='nothing in this run matches "expp"'):
         dbg.break_at("expp")
     with pytest.raises(ValueRangeError, match='the condition "maxx > 3" has "maxx" where one of these should come'):
         dbg.break_at("tanh", "maxx > 3")
@@ -551,7 +551,7 @@ def test_a_watch_tells_each_change() -> None:
     dbg.unwatch("*")
     assert dbg.watches == {}
     dbg.unwatch("loss")
-    with pytest.raises(LookupFailure):
+    with pytest.raises(NotFoundError):
         dbg.watch("nowhere")
 
 
@@ -630,12 +630,12 @@ def test_a_what_if_is_reported_named_and_taken_back() -> None:
         "flat": ["w"],
         "what-if 1": ["x", "w"],
     }
-    with pytest.raises(LookupFailure, match='there is already a run "flat"'):
+    with pytest.raises(NotFoundError, match='there is already a run "flat"'):
         dbg.what_if("x", np.ones((2, 2)), name="flat")
     assert dbg.run == "what-if 1"
     del dbg["x"]
     assert [node.name for node in dbg.runs["what-if 2"]] == ["w"]
-    with pytest.raises(LookupFailure, match='"x" is not overridden in the run "what-if 2"'):
+    with pytest.raises(NotFoundError, match='"x" is not overridden in the run "what-if 2"'):
         del dbg["x"]
 
 
@@ -652,11 +652,11 @@ def test_use_and_drop() -> None:
     assert bits(dbg["loss"].value) == after
     with pytest.raises(UsageError, match=r'"what-if 1" is the current run: go to another one first, dbg.use\(…\)'):
         dbg.drop("what-if 1")
-    with pytest.raises(LookupFailure, match=r'there is no run "what-if 2"\. Did you mean "what-if 1"'):
+    with pytest.raises(NotFoundError, match=r'there is no run "what-if 2"\. Did you mean "what-if 1"'):
         dbg.use("what-if 2")
     dbg.drop("run")
     assert list(dbg.runs) == ["what-if 1"]
-    with pytest.raises(LookupFailure, match='there is no run "run"'):
+    with pytest.raises(NotFoundError, match='there is no run "run"'):
         dbg.use("run")
     del dbg["w"]
     assert bits(dbg["loss"].value) == before
@@ -959,7 +959,7 @@ def test_a_trace_of_a_run_and_a_debugger_of_that_trace() -> None:
     dbg["x"] = np.zeros((60, 2))
     assert dbg.trace("run")["x"].value.any()
     assert not dbg.trace()["x"].value.any()
-    with pytest.raises(LookupFailure, match='there is no run "q"'):
+    with pytest.raises(NotFoundError, match='there is no run "q"'):
         dbg.trace("q")
 
 
@@ -979,7 +979,7 @@ def test_arguments_of_debug() -> None:
     seen = gn.trace(step, feed)
     with pytest.raises(UsageError, match="a trace has its own feed and takes no other"):
         gn.debug(seen, feed)
-    with pytest.raises(LookupFailure, match="the feed lacks"):
+    with pytest.raises(NotFoundError, match="the feed lacks"):
         gn.debug(step)
     with pytest.raises(UsageError):
         gn.debug(3)
@@ -1272,7 +1272,7 @@ with g.scope("net"):
 dbg = gn.debug(y, {x: 1.0})
 for ask in (lambda: dbg.until("qqqq"), lambda: dbg.break_at(op="qqqq"), lambda: dbg.break_at(scope="qqqq")):
     try: ask()
-    except gn.LookupFailure as error: print(error)
+    except gn.NotFoundError as error: print(error)
 """
     told = {
         subprocess.run(
@@ -1384,7 +1384,7 @@ def test_a_sample_is_found_by_scope_and_output_too() -> None:
     assert row["dense_1"] is row["dense_1/add"]
     assert row["labels"].shape == ()
     assert np.shares_memory(row["labels"], dbg["labels"].value)
-    with pytest.raises(LookupFailure, match='there is no entry for "dense_1/weight": it is not of one sample'):
+    with pytest.raises(NotFoundError, match='there is no entry for "dense_1/weight": it is not of one sample'):
         row["dense_1/weight"]
 
 
@@ -1405,7 +1405,7 @@ def test_more_may_be_asked_for_an_ancestry() -> None:
 def test_a_scope_that_has_no_part_in_the_run_is_not_offered_for_itself() -> None:
     step, feed = spiral_step(nn.SGD(0.5))
     loss = gn.debug(step, feed, echo=None).fetches[0]
-    with pytest.raises(LookupFailure, match='no node of the scope "sgd_1" is in this run'):
+    with pytest.raises(NotFoundError, match='no node of the scope "sgd_1" is in this run'):
         gn.debug(loss, feed, echo=None).until("sgd_1")
 
 

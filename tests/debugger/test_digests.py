@@ -109,7 +109,7 @@ def test_a_trace_of_digests_cannot_be_run_again() -> None:
     for call in (gn.debug, gn.check_health, gn.profile, gn.trace, gn.compare):
         with pytest.raises(gn.UsageError, match="has kept digests"):
             call(kept)
-    with pytest.raises(gn.LookupFailure, match="a trace of digests"):
+    with pytest.raises(gn.NotFoundError, match="a trace of digests"):
         _ = kept["x"].value
     with pytest.raises(gn.UsageError, match="an int of 0 or more, not 'digest'; or \"digests\""):
         gn.trace(step, feed, keep="digest")
@@ -157,7 +157,7 @@ def test_the_graph_of_a_file_is_there_and_its_values_are_not(tmp_path: Path) -> 
         lambda: gn.extract(loss),
         lambda: read.graph["dense_1/weight"].value,
     ):
-        with pytest.raises(gn.LookupFailure, match="was read from a file of digests"):
+        with pytest.raises(gn.NotFoundError, match="was read from a file of digests"):
             call()
     assert "dense_1" in str(gn.summary(read.graph))
     # Constants of few elements belong to the program, like attributes.

@@ -18,7 +18,7 @@ from graphnn.errors import (
     EvaluationError,
     GraphnnError,
     LabelError,
-    LookupFailure,
+    NotFoundError,
     ShapeError,
     UsageError,
     ValueRangeError,
@@ -367,8 +367,8 @@ def test_what_comes_from_no_run_says_so(tmp_path: Path) -> None:
     cases: list[tuple[type[GraphnnError], Callable[[], Any]]] = [
         (ShapeError, lambda: x @ np.ones((3, 3))),
         (ShapeError, lambda: gn.run(y, {x: np.ones((2, 3))})),
-        (LookupFailure, lambda: gn.run(y)),
-        (LookupFailure, lambda: g["q"]),
+        (NotFoundError, lambda: gn.run(y)),
+        (NotFoundError, lambda: g["q"]),
         (UsageError, lambda: bool(y)),
     ]
     for kind, do in cases:

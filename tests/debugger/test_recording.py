@@ -26,7 +26,7 @@ def halving() -> tuple[gn.Compiled, gn.Node]:
     return gn.compile(w, updates={w: w * 0.5}), w
 
 
-def weights(film: gn.Film) -> list[float]:
+def weights(film: gn.Recording) -> list[float]:
     return [float(seen["w"].value) for seen in film]
 
 
@@ -42,7 +42,7 @@ def test_it_records_each_call_or_every_so_many() -> None:
         assert film[-1].updates == step.updates
         assert len(film[:2]) == min(2, len(expected))
         traces = "1 trace" if len(expected) == 1 else f"{len(expected)} traces"
-        assert repr(film) == f"<Film of {step!r}: {traces} of 6 calls>"
+        assert repr(film) == f"<Recording of {step!r}: {traces} of 6 calls>"
 
 
 def test_only_the_calls_that_are_recorded_go_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_a_part_of_a_film_is_a_film() -> None:
         for _ in range(7):
             step()
     part = film[1:3]
-    assert isinstance(part, gn.Film)
+    assert isinstance(part, gn.Recording)
     assert (len(part), part.calls, weights(part)) == (2, [2, 4], weights(film)[1:3])
     assert gn.check_health(part).ok
     for index, words in (

@@ -45,7 +45,7 @@ from graphnn.debugger.traces import (
     stats_of,
     value_statistics,
 )
-from graphnn.errors import FileFormatError, LookupFailure, UsageError, ValueRangeError
+from graphnn.errors import FileFormatError, NotFoundError, UsageError, ValueRangeError
 from graphnn.io import container
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -116,12 +116,12 @@ def test_nodes_are_found_by_node_name_scope_and_output() -> None:
     assert loss in seen
     assert "nowhere" not in seen
     assert 3 not in seen
-    with pytest.raises(LookupFailure, match=r'this run has no node, scope or output "loos"\. Did you mean "loss"'):
+    with pytest.raises(NotFoundError, match=r'this run has no node, scope or output "loos"\. Did you mean "loss"'):
         seen["loos"]
     other = gn.exp(loss)
-    with pytest.raises(LookupFailure, match='"exp_2" has no part in this run: its fetches do not need it'):
+    with pytest.raises(NotFoundError, match='"exp_2" has no part in this run: its fetches do not need it'):
         seen[other]
-    with pytest.raises(LookupFailure, match='"y" is a node of "elsewhere", and this run is of "small"'):
+    with pytest.raises(NotFoundError, match='"y" is a node of "elsewhere", and this run is of "small"'):
         seen[gn.Graph("elsewhere").placeholder("y")]
     with pytest.raises(UsageError, match="expected a node or its name, not int"):
         seen[3]  # type: ignore[index]
@@ -144,13 +144,13 @@ def test_select() -> None:
     assert names("*", op="exp") == ["exp"]
     assert names(["exp", "x", loss]) == ["x", "exp", "multiply"]
     assert names(("head", "exp"), scope="head") == names("head")
-    with pytest.raises(LookupFailure, match=r'nothing in this run matches "hed"\. Did you mean "head"'):
+    with pytest.raises(NotFoundError, match=r'nothing in this run matches "hed"\. Did you mean "head"'):
         names("hed")
-    with pytest.raises(LookupFailure, match="nothing in this run matches op tanh"):
+    with pytest.raises(NotFoundError, match="nothing in this run matches op tanh"):
         names(op="tanh")
-    with pytest.raises(LookupFailure, match=r'nothing in this run matches "\*", scope tail'):
+    with pytest.raises(NotFoundError, match=r'nothing in this run matches "\*", scope tail'):
         names("*", scope="tail")
-    with pytest.raises(LookupFailure):
+    with pytest.raises(NotFoundError):
         names([])
     with pytest.raises(UsageError, match="nodes are given by node, name, pattern or operation, not by int"):
         names(3)
@@ -202,7 +202,7 @@ def test_arguments_are_checked() -> None:
     for keep in (-1, 1.5, True, None, "8"):
         with pytest.raises((ValueRangeError, UsageError), match="keep= is an int of 0 or more, not"):
             gn.trace(loss, feed, keep=keep)  # type: ignore[arg-type]
-    with pytest.raises(LookupFailure, match='the feed lacks "x"'):
+    with pytest.raises(NotFoundError, match='the feed lacks "x"'):
         gn.trace(loss)
     step = gn.compile(loss)
     with pytest.raises(UsageError, match="graph= is for fetches by name"):
@@ -423,7 +423,7 @@ def test_what_is_too_large_is_condensed(tmp_path: Path) -> None:
     assert bits(record.preview) == bits(whole["sin"].preview)
     assert record.preview.size <= 256
     assert record.preview.base is None
-    with pytest.raises(LookupFailure, match=r'the value of "sin" \(40,000 bytes\) was too large to be kept.*gn.debug'):
+    with pytest.raises(NotFoundError, match=r'the value of "sin" \(40,000 bytes\) was too large to be kept.*gn.debug'):
         _ = record.value
     assert seen.to_records()[2] | {"time": 0} == whole.to_records()[2] | {"time": 0}
     least = gn.trace(gn.sum(h), feed, keep=0)
@@ -594,7 +594,7 @@ def test_what_was_stopped_comes_back_where_it_was(path: Path) -> None:
     dbg.step(3)
     seen = dbg.trace()
     assert repr(seen) == '<Trace of "small": 5 of 9 nodes, stopped at 5>'
-    with pytest.raises(LookupFailure, match='"multiply" has no record: the run was stopped before it'):
+    with pytest.raises(NotFoundError, match='"multiply" has no record: the run was stopped before it'):
         seen["loss"]
     assert "loss" not in seen
     assert seen.select(op="multiply") == []
@@ -939,7 +939,7 @@ def test_a_node_of_another_graph_of_that_name_is_reported_apart(tmp_path: Path) 
     gn.trace(y, {x: [1.0]}).save(tmp_path / "a.trace")
     again = gn.load(tmp_path / "a.trace")
     with pytest.raises(
-        gn.LookupFailure, match=r'another graph called "twice"; give its name to get the node of this run'
+        gn.NotFoundError, match=r'another graph called "twice"; give its name to get the node of this run'
     ):
         again[y]
     assert again["sum"].value == 1.0

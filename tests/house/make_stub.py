@@ -10,6 +10,7 @@ import inspect
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from graphnn import functions
 from graphnn.core import fn, registry
 
 STUB = Path(__file__).parents[2] / "graphnn" / "functions.pyi"
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from .graph import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
+from .core import AnyShape, Count, Dim, Graph, Index, Int64, Node, Shape
 
 Operand = Node | ArrayLike
 Axes = int | tuple[int, ...] | None
@@ -37,7 +38,7 @@ Padding = Literal["valid", "same"] | Widths
 def stub() -> str:
     """Return the whole text of the stub."""
     parts = [HEAD]
-    names = dir(fn)
+    names = dir(functions)
     for name in names:
         function = getattr(fn, name)
         cls = registry.get(function.__name__)

@@ -96,7 +96,7 @@ def whole(graph: Graph) -> dict[str, Any]:
         "names": [(name, node.name) for name, node in graph.names.items()],
         "updates": [(parameter.name, node.name) for parameter, node in graph.updates.items()],
         "advances": [(parameter.name, at.name, node.name) for (parameter, at), node in graph.advances.items()],
-        "evaluating": [(trained.name, node.name) for trained, node in graph.evaluating.items()],
+        "evaluating": [(trained.name, node.name) for trained, node in graph.evaluation.items()],
         "idle": [(path, node.name) for path, node in graph.idle.items()],
         "counters": dict(graph._counters),
         "derivatives": [

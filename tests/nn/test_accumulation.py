@@ -151,8 +151,8 @@ def test_another_optimizer_takes_the_sums_of_tallies_away() -> None:
 def test_a_tally_of_several_numbers_is_not_added_up() -> None:
     g = gn.Graph()
     x, w = g.placeholder("x", ("batch", 2)), g.parameter("w", [1.0, 2.0])
-    sums = gn.tally(gn.sum(x * w, axis=0), name="sums")
-    with pytest.raises(gn.UsageError, match=r'cannot add up "sums", .* it has shape \(2,\), .* tally scalars'):
+    sums = gn.sum_over_batches(gn.sum(x * w, axis=0), name="sums")
+    with pytest.raises(gn.UsageError, match=r'cannot add up "sums", .* it has shape \(2,\), .* add up scalars'):
         nn.SGD(0.1).updates(gn.max(sums), accumulate=2)
     assert nn.SGD(0.1).updates(gn.max(sums))
 

@@ -180,12 +180,12 @@ def test_fit_validates_by_running_statistics() -> None:
     step = gn.compile(loss, nn.SGD(0.1).updates(loss))
     history = nn.fit(step, {inputs: x, labels: y}, epochs=3, batch_size=8, validation={inputs: x, labels: y})
     evaluated = nn.softmax_crossentropy(network(inputs), labels)
-    before = norm.state()
+    before = norm.state_dict()
     expected = gn.run(evaluated, {inputs: x, labels: y})
     assert history["val_loss"][-1] == pytest.approx(float(expected), rel=1e-12)
     assert float(nn.evaluate(loss, {inputs: x, labels: y}, batch_size=8)) == pytest.approx(float(expected), rel=1e-12)
     assert before.keys() == {"weight", "bias", "running_mean", "running_var"}
-    np.testing.assert_array_equal(before["running_mean"], norm.state()["running_mean"])
+    np.testing.assert_array_equal(before["running_mean"], norm.state_dict()["running_mean"])
     assert norm.running_mean is not None
     rows = np.random.default_rng(0)
     moving: Any = np.zeros(3)
@@ -214,7 +214,7 @@ def test_a_training_that_is_resumed_keeps_the_statistics_to_the_bit(tmp_path: Pa
         loss = nn.softmax_crossentropy(network(inputs, training=True), labels)
         step = gn.compile(loss, nn.Adam(0.01).updates(loss))
         nn.fit(step, {inputs: x, labels: y}, epochs=epochs, batch_size=8, **settings)
-        return network.state()
+        return network.state_dict()
 
     whole = trained(4)
     trained(2, checkpoint=tmp_path / "half.gnn")

@@ -21,7 +21,7 @@ def test_the_losses_of_300_steps_are_those_of_pytorch() -> None:
         state = {key.removeprefix("state/"): figures[key] for key in figures.files if key.startswith("state/")}
     length, units = state["1.weight"].shape
     g, network = LESSON["build"](length=length, units=units, heads=2, dtype="float64")
-    network.load(state, layout="torch")
+    network.load_state_dict(state, layout="torch")
     loss = g.outputs["loss"]
     step = gn.compile(loss, updates=nn.Adam(0.003).updates(loss))
     text = LESSON["numbers"](LESSON["TEXT"])

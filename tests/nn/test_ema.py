@@ -85,24 +85,24 @@ def test_evaluation_with_the_averages() -> None:
     step = gn.compile(loss, ema.updates(nn.SGD(0.1).updates(loss)))
     for _ in range(5):
         step(FEED)
-    before = layer.state()
+    before = layer.state_dict()
     averaged = FEED["x"] @ ema.averages[layer.weight].value + ema.averages[layer.bias].value
     with ema.applied():
         np.testing.assert_allclose(gn.run(out, FEED), averaged, rtol=1e-13)
     with pytest.raises(RuntimeError, match="within"), ema.applied():
         raise RuntimeError("within")
-    assert all(np.array_equal(layer.state()[name], value) for name, value in before.items())
+    assert all(np.array_equal(layer.state_dict()[name], value) for name, value in before.items())
     np.testing.assert_allclose(gn.run(gn.replace(out, ema.averages), {"x": FEED["x"]}), averaged, rtol=1e-13)
-    assert g.evaluating == {}
-    state = ema.state(layer)
-    layer.load(state)
+    assert g.evaluation == {}
+    state = ema.state_dict(layer)
+    layer.load_state_dict(state)
     np.testing.assert_allclose(gn.run(out, FEED), averaged, rtol=1e-13)
 
 
 def test_fit_validates_with_the_averages_if_asked(tmp_path: Path) -> None:
     g, out, loss, layer = line()
     g.outputs["out"] = out
-    ema = nn.EMA(0.5, evaluating=True)
+    ema = nn.EMA(0.5, for_evaluation=True)
     step = gn.compile(loss, ema.updates(nn.SGD(0.1).updates(loss)))
     history = nn.fit(step, FEED, epochs=3, batch_size=1, validation=FEED, metrics={"out": gn.mean(out)})
     with ema.applied():
@@ -113,7 +113,7 @@ def test_fit_validates_with_the_averages_if_asked(tmp_path: Path) -> None:
     save(g, tmp_path / "g.gnn")
     other = load(tmp_path / "g.gnn")
     average = other["ema_1/dense_1/weight/average"]
-    assert other.evaluating[other["dense_1/weight"]] is average
+    assert other.evaluation[other["dense_1/weight"]] is average
     assert np.array_equal(average.value, ema.averages[layer.weight].value)
 
 
@@ -146,7 +146,7 @@ def test_errors() -> None:
         (gn.UsageError, "three ways to begin", lambda: nn.EMA(lambda n: 0.9, warmup=True)),
         (gn.UsageError, "updates takes {parameter: node", lambda: nn.EMA().updates(loss)),  # type: ignore[arg-type]
         (gn.UsageError, "of no trainable parameter", lambda: nn.EMA().updates({frozen: frozen * 2.0})),
-        (gn.UsageError, "there are no averages yet", lambda: nn.EMA().state(layer)),
+        (gn.UsageError, "there are no averages yet", lambda: nn.EMA().state_dict(layer)),
     ]
     for kind, words, case in bad:
         with pytest.raises(kind, match=words):

@@ -70,7 +70,7 @@ def test_probabilities_are_those_of_the_graph_without_dropout() -> None:
     assert np.array_equal(found, model.predict_proba(IRIS))
     assert np.array_equal(model.classes_[found.argmax(1)], model.predict(IRIS))
     g = model.graph_
-    plain = gn.replace(g.outputs["probabilities"], dict(g.evaluating))
+    plain = gn.replace(g.outputs["probabilities"], dict(g.evaluation))
     assert np.allclose(found, gn.run(plain, {"x": IRIS}), rtol=1e-12)
     (loss,) = nn.Classifier(linear, epochs=1, batch_size=None, random_state=1).fit(IRIS, NAMES).history_["loss"]
     untrained = nn.Classifier(linear, epochs=1, learning_rate=0.0, random_state=1).fit(IRIS, NAMES)

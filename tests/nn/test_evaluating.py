@@ -23,7 +23,7 @@ class Noisy(nn.Layer):
         x.graph.advances[counter] = counter + 1
         noisy = x + gn.random_uniform(counter, x.shape, dtype=x.dtype)
         if self.meant is not None:
-            x.graph.evaluating[noisy] = noisy if self.meant == "noisy" else x
+            x.graph.evaluation[noisy] = noisy if self.meant == "noisy" else x
         return noisy
 
 
@@ -99,7 +99,7 @@ def test_what_is_random_without_an_entry_is_refused():
     _, x, y, _, loss = built(Noisy())
     with pytest.raises(gn.UsageError, match="would be random in evaluation") as caught:
         trained(loss, {x: X, y: Y})
-    for part in ('"softmax_crossentropy', '"noisy_1/random_uniform"', "test_evaluating.py", "graph.evaluating[node]"):
+    for part in ('"softmax_crossentropy', '"noisy_1/random_uniform"', "test_evaluating.py", "graph.evaluation[node]"):
         assert part in str(caught.value)
     # Without validation nothing is evaluated.
     step = gn.compile(loss, nn.SGD(0.1).updates(loss))
@@ -122,11 +122,11 @@ def test_an_entry_fits_its_node():
     g = gn.Graph()
     a, b, c = g.placeholder("a", 2), g.placeholder("b", 3), g.placeholder("c", 2, "float32")
     with pytest.raises(gn.ShapeError, match="needs the same shape and dtype"):
-        g.evaluating[a] = b
+        g.evaluation[a] = b
     with pytest.raises(gn.DtypeError, match="needs the same shape and dtype"):
-        g.evaluating[a] = c
+        g.evaluation[a] = c
     with pytest.raises(gn.UsageError):
-        g.evaluating[a] = 1.0
+        g.evaluation[a] = 1.0
 
 
 @pytest.mark.parametrize("copied", [gn.extract, lambda nodes: gn.Graph.from_networkx(nodes[0].graph.dag)])
@@ -134,10 +134,10 @@ def test_entries_go_with_a_copy(copied):
     _, _, _, scores, _ = built(nn.Dropout(0.5), nn.Dropout(0.1))
     source = scores.graph
     copy = copied([scores])
-    assert [(a.name, b.name) for a, b in copy.evaluating.items()] == [
-        (a.name, b.name) for a, b in source.evaluating.items()
+    assert [(a.name, b.name) for a, b in copy.evaluation.items()] == [
+        (a.name, b.name) for a, b in source.evaluation.items()
     ]
-    first, second = copy.evaluating.values()
+    first, second = copy.evaluation.values()
     assert first is second is copy["dense_1/add"]
 
 
@@ -145,11 +145,11 @@ def test_entries_go_into_a_file_with_what_they_need(tmp_path):
     g = gn.Graph()
     x = g.placeholder("x", ("n", 2))
     noisy, plain = gn.exp(x), gn.sin(x)  # as a layer that does another thing in evaluation
-    g.evaluating[noisy] = plain
+    g.evaluation[noisy] = plain
     nn.Dropout(0.5)(x)
     gn.save([noisy], tmp_path / "f")
     loaded = gn.load(tmp_path / "f")
-    assert {a.name: b.name for a, b in loaded.evaluating.items()} == {"exp": "sin"}
+    assert {a.name: b.name for a, b in loaded.evaluation.items()} == {"exp": "sin"}
     assert {path: node.name for path, node in loaded.idle.items()} == {"dropout_1": "x"}
     assert gn.extract([noisy])["sin"].op.name == "sin"
 

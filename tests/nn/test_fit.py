@@ -313,7 +313,7 @@ def test_validation_and_metrics_change_nothing() -> None:
     assert p.state() == q.state()
     assert q.graph["dropout_1/counter"].value == 6
     # By the state as it is in the end, and without dropout.
-    plain = gn.replace(q.loss, q.graph.evaluating)
+    plain = gn.replace(q.loss, q.graph.evaluation)
     assert math.isclose(history["val_loss"][-1], gn.run(plain, {"x": X[:9], "y": Y[:9]}), rel_tol=1e-12)
 
 
@@ -366,7 +366,7 @@ def test_tallies_are_told_by_their_operation_not_by_a_name() -> None:
     many = gn.greater(gn.mean(p.x), 3.5)
     counts = gn.cast(many, "int64", name="counts")
     assert math.isclose(nn.evaluate(counts, {p.x: np.arange(7.0)}, batch_size=3), 4 / 7)
-    mine = gn.tally(gn.sum(gn.cast(gn.greater(p.x, 3.5), "int64")), name="mine")
+    mine = gn.sum_over_batches(gn.sum(gn.cast(gn.greater(p.x, 3.5), "int64")), name="mine")
     assert nn.evaluate([mine, mine * 2], {p.x: np.arange(7.0)}, batch_size=3) == [3, 6]
 
 
@@ -379,7 +379,7 @@ def test_counts_beside_something_else_are_no_counts() -> None:
     np.testing.assert_allclose(before["of the batch"], gn.run(mixed["of the batch"], p.feed), rtol=1e-12)
     with p.graph.scope("mine"):
         right = gn.equal(gn.argmax(p.scores, axis=1), p.y)
-        counts = gn.tally(gn.sum(gn.cast(right, "int64")), name="counts")
+        counts = gn.sum_over_batches(gn.sum(gn.cast(right, "int64")), name="counts")
     assert nn.evaluate(counts, p.feed, batch_size=7) == gn.run(counts, p.feed)
 
 
@@ -394,11 +394,11 @@ def test_a_feed_that_lacks_something_is_found_before_anything_is_trained() -> No
     p = Problem()
     more = p.graph.placeholder("more", ("batch",))
     before = p.state()
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "more"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "more"'):
         nn.fit(p.step, p.feed, metrics={"more": gn.mean(more)})
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "y"'):
         nn.fit(p.step, p.feed, validation={p.x: X})
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "y"'):
         nn.fit(p.step, {p.x: X})
     assert p.state() == before
 

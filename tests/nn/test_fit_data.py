@@ -470,12 +470,12 @@ def test_metrics_are_those_of_each_batch_before_its_step() -> None:
     p, q = Problem(), Problem()
     f1 = nn.f1(p.scores, p.y, average=None)
     history = nn.fit(p.step, generated(), metrics={"accuracy": p.accuracy, "f1": f1, "mean": gn.mean(p.x)})
-    plain = gn.replace(q.scores, q.graph.evaluating)
+    plain = gn.replace(q.scores, q.graph.evaluation)
     guesses = []
     for rows in CUTS:
         guesses.append(gn.run(plain, {"x": X[rows]}).argmax(axis=1))
         q.stepped([rows])
-        plain = gn.replace(q.scores, q.graph.evaluating)
+        plain = gn.replace(q.scores, q.graph.evaluation)
     guessed = np.concatenate(guesses)
     assert history["accuracy"] == [np.mean(guessed == Y)]
     each = [2 * np.sum((guessed == k) & (k == Y)) / (np.sum(guessed == k) + np.sum(k == Y)) for k in range(3)]

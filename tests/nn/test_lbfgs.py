@@ -149,7 +149,7 @@ def test_a_search_gives_up_after_some_tries() -> None:
     g = gn.Graph()
     w = g.parameter("w", 1.0)
     loss = gn.exp(-w)  # falls for ever, ever more slowly
-    step = gn.compile(loss, nn.LBFGS(1e-6, most_tries=2, **SEARCH).updates(loss))
+    step = gn.compile(loss, nn.LBFGS(1e-6, max_evaluations=2, **SEARCH).updates(loss))
     seen = [float(step()) for _ in range(20)]
     assert 3 <= len(set(seen)) < 20
     assert seen == sorted(seen, reverse=True)

@@ -214,7 +214,7 @@ def test_dropout_is_only_in_training() -> None:
         assert not x.graph.advances
         layer(x, training=True)
         assert len(x.graph.advances) == count
-        assert not any("dropout" in name for name in layer.state())
+        assert not any("dropout" in name for name in layer.state_dict())
 
 
 def test_everything_is_in_the_dtype_of_the_graph() -> None:
@@ -240,16 +240,16 @@ def test_everything_is_in_the_dtype_of_the_graph() -> None:
     assert {node.dtype for node in floats if not re.search("sinusoidal|dropout|sgd", node.scope)} == {
         np.dtype("float32")
     }
-    assert {array.dtype for array in network.state().values()} == {np.dtype("float32")}
+    assert {array.dtype for array in network.state_dict().values()} == {np.dtype("float32")}
 
 
 def test_a_dtype_of_ones_own() -> None:
     layer = nn.Conv1D(2, 2, dtype="float32")
     assert layer(input_of("n", 1, 4)).dtype == np.float64
-    assert layer.state()["weight"].dtype == np.float32
+    assert layer.state_dict()["weight"].dtype == np.float32
     norm = nn.BatchNorm(dtype="float32")
     norm(input_of("n", 3), training=True)
-    assert {array.dtype for array in norm.state().values()} == {np.dtype("float32")}
+    assert {array.dtype for array in norm.state_dict().values()} == {np.dtype("float32")}
 
 
 def test_first_values() -> None:
@@ -257,29 +257,29 @@ def test_first_values() -> None:
     g = gn.Graph()
     conv = nn.Conv2D(40, 5, rng=rng)
     conv(input_of("n", 20, 8, 8, graph=g))
-    weight = conv.state()["weight"]
+    weight = conv.state_dict()["weight"]
     limit = math.sqrt(6 / (25 * (20 + 40)))
     assert 0.95 * limit < np.abs(weight).max() <= limit
-    assert not conv.state()["bias"].any()
+    assert not conv.state_dict()["bias"].any()
     again = np.random.default_rng(0).uniform(-limit, limit, (5, 5, 20, 40)).transpose(3, 2, 0, 1)
     np.testing.assert_array_equal(weight, again)
     back = nn.ConvTranspose2D(40, 5, groups=2, rng=np.random.default_rng(0))
     back(input_of("n", 20, 8, 8, graph=g, name="y"))
     limit = math.sqrt(6 / (25 * (20 + 20)))
-    assert 0.95 * limit < np.abs(back.state()["weight"]).max() <= limit
+    assert 0.95 * limit < np.abs(back.state_dict()["weight"]).max() <= limit
     square = nn.Conv1D(3, 2, rng=np.random.default_rng(0))
     square(input_of("n", 3, 8, graph=g, name="z"))
     limit = math.sqrt(6 / (2 * 6))
     drawn = np.random.default_rng(0).uniform(-limit, limit, (2, 3, 3)).transpose(2, 1, 0)
-    np.testing.assert_array_equal(square.state()["weight"], drawn)
+    np.testing.assert_array_equal(square.state_dict()["weight"], drawn)
     lstm = nn.LSTM(4)
     lstm(input_of("n", 2, 3, graph=g, name="w"))
-    state = lstm.state()
+    state = lstm.state_dict()
     np.testing.assert_allclose(state["weight_hh_l0"] @ state["weight_hh_l0"].T, np.eye(4), atol=1e-14)
     np.testing.assert_array_equal(state["bias_ih_l0"], np.repeat([0.0, 1.0, 0.0, 0.0], 4))
     table = nn.Embedding(1000, 8)
     table(input_of("n", dtype=np.int64, graph=g, name="i"))
-    assert np.std(table.state()["weight"]) == pytest.approx(1, abs=0.02)
+    assert np.std(table.state_dict()["weight"]) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize(("padding", "widths"), [(1, ((1, 1), (1, 1))), ((2, (0, 1)), ((2, 2), (0, 1)))])
@@ -290,7 +290,7 @@ def test_what_is_padded_may_be_of_the_input(mode: Any, padding: Any, widths: Any
     layer = nn.Conv2D(2, 3, padding=padding, padding_mode=mode)
     plain = nn.Conv2D(2, 3, weight=RNG.normal(size=(2, 1, 3, 3)))
     y = plain(x.graph.constant(np.pad(array, ((0, 0), (0, 0), *widths), mode=mode)))
-    layer.load(plain.state())
+    layer.load_state_dict(plain.state_dict())
     np.testing.assert_allclose(value(layer(x), {x: array}), value(y, {}), rtol=1e-13)
     same = nn.Conv2D(1, (3, 4), padding="same", padding_mode=mode)(x)
     assert same.shape == ("n", 1, 4, 5)
@@ -301,7 +301,7 @@ def test_values_that_are_given() -> None:
     layer = nn.Conv1D(2, 3, weight=weight, bias=[1.0, 2.0])
     x = input_of("n", 1, 5)
     y = layer(x)
-    assert layer.state()["weight"].dtype == np.float32
+    assert layer.state_dict()["weight"].dtype == np.float32
     array = RNG.normal(size=(1, 1, 5))
     expected = [
         [np.dot(array[0, 0, i : i + 3], w[0]) + b for i in range(3)] for w, b in zip(weight, (1, 2), strict=True)

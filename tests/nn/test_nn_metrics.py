@@ -158,7 +158,7 @@ def test_each_metric_is_a_scope_with_counts() -> None:
         assert node.scope == name
         assert g.scopes[name].kind == metric.__name__
         assert g[f"{name}/counts"].dtype == np.int64
-        assert g[f"{name}/counts"].op.name == "tally"
+        assert g[f"{name}/counts"].op.name == "sum_over_batches"
         # What follows the counts reads nothing else that depends on the feed.
         rest, found = [node], set()
         while rest:

@@ -744,7 +744,7 @@ def test_bad_losses_and_parameters() -> None:
         optimizer.updates(loss, parameters=[frozen])
     with pytest.raises(gn.UsageError, match='"sum" is a sum'):
         optimizer.updates(loss, parameters=[loss])
-    with pytest.raises(gn.LookupFailure, match='no node, scope or output "ww"'):
+    with pytest.raises(gn.NotFoundError, match='no node, scope or output "ww"'):
         optimizer.updates(loss, parameters=["ww"])
     with pytest.raises(gn.GraphError, match='"u" is in "quadratic"'):
         optimizer.updates(loss, parameters=[other["u"]])

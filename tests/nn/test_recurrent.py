@@ -30,7 +30,7 @@ def both(make: Callable[..., nn.Layer], called: Callable[[nn.Layer, gn.Node], An
     for x, unroll in ((long, False), (short, True)):
         layer = make(unroll=unroll, return_state=True, rng=np.random.default_rng(1))
         y, states = called(layer, x)
-        loaded = layer.load(loaded) if loaded else layer.state()
+        loaded = layer.load_state_dict(loaded) if loaded else layer.state_dict()
         loss = gn.sum(y * y * y) + sum(gn.sum(gn.sin(s)) for s in gn.core.flatten(states)[0])
         first = gn.grad(loss, [x, *layer.parameters])
         found.append([y, states, loss, first, gn.grad(gn.sum(first[-1] ** 2.0), [x, *layer.parameters])])
@@ -66,13 +66,13 @@ def test_lengths_have_names_and_each_engine_trains_over_any_time() -> None:
         x, lengths = g.placeholder("x", ("batch", "time", F)), g.placeholder("lengths", ("batch",), "int32")
         layer = nn.LSTM(H, 2, dropout=0.3, rng=np.random.default_rng(0))
         y = layer(x, lengths=lengths, training=True)
-        assert (y.shape, y.dtype, len(layer.state())) == (("batch", "time", H), np.float32, 8)
+        assert (y.shape, y.dtype, len(layer.state_dict())) == (("batch", "time", H), np.float32, 8)
         loss = gn.mean(y**2.0)
         step = gn.compile(loss, nn.SGD(0.1).updates(loss), backend=backend)
         rng = np.random.default_rng(1)
         for count, time in ((2, 3), (2, 3), (3, 100), (2, 3)):
             step({x: rng.normal(size=(count, time, F)), lengths: rng.integers(0, time, count)})
-        found.append(layer.state())
+        found.append(layer.state_dict())
     for other in found[1:]:
         for name, array in found[0].items():
             np.testing.assert_array_equal(other[name], array)

@@ -34,9 +34,9 @@ def test_a_layer_is_as_if_it_were_made_with_the_generator(case: str) -> None:
     for each in (layer, other):
         each(gn.Graph().placeholder("x", shape))
     layer.reinitialize(np.random.default_rng(2))
-    assert layer.state().keys() == other.state().keys()
-    for name, value in layer.state().items():
-        assert np.array_equal(value, other.state()[name]), name
+    assert layer.state_dict().keys() == other.state_dict().keys()
+    for name, value in layer.state_dict().items():
+        assert np.array_equal(value, other.state_dict()[name]), name
 
 
 class Scaled(nn.Layer):
@@ -125,13 +125,13 @@ def test_no_step_goes_on_while_the_state_is_set_back() -> None:
     optimizer = nn.SGD(0.1, momentum=0.9)
     step = gn.compile(loss, optimizer.updates(loss))
     step({"x": [[1.0]]})
-    velocity, state = g["sgd_1/dense_1/weight/velocity"], layer.state()
+    velocity, state = g["sgd_1/dense_1/weight/velocity"], layer.state_dict()
     assert layer.weight is not None
     after = float(layer.weight.value[0, 0])
     cases: list[tuple[gn.Node, Callable[[], None], list[float]]] = [
         (velocity, optimizer.reset, [4.0, 0.0]),
         (layer.weight, lambda: layer.reinitialize(np.random.default_rng(0)), [after, 2.0]),
-        (layer.weight, lambda: layer.load(state), [2.0, after]),
+        (layer.weight, lambda: layer.load_state_dict(state), [2.0, after]),
     ]
     for parameter, act, seen in cases:
         lock = g.caches["updating"] = Lock(parameter)

@@ -147,8 +147,8 @@ def test_the_parameters_of_a_recurrent_layer_are_not_replaced_by_arrays() -> Non
         lstm.weights["weight_hh_l0"] = np.eye(3, 12)  # type: ignore[index]
     lstm(gn.Graph().placeholder("x", ("batch", 5, 2)))
     lstm.weights["weight_hh_l0"].value = np.eye(3, 12)
-    assert list(lstm.state()) == list(lstm.weights)
-    assert (lstm.state()["weight_hh_l0"] == np.eye(3, 12)).all()
+    assert list(lstm.state_dict()) == list(lstm.weights)
+    assert (lstm.state_dict()["weight_hh_l0"] == np.eye(3, 12)).all()
 
 
 def test_the_epsilon_of_rms_norm_can_be_set_before_the_call() -> None:

@@ -142,7 +142,7 @@ def test_a_layer_equals_that_of_pytorch(case: str, figures: dict[str, dict[str, 
     ]
     feed = dict(zip(inputs, given.values(), strict=True))
     layer = make()
-    layer.load(part(own, "state"), layout="torch")
+    layer.load_state_dict(part(own, "state"), layout="torch")
     results = call(layer, *inputs, training=True)
     results = list(results) if isinstance(results, tuple) else [results]
     loss = gn.sum(
@@ -170,7 +170,7 @@ def test_a_layer_equals_that_of_pytorch(case: str, figures: dict[str, dict[str, 
     for _ in range(STEPS):
         step(feed)
     after = Held(layer).named(part(own, "after"), "torch")
-    state = layer.state()
+    state = layer.state_dict()
     assert after.keys() == state.keys()
     for path, array in after.items():
         close(state[path], array, f"{path} after {STEPS} steps")

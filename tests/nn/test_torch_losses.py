@@ -230,7 +230,7 @@ def test_a_sum_over_the_batch_beside_tallies_is_refused() -> None:
 def test_what_a_mean_of_weights_is_made_of() -> None:
     loss, _ = batched(LOSSES["weights"])
     assert [node.title for node in loss.inputs] == ["softmax_crossentropy_1/total", "softmax_crossentropy_1/weight"]
-    assert {node.op.name for node in loss.inputs} == {"tally"}
+    assert {node.op.name for node in loss.inputs} == {"sum_over_batches"}
 
 
 # --- refusals -------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def pointing(op: Any, operands: Sequence[Array], position: int) -> range | None:
             return range(shape[op.axis] - count + 1 if count else 1)
         case "pick", 1:
             return range(shape[-1])
-        case "place", 1:
+        case "scatter_labels", 1:
             return range(op.classes)
         case "one_hot", 0:
             return range(op.depth)
@@ -108,7 +108,7 @@ def check_reads(op: Op, operands: Sequence[Array], index: Index, rng: np.random.
     around = [Element(op, operands, index)]
     if op.name in HIDING:
         around += [Element(op, [np.full_like(x, value) for x in operands], index) for value in (0, 1)]
-    if op.name == "first_equal":  # an element before counts only where none before that is equal
+    if op.name == "first_occurrence":  # an element before counts only where none before that is equal
         x = np.broadcast_to(operands[1] + 1, operands[0].shape).astype(operands[0].dtype)
         x[index] = np.broadcast_to(operands[1], x.shape)[index]
         around.append(Element(op, [x, operands[1]], index))

@@ -35,9 +35,9 @@ CASES: dict[str, Callable[..., Node]] = {
     "put_along_axis": lambda x, v: gn.put_along_axis(x, PLACES, v, 1) ** 2,
     "unbind": lambda x: gn.stack([part * (i + 1) for i, part in enumerate(gn.unbind(x, 1))]) ** 3,
     "solve for a vector": gn.solve,
-    "maximum_along_axis": lambda x, v: gn.maximum_along_axis(x, REPEATED, v, 1) ** 2,
-    "minimum_along_axis": lambda x, v: gn.minimum_along_axis(x, REPEATED, v, 1) ** 2,
-    "multiply_along_axis": lambda x, v: gn.multiply_along_axis(x, THREE, v, 1),
+    "maximum_along_axis": lambda x, v: gn.put_along_axis(x, REPEATED, v, 1, reduce="maximum") ** 2,
+    "minimum_along_axis": lambda x, v: gn.put_along_axis(x, REPEATED, v, 1, reduce="minimum") ** 2,
+    "multiply_along_axis": lambda x, v: gn.put_along_axis(x, THREE, v, 1, reduce="multiply"),
 }
 
 

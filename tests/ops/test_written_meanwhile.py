@@ -34,7 +34,7 @@ for name in ("int64", "int16"):
         gn.gather_nd(x, e),
         gn.scatter_nd(x, e, (50, 4)),
         gn.pick(x, i),
-        gn.place(x[:, 0], i, 4),
+        gn.scatter_labels(x[:, 0], i, 4),
         gn.one_hot(i, 4),
         gn.argsort(i),
         gn.argsort(i, descending=True),

@@ -596,7 +596,7 @@ def test_a_named_dimension_takes_another_size_at_every_run() -> None:
 
 def test_a_size_that_stands_only_among_the_attributes() -> None:
     g = gn.Graph()
-    share = gn.divide_by(g.constant(12.0), "n")
+    share = gn.divide_by_size(g.constant(12.0), "n")
     for size in (4, 3, 4, 12):
         assert gn.run(share, sizes={"n": size}) == 12 / size
 

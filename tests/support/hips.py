@@ -327,7 +327,7 @@ _WITHOUT_GRADIENT = {"cumprod", "put_along_axis"}
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     # Under another name, or with other arguments.
-    "divide_by": lambda x, count: x / count,
+    "divide_by_size": lambda x, count: x / count,
     "cast": lambda x, dtype: x * 1.0,
     "stop_gradient": _held,
     "floor_divide": _floor_divide,
@@ -368,7 +368,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "take_along_axis": lambda x, indices, axis: _moved(x, np.take_along_axis(_places(anp.shape(x)), indices, axis)),
     "add_along_axis": _add_along_axis,
     "pick": _pick,
-    "place": _place,
+    "scatter_labels": _place,
     "one_hot": lambda labels, depth, dtype: np.eye(depth, dtype=dtype)[labels],
     "prod_others": _prod_others,
     "sigmoid": _sigmoid,

@@ -229,7 +229,7 @@ def _fold(op: Any, x: Array) -> Array:
     return result
 
 
-def _first_equal(op: Any, x: Array, y: Array) -> Array:
+def _first_occurrence(op: Any, x: Array, y: Array) -> Array:
     equal = (x == y) | (np.isnan(x) & np.isnan(y))
     axes = tuple(range(x.ndim)) if op.axis is None else tuple(np.atleast_1d(np.array(op.axis, int)) % max(x.ndim, 1))
     found = np.zeros(x.shape, bool)
@@ -249,11 +249,11 @@ def _generator(op: Any, counter: Array) -> np.random.Generator:
 
 ORACLES: dict[str, Oracle] = {
     # NumPy's own, called otherwise.
-    "divide_by": Oracle(lambda op, x: np.divide(x, op.count)),
+    "divide_by_size": Oracle(lambda op, x: np.divide(x, op.count)),
     "clip": Oracle(lambda op, x: np.clip(x, op.lo, op.hi)),
     "cast": Oracle(lambda op, x: x.astype(op.dtype)),
     "stop_gradient": Oracle(lambda op, x: x),
-    "tally": Oracle(lambda op, x: x),
+    "sum_over_batches": Oracle(lambda op, x: x),
     "eye": Oracle(lambda op: np.eye(op.n, dtype=op.dtype)),
     "getitem": Oracle(lambda op, x: x[_index(op.index)]),
     "einsum": Oracle(
@@ -264,7 +264,7 @@ ORACLES: dict[str, Oracle] = {
     ),
     "matmul": Oracle(_matmul),
     "windows": Oracle(_windows),
-    "first_equal": Oracle(_first_equal),
+    "first_occurrence": Oracle(_first_occurrence),
     "max": Oracle(lambda op, x: np.max(x, axis=op.axis, keepdims=op.keepdims)),
     "min": Oracle(lambda op, x: np.min(x, axis=op.axis, keepdims=op.keepdims)),
     # Adjoints of NumPy's functions, which NumPy lacks.
@@ -286,7 +286,7 @@ ORACLES: dict[str, Oracle] = {
     "add_along_axis": Oracle(_add_along_axis),
     "one_hot": Oracle(lambda op, labels: np.eye(op.depth, dtype=op.dtype)[labels]),
     "pick": Oracle(lambda op, x, labels: np.take_along_axis(x, labels[..., None].astype(int), -1)[..., 0]),
-    "place": Oracle(_place),
+    "scatter_labels": Oracle(_place),
     # Formulas.
     "relu": Oracle(lambda op, x: np.maximum(x, 0)),
     "leaky_relu": Oracle(_wide(lambda op, x: np.where(x > 0, x, x * op.negative_slope)), ulp=2),
@@ -326,7 +326,7 @@ def refused(op: Op, *operands: Array) -> type[Exception] | None:
 
 STRICTER: dict[str, str] = {
     "relu": "of bools it would give integers",
-    "tally": "bools do not add up",
+    "sum_over_batches": "bools do not add up",
     **dict.fromkeys(("tril", "triu"), "of a vector NumPy makes a matrix"),
 }
 """Operations that refuse dtypes which NumPy takes, and why."""

@@ -243,8 +243,8 @@ class _Writer:
         largest = float(np.max(np.abs(self.values[place])))
         if largest <= limit:
             return place
-        way = self.draw.choice(["divide_by", "sin", "cos"])
-        return self.use(way, place, **({"count": math.ceil(largest / limit)} if way == "divide_by" else {}))
+        way = self.draw.choice(["divide_by_size", "sin", "cos"])
+        return self.use(way, place, **({"count": math.ceil(largest / limit)} if way == "divide_by_size" else {}))
 
     def positive(self, fits: Callable[[Array], Any] = lambda v: True) -> int:
         """Return the place of a float that is well above zero."""
@@ -380,7 +380,7 @@ def _cast(w: _Writer, op: str) -> int:
     return w.use(op, w.find(kinds=w.draw.choice(["f", "i", "b", "ib"])), dtype=w.dtype.name)
 
 
-@_for("divide_by")
+@_for("divide_by_size")
 def _divide_by(w: _Writer, op: str) -> int:
     return w.use(op, w.find(), count=w.draw.integer(2, 7))
 
@@ -442,7 +442,7 @@ def _reduction(w: _Writer, op: str) -> int:
     axis = w.draw.axes(value.ndim)
     keepdims = w.chance(0.4)
     if op == "prod" and value.size > MOST_ELEMENTS:  # of many factors that are not close to 1, none is left
-        x = w.use("add", w.use("divide_by", x, count=value.size), 1.0)
+        x = w.use("add", w.use("divide_by_size", x, count=value.size), 1.0)
     if not spread:
         return w.use(op, x, axis=axis, keepdims=keepdims)
     ddof = w.draw.integer(0, 1)
@@ -660,7 +660,7 @@ def _pick(w: _Writer, op: str) -> int:
     return w.use(op, x, w.indices(rest, 0, classes - 1))
 
 
-@_for("place")
+@_for("scatter_labels")
 def _place(w: _Writer, op: str) -> int:
     x = w.find()
     classes = w.draw.integer(1, 4)

@@ -500,7 +500,7 @@ def _fixed() -> tuple[gn.Graph, gn.Node]:
         (lambda g, x: x + np.ones((4, 6)), (8, 6), r'becomes \(8, 6\), "add" does not fit'),
         (lambda g, x: x @ np.ones((6, 3)), (4, "d"), r'"matmul" .* makes d = 6'),
         (lambda g, x: gn.grad(gn.sum(x * x), x), ("n", 6), "is of the backward pass, which holds such numbers"),
-        (lambda g, x: gn.divide_by(gn.sum(x), 4), (8, 6), "divides by 4, which may be such a number"),
+        (lambda g, x: gn.divide_by_size(gn.sum(x), 4), (8, 6), "divides by 4, which may be such a number"),
     ],
 )
 def test_a_number_that_came_from_a_size_is_named(make: Any, shape: Any, message: str) -> None:
@@ -539,7 +539,7 @@ def test_a_probe_behind_a_node_is_read_by_all_that_reads_it() -> None:
         ({"inputs": "x"}, gn.UsageError, "inputs= must be a list of nodes"),
         ({"inputs": np.array(0)}, gn.UsageError, "inputs= must be a list of nodes"),
         ({"inputs": [["x"]]}, gn.UsageError, "what is fed is a node, not list"),
-        ({"inputs": ["nothing"]}, gn.LookupFailure, "nothing"),
+        ({"inputs": ["nothing"]}, gn.NotFoundError, "nothing"),
         ({"inputs": {"relu_1": (4, 4)}}, gn.UsageError, "only a placeholder can get another shape"),
         ({"inputs": {"x": (4,)}}, gn.ShapeError, "has other axes"),
         ({"inputs": {"x": (4, 2), "labels": (5,)}}, gn.ShapeError, "cannot become both 4 and 5"),

@@ -9,7 +9,7 @@ from dot_text import Told, told
 import graphnn as gn
 from graphnn import nn
 from graphnn.core import Graph, Node
-from graphnn.errors import LookupFailure, UsageError, ValueRangeError
+from graphnn.errors import NotFoundError, UsageError, ValueRangeError
 from graphnn.view import draw
 from graphnn.view.diagrams.style import HIGHLIGHTS, THEMES
 
@@ -147,7 +147,7 @@ def test_phases_and_focus_go_together() -> None:
     loss, updates = step()
     picture = told(draw([loss, *updates], phases="forward", focus="w", radius=1).source)
     assert titles(picture) == ["w", "multiply"]
-    with pytest.raises(LookupFailure, match='"w" is not in this picture: it is forward'):
+    with pytest.raises(NotFoundError, match='"w" is not in this picture: it is forward'):
         draw([loss, *updates], phases="backward", focus=loss.graph["w"])
 
 
@@ -257,7 +257,7 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
 @pytest.mark.parametrize(
     ("how", "error", "said"),
     [
-        ({"focus": "s/sim"}, LookupFailure, 'nothing in this picture matches "s/sim". Did you mean "s/sin"'),
+        ({"focus": "s/sim"}, NotFoundError, 'nothing in this picture matches "s/sim". Did you mean "s/sin"'),
         ({"focus": 3}, UsageError, "nodes are given by node, name, pattern or operation, not by int"),
         ({"focus": []}, UsageError, "focus= names nothing"),
         ({"focus": "x", "radius": -1}, ValueRangeError, "radius= is an int of 0 or more, not -1"),
@@ -269,11 +269,11 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
         ({"phases": ()}, UsageError, "None is not a phase"),
         ({"phases": 3}, UsageError, "3 is not a phase"),
         ({"phases": b"forward"}, UsageError, "is not a phase"),
-        ({"phases": "update"}, LookupFailure, 'nothing that the fetches need is update. There is: "forward".'),
+        ({"phases": "update"}, NotFoundError, 'nothing that the fetches need is update. There is: "forward".'),
         ({"highlight": 3}, UsageError, "highlight= is a dict of nodes or a list of them, not int"),
         ({"highlight": [3]}, UsageError, "what is highlighted is a node or its name, not int"),
         ({"highlight": {3: "way"}}, UsageError, "what is highlighted is a node or its name, not int"),
-        ({"highlight": "s/sim"}, LookupFailure, '"s/sim". Did you mean "s/sin"'),
+        ({"highlight": "s/sim"}, NotFoundError, '"s/sim". Did you mean "s/sin"'),
         ({"highlight": {"x": "faild"}}, UsageError, """highlighted as 'faild'. Did you mean "failed"?"""),
         ({"highlight": {"x": ()}}, UsageError, "no node can be highlighted as ()"),
         ({"highlight": {"x": None}}, UsageError, "no node can be highlighted as None"),
@@ -294,7 +294,7 @@ def test_dark_paper_is_dark_in_both_engines() -> None:
         ({"timeout": float("inf")}, ValueRangeError, "not inf"),
         ({"timeout": "60"}, ValueRangeError, "not '60'"),
         ({"graph": "line"}, UsageError, "graph= is a graph, not str"),
-        ({"detail": {"t": "op"}}, LookupFailure, 'has no scope "t"'),
+        ({"detail": {"t": "op"}}, NotFoundError, 'has no scope "t"'),
     ],
     ids=str,
 )
@@ -308,9 +308,9 @@ def test_other_arguments_are_refused(how: dict[str, Any], error: type[Exception]
 def test_what_is_of_another_graph_is_refused() -> None:
     other, nodes = Graph("other").placeholder("x"), line()
     for how in ({"focus": other}, {"highlight": [other]}, {"highlight": {other: "way"}}):
-        with pytest.raises(LookupFailure, match='"x" is a node of "other", and this picture is of "line"'):
+        with pytest.raises(NotFoundError, match='"x" is a node of "other", and this picture is of "line"'):
             draw(nodes[-1], **how)  # type: ignore[arg-type]
-    with pytest.raises(LookupFailure, match="nothing that is highlighted is in the picture"):
+    with pytest.raises(NotFoundError, match="nothing that is highlighted is in the picture"):
         draw(nodes[1], highlight=nodes[2])
 
 

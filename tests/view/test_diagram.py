@@ -18,7 +18,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.core import Graph, Node
-from graphnn.errors import DrawingError, LookupFailure, UsageError
+from graphnn.errors import DrawingError, NotFoundError, UsageError
 from graphnn.view import draw
 from graphnn.view.diagrams import svg as plain
 from graphnn.view.layout.graphviz_engine import find_engine
@@ -330,7 +330,7 @@ def test_other_details_are_refused(detail: Any) -> None:
 
 
 def test_collapsing_an_unknown_scope_is_refused() -> None:
-    with pytest.raises(LookupFailure, match=r'no scope "haed".*"head"'):
+    with pytest.raises(NotFoundError, match=r'no scope "haed".*"head"'):
         draw(nested()[1], {"haed": "op"})
 
 

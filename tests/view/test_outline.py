@@ -78,8 +78,8 @@ def test_a_backward_pass_alone_tells_what_it_reads_from_elsewhere() -> None:
     loss, gradient = network()
     assert draw([loss, gradient], 1, phases="backward").text() == (
         "     grad\n"
-        "◆      divide_by(1, count=batch)  of mean                  scalar\n"
-        "◆      broadcast_to(divide_by, shape=(batch, 1))  of mean  batch × 1\n"
+        "◆      divide_by_size(1, count=batch)  of mean                  scalar\n"
+        "◆      broadcast_to(divide_by_size, shape=(batch, 1))  of mean  batch × 1\n"
         "│ ◆    multiply(… subtract, 2)  of square                  batch × 1\n"
         "◆─╯    multiply_2(broadcast_to, multiply)  of square       batch × 1\n"
         "◆      dense_2(multiply_2, … weight)                       batch × 4\n"

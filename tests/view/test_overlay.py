@@ -18,7 +18,7 @@ from svg_geometry import SVG, read
 import graphnn as gn
 from graphnn import demo, nn
 from graphnn.core import Graph, Node
-from graphnn.errors import LookupFailure, UsageError
+from graphnn.errors import NotFoundError, UsageError
 from graphnn.view import Diagram, draw
 from graphnn.view.diagrams.node_marks import OVERLAYS
 from graphnn.view.diagrams.style import LOOK
@@ -286,7 +286,7 @@ def test_gradients_are_of_exactly_one_scalar() -> None:
         draw([loss, other], {"x": X}, overlay=["values", "gradients"])
     g = Graph()
     n = g.placeholder("n", dtype="int64")
-    with pytest.raises(LookupFailure, match="depends on no parameter and no placeholder of floats"):
+    with pytest.raises(NotFoundError, match="depends on no parameter and no placeholder of floats"):
         draw(gn.cast(n, "float64"), {n: 3}, overlay="gradients")
     with pytest.raises(UsageError, match="a list of overlays names at least one"):
         draw(loss, overlay=[])
@@ -372,7 +372,7 @@ def test_class_ids_are_not_coloured_as_if_they_were_amounts() -> None:
 
 def test_no_gradients_is_said() -> None:
     loss, _ = small()
-    with pytest.raises(LookupFailure, match=r"no gradients in this trace.*gn.trace\(\[loss, \*grads\], feed\)"):
+    with pytest.raises(NotFoundError, match=r"no gradients in this trace.*gn.trace\(\[loss, \*grads\], feed\)"):
         draw(loss, overlay="gradients", trace=gn.trace(loss, {"x": X}, graph=loss.graph))
 
 
@@ -828,7 +828,7 @@ def says_the_same_in_each_form(diagram: Diagram, engine: str) -> None:
             r"an overlay is one of values, .*, plan.*; or \{node: number or text\}; or a list of them; not int",
         ),
         ({"overlay": {3: 1.0}}, UsageError, "an overlay is by node or name, not by int"),
-        ({"overlay": {"exq": 1.0}}, LookupFailure, r'"exq"\. There is: "x", "s/exp"'),
+        ({"overlay": {"exq": 1.0}}, NotFoundError, r'"exq"\. There is: "x", "s/exp"'),
         ({"overlay": {"x": [1, 2]}}, UsageError, "gives each node a number or a text, not list"),
         ({"overlay": {"x": None}}, UsageError, "gives each node a number or a text, not NoneType"),
         ({"overlay": {"x": 1j}}, UsageError, "gives each node a number or a text, not complex"),
@@ -855,9 +855,9 @@ def test_an_overlay_is_read_from_one_thing_of_the_right_kind() -> None:
 
 def test_an_overlay_of_other_nodes_is_refused() -> None:
     x, a, _, c = chained()
-    with pytest.raises(LookupFailure, match="nothing of the overlay is in the picture"):
+    with pytest.raises(NotFoundError, match="nothing of the overlay is in the picture"):
         draw(a, overlay={c: 1.0})
-    with pytest.raises(LookupFailure, match="nothing of the overlay is in the picture"):
+    with pytest.raises(NotFoundError, match="nothing of the overlay is in the picture"):
         draw(c, overlay={Graph().placeholder("other"): 1.0})
     assert on(told(draw(a, overlay={x: 2.0, c: 1.0}).source), "x") == ["2", "2"]
 

@@ -391,7 +391,7 @@ def test_histograms_of_nothing() -> None:
     seen = gn.trace(x * 2.0, {x: 1.0})
     with pytest.raises(gn.UsageError, match="no trained parameter in the trace: say what"):
         plots.histograms(seen)
-    with pytest.raises(gn.LookupFailure):
+    with pytest.raises(gn.NotFoundError):
         plots.histograms(seen, "relu_*")
 
 

@@ -9,7 +9,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.debugger.cost_model import Footprint
-from graphnn.errors import LookupFailure, ShapeError, UsageError
+from graphnn.errors import NotFoundError, ShapeError, UsageError
 
 BATCH, TIME, WIDTH, HEADS, HIDDEN = 8, 16, 64, 4, 256
 
@@ -165,9 +165,9 @@ def test_a_network_that_no_memory_holds_has_a_summary() -> None:
 
 def test_sizes_that_are_refused(lenet: tuple[gn.Node, nn.Layer]) -> None:
     y, _ = lenet
-    with pytest.raises(LookupFailure, match="batch"):
+    with pytest.raises(NotFoundError, match="batch"):
         gn.summary(y, sizes={})
-    with pytest.raises(LookupFailure, match='sizes= names "bacth"'):
+    with pytest.raises(NotFoundError, match='sizes= names "bacth"'):
         gn.summary(y, sizes={"batch": 1, "bacth": 2})
     with pytest.raises(UsageError, match="sizes"):
         gn.summary(y, sizes={"batch": 1.5})  # type: ignore[dict-item]

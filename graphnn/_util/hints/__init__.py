@@ -7,13 +7,15 @@ a table, and no case of its own.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from ...errors import UsageError, alike, near
-from .foreign_arguments import ARGUMENTS as ARGUMENTS
 from .foreign_names import ALIASES as ALIASES
+from .foreign_names import ARGUMENTS as ARGUMENTS
 from .foreign_names import ELSEWHERE as ELSEWHERE
 from .foreign_names import NUMPY as NUMPY
 from .foreign_names import SET as SET
@@ -157,3 +159,37 @@ def argument(name: str, known: Collection[str], otherwise: str | None = None) ->
     if found is not None:
         return f" Here it is {found}=."
     return near(name, known) if otherwise is None or alike(name, known) else otherwise
+
+
+def moved(path: str) -> str:
+    """Return a sentence that says where a module stands now, or "" where it did not move.
+
+    Examples
+    --------
+    >>> moved("graphnn.jacobians"), moved("graphnn.nonsense")
+    ('graphnn.jacobians is now graphnn.autodiff.jacobian', '')
+    """
+    lines = Path(__file__).with_name("moved.txt").read_text(encoding="utf-8").splitlines()
+    table = {old: new for old, *new in map(str.split, lines)}
+    places = [f"graphnn.{place}" for place in table.get(path.removeprefix("graphnn."), ())]
+    return f"{path} is now {' and '.join(places)}" if places else ""
+
+
+class _MovedModules:
+    """What Python asks last when it looks for a module: an import of one that has moved says where it stands now."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if not name.startswith("graphnn."):
+            return
+        wanted, frame = name, sys._getframe()
+        while frame := frame.f_back:  # type: ignore[assignment]
+            # Of an import of a.b.c, Python looks for a.b first.
+            outer = str(frame.f_locals.get("name"))
+            if frame.f_code.co_name == "_find_and_load" and outer.startswith(f"{name}."):
+                wanted = outer
+        if says := moved(wanted) or moved(name):
+            raise ModuleNotFoundError(says)  # without its name, or "from graphnn import …" would hide it
+
+
+sys.meta_path.append(_MovedModules)

@@ -36,8 +36,8 @@ def pick(op: ops.Pick, build: Builder, result: Result, operands: Sequence[Value]
     return build.reshape(picked, result.shape)
 
 
-@rule(ops.Place)
-def place(op: ops.Place, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(ops.ScatterLabels)
+def scatter_labels(op: ops.ScatterLabels, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the elements at the labels' places."""
     x, labels = operands
     number = x.repeats is not None and x.repeats.size == 1

@@ -58,8 +58,10 @@ def fold(op: sliding_windows.Fold, build: Builder, result: Result, operands: Seq
     return build.call(how, *parts, result=result)
 
 
-@rule(comparison.FirstEqual, in_order=True)
-def first_equal(op: comparison.FirstEqual, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
+@rule(comparison.FirstOccurrence, in_order=True)
+def first_occurrence(
+    op: comparison.FirstOccurrence, build: Builder, result: Result, operands: Sequence[Value]
+) -> Value:
     """Call it: its result lies in C order, however the operands do."""
     return called(op, build, result, operands)
 

@@ -58,7 +58,7 @@ def compare(
     graph: Graph | None = None,
     data: Data | None = None,
     batch_size: int | None = None,
-    most: int | None = None,
+    limit: int | None = None,
     client: Any = None,
     exact: bool = True,
 ) -> Any:
@@ -113,7 +113,7 @@ def compare(
         results, each with a row for every sample; both are fed the same, by name.
     batch_size : int, optional
         Rows of a batch of `data`, if these are to be split. By default 1,024.
-    most : int, optional
+    limit : int, optional
         How many samples to return, those that differ most. By default 10.
     client : distributed.Client, optional
         Let the workers of this client of Dask go through `data`.
@@ -160,7 +160,7 @@ def compare(
     Two models on many samples:
 
     >>> rows = np.linspace(-1.0, 1.0, 5000)
-    >>> found = compare(abs(x), x, data={x: rows}, most=2)
+    >>> found = compare(abs(x), x, data={x: rows}, limit=2)
     >>> found
     <Samples: a and b differ at 2,500 of 5,000 samples>
     >>> print(found[0])
@@ -173,9 +173,9 @@ def compare(
     """
     tolerance, called = checked_tolerance(rtol, atol), checked_names(names)
     check_exact(client, exact)
-    if not data is client is batch_size is most is None:
+    if not data is client is batch_size is limit is None:
         others = (feed, feed_b, dtypes, backends, runtime, sizes)
-        return _on_data(a, b, graph, data, others, tolerance)(batch_size, most, called, client, exact)
+        return _on_data(a, b, graph, data, others, tolerance)(batch_size, limit, called, client, exact)
     if graph is not None and not isinstance(graph, Graph):
         raise UsageError(f"graph= is a graph, not {type(graph).__name__}")
     a, b, files = from_files(a, b)
@@ -259,7 +259,7 @@ def _on_data(
 ) -> Callable[..., Samples]:
     """Return what compares two models on a set."""
     if data is None:
-        raise UsageError("client=, batch_size= and most= are for data=, a set of samples: one run is compared here")
+        raise UsageError("client=, batch_size= and limit= are for data=, a set of samples: one run is compared here")
     if any(other is not None for other in others):
         raise UsageError("data= is all that is fed: it takes no feed, sizes=, dtypes=, backends= or runtime=")
     if b is None or isinstance(a, Trace) or isinstance(b, Trace) or are_arrays(b):

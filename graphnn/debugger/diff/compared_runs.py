@@ -16,7 +16,7 @@ from ...compiler.compile import Compiled, raise_as_interpreter
 from ...control_flow.unrolled_run import counterpart, graph_before, has_loops
 from ...core import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
 from ...core.fetches import resolve
-from ...errors import GraphnnError, LookupFailure, UsageError
+from ...errors import GraphnnError, NotFoundError, UsageError
 from ...io.graph_files import load
 from ...runtime.evaluation_loop import Prepared, Step, complete_stop, evaluate
 from ...runtime.feed import Feed, prepare
@@ -225,7 +225,7 @@ def arrays_of(arrays: Mapping[Any, Any], beside: Side) -> Side:
     for key, value in arrays.items():
         node = one(order, program.graph, key)
         if node in known:
-            raise LookupFailure(f'"{node.name}" is given twice')
+            raise NotFoundError(f'"{node.name}" is given twice')
         known[node] = as_array(value, f'the array for "{node.name}"')
     if not known:
         raise UsageError("no arrays are given: give them by the names of nodes, {name: array}")

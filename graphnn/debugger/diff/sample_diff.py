@@ -13,7 +13,7 @@ from ..._util.text import counted, number, visible
 from ...compiler.compile import Compiled
 from ...core.attributes import whole
 from ...core.fetches import resolve
-from ...errors import LookupFailure, ShapeError, UsageError
+from ...errors import NotFoundError, ShapeError, UsageError
 from ...runtime.batches import Batches, Split, batches_of, check_not_cut, checked_size, needed_placeholders
 from ...runtime.cluster_port import opened_cluster
 from .array_difference import TOLERANCES
@@ -155,7 +155,7 @@ class Pair:
         self.needed = needed_placeholders(first, nodes)
         for node in needed_placeholders(second, others):
             if node.name not in first or first[node.name] not in first.placeholders:
-                raise LookupFailure(
+                raise NotFoundError(
                     f'b needs "{node.name}", and a has no placeholder of that name: both are fed the same, by name'
                 )
             if first[node.name] not in self.needed:
@@ -266,7 +266,7 @@ def compared(
     exact: bool,
 ) -> Samples:
     """Compare two models on a set, here or by workers."""
-    most = _MOST if most is None else whole("most=", most, 1)
+    most = _MOST if most is None else whole("limit=", most, 1)
     size = checked_size(_USUAL_ROWS if batch_size is None else batch_size)
     batches = batches_of(pair.graph, data, pair.needed, "the data", size)
     if not isinstance(batches, Split):

@@ -21,7 +21,7 @@ from ...runtime.cluster_port import opened_cluster
 from ...runtime.evaluation_loop import Stop, collect
 from ...runtime.feed import prepare
 from ...runtime.program import program_of
-from ..traces import Film, Trace, prepared_for, stopped_trace, trace
+from ..traces import Recording, Trace, prepared_for, stopped_trace, trace
 from .evaluation import dependents
 from .findings import Finding, Health, Searched
 from .watched_values import finite, sound, watched_of
@@ -83,7 +83,7 @@ class Search:
         client: Any = None,
         exact: bool = True,
     ) -> None:
-        if isinstance(target, (Trace, Film)):
+        if isinstance(target, (Trace, Recording)):
             kind = type(target).__name__.lower()
             raise UsageError(
                 f"a {kind} holds values that were computed, and takes no other data: give the step or the fetches to "

@@ -18,7 +18,7 @@ from ...errors import UsageError
 from ...runtime.batches import holds_chunks
 from ...runtime.cluster_port import check_exact
 from ..iteration_traces import with_fault
-from ..traces import Film, Trace, prepared_for
+from ..traces import Recording, Trace, prepared_for
 from . import (
     attention_checks,
     batch_mixing,
@@ -270,7 +270,7 @@ def check_health(
 
     Parameters
     ----------
-    target : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or Film
+    target : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or Recording
         Fetches; a graph, for its results and its updates; a compiled step, whose updates are evaluated but not made; a
         trace; or a film, the recorded calls of a step, of which the first with an error is reported, or else the first
         with a warning.
@@ -354,7 +354,7 @@ def check_health(
         if thorough:
             raise UsageError("thorough= is for one run: many batches are only searched for NaN and inf")
         return Search(target, feed, sizes, graph, batch_size, examined, client, exact)()
-    if not isinstance(target, Film):
+    if not isinstance(target, Recording):
         seen = target if isinstance(target, Trace) else ()
         recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}
         trials = THOROUGH if thorough else TRIALS

@@ -250,7 +250,7 @@ class Health(Shown):
         those that have it together.
     """
 
-    instead_of_fetch: ClassVar[str] = "gn.draw(fetches, trace=health) draws it"
+    _instead_of_fetch: ClassVar[str] = "gn.draw(fetches, trace=health) draws it"
 
     before: Health | None = None
     trace: Trace | None = None

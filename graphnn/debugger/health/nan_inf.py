@@ -51,7 +51,7 @@ def _length(shape: Sequence[int], axis: int | None) -> int:
 
 LIMITS: dict[str, tuple[int, bool, Callable[[Any, Sequence[Array]], int]]] = {
     "pick": (1, False, lambda op, xs: xs[0].shape[-1]),
-    "place": (1, False, lambda op, xs: int(op.classes)),
+    "scatter_labels": (1, False, lambda op, xs: int(op.classes)),
     "one_hot": (0, False, lambda op, xs: int(op.depth)),
     **dict.fromkeys(
         (

@@ -379,7 +379,7 @@ HAZARDS: dict[str, Hazard] = {
         ),
         _DIVIDE,
     ),
-    "divide_by": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, EMPTY), _OVERFLOW)),
+    "divide_by_size": Hazard((Rule("empty-reduction", lambda c: getattr(c.op, "count", 1) == 0, EMPTY), _OVERFLOW)),
     "reciprocal": Hazard((Rule("division-by-zero", lambda c: c.x == 0, _INVERSE), _OVERFLOW), _INVERSE),
     "floor_divide": Hazard(_by_zero("//")),
     **dict.fromkeys(("remainder", "fmod"), Hazard(_by_zero("%"))),

@@ -36,7 +36,9 @@ HUGE_LOSS, NEGATED_LOSS = 1e12, 1e3
 _MOST_TERMS = 256  # of one loss
 _EXPLAIN = frozenset({"exploding-gradient", "out-of-reach"})
 """Findings that explain a step that is too large."""
-_PENALTIES = frozenset({"square", "absolute", "add", "multiply", "divide", "divide_by", "norm", "reshape", "getitem"})
+_PENALTIES = frozenset(
+    {"square", "absolute", "add", "multiply", "divide", "divide_by_size", "norm", "reshape", "getitem"}
+)
 """The operations of penalties besides sums: they grow with the parameters without bound."""
 
 
@@ -370,7 +372,7 @@ def _is_never_negative(node: Node) -> bool:
         if isinstance(each.op, Constant) and each is not node:
             if not (each.value >= 0).all():
                 return False
-        elif each.op.name in ("mean", "sum", "divide_by", "multiply", "divide", "add"):
+        elif each.op.name in ("mean", "sum", "divide_by_size", "multiply", "divide", "add"):
             fresh = dict.fromkeys(operand for operand in each.inputs if operand not in made)
             made.update(fresh)
             ahead += fresh

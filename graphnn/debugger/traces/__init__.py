@@ -1,7 +1,7 @@
 """Recorded runs: `trace`, `recording`, and what a record knows of a value."""
 
 from . import trace_file as trace_file
-from .recording import Film as Film
+from .recording import Recording as Recording
 from .recording import guard_of as guard_of
 from .recording import kept_of as kept_of
 from .recording import prepared_for as prepared_for

@@ -1,4 +1,4 @@
-"""How runs are recorded: `trace`, `recording`, `Film`."""
+"""How runs are recorded: `trace`, `recording`, `Recording`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def prepared_for(
     feed, sizes, graph
         As `graphnn.run` takes them.
     """
-    if isinstance(target, Film):
+    if isinstance(target, Recording):
         raise UsageError("a film holds many traces: give one of them, such as film[0]")
     if isinstance(target, (Trace, Compiled)) and graph is not None and graph is not target.graph:
         kind = "trace" if isinstance(target, Trace) else "compiled step"
@@ -203,7 +203,7 @@ def stopped_trace(error: GraphnnError) -> Trace | None:
     return trace
 
 
-class Film(Sequence[Trace], Shown):
+class Recording(Sequence[Trace], Shown):
     """The traces of every so many calls of a compiled step. Made by `recording`.
 
     ``film[0]`` is a trace, and raises AxisError where there is none; ``film[2:5]`` is a film.
@@ -263,7 +263,7 @@ class Film(Sequence[Trace], Shown):
                 raise UsageError("a slice of a film takes integers, as in film[2:5]")
             if index.step == 0:
                 raise ValueRangeError("the step of a slice of a film cannot be 0")
-            film = Film(self._step, self._every, self._keep)
+            film = Recording(self._step, self._every, self._keep)
             film.calls, film._traces, film._seen = self.calls[index], self._traces[index], self._seen
             return film
         index = whole("the index of a film", index)
@@ -296,11 +296,11 @@ class Film(Sequence[Trace], Shown):
         return page_of(self, path)
 
     def __repr__(self) -> str:
-        return f"<Film of {self._step!r}: {counted(len(self), 'trace')} of {counted(self._seen, 'call')}>"
+        return f"<Recording of {self._step!r}: {counted(len(self), 'trace')} of {counted(self._seen, 'call')}>"
 
 
 @contextmanager
-def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iterator[Film]:
+def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iterator[Recording]:
     """Record every so many calls of a compiled step, while the ``with`` lasts.
 
     A call that is recorded goes node by node; those between take the plan, as ever, and cost no more. The numbers are
@@ -316,7 +316,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iter
 
     Yields
     ------
-    Film
+    Recording
         A sequence of traces, that grows.
 
     Raises
@@ -340,7 +340,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iter
     """
     if not isinstance(step, Compiled):
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
-    film = Film(step, whole("every=", every, 1), _checked_keep(keep))
+    film = Recording(step, whole("every=", every, 1), _checked_keep(keep))
     step.observers.append(film._asked)
     try:
         yield film

@@ -20,7 +20,7 @@ from ...control_flow.iteration_names import is_bundle
 from ...control_flow.loop_op import Loop
 from ...control_flow.unrolled_run import has_loops, is_inside
 from ...core import Array, Graph, Node, Op, Origin, Unknown
-from ...errors import GraphnnError, LookupFailure, UsageError
+from ...errors import GraphnnError, NotFoundError, UsageError
 from ...io.container import write
 from ...io.graph_files import settings_of, to_data
 from ...ops.linalg import Transpose
@@ -152,11 +152,11 @@ class Record:
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When it was too large to be kept.
         """
         if isinstance(self._kept, Condensed):
-            raise LookupFailure(
+            raise NotFoundError(
                 f'the value of "{self.name}" ({self.bytes:,} bytes) was '
                 + (
                     "not kept: a trace of digests keeps at most 8 elements of a value; stats and digest are available"
@@ -330,7 +330,7 @@ class Trace(Shown):
             return self._inside(node)[node]
         place = self._places[one(self._places, self.graph, node)]
         if place >= len(self):
-            raise LookupFailure(f'"{self.order[place].name}" has no record: the run was stopped before it')
+            raise NotFoundError(f'"{self.order[place].name}" has no record: the run was stopped before it')
         return self.records[place]
 
     def __contains__(self, node: object) -> bool:
@@ -366,7 +366,7 @@ class Trace(Shown):
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When nothing in the run matches.
 
         Examples
@@ -400,7 +400,7 @@ class Trace(Shown):
         ------
         AxisError, ShapeError
             When there is no such element; or several, all of them finite, and none is named.
-        LookupFailure
+        NotFoundError
             When the value, or that of an operand, was too large to be kept.
         """
         if is_inside(node, self.graph):

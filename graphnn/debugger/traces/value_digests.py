@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ...core import Array, Constant, Graph, Node, Parameter
-from ...errors import FileFormatError, LookupFailure
+from ...errors import FileFormatError, NotFoundError
 from ...io.container import DTYPES
 from .value_statistics import SAMPLE, Condensed, Stats, digest_of, is_valid, preview_of, stats_of, strides
 
@@ -123,7 +123,7 @@ class _Forgotten(dict[Node, Array]):
         self._name = name
 
     def _refused(self, what: str) -> NoReturn:
-        raise LookupFailure(
+        raise NotFoundError(
             f'{what} not known: "{self._name}" was read from a file of digests, which holds no values; '
             "build the graph, or load it from its own file, to run it"
         )

@@ -147,7 +147,7 @@ def _part_in_body(node: Node, parts: Mapping[Node, Part], names: frozenset[str],
         if Kind.ROWS in kinds or axis_of_rows(node.shape, names) is not None or not _keeps_sums(node, kinds, empty):
             raise Mixed
         return Part(Kind.JOINED, 0, joined=Joined.ADD)
-    if names & node.op.dimension_names and isinstance(node.op, (elementwise.DivideBy, random.Random)):
+    if names & node.op.dimension_names and isinstance(node.op, (elementwise.DivideBySize, random.Random)):
         raise Mixed
     if Kind.ROWS not in kinds and axis_of_rows(node.shape, names) is None and not names & node.op.dimension_names:
         return Part(Kind.LOCAL if Kind.LOCAL in kinds else Kind.WHOLE, 0)

@@ -11,7 +11,7 @@ from ...core import Dim, Node, Op, Placeholder
 from ...core.fetches import ancestors, ordered
 from ...core.symbolic_shapes import names_in
 from ...errors import UsageError
-from ...ops.elementwise import DivideBy
+from ...ops.elementwise import DivideBySize
 from .sharding_rules import Joined, Mixed, Use, axis_of_rows, has_rule, remedy, result_of
 
 
@@ -86,7 +86,7 @@ class Cut:
 
     def counts_all(self, node: Node) -> bool:
         """Return whether a node divides by a number of rows, of all shards together."""
-        is_count = isinstance(node.op, DivideBy) and not self.rows.isdisjoint(node.op.dimension_names)
+        is_count = isinstance(node.op, DivideBySize) and not self.rows.isdisjoint(node.op.dimension_names)
         return is_count and self.parts[node].kind is not Kind.LOCAL
 
 
@@ -155,7 +155,7 @@ def _part_of(node: Node, parts: Mapping[Node, Part], rows: frozenset[str], own: 
         return Part(Kind.WHOLE if axis is None else Kind.ROWS, 0, axis, 1)
     if all(axis is None for axis in axes):
         named = axis_of_rows(node.shape, rows) is not None or not rows.isdisjoint(node.op.dimension_names)
-        if not named or isinstance(node.op, DivideBy):
+        if not named or isinstance(node.op, DivideBySize):
             return Part(Kind.LOCAL if local else Kind.WHOLE, stage)
     own_rule = _of_operations.get(type(node.op))
     if own_rule is not None:
@@ -175,7 +175,7 @@ def _statistics(order: Sequence[Node]) -> set[Node]:
     """Return what only a normalization in training computes: what takes its place in evaluation does without it."""
     found: set[Node] = set()
     here = set(order)
-    for trained, evaluated in order[0].graph.evaluating.items() if order else ():
+    for trained, evaluated in order[0].graph.evaluation.items() if order else ():
         if trained in here:
             found |= ancestors([trained]) - ancestors([evaluated])
     return found

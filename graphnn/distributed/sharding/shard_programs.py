@@ -12,7 +12,7 @@ from ...core.fetches import ancestors, ordered
 from ...core.op import over_dimensions
 from ...core.symbolic_shapes import names_in, product
 from ...errors import UsageError
-from ...ops.elementwise import DivideBy
+from ...ops.elementwise import DivideBySize
 from ...ops.random import Random
 from ...ops.reductions import Mean
 from ...transforms.extract_replace import extract, replace
@@ -220,12 +220,12 @@ class _Maker:
         source = self._cut.finals[0].graph
         exchanged = {}
         for node in list(scratch):
-            if not isinstance(node.op, DivideBy) or source[node.name] not in self._parts:
+            if not isinstance(node.op, DivideBySize) or source[node.name] not in self._parts:
                 continue
             if self._cut.counts_all(source[node.name]):
                 count = over_dimensions(node.op.count, self._of_all(whole))
                 with scratch.in_scope(node.scope or None, origin=node.origin, twin=node, origin_of_nodes=True):
-                    exchanged[node] = fn.divide_by(node.inputs[0], count)
+                    exchanged[node] = fn.divide_by_size(node.inputs[0], count)
         return exchanged, whole
 
     def _of_all(self, whole: str) -> Callable[[Dim], Dim]:
@@ -236,14 +236,14 @@ class _Maker:
         """Return what a shard gives to what is joined."""
         if self._parts[node].kind is Kind.LOCAL:  # its share is that of its rows
             rows = fn.sum(fn.broadcast_to(copy.graph.constant(np.ones((), copy.dtype)), (min(self._cut.rows),)))
-            return copy * fn.divide_by(rows, whole)
+            return copy * fn.divide_by_size(rows, whole)
         if not isinstance(node.op, Mean):
             return copy
         (x,) = copy.inputs
         wide = x if copy.dtype == x.dtype else fn.cast(x, copy.dtype)
         wide = fn.cast(wide, "float32") if copy.dtype == np.float16 else wide
         total = fn.sum(wide, axis=node.op.axis, keepdims=node.op.keepdims)
-        mean = fn.divide_by(total, product(self._of_all(whole)(x.shape[axis]) for axis in node.op.over(x.ndim)))
+        mean = fn.divide_by_size(total, product(self._of_all(whole)(x.shape[axis]) for axis in node.op.over(x.ndim)))
         return mean if mean.dtype == copy.dtype else fn.cast(mean, copy.dtype)
 
     def once(self) -> Once | None:

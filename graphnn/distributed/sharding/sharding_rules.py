@@ -186,7 +186,7 @@ def _beside(use: Use) -> int:
     return use.only
 
 
-def _first_equal(use: Use) -> int:
+def _first_occurrence(use: Use) -> int:
     axis = use.same(each for each in use.axes if each is not None)
     if axis in use.op.over(use.node.ndim):
         raise Mixed
@@ -458,7 +458,7 @@ _RULES: dict[type[Op], Rule] = {
     ),
     **dict.fromkeys((cumulative.Cumsum, cumulative.Cumprod, sorting.Argsort, reductions.ProdOthers), _beside),
     **dict.fromkeys((concatenation.Repeat, triangles_and_diagonals.Roll), _beside),
-    comparison.FirstEqual: _first_equal,
+    comparison.FirstOccurrence: _first_occurrence,
     shape.SumTo: _sum_to,
     shape.BroadcastTo: _elementwise,
     shape.Reshape: _reshaped,
@@ -483,7 +483,7 @@ _RULES: dict[type[Op], Rule] = {
     scatter.GatherNd: _gathered,
     scatter.ScatterNd: _scattered,
     scatter.UpdateSlice: _update_slice,
-    **dict.fromkeys((class_labels.Pick, class_labels.Place), _with_labels),
+    **dict.fromkeys((class_labels.Pick, class_labels.ScatterLabels), _with_labels),
     class_labels.OneHot: _labelled,
     linalg.Einsum: _einsum,
     linalg.Matmul: _matmul,

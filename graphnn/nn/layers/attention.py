@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..init import Rng
 
 Cache = dict[str, Node]
-"""What is kept of earlier positions: their keys and values, (batch, longest, units), and how many there are."""
+"""What is kept of earlier positions: their keys and values, (batch, max_length, units), and how many there are."""
 
 
 class MultiHeadAttention(Weighted):
@@ -100,14 +100,14 @@ class MultiHeadAttention(Weighted):
         self.value: Dense | None = None
         self.output: Dense | None = None
 
-    def cache(self, x: Node, longest: Dim) -> Cache:
+    def cache(self, x: Node, max_length: Dim) -> Cache:
         """Return an empty cache, for inputs like x: ``{"keys": …, "values": …, "length": …}``.
 
         Parameters
         ----------
         x : Node
             Of shape (batch, time, units).
-        longest : int or str
+        max_length : int or str
             For how many positions in all it has room. One more is an IndexError in a run.
 
         Returns
@@ -125,7 +125,7 @@ class MultiHeadAttention(Weighted):
         ('batch', 100, 8)
         """
         _check_ndim("MultiHeadAttention", only_node(self, x))
-        empty = fn.zeros((x.shape[0], longest, x.shape[2]), x.dtype, graph=x.graph)
+        empty = fn.zeros((x.shape[0], max_length, x.shape[2]), x.dtype, graph=x.graph)
         return {"keys": empty, "values": empty, "length": x.graph.constant(np.int64(0))}
 
     def call(
@@ -228,8 +228,8 @@ def _check_ndim(kind: str, x: Node) -> None:
 def _check_cache(cache: Any) -> None:
     if not isinstance(cache, dict) or not cache.keys() >= {"keys", "values", "length"}:
         raise UsageError(
-            "MultiHeadAttention: cache= is what the method cache(x, longest), or the call before, returned: a dict of "
-            f"keys, values and length, not {short_repr(cache)}"
+            "MultiHeadAttention: cache= is what the method cache(x, max_length), or the call before, returned: a dict "
+            f"of keys, values and length, not {short_repr(cache)}"
         )
 
 
@@ -353,9 +353,9 @@ class TransformerBlock(Weighted):
         seeds = (1, 2, 3) if rng is None else (0, 0, 0)
         self.dropouts = [Dropout(float(dropout), seed, rng=rng) for seed in seeds] if dropout else []
 
-    def cache(self, x: Node, longest: Dim) -> Cache:
+    def cache(self, x: Node, max_length: Dim) -> Cache:
         """Return an empty cache of the attention, as `MultiHeadAttention.cache` does."""
-        return self.attention.cache(x, longest)
+        return self.attention.cache(x, max_length)
 
     def call(self, x: Node, mask: Any = None, cache: Cache | None = None) -> Any:
         """Return x after attention and the dense layers; with a cache, the next one."""

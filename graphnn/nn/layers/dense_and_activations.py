@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from ...core import Array, Graph, Node, Origin, as_array, fn, user_origin
 from ...core.attributes import checked, kind_of, whole
 from ...core.symbolic_shapes import product, shape_of, shown
-from ...errors import LookupFailure, ShapeError, UsageError, near
+from ...errors import NotFoundError, ShapeError, UsageError, near
 from ...ops.softmax import softmax_nodes
 from ..argument_validation import checked_flag
 from ..init import Rng, checked_initializer, checked_rng, constant, drawn, glorot_uniform, zeros
@@ -373,14 +373,14 @@ def _checked_activation(given: Any, what: str) -> Any:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When no activation has that name.
     UsageError
         When it is neither a layer nor a function, or is a class.
     """
     if isinstance(given, str):
         if given not in _ACTIVATIONS:
-            raise LookupFailure(f'{what}: there is no activation "{given}".{near(given, _ACTIVATIONS)}')
+            raise NotFoundError(f'{what}: there is no activation "{given}".{near(given, _ACTIVATIONS)}')
         return _ACTIVATIONS[given]()
     if isinstance(given, type):
         raise UsageError(f"{what} is a layer, and {given.__name__} is a class: write {given.__name__}(…)")

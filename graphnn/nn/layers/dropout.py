@@ -25,8 +25,8 @@ class Dropout(Layer):
     node in the graph, so no two calls share one. The counter is a parameter that is not trained, ``dropout_1/counter``.
     A compiled step with updates increments the counter, so every step has another mask. `run` does not change it.
 
-    In ``graph.evaluating``, the result in training is mapped to the input. So `fit` and `evaluate` leave dropout
-    out, and ``gn.replace(fetches, graph.evaluating)`` turns a network for training into one for evaluation.
+    In ``graph.evaluation``, the result in training is mapped to the input. So `fit` and `evaluate` leave dropout
+    out, and ``gn.replace(fetches, graph.evaluation)`` turns a network for training into one for evaluation.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Dropout(Layer):
         chance = fn.random_uniform(self._next, x.shape, seed=self.seed, stream=len(graph))
         mask = fn.greater_equal(chance, self.rate, name="mask")
         dropped = x * mask / (1.0 - self.rate)
-        graph.evaluating[dropped] = x
+        graph.evaluation[dropped] = x
         if self._idle_at is not None and self._idle_at[0] is graph:
             graph.idle[self.counter.scope] = graph.idle.pop(self._idle_at[1], x)
             self._idle_at = None

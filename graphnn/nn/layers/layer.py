@@ -102,7 +102,7 @@ class Layer:
     ['residual_1/inner/weight', 'residual_1/inner/bias']
     """
 
-    instead_of_fetch: ClassVar[str] = "layer(x) is one, and layer.parameters is a list of some"
+    _instead_of_fetch: ClassVar[str] = "layer(x) is one, and layer.parameters is a list of some"
 
     __own: _Own
 
@@ -260,7 +260,7 @@ class Layer:
         if self.__own.graph is not None:
             raise UsageError(
                 f"{type(self).__name__} has nodes and cannot be copied: make another layer and call "
-                "other.load(layer.state()), which gives it the same numbers"
+                "other.load_state_dict(layer.state_dict()), which gives it the same numbers"
             )
         memo[id(self)] = other = type(self).__new__(type(self))
         vars(other).update(deepcopy(vars(self), memo))
@@ -342,7 +342,7 @@ class Layer:
                 waiting.extend([part for part in list(each) if type(part) not in _HOLDS_NOTHING])
         return sorted(found, key=attrgetter("index"))
 
-    def state(self) -> dict[str, Array]:
+    def state_dict(self) -> dict[str, Array]:
         """Return the values of the parameters and of what else the layer keeps, such as running statistics.
 
         Returns
@@ -363,26 +363,26 @@ class Layer:
         >>> from graphnn import nn
         >>> network = nn.Sequential(nn.Dense(3), nn.ReLU(), nn.Dense(2))
         >>> y = network(gn.Graph().placeholder("x", ("batch", 4)))
-        >>> {name: array.shape for name, array in network.state().items()}
+        >>> {name: array.shape for name, array in network.state_dict().items()}
         {'0.weight': (4, 3), '0.bias': (3,), '2.weight': (3, 2), '2.bias': (2,)}
         """
         self.__check_made("state")
         return Held(self).values()
 
-    def load(self, state: Any, layout: str = "graphnn") -> None:
-        """Set all values that `state` returns. Before the first call, they are kept and set by it.
+    def load_state_dict(self, state: Any, layout: str = "graphnn") -> None:
+        """Set all values that `state_dict` returns. Before the first call, they are kept and set by it.
 
         Parameters
         ----------
         state : mapping of str to array_like, or path
-            As `state` returns it, or a file of such arrays in the format of safetensors.
+            As `state_dict` returns it, or a file of such arrays in the format of safetensors.
         layout : {"graphnn", "torch"}
             "torch": a ``state_dict`` of PyTorch, whose weights of linear and recurrent layers are transposed, and whose
             attention has parameters of its own. The shape of a square matrix does not show it.
 
         Raises
         ------
-        LookupFailure
+        NotFoundError
             When a value is missing, or belongs to nothing.
         ShapeError, DtypeError
             When a value does not fit.
@@ -394,11 +394,11 @@ class Layer:
         >>> import graphnn as gn
         >>> from graphnn import nn
         >>> layer = nn.Dense(2)
-        >>> layer.load({"weight": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "bias": [0.0, 1.0]}, layout="torch")
+        >>> layer.load_state_dict({"weight": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "bias": [0.0, 1.0]}, layout="torch")
         >>> gn.run(layer(gn.Graph().constant([1.0, 0.0, 1.0])))
         array([ 4., 11.])
         """
-        checked = checked_state(f"{type(self).__name__}.load", state, layout)
+        checked = checked_state(f"{type(self).__name__}.load_state_dict", state, layout)
         if self.__own.graph is None:
             self.__own.waiting = dict(checked), layout
         else:

@@ -60,7 +60,7 @@ class BatchNorm(_Normalization):
     It does so whether it reads them or not, once for each call that it evaluates, in the order of the calls. `run` does
     not change them, and neither does a step that is compiled without updates.
 
-    In evaluation, the running statistics take the place of those of the batch. In ``graph.evaluating``, the result in
+    In evaluation, the running statistics take the place of those of the batch. In ``graph.evaluation``, the result in
     training is mapped to that in evaluation. So `fit` and `evaluate` compute their figures with running statistics.
 
     Parameters
@@ -135,14 +135,14 @@ class BatchNorm(_Normalization):
         centered = x - mean
         squares = fn.sum(fn.square(centered), over, keepdims=True)
         count = product(x.shape[each] for each in over)
-        variance = fn.divide_by(squares, count, name="variance")
+        variance = fn.divide_by_size(squares, count, name="variance")
         with graph.new_scope("update", phase="update"):
             # For a single row, the variance is 0, and not 0 / 0.
-            unbiased = fn.divide_by(squares, add(1, clamp(subtract(count, 2))), name="unbiased_variance")
+            unbiased = fn.divide_by_size(squares, add(1, clamp(subtract(count, 2))), name="unbiased_variance")
             for running, found in ((self.running_mean, mean), (self.running_var, unbiased)):
                 graph.advances[running, mean] = self._moved(running, found)
         result = self.scaled(centered / fn.sqrt(variance + self.epsilon), [axis])
-        graph.evaluating[result] = evaluated
+        graph.evaluation[result] = evaluated
         return result
 
     def _statistics(self, x: Node, size: tuple[int, ...]) -> tuple[Node, Node]:

@@ -14,7 +14,7 @@ from ...compiler.compile import updating
 from ...core import Array, Node, as_array
 from ...core.arrays import warn_of_overflow
 from ...core.symbolic_shapes import shown
-from ...errors import DtypeError, LookupFailure, ShapeError, UsageError, near
+from ...errors import DtypeError, NotFoundError, ShapeError, UsageError, near
 from ...io.safetensors import read_safetensors
 from ..argument_validation import check_choice
 
@@ -92,7 +92,7 @@ class Held:
             what = f"lacks {_listed(missing)}" if missing else ""
             more = f"holds {_listed(unknown)}, which the layer does not have" if unknown else ""
             hint = near(unknown[0], missing) if unknown and missing else ""
-            raise LookupFailure(f"the state {' and '.join(filter(None, [what, more]))}.{hint}")
+            raise NotFoundError(f"the state {' and '.join(filter(None, [what, more]))}.{hint}")
         for graph in {node.graph for node in self.nodes.values()}:
             with updating(graph):
                 graph.state.update({self.nodes[path]: _fitted(self.nodes[path], path, given[path]) for path in given})
@@ -113,7 +113,7 @@ def checked_state(what: str, state: Any, layout: Any) -> Mapping[str, Any]:
         return read_safetensors(state)
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise UsageError(
-            f"{what} takes {{name: array}}, as layer.state() returns it, or the path of a safetensors file, "
+            f"{what} takes {{name: array}}, as layer.state_dict() returns it, or the path of a safetensors file, "
             f"not {type(state).__name__}"
         )
     return state

@@ -76,10 +76,10 @@ def categorical_crossentropy(
     [0, 200] with label 0 give the loss 16.118 = -log(1e-7) and the gradient [0, 0], while `softmax_crossentropy` gives
     200 and [-1, 1].
 
-    A mean with weights, or without the labels that are ignored, is Σ w l / Σ w, of which both sums are tallies
-    (`gn.tally`): so `evaluate` is exact for batches in which they differ. It is NaN if no label is counted, but the
-    gradient is 0 then. With weights and rows of probabilities, w is Σ t w over the classes, as for class numbers;
-    PyTorch divides by the number of rows then.
+    A mean with weights, or without the labels that are ignored, is Σ w l / Σ w, of which both are sums over batches
+    (`gn.sum_over_batches`): so `evaluate` is exact for batches in which they differ. It is NaN if no label is counted,
+    but the gradient is 0 then. With weights and rows of probabilities, w is Σ t w over the classes, as for class
+    numbers; PyTorch divides by the number of rows then.
 
     Examples
     --------
@@ -213,19 +213,19 @@ def negative_log_likelihood(
     return _of_classes("negative_log_likelihood", losses, options, log_probabilities=log_probabilities, labels=labels)
 
 
-def kl_divergence(log_probabilities: Any, target: Any, reduction: str = "mean", *, log_target: bool = False) -> Node:
+def kl_divergence(log_probabilities: Any, targets: Any, reduction: str = "mean", *, log_target: bool = False) -> Node:
     """Return the Kullback-Leibler divergence of predicted distributions from those that are right.
 
     Parameters
     ----------
     log_probabilities : Node or array_like
         (…, classes): the logarithms of the predicted probabilities, such as those of a log-softmax.
-    target : Node or array_like
+    targets : Node or array_like
         The right probabilities, of the same shape. A gradient passes to them, too.
     reduction : {"mean", "sum", "none"}
         The mean is that of the rows; PyTorch calls it "batchmean", and its "mean" is that of all elements.
     log_target : bool
-        Whether `target` are logarithms as well.
+        Whether `targets` are logarithms as well.
 
     Returns
     -------
@@ -257,7 +257,7 @@ def kl_divergence(log_probabilities: Any, target: Any, reduction: str = "mean", 
         own = fn.where(positive, t * fn.log(fn.where(positive, t, 1)), 0)
         return fn.sum(own - t * logs, axis=-1)
 
-    return of_rows("kl_divergence", losses, reduction, log_probabilities=log_probabilities, target=target)
+    return of_rows("kl_divergence", losses, reduction, log_probabilities=log_probabilities, targets=targets)
 
 
 def binary_crossentropy(

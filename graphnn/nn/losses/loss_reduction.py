@@ -32,7 +32,7 @@ def reduced(losses: Node, reduction: str, sizes: Node | None = None) -> Node:
         return fn.sum(losses)
     if sizes is None:
         return fn.mean(losses)
-    return fn.tally(fn.sum(losses), name="total") / fn.tally(fn.sum(sizes), name="weight")
+    return fn.sum_over_batches(fn.sum(losses), name="total") / fn.sum_over_batches(fn.sum(sizes), name="weight")
 
 
 def of_elements(kind: str, losses: Callable[..., Any], reduction: str, **given: Any) -> Node:

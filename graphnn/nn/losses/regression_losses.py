@@ -1,4 +1,4 @@
-"""Losses of numbers and of distances: how far predictions are from what is true, or rows from each other."""
+"""Losses of numbers and of distances: how far predictions are from what is right, or rows from each other."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..argument_validation import checked_flag, checked_number
 from .loss_reduction import of_elements, of_rows
 
 
-def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
+def mean_squared_error(predictions: Any, targets: Any, reduction: str = "mean") -> Node:
     """Return the mean of the squared differences.
 
     Parameters
     ----------
-    predicted, true : Node or array_like
+    predictions, targets : Node or array_like
         Of the same shape, at least one of them a node.
     reduction : {"mean", "sum", "none"}
 
     Returns
     -------
     Node
-        For an element, ``(predicted - true)²``.
+        For an element, ``(prediction - target)²``.
 
     Raises
     ------
@@ -34,41 +34,45 @@ def mean_squared_error(predicted: Any, true: Any, reduction: str = "mean") -> No
     --------
     >>> import graphnn as gn
     >>> from graphnn import nn
-    >>> predicted = gn.Graph().constant([[0.0], [5.0]])
-    >>> float(gn.run(nn.mean_squared_error(predicted, [[1], [1]])))
+    >>> predictions = gn.Graph().constant([[0.0], [5.0]])
+    >>> float(gn.run(nn.mean_squared_error(predictions, [[1], [1]])))
     8.5
     """
-    return of_elements("mean_squared_error", lambda p, y: fn.square(p - y), reduction, predicted=predicted, true=true)
+    return of_elements(
+        "mean_squared_error", lambda p, y: fn.square(p - y), reduction, predictions=predictions, targets=targets
+    )
 
 
-def mean_absolute_error(predicted: Any, true: Any, reduction: str = "mean") -> Node:
+def mean_absolute_error(predictions: Any, targets: Any, reduction: str = "mean") -> Node:
     """Return the mean of the absolute differences.
 
     Parameters
     ----------
-    predicted, true : Node or array_like
+    predictions, targets : Node or array_like
         Of the same shape, at least one of them a node.
     reduction : {"mean", "sum", "none"}
 
     Returns
     -------
     Node
-        For an element, ``|predicted - true|``; its gradient at 0 is 0.
+        For an element, ``|prediction - target|``; its gradient at 0 is 0.
 
     Raises
     ------
     ShapeError
         When the shapes differ, also (batch, 1) and (batch,), which would broadcast to (batch, batch).
     """
-    return of_elements("mean_absolute_error", lambda p, y: abs(p - y), reduction, predicted=predicted, true=true)
+    return of_elements(
+        "mean_absolute_error", lambda p, y: abs(p - y), reduction, predictions=predictions, targets=targets
+    )
 
 
-def huber(predicted: Any, true: Any, delta: float = 1.0, reduction: str = "mean") -> Node:
+def huber(predictions: Any, targets: Any, delta: float = 1.0, reduction: str = "mean") -> Node:
     """Return the Huber loss: half the square of a small difference, and linear in a large one.
 
     Parameters
     ----------
-    predicted, true : Node or array_like
+    predictions, targets : Node or array_like
         Of the same shape, at least one of them a node.
     delta : float
         The difference from which on the loss is linear.
@@ -92,20 +96,20 @@ def huber(predicted: Any, true: Any, delta: float = 1.0, reduction: str = "mean"
     --------
     >>> import graphnn as gn
     >>> from graphnn import nn
-    >>> predicted = gn.Graph().constant([0.5, 3.0])
-    >>> gn.run(nn.huber(predicted, [0.0, 0.0], reduction="none"))
+    >>> predictions = gn.Graph().constant([0.5, 3.0])
+    >>> gn.run(nn.huber(predictions, [0.0, 0.0], reduction="none"))
     array([0.125, 2.5  ])
     """
     delta = checked_number("huber: delta", delta, 0, strictly=True)
-    return of_elements("huber", _bent(delta, delta), reduction, predicted=predicted, true=true)
+    return of_elements("huber", _bent(delta, delta), reduction, predictions=predictions, targets=targets)
 
 
-def smooth_l1(predicted: Any, true: Any, beta: float = 1.0, reduction: str = "mean") -> Node:
+def smooth_l1(predictions: Any, targets: Any, beta: float = 1.0, reduction: str = "mean") -> Node:
     """Return the absolute difference, smooth near 0: the Huber loss divided by beta.
 
     Parameters
     ----------
-    predicted, true : Node or array_like
+    predictions, targets : Node or array_like
         Of the same shape, at least one of them a node.
     beta : float
         The difference from which on the loss is linear. 0: the absolute difference.
@@ -127,7 +131,7 @@ def smooth_l1(predicted: Any, true: Any, beta: float = 1.0, reduction: str = "me
     """
     beta = checked_number("smooth_l1: beta", beta, 0)
     losses = _bent(beta, 1.0) if beta else lambda p, y: abs(p - y)
-    return of_elements("smooth_l1", losses, reduction, predicted=predicted, true=true)
+    return of_elements("smooth_l1", losses, reduction, predictions=predictions, targets=targets)
 
 
 def _bent(bend: float, slope: float) -> Callable[[Node, Node], Node]:
@@ -142,8 +146,8 @@ def _bent(bend: float, slope: float) -> Callable[[Node, Node], Node]:
 
 
 def poisson_nll(
-    predicted: Any,
-    true: Any,
+    predictions: Any,
+    targets: Any,
     reduction: str = "mean",
     *,
     log_input: bool = True,
@@ -154,15 +158,15 @@ def poisson_nll(
 
     Parameters
     ----------
-    predicted : Node or array_like
+    predictions : Node or array_like
         The logarithms of the rates; or the rates.
-    true : Node or array_like
+    targets : Node or array_like
         The counts, of the same shape.
     reduction : {"mean", "sum", "none"}
     log_input : bool
-        Whether `predicted` are logarithms.
+        Whether `predictions` are logarithms.
     full : bool
-        Whether to add an approximation of ``log(true!)`` by Stirling's formula.
+        Whether to add an approximation of ``log(target!)`` by Stirling's formula.
     epsilon : float
         Added to rates before their logarithm.
 
@@ -191,15 +195,15 @@ def poisson_nll(
         safe = fn.where(many, y, 2)
         return found + fn.where(many, safe * fn.log(safe) - safe + 0.5 * fn.log(2 * math.pi * safe), 0)
 
-    return of_elements("poisson_nll", losses, reduction, predicted=predicted, true=true)
+    return of_elements("poisson_nll", losses, reduction, predictions=predictions, targets=targets)
 
 
-def hinge(predicted: Any, labels: Any, reduction: str = "mean") -> Node:
+def hinge(predictions: Any, labels: Any, reduction: str = "mean") -> Node:
     """Return by how much scores miss a margin of 1 on the right side of 0.
 
     Parameters
     ----------
-    predicted : Node
+    predictions : Node
         Scores, positive for yes.
     labels : Node or array_like
         1 for yes, -1 for no; of the same shape.
@@ -208,7 +212,7 @@ def hinge(predicted: Any, labels: Any, reduction: str = "mean") -> Node:
     Returns
     -------
     Node
-        For an element, ``max(1 - y * predicted, 0)``.
+        For an element, ``max(1 - y * prediction, 0)``.
 
     Raises
     ------
@@ -223,7 +227,7 @@ def hinge(predicted: Any, labels: Any, reduction: str = "mean") -> Node:
     >>> gn.run(nn.hinge(scores, [1, 1, -1], reduction="none"))
     array([0. , 0.5, 1.5])
     """
-    return of_elements("hinge", lambda p, y: fn.relu(1 - y * p), reduction, predicted=predicted, labels=labels)
+    return of_elements("hinge", lambda p, y: fn.relu(1 - y * p), reduction, predictions=predictions, labels=labels)
 
 
 def margin_ranking(first: Any, second: Any, order: Any, margin: float = 0.0, reduction: str = "mean") -> Node:

@@ -116,7 +116,7 @@ def top_k_accuracy(predictions: Any, labels: Any, k: int = 5) -> Node:
 def _share(right: Node) -> Node:
     """Return the fraction of 1 among zeros and ones."""
     found = fn.sum(fn.one_hot(right, 2, "int64"), axis=tuple(range(right.ndim)))
-    counts = fn.tally(found, name="counts")
+    counts = fn.sum_over_batches(found, name="counts")
     return counts[1] / fn.sum(counts)
 
 
@@ -271,7 +271,7 @@ def _counted(pair: _Predictions, size: int) -> Node:
     """Return the confusion matrix, a product of one-hot rows: exact in float64 for counts up to 2⁵³."""
     rows = [fn.one_hot(fn.reshape(numbers, (-1,)), size, "float64") for numbers in pair.class_numbers()]
     predicted, true = rows
-    return fn.tally(fn.cast(fn.matmul(true.T, predicted), "int64"), name="counts")
+    return fn.sum_over_batches(fn.cast(fn.matmul(true.T, predicted), "int64"), name="counts")
 
 
 class _Predictions(NamedTuple):

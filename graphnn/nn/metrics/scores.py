@@ -82,7 +82,7 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
             answers = fn.one_hot(fn.cast(true, "int64"), 2, "int64")[..., 1]
         if is_one_question and as_rows:
             values, answers = fn.expand_dims(values, -1), fn.expand_dims(answers, -1)
-        counts = fn.tally(_counted(as_float(values, "float64"), answers, bins), name="counts")
+        counts = fn.sum_over_batches(_counted(as_float(values, "float64"), answers, bins), name="counts")
         no, yes = fn.cast(counts[:, 0, :-1], "float64"), fn.cast(counts[:, 1, :-1], "float64")
         # A class that has a score without a place has no area.
         positives = fn.where(fn.greater(fn.sum(counts[:, :, -1], axis=-1), 0), math.nan, fn.sum(yes, axis=-1))
@@ -118,18 +118,18 @@ def _averaged(figures: Node, weights: Node, pairs: Node, average: str | None, na
     return fn.divide(total, fn.sum(fn.where(defined, weights, 0.0)), name=name)
 
 
-def r2(predicted: Any, true: Any) -> Node:
+def r2(predictions: Any, targets: Any) -> Node:
     """Return R², the coefficient of determination: the fraction of the variance that is predicted.
 
     Parameters
     ----------
-    predicted, true : Node or array_like
+    predictions, targets : Node or array_like
         Of the same shape, at least one of them a node. With more than one axis, the last is that of outputs.
 
     Returns
     -------
     Node
-        A float64 scalar, ``1 - Σ (true - predicted)² / Σ (true - mean)²``, the mean over outputs; 1 is best. If all
+        A float64 scalar, ``1 - Σ (t - prediction)² / Σ (t - mean)²``, the mean over outputs; 1 is best. If all
         true values of an output are equal, 1 if they are predicted exactly, else 0.
 
     Raises
@@ -139,7 +139,7 @@ def r2(predicted: Any, true: Any) -> Node:
 
     Notes
     -----
-    As scikit-learn's. The sums of batches are added, in float64, and give Σ (true - mean)². Of the true values, the
+    As scikit-learn's. The sums of batches are added, in float64, and give Σ (t - mean)². Of the true values, the
     first 16 bits and the rest have sums of their own, so that little cancels: if the mean is 10ᵏ times the spread,
     about 2k - 5 of 16 digits are lost. If it is more than 10⁸ times the spread, the values count as equal.
 
@@ -147,18 +147,18 @@ def r2(predicted: Any, true: Any) -> Node:
     --------
     >>> import graphnn as gn
     >>> from graphnn import nn
-    >>> predicted = gn.Graph().constant([2.5, 0.0, 2.0, 8.0])
-    >>> float(gn.run(nn.r2(predicted, [3.0, -0.5, 2.0, 7.0])).round(4))
+    >>> predictions = gn.Graph().constant([2.5, 0.0, 2.0, 8.0])
+    >>> float(gn.run(nn.r2(predictions, [3.0, -0.5, 2.0, 7.0])).round(4))
     0.9486
     """
-    graph, values = _numbers("r2", predicted, true)
+    graph, values = _numbers("r2", predictions, targets)
     with call_scope("r2", graph):
         p, y = (as_float(node, "float64") for node in as_nodes(graph, values))
         axes = tuple(range(max(y.ndim - 1, min(y.ndim, 1))))
         head = _head(y)
         tail = y - head
         parts = [fn.square(y - p), fn.ones_like(y), head, fn.square(head), tail, head * tail, fn.square(tail)]
-        sums = fn.tally(fn.stack([fn.sum(part, axis=axes) for part in parts]), name="sums")
+        sums = fn.sum_over_batches(fn.stack([fn.sum(part, axis=axes) for part in parts]), name="sums")
         missed, count, heads, squares, tails, mixed, small = (sums[i] for i in range(7))
         # Products of heads are exact, so that their sums are not rounded up to two million rows.
         near = _head(heads / count)
@@ -176,12 +176,12 @@ def _head(x: Node) -> Node:
     return far - (far - x)
 
 
-def root_mean_squared_error(predicted: Any, true: Any) -> Node:
+def root_mean_squared_error(predictions: Any, targets: Any) -> Node:
     """Return the root of the mean squared difference.
 
     Parameters
     ----------
-    predicted, true : Node or array_like
+    predictions, targets : Node or array_like
         Of the same shape, at least one of them a node.
 
     Returns
@@ -202,19 +202,19 @@ def root_mean_squared_error(predicted: Any, true: Any) -> Node:
     --------
     >>> import graphnn as gn
     >>> from graphnn import nn
-    >>> predicted = gn.Graph().constant([1.0, 5.0])
-    >>> float(gn.run(nn.root_mean_squared_error(predicted, [1.0, 1.0])).round(4))
+    >>> predictions = gn.Graph().constant([1.0, 5.0])
+    >>> float(gn.run(nn.root_mean_squared_error(predictions, [1.0, 1.0])).round(4))
     2.8284
     """
-    graph, values = _numbers("root_mean_squared_error", predicted, true)
+    graph, values = _numbers("root_mean_squared_error", predictions, targets)
     with call_scope("root_mean_squared_error", graph):
         p, y = (as_float(node, "float64") for node in as_nodes(graph, values))
         missed = fn.square(p - y)
-        sums = fn.tally(fn.stack([fn.sum(missed), fn.sum(fn.ones_like(missed))]), name="sums")
+        sums = fn.sum_over_batches(fn.stack([fn.sum(missed), fn.sum(fn.ones_like(missed))]), name="sums")
         return fn.sqrt(sums[0] / sums[1])
 
 
-def _numbers(kind: str, predicted: Any, true: Any) -> tuple[Graph, list[Operand]]:
-    graph, values = operands(kind, predicted=predicted, true=true)
-    check_same_shape(kind, predicted=values[0], true=values[1])
+def _numbers(kind: str, predictions: Any, targets: Any) -> tuple[Graph, list[Operand]]:
+    graph, values = operands(kind, predictions=predictions, targets=targets)
+    check_same_shape(kind, predictions=values[0], targets=values[1])
     return graph, values

@@ -93,7 +93,8 @@ class Slopes:
         if points and part.shape != ():
             raise UsageError(
                 f'accumulate= cannot add up "{part.name}", from which the loss is computed: it has shape '
-                f"{shown(part.shape)}, and so a gradient for each element; tally scalars, gn.tally(gn.sum(x))"
+                f"{shown(part.shape)}, and so a gradient for each element; add up scalars, "
+                "gn.sum_over_batches(gn.sum(x))"
             )
         return points
 
@@ -142,7 +143,7 @@ class Slopes:
         values = {}
         for part in self._parts:
             with place_of(part, sums.root, twinned=False):
-                values[part] = fn.stop_gradient(sums.of(part, part.op.name == "tally"))
+                values[part] = fn.stop_gradient(sums.of(part, part.op.name == "sum_over_batches"))
         whole = computed_from(loss, values)
         parts = [part for part in self._parts if found[part]]
         factors = dict(zip(parts, grad(whole, [values[part] for part in parts]), strict=True))
@@ -156,7 +157,9 @@ class Slopes:
             with place_of(parameter, sums.root):
                 terms = [beside[parameter]] if parameter in beside else []
                 for i, part in enumerate(part for part in parts if parameter in found[part]):
-                    total = sums.of(found[part][parameter], part.op.name == "tally", f"total_{i + 1}" if i else "total")
+                    total = sums.of(
+                        found[part][parameter], part.op.name == "sum_over_batches", f"total_{i + 1}" if i else "total"
+                    )
                     terms.append(total * as_float(factors[part], total.dtype))
                 gradients[parameter] = reduce(operator.add, terms)
         return gradients, whole
@@ -184,7 +187,7 @@ class _Sums:
 def _varying_parts(loss: Node) -> list[Node]:
     """Return the tallies and means that a loss is computed from, without those which are the same in each step."""
     found = parts_of(loss)
-    return [part for part in found if part.op.name == "tally" or any(map(_varies, ancestors([part])))]
+    return [part for part in found if part.op.name == "sum_over_batches" or any(map(_varies, ancestors([part])))]
 
 
 def _varies(node: Node) -> bool:

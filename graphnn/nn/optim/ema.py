@@ -10,6 +10,7 @@ import numpy as np
 
 from ..._util.callables import check_takes
 from ..._util.garbage_collection import collector_paused
+from ..._util.hints import elsewhere
 from ...compiler.compile import updating
 from ...core import Array, Graph, Node, fn
 from ...core.fetches import resolve
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..layers.layer import Layer
 
 
+@elsewhere("ema", "an average")
 class EMA:
     """An exponential moving average of the parameters, which often evaluates better than they do.
 
@@ -44,8 +46,8 @@ class EMA:
     bias_correction : bool
         Whether the average is that of Adam's moments: one that begins at 0, divided by ``1 - decay**n``. So the first
         update does not get more than its own weight.
-    evaluating : bool
-        Whether validation in `nn.fit`, `nn.evaluate` and ``gn.replace(fetches, graph.evaluating)`` use the averages.
+    for_evaluation : bool
+        Whether validation in `nn.fit`, `nn.evaluate` and ``gn.replace(fetches, graph.evaluation)`` use the averages.
 
     Attributes
     ----------
@@ -77,14 +79,14 @@ class EMA:
         *,
         warmup: bool = False,
         bias_correction: bool = False,
-        evaluating: bool = False,
+        for_evaluation: bool = False,
     ) -> None:
         if callable(decay):
             check_takes("EMA: decay", decay, "the number of updates")
         self.decay = decay if callable(decay) else checked_number("EMA: decay", decay, 0, 1)
         self.warmup = checked_flag("EMA: warmup", warmup)
         self.bias_correction = checked_flag("EMA: bias_correction", bias_correction)
-        self.evaluating = checked_flag("EMA: evaluating", evaluating)
+        self.for_evaluation = checked_flag("EMA: for_evaluation", for_evaluation)
         if self.warmup + self.bias_correction + callable(decay) > 1:
             raise UsageError("EMA: warmup, bias_correction and a decay that changes are three ways to begin: use one")
         self.averages: dict[Node, Node] = {}
@@ -143,8 +145,8 @@ class EMA:
                     own[average] = held(moved, average, moves)
                     averages[parameter] = as_float(average, parameter.dtype)
             graph.updates.update(own)
-            if self.evaluating:
-                graph.evaluating.update(averages)
+            if self.for_evaluation:
+                graph.evaluation.update(averages)
         self.averages |= averages
         return {**result, **own}
 
@@ -184,8 +186,8 @@ class EMA:
             finally:
                 graph.state.update(before)
 
-    def state(self, layer: Layer) -> dict[str, Array]:
-        """Return the values of a layer with the averages, as ``layer.state()`` returns those of its parameters.
+    def state_dict(self, layer: Layer) -> dict[str, Array]:
+        """Return the values of a layer with the averages, as ``layer.state_dict()`` returns those of its parameters.
 
         Parameters
         ----------
@@ -194,10 +196,10 @@ class EMA:
         Returns
         -------
         dict of str to array
-            ``layer.load(ema.state(layer))`` makes the averages the values of the parameters.
+            ``layer.load_state_dict(ema.state_dict(layer))`` makes the averages the values of the parameters.
         """
         with self.applied():
-            return layer.state()
+            return layer.state_dict()
 
 
 def _value(average: Node) -> Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.garbage_collection import collector_paused
+from ..._util.hints import elsewhere
 from ...autodiff.grad import grad
 from ...core import Node, fn
 from ...core.attributes import whole
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _LEAST_CURVATURE = 1e-10
 
 
+@elsewhere("lbfgs", "the optimizer {}")
 class LBFGS(Optimizer):
     """L-BFGS: a quasi-Newton method for losses without noise, of all rows at once.
 
@@ -49,7 +51,7 @@ class LBFGS(Optimizer):
     tolerance_change : float
         If the slope along a direction is not below minus this, nothing changes; a search also ends if the points
         between which it looks are closer.
-    most_tries : int
+    max_evaluations : int
         How many further points a search may evaluate.
 
     Notes
@@ -85,7 +87,7 @@ class LBFGS(Optimizer):
         line_search: str | None = None,
         tolerance_gradient: float = 1e-7,
         tolerance_change: float = 1e-9,
-        most_tries: int = 25,
+        max_evaluations: int = 25,
     ) -> None:
         super().__init__(learning_rate)
         self.history_size = whole("LBFGS: history_size", history_size, 1)
@@ -93,11 +95,11 @@ class LBFGS(Optimizer):
         self.line_search = line_search
         self.tolerance_gradient = self._setting("tolerance_gradient", tolerance_gradient, 0)
         self.tolerance_change = self._setting("tolerance_change", tolerance_change, 0)
-        self.most_tries = whole("LBFGS: most_tries", most_tries, 1)
+        self.max_evaluations = whole("LBFGS: max_evaluations", max_evaluations, 1)
 
     @property
     def for_all(self) -> dict[str, str]:
-        shared = ["history_size", "line_search", "tolerance_gradient", "tolerance_change", "most_tries"]
+        shared = ["history_size", "line_search", "tolerance_gradient", "tolerance_change", "max_evaluations"]
         shared += ["learning_rate"] if self.line_search is not None else []
         found = dict.fromkeys(shared, "all groups share one direction and one search. Set it for the optimizer")
         return {**found, "weight_decay": "a decay is part of the loss that is compared: nn.l2(parameters, 0.01)"}
@@ -172,7 +174,7 @@ class LBFGS(Optimizer):
         search = Search(stage, tries, stuck, start, bracket, tried)
         with state.graph.scope("search"):
             size_of = fn.max(abs(direction))
-            done, taken, going = strong_wolfe(search, new, size_of, self.most_tries, self.tolerance_change)
+            done, taken, going = strong_wolfe(search, new, size_of, self.max_evaluations, self.tolerance_change)
         best, begins = taken[3:], fn.equal(stage, START)
         move = direction * taken[0]
         turned, far, slope = self._turned(state, best, move, best - start[3:], done)

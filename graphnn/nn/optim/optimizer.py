@@ -210,9 +210,9 @@ class Optimizer:
         accumulate : int
             How many steps make one update. Their gradients are added up, in ``sgd_1/accumulate``, and the last step
             updates the parameters by the mean. So eight batches of 32 rows do what one batch of 256 rows does, if the
-            loss is a mean. For a loss that is computed from tallies (`gn.tally`), as one with class weights, the
-            tallies are added up, so this holds for batches of any sizes. The optimizer and its schedule count updates;
-            random nodes and running statistics move on in every step.
+            loss is a mean. For a loss that is computed from sums over batches (`gn.sum_over_batches`), as one with
+            class weights, these are added up, so this holds for batches of any sizes. The optimizer and its schedule
+            count updates; random nodes and running statistics move on in every step.
         loss_scale : LossScale or float, optional
             For networks in float16. The gradients of the loss times this are computed, and divided by it in float32.
             `LossScale` finds the factor itself.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..._util.text import short_repr
 from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
-from ...errors import LookupFailure, ShapeError, UsageError, ValueRangeError, near
+from ...errors import NotFoundError, ShapeError, UsageError, ValueRangeError, near
 from ..argument_validation import checked_flag, checked_number
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def watched(stopping: Any, columns: Mapping[str, Node]) -> Watch | None:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When the figure that it monitors is not one of the columns of the history.
     """
     if stopping is None:
@@ -104,7 +104,7 @@ def watched(stopping: Any, columns: Mapping[str, Node]) -> Watch | None:
     node = columns.get(stopping.monitor)
     if node is None:
         hint = "" if "val_loss" in columns else "; figures called val_… need validation= or validation_split="
-        raise LookupFailure(
+        raise NotFoundError(
             f'early stopping monitors "{stopping.monitor}", which is not recorded{hint}.'
             f"{near(stopping.monitor, columns)}"
         )

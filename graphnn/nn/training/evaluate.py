@@ -53,11 +53,11 @@ def evaluate(
     Parameters
     ----------
     fetches : Node, str, or list, tuple or dict of them, or Graph
-        Losses and metrics. A fetch that is computed from tallies (`gn.tally`), like the metrics of `nn` and losses with
-        weights, is computed from their sums over all batches, so it is exact for any batch size. Any other fetch is
-        the mean over the batches, weighted by their size, which is exact for means over rows; and so is what is added
-        to such a loss, like another mean or a penalty. Nodes that are only for training, such as dropout, are left
-        out, as in `fit`.
+        Losses and metrics. A fetch that is computed from sums over batches (`gn.sum_over_batches`), like the metrics of
+        `nn` and losses with weights, is computed from their sums over all batches, so it is exact for any batch size.
+        Any other fetch is the mean over the batches, weighted by their size, which is exact for means over rows; and so
+        is what is added to such a loss, like another mean or a penalty. Nodes that are only for training, such as
+        dropout, are left out, as in `fit`.
     data : mapping of Node or str to array_like, iterable of batches, or function
         For a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
         passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one; or
@@ -142,7 +142,7 @@ class _Form(NamedTuple):
 def evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
     """Return nodes without what is for training alone: in a copy of the graph if anything had to be replaced."""
     needed = ancestors(nodes)
-    replacements = {trained: node for trained, node in source.evaluating.items() if trained in needed}
+    replacements = {trained: node for trained, node in source.evaluation.items() if trained in needed}
     fed = list(source.placeholders)
     form = _Form(source, source, list(nodes), {node: node for node in fed}, {})
     if replacements:
@@ -155,8 +155,8 @@ def evaluating_form(source: Graph, nodes: Sequence[Node]) -> _Form:
 
 
 def _check_not_random(nodes: Sequence[Node], form: _Form) -> None:
-    """Refuse what would be random in evaluation, unless `Graph.evaluating` says that this is meant."""
-    counters, meant = {counter for counter, at in list(form.graph.advances) if counter is at}, form.graph.evaluating
+    """Refuse what would be random in evaluation, unless `Graph.evaluation` says that this is meant."""
+    counters, meant = {counter for counter, at in list(form.graph.advances) if counter is at}, form.graph.evaluation
     if not counters:
         return
     for node, evaluated in zip(nodes, form.nodes, strict=True):
@@ -172,9 +172,9 @@ def _why_random(node: Node, counter: Node) -> str:
     if random is not None:
         depends = f'"{random.name}", {with_article(random.op.name)} made at {random.origin}'
     return (
-        f'"{node.name}" would be random in evaluation: it depends on {depends}, which graph.evaluating lacks. '
-        "Make the figure from network(x), without training=True; or set graph.evaluating[node] = other to use another "
-        "node instead, or graph.evaluating[node] = node to keep it random"
+        f'"{node.name}" would be random in evaluation: it depends on {depends}, which graph.evaluation lacks. '
+        "Make the figure from network(x), without training=True; or set graph.evaluation[node] = other to use another "
+        "node instead, or graph.evaluation[node] = node to keep it random"
     )
 
 
@@ -192,7 +192,7 @@ class _Figure(NamedTuple):
     def of(cls, node: Node, batches: Batches, may_add_up: bool) -> _Figure:
         parts = parts_of(node)
         if parts:
-            added = [part.op.name == "tally" for part in parts]
+            added = [part.op.name == "sum_over_batches" for part in parts]
             for part, adds_up in zip(parts, added, strict=True):
                 if not adds_up:
                     _check_mean(part, batches)

@@ -196,7 +196,7 @@ def fit(
         When the training set is empty, or `drop_last` leaves no batch.
     ShapeError
         When the arrays to split have different lengths.
-    LookupFailure
+    NotFoundError
         When a feed is missing, or early stopping monitors an unknown figure.
     FileFormatError
         When `resume` is not a checkpoint of this graph.
@@ -209,7 +209,7 @@ def fit(
     -----
     The validation loss and all metrics are computed with the evaluation form of the network, without dropout, even if
     they were made from the result of ``network(x, training=True)``. For this, each node that is only for training is
-    replaced by its entry in ``graph.evaluating``, in a copy of the graph that uses the current state. The ``loss`` of
+    replaced by its entry in ``graph.evaluation``, in a copy of the graph that uses the current state. The ``loss`` of
     the history is that of the training steps, with dropout.
 
     What `data` raises comes out as it is, with a note that names epoch and batch. Whatever error ends a training run,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ..._util.display import SVG, Shown
 from ..._util.hints import elsewhere
 from ..._util.text import in_bytes, visible
-from ...errors import DrawingError, LookupFailure, UsageError, near
+from ...errors import DrawingError, NotFoundError, UsageError, near
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,7 +96,7 @@ class History(dict[str, list[Any]], Shown):
         self.workers: dict[str, WorkerReport] = {}
 
     def __missing__(self, name: Any) -> NoReturn:
-        raise LookupFailure(f'"{name}" is not recorded.{near(name, self)}')
+        raise NotFoundError(f'"{name}" is not recorded.{near(name, self)}')
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the figures of one more epoch."""

@@ -107,12 +107,10 @@ def _depth(call: Call, indices: Node) -> int:
 
 def _put(call: Call, x: Node, indices: Node, updates: Node, axis: int, reduction: str) -> Node:
     """Return x with updates at indices along an axis."""
-    if reduction == "none":
-        return fn.put_along_axis(x, indices, updates, axis)
     if reduction == "add":
         return x + fn.add_along_axis(updates, indices, x.spec.shape, axis)
-    into = {"mul": fn.multiply_along_axis, "max": fn.maximum_along_axis, "min": fn.minimum_along_axis}[reduction]
-    return into(x, indices, updates, axis)
+    joins = {"none": None, "mul": "multiply", "max": "maximum", "min": "minimum"}
+    return fn.put_along_axis(x, indices, updates, axis, joins[reduction])
 
 
 def end_of(kind: np.dtype[Any], sign: int) -> Any:

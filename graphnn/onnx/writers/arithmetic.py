@@ -63,7 +63,7 @@ def _divide(g: Group, op: Op, x: Value, y: Value) -> Value:
     return g("Div", *to_result(g, x, y))
 
 
-@writes(ops.DivideBy)
+@writes(ops.DivideBySize)
 def _divide_by(g: Group, op: Any, x: Value) -> Value:
     (x,) = to_result(g, x)
     if isinstance(op.count, int):
@@ -214,6 +214,6 @@ def _cast(g: Group, op: Any, x: Value) -> Value:
     return g.cast(x, op.dtype)
 
 
-@writes(ops.StopGradient, ops.Tally)
+@writes(ops.StopGradient, ops.SumOverBatches)
 def _identity(g: Group, op: Op, x: Value) -> Value:
     return g("Identity", x)

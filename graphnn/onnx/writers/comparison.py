@@ -123,8 +123,8 @@ def _nowhere(g: Group, x: Value) -> Value:
     return g("Not", g("Equal", x, x))
 
 
-@writes(ops.FirstEqual)
-def _first_equal(g: Group, op: Any, x: Value, y: Value) -> Value:
+@writes(ops.FirstOccurrence)
+def _first_occurrence(g: Group, op: Any, x: Value, y: Value) -> Value:
     dims, axes = g.dims(0), op.over(len(g.dims(0)))
     if x.dtype != y.dtype:
         both = np.result_type(x.dtype, y.dtype)

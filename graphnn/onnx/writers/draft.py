@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core.symbolic_shapes import dimension
-from ...errors import LookupFailure
+from ...errors import NotFoundError
 
 if TYPE_CHECKING:
     from ...core import Array, Dim
@@ -111,7 +111,7 @@ class Draft:
             shape = self._computed("Shape", [name])
             return self._computed("Gather", [shape.name, self.constant([axis], INT64).name])
         if dim.isidentifier():
-            raise LookupFailure(
+            raise NotFoundError(
                 f'nothing gives the dimension "{dim}" a size: in an ONNX model, it is that of an axis of an input'
             )
         return self._of_tree(ast.parse(dim, mode="eval").body)

@@ -275,7 +275,7 @@ def _pick(g: Group, op: Op, x: Value, classes: Value) -> Value:
     return g.squeeze(g("GatherElements", x, g.unsqueeze(_wide(g, classes), last), axis=last), last)
 
 
-@writes(class_labels.Place)
+@writes(class_labels.ScatterLabels)
 def _place(g: Group, op: Any, x: Value, classes: Value) -> Value:
     ndim = len(g.dims(0))
     return g.where(_hits(g, classes, op.classes, ndim), g.unsqueeze(x, ndim), 0)

@@ -10,7 +10,7 @@ import numpy as np
 from ...control_flow.unrolled_run import before_unrolling
 from ...debugger.diff import compare
 from ...debugger.diff.compare import partners_of
-from ...debugger.traces import PAGE_OF, Beside, Film, Trace
+from ...debugger.traces import PAGE_OF, Beside, Recording, Trace
 from ...view.formatting import compact, visible
 from .decision_boundary import boundary
 from .kept_elements import array_of, finite
@@ -33,8 +33,8 @@ def page_of_trace(trace: Trace) -> Page:
     return maker.page("run")
 
 
-@PAGE_OF.give(Film)
-def page_of_film(film: Film) -> Page:
+@PAGE_OF.give(Recording)
+def page_of_film(film: Recording) -> Page:
     """Return the page of several steps of training, with a slider over them.
 
     Raises

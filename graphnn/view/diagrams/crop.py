@@ -10,7 +10,7 @@ from ...core import Node
 from ...core.attributes import whole
 from ...core.scopes import PHASES
 from ...debugger.node_selection import many
-from ...errors import LookupFailure, UsageError, near
+from ...errors import NotFoundError, UsageError, near
 from .draw_arguments import check_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
     ------
     UsageError
         When a phase is unknown.
-    LookupFailure
+    NotFoundError
         When nothing in the picture is of these phases.
     """
     wanted = tuple(phases) if isinstance(phases, (list, tuple, set, frozenset)) else (phases,)
@@ -41,7 +41,7 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
     kept = {box for box, found in phases_of.items() if not found.isdisjoint(wanted)}
     if not kept:
         there = [phase for phase in PHASES if any(phase in found for found in phases_of.values())]
-        raise LookupFailure(f"nothing that the fetches need is {' or '.join(wanted)}.{near('', there)}")
+        raise NotFoundError(f"nothing that the fetches need is {' or '.join(wanted)}.{near('', there)}")
     return part(seen, kept, [edge for edge in seen.edges if edge.head in kept])
 
 
@@ -57,7 +57,7 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
 
     Raises
     ------
-    LookupFailure
+    NotFoundError
         When the node is not in the picture.
     ValueRangeError
         When the radius is negative or not an integer.
@@ -67,7 +67,7 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     if isinstance(focus, (list, tuple)) and not focus:
         raise UsageError("focus= names nothing")
     if isinstance(focus, Node) and focus in seen.whole and focus not in order:
-        raise LookupFailure(f'"{focus.name}" is not in this picture: it is {focus.phase}')
+        raise NotFoundError(f'"{focus.name}" is not in this picture: it is {focus.phase}')
     meant = set(many(order, seen.graph, focus, where="this picture"))
     beside: dict[Box, list[Box]] = {box: [] for box in seen.boxes}
     for edge in seen.edges:

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..._util.call_errors import explain_public
 from ..._util.display import SVG, Shown
 from ..._util.hints import elsewhere
 from ..._util.text import short_repr
@@ -163,7 +164,7 @@ def draw(
         When an argument is not one of these, a fetch is not a node, or the overlay is read from something else.
     ValueRangeError
         When a number is out of its range.
-    LookupFailure
+    NotFoundError
         When a name is unknown, or nothing of the overlay, of the highlight or of the phases is in the picture.
 
     Examples
@@ -390,12 +391,12 @@ class Diagram(Shown):
         ink = THEMES[self._manner.theme].get(NODE["fontcolor"], NODE["fontcolor"])
         return animated(self._plain(), self._picture, "" if self._manner.layer is NO_OVERLAY else ink)
 
-    def render(self, form: str = "svg") -> bytes:
+    def render(self, format: str = "svg") -> bytes:
         """Return the picture; all formats show it in the same way, each box in the same place.
 
         Parameters
         ----------
-        form : str
+        format : str
             ``"svg"``, ``"png"``, ``"pdf"``, ``"jpg"``, ``"json"``; or as text ``"dot"``, ``"mmd"``, ``"txt"``.
 
         Returns
@@ -410,10 +411,10 @@ class Diagram(Shown):
             When there are more boxes than `limit`; when PNG or JPG is asked for, which Graphviz paints, and there is
             none; or when it fails, or takes longer than `timeout`.
         """
-        wanted = form.lower() if isinstance(form, str) else ""
+        wanted = format.lower() if isinstance(format, str) else ""
         wanted = _ALIASES.get(wanted, wanted)
         if wanted not in _FORMATS:
-            raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {short_repr(form)}")
+            raise UsageError(f"a picture is drawn as {', '.join(_FORMATS)}; not as {short_repr(format)}")
         if wanted == "dot":
             return self.source.encode()
         if wanted == "mmd":
@@ -532,3 +533,6 @@ def _graph_as_svg(graph: Graph) -> str | None:
     if not 0 < len(graph) <= _MOST_AT_A_GLANCE:
         return None
     return _svg_if_possible(draw(graph, detail="layer", limit=300, timeout=10.0))
+
+
+explain_public(globals(), ["Diagram"])

@@ -11,7 +11,7 @@ from ..._util.text import short_repr
 from ...control_flow.iteration_names import NodeInside
 from ...core import Graph, Node
 from ...core.attributes import whole
-from ...errors import LookupFailure, UsageError, ValueRangeError, near
+from ...errors import NotFoundError, UsageError, ValueRangeError, near
 from .box_text import settings
 from .style import HIGHLIGHTS, Highlight
 
@@ -69,7 +69,7 @@ def highlighted(highlight: Any, seen: Picture) -> tuple[dict[Node, Highlight], l
         both = [pair if pair[0] in pair[1].inputs else pair[::-1] for pair in pairs]
         marks, way = dict.fromkeys(nodes, "way"), [pair for pair in both if pair[0] in pair[1].inputs]
     if marks and not any(node in marks for box in seen.boxes for node in box.seen):
-        raise LookupFailure("nothing that is highlighted is in the picture")
+        raise NotFoundError("nothing that is highlighted is in the picture")
     return marks, way
 
 
@@ -83,7 +83,7 @@ def _meant(key: Any, graph: Graph) -> Node:
     if not isinstance(node, Node):
         raise UsageError(f"what is highlighted is a node or its name, not {type(key).__name__}")
     if node.graph is not graph:
-        raise LookupFailure(f'"{node.name}" is a node of "{node.graph.name}", and this picture is of "{graph.name}"')
+        raise NotFoundError(f'"{node.name}" is a node of "{node.graph.name}", and this picture is of "{graph.name}"')
     return node
 
 

@@ -19,7 +19,7 @@ from ...debugger.health.findings import Health
 from ...debugger.health.training_facts import gradients_in
 from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
-from ...errors import LookupFailure
+from ...errors import NotFoundError
 from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
 
@@ -175,7 +175,7 @@ def _gradients(trace: Trace) -> dict[Node, Mark]:
     own = [*(slope for _, slope in pairs), *trace.fetches]
     slope_of |= {slope: slope for slope in own if slope in record_of and slope.phase == "backward" and slope.inputs}
     if not slope_of:
-        raise LookupFailure(
+        raise NotFoundError(
             "there are no gradients in this trace: have them evaluated, too, as in gn.trace([loss, *grads], feed), or "
             'gn.draw(loss, feed, overlay="gradients")'
         )

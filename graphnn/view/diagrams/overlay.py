@@ -18,7 +18,7 @@ from ...control_flow.iteration_names import first_like, has_bodies
 from ...control_flow.unrolled_run import outside
 from ...core import Graph, Node
 from ...debugger.iteration_traces import in_every
-from ...errors import LookupFailure, UsageError
+from ...errors import NotFoundError, UsageError
 from ..formatting import compact
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from .draw_arguments import check_name
@@ -170,7 +170,7 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
     ------
     UsageError
         When there is no such overlay, or it is read from something else.
-    LookupFailure
+    NotFoundError
         When a name is unknown, or nothing of it is in the picture.
     """
     if not isinstance(overlay, (list, tuple)):
@@ -223,7 +223,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     found.update(_in_bodies(marks, seen))
     drawn = [*seen.loops.values(), *(node for box in seen.boxes for node in box.seen)]
     if marks and not any(node in found for node in drawn):
-        raise LookupFailure("nothing of the overlay is in the picture: it is of other nodes")
+        raise NotFoundError("nothing of the overlay is in the picture: it is of other nodes")
     found = _at_drawn(row, found, seen)
     merged = {box: _merged(row, box, _arrays_of(box, seen), found) for box in seen.boxes}
     marked = [mark for mark in merged.values() if mark is not None]

@@ -10,7 +10,7 @@ from ...autodiff.grad import grad
 from ...core import Graph, Node, Parameter, Placeholder
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace, trace
-from ...errors import GraphnnWarning, LookupFailure, NoRuleError, UsageError
+from ...errors import GraphnnWarning, NoRuleError, NotFoundError, UsageError
 from ...transforms.extract_replace import copied
 from ..formatting import by_times, shortened
 from .overlay_types import OVERLAY, drawn_over
@@ -39,7 +39,7 @@ def evaluated(fetches: Any, feed: Feed, graph: Graph | None, overlay: Any) -> Tr
     ------
     UsageError
         When gradients are asked for and not exactly one scalar is drawn.
-    LookupFailure
+    NotFoundError
         When that depends on nothing that has a gradient.
     """
     source, named = asked(fetches, graph)
@@ -89,5 +89,5 @@ def _gradients(result: Node) -> list[Node]:
     known = [of for seeds, (_, of) in result.graph.cotangents.items() if [node for node, _ in seeds] == [result]]
     slopes = [slope for of in known for slope in of.values()]
     if not slopes:
-        raise LookupFailure(f'"{shortened(result.title, 32)}" depends on no parameter and no placeholder of floats')
+        raise NotFoundError(f'"{shortened(result.title, 32)}" depends on no parameter and no placeholder of floats')
     return slopes

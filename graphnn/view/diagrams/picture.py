@@ -20,7 +20,7 @@ from ...compiler.compile import Compiled
 from ...core import Constant, Graph, Node, Parameter, Scope
 from ...core.fetches import resolve, unread_in
 from ...debugger.traces import Trace
-from ...errors import LookupFailure, UsageError, near
+from ...errors import NotFoundError, UsageError, near
 from .overlay_types import drawn_over
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def collapsing(graph: Graph, detail: Detail) -> Callable[[Node], tuple[Scope | N
     ------
     UsageError
         When `detail` is none of these.
-    LookupFailure
+    NotFoundError
         When it names a scope that there is not.
 
     Examples
@@ -269,7 +269,7 @@ def depths(graph: Graph, detail: Detail) -> Callable[[list[Scope]], int]:
         raise UsageError(f"a detail is {_HOW_TO_SAY}; got {short_repr(detail)}")
     for path in said:
         if path and path not in graph.scopes:
-            raise LookupFailure(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
+            raise NotFoundError(f'the graph "{graph.name}" has no scope "{path}".{near(path, graph.scopes)}')
 
     outer = _with_layers_inside(graph) if "leaf" in said.values() else set()
 
@@ -371,7 +371,7 @@ def constant_bytes(node: Node) -> bytes | None:
         return None
     try:
         return node.value.tobytes()
-    except LookupFailure:
+    except NotFoundError:
         return None
 
 

@@ -558,7 +558,7 @@ def _one_sided(graph: Graph, nodes: Sequence[Node]) -> list[str]:
     """Return which layers among the nodes are built for training alone, and which for evaluation alone."""
     needed = ancestors(nodes)
     trained: dict[str, bool] = {}
-    for node, other in graph.evaluating.items():
+    for node, other in graph.evaluation.items():
         if node is not other:
             path = _layer_of(node, other)
             trained[path] = trained.get(path, False) or node in needed
@@ -583,7 +583,7 @@ def _layer_of(trained: Node, evaluating: Node) -> str:
     # What comes into the layer is used in both forms; what it has made is not, but for its parameters.
     graph = trained.graph
     counted = {*graph.state, *graph.advances.values()}
-    others = {evaluating, *graph.evaluating, *(ancestors([evaluating]) - counted)}
+    others = {evaluating, *graph.evaluation, *(ancestors([evaluating]) - counted)}
     seen, waiting = {trained}, [trained]
     while waiting:
         fresh = [node for node in waiting.pop().inputs if node not in others and node not in seen]

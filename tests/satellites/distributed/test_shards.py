@@ -255,7 +255,7 @@ def test_a_batch_that_lacks_an_array_is_refused() -> None:
     x, y, w = g.placeholder("x", ("n",)), g.placeholder("y", ("n",)), g.parameter("w", 8.0)
     step = gn.compile(gn.mean(x * y * w), {w: w * 0.5})
     whole = {x: np.ones(4), y: np.ones(4)}
-    with pytest.raises(gn.LookupFailure, match='the feed lacks "y"'):
+    with pytest.raises(gn.NotFoundError, match='the feed lacks "y"'):
         nn.fit(step, [whole, {x: np.ones(4)}], shards=2)
 
 

@@ -9,7 +9,7 @@ from known_circuits import ENDS, Known, drawn
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.errors import GraphError, LookupFailure, ShapeError, UsageError, ValueRangeError
+from graphnn.errors import GraphError, NotFoundError, ShapeError, UsageError, ValueRangeError
 from graphnn.interventions import circuit_search
 from graphnn.interventions.circuit import _measured
 from graphnn.interventions.edge_substitution import Substituted
@@ -369,10 +369,10 @@ def test_the_graph_gets_no_node_and_a_block_is_told_in_text_and_json():
         ({"keep": 1, "method": "greedy", "steps": 3}, UsageError, "steps="),
         ({"keep": 1, "progress": 7}, UsageError, "progress"),
         ({"keep": 1, "corrupted": {"x": 1.0}}, UsageError, "do not differ in anything that"),
-        ({"keep": 1, "corrupted": {"z": 1.0}}, LookupFailure, '"z"'),
+        ({"keep": 1, "corrupted": {"z": 1.0}}, NotFoundError, '"z"'),
         ({"keep": 1, "corrupted": 3}, UsageError, "corrupted run"),
         ({"keep": 1, "metric": "v"}, ShapeError, "v"),
-        ({"keep": 1, "metric": "nothing"}, LookupFailure, "nothing"),
+        ({"keep": 1, "metric": "nothing"}, NotFoundError, "nothing"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(monkeypatch, how, error, said):

@@ -13,7 +13,7 @@ from random_graphs import build, random_graphs
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.errors import DtypeError, FileFormatError, GraphError, LookupFailure, ShapeError, UsageError
+from graphnn.errors import DtypeError, FileFormatError, GraphError, NotFoundError, ShapeError, UsageError
 from graphnn.interventions import effect_sweep
 from graphnn.interventions.effect_sweep import Sweep
 
@@ -460,7 +460,7 @@ def loud() -> tuple[gn.Graph, gn.Node, dict[gn.Node, Array], dict[gn.Node, Array
 REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
     "no number": (lambda g, y, a, b: gn.effects(g["product"], a, b), ShapeError, r"one number.*\(n, 2\).*gn\.mean"),
     "no node": (lambda g, y, a, b: gn.effects([y], a, b), UsageError, "one node or its name, not list"),
-    "unknown name": (lambda g, y, a, b: gn.effects("z", a, b), LookupFailure, '"z"'),
+    "unknown name": (lambda g, y, a, b: gn.effects("z", a, b), NotFoundError, '"z"'),
     "no run": (lambda g, y, a, b: gn.effects(y, 3, b), UsageError, "the clean run is a feed.* not int"),
     "no other run": (lambda g, y, a, b: gn.effects(y, a, [b]), UsageError, "the corrupted run .* not list"),
     "a run of another graph": (
@@ -479,7 +479,7 @@ REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
         "has kept digests",
     ),
     "a misfit": (lambda g, y, a, b: gn.effects(y, a, {"x": np.ones(3)}), ShapeError, "expected"),
-    "an unfed run": (lambda g, y, a, b: gn.effects(y, {}, b), LookupFailure, 'lacks "x"'),
+    "an unfed run": (lambda g, y, a, b: gn.effects(y, {}, b), NotFoundError, 'lacks "x"'),
     "other sizes": (
         lambda g, y, a, b: gn.effects(y, a, {"x": np.ones((4, 2))}),
         ShapeError,
@@ -492,7 +492,7 @@ REFUSED: dict[str, tuple[Any, type[gn.GraphnnError], str]] = {
     ),
     "what the metric does not need": (
         lambda g, y, a, b: gn.effects(y, a, b, ["elsewhere"]),
-        LookupFailure,
+        NotFoundError,
         '"elsewhere" has no part',
     ),
     "what is equal in both": (
@@ -549,7 +549,7 @@ def test_a_result_is_looked_up_in_several_ways() -> None:
     assert found["x", "matmul"] == found[x, y.graph["matmul"]] == found["x → matmul"] == found.values[1]
     assert found["x[0]"] == found.values[2]
     assert ("matmul" in found, "y" in found, 3 in found) == (True, False, False)
-    with pytest.raises(LookupFailure, match=r'has no place "x\[1\]".*Did you mean'):
+    with pytest.raises(NotFoundError, match=r'has no place "x\[1\]".*Did you mean'):
         found["x[1]"]
     np.testing.assert_allclose(found.recovered * found.gap, found.values)
     with pytest.raises(ValueError, match="read-only"):

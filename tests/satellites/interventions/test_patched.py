@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.errors import AxisError, DtypeError, GraphError, LookupFailure, ShapeError, UsageError
+from graphnn.errors import AxisError, DtypeError, GraphError, NotFoundError, ShapeError, UsageError
 
 X = np.array([[1.0, -2.0, 3.0, 0.5], [-1.0, 4.0, 2.0, -0.25]])
 
@@ -202,8 +202,8 @@ ERRORS = {
     "a dtype": (lambda g: {"block/k": ["a"] * 4}, DtypeError, r"block/k is of dtype <U1"),
     "complex numbers": (lambda g: {"block/k": 1j}, DtypeError, "complex"),
     "no reader": (lambda g: {("block/k", "y"): V}, UsageError, r'"y" does not read "block/k": it reads "add"'),
-    "an unknown name": (lambda g: {"blok/k": V}, LookupFailure, 'Did you mean "block/k"'),
-    "a node that is not needed": (lambda g: {gn.abs(g["x"]): V}, LookupFailure, "has no part in this run"),
+    "an unknown name": (lambda g: {"blok/k": V}, NotFoundError, 'Did you mean "block/k"'),
+    "a node that is not needed": (lambda g: {gn.abs(g["x"]): V}, NotFoundError, "has no part in this run"),
     "twice": (lambda g: {"block/k": V, g["block/k"]: V}, UsageError, "block/k is patched twice"),
     "no mapping": (lambda g: ["block/k"], UsageError, "{where: value}"),
     "a part of a part": (lambda g: {gn.patches.at(g["block/k"])[0][1]: V}, UsageError, "a part already"),
@@ -244,7 +244,7 @@ def test_what_is_inside_a_loop_or_a_branch_is_refused_by_name():
     for key in ("scan_1@2/tanh", "scan_1@2/tanh[0]", "scan_1@0/add -> scan_1@0/tanh", "cond_1@then/exp"):
         with pytest.raises(UsageError, match=r"is inside a loop or a branch, .* patch what goes in, or what comes out"):
             gn.patched(y, {key: 0.0})
-    with pytest.raises(LookupFailure):
+    with pytest.raises(NotFoundError):
         gn.patched(y, {"scan_1@2/sinh": 0.0})
     assert gn.run(gn.patched(y, {last: 0.0, sums: 1.0}), {"x": np.ones(3)}) == 3.0
 

@@ -326,7 +326,7 @@ def test_sizes_are_computed_from_those_of_the_inputs() -> None:
 
 def test_a_size_that_no_input_has_is_refused() -> None:
     g = gn.Graph()
-    with pytest.raises(gn.LookupFailure, match='nothing gives the dimension "n" a size'):
+    with pytest.raises(gn.NotFoundError, match='nothing gives the dimension "n" a size'):
         gn.to_onnx(gn.arange("n", graph=g) + g.placeholder("x"))
 
 

@@ -25,7 +25,7 @@ def network(steps=4):
 def test_the_page_of_a_debugger_has_the_loop_and_not_a_box_for_each_iteration(tmp_path):
     xs, step = network()
     dbg = gn.debug(step, {xs: np.zeros((2, 4, N))}, echo=None)
-    for where, stopped in ((None, None), ("scan_1@2/tanh", "scan_1/loop"), ("mean", "grad/divide_by")):
+    for where, stopped in ((None, None), ("scan_1@2/tanh", "scan_1/loop"), ("mean", "grad/divide_by_size")):
         if where is None:
             dbg.resume()
         else:

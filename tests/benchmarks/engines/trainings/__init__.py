@@ -299,9 +299,10 @@ def in_graphnn(task: Task, backend: str) -> Training:
     models, step = written("with_graphnn", task, np.dtype(task.dtype))
     begun, drawn = start(task, recorded()[task.name][task.size]), batches(task)
     for prefix, model in models.items():
-        model.load(_own(begun, prefix), layout="torch")
+        model.load_state_dict(_own(begun, prefix), layout="torch")
     return Training(
-        lambda: float(step(next(drawn))), lambda: [value for each in models.values() for value in each.state().values()]
+        lambda: float(step(next(drawn))),
+        lambda: [value for each in models.values() for value in each.state_dict().values()],
     )
 
 

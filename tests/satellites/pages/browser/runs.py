@@ -26,7 +26,7 @@ def step() -> gn.Trace:
     return gn.trace(gn.compile(loss, updates=nn.SGD(0.1, momentum=0.9).updates(loss)), feed)
 
 
-def film(calls: int = 60, every: int = 10) -> gn.Film:
+def film(calls: int = 60, every: int = 10) -> gn.Recording:
     """Some steps of a training run."""
     _, loss, feed = spiral()
     compiled = gn.compile(loss, updates=nn.Adam(0.05).updates(loss))
@@ -199,7 +199,7 @@ def branch() -> gn.Trace:
     return gn.trace([loss, gn.grad(loss, x)], {x: np.random.default_rng(0).normal(size=(2, 3)), flag: True})
 
 
-def by_hand(calls: int = 11, every: int = 10) -> gn.Film:
+def by_hand(calls: int = 11, every: int = 10) -> gn.Recording:
     """Two steps of a network without a layer; the loss is called as its scope is."""
     rng = np.random.default_rng(0)
     X, labels = gn.datasets.spiral(100, classes=3, seed=0)
