@@ -40,10 +40,8 @@ __all__ = [
 ]
 
 _Error = TypeVar("_Error", bound="GraphnnError")
-DEBUGGER: Port[Callable[[GraphnnError], Any]] = Port("error.debug")
-TRACE: Port[Callable[[GraphnnError], Any]] = Port("error.save")
-DIAGRAM: Port[Callable[[GraphnnError], Any]] = Port("error.draw")
-"""What these methods give of an error; None where there is nothing."""
+OF_ERROR: Port[Callable[[GraphnnError], Any]] = Port("error")
+"""What methods give of an error, under their names; None where there is nothing."""
 _LISTED = 8
 """How many names an error lists."""
 
@@ -168,7 +166,7 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error comes from no run.
         """
-        return self._as(DEBUGGER, "comes from no run: there is nothing to step through")
+        return self._as("debug", "comes from no run: there is nothing to step through")
 
     def save(self, path: Any) -> None:
         """Write what led to the error to a file, which ``graphnn debug FILE`` and ``gn.debug(gn.load(FILE))`` open.
@@ -182,7 +180,7 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error comes from no run.
         """
-        self._as(TRACE, "comes from no run: there is nothing to save").save(path)
+        self._as("save", "comes from no run: there is nothing to save").save(path)
 
     def draw(self) -> Any:
         """Draw what was built, or what had run, with the node marked that could not be.
@@ -196,11 +194,10 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error is of no node.
         """
-        return self._as(DIAGRAM, "is of no node: there is nothing to draw")
+        return self._as("draw", "is of no node: there is nothing to draw")
 
-    def _as(self, port: Port[Callable[[GraphnnError], Any]], otherwise: str) -> Any:
-        give = port.of(self)
-        if give is None or (made := give(self)) is None:
+    def _as(self, form: str, otherwise: str) -> Any:
+        if (made := OF_ERROR.load()[form](self)) is None:
             raise UsageError(f"this {type(self).__name__} {otherwise}")
         return made
 

@@ -12,7 +12,7 @@ from .._util.display import Shown, as_text
 from .._util.text import PAGE, columns_there, quoted, short_repr
 from ..control_flow.iteration_names import has_bodies
 from ..control_flow.unrolled_run import counterpart, has_loops
-from ..errors import DEBUGGER, TRACE, GraphnnError, UsageError, ValueRangeError
+from ..errors import OF_ERROR, GraphnnError, UsageError, ValueRangeError
 from .breakpoints import Stops
 from .current_node import Spot
 from .debugger_exports import Results
@@ -287,12 +287,12 @@ def _stop_as(dbg: Debugger, now: Progress, traced: Trace, stopped: int) -> None:
     now.error = traced.error
 
 
-@TRACE.give(GraphnnError)
+@OF_ERROR.give("save")
 def _trace_of(error: GraphnnError) -> Trace | None:
     return stopped_trace(error)
 
 
-@DEBUGGER.give(GraphnnError)
+@OF_ERROR.give("debug")
 def _debugger_of(error: GraphnnError) -> Debugger | None:
     trace = stopped_trace(error)
     return None if trace is None else debug(trace)

@@ -115,7 +115,7 @@ def test_all_that_is_given_to_a_port_is_found_when_it_is_asked_for() -> None:
     ports = {
         port: (name, path)
         for path, text in sources.items()
-        for port, name in re.findall(r'^(\w+): Port\[[^=]*\] = Port\(\s*"([^"]+)"', text, re.MULTILINE)
+        for port, name in re.findall(r'^(\w+): Port\[[^=]*?\] = Port\(\s*"([^"]+)"', text, re.MULTILINE)
     }
     assert gn._GIVES.keys() == {name for name, _ in ports.values()}
     count = 0
