@@ -247,14 +247,11 @@ MEMBERS = {
 }
 SPECIAL = {"Debugger": "__getitem__, __setitem__, __delitem__"}
 _NOT_FOR_USERS = {
-    "view.plots.in_colours",
-    "view.plots.plain",
     "errors.restated",
     "errors.placed",
     "errors.near",
     "errors.alike",
     "nn.init.checked_initializer",
-} | {
     "nn.init.checked_rng",
     "nn.init.drawn",
     "view.plots.in_colours",

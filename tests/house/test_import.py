@@ -117,7 +117,8 @@ def test_all_that_is_given_to_a_port_is_found_when_it_is_asked_for() -> None:
         for path, text in sources.items()
         for port, name in re.findall(r'^(\w+): Port\[[^=]*?\] = Port\(\s*"([^"]+)"', text, re.MULTILINE)
     }
-    assert gn._GIVES.keys() == {name for name, _ in ports.values()}
+    named = {name for text in sources.values() for name in re.findall(r' Port\(\s*"([^"]+)"\s*\)', text)}
+    assert gn._GIVES.keys() == named - {"length"}  # an example
     count = 0
     for path, text in sources.items():
         module = ".".join(path.relative_to(ROOT / "graphnn").with_suffix("").parts).removesuffix(".__init__")
