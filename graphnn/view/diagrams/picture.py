@@ -21,8 +21,7 @@ from ...core import Graph, Node, Scope
 from ...core.fetches import resolve, unread_in
 from ...debugger.traces import Trace
 from ...errors import NotFoundError, UsageError, near
-from ...interventions.circuit import Circuit
-from ...interventions.effect_tables import Effects
+from .overlay_types import drawn_over
 
 if TYPE_CHECKING:
     from ...control_flow.loop_body import Inside
@@ -197,8 +196,8 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         fetches = [*fetches.fetches, *fetches.updates.values()]
     elif isinstance(fetches, Trace):
         fetches = fetches.fetches
-    elif isinstance(fetches, (Circuit, Effects)):
-        fetches = fetches.metric
+    elif (over := drawn_over(fetches)) is not None and over.fetches:
+        fetches = over.fetches(fetches)
     if isinstance(fetches, Graph):
         if graph is not None and graph is not fetches:
             raise UsageError("graph= is for fetches by name; a graph is drawn as it is")
