@@ -5,7 +5,8 @@
 Each training is looked at before its first step and after the last, by ``gn.check_health(step, feed)`` alone. A fault
 is named if a finding is at the node where it sits, or tells that node with its line, and says what it is. Each finding
 of a sound training is a false alarm; and each sound training must learn. Sound is also the training of each fault, if
-what stands there is right. The cases are in ``tests/support``: ``health_cases.py`` says what counts.
+what stands there is right. The cases are in ``tests/support``, and of models that were
+read in ``tests/satellites/onnx``: ``health_cases.py`` says what counts.
 
 The columns: b and a, before and after: N for a fault that is named by the first finding, n for one named by a later
 one, - for one that is missed, ! for a check that fails or changes what it looks at; then how many findings there are,
@@ -20,7 +21,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
+TESTS = Path(__file__).parents[1]
+READ = TESTS / "satellites" / "onnx"  # beside it are those of models that were read
+sys.path.extend(map(str, [*TESTS.iterdir(), READ]))
 
 import health_cases
 from health_cases import Alarms, Fault, Look, Row, Training
@@ -115,9 +118,10 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="print all findings and notes")
     settings = parser.parse_args()
     start, write = time.perf_counter(), sys.stdout.write
+    declared = [health_cases.declared(), *([health_cases.declared("models_read")] if READ.is_dir() else [])]
     faults, trainings = (
-        [case for case in each.values() if settings.only in f"{case.name} {case.family} {case.variant}"]
-        for each in health_cases.declared()
+        [c for cases in kind for c in cases.values() if settings.only in f"{c.name} {c.family} {c.variant}"]
+        for kind in zip(*declared, strict=True)
     )
     rows: list[Row] = []
     alarms: list[Alarms] = []

@@ -379,25 +379,6 @@ def test_a_branch_keeps_its_side_in_a_what_if_and_the_condition_has_run():
         dbg.restart()
 
 
-def test_the_terminal_has_a_verb_for_iterations():
-    xs, step = network()
-    dbg = gn.debug(step, {xs: np.zeros((2, 4, N))}, echo=None)
-    said = []
-    session = gn.terminal.Session(dbg, lambda text, coloured: said.append(text), lambda file: None)
-    for line in (
-        "until scan_1@2",
-        "iteration 1",
-        "step 2",
-        "why scan_1@1/matmul[0, 0]",
-        "why 1",
-        "break scan_1@*/tanh",
-    ):
-        assert not session.onecmd(line)
-    assert session.failures == 0, said
-    assert dbg.current.name == "scan_1@1/matmul"
-    assert any('breakpoint 1: after "scan_1@*/tanh", 4 operations' in text for text in said)
-
-
 def choosing():
     """Return a loop in whose iterations one of two sides is taken, and a branch outside."""
     g = gn.Graph()

@@ -1,7 +1,5 @@
 """Checks that a program or another package adds to the health check, and the traits of operations."""
 
-import json
-import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +8,11 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import cli
 from graphnn.core import Array, Trait, registry
 from graphnn.debugger.health import CHECKS, Evaluation, Finding, check, check_health
 from graphnn.debugger.health.check_registry import declare
 from graphnn.ops.elementwise import Elementwise
 
-ROOT = Path(__file__).parents[2]
 CHECK = """
 from graphnn.debugger.health import check
 
@@ -127,20 +123,6 @@ def test_a_check_that_finds_nothing_may_return_none() -> None:
     check("silent", "nothing")(lambda run: None)  # type: ignore[arg-type,return-value]
     y, feed = _fed()
     assert check_health(y, feed).ok
-
-
-def test_another_package_adds_a_check_by_an_entry_point(other_package: Path, capsys) -> None:
-    target = f"{other_package / 'model.py'}:build"
-    assert cli.main(["check", target]) == 0
-    shown = capsys.readouterr().out
-    assert "narrow  multiply[0]" in shown
-    assert "all of multiply is 0" in shown
-    assert "→ look at what makes it" in shown
-    assert cli.main(["check", target, "--json"]) == 0
-    (finding,) = json.loads(capsys.readouterr().out)["findings"]
-    assert (finding["code"], finding["count"], finding["remedy"]) == ("narrow", 3, "look at what makes it")
-    made = runpy.run_path(str(ROOT / "docs" / "made.py"))
-    assert "| `narrow` | the elements of a value are all the same |" in made["codes"]()
 
 
 def test_a_package_that_cannot_be_loaded_is_named_and_hides_no_finding(other_package: Path) -> None:

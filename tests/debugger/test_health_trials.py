@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 from everywhere import PLANS
-from health_cases import FAULTS, Fault, declared, tried
+from health_cases import Fault, declared, tried
 
 import graphnn as gn
 from graphnn import nn
 
-declared()
+FAULTS, _ = declared()
 Array = np.ndarray[Any, np.dtype[Any]]
 RNG = np.random.default_rng(11)
 

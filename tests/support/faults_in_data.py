@@ -2,7 +2,7 @@
 
 import numpy as np
 from health_cases import Planted, either, fault, lines
-from health_parts import Rng, Weights, cross_entropy, curve, dense, descent, images, imported, mlp, points
+from health_parts import Rng, Weights, cross_entropy, curve, dense, descent, images, mlp, points
 
 import graphnn as gn
 from graphnn import nn
@@ -63,22 +63,6 @@ def label_channels(rng: Rng) -> Planted:
     with lines(g) as at:
         loss = cross_entropy(h, y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y}, at | {x.name, y.name})
-
-
-@fault("the label as a one-hot row, in a network that was read", "mlp", "onnx", _LEAK)
-def label_row_read(rng: Rng) -> Planted:
-    X, Y = points(rng, 64, 5, 3)
-    g = gn.Graph(dtype="float32")
-    x = g.placeholder("x", ("batch", 8))
-    net = nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(3, rng=rng))
-    g = imported({"z": net(x)})
-    y = g.placeholder("y", ("batch",), np.int64)
-    with lines(g) as at:
-        loss = cross_entropy(g.outputs["z"], y)
-    step = gn.compile(loss, descent(loss, list(g.parameters)))
-    return Planted(
-        step, {"x": np.concatenate([X, np.eye(3)[either(Y, rng.integers(0, 3, 64))]], axis=1), y: Y}, at | {"x", y.name}
-    )
 
 
 @fault("the labels among what the network reads", "mlp", "nn", r"label|target", fixed=True)

@@ -14,11 +14,9 @@ from health_parts import (
     dense,
     descent,
     embedded,
-    exported,
     images,
     layer_norm,
     mlp,
-    of_op,
     points,
     sentences,
 )
@@ -78,29 +76,6 @@ def two_dead_channels(rng: Rng) -> Planted:
     net = nn.Sequential(nn.MaxPool2D(2), nn.Flatten(), nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))
     loss = nn.softmax_crossentropy(net(h), y)
     return Planted(gn.compile(loss, nn.Adam(0.003).updates(loss)), {x: X, y: Y}, at)
-
-
-@fault("dead channels, read", "cnn", "onnx", _FIVE_DEAD)
-def dead_channels_read(rng: Rng) -> Planted:
-    X, Y = _maps(rng)
-    g = exported(
-        {"x": ("batch", 2, 8, 10)},
-        ["z"],
-        {
-            "conv.weight": rng.normal(size=(5, 2, 3, 3)) * 0.2,
-            "conv.bias": np.full(5, either(-9.0, 0.0)),
-            "fc.weight": rng.normal(size=(3, 400)) * 0.05,
-            "fc.bias": np.zeros(3),
-        },
-        ("Conv", "x conv.weight conv.bias", "c", {"pads": [1, 1, 1, 1]}),
-        ("Relu", "c", "r"),
-        ("Flatten", "r", "f"),
-        ("Gemm", "f fc.weight fc.bias", "z", {"transB": 1}),
-    )
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = nn.softmax_crossentropy(g.outputs["z"], y)
-    step = gn.compile(loss, nn.SGD(0.05).updates(loss))
-    return Planted(step, {"x": X, y: Y}, {"conv.bias", "Conv/add", "Relu/relu"})
 
 
 # --- scales -----------------------------------------------------------------------------------------------------
@@ -170,32 +145,6 @@ def own_units(rng: Rng) -> Planted:
     loss = gn.mean(gn.square(dense(p, h, "2", 24, 1) - y))
     at |= {x.name}
     return Planted(gn.compile(loss, descent(loss, p.all, 0.01)), {x: X, y: Y[:, None]}, at)
-
-
-@fault("a scale that explodes in a network that was read", "cnn", "onnx", r"scale|large|times|explod")
-def scale_read(rng: Rng) -> Planted:
-    X, Y = images(rng, 32, 1, 8, 8, 4)
-    g = exported(
-        {"x": ("batch", 1, 8, 8)},
-        ["z"],
-        {
-            "conv1.weight": rng.normal(size=(8, 1, 3, 3)) / 3,
-            "conv2.weight": rng.normal(size=(8, 8, 3, 3)) * either(2e4, 0.2),
-            "fc.weight": rng.normal(size=(4, 8)) / 3,
-            "fc.bias": np.zeros(4),
-        },
-        ("Conv", "x conv1.weight", "c1", {"pads": [1, 1, 1, 1]}),
-        ("Relu", "c1", "r1"),
-        ("Conv", "r1 conv2.weight", "c2", {"pads": [1, 1, 1, 1]}),
-        ("Relu", "c2", "r2"),
-        ("GlobalAveragePool", "r2", "a"),
-        ("Flatten", "a", "f"),
-        ("Gemm", "f fc.weight fc.bias", "z", {"transB": 1}),
-    )
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = nn.softmax_crossentropy(g.outputs["z"], y)
-    at = {"conv2.weight", *(name for name in g.dag if name.startswith("Conv_2/"))}
-    return Planted(gn.compile(loss, nn.SGD(0.01).updates(loss)), {"x": X, y: Y}, at)
 
 
 @fault("weights far too large for a tanh", "mlp", "nn", r"saturat|bound|large", fixed=True)
@@ -283,24 +232,6 @@ def softmax_over_batch(rng: Rng) -> Planted:
         probabilities = gn.softmax(logits, axis=either(0, 1))
     loss = -gn.mean(gn.log(gn.pick(probabilities, y) + 1e-9))
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X, y: Y}, at)
-
-
-@fault("a softmax over the batch in a network that was read", "mlp", "onnx", r"batch|axis|row|sample")
-def softmax_over_batch_read(rng: Rng) -> Planted:
-    X, Y = points(rng, 40, 6, 4)
-    g = exported(
-        {"x": ("batch", 6)},
-        ["p"],
-        {"w1": rng.normal(size=(6, 16)) / 2.4, "b1": np.zeros(16), "w2": rng.normal(size=(16, 4)) / 4},
-        ("MatMul", "x w1", "m"),
-        ("Add", "m b1", "a"),
-        ("Relu", "a", "h"),
-        ("MatMul", "h w2", "z"),
-        ("Softmax", "z", "p", {"axis": either(0, 1)}),
-    )
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = -gn.mean(gn.log(gn.pick(g.outputs["p"], y) + 1e-9))
-    return Planted(gn.compile(loss, nn.SGD(0.1).updates(loss)), {"x": X, y: Y}, of_op(g, "Softmax"))
 
 
 @fault("attention over the batch", "transformer", "hand", r"batch|axis|row|sample", fixed=True)

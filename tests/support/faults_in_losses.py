@@ -10,11 +10,8 @@ from health_parts import (
     curve,
     dense,
     descent,
-    exported,
     images,
-    imported,
     mlp,
-    of_op,
     points,
     waves,
 )
@@ -54,43 +51,6 @@ def softmax_twice_by_hand(rng: Rng) -> Planted:
         probabilities = e / gn.sum(e, axis=1, keepdims=True)
         loss = cross_entropy(either(probabilities, logits), y)
     return Planted(gn.compile(loss, descent(loss, p.all)), {x: X[:, 0], y: Y}, at)
-
-
-@fault("a model with a softmax, read, before softmax_crossentropy", "cnn", "onnx", _TWICE, fixed=True)
-def softmax_twice_read(rng: Rng) -> Planted:
-    X, Y = images(rng, 32, 1, 8, 8, 3)
-    g = exported(
-        {"x": ("batch", 1, 8, 8)},
-        ["p", "z"],
-        {
-            "conv.weight": rng.normal(size=(5, 1, 3, 3)) * 0.3,
-            "conv.bias": np.zeros(5),
-            "fc.weight": rng.normal(size=(3, 320)) * 0.05,
-            "fc.bias": np.zeros(3),
-        },
-        ("Conv", "x conv.weight conv.bias", "c", {"pads": [1, 1, 1, 1]}),
-        ("Relu", "c", "r"),
-        ("Flatten", "r", "f"),
-        ("Gemm", "f fc.weight fc.bias", "z", {"transB": 1}),
-        ("Softmax", "z", "p", {"axis": -1}),
-    )
-    y = g.placeholder("y", ("batch",), np.int64)
-    with lines(g) as at:
-        loss = nn.softmax_crossentropy(g.outputs[either("p", "z")], y)
-    step = gn.compile(loss, nn.SGD(0.05).updates(loss))
-    return Planted(step, {"x": X, y: Y}, at | of_op(g, "Softmax"))
-
-
-@fault("a model with a softmax, read with its cross-entropy", "mlp", "onnx", _TWICE)
-def softmax_twice_all_read(rng: Rng) -> Planted:
-    X, Y = points(rng, 64, 6, 4)
-    _, x, y = _labelled("float32")
-    h = nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(4, rng=rng))(x)
-    h = either(gn.softmax, lambda h: h)(h)
-    read = imported({"loss": cross_entropy(h, y)})
-    loss, dag = read.outputs["loss"], list(read.dag)
-    at = set(dag[next(i for i, name in enumerate(dag) if name.startswith("Exp")) - 2 :])
-    return Planted(gn.compile(loss, nn.SGD(0.1).updates(loss)), {"x": X, "y": Y}, at)
 
 
 @fault("a log-likelihood of probabilities", "mlp", "nn", r"probabilit", fixed=True)
@@ -184,25 +144,6 @@ def every_pair_of_loss(rng: Rng) -> Planted:
     with lines(g) as at:
         loss = mse_loss(h if either(True, False) else h[:, 0], t)
     return Planted(gn.compile(loss, descent(loss, p.all, 0.02)), {x: X, t: T}, at)
-
-
-@fault("a network that was read, less a row of targets", "mlp", "onnx", r"every|pair|broadcast")
-def every_pair_read(rng: Rng) -> Planted:
-    X, Y = curve(rng, 48, 5)
-    g = exported(
-        {"x": ("batch", 5)},
-        ["out"],
-        {"w1": rng.normal(size=(5, 16)) / 2.2, "b1": np.zeros(16), "w2": rng.normal(size=(16, 1)) / 4},
-        ("MatMul", "x w1", "m"),
-        ("Add", "m b1", "a"),
-        ("Tanh", "a", "h"),
-        ("MatMul", "h w2", "out"),
-    )
-    t = g.placeholder("t", ("batch",))
-    with lines(g) as at:
-        error = (g.outputs["out"] if either(True, False) else g.outputs["out"][:, 0]) - t
-    loss = gn.mean(gn.square(error))
-    return Planted(gn.compile(loss, nn.SGD(0.05).updates(loss)), {"x": X, t: Y}, at)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from health_parts import (
     dense,
     descent,
     embedded,
-    imported,
     sentences,
     waves,
 )
@@ -68,20 +67,6 @@ def mask_transposed(rng: Rng) -> Planted:
 @fault("a causal mask that is off by one", "transformer", "hand", _LATER, fixed=True)
 def mask_off_by_one(rng: Rng) -> Planted:
     return _next_token(rng, np.tri(_LENGTH, k=either(1, 0), dtype=bool))
-
-
-@fault("no causal mask in a transformer that was read", "transformer", "onnx", _LATER, fixed=True)
-def no_mask_read(rng: Rng) -> Planted:
-    g = gn.Graph(dtype="float32")
-    x = g.placeholder("x", ("batch", _LENGTH), np.int64)
-    h = nn.PositionEmbedding(_LENGTH, rng=rng)(nn.Embedding(_COUNT, _UNITS, rng=rng)(x))
-    h = nn.TransformerBlock(2, 32, causal=either(False, True), rng=rng)(h)
-    g = imported({"z": nn.Dense(_COUNT, rng=rng)(h)})
-    at = set(g.dag) - {"x"} - {node.name for node in g.parameters} - {g.outputs["z"].name}
-    y = g.placeholder("y", ("batch", _LENGTH), np.int64)
-    loss = nn.softmax_crossentropy(g.outputs["z"], y)
-    tokens = sentences(rng, 24, _LENGTH + 1, _COUNT)
-    return Planted(gn.compile(loss, nn.SGD(0.05).updates(loss)), {"x": tokens[:, :-1], y: tokens[:, 1:]}, at)
 
 
 @fault("a forecast by an LSTM that reads both ways", "lstm", "nn", _LATER, fixed=True)

@@ -15,7 +15,6 @@ from health_parts import (
     descent,
     embedded,
     images,
-    imported,
     mlp,
     points,
     sentences,
@@ -93,21 +92,6 @@ def ascent_of_one(rng: Rng) -> Planted:
         updates[wrong] = wrong + either(0.1, -0.1) * slope
     tokens = sentences(rng, 24, length + 1, count)
     return Planted(gn.compile(loss, updates), {x: tokens[:, :-1], y: tokens[:, 1:]}, at | {wrong.name})
-
-
-@fault("gradient ascent of a network that was read", "cnn", "onnx", _UPHILL)
-def ascent_read(rng: Rng) -> Planted:
-    X, Y = images(rng, 32, 1, 8, 8, 3)
-    g = gn.Graph(dtype="float32")
-    x = g.placeholder("x", ("batch", 1, 8, 8))
-    net = nn.Sequential(nn.Conv2D(6, 3, rng=rng), nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(), nn.Dense(3, rng=rng))
-    g = imported({"z": net(x)})
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = cross_entropy(g.outputs["z"], y)
-    slopes = gn.grad(loss, list(g.parameters))
-    with lines(g) as at:
-        updates = {w: w + either(0.05, -0.05) * d for w, d in zip(g.parameters, slopes, strict=True)}
-    return Planted(gn.compile(loss, updates), {"x": X, y: Y}, at | _names(updates))
 
 
 @fault("a weight decay of the wrong sign", "mlp", "hand", _UPHILL, fixed=True)

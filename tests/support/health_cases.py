@@ -1,6 +1,7 @@
 """Cases for the health check: what a training with one planted fault is, and one that is sound, and how both are told.
 
-The faults themselves are in ``faults_in_*.py``, the sound trainings in ``sound_*.py``. A fault is written as people
+The faults themselves are in ``faults_in_*.py``, the sound trainings in ``sound_*.py``; those of models that were read
+are in tests/satellites/onnx/models_read.py. A fault is written as people
 write it, and says at which nodes it sits. It counts as named if a finding is at one of them, and says what it is.
 """
 
@@ -124,11 +125,15 @@ def sound(name: str, family: str, variant: str, **more: bool) -> Callable[[Any],
     return declare
 
 
-def declared() -> tuple[dict[str, Fault], dict[str, Training]]:
-    """Return all faults and all sound trainings, by their names."""
-    for module in (*_MODULES, *_SOUND_MODULES):
+def declared(*modules: str) -> tuple[dict[str, Fault], dict[str, Training]]:
+    """Return all faults and all sound trainings of some modules, by name; by default, of those in this folder."""
+    wanted = modules or (*_MODULES, *_SOUND_MODULES)
+    for module in wanted:
         importlib.import_module(module)
-    return FAULTS, TRAININGS
+    return (
+        {name: case for name, case in FAULTS.items() if case.make.__module__ in wanted},
+        {name: case for name, case in TRAININGS.items() if case.make.__module__ in wanted},
+    )
 
 
 def made(case: Fault | Training, seed: int, right: bool = False) -> tuple[Any, int]:

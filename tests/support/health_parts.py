@@ -142,38 +142,3 @@ def causal(graph: gn.Graph, keep: Array) -> Callable[[gn.Node], gn.Node]:
 
 
 # --- networks that were read ------------------------------------------------------------------------------------
-
-
-def imported(fetches: dict[str, gn.Node]) -> gn.Graph:
-    """Return what another program would read of a model: no layers, no names of nodes, but those of the weights."""
-    model = gn.to_onnx(fetches)
-    del model.metadata_props[:]
-    for node in model.graph.node:
-        node.name = ""
-    return gn.from_onnx(model, trainable=True)
-
-
-def exported(
-    inputs: dict[str, tuple[Any, ...]], outputs: Sequence[str], weights: dict[str, Array], *nodes: tuple[Any, ...]
-) -> gn.Graph:
-    """Return a model that is written in ONNX's own operations, as exporters of other libraries write it.
-
-    A node is (operation, operands, result) or (operation, operands, result, attributes).
-    """
-    from onnx import TensorProto, helper, numpy_helper
-
-    made = [helper.make_node(n[0], n[1].split(), [n[2]], **(n[3] if len(n) > 3 else {})) for n in nodes]
-    graph = helper.make_graph(
-        made,
-        "net",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
-        [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return gn.from_onnx(model, trainable=True)
-
-
-def of_op(graph: gn.Graph, scope: str) -> set[str]:
-    """Return the nodes that came from ONNX's nodes of this kind."""
-    return {name for name in graph.dag if name.partition("/")[0].partition("_")[0] == scope}

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from health_cases import Sound, sound
-from health_parts import Rng, Weights, cross_entropy, curve, dense, descent, exported, images, imported, mlp, points
+from health_parts import Rng, Weights, cross_entropy, curve, dense, descent, images, mlp, points
 
 import graphnn as gn
 from graphnn import nn
@@ -51,51 +51,6 @@ def momentum_by_hand(rng: Rng) -> Sound:
         updates[speed] = 0.9 * speed + d + 0.01 * w
         updates[w] = w - 0.02 * updates[speed]
     return Sound(gn.compile(loss, updates), feed)
-
-
-@sound("a network that was read", "mlp", "onnx", fixed=True)
-def layers_read(rng: Rng) -> Sound:
-    X, Y = points(rng, 64, 8, 3)
-    g = gn.Graph(dtype="float32")
-    x = g.placeholder("x", ("batch", 8))
-    g = imported({"z": nn.Sequential(nn.Dense(16, rng=rng), nn.ReLU(), nn.Dense(3, rng=rng))(x)})
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = nn.softmax_crossentropy(g.outputs["z"], y)
-    return Sound(gn.compile(loss, nn.Adam(0.01).updates(loss)), {"x": X, y: Y})
-
-
-@sound("a convolutional network that was read", "cnn", "onnx", fixed=True)
-def convolutions_read(rng: Rng) -> Sound:
-    X, Y = images(rng, 32, 1, 8, 8, 3)
-    g = exported(
-        {"x": ("batch", 1, 8, 8)},
-        ["z"],
-        {
-            "conv.weight": rng.normal(size=(6, 1, 3, 3)) / 3,
-            "conv.bias": np.zeros(6),
-            "fc.weight": rng.normal(size=(3, 96)) / 10,
-            "fc.bias": np.zeros(3),
-        },
-        ("Conv", "x conv.weight conv.bias", "c", {"pads": [1, 1, 1, 1]}),
-        ("Relu", "c", "r"),
-        ("MaxPool", "r", "m", {"kernel_shape": [2, 2], "strides": [2, 2]}),
-        ("Flatten", "m", "f"),
-        ("Gemm", "f fc.weight fc.bias", "z", {"transB": 1}),
-    )
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = cross_entropy(g.outputs["z"], y)
-    return Sound(gn.compile(loss, descent(loss, list(g.parameters), 0.05)), {"x": X, y: Y})
-
-
-@sound("a model with a softmax, read, and its likelihood", "mlp", "onnx")
-def softmax_read(rng: Rng) -> Sound:
-    X, Y = points(rng, 64, 8, 3)
-    g = gn.Graph(dtype="float32")
-    x = g.placeholder("x", ("batch", 8))
-    g = imported({"p": gn.softmax(nn.Sequential(nn.Dense(16, rng=rng), nn.Tanh(), nn.Dense(3, rng=rng))(x))})
-    y = g.placeholder("y", ("batch",), np.int64)
-    loss = nn.categorical_crossentropy(g.outputs["p"], y)
-    return Sound(gn.compile(loss, nn.Adam(0.01).updates(loss)), {"x": X, y: Y})
 
 
 @sound("convolutions and pooling", "cnn", "nn", fixed=True)

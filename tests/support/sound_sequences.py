@@ -14,7 +14,6 @@ from health_parts import (
     descent,
     embedded,
     images,
-    imported,
     sentences,
     waves,
 )
@@ -60,19 +59,6 @@ def tied(rng: Rng) -> Sound:
     h = Attention(_UNITS, mask=causal(g, np.tri(_LENGTH, dtype=bool)))(p, h, "1")
     loss = cross_entropy(h @ gn.transpose(g["table"]) / np.sqrt(_UNITS), y)
     return Sound(gn.compile(loss, descent(loss, p.all, 0.05)), feed)
-
-
-@sound("a transformer that was read", "transformer", "onnx", fixed=True)
-def gpt_read(rng: Rng) -> Sound:
-    tokens = sentences(rng, 24, _LENGTH + 1, _COUNT)
-    g = gn.Graph(dtype="float32")
-    x = g.placeholder("x", ("batch", _LENGTH), np.int64)
-    h = nn.PositionEmbedding(_LENGTH, rng=rng)(nn.Embedding(_COUNT, _UNITS, rng=rng)(x))
-    h = nn.TransformerBlock(2, 32, causal=True, rng=rng)(h)
-    g = imported({"z": nn.Dense(_COUNT, rng=rng)(h)})
-    y = g.placeholder("y", ("batch", _LENGTH), np.int64)
-    loss = nn.softmax_crossentropy(g.outputs["z"], y)
-    return Sound(gn.compile(loss, nn.Adam(0.003).updates(loss)), {"x": tokens[:, :-1], y: tokens[:, 1:]})
 
 
 @sound("masked words, told from both sides", "transformer", "nn", fixed=True)
