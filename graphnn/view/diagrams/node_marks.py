@@ -12,7 +12,6 @@ import numpy as np
 from ...compiler.plan_explanation import Explanation
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.unrolled_run import decided_by_values, outside
-from ...core import Node
 from ...core.fetches import ancestors
 from ...debugger.diff.differences import Comparison
 from ...debugger.health.findings import Health
@@ -24,7 +23,7 @@ from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, previe
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
 
 if TYPE_CHECKING:
-    from ...core import Array
+    from ...core import Array, Node
 
 _FEW, _WRITTEN = 4, 40  # numbers that are written out, and characters that they may take
 _ARRAY = "loop_item"  # the operation that reads one of the arrays that a loop gives
