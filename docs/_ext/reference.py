@@ -278,9 +278,8 @@ def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
 
 def _is_present(name: str) -> bool:
     """Tell whether the room is installed that has a name: satellites may be deleted."""
-    if name == "view.plots.effects":  # a room above gives it
-        name = "effects"
-    return gn._MODULE_OF.get(name, name).partition(".")[0] not in gn._ABSENT
+    first = "effects" if name == "view.plots.effects" else name.partition(".")[0]  # that plot a room above gives
+    return gn._MODULE_OF.get(first, first).partition(".")[0] not in gn._ABSENT
 
 
 def _offered(module: str, name: str, thing: Any) -> str:
