@@ -101,6 +101,17 @@ _SATELLITES = ("cli", "distributed", "interventions", "native", "onnx", "pages",
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
 _GIVES: dict[str, tuple[str, ...]] = {
+    "text/plain": ("view.tables.trace_table", "view.tables.plan_table"),
+    "image/svg+xml": ("view.diagrams.draw",),
+    "text/html": ("view.notebook", "interventions.drawing"),
+    "error": ("debugger.debugger", "view.diagrams.error_diagram"),
+    "trace of iterations": ("debugger.iteration_traces",),
+    "trace of loops": ("debugger.iteration_traces",),
+    "page": ("pages.replay.to_html",),
+    "overlay": ("view.diagrams.node_marks", "interventions.drawing"),
+    "plot": ("interventions.drawing",),
+    "live page": ("pages.live.live_page",),
+    "live progress": ("pages.live.live_progress",),
     "cluster": ("distributed.dask_cluster",),
     "data in chunks": ("distributed.dask_data",),
     "fast loops": ("native.loop_iterations",),

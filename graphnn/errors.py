@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import difflib
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from ._util.display import Shown, rendered
+from ._util.display import Shown
+from ._util.ports import Port
 from ._util.source_location import NOWHERE, Origin, user_origin
 from ._util.text import message
 
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 _Error = TypeVar("_Error", bound="GraphnnError")
+OF_ERROR: Port[Callable[[GraphnnError], Any]] = Port("error")
+"""What methods give of an error, under their names; None where there is nothing."""
 _LISTED = 8
 """How many names an error lists."""
 
@@ -163,7 +166,7 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error comes from no run.
         """
-        return self._as("debugger", "comes from no run: there is nothing to step through")
+        return self._as("debug", "comes from no run: there is nothing to step through")
 
     def save(self, path: Any) -> None:
         """Write what led to the error to a file, which ``graphnn debug FILE`` and ``gn.debug(gn.load(FILE))`` open.
@@ -177,7 +180,7 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error comes from no run.
         """
-        self._as("trace", "comes from no run: there is nothing to save").save(path)
+        self._as("save", "comes from no run: there is nothing to save").save(path)
 
     def draw(self) -> Any:
         """Draw what was built, or what had run, with the node marked that could not be.
@@ -191,10 +194,10 @@ class GraphnnError(Shown, Exception):
         UsageError
             When the error is of no node.
         """
-        return self._as("diagram", "is of no node: there is nothing to draw")
+        return self._as("draw", "is of no node: there is nothing to draw")
 
     def _as(self, form: str, otherwise: str) -> Any:
-        if (made := rendered(self, form)) is None:
+        if (made := OF_ERROR.load()[form](self)) is None:
             raise UsageError(f"this {type(self).__name__} {otherwise}")
         return made
 

@@ -198,7 +198,7 @@ API = {
         "nn.summary",
         "view.tables.summary.Summary",
     ],
-    "Plots": ["view.plots.*"],
+    "Plots": ["view.plots.*", "view.plots.effects"],
     "Files": ["save", "load"],
     "Layers": ["nn.Layer", "nn.Sequential", "nn.Dropout", "nn.layers.dense_and_activations.*"],
     "Layers that convolve": ["nn.layers.conv.*", "nn.layers.pooling.*"],
@@ -242,9 +242,16 @@ MEMBERS = {
     "nn.Regressor": "fit, partial_fit, predict",
 }
 SPECIAL = {"Debugger": "__getitem__, __setitem__, __delitem__"}
-_NOT_FOR_USERS = {"errors.restated", "errors.placed", "errors.near", "errors.alike", "nn.init.checked_initializer"} | {
+_NOT_FOR_USERS = {
+    "errors.restated",
+    "errors.placed",
+    "errors.near",
+    "errors.alike",
+    "nn.init.checked_initializer",
     "nn.init.checked_rng",
     "nn.init.drawn",
+    "view.plots.in_colours",
+    "view.plots.plain",
 }
 
 
@@ -254,21 +261,8 @@ def api() -> dict[str, dict[str, Any]]:
     return {section: things for section, things in found.items() if things}
 
 
-def absent(name: str) -> bool:
-    """Tell whether a name below `graphnn` is of a satellite that is not there."""
-    first = name.partition(".")[0]
-    return gn._MODULE_OF.get(first, first).partition(".")[0] in gn._ABSENT
-
-
-def of_rooms(page: str) -> str:
-    """Return docs/api.md without the rows of what is not there, and without the sections that are empty then."""
-    gone = tuple(f"| `{short(name.rstrip('*'))}" for names in API.values() for name in names if absent(name))
-    lines = "".join(line for line in page.splitlines(keepends=True) if not (gone and line.startswith(gone)))
-    return re.sub(r"## [^\n]+\n\n\| name [^\n]+\n\|[- |]+\n\n?(?!\|)", "", lines)
-
-
 def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    for name in (name for name in names if not absent(name)):
+    for name in filter(_is_present, names):
         module, _, last = name.rpartition(".")
         if last != "*":
             yield name, getattr(import_module(_module(name)), last)
@@ -277,6 +271,12 @@ def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
             own = getattr(thing, "__module__", None) == f"graphnn.{module}" and callable(thing)
             if own and not each.startswith("_") and f"{module}.{each}" not in _NOT_FOR_USERS:
                 yield _offered(module, each, thing), thing
+
+
+def _is_present(name: str) -> bool:
+    """Tell whether the room is installed that has a name: satellites may be deleted."""
+    first = "effects" if name == "view.plots.effects" else name.partition(".")[0]  # that plot a room above gives
+    return gn._MODULE_OF.get(first, first).partition(".")[0] not in gn._ABSENT
 
 
 def _offered(module: str, name: str, thing: Any) -> str:

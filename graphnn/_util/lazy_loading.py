@@ -1,8 +1,4 @@
-"""Which modules load when they are first needed: those that register how to show an object, or to read a file.
-
-A lower layer cannot import a higher one, and loading everything with ``import graphnn`` would take long. So the modules
-are listed here by name, under what they register. A test checks that the table is complete.
-"""
+"""Modules that load when they are first needed, since all of them with ``import graphnn`` would take long."""
 
 from __future__ import annotations
 
@@ -14,27 +10,6 @@ from types import ModuleType
 from typing import Any
 
 from .locks import Lock
-
-_DEBUGGER, _TRACE = "graphnn.debugger.debugger", "graphnn.debugger.traces"
-_DIAGRAM, _INSPECT = "graphnn.view.diagrams.draw", "graphnn.view.tables.trace_table"
-
-REGISTRARS: dict[str, tuple[str, ...]] = {
-    "image/svg+xml": (_DIAGRAM,),
-    "text/html": ("graphnn.view.notebook",),
-    "diagram": ("graphnn.view.diagrams.error_diagram",),
-    "debugger": (_DEBUGGER,),
-    "trace": (_DEBUGGER,),
-    "table": (_INSPECT,),
-    "text": (_INSPECT,),
-    "tables": ("graphnn.view.tables.plan_table",),
-    "live progress": ("graphnn.pages.live.live_progress",),
-    "live page": ("graphnn.pages.live.live_page",),
-    "replay": ("graphnn.pages.replay.to_html",),
-    "iterations": ("graphnn.debugger.iteration_traces",),
-    "loops": ("graphnn.debugger.iteration_traces",),
-}
-"""form, or kind of file → the modules that register it for classes of other modules."""
-
 
 _loading = Lock()
 
@@ -51,13 +26,6 @@ def load(module: str) -> ModuleType:
 def is_there(module: str) -> bool:
     """Tell whether the room of a module, named from below the package, is installed: satellites may be deleted."""
     return find_spec(f"{__name__.partition('.')[0]}.{module.partition('.')[0]}") is not None
-
-
-def load_registrars(*forms: str) -> None:
-    """Load the modules that register these forms, if there are any and they are not loaded."""
-    for form in forms:
-        for module in REGISTRARS.get(form, ()):
-            load(module)
 
 
 def names_of_parent(package: str) -> Callable[[str], Any]:

@@ -21,7 +21,6 @@ from ..core import (
     Op,
     Provenance,
     Scope,
-    Unknown,
     as_array,
     current_provenance,
     flatten,
@@ -213,7 +212,7 @@ def _check_float(nodes: Iterable[Node], what: str) -> None:
 
 def _check_rule(node: Node, mode: str) -> None:
     cls = type(node.op)
-    if isinstance(node.op, Unknown):
+    if node.op.is_unknown:
         raise NoRuleError(f'"{node.name}" has no derivative: its operation "{node.op.name}" is not defined here')
     # An elementwise operation without a forward rule of its own uses its reverse rule: see `Elementwise.jvp`.
     rule = "vjp" if mode == "jvp" and cls.jvp is Elementwise.jvp else mode

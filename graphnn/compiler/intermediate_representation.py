@@ -419,72 +419,51 @@ class Join(Call):
 
 
 @dataclass(frozen=True, slots=True)
-class Locate(Call):
+class Along(Call):
+    """Base of the calls along an axis.
+
+    Attributes
+    ----------
+    axis : int or None
+        None if it goes through all elements, as they lie.
+    """
+
+    axis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Locate(Along):
     """A call that finds where along an axis the first largest element is, or smallest; a NaN counts as either.
 
     Attributes
     ----------
-    axis : int or None
-        None if it goes through all elements.
     largest : bool
     """
 
-    axis: int | None = None
     largest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Running(Call):
-    """A call that adds up along an axis, and keeps each sum on the way.
-
-    Attributes
-    ----------
-    axis : int or None
-        None if it goes through all elements.
-    """
-
-    axis: int | None = None
+class Running(Along):
+    """A call that adds up along an axis, and keeps each sum on the way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken(Call):
-    """A call that takes the slices along an axis at the places that the second operand holds, from the end if below 0.
-
-    Attributes
-    ----------
-    axis : int or None
-        None if it takes elements of all of them.
-    """
-
-    axis: int | None = None
+class Taken(Along):
+    """A call that takes the slices along an axis at the places that the second operand holds; it may be negative."""
 
 
 @dataclass(frozen=True, slots=True)
-class Added(Call):
-    """A call that adds slices along an axis to zeros, at the places that the second operand holds, one after the other.
-
-    Attributes
-    ----------
-    axis : int or None
-        None if elements are added to any of them.
-    """
-
-    axis: int | None = None
+class Added(Along):
+    """A call that adds slices along an axis to zeros, at the places that the second operand holds, one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written(Call):
+class Written(Along):
     """A call that gives the first operand with the second in the place of a slice, which the third says where to begin.
 
     Where nobody else reads the first operand, it may be written over.
-
-    Attributes
-    ----------
-    axis : int
-        Along which the slice lies.
     """
-
-    axis: int = 0
 
 
 # --- what needs memory of its own -----------------------------------------------------------------------------

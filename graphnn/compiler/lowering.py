@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from .._util.numpy_warnings import quietly
-from ..core import Array, Constant, Node, Op, Parameter
 from ..core.op import over_dimensions
 from ..core.symbolic_shapes import size_of
-from ..ops.elementwise import Cast, DivideBySize
-from ..ops.linalg import Einsum, Matmul, Transpose
-from ..ops.shape import ExpandDims, Reshape, Squeeze
+from ..ops.elementwise import DivideBySize
+from ..ops.linalg import Transpose
 from . import intermediate_representation as do
 from . import rewrites  # noqa: F401 - registers them
 from .intermediate_representation import Result
@@ -26,6 +24,7 @@ from .lowering_rules import Rule, rule_of
 from .symbolic_sizes import Unrecorded, any_size, unchecked
 
 if TYPE_CHECKING:
+    from ..core import Array, Node, Op
     from ..core.symbolic_shapes import Shape
     from ..runtime.evaluation_loop import Prepared
     from .sparse_updates import RowsAlone
@@ -83,7 +82,7 @@ class Lowering:
         for node in program.placeholders:
             self._make_given(node)
         for node in program.order:
-            if isinstance(node.op, Parameter):
+            if node.op.is_parameter:
                 self._make_given(node)
         for position, node in enumerate(program.order):
             if node not in self.of:
@@ -116,7 +115,7 @@ class Lowering:
 
     def _lowered(self, position: int, node: Node) -> Value:
         build = self._build
-        if isinstance(node.op, Constant):
+        if node.op.is_constant:
             return build.constant(node.graph._stored(node))
         operands = self._apart(node, [self.of[operand] for operand in node.inputs])
         result = Result(self._shape_of(node), node.dtype)
@@ -133,7 +132,7 @@ class Lowering:
             return self._as_it_runs(position, op, operands, in_c_order(*result))
         value = rule.write(op, build, result, operands)
         if value.root in [operand.root for operand in operands]:
-            if not isinstance(op, Cast):
+            if not op.casts:
                 self._memory[node] = self._memory.get(node.inputs[0], node.inputs[0])
         elif not _comes_in_order(op, rule, operands, value):
             value = self._as_it_runs(position, op, operands, None)
@@ -147,7 +146,7 @@ class Lowering:
 
         x.T @ x is computed otherwise than x.T @ y: half of it.
         """
-        if not isinstance(node.op, (Matmul, Einsum)) or len(operands) != 2 or operands[0].root is not operands[1].root:
+        if not node.op.contracts or len(operands) != 2 or operands[0].root is not operands[1].root:
             return operands
         one, other = (self._memory.get(operand, operand) for operand in node.inputs)
         whole = [i for i, value in enumerate(operands) if value.whole and value.strides is not None]
@@ -177,7 +176,7 @@ class Lowering:
         if op.foreign or result.dtype == np.float16:
             raise Unrecorded("a constant that is checked as it is made")
         alike = type(op).__dict__.get("forward") in _ALIKE or isinstance(op, DivideBySize)
-        alike = alike or (isinstance(op, Cast) and result.dtype.kind == "f")
+        alike = alike or (op.casts and result.dtype.kind == "f")
         small = [value.repeats or value for value in operands]
         filled = bool(result.shape) and alike and not any(value.shape for value in small)
         operands = small if filled else operands
@@ -223,7 +222,7 @@ def _is_constant(value: Value) -> bool:
 
 def _is_better_shown(op: Op, operands: Sequence[Value]) -> bool:
     """Tell whether a view of a constant stays one: made as a constant, it would not lie in C order."""
-    if isinstance(op, (ExpandDims, Reshape, Squeeze)):
+    if op.reshapes:
         return operands[0].repeats is not None and operands[0].lies_small and operands[0].repeats.size == 1
     return isinstance(op, Transpose)
 

@@ -10,12 +10,13 @@ import builtins
 import keyword
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .._util.rules import Rules
 from . import intermediate_representation as do
 from .codegen_functions import Part, written_out
 from .fusion import adds_up, reads
@@ -299,96 +300,105 @@ def _indented(lines: Iterable[str]) -> list[str]:
 # --- instruction by instruction -------------------------------------------------------------------------------
 
 
+_MAKES_ARRAYS: Rules[[], bool] = Rules()
+_MAKES_ARRAYS[do.Instruction] = lambda how: False
+_MAKES_ARRAYS[do.Ufunc] = lambda how: not how.bits
+_MAKES_ARRAYS[do.Product] = lambda how: not how.plain
+_MAKES_ARRAYS[do.Patch] = lambda how: True
+
+
 def _makes_arrays(value: Value) -> bool:
     """Tell whether its call can make the array itself, which costs less than to make one for it."""
-    match value.how:
-        case do.Ufunc(bits=False) | do.Product(plain=False) | do.Patch():
-            return bool(value.shape)
-    return False
+    return bool(value.shape) and _MAKES_ARRAYS(value.how)
+
+
+_EXPRESSIONS: Rules[[Sequence[str], _Names], str] = Rules()
+_EXPRESSIONS[do.Reshape] = lambda how, x, _: f"{x[0]}.reshape({literal(how.shape)})"
+_EXPRESSIONS[do.Transpose] = lambda how, x, _: (
+    f"{x[0]}.T" if how.axes == (1, 0) else f"{x[0]}.transpose({literal(how.axes)})"
+)
+_EXPRESSIONS[do.ExpandDims] = lambda how, x, _: f"expand_dims({x[0]}, {literal(how.axes)})"
+_EXPRESSIONS[do.Squeeze] = lambda how, x, _: f"{x[0]}.squeeze({literal(how.axes)})"
+_EXPRESSIONS[do.Index] = lambda how, x, _: f"{x[0]}[{', '.join(map(_part, how.parts))}]"
+_EXPRESSIONS[do.Broadcast] = lambda how, x, _: f"broadcast_to({x[0]}, {literal(how.shape)})"
+_EXPRESSIONS[do.Slide] = lambda how, x, names: f"{names.functions[how.windows]}({x[0]})"
+_EXPRESSIONS[do.Ufunc] = lambda how, x, _: f"{how.ufunc.__name__}({', '.join(x)})"
+_EXPRESSIONS[do.Product] = lambda how, x, _: f"matmul({', '.join(x)})"
+_EXPRESSIONS[do.Patch] = lambda how, x, names: f"{names.functions[how.function]}({', '.join(x)})"
+_EXPRESSIONS[do.Own] = lambda how, x, names: (
+    f"matmul({', '.join(x)})"
+    if how.function is np.matmul
+    else f"asarray({names.functions[how.function]}({', '.join(x)}))"
+)
 
 
 def _expression(value: Value, x: Sequence[str], names: _Names) -> str:
     """Return what gives the array of a view, or makes one."""
-    match value.how:
-        case do.Reshape(shape):
-            return f"{x[0]}.reshape({literal(shape)})"
-        case do.Transpose((1, 0)):
-            return f"{x[0]}.T"
-        case do.Transpose(axes):
-            return f"{x[0]}.transpose({literal(axes)})"
-        case do.ExpandDims(axes):
-            return f"expand_dims({x[0]}, {literal(axes)})"
-        case do.Squeeze(axes):
-            return f"{x[0]}.squeeze({literal(axes)})"
-        case do.Index(parts):
-            return f"{x[0]}[{', '.join(map(_part, parts))}]"
-        case do.Broadcast(shape):
-            return f"broadcast_to({x[0]}, {literal(shape)})"
-        case do.Slide(windows=windows):
-            return f"{names.functions[windows]}({x[0]})"
-        case do.Ufunc(ufunc):
-            return f"{ufunc.__name__}({', '.join(x)})"
-        case do.Product():
-            return f"matmul({', '.join(x)})"
-        case do.Patch(function):
-            return f"{names.functions[function]}({', '.join(x)})"
-        case do.Own(np.matmul):
-            return f"matmul({', '.join(x)})"
-        case do.Own(function):
-            return f"asarray({names.functions[function]}({', '.join(x)}))"
-    raise AssertionError(f"{value.how} writes to memory")
+    return _EXPRESSIONS(value.how, x, names)
+
+
+class _Target(NamedTuple):
+    """What is written: a value, its operands as the code has them, where to, and the names of the code."""
+
+    value: Value
+    x: Sequence[str]
+    out: str
+    names: _Names
+
+
+_WRITE: Rules[[_Target], list[str]] = Rules()
+_WRITE[do.Clip] = lambda how, to: [f"{to.x[0]}.clip({to.x[1]}, {to.x[2]}, {to.out})"]
+_WRITE[do.Cast] = lambda how, to: [
+    f"copyto({to.out}, {to.x[0]}{_forced(to.value)})" if to.value.shape else f"{to.out}[()] = {to.x[0]}"
+]
+_WRITE[do.Select] = lambda how, to: [
+    f"copyto({to.out}, {to.x[2]})" if to.value.operands[2].shape else f"{to.out}.fill({to.x[2]})",
+    f"copyto({to.out}, {to.x[1]}, where={to.x[0]})",
+]
+_WRITE[do.Reduce] = lambda how, to: [
+    f"{how.ufunc.__name__}.reduce({to.x[0]}, {literal(how.axes[0] if len(how.axes) == 1 else how.axes)}, "
+    f"None, {to.out}, {literal(how.keepdims)})"
+]
+_WRITE[do.Fill] = lambda how, to: [f"{to.out}.fill({to.x[0]})"]
+_WRITE[do.Repeat] = lambda how, to: [f"{to.out}[...] = {to.x[0]}"]
+_WRITE[do.Copy] = lambda how, to: [f"copyto({to.out}, {to.x[0]})"]
+_WRITE[do.Product] = lambda how, to: [
+    f"{to.x[0]}.dot({to.x[1]}, {to.out})" if how.plain else f"matmul({to.x[0]}, {to.x[1]}, {to.out})"
+]
+_WRITE[do.Gather] = lambda how, to: [f"{to.x[0]}.take({to.x[1]}, None, {to.out}, 'clip')"]
+_WRITE[do.Scatter] = lambda how, to: [f"{to.out}.fill(0)", f"{to.out}[{to.x[1]}] = {to.x[0]}"]
+_WRITE[do.Call] = lambda how, to: [f"{to.names.functions[how.function]}({', '.join([*to.x, 'out=' + to.out])})"]
+"""The lines that write a value, or a block of it, to memory."""
+
+
+def _forced(value: Value) -> str:
+    return "" if np.can_cast(value.operands[0].dtype, value.dtype, "same_kind") else ", 'unsafe'"
+
+
+def _ufunc(how: do.Ufunc, to: _Target) -> list[str]:
+    # NumPy deprecates a third argument by position for these two.
+    parts = [*to.x, "out=" * (how.ufunc in (np.maximum, np.minimum)) + to.out]
+    if how.bits:
+        parts = [
+            name if each.dtype == own else f"{name}.view({_called(own)})"
+            for name, each, own in zip([*to.x, to.out], [*to.value.operands, to.value], how.loop, strict=True)
+        ]
+    return [f"{how.ufunc.__name__}({', '.join(parts)})"]
+
+
+def _check(how: do.Check, to: _Target) -> list[str]:
+    # Seen as unsigned, a negative label is the largest; to find its place costs less than to find the maximum.
+    largest = f"{to.x[0]}.item({to.x[0]}.view('uint64').argmax())"
+    refused = f"{to.names.functions[how.refuse]}('labels', {to.x[0]}, {literal(how.classes)})"
+    return [f"if not 0 <= {largest} < {literal(how.classes)}: {refused}"]
+
+
+_WRITE[do.Ufunc], _WRITE[do.Check] = _ufunc, _check
 
 
 def _written(value: Value, x: Sequence[str], out: str, names: _Names) -> list[str]:
     """Return the lines that write a value, or a block of it, to memory."""
-    match value.how:
-        case do.Ufunc(ufunc, loop, bits=True):
-            dtypes = [*[operand.dtype for operand in value.operands], value.dtype]
-            parts = [
-                name if dtype == own else f"{name}.view({_called(own)})"
-                for name, dtype, own in zip([*x, out], dtypes, loop, strict=True)
-            ]
-            return [f"{ufunc.__name__}({', '.join(parts)})"]
-        case do.Ufunc(ufunc):
-            # NumPy deprecates a third argument by position for these two.
-            by_name = "out=" if ufunc in (np.maximum, np.minimum) else ""
-            return [f"{ufunc.__name__}({', '.join([*x, by_name + out])})"]
-        case do.Clip():
-            return [f"{x[0]}.clip({x[1]}, {x[2]}, {out})"]
-        case do.Cast() if not value.shape:
-            return [f"{out}[()] = {x[0]}"]
-        case do.Cast():
-            by_force = "" if np.can_cast(value.operands[0].dtype, value.dtype, "same_kind") else ", 'unsafe'"
-            return [f"copyto({out}, {x[0]}{by_force})"]
-        case do.Fill():
-            return [f"{out}.fill({x[0]})"]
-        case do.Repeat():
-            return [f"{out}[...] = {x[0]}"]
-        case do.Select():
-            third = value.operands[2]
-            fill = f"copyto({out}, {x[2]})" if third.shape else f"{out}.fill({x[2]})"
-            return [fill, f"copyto({out}, {x[1]}, where={x[0]})"]
-        case do.Copy():
-            return [f"copyto({out}, {x[0]})"]
-        case do.Reduce(ufunc, axes, keepdims):
-            over = literal(axes[0] if len(axes) == 1 else axes)
-            return [f"{ufunc.__name__}.reduce({x[0]}, {over}, None, {out}, {literal(keepdims)})"]
-        case do.Product(plain=True):
-            return [f"{x[0]}.dot({x[1]}, {out})"]
-        case do.Product():
-            return [f"matmul({x[0]}, {x[1]}, {out})"]
-        case do.Gather():
-            return [f"{x[0]}.take({x[1]}, None, {out}, 'clip')"]
-        case do.Scatter():
-            return [f"{out}.fill(0)", f"{out}[{x[1]}] = {x[0]}"]
-        case do.Call(function):
-            return [f"{names.functions[function]}({', '.join([*x, f'out={out}'])})"]
-        case do.Check(classes, refuse):
-            # Seen as unsigned, a negative label is the largest; to find its place costs less than to find the maximum.
-            largest = f"{x[0]}.item({x[0]}.view('uint64').argmax())"
-            refused = f"{names.functions[refuse]}('labels', {x[0]}, {literal(classes)})"
-            return [f"if not 0 <= {largest} < {literal(classes)}: {refused}"]
-    raise AssertionError(f"{value.how} makes its array itself")
+    return _WRITE(value.how, _Target(value, x, out, names))
 
 
 def _part(part: do.Part) -> str:
@@ -398,38 +408,26 @@ def _part(part: do.Part) -> str:
     return "..." if part is Ellipsis else literal(part)
 
 
-def _words(value: Value) -> Iterator[str]:
-    """Yield the functions of NumPy that a value's code calls by name."""
-    match value.how:
-        case do.Ufunc(ufunc) | do.Reduce(ufunc):
-            yield ufunc.__name__
-        case do.Product(blocks, plain):
-            if not plain:
-                yield "matmul"
-            if blocks and blocks.along:
-                yield "add"
-        case do.Cast() if not value.shape:
-            pass
-        case do.Cast() | do.Select() | do.Copy():
-            yield "copyto"
-        case do.Broadcast():
-            yield "broadcast_to"
-        case do.ExpandDims():
-            yield "expand_dims"
-        case do.Own(function):
-            yield "matmul" if function is np.matmul else "asarray"
+_WORDS: Rules[[Value], Sequence[str]] = Rules()
+_WORDS[do.Instruction] = lambda how, value: ()
+_WORDS[do.Ufunc] = lambda how, value: (how.ufunc.__name__,)
+_WORDS[do.Reduce] = lambda how, value: (how.ufunc.__name__,)
+_WORDS[do.Product] = lambda how, value: ("matmul",) * (not how.plain) + ("add",) * bool(how.blocks and how.blocks.along)
+_WORDS[do.Cast] = lambda how, value: ("copyto",) if value.shape else ()
+_WORDS[do.Select] = lambda how, value: ("copyto",)
+_WORDS[do.Copy] = lambda how, value: ("copyto",)
+_WORDS[do.Broadcast] = lambda how, value: ("broadcast_to",)
+_WORDS[do.ExpandDims] = lambda how, value: ("expand_dims",)
+_WORDS[do.Own] = lambda how, value: ("matmul" if how.function is np.matmul else "asarray",)
+"""The functions of NumPy that a value's code calls by name."""
 
-
-def _function_of(value: Value) -> tuple[Function, str] | None:
-    """Return the function that a value's code is given, and what it is of."""
-    match value.how:
-        case do.Call(function, name) | do.Own(function, name) if function is not np.matmul:
-            return function, name
-        case do.Slide(windows=windows):
-            return windows, "windows"
-        case do.Check(_, refuse):
-            return refuse, "codes"
-    return None
+_FUNCTIONS: Rules[[], tuple[Function, str] | None] = Rules()
+_FUNCTIONS[do.Instruction] = lambda how: None
+_FUNCTIONS[do.Call] = lambda how: (how.function, how.name)
+_FUNCTIONS[do.Own] = lambda how: None if how.function is np.matmul else (how.function, how.name)
+_FUNCTIONS[do.Slide] = lambda how: (how.windows, "windows")
+_FUNCTIONS[do.Check] = lambda how: (how.refuse, "codes")
+"""The function that a value's code is given, and what it is of."""
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -450,11 +448,11 @@ class _Names(dict["Value", str]):
 
     def __init__(self, lowering: Lowering) -> None:
         super().__init__()
-        self.numpy = {word for value in lowering.values for word in _words(value)}
+        self.numpy = {word for value in lowering.values for word in _WORDS(value.how, value)}
         self.functions: dict[Function, str] = {}
         self._taken = {*keyword.kwlist, *dir(builtins), *self.numpy, *_OWN}
         self._last: dict[str, int] = {}
-        for function, name in filter(None, map(_function_of, lowering.values)):
+        for function, name in filter(None, (_FUNCTIONS(value.how) for value in lowering.values)):
             if function not in self.functions:
                 self.functions[function] = self._free(f"{_identifier(name)}_forward")
         for value in [*lowering.given, *lowering.values]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._util.display import Shown, rendered
+from .._util.display import Shown, as_text
 from .._util.text import PAGE, columns_there
-from ..core import Constant, Node
 from .intermediate_representation import Patch
 
 if TYPE_CHECKING:
+    from ..core import Node
     from .buffer_allocation import Layout
     from .fusion import Chain
     from .ir_values import Value
@@ -79,7 +79,7 @@ class Explanation(Shown):
         self.fates: dict[Node, str] = {}
         first_of: dict[Value, Node] = {}
         for node, value in lowering.of.items():
-            if node.inputs or not (node.has_value or node.op.name == "placeholder"):
+            if not node.op.is_leaf:
                 self.fates[node] = _fate(node, value, first_of, chain_of, layout, lowering)
             first_of.setdefault(value, node)
         self.pieces = [
@@ -143,8 +143,7 @@ class Explanation(Shown):
         -------  ----  ------  -----
               0  64 B  0 to 2  exp
         """
-        text: str = rendered(self, "tables")(width)
-        return text
+        return as_text(self, width)
 
     def __str__(self) -> str:
         return self.table(columns_there() or PAGE)
@@ -188,7 +187,7 @@ def _fate(
 def same_fate(node: Node, value: Value, first_of: Mapping[Value, Node]) -> str | None:
     """Return the fate of a node for which nothing is computed, else None."""
     first = first_of.get(value)
-    if value.kind == "constant" or isinstance(node.op, Constant):
+    if value.kind == "constant" or node.op.is_constant:
         return "constant"
     if first is not None and first is not node:
         return f"the same as {first.name}"

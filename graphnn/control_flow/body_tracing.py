@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from .._util.text import counted, short_repr
-from ..core import Constant, Graph, Node, Op, flatten, fn
+from ..core import Graph, Node, Op, flatten, fn
 from ..core.fetches import ancestors
 from ..core.symbolic_shapes import names_in
 from ..errors import GraphError, UsageError
-from ..ops.random import Random
 from .branch_op import Branch
 from .loop_body import Excerpt, Keeping, Read, graph_of
 from .loop_op import Loop
@@ -117,12 +116,12 @@ def is_random(op: Op) -> bool:
     """Whether an operation draws random numbers, or has a body that does."""
     if isinstance(op, Keeping):
         return any(is_random(node.op) for body in op.bodies.values() for node in body)
-    return isinstance(op, Random)
+    return op.is_random
 
 
 def counters_of(op: Op) -> list[int]:
     """Return which operands are counters of random numbers."""
-    if isinstance(op, Random):
+    if op.is_random:
         return [0]
     if not isinstance(op, Keeping) or not is_random(op):
         return []
@@ -186,7 +185,7 @@ def read_by(
         if node in seen:
             continue
         seen.add(node)
-        small = isinstance(node.op, Constant) and graph._constants[node].size <= _MOST_INLINE
+        small = node.op.is_constant and graph._constants[node].size <= _MOST_INLINE
         if node in moving:
             waiting.extend([read(node, operand) for operand in node.inputs])
         elif not small:

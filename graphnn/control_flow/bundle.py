@@ -113,6 +113,7 @@ def place_written(place: Place, dtype: np.dtype[Any]) -> Place:
 class LoopItem(Op):
     """One of the arrays that a loop gives: a part of its bundle."""
 
+    is_loop_item = True
     public = False
     start: Dim
     shape: Shape
@@ -243,12 +244,12 @@ def _terms(bundle: Node) -> tuple[dict[Place, list[_Term]], list[_Term]]:
         waiting, number = [bundle], 0
         while waiting:
             node = waiting.pop()
-            if node.op.name == "add":
+            if node.op.signs == (1, 1):
                 waiting.extend(reversed(node.inputs))
             elif isinstance(node.op, LoopBundle):
                 inside = node.inputs[0]  # an empty one may begin where another one does
                 known.setdefault(Place(node.op.start, inside.shape, inside.dtype), []).append((number, inside, False))
-            elif node.op.name != "zeros":
+            elif node.op.bounds != (0, 0):
                 others.append((number, node, True))
             number += 1
         found = cache[bundle] = known, others

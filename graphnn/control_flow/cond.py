@@ -10,12 +10,12 @@ import numpy as np
 
 from .._util.callables import check_takes
 from .._util.text import short_repr
-from ..core import Constant, Graph, Node, Parameter, Placeholder, flatten
+from ..core import Graph, Node, flatten
 from ..core.symbolic_shapes import unify
 from ..errors import DtypeError, ShapeError, UsageError
 from .body_tracing import as_node, names_of, read_by
 from .branch_op import Branch
-from .bundle import LoopItem, item_of
+from .bundle import item_of
 from .loop_body import Excerpt, Read, graph_of
 from .loop_validation import check_flag, check_functions, check_updates, form_of, leaves_of, updates_of
 
@@ -87,7 +87,7 @@ def cond(flag: Any, then: Callable[..., Any], otherwise: Callable[..., Any], *op
         wanted = _as_nodes(graph, form, leaves_of(results[1], results[0]))
         made = _made_since(graph, start)
         # The update of a parameter that each step makes which reads it, as that of a counter, is made outside.
-        outside = {node for (_, at), node in graph.advances.items() if isinstance(at.op, Parameter)}
+        outside = {node for (_, at), node in graph.advances.items() if at.op.is_parameter}
         check_updates("cond", graph, before, made - outside)
         choose = partial(_branch, graph, flag, made, prefixes)
         items = choose(wanted, lambda reader, operand: operand)
@@ -103,8 +103,8 @@ def _made_since(graph: Graph, start: int) -> set[Node]:
     """Return what is to be in the bodies; what is read of a bundle that was there before is not, but an operand."""
     made: set[Node] = set()
     for node in list(graph)[start:]:
-        outside = isinstance(node.op, LoopItem) and node.inputs[0] not in made
-        if not outside and not isinstance(node.op, (Placeholder, Parameter, Constant)):
+        outside = node.op.is_loop_item and node.inputs[0] not in made
+        if not outside and not node.op.is_leaf:
             made.add(node)
     return made
 

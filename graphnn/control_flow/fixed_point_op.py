@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Constant, Graph, Node, Op, Spec, fn
+from ..core import Array, Graph, Node, Op, Spec, fn
 from ..core.fetches import ordered
 from ..errors import EvaluationError, ShapeError
 from ..transforms.substitutions import Changes
@@ -210,7 +210,7 @@ def _made_again(wanted: Sequence[Node], known: Mapping[Node, Node], changes: Cha
     for node in ordered(wanted):
         if node in copies:
             continue
-        if isinstance(node.op, Constant):
+        if node.op.is_constant:
             copies[node] = graph._holding(node.graph._stored(node))
         else:
             copies[node] = graph._add(changes.op(node), [copies[operand] for operand in node.inputs])

@@ -83,7 +83,6 @@ def short_name_of(loop: Node) -> str:
 
 
 _LOOPS = ("loop", "implicit_loop")
-_WITH_BODIES = (*_LOOPS, "branch")
 
 
 def is_loop(node: Node) -> bool:
@@ -98,12 +97,12 @@ def is_branch(node: Node) -> bool:
 
 def has_bodies(node: Node) -> bool:
     """Whether the operation of a node is a loop or a branch."""
-    return node.op.name in _WITH_BODIES
+    return node.op.holds_bodies
 
 
 def is_bundle(node: Node) -> bool:
     """Whether a value is several arrays in one, whose numbers say nothing."""
-    return node.op.name in (*_WITH_BODIES, "loop_bundle")
+    return node.op.holds_bodies or node.op.name == "loop_bundle"
 
 
 def first_like(loop: Node) -> Node:
@@ -119,7 +118,7 @@ def first_like(loop: Node) -> Node:
 
 def loop_of_scope(graph: Graph, scope: str) -> Node | None:
     """Return the first loop or branch made in a scope, if that was opened for it; none that computes what one did."""
-    for kind in _WITH_BODIES:
+    for kind in (*_LOOPS, "branch"):
         name, number = f"{scope}/{kind}", 1
         while scope and (node := graph._find(name)) is not None:
             if has_bodies(node) and first_like(node) is node:

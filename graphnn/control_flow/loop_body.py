@@ -14,7 +14,7 @@ import numpy as np
 from .._util.missing import needed
 from .._util.ports import Port
 from ..compiler.symbolic_sizes import any_size, unchecked
-from ..core import Constant, Dim, Graph, Kind, Node, Op, Parameter, Placeholder, Shape, Spec
+from ..core import Dim, Graph, Kind, Node, Op, Placeholder, Shape, Spec
 from ..core.attributes import DimOf, Several, Text
 from ..core.node import put_twin
 from ..core.scopes import mirrored
@@ -153,6 +153,7 @@ REFUSED: Port[Callable[[Any], _Refused]] = Port("guard inside")
 class Keeping(Op, abstract=True):
     """An operation with graphs inside, of whose nodes it keeps some, in a bundle."""
 
+    holds_bodies = True
     public = False
 
     @cached_property
@@ -229,9 +230,9 @@ class Excerpt:
         for node in in_order(wanted, read, frozenset(inputs)):
             if node in copies:
                 continue
-            if isinstance(node.op, (Placeholder, Parameter)):
+            if node.op.is_variable:
                 raise UsageError(f'a body would need "{node.name}", which is not among its inputs')
-            value = source._constants[node] if isinstance(node.op, Constant) else None
+            value = source._constants[node] if node.op.is_constant else None
             operands = tuple([copies[read(node, operand)] for operand in node.inputs])
             scope = _counterpart(source, graph, node.scope, prefix)
             name = _free(graph, node.name.removeprefix(prefix))

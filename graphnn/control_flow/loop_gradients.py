@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..autodiff.grad import flow_of, vjp
 from ..autodiff.grad import jvp as tangents_of
-from ..core import Constant, Node, Placeholder, fn
+from ..core import Node, Placeholder, fn
 from .bundle import LoopBundle, LoopItem, found_in
 from .loop_body import Excerpt, Keeping, new_graph_of
 
@@ -150,11 +150,11 @@ def _read(results: Sequence[Node], count: int, recomputed: bool) -> list[Node]:
     waiting = list(results)
     while waiting:
         node = waiting.pop()
-        if node in seen or isinstance(node.op, Constant):
+        if node in seen or node.op.is_constant:
             continue
         seen.add(node)
         again = recomputed or isinstance(node.op, (Keeping, LoopBundle))
-        if node.index < count and (isinstance(node.op, Placeholder) or not again):
+        if node.index < count and (node.op.is_placeholder or not again):
             found[node] = None
         else:
             waiting.extend(node.inputs)

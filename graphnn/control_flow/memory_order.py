@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..ops.base import Multilinear
 from ..ops.concatenation import Concatenate, Stack
-from ..ops.elementwise import Elementwise
 from ..ops.indexing import Getitem
-from ..ops.random import Random
 from ..ops.reductions import Norm, Reduction
-from ..ops.shape import ExpandDims, Reshape, Squeeze
-from .bundle import LoopItem
+from ..ops.shape import SumTo
 
 if TYPE_CHECKING:
     from ..core import Op
@@ -27,11 +23,11 @@ def lies(op: Op, operands: Sequence[int]) -> int:
     NumPy lays the result of an elementwise operation, of a reduction and of joining out as the operands are.
     """
     least = min(operands, default=COMPACT)
-    if isinstance(op, (LoopItem, Random)):
+    if op.is_loop_item or op.is_random:
         return COMPACT
-    if isinstance(op, (Elementwise, Reduction, Norm, Multilinear, Stack, Concatenate)) or op.name in ("cast", "sum_to"):
+    if op.elementwise or op.multilinear or isinstance(op, (Reduction, Norm, Stack, Concatenate, SumTo)):
         return COMPACT if least >= ORDERED else ANYHOW
-    if isinstance(op, (Reshape, ExpandDims, Squeeze)):
+    if op.reshapes:
         return least
     if isinstance(op, Getitem):
         return _part(op, least)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._util.garbage_collection import collector_paused
 from .._util.numpy_warnings import quietly
-from ..core import Array, Constant, Graph, Node, Op, Origin, Placeholder, Spec
+from ..core import Array, Constant, Graph, Node, Op, Origin, Spec
 from ..core.fetches import ordered
 from ..core.node import put_twin
 from ..core.scopes import Scope, mirrored
@@ -318,12 +318,12 @@ class Unrolling:
             place = node.index
             here = _Place(f"{called}/{node.name}", scopes.of(node), node.origin, at.most)
             spec, new = body.specs[place], body.ops[place]
-            if isinstance(node.op, Placeholder):
+            if node.op.is_placeholder:
                 if node is body.index:
                     found[place] = self._make(here, Constant(), (), spec, row)
                 else:
                     found[place] = self._input(here, next(inputs), row if place in body.by_row else None, spec)
-            elif isinstance(node.op, Constant):
+            elif node.op.is_constant:
                 if place not in shared:
                     shared[place] = self._make(here, new, (), spec, node.graph._constants[node])
                 found[place] = shared[place]

@@ -12,7 +12,6 @@ from .._util.text import counted
 from ..core import Graph, Node
 from .branch_op import Branch
 from .iteration_names import NodeInside
-from .loop_body import Keeping
 from .loop_op import Loop
 from .unroll import KEPT, NAME, Unrolling
 
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 
 def has_loops(prepared: Prepared) -> bool:
     """Whether a run has loops or branches that can be looked into."""
-    return KEPT not in prepared.program.graph.caches and any(
-        isinstance(node.op, Keeping) for node in prepared.program.order
-    )
+    return KEPT not in prepared.program.graph.caches and any(node.op.holds_bodies for node in prepared.program.order)
 
 
 def unrolled(prepared: Prepared, around: Mapping[str, int] = {}) -> Prepared:

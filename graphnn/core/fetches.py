@@ -9,7 +9,6 @@ from ..errors import GraphError, UsageError
 from .graph import Graph
 from .nested import flatten
 from .node import Node
-from .op import Placeholder
 from .scopes import TRIED_KINDS
 
 
@@ -95,7 +94,7 @@ def results_of(graph: Graph) -> dict[str, Node]:
     if graph.outputs:
         return dict(graph.outputs)
     unread = unread_in(graph)
-    computed = [node for node in unread if not (node.has_value or isinstance(node.op, Placeholder))]
+    computed = [node for node in unread if not (node.has_value or node.op.is_placeholder)]
     return {node.name: node for node in computed or unread}
 
 

@@ -197,7 +197,7 @@ class Graph(Shown):
         return tuple([self._nodes[name].node for name in list(self.dag._adj[node.name])])  # type: ignore[attr-defined]
 
     def _stored(self, node: Node) -> Array:
-        return self.state[node] if isinstance(node.op, Parameter) else self._constants[node]
+        return self.state[node] if node.op.is_parameter else self._constants[node]
 
     def __repr__(self) -> str:
         size = sum(value.size for value in self.state.values())
@@ -386,8 +386,8 @@ class Graph(Shown):
             scope = scope.parent
         self._dag._append(node)
         if value is not None:
-            dict.__setitem__(self.state if isinstance(node.op, Parameter) else self._constants, node, value)
-        elif isinstance(node.op, Placeholder) and not (self.placeholders and self.placeholders[-1] is node):
+            dict.__setitem__(self.state if node.op.is_parameter else self._constants, node, value)
+        elif node.op.is_placeholder and not (self.placeholders and self.placeholders[-1] is node):
             self.placeholders.append(node)
 
     def _finish(self) -> None:

@@ -13,12 +13,12 @@ from .._util.text import short_repr, with_article
 from ..errors import DtypeError, GraphError, ShapeError, UsageError, ValueRangeError
 from .arrays import checked_value
 from .node import Node
-from .op import Array, Parameter
 from .provenance import current_provenance
 from .symbolic_shapes import shown
 
 if TYPE_CHECKING:
     from .graph import Graph
+    from .op import Array
     from .scopes import Scope
 
 _Check = Callable[["Graph", Any, Any], tuple[Any, Any]]
@@ -156,7 +156,7 @@ def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update"
     parameter = owned(graph, parameter, "what is updated")
     if type(node) is not Node or node.graph is not graph:
         node = owned(graph, node, f'the {what} of "{parameter.name}"')
-    if not isinstance(parameter.op, Parameter):
+    if not parameter.op.is_parameter:
         raise UsageError(f'only parameters are updated; "{parameter.name}" is {with_article(parameter.op.name)}')
     if node.spec.shape != parameter.spec.shape:
         raise ShapeError(
@@ -195,7 +195,7 @@ def checked_idle(graph: Graph, path: Any, node: Any) -> tuple[str, Node]:
 def checked_state(graph: Graph, parameter: Any, value: Any) -> tuple[Node, Array]:
     """Return an entry of `Graph.state`; refuse a value that does not fit its parameter, and any other node."""
     parameter = owned(graph, parameter, "what has a value in the state")
-    if not isinstance(parameter.op, Parameter):
+    if not parameter.op.is_parameter:
         what = with_article(parameter.op.name)
         raise UsageError(f'the state holds the values of parameters; "{parameter.name}" is {what}')
     return parameter, checked_value(parameter, value)

@@ -16,7 +16,7 @@ from .arrays import own_array, supported_dtype
 from .dag import NODE_TABLES
 from .graph_tables import checked_name
 from .node import Node, put_twin
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, Unknown, operation
+from .op import Array, Op, Spec, operation
 from .symbolic_shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _restore(graph: Graph, name: Any, data: Mapping[str, Any], operands: list[An
     shape = shape_of(data["shape"]) if "shape" in data else None
     dtype = supported_dtype(data["dtype"], "the node") if "dtype" in data else None
     value = None
-    if isinstance(op, (Parameter, Constant)):
+    if op.is_stored:
         value = data["value"]
         # Lists (from JSON) leave the dtype open, and empty lists the shape.
         listed = not hasattr(value, "dtype")
@@ -102,7 +102,7 @@ def _restore(graph: Graph, name: Any, data: Mapping[str, Any], operands: list[An
         name,
         op,
         tuple(graph._dag._node[operand].node for operand in operands),
-        graph.dtype if dtype is None and isinstance(op, Placeholder) else dtype,
+        graph.dtype if dtype is None and op.is_placeholder else dtype,
         shape,
         value,
         scope=_restored_scope(graph, data.get("scope", "")),
@@ -130,7 +130,7 @@ def restored(
         raise GraphError(f"{op.name} takes {counted(len(op.operands), 'operand')}, got {len(inputs)}")
     if value is not None:
         spec = Spec(value.shape, value.dtype)
-    elif dtype is not None and shape is not None and isinstance(op, (Placeholder, Unknown)):
+    elif dtype is not None and shape is not None and (op.is_placeholder or op.is_unknown):
         spec = Spec(shape_of(shape), dtype)
     else:
         spec = graph._inferred(op, inputs)

@@ -15,7 +15,7 @@ from .._util.source_location import users_names
 from .._util.text import visible, with_article
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
 from .arrays import as_array, own_array, sealed, warn_of_overflow
-from .op import Array, Constant, MissingMethods, Op, Parameter, Spec, fn, operation
+from .op import Array, MissingMethods, Op, Parameter, Spec, fn, operation
 from .symbolic_shapes import Dimension, as_dimensions, shown
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _operator(name: str, swapped: bool = False) -> Callable[..., Node]:
 
 def _in_place(symbol: str) -> Callable[[Node, Any], Any]:
     def method(self: Node, other: Any) -> Any:
-        if not isinstance(self.op, Parameter):
+        if not self.op.is_parameter:
             return NotImplemented  # then `h += b` is `h = h + b`
         (name,) = users_names([self], [self.name if self.name.isidentifier() else "w"])
         raise UsageError(
@@ -194,7 +194,7 @@ class Node(MissingMethods, Shown):
     @property
     def has_value(self) -> bool:
         """Whether its value is known without a run: true for parameters and constants."""
-        return isinstance(self.op, (Parameter, Constant))
+        return self.op.is_stored
 
     @property
     def value(self) -> Array:
@@ -218,7 +218,7 @@ class Node(MissingMethods, Shown):
 
     @value.setter
     def value(self, value: Any) -> None:
-        if not isinstance(self.op, Parameter):
+        if not self.op.is_parameter:
             raise UsageError(f'only a parameter\'s value can be set; "{self.name}" is {with_article(self.op.name)}')
         self.graph.state[self] = value
 

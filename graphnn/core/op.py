@@ -128,6 +128,10 @@ class Op:
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
     - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the training page need to know.
 
+    - ``linear``, ``signs``, ``casts`` and the other properties below: what others need to know of it. They ask for a
+      property and not for the class, so an operation of one's own is treated like one of graphnn's. No attribute may
+      have the name of one.
+
     For an operation that holds graphs, as loops do:
 
     - ``bound_inside(sizes) -> int``: checks the graphs for these sizes, and returns the bytes of the largest value.
@@ -157,6 +161,46 @@ class Op:
     """Whether a gradient passes; floor, comparisons and integer operations let none through."""
     elementwise: ClassVar[bool] = False
     """Whether it acts on each element by itself."""
+    linear = False
+    """Whether it is linear in all operands that pass a gradient, taken together."""
+    multilinear = False
+    """Whether it is linear in each operand, as products are."""
+    rearranges = False
+    """Whether it moves elements and computes nothing."""
+    signs: ClassVar[tuple[int, ...]] = ()
+    """The signs with which it adds up its two operands, if it does: (1, -1) of a difference."""
+    powers: ClassVar[tuple[int, ...]] = ()
+    """The powers of its two operands whose product it is, if it is one: (1, -1) of a quotient."""
+    contracts = False
+    """Whether it sums products of its operands' elements along axes."""
+    reshapes = False
+    """Whether it changes the shape alone: the same elements, in the same order."""
+    selects = False
+    """Whether its first operand says which of the others each element is taken from."""
+    casts = False
+    """Whether it changes the dtype, and else nothing."""
+    sums_over_batches = False
+    """Whether it is the figure that a sum over a batch and a count give."""
+    is_random = False
+    """Whether it draws random numbers."""
+    is_placeholder = False
+    """Whether its value is given at each run."""
+    is_parameter = False
+    """Whether its value is kept in the state of the graph."""
+    is_constant = False
+    """Whether its value is fixed when the graph is built."""
+    is_leaf = False
+    """Whether it is one of these three, which are made by methods of the graph."""
+    is_variable = False
+    """Whether it is a leaf whose value may be another in the next run."""
+    is_stored = False
+    """Whether it is a leaf whose value the graph keeps."""
+    is_unknown = False
+    """Whether only its name is known."""
+    holds_bodies = False
+    """Whether it holds graphs, as loops do."""
+    is_loop_item = False
+    """Whether it takes one array out of what a loop gives."""
     traits: ClassVar[Trait] = Trait(0)
     """What is known about its numbers: `graphnn.core.Trait`."""
     bounds: ClassVar[tuple[float, float] | None] = None
@@ -191,6 +235,8 @@ class Op:
                 f"{cls.__name__}: annotate a dimension as graphnn.core.Dim, and a shape as graphnn.core.Shape; "
                 "`sized` follows from it"
             )
+        if taken := [a for a in cls._kinds if a == "sources" or isinstance(getattr(Op, a, None), bool | tuple)]:
+            raise GraphError(f"{cls.__name__}: gn.Op has a property {taken[0]}: give the attribute another name")
         cls.sized = tuple(attribute for attribute, kind in cls._kinds.items() if kind.may_name_dimensions)
         cls.abstract, cls.foreign = abstract, not cls.__module__.startswith(_PACKAGE)
         if abstract:
@@ -302,6 +348,13 @@ class Op:
         """
         return (...,) * len(operands)
 
+    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return for each operand an array like the output: the flat index of the one element read there, or -1.
+
+        None where an element may read several, or where `reads` alone tells.
+        """
+        return None
+
     @property
     def element_formula(self) -> str:
         """The formula of one element, for these attributes."""
@@ -320,6 +373,8 @@ class Op:
 class _Leaf(Op, abstract=True):
     """An operation without operands, whose nodes are made by a method of the graph."""
 
+    is_leaf = True
+
     def infer(self) -> Spec:
         """Refuse: the graph's method says the shape."""
         raise UsageError(f"make a {self.name} with graph.{self.name}(…)")
@@ -332,15 +387,20 @@ class _Leaf(Op, abstract=True):
 class Placeholder(_Leaf):
     """A value given at each run, by the feed."""
 
+    is_placeholder = is_variable = True
+
 
 class Parameter(_Leaf):
     """A value kept in the graph's state, trained unless it is frozen."""
 
+    is_parameter = is_variable = is_stored = True
     trainable: bool = True
 
 
 class Constant(_Leaf):
     """A value fixed when the graph is built."""
+
+    is_constant = is_stored = True
 
 
 _NAME = Name()
@@ -351,7 +411,7 @@ class Unknown(Op, abstract=True):
 
     called: Annotated[str, _NAME]
     attributes_in_file: Annotated[tuple[tuple[str, Any], ...], Several(Row((_NAME, Kind())))] = ()
-    variadic = True
+    variadic = is_unknown = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Node, Op, Placeholder
+from ..core import Array, Node, Op
 from ..core.attributes import whole
 from ..core.symbolic_shapes import concrete, shown
 from ..errors import AxisError, NotFoundError, UsageError, ValueRangeError, near
-from ..ops.base import Rearranging
 from ..ops.elementwise import Elementwise
 from .advice import Call
 from .why import Index, element_of
@@ -198,7 +197,7 @@ class _Reading:
         """Return which elements of each operand these places of a node read, as masks."""
         op = self.op_of(node)
         masks = [np.zeros(x.shape, bool) for x in operands]
-        sources = _sources(op, shape, operands)
+        sources = op.sources(operands)
         if sources is not None:
             for mask, source in zip(masks, sources, strict=True):
                 places = source.reshape(-1)[cells]
@@ -214,7 +213,7 @@ class _Reading:
         """Return which elements of a node read a marked one, as a mask."""
         op = self.op_of(node)
         reached = np.zeros(shape, bool)
-        if isinstance(op, Elementwise):
+        if op.elementwise:
             for mark in marks:
                 if mark is not None:
                     reached |= mark
@@ -222,7 +221,7 @@ class _Reading:
                 return reached
             cells = np.flatnonzero(reached)  # at most these
         else:
-            sources = _sources(op, shape, operands)
+            sources = op.sources(operands)
             if sources is not None:
                 for source, mark in zip(sources, marks, strict=True):
                     if mark is not None and mark.size:
@@ -246,15 +245,6 @@ class _Reading:
         if not shape:
             return iter([()] * cells.size)
         return zip(*(axis.tolist() for axis in np.unravel_index(cells, shape)), strict=True)
-
-
-def _sources(op: Op, shape: Index, operands: Sequence[Array]) -> Sequence[Array] | None:
-    """Return, for each operand, the place of the one element that each element reads, -1 for none; None of others."""
-    if type(op).reads is Elementwise.reads:
-        return [np.broadcast_to(np.arange(x.size).reshape(x.shape), shape) for x in operands]
-    if isinstance(op, Rearranging) and type(op).reads is Rearranging.reads:
-        return op.sources(operands)
-    return None
 
 
 # --- one sample -------------------------------------------------------------------------------------------------
@@ -325,7 +315,7 @@ _BY_NAME = Call("(dim=…)", "after the row")
 
 
 def _first_dimension(order: Sequence[Node]) -> str:
-    first = next((node for node in order if isinstance(node.op, Placeholder)), None)
+    first = next((node for node in order if node.op.is_placeholder), None)
     if first is None:
         raise UsageError(
             f"there is no placeholder whose first axis would be that of the samples: name a dimension {_BY_NAME}",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..core import Graph, Node, Op
 
 _SAME_ORDER: tuple[type[Op], ...] = (
-    *(shape.Reshape, shape.ExpandDims, shape.Squeeze),
-    *(elementwise.StopGradient, elementwise.SumOverBatches),
+    elementwise.StopGradient,
+    elementwise.SumOverBatches,
 )
 """What shows the elements of its operand, in the order in which they lie."""
 _OTHER_ORDER: tuple[type[Op], ...] = (
@@ -90,9 +90,9 @@ def _seen_through(op: Op, prepared: Prepared, node: Node, in_order: bool) -> boo
     """Return whether the elements of a view lie in order; None if the value is no view of its first operand."""
     if isinstance(op, shape.Reshape) and not in_order:
         return None  # NumPy copies
-    if isinstance(op, _SAME_ORDER):
+    if op.reshapes or isinstance(op, _SAME_ORDER):
         return in_order
-    if op.name == "loop_item":
+    if op.is_loop_item:
         return True if node.dtype.kind != "f" or node.dtype == node.inputs[0].dtype else None
     if isinstance(op, shape.SumTo) and not op.over(prepared.shape_of(node.inputs[0])):
         return in_order if node.dtype == node.inputs[0].dtype else None

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .._util.display import Shown, rendered, show_as
-from .._util.text import quoted, short_repr
+from .._util.display import Shown, as_text
+from .._util.text import PAGE, columns_there, quoted, short_repr
 from ..control_flow.iteration_names import has_bodies
 from ..control_flow.unrolled_run import counterpart, has_loops
-from ..errors import GraphnnError, UsageError, ValueRangeError
+from ..errors import OF_ERROR, GraphnnError, UsageError, ValueRangeError
 from .breakpoints import Stops
 from .current_node import Spot
 from .debugger_exports import Results
@@ -117,7 +117,7 @@ class Debugger(Shown):
         return Spot(self._now, self._what_ifs, self.node(node))
 
     def __str__(self) -> str:
-        return rendered(self, "text") or repr(self)
+        return as_text(self, columns_there() or PAGE)
 
     def _ipython_key_completions_(self) -> list[str]:
         return names_in(self.order, self.graph)
@@ -287,12 +287,12 @@ def _stop_as(dbg: Debugger, now: Progress, traced: Trace, stopped: int) -> None:
     now.error = traced.error
 
 
-@show_as(GraphnnError, "trace")
+@OF_ERROR.give("save")
 def _trace_of(error: GraphnnError) -> Trace | None:
     return stopped_trace(error)
 
 
-@show_as(GraphnnError, "debugger")
+@OF_ERROR.give("debug")
 def _debugger_of(error: GraphnnError) -> Debugger | None:
     trace = stopped_trace(error)
     return None if trace is None else debug(trace)

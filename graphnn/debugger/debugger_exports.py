@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..compiler.compile import updating
 from ..control_flow.unrolled_run import before_unrolling, graph_before
-from ..core import Parameter
 from ..core.arrays import checked_value
 from ..core.attributes import whole
 from ..errors import UsageError
@@ -161,7 +160,7 @@ class Results:
         graph = graph_before(now.graph)
         with updating(graph):
             for parameter in dict.fromkeys([*now.updates, *now.order]):
-                is_stored = isinstance(parameter.op, Parameter)
+                is_stored = parameter.op.is_parameter
                 if is_stored and graph.state[before_unrolling(parameter)] is not given.get(parameter):
                     has = f'"{parameter.title}" has another value'
                     raise UsageError(f"the state has changed since this run began ({has}): {RESTART}", calls=(RESTART,))

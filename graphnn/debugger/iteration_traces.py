@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._util.display import show_as
 from ..control_flow.iteration_lookup import found_inside
 from ..control_flow.iteration_names import NodeInside, has_bodies, is_loop
 from ..control_flow.unrolled_run import (
@@ -26,6 +24,7 @@ from ..errors import AxisError, GraphnnError, UsageError
 from ..runtime.evaluation_loop import collect
 from ..runtime.feed import memory_budget
 from .traces import Trace, record
+from .traces.trace import ITERATIONS, LOOPS
 from .value_cache import Memory, Tape
 
 if TYPE_CHECKING:
@@ -64,22 +63,7 @@ def in_every(name: str) -> str:
     return _ITERATION.sub("@*", name) if "@" in name else name
 
 
-class _Computed(Sequence[Any]):
-    """The values of a run by place, computed when they are asked for."""
-
-    def __init__(self, tape: Tape, count: int) -> None:
-        self._tape, self._count = tape, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(self._count))]
-        return self._tape.at(place).value
-
-
-class _Times(Sequence[float]):
+class _Times(Sequence[Any]):
     """The seconds that each place took, as far as it was computed."""
 
     def __init__(self, tape: Tape, count: int) -> None:
@@ -91,8 +75,17 @@ class _Times(Sequence[float]):
     def __getitem__(self, place: Any) -> Any:
         return self._tape.times.get(place, 0.0)
 
-    def __iter__(self) -> Iterator[float]:
-        return (self[place] for place in range(self._count))
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.__getitem__, range(self._count))
+
+
+class _Computed(_Times):
+    """The values of a run by place, computed when they are asked for."""
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(self._count))]
+        return self._tape.at(place).value
 
 
 def with_fault(prepared: Prepared) -> Prepared:
@@ -125,7 +118,7 @@ def with_iterations(
     return found, {counterpart(parameter, graph): counterpart(node, graph) for parameter, node in updates.items()}
 
 
-@show_as(Trace, "loops")
+@LOOPS.give()
 def with_loops(trace: Trace) -> Trace:
     """Return the trace of the same run with its loops as they are, so that it can be kept; itself if it has no loops.
 
@@ -164,7 +157,7 @@ def with_loops(trace: Trace) -> Trace:
 
 
 def _is_given(node: Node) -> bool:
-    return before_unrolling(node).op.name == "loop_item"
+    return before_unrolling(node).op.is_loop_item
 
 
 def failed_inside(trace: Trace) -> str:
@@ -179,11 +172,7 @@ def _trace_of(prepared: Prepared) -> Trace:
     return Trace(prepared, _Computed(tape, count), _Times(tape, count), {})
 
 
-@show_as(Trace, "iterations")
-def _finder_of(trace: Trace) -> Callable[[Any], Trace]:
-    return partial(with_iteration, trace)
-
-
+@ITERATIONS.give()
 def with_iteration(trace: Trace, asked: str | NodeInside | None = None) -> Trace:
     """Return a trace of the same run with iterations as nodes, that of the name that is asked for among them.
 

@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from ..core import Unknown
 from ..runtime.evaluation_loop import Prepared, Step, evaluate, quiet_steps
 from .traces import owner_of
 
@@ -136,7 +135,7 @@ class Tape:
     def steps(self) -> Iterator[Step]:
         """Evaluate the run once more, and return its steps; no more is held than they need."""
         prepared = self.prepared
-        known = {place: value for place, value in self.known.items() if isinstance(self._order[place].op, Unknown)}
+        known = {place: value for place, value in self.known.items() if self._order[place].op.is_unknown}
         if known:  # cannot be computed
             forwards = [None if place in known else f for place, f in enumerate(prepared.binding.forwards)]
             given = prepared.given | {self._order[place]: value for place, value in known.items()}

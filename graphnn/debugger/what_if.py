@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._util.text import quoted, short_name, with_article
 from ..control_flow.unrolled_run import decided_by_values, takes_a_side
-from ..core import Node, Op, Unknown
 from ..core.fetches import ancestors
 from ..errors import GraphnnError, NotFoundError, UsageError, near
 from .advice import call
@@ -16,6 +15,7 @@ from .debugger_state import Progress, Run, run_name
 from .what_if_runs import with_op, with_value, without
 
 if TYPE_CHECKING:
+    from ..core import Node, Op
     from ..runtime.evaluation_loop import Prepared
     from .breakpoints import Stops
 
@@ -164,7 +164,7 @@ class WhatIfs:
         return {name: sorted(run.tape.prepared.overridden, key=key) for name, run in self._now.runs.items()}
 
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
-        undefined = ", which is not defined here" * isinstance(node.op, Unknown)
+        undefined = ", which is not defined here" * node.op.is_unknown
         if undefined or not self._now.is_operation(node):
             raise UsageError(f'"{node.title}" is {with_article(node.op.name)}{undefined}: give it a value')
         unknown = [name for name in attributes if name not in node.op.attribute_names]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import Array, Node, Op, Placeholder, as_array, cast_in_range
+from ..core import Array, Node, Op, as_array, cast_in_range
 from ..core.op import inferred
 from ..core.symbolic_shapes import shown
 from ..errors import DtypeError, ShapeError
@@ -70,10 +70,10 @@ def in_state_of(prepared: Prepared, other: Prepared) -> Prepared:
     ShapeError
         When a value that was set does not fit this run.
     """
-    state = {node: value for node, value in given_before(other).items() if not isinstance(node.op, Placeholder)}
+    state = {node: value for node, value in given_before(other).items() if not node.op.is_placeholder}
     found = prepared._replace(given=prepared.given | state)
     for node, op in other.overridden.items():
-        if node in prepared.program.order and not isinstance(node.op, Placeholder):
+        if node in prepared.program.order and not node.op.is_placeholder:
             found = with_value(found, node, other.given[node]) if op is None else with_op(found, node, op)
     return found
 
@@ -82,7 +82,7 @@ def without(prepared: Prepared, *nodes: Node) -> Prepared:
     """Return a prepared run with nodes that compute, or are given, again what they did before they were set by hand."""
     found = prepared
     for node in nodes:
-        is_given = node.has_value or isinstance(node.op, Placeholder)
+        is_given = node.has_value or node.op.is_placeholder
         forward = None if is_given else forward_of(node, node.op, prepared.sizes)
         found = _with(found, node, forward, prepared.before.get(node))
         found = found._replace(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import number, plain, short_repr, visible
-from ..core import Array, Constant, Node, Op, Origin, Parameter, Placeholder
+from ..core import Array, Constant, Node, Op, Origin, Parameter
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError
 from .window_positions import before_moves
@@ -269,13 +269,7 @@ def read_of(node: Node, position: int, entry: Any, array: Array, given: str = ""
 
 def _cells(entry: Any, shape: Index) -> Array:
     """Return the places, in C order, that an entry of an operation's `reads` names."""
-    if entry is None:
-        return np.zeros(0, np.intp)
-    if not shape:
-        return np.zeros(min(np.zeros(())[entry].size, 1), np.intp)
-    # An axis at a time, of stride 0 along the others: no array as large as the operand.
-    places = [np.broadcast_to(axis, shape)[entry].reshape(-1) for axis in np.ogrid[tuple(map(slice, shape))]]
-    cells = np.ravel_multi_index(places, shape)
+    cells = places_of(entry, shape).reshape(-1)
     return cells if np.all(np.diff(cells) > 0) else np.unique(cells)
 
 
@@ -306,7 +300,7 @@ def given_as(node: Node, prepared: Prepared | None = None, where: str = "by hand
     """Return what a node is whose value is not computed: ``fed``, ``a parameter``, ``set by hand``; "" of others."""
     if prepared is not None and prepared.is_set(node):
         return f"set {where}"
-    if isinstance(node.op, Placeholder):
+    if node.op.is_placeholder:
         return "fed"
     return {Parameter: "a parameter", Constant: "a constant"}.get(type(node.op), "")
 
@@ -462,7 +456,7 @@ class _Upstream:
         if value is None or any(each is None for each in operands):
             return None
         terms = [(node, index)]
-        if (op := self.op_of(node)).name == "add":
+        if (op := self.op_of(node)).signs == (1, 1):
             entries = op.reads(index, [each for each in operands if each is not None])
             terms = list(zip(node.inputs, entries, strict=True))
         told = [self._term(each, entry) for each, entry in terms]
@@ -488,13 +482,13 @@ class _Upstream:
         if len(known) < len(operands):
             return None
         at = tuple(int(i) for i in np.unravel_index(int(cell[0]), value.shape))
-        grids = [_ordered(entry, x.shape) for entry, x in zip(op.reads(at, known), known, strict=True)]
+        grids = [places_of(entry, x.shape) for entry, x in zip(op.reads(at, known), known, strict=True)]
         if not all(grid.size for grid in grids):
             return None  # a sum of nothing
         self.summed = True
         factors = [each.reshape(-1) for each in np.broadcast_arrays(*grids)]
         sources = [self._before(operand, each) for operand, each in zip(source.inputs, factors, strict=True)]
-        sources.sort(key=lambda each: isinstance(each[0].op, Parameter))  # the window, then the kernel
+        sources.sort(key=lambda each: each[0].op.is_parameter)  # the window, then the kernel
         there = np.all([each >= 0 for _, each in sources], axis=0)  # beside padding, products are 0
         symbols = [self._read(each, places[there]) for each, places in sources]
         values = [array.flat[places[there]] for each, places in sources if (array := self.value_of(each)) is not None]
@@ -518,12 +512,21 @@ class _Upstream:
         return _called(node, ", ".join(parts[: len(parts) - whole] if whole > 1 else parts))
 
 
-def _ordered(entry: Any, shape: Index) -> Array:
-    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them."""
+def places_of(entry: Any, shape: Index) -> Array:
+    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them.
+
+    Examples
+    --------
+    >>> places_of((slice(None), 1), (2, 3))
+    array([1, 4])
+    """
+    if entry is None:
+        return np.zeros(0, np.intp)
     if not shape:
         return np.zeros(np.zeros(())[entry].shape, np.intp)
+    # An axis at a time, of stride 0 along the others: no array as large as the operand.
     axes = [np.broadcast_to(axis, shape)[entry] for axis in np.ogrid[tuple(map(slice, shape))]]
-    return np.asarray(np.ravel_multi_index(axes, shape))
+    return np.asarray(np.ravel_multi_index(axes, tuple(shape)))
 
 
 def _added(numbers: Sequence[str]) -> str:

@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops.base import Rearranging
 from ..ops.concatenation import Pad
 from ..ops.linalg import Transpose
-from ..ops.shape import ExpandDims, Reshape, Squeeze
 from ..ops.sliding_windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..core import Array, Node, Op
-
-_SAME_ORDER = (Reshape, ExpandDims, Squeeze)
 
 
 def before_moves(
@@ -74,7 +70,7 @@ def before_moves(
 
 def _sources(op: Op, cells: Array, shape: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Array]:
     """Return, for each operand, the places from which these elements of a result came; -1 of those of another."""
-    if isinstance(op, _SAME_ORDER) or (not shape and isinstance(op, (Transpose, Pad))):
+    if op.reshapes or (not shape and isinstance(op, (Transpose, Pad))):
         return [cells]
     x = operands[0]
     index: Any = np.unravel_index(cells, shape) if shape else ()  # of arrays, which `reads` of windows takes, too
@@ -87,8 +83,8 @@ def _sources(op: Op, cells: Array, shape: tuple[int, ...], operands: Sequence[Ar
         places = [i - before for i, before in zip(index, befores, strict=True)]
         inside = np.all([(i >= 0) & (i < n) for i, n in zip(places, x.shape, strict=True)], axis=0)
         return [np.where(inside, np.ravel_multi_index([i * inside for i in places], x.shape), -1)]
-    if isinstance(op, Rearranging) and type(op).reads is Rearranging.reads:
-        return [places.reshape(-1)[cells] for places in op.sources(operands)]
+    if (sources := op.sources(operands)) is not None:
+        return [places.reshape(-1)[cells] for places in sources]
     found = np.full((len(operands), cells.size), -1)
     for k, at in enumerate(zip(*index, strict=True) if shape else [()] * cells.size):
         for i, (entry, each) in enumerate(zip(op.reads(tuple(map(int, at)), operands), operands, strict=True)):

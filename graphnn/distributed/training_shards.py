@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..compiler.compile import Compiled, compile, updating
-from ..core import Array, Graph, Placeholder
+from ..core import Array, Graph
 from ..core.fetches import ancestors
 from ..errors import GraphnnError, ShapeError, UsageError
 from .sharding import Joined, Once, Programs, Stage, cut, programs_of
@@ -256,7 +256,7 @@ class Sharded:
         if step.observers:
             raise UsageError("a recording keeps what a step computes at once: record without shards=")
         finals = [*step.fetches, *step.updates.values()]
-        self._fed = {node for node in ancestors(finals) if isinstance(node.op, Placeholder)}
+        self._fed = {node for node in ancestors(finals) if node.op.is_placeholder}
         self._split = {node for node in self._fed if node.shape and isinstance(node.shape[0], str)}
         if not self._split:
             raise UsageError(

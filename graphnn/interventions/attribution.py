@@ -11,7 +11,7 @@ import numpy as np
 from .._util.garbage_collection import collector_paused
 from ..autodiff.grad import grad
 from ..compiler.compile import Compiled, compile
-from ..core import Array, Constant, Graph, Node, Op, Parameter, Placeholder, Spec, fn
+from ..core import Array, Graph, Node, Op, Placeholder, Spec, fn
 from ..errors import DtypeError
 from ..ops.indexing import Getitem
 from ..ops.shape import Reshape
@@ -172,9 +172,9 @@ class _Products:
                 continue
             op = node.op if run.is_set(node) else run.declared_op_of(node)
             called = f"{name} {i}: {node.name}"
-            if isinstance(op, Constant) and not run.is_set(node):
+            if op.is_constant and not run.is_set(node):
                 copies.append(self._made(op, (), node.spec, called, node, node.graph._stored(node)))
-            elif isinstance(op, (Placeholder, Parameter, Constant)) or run.is_set(node):
+            elif op.is_leaf or run.is_set(node):
                 copies.append(self._made(Placeholder(), (), node.spec, called, node))
                 self.fed[called] = name, i
             else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._util.callables import check_takes
 from .._util.garbage_collection import collector_paused
-from ..core import Array, Graph, Node, Placeholder, as_array, cast_in_range, fn
+from ..core import Array, Graph, Node, as_array, cast_in_range, fn
 from ..core.fetches import ordered, resolve
 from ..core.graph_tables import owned
 from ..core.symbolic_shapes import shown
@@ -104,7 +104,7 @@ def patched(fetches: Any, patches: Mapping[Any, Any], graph: Graph | None = None
                 instead[key] = _patch(place, instead.get(key, node), value)
         names: dict[Node, str] = {}
         for key, new in instead.items():
-            if isinstance(key, Node) and new.index >= own and not key.has_value and not isinstance(key.op, Placeholder):
+            if isinstance(key, Node) and new.index >= own and not key.has_value and not key.op.is_placeholder:
                 names |= {new: key.name, key: target.free_name(f"{key.name}_unpatched")}
         found = [copies[node] for node in nodes]
         return rebuild(copied(target, found, instead, Changes(names=names), target.placeholders)[1])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Constant
 from ..debugger.traces import digest_of
 from ..errors import FileFormatError
 from ..io.container import read, write
@@ -98,7 +97,7 @@ def _told(pair: Pair, places: Sequence[Place]) -> Iterator[str]:
     yield pair.metric.name
     for node, operands in zip(pair.order, pair.operands, strict=True):
         yield f"{node.name} {node.op!r} {operands} {node.spec}"
-        if isinstance(node.op, Constant):
+        if node.op.is_constant:
             yield digest_of(node.value)
     yield from (place.name for place in places)
     for run in (pair.base, pair.other):

@@ -16,7 +16,7 @@ import numpy as np
 from .._util.garbage_collection import collector_paused
 from .._util.ports import Port
 from .._util.text import short_repr
-from ..core import Array, Constant, Graph, Node, Op, Origin, Parameter, Scope, Shape, Unknown, flatten, sealed
+from ..core import Array, Graph, Node, Op, Origin, Scope, Shape, Unknown, flatten, sealed
 from ..core.arrays import checked_value
 from ..core.fetches import ancestors, resolve
 from ..core.graph_tables import Derivatives, Table
@@ -508,7 +508,7 @@ def _nodes(
             raise FileFormatError(f"{_called(nodes, name)}, reads a node that does not come before it") from None
         read += operands
         value = None
-        if isinstance(op, (Parameter, Constant)):
+        if op.is_stored:
             value = arrays.pop(name, None)
             if not isinstance(value, np.ndarray):
                 raise FileFormatError(f"{_called(nodes, name)}, a {op.name}, has no array for its value")

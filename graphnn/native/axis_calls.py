@@ -39,6 +39,6 @@ def calls_along(value: Value, operands: Sequence[Pointer], out: Pointer) -> Iter
             (address,) = engine().functions([adding(value.dtype.char)])
             yield Call(own_loops()["fill0"], (out,), (value.nbytes,), ())
             yield Call(address, (*operands, out), (*sizes, value.operands[1].size), (), None)
-        case do.Written(axis=axis):
+        case do.Written(axis=int(axis)):
             slices = outer, n, inner * size, value.operands[1].shape[axis]
             yield Call(own_loops()["write"], (*operands, out), slices, (), None)

@@ -7,7 +7,7 @@ NumPy's loops, (arguments, dimensions, steps, data), and takes any sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -77,7 +77,7 @@ class Kernel(NamedTuple):
 
 # --- what is exact ----------------------------------------------------------------------------------------------
 
-_FLOATS = {"f": "float", "d": "double"}
+_FLOATS, _SIGNED = {"f": "float", "d": "double"}, "bhilq"
 TYPES = {**_FLOATS, "?": "i1", **{char: f"i{8 * np.dtype(char).itemsize}" for char in "bBhHiIlLqQ"}}
 MEMORY = {**TYPES, "?": "i8"}
 """The types of elements in memory."""
@@ -117,11 +117,7 @@ def is_known(name: str, takes: str, gives: str) -> bool:
         return False
     if char == "?":
         return name in _OF_BOOLS or name == "positive"
-    if name in ("add", "subtract", "multiply", "maximum", "minimum", "square", "positive", "negative", "absolute"):
-        return True
-    if char in _FLOATS:
-        return name in _INTRINSICS or name in ("divide", "reciprocal", "sign")
-    return name in _BITWISE or name in ("invert", "sign")
+    return name in (_REAL if char in _FLOATS else _WHOLE)
 
 
 @cache
@@ -194,7 +190,7 @@ class Text:
             how = _COMPARISONS[name]
             if real:
                 return self.add(f"fcmp {'u' if how == 'ne' else 'o'}{how} {kind} {x[0]}, {x[1]}")
-            signed = "" if how in ("eq", "ne") else "s" if char in "bhilq" else "u"
+            signed = "" if how in ("eq", "ne") else "s" if char in _SIGNED else "u"
             return self.add(f"icmp {signed}{how} {kind} {x[0]}, {x[1]}")
         if name in _LOGIC:
             truths = [self.holds(char, each) for each in x]
@@ -203,88 +199,17 @@ class Text:
             return self.add(f"xor {self.of('i1')} {self.holds(char, x[0])}, {self.number('?', 1)}")
         if char == "?":
             return x[0] if name == "positive" else self.add(f"{_OF_BOOLS[name]} {kind} {x[0]}, {x[1]}")
-        return self._real(name, char, kind, x) if real else self._whole(name, char, kind, x)
-
-    def _real(self, name: str, char: str, kind: str, x: Sequence[str]) -> str:
-        match name:
-            case "add" | "subtract" | "multiply":
-                return self.add(f"f{_ARITHMETIC[name]} {kind} {x[0]}, {x[1]}")
-            case "divide":
-                return self.add(f"fdiv {kind} {x[0]}, {x[1]}")
-            case "square":
-                return self.add(f"fmul {kind} {x[0]}, {x[0]}")
-            case "reciprocal":
-                return self.add(f"fdiv {kind} {self.number(char, 1)}, {x[0]}")
-            case "positive":
-                return x[0]
-            case "negative":
-                return self.add(f"fneg {kind} {x[0]}")
-            case "maximum" | "minimum" if zeros_are_ordered():
-                return self.intrinsic(name, char, *x)
-            case "maximum" | "minimum":
-                return self._extremum("ogt" if name == "maximum" else "olt", char, *x)
-            case "isnan":
-                return self.add(f"fcmp uno {kind} {x[0]}, {x[0]}")
-            case "isfinite" | "isinf":
-                size = self.intrinsic("fabs", char, x[0])
-                infinite = self.infinite(char)
-                return self.add(f"fcmp {'one' if name == 'isfinite' else 'oeq'} {kind} {size}, {infinite}")
-            case "sign":
-                zero, one, minus = (self.number(char, value) for value in (0, 1, -1))
-                equal = self.add(f"fcmp oeq {kind} {x[0]}, {zero}")
-                below = self.add(f"fcmp olt {kind} {x[0]}, {zero}")
-                above = self.add(f"fcmp ogt {kind} {x[0]}, {zero}")
-                found = self.choice(equal, char, zero, x[0])
-                return self.choice(above, char, one, self.choice(below, char, minus, found))
-        return self.intrinsic(_INTRINSICS[name], char, x[0])
+        return (_REAL if real else _WHOLE)[name](self, char, kind, x)
 
     def infinite(self, char: str) -> str:
         """Return infinity throughout."""
         text = "0x7FF0000000000000"
         return text if self._width == 1 else f"splat ({TYPES[char]} {text})"
 
-    def _extremum(self, compare: str, char: str, x: str, y: str) -> str:
-        """Of two equal ones, 0 and -0, NumPy takes the second; a NaN passes."""
-        kind = self.type(char)
-        nan = self.add(f"fcmp uno {kind} {x}, {x}")
-        found = self.choice(self.add(f"fcmp {compare} {kind} {x}, {y}"), char, x, y)
-        return self.choice(nan, char, x, found)
-
     def _clipped(self, char: str, x: str, lo: str, hi: str) -> str:
         """Clip as NumPy does by bounds that are not NaN: what is equal to one stays as it is, and so does a NaN."""
         low = self.choice(self.add(f"fcmp olt {self.type(char)} {x}, {lo}"), char, lo, x)
         return self.choice(self.add(f"fcmp ogt {self.type(char)} {low}, {hi}"), char, hi, low)
-
-    def _whole(self, name: str, char: str, kind: str, x: Sequence[str]) -> str:
-        zero = self.number(char, 0)
-        signed = char in "bhilq"
-        match name:
-            case "add" | "subtract" | "multiply":
-                return self.add(f"{_ARITHMETIC[name]} {kind} {x[0]}, {x[1]}")
-            case "square":
-                return self.add(f"mul {kind} {x[0]}, {x[0]}")
-            case "positive":
-                return x[0]
-            case "negative":
-                return self.add(f"sub {kind} {zero}, {x[0]}")
-            case "invert":
-                return self.add(f"xor {kind} {x[0]}, {self.number(char, -1)}")
-            case "maximum" | "minimum":
-                how = ("s" if signed else "u") + ("gt" if name == "maximum" else "lt")
-                return self.choice(self.add(f"icmp {how} {kind} {x[0]}, {x[1]}"), char, x[0], x[1])
-            case "absolute" if not signed:
-                return x[0]
-            case "absolute":
-                turned = self.add(f"sub {kind} {zero}, {x[0]}")
-                return self.choice(self.add(f"icmp slt {kind} {x[0]}, {zero}"), char, turned, x[0])
-            case "sign":
-                one, minus = self.number(char, 1), self.number(char, -1)
-                above = self.add(f"icmp {'sgt' if signed else 'ne'} {kind} {x[0]}, {zero}")
-                if not signed:
-                    return self.choice(above, char, one, zero)
-                below = self.add(f"icmp slt {kind} {x[0]}, {zero}")
-                return self.choice(above, char, one, self.choice(below, char, minus, zero))
-        return self.add(f"{_BITWISE[name]} {kind} {x[0]}, {x[1]}")
 
     def _cast(self, takes: str, gives: str, x: str) -> str:
         one, other = self.type(takes), self.type(gives)
@@ -294,9 +219,120 @@ class Text:
             return x
         if takes in _FLOATS:
             return self.add(f"{'fpext' if gives == 'd' else 'fptrunc'} {one} {x} to {other}")
-        signed = takes in "bhilq"
+        signed = takes in _SIGNED
         if gives in _FLOATS:
             return self.add(f"{'sitofp' if signed else 'uitofp'} {one} {x} to {other}")
         before, after = (int(TYPES[char][1:]) for char in (takes, gives))
         how = "trunc" if after < before else "sext" if signed else "zext"
         return self.add(f"{how} {one} {x} to {other}")
+
+
+# --- of floats, and of integers ---------------------------------------------------------------------------------
+
+_Rule = Callable[[Text, str, str, Sequence[str]], str]
+
+
+def _instruction(how: str) -> _Rule:
+    return lambda text, char, kind, x: text.add(f"{how} {kind} {', '.join(x)}")
+
+
+def _arithmetic(name: str, real: str = "") -> _Rule:
+    return lambda text, char, kind, x: text.add(f"{real}{_ARITHMETIC[name]} {kind} {', '.join(x)}")
+
+
+def _intrinsic(name: str) -> _Rule:
+    return lambda text, char, kind, x: text.intrinsic(name, char, *x)
+
+
+def _same(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+    return x[0]
+
+
+def _extremum(name: str, compare: str) -> _Rule:
+    def rule(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+        if zeros_are_ordered():
+            return text.intrinsic(name, char, *x)
+        # Of two equal ones, 0 and -0, NumPy takes the second; a NaN passes.
+        nan = text.add(f"fcmp uno {kind} {x[0]}, {x[0]}")
+        found = text.choice(text.add(f"fcmp {compare} {kind} {x[0]}, {x[1]}"), char, *x)
+        return text.choice(nan, char, x[0], found)
+
+    return rule
+
+
+def _size_is(compare: str) -> _Rule:
+    """Compare the size of a number with infinity."""
+
+    def rule(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+        size = text.intrinsic("fabs", char, x[0])
+        return text.add(f"fcmp {compare} {kind} {size}, {text.infinite(char)}")
+
+    return rule
+
+
+def _sign(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+    zero, one, minus = (text.number(char, value) for value in (0, 1, -1))
+    equal = text.add(f"fcmp oeq {kind} {x[0]}, {zero}")
+    below = text.add(f"fcmp olt {kind} {x[0]}, {zero}")
+    above = text.add(f"fcmp ogt {kind} {x[0]}, {zero}")
+    found = text.choice(equal, char, zero, x[0])
+    return text.choice(above, char, one, text.choice(below, char, minus, found))
+
+
+_REAL: dict[str, _Rule] = {
+    **{name: _arithmetic(name, "f") for name in _ARITHMETIC},
+    **{name: _intrinsic(how) for name, how in _INTRINSICS.items()},
+    "divide": _instruction("fdiv"),
+    "square": lambda text, char, kind, x: text.add(f"fmul {kind} {x[0]}, {x[0]}"),
+    "reciprocal": lambda text, char, kind, x: text.add(f"fdiv {kind} {text.number(char, 1)}, {x[0]}"),
+    "positive": _same,
+    "negative": _instruction("fneg"),
+    "maximum": _extremum("maximum", "ogt"),
+    "minimum": _extremum("minimum", "olt"),
+    "isnan": lambda text, char, kind, x: text.add(f"fcmp uno {kind} {x[0]}, {x[0]}"),
+    "isfinite": _size_is("one"),
+    "isinf": _size_is("oeq"),
+    "sign": _sign,
+}
+
+
+def _larger(compare: str) -> _Rule:
+    def rule(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+        how = ("s" if char in _SIGNED else "u") + compare
+        return text.choice(text.add(f"icmp {how} {kind} {x[0]}, {x[1]}"), char, *x)
+
+    return rule
+
+
+def _negative(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+    return text.add(f"sub {kind} {text.number(char, 0)}, {x[0]}")
+
+
+def _absolute(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+    if char not in _SIGNED:
+        return x[0]
+    turned = _negative(text, char, kind, x)
+    return text.choice(text.add(f"icmp slt {kind} {x[0]}, {text.number(char, 0)}"), char, turned, x[0])
+
+
+def _whole_sign(text: Text, char: str, kind: str, x: Sequence[str]) -> str:
+    zero, one, minus = (text.number(char, value) for value in (0, 1, -1))
+    above = text.add(f"icmp {'sgt' if char in _SIGNED else 'ne'} {kind} {x[0]}, {zero}")
+    if char not in _SIGNED:
+        return text.choice(above, char, one, zero)
+    below = text.add(f"icmp slt {kind} {x[0]}, {zero}")
+    return text.choice(above, char, one, text.choice(below, char, minus, zero))
+
+
+_WHOLE: dict[str, _Rule] = {
+    **{name: _arithmetic(name) for name in _ARITHMETIC},
+    **{name: _instruction(how) for name, how in _BITWISE.items()},
+    "square": lambda text, char, kind, x: text.add(f"mul {kind} {x[0]}, {x[0]}"),
+    "positive": _same,
+    "negative": _negative,
+    "invert": lambda text, char, kind, x: text.add(f"xor {kind} {x[0]}, {text.number(char, -1)}"),
+    "maximum": _larger("gt"),
+    "minimum": _larger("lt"),
+    "absolute": _absolute,
+    "sign": _whole_sign,
+}

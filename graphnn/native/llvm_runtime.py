@@ -20,8 +20,6 @@ from .llvm_loops import BLOCKS, CHECK, FILL0, GATHER, REDUCE, SCATTER
 from .llvm_step import RUN, STEP, WORK
 from .worker_threads import Pool, pooled
 
-CALL_WORDS = 5
-"""Of each call in a table: the function, its arguments, dimensions, steps, and data."""
 HEADER = (
     "calls",
     "calls_at",

@@ -174,7 +174,7 @@ class NativeExplanation(Explanation):
         self.why: dict[Node, str] = {}
         first_of: dict[Value, Node] = {}
         for node, value in lowering.of.items():
-            if node.inputs or not (node.has_value or node.op.name == "placeholder"):
+            if not node.op.is_leaf:
                 fate = same_fate(node, value, first_of)
                 self.fates[node] = fate or _fate(node, value, work_of, outputs)
                 work = work_of.get(value.root)

@@ -216,7 +216,7 @@ class Writer:
                     yield Call(address, tuple(at), each.sizes, each.steps)
             case do.Reduce():
                 yield from self._reduction(value, work.threads)
-            case do.Locate() | do.Running() | do.Taken() | do.Added() | do.Written():
+            case do.Along():
                 yield from calls_along(value, pointers, point(value))
             case do.Product():
                 yield from self._products(value)

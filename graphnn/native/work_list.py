@@ -141,7 +141,7 @@ def form_of(value: Value) -> tuple[str, str]:
         return "python", f"{how.name} makes an array itself"
     if isinstance(how, do.Patch):
         return "python", "few rows of a table change"
-    if isinstance(how, do.Call) and not isinstance(how, _KNOWN_CALLS):
+    if isinstance(how, do.Call) and not isinstance(how, (do.Join, do.Along)):
         return "python", f"{how.name} has no native form, or not this one"
     if None in [place_of(operand) for operand in value.operands]:
         return "python", "only a run tells how an operand lies"
@@ -177,7 +177,7 @@ def form_of(value: Value) -> tuple[str, str]:
             return ("loop", "") if known else ("python", "the axes do not lie side by side, or are too long")
         case do.Added() if value.dtype.char not in ADDS:
             return "python", f"{how.name} adds up {value.dtype}"
-        case do.Locate() | do.Running() | do.Taken() | do.Added() | do.Written():
+        case do.Along():
             return ("loop", "") if sizes_along(value) else ("python", "an operand does not lie in order")
         case do.Product():
             return _product(value)
@@ -190,7 +190,6 @@ def form_of(value: Value) -> tuple[str, str]:
     return "python", "has no native form"
 
 
-_KNOWN_CALLS = (do.Join, do.Locate, do.Running, do.Taken, do.Added, do.Written)
 _CHARS = frozenset("?bBhHiIlLqQfd")
 
 
@@ -274,7 +273,7 @@ def sizes_along(value: Value) -> tuple[int, int, int] | None:
     Of what slices are added to, they are the sizes of the value.
     """
     how = value.how
-    assert isinstance(how, (do.Locate, do.Running, do.Taken, do.Added, do.Written))
+    assert isinstance(how, do.Along)
     x = value.operands[0]
     for each in value.operands:
         place = place_of(each)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import Origin
 from .._util.text import counted, quoted
-from ..core import Array, Constant, Node, Op, Parameter, Placeholder, Spec, sealed
+from ..core import Array, Node, Op, Parameter, Placeholder, Spec, sealed
 from ..core.networkx_conversion import restored
 from ..core.node import put_twin
 from ..core.scopes import forget
@@ -169,9 +169,9 @@ class Restorer:
     def stored(self, tensor: Any, array: Array, trainable: bool) -> Node | None:
         """Return the node of an initializer, or None where its metadata tell of none that fits."""
         told = self._given(tensor, array.shape, array.dtype)
-        if told is None or isinstance(told.op, Placeholder):
+        if told is None or told.op.is_placeholder:
             return None
-        op = Parameter() if trainable and isinstance(told.op, Constant) else told.op
+        op = Parameter() if trainable and told.op.is_constant else told.op
         return self._made(told, op, (), None, sealed(array))
 
     def _given(self, part: Any, shape: Sequence[Any], dtype: Any) -> Entry | None:
@@ -232,7 +232,7 @@ class Restorer:
         for name, output in self.told.updates.items():
             parameter, node = self.frame.values.get(name), self.graph.outputs.get(str(output))
             if isinstance(parameter, Node) and node is not None:
-                if isinstance(parameter.op, Placeholder):
+                if parameter.op.is_placeholder:
                     continue  # the model was written with its parameters as inputs
                 with suppress(GraphnnError):
                     self.graph.updates[parameter] = node

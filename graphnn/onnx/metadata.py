@@ -10,7 +10,7 @@ from typing import Any
 
 from .._util.source_location import NOWHERE, Origin
 from .._util.text import short_repr
-from ..core import Constant, Graph, Op, Parameter, Placeholder, operation
+from ..core import Graph, Op, operation
 from ..core.scopes import PHASES, Scope
 from ..errors import GraphnnError, GraphnnWarning
 from ..io.graph_files import MAX_NESTING, from_settings
@@ -88,7 +88,7 @@ def entry_of(entry: Mapping[str, Any], tensor: Any) -> Entry:
     parts = {key: decoded(entry[key], kind) for key, kind in _KINDS.items()}
     texts = [entry[key] for key in ("name", "op", "dtype", "scope", "origin")]
     cls = operation(entry["op"])
-    if cls not in WRITERS and cls not in (Placeholder, Parameter, Constant):
+    if cls not in WRITERS and not cls.is_leaf:
         raise Unfit
     if not all(type(text) is str for text in [*texts, *parts["operands"], tensor, entry.get("twin", "")]):
         raise Unfit

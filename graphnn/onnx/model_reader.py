@@ -157,7 +157,7 @@ class Reader:
 
     def stored(self, node: Node) -> Array | None:
         """Return the array of a constant node."""
-        return node.graph._stored(node) if isinstance(node.op, Constant) else None
+        return node.graph._stored(node) if node.op.is_constant else None
 
     # --- nodes ---
 

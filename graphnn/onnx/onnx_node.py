@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .._util.text import listed
-from ..core import Graph, Node, Parameter, Placeholder, fn
+from ..core import Graph, Node, fn
 from ..core.symbolic_shapes import add, names_in
 from ..errors import NoRuleError
 from ..ops.shape import Arange
@@ -156,7 +156,7 @@ def sizes_behind(node: Node) -> set[str]:
     seen, stack = {node}, [node]
     while stack:
         last = stack.pop()
-        if isinstance(last.op, (Placeholder, Parameter)):
+        if last.op.is_variable:
             return set()
         if isinstance(last.op, Arange):
             names |= names_in(end for end in (last.op.start, last.op.stop) if isinstance(end, str))
@@ -171,4 +171,4 @@ def inputs_behind(node: Node) -> set[Node]:
     while stack:
         stack += [each for each in stack.pop().inputs if each not in seen]
         seen.update(stack)
-    return {each for each in seen if isinstance(each.op, Placeholder)}
+    return {each for each in seen if each.op.is_placeholder}

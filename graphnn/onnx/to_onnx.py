@@ -54,7 +54,6 @@ from .._util.text import counted, quoted, short_repr
 from ..compiler.compile import Compiled
 from ..control_flow.branch_op import Branch
 from ..control_flow.loop_op import Loop
-from ..core import Constant, Graph, Node, Parameter, Placeholder
 from ..core.fetches import ordered, resolve
 from ..core.symbolic_shapes import names_in
 from ..errors import GraphError, GraphnnError, NoRuleError, UsageError, ValueRangeError, restated
@@ -69,6 +68,7 @@ from .writers.loops import is_plain
 
 if TYPE_CHECKING:
     from .._util.source_location import Origin
+    from ..core import Graph, Node
 
 FORMAT = 1
 OPSET = 21
@@ -205,7 +205,7 @@ def _free(name: str, taken: set[str]) -> str:
 def _check_is_free(asked: _Model, node: Node) -> None:
     """Raise an error if an output is to have the name of something that is not computed, such as an input."""
     if node.name in asked.chosen:
-        what = "parameter" if isinstance(node.op, Parameter) else node.op.name
+        what = "parameter" if node.op.is_parameter else node.op.name
         raise GraphError(
             f"the output {quoted(node.name)} would have the name of the {what} {quoted(node.name)}, made at "
             f"{node.origin}, and in a model of ONNX each value has a name of its own: give it another key"
@@ -238,10 +238,10 @@ def _written(draft: Draft, asked: _Model, state: str) -> tuple[Any, list[Any]]:
     values = dict(asked.graph.state)  # at one blow, so from between two steps of another thread
     inputs = []
     for node in asked.order:
-        if isinstance(node.op, Placeholder) or (isinstance(node.op, Parameter) and state == "inputs"):
+        if node.op.is_placeholder or (node.op.is_parameter and state == "inputs"):
             inputs.append(_input(draft, names, node))
-        elif isinstance(node.op, (Parameter, Constant)):
-            value = values[node] if isinstance(node.op, Parameter) else asked.graph._stored(node)
+        elif node.has_value:
+            value = values[node] if node.op.is_parameter else asked.graph._stored(node)
             tensor = draft.tensor(names.of[node], value)
             draft.mark(tensor, names.about(node))
             draft.initializers.append(tensor)
@@ -267,7 +267,7 @@ def _written(draft: Draft, asked: _Model, state: str) -> tuple[Any, list[Any]]:
 
 def _is_given(node: Node) -> bool:
     """Tell whether the value of a node is not computed."""
-    return node.has_value or isinstance(node.op, Placeholder)
+    return node.has_value or node.op.is_placeholder
 
 
 class _Names:

@@ -36,6 +36,8 @@ def flows_through_first(self: Op, i: int) -> bool:
 class Linear(Op, abstract=True):
     """Base of the operations that are linear in all operands that pass a gradient, taken together."""
 
+    linear = True
+
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the operation itself, applied to the tangents of the operands that flow."""
         parts = []
@@ -52,7 +54,7 @@ class Linear(Op, abstract=True):
 class Rearranging(Linear, abstract=True):
     """Base of the linear operations that move elements and compute nothing."""
 
-    equation = ""
+    rearranges, equation = True, ""
 
     def _numbers(self, operands: Sequence[Array]) -> tuple[Array, Array]:
         """Number the elements of all operands from 1 on; return where each operand begins, and the numbers, moved."""
@@ -61,8 +63,10 @@ class Rearranging(Linear, abstract=True):
         numbered = [numbers[a:b].reshape(x.shape) for a, b, x in zip(ends, ends[1:], operands, strict=False)]
         return ends, np.asarray(self.forward(*numbered))  # with a 0 where the operation fills something in
 
-    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...]:
-        """Return for each operand an array like the output: the flat index of the element that comes there, or -1."""
+    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return the elements that are moved there, unless a subclass reads otherwise."""
+        if type(self).reads is not Rearranging.reads:
+            return None
         ends, moved = self._numbers(operands)
         return tuple(np.where((a <= moved) & (moved < b), moved - a, -1) for a, b in pairwise(ends))
 
@@ -81,7 +85,7 @@ class Rearranging(Linear, abstract=True):
 class Multilinear(Op, abstract=True):
     """Base of the operations that are linear in each operand: products."""
 
-    equation = "[{factors}] + …"
+    multilinear, equation = True, "[{factors}] + …"
 
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the sum of the products in which one operand is replaced by its tangent."""

@@ -57,6 +57,13 @@ class Elementwise(Op, abstract=True):
         """Return the element of each operand that broadcasting puts there."""
         return [unbroadcast(index, x.shape) for x in operands]
 
+    def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
+        """Return the elements that broadcasting puts there, unless a subclass reads otherwise."""
+        if type(self).reads is not Elementwise.reads:
+            return None
+        shape = np.broadcast_shapes(*[x.shape for x in operands])
+        return tuple(np.broadcast_to(np.arange(x.size).reshape(x.shape), shape) for x in operands)
+
     def jvp(self, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
         """Return the sum over the operands: a derivative that is diagonal is its own transpose, so `vjp` serves."""
         parts = [self.vjp(i, t, output, inputs) for i, t in enumerate(tangents) if t is not None]
@@ -88,6 +95,7 @@ class Add(Elementwise):
     """x + y."""
 
     traits = Trait.WRAPS | Trait.STEADY | Trait.SCALES
+    signs = (1, 1)
     forward = np.add
     formula = "{0} + {1}"
 
@@ -99,6 +107,7 @@ class Subtract(Elementwise):
     """x - y."""
 
     traits = Trait.WRAPS | Trait.STEADY | Trait.SCALES
+    signs = (1, -1)
     forward = np.subtract
     formula = "{0} - {1}"
 
@@ -110,6 +119,7 @@ class Multiply(Elementwise):
     """x * y."""
 
     traits = Trait.WRAPS | Trait.UNDERFLOWS | Trait.SCALES
+    powers = (1, 1)
     forward = np.multiply
     formula = "{0} * {1}"
 
@@ -121,6 +131,7 @@ class Divide(Elementwise):
     """x / y; integers give floats."""
 
     traits = Trait.UNDERFLOWS | Trait.SCALES
+    powers = (1, -1)
     forward = np.divide
     formula = "{0} / {1}"
     domain = ((-3.0, 3.0), (0.4, 3.0))
@@ -429,7 +440,7 @@ class Cast(Elementwise):
     traits = Trait.OVERFLOWS | Trait.WRAPS | Trait.UNDERFLOWS | Trait.STEADY | Trait.SCALES | Trait.KEEPS_SIZE
 
     dtype: DType
-    formula = "{dtype}({0})"
+    casts, formula = True, "{dtype}({0})"
     trials = (("float64",), ("float32",), ("int64",), ("bool",))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -471,7 +482,7 @@ class StopGradient(Same):
 class SumOverBatches(Same):
     """x, a sum over the rows of a batch, such as a number of rows: those of several batches are added up."""
 
-    traits = Trait.STEADY | Trait.KEEPS_SIZE
+    traits, sums_over_batches = Trait.STEADY | Trait.KEEPS_SIZE, True
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         if dtypes[0].kind not in "iuf":

@@ -20,7 +20,7 @@ from .contraction import Directly, contraction_of
 class Matmul(Multilinear):
     """The matrix product; of one axis a vector, of more than two a batch of matrices, as numpy.matmul."""
 
-    traits = Trait.WRAPS
+    traits, contracts = Trait.WRAPS, True
     formula = "{0} @ {1}"
 
     def forward(self, x: Array, y: Array, out: Array | None = None) -> Any:
@@ -198,7 +198,7 @@ class Subscripts(Kind):
 class Einsum(Multilinear):
     """The sum of products that the subscripts describe, such as "ij,jk->ik"; dimensions of size 1 broadcast."""
 
-    traits = Trait.WRAPS
+    traits, contracts = Trait.WRAPS, True
 
     subscripts: Annotated[str, Subscripts()]
     formula = "einsum({subscripts})"

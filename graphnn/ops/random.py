@@ -21,6 +21,7 @@ class Random(Op, abstract=True):
     n-th block is a function of key and n. `seed` and `stream` are the key, the counter picks the block.
     """
 
+    is_random = True
     shape: Shape
     seed: Annotated[int, Whole(0, 2**64 - 1)] = 0
     stream: Annotated[int, Whole(0, 2**64 - 1)] = 0

@@ -25,7 +25,7 @@ class Reshape(Rearranging):
     """The same elements, in the same (C) order, in another shape."""
 
     shape: AnyShape
-    formula = "reshape({0}, {shape})"
+    reshapes, formula = True, "reshape({0}, {shape})"
 
     def infer(self, x: Spec) -> Spec:
         given, asked = product(x.shape), product(self.shape)
@@ -88,7 +88,7 @@ class ExpandDims(Rearranging):
     """x with new axes of size 1, at these positions of the result."""
 
     axis: Axes
-    formula = "expand_dims({0}, {axis})"
+    reshapes, formula = True, "expand_dims({0}, {axis})"
 
     def axes(self, ndim: int) -> tuple[int, ...]:
         count = len(self.axis) if isinstance(self.axis, tuple) else 1
@@ -116,7 +116,7 @@ class Squeeze(Rearranging):
     """x without these axes, which are of size 1; an axis whose size has a name must turn out to be 1."""
 
     axis: Axes
-    formula = "squeeze({0}, {axis})"
+    reshapes, formula = True, "squeeze({0}, {axis})"
 
     def infer(self, x: Spec) -> Spec:
         axes = self.axes(len(x.shape))
@@ -300,7 +300,7 @@ class Zeros(Op):
 
     shape: AnyShape
     dtype: DType = "float64"
-    formula = "0"
+    formula, bounds = "0", (0.0, 0.0)
 
     def infer(self) -> Spec:
         return Spec(self.shape, np.dtype(self.dtype))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._util.text import short_repr
-from ..core import Array, Graph, Node, Placeholder, as_array, cast_in_range
+from ..core import Array, Graph, Node, as_array, cast_in_range
 from ..core.symbolic_shapes import dimension, names_in, shown, size_of
 from ..errors import DtypeError, GraphError, MemoryBudgetError, NotFoundError, ShapeError, UsageError, near
 from .evaluation_loop import Prepared
@@ -148,7 +148,7 @@ def _fed(graph: Graph, key: Any) -> Node:
         if node.graph.name == graph.name:
             whose = f'of another graph that is called "{graph.name}", too; a copy is fed by name'
         raise GraphError(f'the feed gives "{node.name}" {whose}')
-    if not isinstance(node.op, Placeholder):
+    if not node.op.is_placeholder:
         raise NotFoundError(
             f'"{node.name}" ({node.op.name}) is not a placeholder, and only placeholders are fed; '
             "gn.extract(fetches, inputs=[node]) makes a placeholder of it"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .._util.text import short_repr
-from ..core import Array, Constant, Node
 from ..errors import ValueRangeError
+
+if TYPE_CHECKING:
+    from ..core import Array, Node
 
 GUARDS = (None, "nan", "finite")
 LOOK = ": error.debug() looks at it (except gn.GraphnnError as error)"
@@ -22,7 +26,7 @@ def violating(guard: str, value: Array) -> Array:
 
 def violation(guard: str, node: Node, value: Array) -> ValueRangeError | None:
     """Return the error of a guard that refuses the value of a node, else None."""
-    bad = violating("nan" if isinstance(node.op, Constant) else guard, value)  # an infinite constant is intended
+    bad = violating("nan" if node.op.is_constant else guard, value)  # an infinite constant is intended
     if not bad.any():
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])

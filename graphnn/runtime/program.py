@@ -13,7 +13,7 @@ import numpy as np
 
 from .._util.garbage_collection import collector_paused
 from .._util.text import listed
-from ..core import Array, Graph, Node, Op, Placeholder, Spec
+from ..core import Array, Graph, Node, Op, Spec
 from ..core.fetches import ordered
 from ..core.symbolic_shapes import concrete, names_in, shown, size_of
 from ..core.topological_order import last_uses
@@ -72,7 +72,7 @@ class Program:
         self.fetches = [position[node] for node in fetches]
         self.operands = [tuple([position[operand] for operand in node.inputs]) for node in self.order]
         self.dying = last_uses(self.operands, self.fetches)
-        self.placeholders = [node for node in self.order if isinstance(node.op, Placeholder)]
+        self.placeholders = [node for node in self.order if node.op.is_placeholder]
         dims = {dim for spec in {node.spec for node in self.order} for dim in spec.shape}
         dims.update(dim for node in self.order for pair in node.spec.constraints for dim in pair)
         sized = {node.op for node in self.order if node.op.sized}
@@ -178,7 +178,7 @@ def _forward_of(node: Node, op: Op, shape: tuple[int, ...]) -> Forward:
 
 
 def _is_given(node: Node) -> bool:
-    return isinstance(node.op, Placeholder) or node.has_value
+    return node.op.is_placeholder or node.has_value
 
 
 def _needs_no_sizes(node: Node) -> bool:

@@ -67,9 +67,9 @@ def moves_of(parameter: Node, following: Node) -> Node | None:
     <Node "sgd_1/accumulate/is_last": equal () bool>
     """
     behind = following
-    while behind.op.name == "cast":  # of a parameter in a short dtype, from its copy in a longer one
+    while behind.op.casts:  # of a parameter in a short dtype, from its copy in a longer one
         (behind,) = behind.inputs
-    if behind.op.name != "where" or behind.inputs[0].shape != ():
+    if not behind.op.selects or behind.inputs[0].shape != ():
         return None
     moves, _, kept = behind.inputs
     return moves if kept is parameter or (behind is not following and kept.twin is parameter) else None

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .._util.garbage_collection import collector_paused
-from ..core import Constant, Graph, Node, Parameter, Placeholder, Scope
+from ..core import Graph, Node, Placeholder, Scope
 from ..core.fetches import ancestors, resolve
 from ..core.graph_tables import owned
 from ..core.node import put_twin
@@ -191,7 +191,7 @@ def copied(
             spec = node.spec if same else changes.inferred(target, node, op, inputs)
         else:
             op, spec = Placeholder(), fed
-        value = source._stored(node) if isinstance(op, (Parameter, Constant)) else None
+        value = source._stored(node) if op.is_stored else None
         scope = mirrored(target, source.scopes.get(node.scope))
         copies[node] = target._make(op, inputs, spec, changes.names.get(node, node.name), value, (scope, node.origin))
     for node, copy in copies.items():

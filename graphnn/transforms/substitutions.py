@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._util.text import short_repr
-from ..core import Graph, Node, Op, Placeholder, Spec
+from ..core import Graph, Node, Op, Spec
 from ..core.graph_tables import checked_name, owned
 from ..core.op import over_dimensions
 from ..core.symbolic_shapes import Dim, dimension, names_in, shape_of, shown
@@ -46,7 +46,7 @@ class Changes:
     @property
     def cuts(self) -> bool:
         """Whether a node that was computed, or had a value, is fed."""
-        return any(not isinstance(node.op, Placeholder) for node in self.inputs)
+        return any(not node.op.is_placeholder for node in self.inputs)
 
     def dim(self, dim: Dim) -> Dim:
         """Return a dimension of the copy."""
@@ -57,7 +57,7 @@ class Changes:
 
     def given(self, node: Node) -> Spec | None:
         """Return the shape and dtype of what is fed; None of any other node."""
-        spec = self.inputs.get(node, node.spec if isinstance(node.op, Placeholder) else None)
+        spec = self.inputs.get(node, node.spec if node.op.is_placeholder else None)
         return spec if spec is None or not self.sizes else Spec(tuple(map(self.dim, spec.shape)), spec.dtype)
 
     def op(self, node: Node) -> Op:
@@ -161,7 +161,7 @@ def checked_changes(
 
 def _respec(found: Changes, node: Node, given: Any) -> Spec:
     """Return what is fed for a placeholder of another shape; names of dimensions that change, change everywhere."""
-    if not isinstance(node.op, Placeholder):
+    if not node.op.is_placeholder:
         raise UsageError(f'inputs= gives a shape for "{node.name}", but only a placeholder can get another shape')
     shape = shape_of(given)
     if len(shape) != len(node.shape):

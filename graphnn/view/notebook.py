@@ -6,16 +6,14 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from .._util.display import show_as
+from .._util.display import HTML
 from ..compiler.plan_explanation import Explanation
 from ..debugger.debugger import Debugger
 from ..debugger.diff.differences import Comparison
 from ..debugger.health.findings import Health
 from ..debugger.profile import Profile
 from ..debugger.traces import Recording, Trace
-from ..errors import DrawingError, UsageError
-from ..interventions.circuit import Circuit
-from ..interventions.effect_tables import Effects
+from ..errors import DrawingError
 from .diagrams.draw import draw
 from .diagrams.draw_arguments import set_by_hand
 from .diagrams.picture import collapsing
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from ..core import Node
 
 # A picture is drawn of operations if they are few, else of layers; of so many boxes at most, in so many seconds.
-_MOST_OPERATIONS, _MOST_BOXES, _PATIENCE = 60, 150, 10.0
+_MOST_OPERATIONS, MOST_BOXES, PATIENCE = 60, 150, 10.0
 _FIRST_ROWS, _LAST_ROWS = 60, 20
 _MOST_NAME = 60
 
@@ -43,7 +41,7 @@ _TARGET = "width:1px;height:1px;margin:-180px 0 0 -300px;pointer-events:none;scr
 _FAINT = "opacity:.75;font-size:12px"
 
 
-@show_as(Debugger, "text/html")
+@HTML.give(Debugger)
 def debugger_as_html(dbg: Debugger) -> str:
     """Return where a debugger is, as HTML: a sentence, the diagram, the current value and the user's line."""
     failed = dbg.failed
@@ -56,18 +54,18 @@ def debugger_as_html(dbg: Debugger) -> str:
         note = "The current node says so, in a double line; what is yet to run is dotted."
         parts = [_lines(where(dbg, 10_000)), f"{drawn}{_faint(note)}"]
     else:
-        parts = [_lines(where(dbg, 10_000)), _code(listing(dbg, width=120)), _faint(LEGEND)]
+        parts = [_lines(where(dbg, 10_000)), code(listing(dbg, width=120)), _faint(LEGEND)]
     if failed is not None:
         parts += [_value(dbg, operand) for operand in dict.fromkeys(failed.inputs)]
     elif dbg.current is not None:
         parts.append(_value(dbg, dbg.current))
     if here.origin.file:
         source = dbg.source_of(here)
-        parts.append(_code(f"{here.origin}{'' if source is None else f': {source}'}"))
-    return _page(parts)
+        parts.append(code(f"{here.origin}{'' if source is None else f': {source}'}"))
+    return page(parts)
 
 
-@show_as(Trace, "text/html")
+@HTML.give(Trace)
 def trace_as_html(trace: Trace) -> str:
     """Return a trace as HTML: the diagram, and a table of what each node gave."""
     stopped = trace.order[trace.stopped] if trace.stopped is not None else None
@@ -79,46 +77,23 @@ def trace_as_html(trace: Trace) -> str:
     if stopped is not None:
         marks[stopped] = "failed" if trace.error else "current"
     drawn = _diagram(trace.fetches, trace.order, stopped if stopped is not None else trace.order[-1], marks)
-    said = [_code(trace.error)] * bool(trace.error)
-    return _page([*said, drawn, _table(trace), _faint(totals(trace))])
+    said = [code(trace.error)] * bool(trace.error)
+    return page([*said, drawn, _table(trace), _faint(totals(trace))])
 
 
-@show_as(Circuit, "text/html")
-def circuit_as_html(circuit: Circuit) -> str:
-    """Return a circuit as HTML: its diagram, alone, and what is printed of it."""
-    try:
-        svg = draw(circuit, alone=True, limit=_MOST_BOXES, timeout=_PATIENCE).svg()
-    except DrawingError:
-        svg = ""
-    return _page([*[_framed(svg)] * bool(svg), _code(str(circuit))])
-
-
-@show_as(Effects, "text/html")
-def effects_as_html(effects: Effects) -> str:
-    """Return effects as HTML: what is printed of them, and of parts along an axis a heatmap, such as layer by head."""
-    try:
-        grid = effects.grid()
-    except UsageError:  # they are not of such parts
-        return _page([_code(str(effects))])
-    return _page([_code(str(effects)), heatmap(grid.values, grid.rows, grid.columns)])
-
-
-@show_as(Health, "text/html")
-@show_as(Comparison, "text/html")
-@show_as(Profile, "text/html")
-@show_as(Explanation, "text/html")
+@HTML.give(Health, Comparison, Profile, Explanation)
 def text_as_html(found: object) -> str:
     """Return as HTML what is printed as a text."""
-    return _page([_code(str(found))])
+    return page([code(str(found))])
 
 
-@show_as(Recording, "text/html")
+@HTML.give(Recording)
 def film_as_html(film: Recording) -> str:
     """Return a film as HTML: what it holds, and how that is looked at."""
-    parts = [_code(repr(film))]
+    parts = [code(repr(film))]
     if film:
         parts.append(_faint("film[0] is the trace of the first; film.to_html() replays them all"))
-    return _page(parts)
+    return page(parts)
 
 
 def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Node, Any]) -> str:
@@ -128,13 +103,14 @@ def _diagram(fetches: list[Node], order: list[Node], here: Node, marks: dict[Nod
         collapsed, _ = collapsing(here.graph, "layer")(here)
         detail = {"": "layer"} | ({} if collapsed is None else {collapsed.path: "op"})
     try:
-        svg = draw(fetches, detail, highlight=marks, limit=_MOST_BOXES, timeout=_PATIENCE).svg()
+        svg = draw(fetches, detail, highlight=marks, limit=MOST_BOXES, timeout=PATIENCE).svg()
     except DrawingError:
         return ""
-    return _framed(svg)
+    return framed(svg)
 
 
-def _framed(svg: str) -> str:
+def framed(svg: str) -> str:
+    """Return a picture in a box that scrolls."""
     # The prologue of a file has no place in a page.
     return (
         f'<div style="{_PICTURE}"><div style="display:inline-block;position:relative">'
@@ -160,10 +136,10 @@ def _scrolled_to(svg: str) -> str:
 def _value(dbg: Debugger, node: Node) -> str:
     value = dbg[node].value
     if value.size == 1 and node.inputs:
-        return _code(str(dbg.why(node, (0,) * value.ndim)).partition("\n")[0])
+        return code(str(dbg.why(node, (0,) * value.ndim)).partition("\n")[0])
     operands = ", ".join(_named(operand) for operand in node.inputs)
     made = f" = {visible(node.op.name)}({operands})" if operands else f", {visible(node.op.name)}"
-    return _code(f"{_named(node)}{made}, {by_times(value.shape)} {value.dtype}") + heatmap(value)
+    return code(f"{_named(node)}{made}, {by_times(value.shape)} {value.dtype}") + heatmap(value)
 
 
 def _table(trace: Trace) -> str:
@@ -195,7 +171,8 @@ def _lines(text: str) -> str:
     return "".join(f"<div>{html.escape(line)}</div>" for line in text.split("\n"))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Return text as it is printed."""
     lines = "\n".join(visible(line) if line else "" for line in text.split("\n"))
     return f'<div style="{_CODE}">{html.escape(lines)}</div>'
 
@@ -204,5 +181,6 @@ def _faint(text: str) -> str:
     return f'<div style="{_FAINT}">{html.escape(text)}</div>'
 
 
-def _page(parts: list[str]) -> str:
+def page(parts: list[str]) -> str:
+    """Return all that is shown of one thing."""
     return f'<div style="{_PAGE}">{"".join(parts)}</div>'

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._util.call_errors import explain_public
+from .._util.ports import Port
 from .._util.text import short_names
-from ..core import Array, Node, Placeholder, as_array
+from ..core import Array, Node, as_array
 from ..core.attributes import whole
 from ..core.topological_order import schedule
 from ..debugger.health.training_facts import gradients_in
 from ..debugger.traces import Record, Trace
 from ..errors import DrawingError, ShapeError, UsageError
-from ..interventions import Effects
 from ..runtime.interpreter import run
 from .formatting import compact, counted, norm_of, visible
 from .heatmap import ALIKE, COLOURS, NOT_FINITE, Scale, eps_of, in_hex, ink_on
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["boundary", "effects", "gradient_norms", "histograms", "images", "scatter"]
+__all__ = ["boundary", "gradient_norms", "histograms", "images", "scatter"]
+
+PLOT: Port[Callable[..., Figure]] = Port("plot")
+"""Plots of rooms above, under their names."""
 
 # The lines of the visual language; a marker of its own for each, since in grey they are one.
 _COLOURS = ("#0072B2", "#9C5B00", "#8E3B6E", "#00664B", "#56B4E9", "#3C4043")
@@ -199,7 +202,7 @@ def gradient_norms(traces: Trace | Sequence[Trace], *, title: str = "Gradients b
             if all(name in trace for name in names)  # one that was stopped may not have come so far
         ]
         bad = next((call for call, norm in norms if not math.isfinite(norm)), None)
-        label = _text(layer) + ("" if bad is None else f": not finite from call {bad}")
+        label = plain(layer) + ("" if bad is None else f": not finite from call {bad}")
         # What is 0 or not finite has no place on a logarithmic axis.
         shown = [norm if 0 < norm < math.inf else math.nan for _, norm in norms]
         marker, at = _MARKERS[place % len(_MARKERS)], [call for call, _ in norms]
@@ -290,7 +293,7 @@ def histograms(
             drawn = axes.pcolormesh(_between(calls), edges, there, cmap=above, norm=norm, rasterized=True)
             figure.colorbar(drawn, ax=axes, label="% of the elements")
             axes.set(xlabel="call of the step", ylabel="value")
-        lines = [_text(name)] + [f"{left_out:,} not finite"] * bool(left_out)
+        lines = [plain(name)] + [f"{left_out:,} not finite"] * bool(left_out)
         if not all(record.kept for record in records):
             lines.append(f"{records[0].preview.size:,} of {records[0].stats.size:,} elements")
         axes.set_title("\n".join(lines), fontsize="medium")
@@ -366,53 +369,20 @@ def images(values: Any, *, columns: int | None = None, numbers: bool = False, ti
     return figure
 
 
-def effects(found: Effects, *, title: str | None = None) -> Figure:
-    """Return effects of parts along an axis as a table in colours: layer by head, layer by position.
-
-    Parameters
-    ----------
-    found : Effects
-        Of places as `gn.patches.each` gives them, for one node or several.
-    title : str, optional
-        The name of the metric, unless given.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A row for each node, a column for each index. As in heatmaps, orange is above 0 and blue is below. The numbers
-        are written where there are few.
-
-    Raises
-    ------
-    DrawingError
-        When matplotlib is not installed. (A RuntimeError.)
-    UsageError
-        When there are places that are not such parts.
-
-    Examples
-    --------
-    >>> import graphnn as gn
-    >>> x = gn.Graph().placeholder("x", (2, 3))
-    >>> total = gn.sum(x * np.arange(3.0))
-    >>> found = gn.effects(total, {x: np.ones((2, 3))}, {x: np.zeros((2, 3))}, over=gn.patches.each(x, 1))
-    >>> [label.get_text() for label in effects(found).axes[0].get_yticklabels()]
-    ['x']
-    """
-    if not isinstance(found, Effects):
-        raise UsageError(f"effects draws what gn.effects gives, not {type(found).__name__}")
-    grid = found.grid()
-    rows, across = grid.values.shape
-    numbers = grid.values.size <= _MOST_NUMBERS
-    image = _Image("", grid.values, _scale(grid.values))
-    figure = _empty(min(0.6 * across + 3.0, 14.0), min(0.4 * rows + 1.1, 14.0))
+def in_colours(values: Array, rows: Sequence[str], columns: Sequence[object], title: str) -> Figure:
+    """Return numbers as a table in colours, as in heatmaps; they are written where there are few."""
+    across = len(columns)
+    numbers = values.size <= _MOST_NUMBERS
+    image = _Image("", values, _scale(values))
+    figure = _empty(min(0.6 * across + 3.0, 14.0), min(0.4 * len(rows) + 1.1, 14.0))
     axes = figure.add_subplot()
     drawn = _show(axes, image, numbers)
     axes.set(aspect="auto")
-    axes.set_xticks(range(across), [str(column) for column in grid.columns] if across <= _MOST_TICKS else [""] * across)
-    axes.set_yticks(range(rows), [_text(name) for name in short_names(grid.rows, _CELLS)], fontsize="small")
+    axes.set_xticks(range(across), [str(column) for column in columns] if across <= _MOST_TICKS else [""] * across)
+    axes.set_yticks(range(len(rows)), [plain(name) for name in short_names(rows, _CELLS)], fontsize="small")
     if not numbers:
         _key(figure, drawn, image.scale, [axes])
-    figure.suptitle(title or f"Effects on {_text(found.metric.title)}", fontsize="medium")
+    figure.suptitle(title, fontsize="medium")
     return figure
 
 
@@ -442,7 +412,7 @@ def _data(points: Any, labels: Any) -> tuple[Array, Array]:
 def _placeholder(fetch: Node, x: Node | str | None) -> Node | str:
     if x is not None:
         return x
-    found = [node for node in schedule(fetch) if isinstance(node.op, Placeholder)]
+    found = [node for node in schedule(fetch) if node.op.is_placeholder]
     if len(found) != 1:
         names = ", ".join(f'"{visible(node.name)}"' for node in found) or "none"
         raise UsageError(f'"{visible(fetch.name)}" depends on {names}: say which placeholder has the points, x=...')
@@ -469,7 +439,7 @@ def _images(values: Any) -> tuple[list[_Image], int]:
         planes = {str(name): _wide(value, (2,)) for name, value in values.items()}
         if not planes:
             raise ShapeError("there is no plane to draw")
-        return [_Image(_text(name), plane, _scale(plane)) for name, plane in planes.items()], _USUALLY_ACROSS
+        return [_Image(plain(name), plane, _scale(plane)) for name, plane in planes.items()], _USUALLY_ACROSS
     array = _wide(values, (2, 3, 4))
     scale, before = _scale(array), array.shape[:-2]
     across = min(before[1], _MOST_ACROSS) if len(before) == 2 and before[1] > 1 else _USUALLY_ACROSS
@@ -593,8 +563,20 @@ def _between(calls: Sequence[int]) -> Array:
     return np.concatenate([[2 * middle[0] - halves[0]], halves, [2 * middle[-1] - halves[-1]]])
 
 
-def _text(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name as a text of a figure."""
     return visible(name).replace("$", r"\$")
 
 
 explain_public(globals(), __all__)
+
+
+def __getattr__(name: str) -> Any:
+    if name[0] != "_" and (plot := PLOT.load().get(name)) is not None:
+        return plot
+    missing = f"; graphnn has more in {' and '.join(PLOT.absent)}, which is not installed" * bool(PLOT.absent)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{missing}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *map(str, PLOT.load())})

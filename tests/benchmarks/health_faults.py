@@ -21,13 +21,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
-sys.path.append(str(Path(__file__).parents[1] / "satellites" / "onnx"))
+TESTS = Path(__file__).parents[1]
+sys.path.extend(map(str, [*TESTS.iterdir(), TESTS / "satellites" / "onnx"]))  # there are those of models that were read
 
-import health_cases
-from health_cases import Alarms, Fault, Look, Row, Training
+import health_cases  # noqa: E402 - it is found by the line above
+from health_cases import Alarms, Fault, Look, Row, Training  # noqa: E402
 
-READ = Path(__file__).parents[1] / "satellites" / "onnx" / "models_read.py"  # where that is installed
 VARIANTS = "nn", "hand", "onnx"
 
 
@@ -118,7 +117,10 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="print all findings and notes")
     settings = parser.parse_args()
     start, write = time.perf_counter(), sys.stdout.write
-    declared = [health_cases.declared(), *([health_cases.declared("models_read")] if READ.exists() else [])]
+    declared = [
+        health_cases.declared(),
+        *([health_cases.declared("models_read")] if (TESTS / "satellites" / "onnx").is_dir() else []),
+    ]
     faults, trainings = (
         [c for cases in kind for c in cases.values() if settings.only in f"{c.name} {c.family} {c.variant}"]
         for kind in zip(*declared, strict=True)

@@ -24,8 +24,8 @@ import numpy as np
 
 import graphnn as gn
 from graphnn import nn
-from graphnn._util.display import show_as
 from graphnn.nn.training.live_run import Run
+from graphnn.nn.training.progress import LIVE_PAGE
 from graphnn.pages.live.live_page import PageWriter
 
 told = sys.stdout.write
@@ -85,7 +85,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", choices=NETWORKS, default=list(NETWORKS))
     asked = parser.parse_args()
     writers: list[Timed] = []
-    show_as(Run, "live page")(lambda run: writers.append(Timed(run)) or writers[-1])
+    LIVE_PAGE.load()
+    LIVE_PAGE.give()(lambda run: writers.append(Timed(run)) or writers[-1])
     between = between_writings()
     told("network       step   steps   without      with     more              between   writer   in all  figures\n")
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from random_bodies import Case, derived, scanned
 import graphnn as gn
 from graphnn.control_flow import unroll
 from graphnn.control_flow.unrolled_run import count_of, unrolled
-from graphnn.debugger.iteration_traces import with_fault, with_loops
+from graphnn.debugger.iteration_traces import with_fault
 from graphnn.runtime.evaluation_loop import collect
 from graphnn.runtime.feed import prepare
 
@@ -518,21 +518,6 @@ def test_of_a_long_loop_a_nan_is_looked_for_before_an_infinity(value, where, mon
     x[20], x[41] = 0.0, value  # log(0) is infinite, and may be meant
     shown = with_fault(prepare(g, [ys], {xs: x}, None)).program.graph
     assert f"scan_1@{where}/log" in shown
-
-
-def test_the_page_of_a_debugger_has_the_loop_and_not_a_box_for_each_iteration(tmp_path):
-    xs, step = network()
-    dbg = gn.debug(step, {xs: np.zeros((2, 4, N))}, echo=None)
-    for where, stopped in ((None, None), ("scan_1@2/tanh", "scan_1/loop"), ("mean", "grad/divide_by_size")):
-        if where is None:
-            dbg.resume()
-        else:
-            dbg.goto(where)
-        trace = with_loops(dbg.trace())
-        assert "scan_1/loop" in {node.name for node in trace.order}
-        assert (None if trace.stopped is None else trace.order[trace.stopped].name) == stopped
-        dbg.to_html(tmp_path / "page.html")
-        assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
 def test_what_a_debugger_saves_of_a_run_with_loops_is_read_again(tmp_path):

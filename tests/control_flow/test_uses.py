@@ -100,21 +100,6 @@ def test_jacobians_hessians_and_linear_parts_are_those_of_the_gradients():
     )
 
 
-def test_graphs_with_loops_are_changed_copied_and_run_step_by_step():
-    x, w, last, _, loss = network()
-    value, given = gn.run(loss, {x: X}), {"x": X}
-    assert gn.run(list(gn.extract(loss))[-1], given) == value
-    assert gn.run(gn.replace(loss, {w: w * 1.0}), given) == value
-    assert gn.run(gn.replace(loss, {w: w * 2.0}), given) != value
-    assert gn.run(gn.patched(loss, {last: np.zeros((2, 3))}), given) == gn.run(loss - gn.sum(last * last), {x: X})
-    assert [step.value for step in gn.steps(loss, {x: X})][-1] == value
-    debugger = gn.debug(loss, {x: X}, echo=None)
-    debugger.resume()
-    debugger.back()
-    debugger.resume()
-    assert debugger[loss].value == value
-
-
 def test_ints_and_bools_beside_floats_are_no_nan():
     g = gn.Graph()
     xs = g.placeholder("xs", ("time",))

@@ -11,6 +11,7 @@ import pytest
 import graphnn as gn
 from graphnn.core import Count, Dim, DType, Index, Kind, Op, Shape, registry
 from graphnn.core.attributes import kind_of
+from graphnn.errors import GraphError
 from graphnn.nn import ELU, LeakyReLU, Softmax
 
 
@@ -300,3 +301,10 @@ def test_every_attribute_of_the_library_has_a_specific_kind() -> None:
         if cls.__module__.startswith("graphnn.") and type(kind) is Kind
     }
     assert not loose
+
+
+def test_an_attribute_cannot_have_the_name_of_a_property_of_operations() -> None:
+    with pytest.raises(GraphError, match=r"Turned: gn\.Op has a property linear: give the attribute another name"):
+
+        class Turned(gn.Op, abstract=True):
+            linear: bool = True

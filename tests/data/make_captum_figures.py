@@ -1,4 +1,4 @@
-"""Saliency of an image model by Captum, for ``tests/satellites/interventions/test_saliency.py``.
+"""Saliency of an image model by Captum, for ``tests/satellites/interventions/with_onnx/test_saliency_of_captum.py``.
 
 It writes two files beside itself: ``captum_figures.onnx``, a small model in float64, and ``captum_figures.npz``, its
 images and Captum's figures. Needs torch, onnxscript and captum.

@@ -2,8 +2,8 @@
 
 Without arguments, it writes ``torch_patches.npz`` and the folder ``torch_patches`` beside itself: the modules as
 models, what is patched, and what PyTorch gives then. The values of patches are drawn from seeds, as in the test that
-reads this, ``tests/satellites/interventions/test_torch_patches.py``. With ``--check``, it reads the modules by
-`gn.from_torch`, and prints how far patches differ. Needs torch and onnxscript.
+reads this, ``tests/satellites/interventions/with_onnx/test_torch_patches.py``. With ``--check``, it reads the modules
+by `gn.from_torch`, and prints how far patches differ. Needs torch and onnxscript.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from torch import nn
 import graphnn as gn
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "support"))
+sys.path.insert(0, str(HERE.parent / "satellites" / "interventions" / "with_onnx"))
 from torch_patches import Case, gap, run_patched  # noqa: E402
 
 _APART: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}

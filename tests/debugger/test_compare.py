@@ -1338,21 +1338,6 @@ def test_what_was_recorded_counts_and_not_what_it_would_be_here() -> None:
     assert compare(here, gn.trace(total * 3.0, {x: np.arange(500.0)}, keep=100), rtol=1e-6).equal
 
 
-def test_values_that_were_not_kept_are_compared_like_those_that_were() -> None:
-    g = gn.Graph()
-    x = g.placeholder("x", ("n", 3))
-    y = gn.sum(x * 2.0, axis=0)
-    for keep in (0, 2**24):
-        a, b = (gn.trace(y, {x: np.ones((n, 3))}, keep=keep) for n in (4, 5))
-        assert "shape (4, 3) against (5, 3)" in str(compare(a, b))
-        assert a.to_html(beside=b)
-        nans = [gn.trace(y, {x: np.array([[nan, 1.0, 2.0]])}, keep=keep) for nan in (np.nan, -np.nan)]
-        assert compare(*nans).equal
-        dbg = gn.debug(y, {x: np.ones((1, 3))}, echo=None)
-        dbg.step()
-        assert compare(dbg.trace(keep=keep), {"multiply": np.full((1, 3), 2.0, np.float32)}).equal
-
-
 def test_an_error_of_a_plan_is_reported_as_that_of_a_run() -> None:
     g = gn.Graph()
     x, labels = g.placeholder("x", ("n", 3)), g.placeholder("labels", ("n",), np.int64)
@@ -1427,16 +1412,3 @@ def test_runs_of_batches_of_different_sizes_say_so() -> None:
         assert "what computes it differs" not in str(count)
     # The same size, and nothing is said of it.
     assert gn.compare(gradient, feed=feeds[0], feed_b={x: np.zeros((2, 4))}).sizes == {}
-
-
-def test_models_are_compared_on_data_if_a_patch_has_cut_off_an_input() -> None:
-    x = gn.Graph().placeholder("x", ("batch", 3))
-    y = gn.sum(gn.tanh(x), axis=1)
-    rows = np.arange(15.0).reshape(5, 3)
-    halves = [gn.patched(y, {"tanh": number}) for number in (0.5, 1.0)]
-    found = gn.compare(y, halves[1], data={x: rows}, batch_size=2)
-    assert found[0].gap == abs(gn.run(gn.sum(gn.tanh(x), axis=1), {x: rows}) - 3.0).max()
-    assert found.count == 5
-    assert found.compare().first.node.name == "tanh"
-    both = gn.compare(*halves, data={"x": rows}, batch_size=2)  # neither needs it, but for its size
-    assert (both.count, both.differing, both[0].gap) == (5, 5, 1.5)

@@ -1457,7 +1457,6 @@ def test_hostile_names_are_made_visible_wherever_they_are_said() -> None:
         (lambda dbg: dbg.trace().save(None), "a path is text or a pathlib.Path, not NoneType"),
         (lambda dbg: gn.load(3), "a path is text or a pathlib.Path, not int"),  # type: ignore[arg-type]
         (lambda dbg: gn.draw(dbg.graph).save("a\0.svg"), "no file can be called"),
-        (lambda dbg: dbg.trace().to_html("a\0.html"), "no file can be called"),
     ],
 )
 def test_odd_arguments_are_refused_in_words(ask: Callable[[gn.Debugger], Any], words: str) -> None:

@@ -288,24 +288,6 @@ def test_what_no_sample_shows_is_seen_in_the_statistics_and_in_the_hash() -> Non
     assert "0 NaN against 1" in first_of(compare(here, digests(x, {x: changed}), atol=1e9)).misfit
 
 
-def test_digests_beside_values_and_beside_a_run() -> None:
-    loss, feed = network()
-    kept, whole = digests(loss, feed), gn.trace(loss, feed)
-    assert gn.compare(kept, whole)
-    assert gn.compare(whole, kept)
-    assert gn.compare(kept, gn.trace(loss, feed, keep=100))
-    assert gn.compare(loss, kept, feed)
-    assert gn.compare(kept, loss, feed)
-    assert gn.compare(kept, {"tanh": whole["tanh"].value})
-    other = feed | {"x": feed["x"] + np.float32(0.5)}
-    found = first_of(gn.compare(kept, loss, other))
-    assert (found.name, found.outside > 0) == ("x", True)
-    with pytest.raises(gn.UsageError, match="has kept digests"):
-        gn.compare(loss, kept)
-    page = kept.to_html(beside=digests(loss, other))
-    assert "x" in page.data["pair"]["says"]
-
-
 def test_digits_that_float16_loses_are_counted_from_files(tmp_path: Path) -> None:
     single, half = (saved(digests(*network(dtype)), tmp_path / f"{dtype}.trace") for dtype in ("float32", "float16"))
     found = gn.compare(single, half)

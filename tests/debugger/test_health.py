@@ -1398,38 +1398,6 @@ def test_a_film_is_reported_at_the_call_where_it_goes_wrong() -> None:
     assert "; dense_1/bias, dense_2/weight, dense_2/bias have NaN or inf, too" in _first(spoilt).cause
 
 
-def test_a_film_without_errors_is_reported_at_its_first_warning() -> None:
-    g = gn.Graph()
-    w = g.parameter("w", 600.0)
-    step = gn.compile(gn.exp(w), updates={w: w + 20.0})
-    with gn.recording(step) as film:
-        for _ in range(5):
-            step()
-    health = check_health(film)  # exp(640) = 1e278 is the first beyond 1e277
-    assert (health.call, [each.code for each in health]) == (2, ["near-overflow"])
-    with gn.recording(step) as longer:
-        for _ in range(5):
-            step()
-    health = check_health(longer)  # of exp(700) … exp(780), the second call's is the first beyond 1.8e308
-    assert (health.call, [each.code for each in health]) == (1, ["overflow"])
-    assert health.before is not None
-    assert health.before.call == 0
-    assert "\n\nearlier, at call 0: near-overflow\n\nchecked: values" in str(health)
-    assert longer.to_html().data["opening"]["run"] == 1
-    w.value = 0.0
-    with gn.recording(step) as sound:
-        for _ in range(5):
-            step()
-    health = check_health(sound)
-    assert (health.ok, health.call) == (True, None)
-    assert str(health).startswith('"graph", 5 recorded calls: nothing found in 4 nodes')
-    with gn.recording(step, every=3) as short:
-        pass
-    for wrong, message in ((lambda: check_health(short), "holds no trace"), (lambda: check_health(film, {}), "feed")):
-        with pytest.raises(gn.UsageError, match=message):
-            wrong()
-
-
 # --- integers -----------------------------------------------------------------------------------------------------
 
 _INTEGER_OPS: dict[str, Any] = {

@@ -161,41 +161,6 @@ def test_two_steps_are_recorded_each_by_itself() -> None:
     assert looks[0]["multiply_2"].value == 96.0
 
 
-def test_of_a_step_that_fails_what_had_run_is_recorded_and_nothing_is_left_attached() -> None:
-    class Fuse(Op):
-        def infer(self, x: Spec) -> Spec:
-            return x
-
-        def forward(self, x: Any, out: Any = None) -> Any:
-            if x > 2:
-                raise RuntimeError("blown")
-            return x
-
-    try:
-        g = gn.Graph()
-        x = g.placeholder("x")
-        step = gn.compile(Fuse()(x) * 2.0)
-        with gn.recording(step) as film:
-            step({x: 1.0})
-            with pytest.raises(EvaluationError, match="blown"):
-                step({x: 3.0})
-            step({x: 2.0})
-        assert film.calls == [0, 1, 2]
-        assert [float(seen["x"].value) for seen in film] == [1.0, 3.0, 2.0]
-        assert [seen.stopped for seen in film] == [None, 1, None]
-        assert "blown" in film[1].error
-        assert [record.name for record in film[1]] == ["x"]
-        health = gn.check_health(film)
-        assert (health.call, health.first and health.first.code) == (1, "raised")
-        assert film.to_html().data["opening"]["run"] == 1
-        assert step.observers == []
-        with pytest.raises(KeyboardInterrupt), gn.recording(step):
-            raise KeyboardInterrupt
-        assert step.observers == []
-    finally:
-        registry.pop("fuse", None)
-
-
 def test_the_call_that_a_guard_refuses_is_recorded_up_to_there() -> None:
     g = gn.Graph()
     x = g.placeholder("x")

@@ -12,7 +12,6 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn._util.lazy_loading import load_registrars
 from graphnn.debugger.diff import Difference, runtime, runtime_port
 
 Values = Iterator[tuple[gn.Node, Any]]
@@ -33,7 +32,6 @@ def network() -> tuple[gn.Graph, dict[str, Any]]:
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that registers a runtime called "half", whose values are changed by another function."""
-    load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
     runtime_port.RUNTIMES.load()  # what loads now stays
     monkeypatch.setattr(runtime_port.RUNTIMES, "_given", {})
 
@@ -171,7 +169,6 @@ def test_what_cannot_be_is_refused(planted: Callable[..., None]) -> None:
 
 
 def test_a_runtime_that_gives_what_was_not_asked_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
     runtime_port.RUNTIMES.load()  # what loads now stays
     monkeypatch.setattr(runtime_port.RUNTIMES, "_given", {})
 

@@ -45,7 +45,7 @@ from graphnn.debugger.traces import (
     stats_of,
     value_statistics,
 )
-from graphnn.errors import FileFormatError, NoRuleError, NotFoundError, UsageError, ValueRangeError
+from graphnn.errors import FileFormatError, NotFoundError, UsageError, ValueRangeError
 from graphnn.io import container
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -602,60 +602,6 @@ def test_what_was_stopped_comes_back_where_it_was(path: Path) -> None:
     assert_same(seen, back)
     again = gn.debug(back, echo=None)
     assert (again.position, again.current.name) == (3, dbg.current.name)  # type: ignore[union-attr]
-
-
-OWN = """
-import sys, numpy as np, graphnn as gn
-from graphnn.core import Op
-
-class Wobble(Op):
-    by: float = 2.0
-    def infer(self, x):
-        return x
-    def forward(self, x, out=None):
-        return np.sin(x * self.by)
-
-g = gn.Graph("own")
-x = g.placeholder("x", shape=(2,))
-y = gn.wobble(gn.exp(x), by=3.0) + 1.0
-gn.trace(y, {x: [0.0, 1.0]}).save(sys.argv[1])
-"""
-
-
-def test_an_operation_that_is_not_defined_here_can_be_looked_at(path: Path, runs_clean: Callable[..., None]) -> None:
-    program = path.with_suffix(".py")
-    program.write_text(OWN)
-    runs_clean(program, path)
-    back = gn.load(path)
-    assert "wobble" not in registry
-    expected = np.sin(np.exp([0.0, 1.0]) * 3.0)
-    assert bits(back["wobble"].value) == bits(expected)
-    assert back["wobble"].op.attributes == {"by": 3.0}
-    assert back["wobble"].source == "y = gn.wobble(gn.exp(x), by=3.0) + 1.0"
-    assert_same(back, through_a_file(back, path))
-    dbg = gn.debug(back, echo=None)
-    assert [dbg.step().node.op.name for _ in dbg.operations] == ["exp", "wobble", "add"]  # type: ignore[union-attr]
-    dbg.goto(0)
-    dbg.resume()
-    with pytest.raises(NoRuleError, match='the operation "wobble" is not defined here: import the module that defines'):
-        dbg["x"] = [5.0, 6.0]
-    assert (dbg.position, dbg.next.name) == (1, "wobble")  # type: ignore[union-attr]
-    assert dbg.error
-    assert dbg.state("add") == "stale"
-    dbg["wobble"] = [1.0, 2.0]  # what if it gave this
-    dbg.resume()
-    assert dbg["add"].value.tolist() == [2.0, 3.0]
-    dbg.use("run")
-    dbg.resume()
-    assert bits(dbg["wobble"].value) == bits(expected)
-    with pytest.raises(NoRuleError):
-        gn.trace(back)
-    with pytest.raises(UsageError, match='"wobble" is a wobble, which is not defined here: give it a value'):
-        dbg.what_if("wobble", by=3.0)
-    with pytest.raises(NoRuleError, match='"wobble" has no derivative: its operation "wobble" is not defined here'):
-        gn.grad(gn.sum(back.graph["add"]), "x")
-    assert "by=3.0" in gn.draw(back.graph["add"]).source
-    assert back.to_html().data["nodes"]["op"].count("wobble") == 1
 
 
 # --- sources ----------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 import pages
+import places
 import pytest
-from places import SATELLITES, present
 from template import Template
 
 import graphnn as gn
@@ -117,10 +117,10 @@ print(json.dumps({**pages, "functions": dir(graphnn.functions)}))
 
 @pytest.mark.parametrize("page", pages.testable(MADE["pages"]()), ids=lambda page: page.name)
 def test_what_is_made_from_the_code_is_current(page: Path, made: dict[str, Any]) -> None:
-    text = page.read_text(encoding="utf-8")
-    if page.name == "api.md":
-        text = REFERENCE["of_rooms"](text)
-    assert rounded(made[page.name]) == rounded(text), "run `python docs/made.py`"
+    text, now = rounded(page.read_text(encoding="utf-8")), rounded(made[page.name])
+    if not all(map(places.present, places.SATELLITES)):  # a table is of the rooms that are there
+        text = "\n".join(line for line in text.split("\n") if line in set(now.split("\n")))
+    assert now == text, "run `python docs/made.py`"
 
 
 def test_the_tables_hold_every_operation_function_and_verb(made: dict[str, Any]) -> None:
@@ -206,7 +206,8 @@ def test_the_page_on_the_design_names_modules_that_there_are() -> None:
     modules = {path.relative_to(ROOT / "graphnn").as_posix() for path in (ROOT / "graphnn").rglob("*.py")}
     named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", page)) - {"graphnn/", "tests/satellites/"}
     folders = {f"{parent.as_posix()}/" for module in modules for parent in Path(module).parents}
-    named = {name for name in named if name.partition("/")[0] not in {s for s in SATELLITES if not present(s)}}
+    gone = {satellite for satellite in places.SATELLITES if not places.present(satellite)}
+    named = {name for name in named if name.partition("/")[0] not in gone}
     assert named <= modules | folders | {"graphnn/__init__.py"}
     files = set(re.findall(r"`([a-z_]+\.py)`", page))
     assert files <= {Path(module).name for module in modules}

@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -14,7 +15,7 @@ import pytest
 from template import Template
 
 import graphnn as gn
-from graphnn._util import display, lazy_loading
+from graphnn._util import lazy_loading
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,16 +110,28 @@ def test_an_unknown_name_is_refused_as_before() -> None:
 # --- what registers itself ----------------------------------------------------------------------------------------
 
 
-def test_all_that_shows_a_thing_of_another_module_is_found_when_it_is_asked_for() -> None:
-    for modules in lazy_loading.REGISTRARS.values():
-        for module in modules:
-            import_module(module)
-    for (kind, form), render in display._renderers.items():
-        home = inspect.getmodule(render).__name__  # type: ignore[union-attr]
-        assert home == kind.__module__ or home in lazy_loading.REGISTRARS[form] or not home.startswith("graphnn."), (
-            kind,
-            form,
-        )
+def test_all_that_is_given_to_a_port_is_found_when_it_is_asked_for() -> None:
+    sources = {path: path.read_text("utf-8") for path in sorted((ROOT / "graphnn").rglob("*.py"))}
+    ports = {
+        port: (name, path)
+        for path, text in sources.items()
+        for port, name in re.findall(r'^(\w+): Port\[[^=]*?\] = Port\(\s*"([^"]+)"', text, re.MULTILINE)
+    }
+    named = {name for text in sources.values() for name in re.findall(r' Port\(\s*"([^"]+)"\s*\)', text)}
+    assert gn._GIVES.keys() == named - {"length"}  # an example
+    count = 0
+    for path, text in sources.items():
+        module = ".".join(path.relative_to(ROOT / "graphnn").with_suffix("").parts).removesuffix(".__init__")
+        for port, kinds in re.findall(r"^ *@?([A-Z_]+)\.give\(([^)]*)\)", text, re.MULTILINE):
+            name, home = ports[port]
+            # Whoever has a thing of a class has loaded the module of the class.
+            is_own = kinds != "" and all(f"\nclass {kind}(" in text for kind in kinds.split(", "))
+            assert home == path or is_own or module in gn._GIVES[name], (module, port)
+            count += 1
+    assert count > 20
+    for name in {name for modules in gn._GIVES.values() for name in modules}:
+        if lazy_loading.is_there(name):
+            import_module(f"graphnn.{name}")
 
 
 SHOWN = {
@@ -128,7 +141,6 @@ SHOWN = {
     "a trace in a notebook": "shown = gn.trace(y, feed)._repr_mimebundle_()['text/html']",
     "error.draw()": "shown = failed(lambda: g.constant([1, 2, 3]) @ g.constant([1, 2])).draw().source",
     "error.debug()": "shown = str(failed(lambda: gn.run(z, {'x': [0]})).debug())",
-    "to_html": "shown = gn.trace(y, feed).to_html().data['nodes']['op']",
     "load": "shown = str(gn.load(file))",
 }
 BEGIN = """

@@ -24,8 +24,6 @@ from graphnn import nn
 from graphnn.core import operation
 from graphnn.io import container
 from graphnn.io.graph_files import from_data
-from graphnn.nn.training.live_run import Run
-from graphnn.nn.training.progress import reporter
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)
 
@@ -619,43 +617,6 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NO_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
-    p = Problem()
-    nn.fit(p.step, p.feed, epochs=3, metrics={"[red]accuracy": p.accuracy}, progress=True)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
-    assert "epoch 3/3" in text
-    assert re.search(r"\d:\d\d:\d\d elapsed, \S+ (steps/s|s/step)", text), "each clock says what it shows"
-    assert "[red]accuracy 0." in text
-    assert screen.getvalue().rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
-
-    monkeypatch.setitem(sys.modules, "rich.progress", None)
-    screen.seek(0)
-    screen.truncate()
-    nn.fit(p.step, p.feed, epochs=3, progress=True)
-    lines = screen.getvalue().splitlines()
-    assert [line.partition("  loss ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert all(line[-1] in "▁█" for line in lines), "each ends with the curve of the losses so far"
-
-    monkeypatch.setattr(sys, "stderr", screen := Terminal(encoding="ascii"))
-    nn.fit(p.step, p.feed, epochs=3, progress=True)
-    assert screen.getvalue().isascii()
-
-
-def test_a_bar_goes_away_when_training_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stderr", screen := Terminal())
-    tell = reporter(True, Run(Problem().step, nn.History(), 1, 1, 0))
-    with pytest.raises(ZeroDivisionError), tell:
-        tell.step(1, 1 / 0)
-    assert screen.getvalue().rstrip().endswith("\x1b[?25h")
 
 
 # --- history --------------------------------------------------------------------------------------------------

@@ -493,16 +493,6 @@ def test_a_cache_is_made_for_a_node() -> None:
         nn.MultiHeadAttention(1).cache(np.ones((2, 1, 4)), 5)
 
 
-def test_the_width_of_a_table_is_an_int() -> None:
-    x = gn.Graph().placeholder("x", 2)
-    feed = {x: np.ones(2)}
-    y = gn.sum(x)
-    for found in (gn.profile(y, feed, repeat=1), gn.summary(y), gn.effects(y, feed, {x: np.zeros(2)})):
-        for width in (float("nan"), "wide"):
-            with pytest.raises(gn.UsageError, match="width= is an int"):
-                found.table(width)
-
-
 def test_a_verb_of_the_debugger_shows_its_signature() -> None:
     x = gn.Graph().placeholder("x", 2)
     with pytest.raises(gn.UsageError, match=r"The call is out\(\)"):

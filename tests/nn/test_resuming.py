@@ -113,19 +113,6 @@ def test_a_history_with_columns_of_any_length_prints_and_plots() -> None:
     assert drawn == [["loss"], ["steps"]]
 
 
-def test_a_page_leaves_out_a_column_that_is_too_short(tmp_path: Path) -> None:
-    def late(history: nn.History) -> None:
-        if history.epochs > 1:
-            history.setdefault("late", []).append(1.0)
-
-    Falling().fit(3, callbacks=[noted, late], page=tmp_path / "run.html")
-    page = nn.LivePage(tmp_path / "other.html", beside=tmp_path / "run.html")
-    Falling().fit(2, page=page)  # it reads the other, and checks it
-    text = (tmp_path / "other.html").read_text(encoding="utf-8")
-    assert re.search(r'"rate": ?\[0.5, ?0.25, ?0.166667\]', text)
-    assert '"late"' not in text
-
-
 # --- early stopping -------------------------------------------------------------------------------------------
 
 

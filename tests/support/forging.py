@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
+from places import present
 
 import graphnn as gn
 from graphnn import nn
@@ -436,7 +437,8 @@ def _debugged(trace: Trace) -> None:
 
 
 def _paged(trace: Trace) -> None:
-    trace.to_html()
+    if present("pages"):
+        trace.to_html()
 
 
 def _compared(trace: Trace) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import graphnn as gn
-from graphnn.core import operation, registry
+from graphnn.core import fn, operation, registry
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -125,7 +125,7 @@ def _used(line: Use, nodes: Sequence[gn.Node], graph: gn.Graph) -> gn.Node:
     operands = [nodes[o] if isinstance(o, int) else o for o in line.operands]
     attributes = dict(line.attributes)
     part = attributes.pop("part", None)
-    function = getattr(gn, line.op)
+    function = getattr(fn, line.op)
     if line.op == "einsum":
         return function(attributes["subscripts"], *operands)
     if line.op in registry and operation(line.op).variadic:

@@ -730,7 +730,6 @@ SHOWN: dict[str, Callable[[Node, Node], Any]] = {
     "outline": lambda x, y: draw(y).text(None),
     "summary": lambda x, y: str(gn.summary(y)),
     "table": lambda x, y: str(gn.trace(y, {x: [1, 2]})),
-    "page": lambda x, y: str(gn.trace(y, {x: [1, 2]}).to_html()),
 }
 
 

@@ -13,7 +13,6 @@ from graphnn.core import Graph
 from graphnn.demo import build
 from graphnn.errors import DrawingError
 from graphnn.view import notebook
-from graphnn.view.heatmap import heatmap
 from graphnn.view.layout.graphviz_engine import find_engine
 
 needs_engine = pytest.mark.skipif(
@@ -242,20 +241,3 @@ def test_the_picture_of_a_whole_trace_begins_at_its_first_box() -> None:
     box = next(found for found in re.finditer(r'<text [^>]*x="(-?[\d.]+)" y="(-?[\d.]+)"[^>]*>x</text>', shown))
     assert left == pytest.approx(100 * (float(box[1]) + moved[0]) / width, abs=2)
     assert top == pytest.approx(100 * (float(box[2]) + moved[1]) / height, abs=2)
-
-
-def test_effects_of_parts_are_a_heatmap_with_names() -> None:
-    g = gn.Graph()
-    x = g.placeholder("x", 3)
-    low, high = gn.multiply(x, [1.0, 2.0, 3.0], name="<b>low"), gn.multiply(x, [4.0, 5.0, 6.0], name="high")
-    metric = gn.sum(low + high, name="metric")
-    feeds = {x: np.ones(3)}, {x: np.zeros(3)}
-    parts = [gn.patches.each(low, 0), gn.patches.each(high, 0)[:2]]
-    page = html_of(gn.effects(metric, *feeds, parts, progress=False))
-    parsed(page)
-    rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
-    assert rows == [["", "0", "1", "2"], ["&lt;b&gt;low", "1", "2", "3"], ["high", "4", "5", "nan"]]
-    assert "<table" not in html_of(gn.effects(metric, *feeds, progress=False))
-    wide = heatmap(np.arange(24.0).reshape(2, 12), ["<i>a", "b"])
-    assert "from above: &lt;i&gt;a, b" in wide
-    assert "<svg" in wide

@@ -19,7 +19,7 @@ import graphnn as gn
 from graphnn import demo, nn
 from graphnn.core import Graph, Node
 from graphnn.errors import NotFoundError, UsageError
-from graphnn.view import draw
+from graphnn.view import Diagram, draw
 from graphnn.view.diagrams.node_marks import OVERLAYS
 from graphnn.view.diagrams.style import LOOK
 
@@ -787,8 +787,6 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
         "difference": lambda: gn.compare(fetches, fetches, feed, {x: [1.0, 3.0]}),
         "digits": lambda: gn.compare(fetches, feed={x: [1.0, 2.0]}, dtypes=("float32", "float64")),
         "plan": lambda: gn.compile(fetches).plan(feed).explain(),
-        "effects": lambda: gn.effects(loss, {x: [1.0, 2.0]}, {x: [1.0, 3.0]}),
-        "circuit": lambda: gn.circuit(loss, {x: [1.0, 2.0]}, {x: [1.0, 3.0]}, keep=9),
     }
     diagram = draw(
         fetches,
@@ -798,6 +796,10 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
         title="Title",
         engine=engine,
     )
+    says_the_same_in_each_form(diagram, engine)
+
+
+def says_the_same_in_each_form(diagram: Diagram, engine: str) -> None:
     picture = told(diagram.source)
     notes = {line for box in picture.boxes.values() for line in box.lines}
     drawn = read(diagram.svg()) if engine == "plain" else None
@@ -823,7 +825,7 @@ def test_each_overlay_at_each_detail_says_the_same_in_each_form(name: str, detai
         (
             {"overlay": 3},
             UsageError,
-            r"an overlay is one of values, .*, effects; or \{node: number or text\}; or a list of them; not int",
+            r"an overlay is one of values, .*, plan.*; or \{node: number or text\}; or a list of them; not int",
         ),
         ({"overlay": {3: 1.0}}, UsageError, "an overlay is by node or name, not by int"),
         ({"overlay": {"exq": 1.0}}, NotFoundError, r'"exq"\. There is: "x", "s/exp"'),
@@ -889,14 +891,3 @@ def test_what_is_fed_is_run_and_drawn_with_its_values() -> None:
         gn.draw(y, {x: X}, trace=gn.trace(y, {x: X}))
     with pytest.raises(TypeError, match="A detail is"):
         gn.draw(y, {"head": 1})
-
-
-def test_two_layers_with_one_title_say_it_once() -> None:
-    g = gn.Graph()
-    x = g.placeholder("x", 2)
-    total = gn.sum(x * 2.0 + gn.exp(x))
-    runs = ({x: [1.0, 1.0]}, {x: [0.0, 0.0]})
-    both = [gn.effects(total, *runs), gn.effects(total, *runs, over="edges")]
-    shown = gn.draw(total, overlay=both, engine="plain").svg()
-    assert shown.count("how far the metric moves from") == 1
-    assert "width: how far the metric moves if the edge is patched" in shown

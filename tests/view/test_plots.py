@@ -378,7 +378,6 @@ def test_histograms_show_twelve_at_most_and_say_so() -> None:
     [
         (lambda: plots.gradient_norms(3), "a trace, or several; got int"),
         (lambda: plots.histograms(np.ones(2)), "a trace, or several; got float64"),
-        (lambda: plots.effects(3), "what gn.effects gives, not int"),
         (lambda: plots.scatter([[0.0, 1.0]]), r"The call is scatter\(points, labels"),
     ],
 )
@@ -416,47 +415,11 @@ def test_without_matplotlib_the_way_to_install_it_is_told(plot: str, monkeypatch
     x, w = g.placeholder("x", shape=("batch", 2)), g.parameter("w", [1.0, 1.0])
     score = x @ w
     seen = gn.trace(gn.grad(gn.sum(score * score), w), {x: POINTS})
-    total = gn.sum(score)
     given = {
         "scatter": (POINTS, LABELS),
         "boundary": (score, POINTS, LABELS),
         "images": (POINTS,),
-        "effects": (gn.effects(total, {x: POINTS}, {x: -POINTS}, over=gn.patches.each(x, 1), progress=False),),
     }.get(plot, (seen,))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(gn.DrawingError, match=r'pip install "graphnn\[plot\]"'):
         getattr(plots, plot)(*given)
-
-
-def test_effects_of_heads_and_layers_are_a_table() -> None:
-    g = gn.Graph()
-    x = g.placeholder("x", (2, 3))
-    one, two = gn.multiply(x, np.arange(3.0), name="one"), gn.multiply(x, -1.0, name="two")
-    total = gn.sum(one[:, :2]) + gn.sum(two)
-    places = [gn.patches.each(node, 1) for node in (one, two)]
-    found = gn.effects(total, {x: np.ones((2, 3))}, {x: np.zeros((2, 3))}, over=places)
-    figure = plots.effects(found)
-    (axes,) = figure.axes
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["one", "two"]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "2"]
-    written = {tuple(map(int, text.get_position())): text.get_text() for text in axes.texts}
-    assert written == {(0, 0): "0", (1, 0): "2", (2, 0): "0", (0, 1): "-2", (1, 1): "-2", (2, 1): "-2"}
-    with pytest.raises(gn.UsageError, match="a grid is of parts along an axis"):
-        plots.effects(gn.effects(total, {x: np.ones((2, 3))}, {x: np.zeros((2, 3))}))
-
-
-def test_a_large_table_of_effects_has_a_key_and_no_numbers() -> None:
-    g = gn.Graph()
-    x = g.placeholder("x", (60, 4))
-    rows = [gn.multiply(x, float(i), name=f"a_long_name_of_a_scope/of_the_row_number_{i}/multiply") for i in range(5)]
-    total = gn.sum(sum(rows[1:], rows[0]))
-    places = [gn.patches.each(node, 0) for node in rows]
-    figure = plots.effects(
-        gn.effects(total, {x: np.ones((60, 4))}, {x: np.zeros((60, 4))}, over=places), title="by position"
-    )
-    axes, key = figure.axes
-    assert not axes.texts
-    assert key.get_ylim() == (0.0, 16.0)
-    names = [tick.get_text() for tick in axes.get_yticklabels()]
-    assert len(set(names)) == 5
-    assert max(map(len, names)) <= 32

@@ -64,7 +64,8 @@ def _measured(graph: gn.Graph, wanted: dict[str, gn.Node], name: str) -> gn.Node
     if more or place.reader is not None:
         raise cli.Misuse(f'"{name}" is not one number: --metric takes NAME, or one element of it, NAME[INDEX]')
     if place.index is None:
-        return place.node
+        whole: gn.Node = place.node
+        return whole
     return Getitem(place.index)(place.node, name=graph.free_name(place.name))
 
 

@@ -15,7 +15,7 @@ from .. import screen
 from ..feed_files import existing, loaded_from, memory_budget
 from ..targets import fed, named
 
-_NAMED = {"zero": gn.patches.zero, "mean": gn.patches.mean(), "resample": gn.patches.resample()}
+_NAMED = ("zero", "mean", "resample")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -80,7 +80,7 @@ def _read(text: str, graph: gn.Graph) -> tuple[str, Any]:
         raise cli.Misuse(f'"{text}" is not a patch: write NODE=VALUE, "NODE[:, 3]=VALUE" or "NODE->READER=VALUE"')
     key, value = where.strip(), value.strip()
     if value in _NAMED:
-        return key, _NAMED[value]
+        return key, getattr(gn.patches, value)()
     if _NUMBER.fullmatch(value):
         return key, float(value) if set(".eE") & set(value) else int(value)
     if value.endswith(".npy"):

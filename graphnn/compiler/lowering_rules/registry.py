@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from ..._util.rules import ByClass
 from ...core import Op
 from .. import intermediate_representation as do
 
@@ -41,9 +42,7 @@ class Rule:
     folds: bool = True
 
 
-_RULES: dict[type[Op], Rule] = {}
-_FOUND: dict[type[Op], Rule] = {}
-"""Of any class, derived ones included, as soon as it was asked for."""
+_RULES: ByClass[Rule] = ByClass()
 
 
 def rule(
@@ -61,10 +60,7 @@ def rule(
 
 def rule_of(kind: type[Op]) -> Rule:
     """Return the rule of a class of operations; one that has none is a call."""
-    found = _FOUND.get(kind)
-    if found is None:
-        found = _FOUND[kind] = next((_RULES[base] for base in kind.__mro__ if base in _RULES), _CALLED)
-    return found
+    return _RULES[kind]
 
 
 def called(op: Op, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
@@ -73,4 +69,4 @@ def called(op: Op, build: Builder, result: Result, operands: Sequence[Value]) ->
     return build.each(how, *operands, result=result) if op.elementwise else build.call(how, *operands, result=result)
 
 
-_CALLED = Rule(called)
+_RULES[Op] = _CALLED = Rule(called)

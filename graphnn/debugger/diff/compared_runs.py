@@ -14,7 +14,7 @@ from ..._util.text import with_article
 from ...compiler.backends import Backend, backend_of, chosen
 from ...compiler.compile import Compiled, raise_as_interpreter
 from ...control_flow.unrolled_run import counterpart, graph_before, has_loops
-from ...core import Array, Graph, Node, Op, Placeholder, Unknown, as_array, flatten
+from ...core import Array, Graph, Node, Op, as_array, flatten
 from ...core.fetches import resolve
 from ...errors import GraphnnError, NotFoundError, UsageError
 from ...io.graph_files import load
@@ -177,7 +177,7 @@ def _planned(prepared: Prepared, maker: Backend) -> Iterator[Step]:
 
 def _refuse_unknown(program: Program, reason: str) -> None:
     for node in program.order:
-        if isinstance(node.op, Unknown):
+        if node.op.is_unknown:
             op = with_article(node.op.name)
             raise UsageError(f'"{node.name}" is {op}, which is not defined here: {reason}')
 
@@ -189,7 +189,7 @@ def read_trace(trace: Trace, exact: bool, inside: bool = False) -> Side:
     """
     if inside and has_loops(trace.prepared):
         return run_of(trace, None, None, None, None, inside=True)._replace(name="the trace")
-    known = trace.stopped is None and not any(isinstance(node.op, Unknown) for node in trace.order)
+    known = trace.stopped is None and not any(node.op.is_unknown for node in trace.order)
     program, prepared = trace.prepared.program, trace.prepared
     stopped = None if trace.stopped is None else program.order[trace.stopped]
     if trace.has_values and not exact and known and not all(record.kept for record in trace):
@@ -246,7 +246,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     for node in source.order:
         kind = dtype if node.dtype.kind == "f" else node.dtype
         with graph.in_scope(None, origin=node.origin, origin_of_nodes=True), np.errstate(all="ignore"):
-            if isinstance(node.op, Placeholder):
+            if node.op.is_placeholder:
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
             elif not node.has_value:
                 op = prepared.declared_op_of(node)
@@ -261,7 +261,7 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     sizes = {name: prepared.sizes[name] for name in source.dimension_names if name in prepared.sizes}
     found = prepare(graph, fetches, feed, sizes)
     for node in filter(prepared.is_set, prepared.overridden):
-        if not (node.has_value or isinstance(node.op, Placeholder)):
+        if not (node.has_value or node.op.is_placeholder):
             with np.errstate(all="ignore"):
                 found = with_value(found, copies[node], prepared.given[node].astype(copies[node].dtype))
     return found

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.text import counted, number
-from ...core import Array, Constant, Node
 from ...ops.reductions import Mean
 from ...runtime.evaluation_loop import compute
 from ..why import read_of
@@ -20,6 +19,7 @@ from .node_alignment import Pairs, align
 from .value_pairs import Seen, is_faithful, rounding_of, seen_of
 
 if TYPE_CHECKING:
+    from ...core import Array, Node
     from ...runtime.evaluation_loop import Step
     from .compared_runs import Side
 
@@ -393,7 +393,7 @@ class Lockstep:
         edits = [f"its value was set by hand in {name}" for name in set_in]
         if a.order[i] is b.order[j] and op == other_op:
             return edits
-        if isinstance(op, Constant) and isinstance(other_op, Constant):
+        if op.is_constant and other_op.is_constant:
             return ["the constant's value changed"]
         if op.name != other_op.name:
             edits.append(f"op changed: {op.name} → {other_op.name}")

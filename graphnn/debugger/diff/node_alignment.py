@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ...core import Constant, Node, Parameter, Placeholder
+from ...core import Node
 
 if TYPE_CHECKING:
     from .compared_runs import Side
@@ -85,10 +85,10 @@ class _Nodes:
         """Return the value of each constant, the name of each placeholder and parameter, None of operations."""
         found: list[Any] = []
         for position, node in enumerate(self.order):
-            if isinstance(node.op, Constant):
+            if node.op.is_constant:
                 found.append(self.leaf(position) or position)
             else:
-                found.append(node.name if isinstance(node.op, (Placeholder, Parameter)) else None)
+                found.append(node.name if node.op.is_variable else None)
         return found
 
     @cached_property
@@ -147,7 +147,7 @@ class _Nodes:
     def by_slots(self) -> list[Any]:
         """Return twin and own name of each parameter that an optimizer keeps for another one."""
         return [
-            (twin, (node.op, _own_name(node))) if twin >= 0 and isinstance(node.op, Parameter) else None
+            (twin, (node.op, _own_name(node))) if twin >= 0 and node.op.is_parameter else None
             for node, twin in zip(self.order, self.twins, strict=True)
         ]
 
@@ -157,7 +157,7 @@ class _Nodes:
         found: list[Any] = []
         for node in self.order:
             scope = scopes.get(node.scope, None if node.scope in taken else node.scope)
-            known = isinstance(node.op, (Placeholder, Parameter)) and scope is not None
+            known = node.op.is_variable and scope is not None
             found.append((node.op, scope, _own_name(node)) if known else None)
         return found
 
@@ -166,7 +166,7 @@ class _Nodes:
         found: list[Any] = []
         for position, node in enumerate(self.order):
             known = None
-            if isinstance(node.op, Parameter) and position not in self.counterparts:
+            if node.op.is_parameter and position not in self.counterparts:
                 leaf = self.leaf(position)
                 known = leaf if leaf is not None and leaf[-1] else None
             found.append(known)
@@ -178,7 +178,7 @@ class _Nodes:
         The last list has, for each node that reads parameters, its operation and which they are.
         """
         same, place = self.same, self.place
-        parameters = [same[i] if isinstance(node.op, Parameter) else -1 for i, node in enumerate(self.order)]
+        parameters = [same[i] if node.op.is_parameter else -1 for i, node in enumerate(self.order)]
         reads = [(op, *[parameters[i] for i in read]) for op, read in zip(self.ops, self.operands, strict=True)]
         by_parameters = [key if max(key[1:], default=-1) >= 0 else None for key in reads]
         names = [node.name for node in self.order]

@@ -16,7 +16,7 @@ from ...core.fetches import resolve
 from ...errors import NotFoundError, ShapeError, UsageError
 from ...runtime.batches import Batches, Split, batches_of, check_not_cut, checked_size, needed_placeholders
 from ...runtime.cluster_port import opened_cluster
-from .array_difference import TOLERANCES
+from .array_difference import closeness
 
 if TYPE_CHECKING:
     from ...core import Array, Graph, Node
@@ -189,8 +189,7 @@ def _results(target: Any, graph: Graph | None, keys: Any) -> tuple[Graph, list[N
 
 def _usual(a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
     """Return the tolerance where none is given: none for the same dtype, else that of the narrower float."""
-    sizes = [each.itemsize for each in (a, b) if each.kind == "f"]
-    return (0.0, 0.0) if a == b or not sizes else TOLERANCES[min(sizes)]
+    return (0.0, 0.0) if a == b else closeness(a, b)
 
 
 def apart(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops.base import Rearranging
 from ...ops.random import RandomUniform
 from .attention_weights import MASKED, MOST_FOLLOWED, Weighing, Weighings, depth_of, factors_of, is_learned, is_mask
 from .check_registry import check
@@ -124,19 +123,19 @@ def unscaled_scores(run: Evaluation) -> Iterator[Finding]:
 def _scales(run: Evaluation, place: int, passing: int) -> bool:
     """Return whether an operation may change the scale of what passes it."""
     op = run.op(place)
-    if op.name in ("multiply", "divide"):
-        return any(_is_a_scale(run, each, op.name) for each in run.inputs[place] if each != passing)
-    return op.name not in _NO_SCALE and not isinstance(op, Rearranging)
+    if op.powers:
+        return any(_is_a_scale(run, each, op.powers[-1]) for each in run.inputs[place] if each != passing)
+    return op.name not in _NO_SCALE and not op.rearranges
 
 
-def _is_a_scale(run: Evaluation, place: int, name: str) -> bool:
+def _is_a_scale(run: Evaluation, place: int, power: int) -> bool:
     """Return whether a factor may make scores smaller: a number that does, or one that is learned or fed; no mask."""
     value, node = run.values[place], run.order[place]
     if is_learned(run, node):
         return True
     if is_mask(value):
         sizes = np.abs(value[value != 0]) if value.dtype.kind != "b" else np.ones(0)
-        return bool(((sizes < 1) if name == "multiply" else (sizes > 1)).any())
+        return bool(((sizes < 1) if power > 0 else (sizes > 1)).any())
     return node in run.fed
 
 
@@ -177,7 +176,7 @@ def mask_after_softmax(run: Evaluation) -> Iterator[Finding]:
     seen: set[int] = set()
     for each in run.part(Weighings).sums:
         for place, passing in each.steps:
-            if run.op(place).name in ("add", "subtract"):
+            if run.op(place).signs:
                 if place not in seen:
                     yield _added(run, place, passing, each)
                 seen.add(place)
@@ -219,7 +218,7 @@ def _lost(run: Evaluation, place: int, passing: int, weighing: Weighing) -> Arra
     """Return which weights a mask takes away, in the shape of the softmax; None if it does not, or is meant to."""
     others = [run.order[each] for each in run.inputs[place] if each != passing]
     soft = run.values[weighing.soft]
-    if run.op(place).name not in ("multiply", "where") or run.bad[weighing.soft] or not others:
+    if not (run.op(place).selects or run.op(place).powers == (1, 1)) or run.bad[weighing.soft] or not others:
         return None
     before, after = (run.values[each].reshape(soft.shape) for each in (passing, place))
     kept = after != 0

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...ops.base import Rearranging
-from ...ops.elementwise import Elementwise
 from ...ops.linalg import Einsum, Matmul
-from ...ops.shape import ExpandDims, Reshape, Squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +20,6 @@ MASKED = -1e3
 """A score is masked where something below this is added to it, or stands in its place."""
 MOST_FOLLOWED = 100
 """So many nodes are followed upstream, from weights to a softmax or from its scores to a product."""
-_KEEP_ORDER = (Reshape, ExpandDims, Squeeze)
 
 Step = tuple[int, int]
 """The place of a node, and that of the operand through which a way leads upstream."""
@@ -96,23 +92,23 @@ class Weighings:
             if place in self.softmaxes:
                 return place, steps
             op, inputs = run.op(place), run.inputs[place]
-            if op.name == "multiply":
+            if op.powers == (1, 1):
                 onward = [one for one, other in (inputs, inputs[::-1]) if is_mask(run.values[other])]
-            elif op.name == "divide":
+            elif op.powers:
                 onward = [inputs[0]] * (run.values[inputs[1]].size == 1)
-            elif op.name == "where":
+            elif op.selects:
                 onward = list(inputs[1:])
-            elif op.name in ("add", "subtract"):
-                onward = [one for one, other in (inputs, inputs[::-1]) if self.is_added_mask(op.name, other)]
+            elif op.signs:
+                onward = [one for one, other in (inputs, inputs[::-1]) if self.is_added_mask(op.signs[-1], other)]
             else:
-                onward = list(inputs) if op.name == "cast" or isinstance(op, _KEEP_ORDER) else []
+                onward = list(inputs) if op.casts or op.reshapes else []
             size = run.values[place].size
             waiting += [(each, (*steps, (place, each))) for each in onward if run.values[each].size == size]
         return None
 
-    def is_added_mask(self, name: str, place: int) -> bool:
+    def is_added_mask(self, sign: int, place: int) -> bool:
         """Return whether what is added, or subtracted, is a mask: 0, or so far below that a softmax would give 0."""
-        value = self.run.values[place] if name == "add" else -self.run.values[place].astype(np.float64)
+        value = self.run.values[place] if sign > 0 else -self.run.values[place].astype(np.float64)
         low = value <= MASKED
         return bool(low.any() and (low | (value == 0)).all() and not is_learned(self.run, self.run.order[place]))
 
@@ -120,7 +116,7 @@ class Weighings:
         """Return the place of what a softmax takes."""
         run = self.run
         (taken,) = run.inputs[run.inputs[soft][0]]
-        if run.order[taken].op.name == "subtract":
+        if -1 in run.order[taken].op.signs:
             x, shift = run.inputs[taken]
             while run.order[shift].op.name == "stop_gradient":
                 (shift,) = run.inputs[shift]
@@ -141,7 +137,7 @@ class Weighings:
             if factors:
                 if all(run.order[each] in run.fed for each in factors):
                     return place, steps
-            elif isinstance(run.op(place), (Elementwise, Rearranging)):
+            elif run.op(place).elementwise or run.op(place).rearranges:
                 size = run.values[place].size
                 onward = [each for each in run.inputs[place] if run.values[each].size == size]
                 waiting += [(each, (*steps, (place, each))) for each in reversed(onward)]
@@ -167,25 +163,25 @@ class Weighings:
             if place in seen or run.values[place].shape != shape:
                 continue
             seen.add(place)
-            inputs, name = run.inputs[place], run.op(place).name
-            if name == "where":
+            inputs, op = run.inputs[place], run.op(place)
+            if op.selects:
                 condition = run.values[inputs[0]].astype(bool)
                 for which, branch in ((condition, inputs[1]), (~condition, inputs[2])):
                     value = run.values[branch]
                     if value.max(initial=MASKED) <= MASKED and value.dtype.kind == "f":
                         found = found | which
-            elif name in ("add", "subtract"):
-                for sign, each in zip((1, 1 if name == "add" else -1), inputs, strict=True):
+            elif op.signs:
+                for sign, each in zip(op.signs, inputs, strict=True):
                     if not is_learned(run, run.order[each]):
                         found = found | (sign * run.values[each] <= MASKED)
-            if isinstance(run.op(place), Elementwise):
+            if op.elementwise:
                 waiting += inputs
         return found if found.any() else None
 
 
 def is_softmax(node: Node) -> bool:
     """Return whether a node is the last of a softmax: exponentials, divided by their sum."""
-    if node.op.name != "divide" or node.inputs[0].op.name != "exp" or node.inputs[1].op.name != "sum":
+    if -1 not in node.op.powers or node.inputs[0].op.name != "exp" or node.inputs[1].op.name != "sum":
         return False
     return node.inputs[1].inputs[0] is node.inputs[0]
 
@@ -206,9 +202,9 @@ def is_learned(run: Evaluation, node: Node) -> bool:
 def factors_of(run: Evaluation, place: int) -> tuple[int, ...]:
     """Return the places of what a node multiplies and sums; () if it does not."""
     op, inputs = run.op(place), run.inputs[place]
-    if isinstance(op, (Matmul, Einsum)):
+    if op.contracts:
         return tuple(inputs)
-    if op.name == "sum" and run.op(inputs[0]).name == "multiply":
+    if op.name == "sum" and run.op(inputs[0]).powers == (1, 1):
         return tuple(run.inputs[inputs[0]])
     return ()
 
@@ -230,7 +226,7 @@ def _summed(run: Evaluation, place: int) -> Iterator[tuple[int, list[Array]]]:
         for each, term in zip(inputs, left.split(","), strict=True):
             shape = run.values[each].shape
             yield each, _lines(shape, [k for k, letter in enumerate(term) if letter not in right])
-    elif op.name == "sum" and run.op(inputs[0]).name == "multiply":
+    elif op.name == "sum" and run.op(inputs[0]).powers == (1, 1):
         ndim = run.values[inputs[0]].ndim
         over = [k - ndim for k in op.over(ndim)]  # type: ignore[attr-defined]
         for each in run.inputs[inputs[0]]:

@@ -202,7 +202,7 @@ def softmax_with(run: Evaluation, nodes: Collection[Node]) -> Node | None:
         exp, total = node.inputs
         own = {node, exp, total, exp.inputs[0]}
         shifted = exp.inputs[0]
-        if shifted.op.name == "subtract":
+        if -1 in shifted.op.signs:
             shift = shifted.inputs[1]
             own.add(shift)
             while shift.op.name == "stop_gradient":
@@ -232,7 +232,7 @@ def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
         source = node.inputs[0]
         if source not in run.part(Roles).trained or node in kept:
             return True
-        normalized = run.ancestors(user for user in run.readers(source) if user.op.name in ("subtract", "divide"))
+        normalized = run.ancestors(user for user in run.readers(source) if -1 in user.op.signs + user.op.powers)
         if node not in normalized and node.op.name not in ("var", "std") and source.op.name != "square":
             return False
         ahead = [node]
@@ -246,6 +246,6 @@ def _is_batch_norm(run: Evaluation, causes: list[Node]) -> bool:
 
 def _is_scaled(node: Node, source: Node) -> bool:
     """Return whether a node scales or shifts by trained numbers, one for each feature of another one."""
-    numbers = [each for each in node.inputs if each.trainable] if node.op.name in ("multiply", "add") else []
+    numbers = [each for each in node.inputs if each.trainable] if (1, 1) in (node.op.signs, node.op.powers) else []
     features = source.shape[-1] if source.ndim else 1
     return any(math.prod(n for n in each.shape if isinstance(n, int)) == features for each in numbers)

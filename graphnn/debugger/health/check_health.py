@@ -13,7 +13,7 @@ import numpy as np
 
 from ...compiler.compile import Compiled
 from ...control_flow.unrolled_run import counterpart, has_loops
-from ...core import Array, Graph, Node, Parameter, Unknown
+from ...core import Array, Graph, Node
 from ...errors import UsageError
 from ...runtime.batches import holds_chunks
 from ...runtime.cluster_port import check_exact
@@ -80,7 +80,6 @@ _OF_SOFTMAXES = frozenset({"softmax-axis", "not-probabilities", "mask-after-soft
 """Findings about a softmax that say why samples mix in it, or why what comes later is seen."""
 _EXPLAINS_LOSSES = frozenset({"every-pair", "other-axis", "out-of-reach", "not-probabilities", "huge-parameter"})
 """Findings that say why a loss is worse than that of guessing."""
-_ADDS = ("add", "subtract")
 _OF_MASKED_ROWS = frozenset({"inf-minus-inf", "zero-over-zero"})
 """Findings in a softmax that follow when a row of its scores is masked whole."""
 
@@ -103,7 +102,7 @@ def _examine(run: Evaluation) -> list[Finding]:
 def _cover(run: Evaluation) -> None:
     """Say which kinds of checks ran, beside those that said so themselves, and which could not, and why."""
     run.checked = {"values": "", **run.checked}
-    parameters = [node for node in run.order if isinstance(node.op, Parameter)]
+    parameters = [node for node in run.order if node.op.is_parameter]
     if not parameters:
         return
     forward_only = "forward only: give a compiled step for gradients and updates"
@@ -129,7 +128,7 @@ def _cover(run: Evaluation) -> None:
 
 def _bad_parameters(run: Evaluation) -> None:
     """Put together parameters that have NaN or inf from the start."""
-    found = [each for each in run.found if isinstance(each.node.op, Parameter) and each.code in GIVEN]
+    found = [each for each in run.found if each.node.op.is_parameter and each.code in GIVEN]
     if len(found) > 1:
         first, *others = found
         own = [f"; {each.place} = {rounded(each.value or 0)}" for each in others if each.node is first.node]
@@ -157,7 +156,7 @@ def _same_place(run: Evaluation) -> None:
 
 def _explained(run: Evaluation) -> None:
     """Put what another finding explains below it, or leave it out."""
-    added = next((each for each in run.found if each.code == "mask-after-softmax" and each.node.op.name in _ADDS), None)
+    added = next((each for each in run.found if each.code == "mask-after-softmax" and each.node.op.signs), None)
     if added is not None:
         after = dependents(run.order, {added.node})
         grown = [each for each in run.found if each.code in _OF_ADDED_MASKS and each.node in after]
@@ -356,7 +355,7 @@ def check_health(
         return Search(target, feed, sizes, graph, batch_size, examined, client, exact)()
     if not isinstance(target, Recording):
         seen = target if isinstance(target, Trace) else ()
-        recorded = {record.index: record.value for record in seen if isinstance(record.op, Unknown) and record.kept}
+        recorded = {record.index: record.value for record in seen if record.op.is_unknown and record.kept}
         trials = THOROUGH if thorough else TRIALS
         return examined(*prepared_for(target, feed, sizes, graph), recorded=recorded, trials=trials)[1]
     if feed is not None or sizes is not None or graph is not None:

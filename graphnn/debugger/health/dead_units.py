@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._util.text import counted
-from ...core import Array, Constant, Node, Trait
-from ...ops.base import Rearranging
+from ...core import Array, Node, Trait
 from .check_registry import check
 from .evaluation import CannotTry, Evaluation, before_constants, cell_of, count_of, dependents
 from .findings import at_line, first_of, rounded
@@ -29,7 +28,6 @@ DEAD_SHARE, NEARLY_ALL = 0.5, 0.9
 are a note: many networks learn well with some."""
 ZEROS = "start with weights that are not all 0, such as those of nn.init.he_normal"
 _FEW_SUMMED = 64  # nodes of one sum
-_MULTIPLY = ("matmul", "einsum")
 
 
 @check(
@@ -92,9 +90,7 @@ def dead(run: Evaluation) -> Iterator[Finding]:
 def _dies(node: Node) -> bool:
     """Return whether a node is a relu, or another operation that dies; maximum(x, 0) is one."""
     if node.op.name == "maximum":
-        return any(
-            isinstance(each.op, Constant) and each.value.size == 1 and not each.value.any() for each in node.inputs
-        )
+        return any(each.op.is_constant and each.value.size == 1 and not each.value.any() for each in node.inputs)
     return Trait.DIES in node.op.traits
 
 
@@ -134,15 +130,15 @@ def _weights_of(run: Evaluation, place: int, index: tuple[int, ...]) -> set[tupl
         if node.trainable:
             found.add((here, times, at))
             continue
-        onward = here == place or times or Trait.SCALES in op.traits or op.name in ("cast", *_MULTIPLY)
-        if not (onward or isinstance(op, Rearranging)) or run.is_given(node):
+        onward = here == place or times or Trait.SCALES in op.traits or op.casts or op.contracts
+        if not (onward or op.rearranges) or run.is_given(node):
             continue
-        multiplies = times or op.name in _MULTIPLY
+        multiplies = times or op.contracts
         for source, entry in zip(run.inputs[here], run.reads(here, at), strict=True):
             operand = run.order[source]
-            if times and not (operand.trainable or isinstance(operand.op, Rearranging) or operand.op.name == "cast"):
+            if times and not (operand.trainable or operand.op.rearranges or operand.op.casts):
                 continue
-            if op.name in _MULTIPLY and operand in run.fed:
+            if op.contracts and operand in run.fed:
                 continue  # the data
             array = run.values[source]
             if entry is not None and array is not None and count_of(entry, array.shape):
@@ -195,7 +191,7 @@ def _axis_of_samples(node: Node) -> int:
 
 def _made_by(node: Node) -> frozenset[Node]:
     """Return the trained parameters that make a relu's input, with no other function in between."""
-    factors = [x for each in _summands(node) for x in (each.inputs if each.op.name in _MULTIPLY else (each,))]
+    factors = [x for each in _summands(node) for x in (each.inputs if each.op.contracts else (each,))]
     return frozenset(factor for factor in map(_before_moves, factors) if factor.trainable)
 
 
@@ -214,7 +210,7 @@ def _is_of_a_layer(run: Evaluation, node: Node) -> bool:
     It is if a trained parameter meets it later, or if it alone reads what a parameter makes of the feed. A relu of a
     loss is a penalty on outputs that are used without it, or on the parameters themselves.
     """
-    read = before_constants(next(each for each in node.inputs if not isinstance(each.op, Constant)))
+    read = before_constants(next(each for each in node.inputs if not each.op.is_constant))
     made = read in run.fed and any(operand.trainable for operand in read.inputs)
     return (made and len(run.readers(read)) == 1) or node in run.met_by_parameters
 
@@ -230,6 +226,6 @@ def _summands(node: Node) -> list[Node]:
 
 def _before_moves(node: Node) -> Node:
     """Return the node before it was transposed, sliced or cast."""
-    while len(node.inputs) == 1 and (isinstance(node.op, Rearranging) or node.op.name == "cast"):
+    while len(node.inputs) == 1 and (node.op.rearranges or node.op.casts):
         node = node.inputs[0]
     return node

@@ -15,15 +15,12 @@ from ..._util.numpy_warnings import quietly
 from ...autodiff.grad import vjp
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.unrolled_run import counterpart
-from ...core import Array, Constant, Graph, Node, Op, Parameter, Placeholder, Trait
+from ...core import Array, Graph, Node, Op, Trait
 from ...errors import GraphnnError, GraphnnWarning
-from ...ops.base import Linear, Multilinear, Rearranging
-from ...ops.comparison import Where
-from ...ops.elementwise import Elementwise
 from ...ops.reductions import Norm, Reduction, Std, Var
 from ...runtime.evaluation_loop import Prepared, compute, evaluate
 from ...runtime.interpreter import run
-from ..why import Index, Number, Why, explain, given_as
+from ..why import Index, Number, Why, explain, given_as, places_of
 from .findings import Element, Finding, first_of
 
 if TYPE_CHECKING:
@@ -197,7 +194,7 @@ class Evaluation:
 
     def is_softmax(self, node: Node) -> bool:
         """Return whether a node is the result of a softmax."""
-        return node.op.name == "divide" and self.kind_of_scope(node).lower() == "softmax"
+        return -1 in node.op.powers and self.kind_of_scope(node).lower() == "softmax"
 
     def op(self, place: int) -> Op:
         """Return the operation at a place, with numbers for its dimensions."""
@@ -394,7 +391,7 @@ class Evaluation:
         found: list[bool] = []
         trained = any(node.trainable for node in self.order)
         for place, node in enumerate(self.order):
-            if isinstance(node.op, (Parameter, Placeholder)):
+            if node.op.is_variable:
                 found.append(node.trainable if trained else node.dtype.kind == "f")
             else:
                 flowing = (found[s] for i, s in enumerate(self.inputs[place]) if self.op(place).flows(i))
@@ -487,33 +484,31 @@ def cell_of(entry: Any, shape: Index, k: int = 0) -> Index:
     """Return the index of the k-th element that an entry of an operation's `reads` names, in its order."""
     if isinstance(entry, tuple) and len(entry) == len(shape) and all(isinstance(i, (int, np.integer)) for i in entry):
         return tuple(map(int, entry))
-    # An axis at a time, of stride 0 along the others: no array as large as the operand.
-    axes = np.ogrid[tuple(map(slice, shape))] if shape else ()
-    return tuple(int(np.asarray(np.broadcast_to(axis, shape)[entry]).flat[k]) for axis in axes)
+    return tuple(map(int, np.unravel_index(places_of(entry, shape).flat[k], shape))) if shape else ()
 
 
 def only_moves(op: Op) -> bool:
     """Return whether an operation computes nothing: it moves, chooses or pads elements."""
-    return isinstance(op, (Rearranging, Where)) or op.name == "pad"
+    return op.rearranges or op.selects or op.name == "pad"
 
 
 def _reading(op: Op, operands: Sequence[Array], marks: Sequence[Array], shape: Index) -> Array | None:
     """Return which elements of a result read a marked one; None if only `reads` can tell, one by one."""
-    if isinstance(op, Elementwise):
+    if op.elementwise:
         read = np.zeros(shape, bool)
         for mark in marks:
             read |= mark
         return read
     if isinstance(op, (Reduction, Norm)):
         return np.asarray(np.any(marks[0], axis=op.over(marks[0].ndim), keepdims=op.keepdims))
-    if isinstance(op, Multilinear):
+    if op.multilinear:
         read = np.zeros(shape, bool)
         for i, mark in enumerate(marks):
             factors = [np.ones(x.shape) for x in operands]
             factors[i] = mark.astype(float)
             read |= compute(op, *factors) > 0
         return read
-    if isinstance(op, Linear):
+    if op.linear:
         parts = [mark.astype(float) if op.flows(i) else operands[i] for i, mark in enumerate(marks)]
         return compute(op, *parts) > 0
     return None
@@ -531,8 +526,8 @@ def dependents(order: Sequence[Node], nodes: Iterable[Node]) -> set[Node]:
 def before_constants(node: Node) -> Node:
     """Return the node before constants scaled or shifted it."""
     while Trait.SCALES in node.op.traits:
-        others = [operand for operand in node.inputs if not isinstance(operand.op, Constant)]
-        if len(others) != 1 or (node.op.name == "subtract" and node.inputs[0] is not others[0]):
+        others = [operand for operand in node.inputs if not operand.op.is_constant]
+        if len(others) != 1 or (-1 in node.op.signs and node.inputs[0] is not others[0]):
             break
         node = others[0]
     return node

@@ -163,7 +163,7 @@ class Gradients:
         for parameter, gradient in self.training.slopes.items():
             if parameter not in trained:
                 continue
-            if gradient.op.name == "zeros" or not self._learns_of_data(parameter):
+            if gradient.op.bounds == (0, 0) or not self._learns_of_data(parameter):
                 found, for_good = (self._end_of_the_way_from(parameter), NO_WAY), True
             elif not self.run.readers(parameter):
                 continue  # what reads it is the side of a branch that was not taken
@@ -194,7 +194,7 @@ class Gradients:
         for node in reversed(self.run.forward_nodes) if learns else ():
             for i, operand in enumerate(node.inputs):
                 joins = node in fed and operand not in fed
-                if joins and not node.shape and node.op.name in ("add", "subtract"):
+                if joins and not node.shape and node.op.signs:
                     continue  # here a penalty is added to the loss
                 if joins or node in meets:
                     meets.add(operand)
@@ -251,12 +251,12 @@ class Gradients:
 
 def _is_a_sum(node: Node) -> bool:
     """Return whether the gradient that a node passes on may be a sum whose terms cancel."""
-    return Trait.ADDS_UP in node.op.traits or node.op.name in ("add", "subtract", "matmul")
+    return Trait.ADDS_UP in node.op.traits or bool(node.op.signs) or node.op.name == "matmul"
 
 
 def _is_a_factor(parameter: Node) -> bool:
     """Return whether a parameter is multiplied with something: others are biases and the like."""
-    return any(user.op.name in ("matmul", "einsum") for user in parameter.users)
+    return any(user.op.contracts for user in parameter.users)
 
 
 @check(

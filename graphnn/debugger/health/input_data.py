@@ -113,7 +113,7 @@ def _is_squeezed(run: Evaluation, node: Node) -> bool:
     for each in dependents(run.order, {node}):
         if each in run.forward_nodes and each in trained and each.shape:
             value = run.value_of(each)
-            if value.ndim and each.op.name in ("matmul", "einsum") and value[..., :1].size and value.shape[-1] < width:
+            if value.ndim and each.op.contracts and value[..., :1].size and value.shape[-1] < width:
                 return True
             if any(not operand.inputs and operand.op.name.startswith("random") for operand in each.inputs):
                 return True

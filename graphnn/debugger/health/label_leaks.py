@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...ops.base import Rearranging
 from .attention_weights import Weighings
 from .batch_mixing import causes_of, softmax_with
 from .check_registry import check
@@ -279,7 +278,7 @@ def _unmixed(run: Evaluation, labels: Node) -> bool:
         for user in run.readers(each):
             if user in run.part(Roles).made:
                 return all(operand is each or not operand.inputs for operand in user.inputs)
-            if isinstance(user.op, Rearranging) or user.op.name in ("concatenate", "cast", "one_hot", "stack"):
+            if user.op.rearranges or user.op.casts or user.op.name in ("concatenate", "one_hot", "stack"):
                 ahead.append(user)
     return False
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import Array, Constant, Node, Placeholder, Trait
+from ...core import Array, Node, Trait
 from .check_registry import check, declare
 from .evaluation import CannotTry, Evaluation, dependents, only_moves
 from .findings import Finding, and_more, at_line, first_of, rounded
@@ -85,7 +85,7 @@ def out_of_reach(run: Evaluation) -> Iterator[Finding]:
     losses, trained = run.part(Losses), run.part(Roles).trained
     for place, _ in run.forward:
         node = run.order[place]
-        if node.op.name != "subtract" or not _is_a_loss(run, node):
+        if -1 not in node.op.signs or not _is_a_loss(run, node):
             continue
         for targets, made in permutations(map(losses.source, run.inputs[place])):
             op, value = run.order[made].op, run.values[targets]
@@ -93,7 +93,7 @@ def out_of_reach(run: Evaluation) -> Iterator[Finding]:
             bounds = (0, 1) if last == "softmax" else op.bounds
             if run.order[made] not in trained or bounds is None or value.dtype.kind not in "iuf":
                 continue
-            if run.order[targets] in trained or isinstance(run.order[targets].op, Constant) or not value.size:
+            if run.order[targets] in trained or run.order[targets].op.is_constant or not value.size:
                 continue
             low, high = bounds
             outside = np.isfinite(value) & ((value < low - FAR_TARGETS) | (value > high + FAR_TARGETS))
@@ -186,7 +186,7 @@ class Losses:
             sums = [node] if node.op.name == "logsumexp" else []
             if node.op.name == "exp":
                 sums = [each for each in run.readers(node) if each.op.name == "sum" and self._divides(node, each)]
-                if run.order[logits].op.name == "subtract" and run.values[run.inputs[logits][0]].shape == value.shape:
+                if -1 in run.order[logits].op.signs and run.values[run.inputs[logits][0]].shape == value.shape:
                     logits = run.inputs[logits][0]
             for each in sums:
                 over = run.op(run.places[each]).over(run.values[logits].ndim)  # type: ignore[attr-defined]
@@ -210,7 +210,7 @@ class Losses:
         """Return whether exponentials are divided by their sum, or the logarithm of the sum is taken."""
         users = [total, *self.run.readers(total)]
         return any(
-            user.op.name == "log" or (user.op.name == "divide" and user.inputs[0] is exp)
+            user.op.name == "log" or (-1 in user.op.powers and user.inputs[0] is exp)
             for each in users
             for user in self.run.readers(each)
         )
@@ -223,7 +223,7 @@ class Losses:
             chosen = (
                 meeting.node.op.name in ("pick", "take_along_axis") or x.shape == run.value_of(meeting.labels).shape
             )
-            if not chosen or meeting.node.op.name == "subtract" or x.ndim < 2 or x.shape[-1] < 2 or x.dtype.kind != "f":
+            if not chosen or -1 in meeting.node.op.signs or x.ndim < 2 or x.shape[-1] < 2 or x.dtype.kind != "f":
                 continue
             if (x <= 0).all() and sums_to_one(np.exp(x), -1):
                 if self._falls_with(made):
@@ -299,7 +299,7 @@ class Losses:
         run, shape = self.run, self.run.order[source].shape
         for place in self._read_by_scope.get(scope, ()):
             node, targets = run.order[place], run.values[place]
-            if place == source or not isinstance(node.op, Placeholder) or node.shape != shape or not shape:
+            if place == source or not node.op.is_placeholder or node.shape != shape or not shape:
                 continue
             if any(each.code == not_probabilities.code and each.node is node for each in self.found):
                 continue
@@ -358,14 +358,14 @@ class Losses:
         logits = inputs[self.source(place)][0]
         if made == "softmax":
             shifted = inputs[logits][0]
-            logits = inputs[shifted][0] if self.run.order[shifted].op.name == "subtract" else shifted
+            logits = inputs[shifted][0] if -1 in self.run.order[shifted].op.signs else shifted
         if self.squashed_by(logits) == made:
             self._of_logits(logits, self.run.values[logits], made)
 
     def source(self, place: int) -> int:
         """Return where a value was computed that was only moved or cast since."""
         run = self.run
-        while (only_moves(run.op(place)) or run.op(place).name == "cast") and len(run.inputs[place]) == 1:
+        while (only_moves(run.op(place)) or run.op(place).casts) and len(run.inputs[place]) == 1:
             place = run.inputs[place][0]
         return place
 
@@ -375,7 +375,7 @@ class Losses:
         node, value = self.run.order[place], self.run.values[place]
         if node.op.name == "sigmoid":
             return "sigmoid"
-        if node.op.name != "divide" or node.inputs[0].op.name != "exp":
+        if -1 not in node.op.powers or node.inputs[0].op.name != "exp":
             return ""
         if not value.size or not value.ndim or value.shape[-1] == 1:
             return ""  # not probabilities of several classes

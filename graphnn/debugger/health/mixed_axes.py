@@ -6,8 +6,6 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from ...core.symbolic_shapes import shown
-from ...ops.base import Rearranging
-from ...ops.elementwise import Elementwise
 from .check_registry import check
 from .evaluation import Evaluation, before_constants
 from .node_roles import Meeting, Roles
@@ -68,7 +66,7 @@ def other_axis(run: Evaluation) -> Iterator[Finding]:
 
 def _elementwise(run: Evaluation) -> list[Node]:
     """Return the elementwise operations of the forward pass whose values are not empty."""
-    nodes = [(node, run.values[i]) for node, i in run.forward_nodes.items() if isinstance(node.op, Elementwise)]
+    nodes = [(node, run.values[i]) for node, i in run.forward_nodes.items() if node.op.elementwise]
     return [node for node, value in nodes if value is not None and value.size]
 
 
@@ -88,7 +86,7 @@ def _met_by_chance(node: Node) -> str:
 def _of_labels(run: Evaluation, meeting: Meeting) -> str:
     """Return how a column of predictions meets a row of labels, or the reverse, so that each meets all; "" if not."""
     made, labels = (run.value_of(each).shape for each in (meeting.made, meeting.labels))
-    if len(made) == len(labels) or not isinstance(meeting.node.op, Elementwise):
+    if len(made) == len(labels) or not meeting.node.op.elementwise:
         return ""
     long, short = (made, labels) if len(made) > len(labels) else (labels, made)
     rows = short[-1] if short else 1
@@ -113,7 +111,7 @@ def _is_asked_for(column: Node, rows: Sequence[Node]) -> bool:
     if column.op.attributes.get("keepdims"):
         return True
     for row in rows:
-        while row is not column and isinstance(row.op, Rearranging) and len(row.inputs) == 1:
+        while row is not column and row.op.rearranges and len(row.inputs) == 1:
             row = row.inputs[0]
         if row is column:
             return True

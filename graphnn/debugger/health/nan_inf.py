@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Node, Parameter, Placeholder
 from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
-from ...ops.elementwise import Elementwise
 from ...runtime.evaluation_loop import Stop
 from .check_registry import CHECKS, Check, check, declare
 from .evaluation import Evaluation, only_moves
@@ -25,6 +23,7 @@ from .root_cause import because, chain_of, culprit_of, stopper_of, without_conse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ...core import Array, Node
     from ..why import Number
 
 _UNEXPLAINED = {"not-a-number": ", although no operand is NaN", "infinite": ", although its operands are finite"}
@@ -98,18 +97,19 @@ fed_inf = declare(
 def _of_given(run: Evaluation, place: int) -> Iterator[Finding]:
     node, value = run.order[place], run.values[place]
     nan, inf = np.isnan(value), np.isinf(value)
-    parameter, by_hand = isinstance(node.op, Parameter), run.prepared.is_set(node)
+    parameter, by_hand = node.op.is_parameter, run.prepared.is_set(node)
     vanishes = run.vanishes[place]
     if nan.any():
         asks = all(
-            user.op.name in ("isnan", "isfinite", "where")
+            user.op.selects
+            or user.op.name in ("isnan", "isfinite")
             or (user.op.name in ("equal", "not_equal") and set(user.inputs) == {node})
             for user in run.readers(node)
         )
         missing = vanishes and not parameter and asks  # a missing value, which the graph replaces
         yield _given(run, place, nan, bad, "note" if missing else "warning" if vanishes else "error")
     # An infinite constant is intended, and so is a fed inf that does no harm: masks are made of them.
-    spoils = (isinstance(node.op, Placeholder) or by_hand) and any(run.bad[i] for i in run.fetches)
+    spoils = (node.op.is_placeholder or by_hand) and any(run.bad[i] for i in run.fetches)
     if inf.any() and (parameter or (spoils and not vanishes)):
         yield _given(run, place, inf, fed_inf, "warning" if vanishes else "error")
 
@@ -118,14 +118,14 @@ def _is_a_mask(run: Evaluation, place: int) -> bool:
     """Return whether a fed value has no infinities but -inf, as the mask of a softmax does."""
     node, value = run.order[place], run.values[place]
     by_hand = run.prepared.is_set(node)
-    return isinstance(node.op, Placeholder) and not by_hand and not np.isposinf(value).any()
+    return node.op.is_placeholder and not by_hand and not np.isposinf(value).any()
 
 
 def _given(run: Evaluation, place: int, which: Array, each: Check, severity: str) -> Finding:
     node, remedy, guard = run.order[place], each.remedy, "nan" if each is bad else "finite"
     if run.prepared.is_set(node):
         remedy = SET_BY_HAND
-    elif isinstance(node.op, Parameter):
+    elif node.op.is_parameter:
         of_optimizer = node.twin is not None and each is fed_inf
         remedy = OF_SQUARES if of_optimizer else BAD_PARAMETER.format(guard=guard)
     cause = f"{run.element(place, first_of(which))}, {run.given_as(node)}{and_more(which)}"
@@ -152,7 +152,7 @@ def _is_not_finite(x: Array) -> Array:
 
 def _by_cause(run: Evaluation, place: int, arises: Array) -> list[Array]:
     """Split elements by cause; those beyond the limit go with the first."""
-    if not isinstance(run.op(place), Elementwise) or not arises.ndim:
+    if not run.op(place).elementwise or not arises.ndim:
         return [arises]  # an element of many operands often has several causes
     cells = np.unravel_index(np.flatnonzero(arises)[:_SORTED_OUT], arises.shape)
     found: dict[str, Array] = {}
@@ -194,7 +194,7 @@ def _arisen(run: Evaluation, place: int, arises: Array) -> Finding:
 def _remedy(case: Case, rule: Rule, culprit: Culprit | None, hidden_by: Node | None) -> str:
     """Return what to do about it; `hidden_by` is what hides it from the result but not from a gradient."""
     node, blamed = case.node, case.node if culprit is None else culprit.node
-    if hidden_by is not None and hidden_by.op.name == "where" and isinstance(blamed.op, Elementwise):
+    if hidden_by is not None and hidden_by.op.selects and blamed.op.elementwise:
         return _mask_the_input(blamed)
     if blamed.op.name == "power" and node.op.name == "log":
         return fitted(SLOPE_OF_EXPONENT, node.dtype)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...core import Array, Node, Placeholder
-from ...ops.elementwise import Elementwise
+from ...core import Array, Node
 from .evaluation import Evaluation, dependents
 from .training_facts import LOSSES, Training
 
@@ -102,9 +101,9 @@ class Roles:
             return False
         if name in _CHOOSE:
             return node.inputs[-1] is labels and labels.dtype.kind in "iu"
-        if name == "subtract":
+        if -1 in node.op.signs:
             return True
-        if name == "multiply":
+        if node.op.powers == (1, 1):
             if self.run.kind_of_scope(node) in LOSSES and labels.shape == made.shape:
                 return True
             while made.op.name in _MOVES:
@@ -116,7 +115,7 @@ class Roles:
             if chooses and (rows.sum(axis=-1) == 1).all():
                 return True
             return made.op.name in _LOGARITHMS or self._is_log_softmax(made)
-        return self.run.kind_of_scope(node) in LOSSES and isinstance(node.op, Elementwise)
+        return self.run.kind_of_scope(node) in LOSSES and node.op.elementwise
 
     def _is_log_softmax(self, node: Node) -> bool:
         value = self.run.value_of(node)
@@ -133,7 +132,7 @@ class Roles:
         return self._placeholders(each.made for each in self.meetings)
 
     def _placeholders(self, nodes: Iterable[Node]) -> list[Node]:
-        return [node for node in self.run.ancestors(nodes) if isinstance(node.op, Placeholder)]
+        return [node for node in self.run.ancestors(nodes) if node.op.is_placeholder]
 
     @cached_property
     def outputs(self) -> list[Node]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core import Array, Op, Trait
-from ...ops.base import Linear, Multilinear, Rearranging
+from ...ops.base import Linear, Multilinear
 from ...ops.reductions import Reduction
 from .check_registry import declare
 from .findings import rounded
@@ -109,7 +109,7 @@ class Case:
 
     def among(self, code: str) -> str:
         """Return a clause that names the terms to blame, if the equation may leave them out because there are many."""
-        of_products = code in ("zero-times-inf", "overflow") and isinstance(self.op, Multilinear)
+        of_products = code in ("zero-times-inf", "overflow") and self.op.multilinear
         if not (of_products or code == "inf-minus-inf") or self.products.size <= 4:
             return ""
         if code == "inf-minus-inf":
@@ -134,7 +134,7 @@ class Case:
         """Return whether operand `i` is a difference like that of a mean of squares and the square of a mean."""
         path = self.run.path_of(self.place, self.index, i)
         root = path[-1].node if path else None
-        if root is None or root.op.name != "subtract" or self.run.is_given(root):
+        if root is None or -1 not in root.op.signs or self.run.is_given(root):
             return False
         made = {operand.op.name for operand in root.inputs}
         return bool(made & {"mean", "sum"}) and bool(made & {"square", "multiply", "power"})
@@ -154,13 +154,13 @@ class Case:
             return False
         # A mask holds zeros and ones, and something is multiplied by it; a value divided by its own sum is not a mask.
         other = self.run.path_of(self.place, self.index, 1 - i)
-        of_itself = bool(other) and other[-1].node is root and all(e.node.op.name != "multiply" for e in other)
+        of_itself = bool(other) and other[-1].node is root and all(e.node.op.powers != (1, 1) for e in other)
         return not of_itself and bool(np.isin(self.run.values[self.run.places[root]], (0, 1)).all())
 
 
 def moves(op: Op) -> bool:
     """Return whether an operation may come between a probability and its logarithm, or between a mask and its sum."""
-    return isinstance(op, Rearranging) or op.name in ("pick", "cast", "subtract")
+    return op.rearranges or op.casts or -1 in op.signs or op.name == "pick"
 
 
 def _both(numbers: Array) -> bool:
@@ -422,9 +422,9 @@ def hazard_of(op: Op) -> Hazard:
     """Return how NaN and inf arise in an operation."""
     if op.name in HAZARDS:
         return HAZARDS[op.name]
-    if isinstance(op, Multilinear):
+    if op.multilinear:
         return _PRODUCTS
-    if isinstance(op, Linear):
+    if op.linear:
         return _SUM
     return Hazard((_OVERFLOW,)) if Trait.OVERFLOWS in op.traits else _OF_OTHERS
 

@@ -46,7 +46,7 @@ def wrapped(run: Evaluation) -> Iterator[Finding]:
             continue
         operands, limits = run.operands_of(place), np.iinfo(value.dtype)
         operands = [x.astype(np.float64) if run.op(place).flows(i) else x for i, x in enumerate(operands)]
-        if node.op.name == "cast":
+        if node.op.casts:
             exact = np.trunc(operands[0])
             wrong = ~((exact >= float(limits.min)) & (exact < float(limits.max) + 1))
             remedy = "keep it a float, or bound it with gn.clip first"
@@ -168,7 +168,7 @@ def _saturated_rows(run: Evaluation, place: int, value: Array) -> Iterator[Findi
     """Look for rows of a softmax that are one-hot although not all other elements are masked."""
     ones, node = value == 1, run.order[place]
     shifted = run.inputs[run.inputs[place][0]][0] if run.inputs[run.inputs[place][0]] else place
-    if run.order[shifted].op.name == "subtract":
+    if -1 in run.order[shifted].op.signs:
         masked = _masked(run, shifted)
         if masked.shape == value.shape:
             ones &= np.count_nonzero(~masked, axis=-1, keepdims=True) > 1
@@ -181,13 +181,13 @@ def _saturated_rows(run: Evaluation, place: int, value: Array) -> Iterator[Findi
 def _masked(run: Evaluation, place: int) -> Array:
     """Return which elements of a node's operand come from a mask: a large negative number that is given."""
     source = run.inputs[place][0]
-    read, name = run.values[source], run.order[source].op.name
+    read, op = run.values[source], run.order[source].op
     masked = np.zeros(read.shape, bool)
-    if name in ("add", "where"):
+    if op.selects or op.signs == (1, 1):
         for each in run.inputs[source]:
             if run.is_given(run.order[each]) and run.order[each].dtype.kind == "f":
                 low = run.values[each] <= -MASKED
-                masked |= low & (read == run.values[each]) if name == "where" else low
+                masked |= low & (read == run.values[each]) if op.selects else low
     return masked
 
 
@@ -202,11 +202,11 @@ def clipped(run: Evaluation) -> Iterator[Finding]:
 def _to_clip(run: Evaluation, place: int) -> list[int]:
     """Return the places from a logarithm up to a clip, if operations between them only move elements; else []."""
     way = [place]
-    while (name := run.order[way[-1]].op.name) != "clip":
-        if way[-1] != place and not moves(run.order[way[-1]].op):
+    while (op := run.order[way[-1]].op).name != "clip":
+        if way[-1] != place and not moves(op):
             return []
         sources = [s for s in run.inputs[way[-1]] if not run.is_given(run.order[s])]
-        if not sources or (name == "subtract" and len(sources) > 1):
+        if not sources or (-1 in op.signs and len(sources) > 1):
             return []
         way.append(sources[0])
     return way
@@ -214,7 +214,7 @@ def _to_clip(run: Evaluation, place: int) -> list[int]:
 
 def _clipped(run: Evaluation, way: list[int]) -> Iterator[Finding]:
     lo, hi = run.op(way[-1]).lo, run.op(way[-1]).hi  # type: ignore[attr-defined]
-    turned = any(run.order[i].op.name == "subtract" for i in way)
+    turned = any(-1 in run.order[i].op.signs for i in way)
     if lo is None or not 0 < lo <= CLIP or (turned and hi is None):
         return
     argument = run.operands_of(way[0])[0]
@@ -253,7 +253,7 @@ def _clipped(run: Evaluation, way: list[int]) -> Iterator[Finding]:
 
 def _matters(run: Evaluation, place: int, edge: Array) -> Array:
     """Return which elements of a logarithm are not later multiplied by 0."""
-    products = [user for user in run.readers(run.order[place]) if user.op.name == "multiply"]
+    products = [user for user in run.readers(run.order[place]) if user.op.powers == (1, 1)]
     others = [run.values[i] for user in products for i in run.inputs[run.places[user]] if i != place]
     factors = [factor for factor in others if factor is not None]
     if not factors:

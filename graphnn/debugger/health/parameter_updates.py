@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Constant, Node, Parameter, Placeholder, Trait
+from ...core import Array, Node, Trait
 from ...errors import GraphnnError
 from ...runtime.state_updates import moves_of
 from ..traces import norm_of
@@ -191,7 +191,7 @@ def other_parameters(run: Evaluation) -> Iterator[Finding]:
             continue
         read = run.ancestors({metric})
         own = [node for node in read if node.trainable and node not in before and node not in run.updates]
-        labels = any(isinstance(node.op, Placeholder) and node in before for node in read)
+        labels = any(node.op.is_placeholder and node in before for node in read)
         if own and labels and trained.isdisjoint(read):
             steps = listed(node for node in run.order if node in trained)
             cause = f"{metric.name}{at_line(metric)} is computed from {listed(own)}, but the step trains {steps}"
@@ -313,7 +313,7 @@ class Updates:
     def rate(self) -> Node | None:
         """The learning rate, if the optimizer keeps it as a number."""
         named = (node for node in self._before_steps if node.name.endswith("learning_rate"))
-        return next((node for node in named if isinstance(node.op, Parameter) and node not in self.run.updates), None)
+        return next((node for node in named if node.op.is_parameter and node not in self.run.updates), None)
 
     @property
     def rate_now(self) -> str:
@@ -331,19 +331,16 @@ def _terms_of(loss: Node) -> Iterator[tuple[Node, float]]:
     """Yield the scalars that a loss adds up, each with the sign of its factor."""
     ahead = [(loss, 1.0)]
     for node, factor in ahead:  # grows on the way
-        name, inputs = node.op.name, node.inputs
+        op, inputs = node.op, node.inputs
         if node.shape or len(ahead) > _MOST_TERMS:
             continue
-        numbers = [each for each in inputs if isinstance(each.op, Constant)]
+        numbers = [each for each in inputs if each.op.is_constant]
         others = [each for each in inputs if each not in numbers and not each.shape]
-        if name in ("add", "subtract"):
-            signs = (factor, -factor if name == "subtract" else factor)
-            ahead += [(each, sign) for each, sign in zip(inputs, signs, strict=True) if each in others]
-        elif name == "negative" and others:
+        if op.signs:
+            ahead += [(each, sign * factor) for each, sign in zip(inputs, op.signs, strict=True) if each in others]
+        elif op.name == "negative" and others:
             ahead.append((others[0], -factor))
-        elif len(numbers) == len(others) == 1 and (
-            name == "multiply" or (name == "divide" and numbers[0] is inputs[1])
-        ):
+        elif len(numbers) == len(others) == 1 and op.powers and (op.powers == (1, 1) or numbers[0] is inputs[1]):
             ahead.append((others[0], factor * math.copysign(1.0, float(numbers[0].value))))
         else:
             yield node, factor
@@ -367,12 +364,12 @@ def _is_never_negative(node: Node) -> bool:
         scope = each.graph.scopes.get(each.scope)
         if (scope is not None and scope.kind in LOSSES) or each.op.name in ("square", "absolute", "norm"):
             continue
-        if each.op.name == "multiply" and len(set(each.inputs)) == 1:
+        if each.op.powers == (1, 1) and len(set(each.inputs)) == 1:
             continue
-        if isinstance(each.op, Constant) and each is not node:
+        if each.op.is_constant and each is not node:
             if not (each.value >= 0).all():
                 return False
-        elif each.op.name in ("mean", "sum", "divide_by_size", "multiply", "divide", "add"):
+        elif each.op.powers or each.op.name in ("mean", "sum", "divide_by_size", "add"):
             fresh = dict.fromkeys(operand for operand in each.inputs if operand not in made)
             made.update(fresh)
             ahead += fresh

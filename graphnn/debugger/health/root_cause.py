@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import Node, Trait
-from ...ops.elementwise import Elementwise
 from .evaluation import Evaluation, cell_of, count_of
 from .findings import Culprit, Element, Finding, at_line, same_in
 
@@ -94,7 +93,7 @@ def _at_twin(run: Evaluation, shape: Index, index: Index, twin: Node) -> Culprit
     own = run.prepared.shape_of(twin)
     steady = Trait.STEADY in twin.op.traits
     alike = tuple(run.element(i, index) for i in dict.fromkeys(there) if run.values[i].shape == shape and not steady)
-    if isinstance(twin.op, Elementwise) and own == shape:
+    if twin.op.elementwise and own == shape:
         if steady or len(there) < len(twin.inputs):
             return Culprit(twin, index, alike)
         operands = [run.values[i] for i in there]
@@ -117,7 +116,7 @@ def stopper_of(node: Node, paths: Sequence[tuple[Element, ...]]) -> Node | None:
     """Return the `where` of the forward pass that made a gradient 0, which then met an inf."""
     for each in chain.from_iterable(paths):
         slope, twin = each.node, each.node.twin
-        made = each.value == 0 and slope.op.name == "where" and slope.phase == "backward"
+        made = each.value == 0 and slope.op.selects and slope.phase == "backward"
         if made and twin is not None and twin.phase == "forward" and twin is not node.twin:
             return twin
     return None
@@ -150,7 +149,7 @@ def _follows(run: Evaluation, finding: Finding, source: Finding) -> bool:
     if source.code in GIVEN or source.code == "overflow":
         return True
     if source.code == "division-by-zero" and finding.code == "inf-minus-inf":
-        return not isinstance(finding.node.op, Elementwise)  # such as a matrix product, which adds up
+        return not finding.node.op.elementwise  # such as a matrix product, which adds up
     if run.hidden[run.places[source.node]] and run.hidden[run.places[finding.node]]:
         return True
     # x * log(x): the infinity comes from the same 0 that it is multiplied with.
@@ -212,7 +211,7 @@ def without_consequences(run: Evaluation, arising: Sequence[Finding]) -> list[Fi
             culprit = finding.culprit
             if culprit is not None and culprit.node is source.node and source.index is not None:
                 finding.culprit = Culprit(source.node, source.index, source.operands, source.code)
-                if not isinstance(source.node.op, Elementwise):
+                if not source.node.op.elementwise:
                     finding.remedy = source.remedy
         else:
             del kept[finding]

@@ -44,7 +44,7 @@ class Training:
         return {
             parameter: slope
             for parameter, slope in self.slopes.items()
-            if slope.op.name != "zeros"
+            if slope.op.bounds != (0, 0)
             and (value := self.run.value_of(slope)) is not None
             and value.size
             and np.isfinite(value).all()
@@ -94,7 +94,7 @@ class Training:
 
 def gradients_in(order: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
     """Yield the trained parameters of a schedule with the nodes of their gradients, in order of making."""
-    return ((parameter, slope) for parameter, slope in slopes_in(order).items() if slope.op.name != "zeros")
+    return ((parameter, slope) for parameter, slope in slopes_in(order).items() if slope.op.bounds != (0, 0))
 
 
 def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
@@ -110,7 +110,7 @@ def slopes_in(order: Sequence[Node]) -> dict[Node, Node]:
             for operand in node.inputs:
                 if operand.phase == "backward" and operand.shape == parameter.shape:
                     known[parameter] = operand
-        elif parameter in known and node.op.name == "divide" and is_scaling(node):
+        elif parameter in known and -1 in node.op.powers and is_scaling(node):
             known[parameter] = node  # the gradient of the loss, and not of the scaled loss
     return {node: known[node] for node in sorted(known, key=lambda node: node.index) if node in scheduled}
 

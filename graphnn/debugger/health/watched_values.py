@@ -11,8 +11,6 @@ import numpy as np
 from ..._util.numpy_warnings import quietly
 from ...control_flow.iteration_names import is_bundle
 from ...core import Array, Node, Op, Trait
-from ...ops.base import Multilinear
-from ...ops.elementwise import Elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,9 +54,9 @@ def _passes_on(op: Op, dtypes: tuple[np.dtype[Any], ...], i: int) -> bool:
     """Return whether any NaN or inf of an operand is sure to make the result NaN or inf."""
     if dtypes[i].kind != "f":
         return False
-    if not isinstance(op, Elementwise):
+    if not op.elementwise:
         hides = Trait.HIDES in op.traits
-        return not hides and (isinstance(op, Multilinear) or Trait.ADDS_UP in op.traits or op.name in _KEEPS_ALL)
+        return not hides and (op.multilinear or Trait.ADDS_UP in op.traits or op.name in _KEEPS_ALL)
     if len(dtypes) > _MOST_OPERANDS:
         return False
     columns = zip(*product(*[_BAD if k == i else _OTHERS[each.kind] for k, each in enumerate(dtypes)]), strict=True)

@@ -15,7 +15,7 @@ from ..._util.display import Shown
 from ..._util.locks import Lock
 from ..._util.text import counted, short_repr
 from ...compiler.compile import Compiled
-from ...core import Array, Graph, Node, Placeholder
+from ...core import Array, Graph, Node
 from ...core.attributes import whole
 from ...core.fetches import resolve
 from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
@@ -71,7 +71,7 @@ def kept_of(step: Step, keep: int) -> Array | Condensed:
     For a part of something larger, a copy: the view would keep all of it.
     """
     node, value = step.node, step.value
-    if node.has_value or isinstance(node.op, Placeholder):
+    if node.has_value or node.op.is_placeholder:
         return value
     if min(value.nbytes, owner_of(value).nbytes) > keep:  # windows of an array take no more memory than that
         return Condensed.of(value)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..._util.display import Shown, rendered
+from ..._util.display import Shown, as_text
 from ..._util.hints import attribute_error
-from ..._util.text import quoted, short_repr
+from ..._util.missing import needed
+from ..._util.ports import Port
+from ..._util.text import PAGE, columns_there, quoted, short_repr
 from ...control_flow.bundle import LoopItem
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.loop_op import Loop
 from ...control_flow.unrolled_run import has_loops, is_inside
-from ...core import Array, Graph, Node, Op, Origin, Unknown
 from ...errors import GraphnnError, NotFoundError, UsageError
 from ...io.container import write
 from ...io.graph_files import settings_of, to_data
@@ -32,11 +33,18 @@ from .value_statistics import KEEP, Condensed, Statistics, Stats, digest_of, own
 
 if TYPE_CHECKING:
     from ...control_flow.iteration_names import NodeInside
+    from ...core import Array, Graph, Node, Op, Origin
     from ...io.paths import StrPath
     from ...runtime.evaluation_loop import Prepared
 
 VERSION = 3
 _WITH_VALUES = 2  # the version of what holds no digests: older readers take it
+ITERATIONS: Port[Callable[[Trace, Any], Trace]] = Port("trace of iterations")
+"""The same run with iterations as nodes, that of a name among them."""
+LOOPS: Port[Callable[[Trace], Trace]] = Port("trace of loops")
+"""The same run with loops as they are, so that it can be kept."""
+PAGE_OF: Port[Callable[[Any], Any]] = Port("page")
+"""The page on which a trace, a film, or runs side by side are replayed."""
 _SAME_ELEMENTS = (ExpandDims, Flip, Reshape, Squeeze, Transpose)
 
 
@@ -299,7 +307,7 @@ class Trace(Shown):
             record.index: record.value
             for record in self
             if record.kept and record.node not in given
-            if record.index not in anew or isinstance(record.op, Unknown)
+            if record.index not in anew or record.op.is_unknown
         }
 
     @property
@@ -319,8 +327,7 @@ class Trace(Shown):
         ``trace["scan_1@137/tanh"]`` is the node "tanh" in iteration 137 of a loop, which is computed again for that.
         """
         if is_inside(node, self.graph):
-            record: Record = rendered(self, "iterations")(node)[node]
-            return record
+            return self._inside(node)[node]
         place = self._places[one(self._places, self.graph, node)]
         if place >= len(self):
             raise NotFoundError(f'"{self.order[place].name}" has no record: the run was stopped before it')
@@ -372,8 +379,7 @@ class Trace(Shown):
         ([<Record 1: "negative", negative scalar float64>], ['absolute'])
         """
         if is_inside(target, self.graph) or is_inside(scope, self.graph):
-            inside: Trace = rendered(self, "iterations")()
-            return inside.select(target, op=op, scope=scope)
+            return self._inside().select(target, op=op, scope=scope)
         nodes = many(self.order, self.graph, target, op=op, scope=scope)
         return [self.records[place] for place in map(self._places.__getitem__, nodes) if place < len(self)]
 
@@ -398,10 +404,10 @@ class Trace(Shown):
             When the value, or that of an operand, was too large to be kept.
         """
         if is_inside(node, self.graph):
-            return rendered(self, "iterations")(node).why(node, index)  # type: ignore[no-any-return]
+            return self._inside(node).why(node, index)
         record = self[node]
         if isinstance(record.node.op, (Loop, LoopItem)) and self.has_values and has_loops(self.prepared):
-            return rendered(self, "iterations")().why(self._item_of(record.node).name, index)  # type: ignore[no-any-return]
+            return self._inside().why(self._item_of(record.node).name, index)
         operands = [self[operand].value for operand in record.node.inputs]
         op, given = self.prepared.op_of(record.node), partial(given_as, prepared=self.prepared)
         return explain(
@@ -416,10 +422,13 @@ class Trace(Shown):
             op_of=self.prepared.op_of,
         )
 
+    def _inside(self, asked: Any = None) -> Trace:
+        return needed(ITERATIONS, "a trace of iterations")(self, asked)
+
     def _item_of(self, node: Node) -> Node:
         """Return an array that a loop gives, or refuse all of them together."""
         if isinstance(node.op, Loop):
-            items = [quoted(user.name) for user in node.users if isinstance(user.op, LoopItem) and user in self._places]
+            items = [quoted(user.name) for user in node.users if user.op.is_loop_item and user in self._places]
             raise UsageError(f'"{node.name}" is all that a loop gives: ask of one of {", ".join(items)}')
         return node
 
@@ -432,7 +441,7 @@ class Trace(Shown):
         return [record.to_dict() for record in self]
 
     def __str__(self) -> str:
-        return rendered(self, "table") or repr(self)
+        return as_text(self, columns_there() or PAGE)
 
     def __repr__(self) -> str:
         stopped = f", stopped at {self.stopped}" if self.stopped is not None else ""
@@ -453,7 +462,7 @@ class Trace(Shown):
         UsageError
             When it is that of a what-if in a run whose loops are over dimensions with names.
         """
-        kept: Trace = rendered(self, "loops") if self.has_values else self
+        kept = needed(LOOPS, "trace.save")(self) if self.has_values else self
         write(path, "trace", *kept._encoded(), version=_WITH_VALUES if self.has_values else VERSION)
 
     def to_html(
@@ -571,7 +580,7 @@ class Beside(NamedTuple):
 
 def page_of(thing: object, path: StrPath | None) -> Any:
     """Return the page of what can be replayed, and write it to a file if there is a path."""
-    page = rendered(thing, "replay")
+    page = needed(PAGE_OF, "to_html", thing)(thing)
     if path is not None:
         page.save(path)
     return page

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Graph, Node, Shape, Unknown
 from ...core.graph_tables import checked_update
 from ...core.shape_complexity import reading
 from ...core.symbolic_shapes import concrete
@@ -23,6 +22,9 @@ from .trace import VERSION, Trace
 from .value_digests import blanks_of, forget_values
 from .value_digests import decoded as decoded_digests
 from .value_statistics import Condensed, Stats, is_valid, strides
+
+if TYPE_CHECKING:
+    from ...core import Array, Graph, Node, Shape
 
 _LONGEST = 1e9  # seconds that a file may give for one node: some thirty years
 
@@ -93,7 +95,7 @@ def _altered(prepared: Prepared, data: Any) -> Prepared:
     """Return a run with the operations that a what-if had altered."""
     for place, attributes in data["altered"]:
         node = prepared.program.order[place]
-        if not isinstance(node.op, Unknown):
+        if not node.op.is_unknown:
             prepared = with_op(prepared, node, from_settings(type(node.op), attributes))
     return prepared
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ...core import Array, Constant, Graph, Node, Parameter
+from ...core import Array, Graph, Node
 from ...errors import FileFormatError, NotFoundError
 from ...io.container import DTYPES
 from .value_statistics import SAMPLE, Condensed, Stats, digest_of, is_valid, preview_of, stats_of, strides
@@ -109,7 +109,7 @@ def _blank(dtype: np.dtype[Any], shape: Sequence[Any]) -> Array:
 
 def forget_values(graph: Graph, known: Mapping[Node, Array]) -> None:
     """Let a graph that was read with blanks have no values but the `known` ones of constants."""
-    constants = {node: value for node, value in known.items() if isinstance(node.op, Constant)}
+    constants = {node: value for node, value in known.items() if node.op.is_constant}
     # The graph has these tables for good; it makes no others.
     object.__setattr__(graph, "state", _Forgotten(graph.name))
     object.__setattr__(graph, "_constants", _Forgotten(graph.name, constants))
@@ -129,7 +129,7 @@ class _Forgotten(dict[Node, Array]):
         )
 
     def __missing__(self, node: Node) -> NoReturn:
-        kind = "parameter" if isinstance(node.op, Parameter) else "constant"
+        kind = "parameter" if node.op.is_parameter else "constant"
         self._refused(f'the value of the {kind} "{node.name}" is')
 
     def __or__(self, other: Any) -> NoReturn:

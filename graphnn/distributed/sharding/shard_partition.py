@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..._util.text import with_article
-from ...core import Dim, Node, Op, Placeholder
+from ...core import Dim, Node, Op
 from ...core.fetches import ancestors, ordered
 from ...core.symbolic_shapes import names_in
 from ...errors import UsageError
@@ -148,7 +148,7 @@ def _part_of(node: Node, parts: Mapping[Node, Part], rows: frozenset[str], own: 
     stage = max((operand.ready for operand in operands), default=0)
     axes = [operand.axis for operand in operands]
     local = any(operand.kind is Kind.LOCAL for operand in operands)
-    if isinstance(node.op, Placeholder):
+    if node.op.is_placeholder:
         axis = axis_of_rows(node.shape, rows)
         if axis or (axis == 0 and not str(node.shape[0]).isidentifier()):
             raise Mixed

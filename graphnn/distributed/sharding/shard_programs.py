@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...core import Dim, Graph, Node, Parameter, Placeholder, fn
+from ...core import Dim, Graph, Node, fn
 from ...core.fetches import ancestors, ordered
 from ...core.op import over_dimensions
 from ...core.symbolic_shapes import names_in, product
 from ...errors import UsageError
 from ...ops.elementwise import DivideBySize
-from ...ops.random import Random
 from ...ops.reductions import Mean
 from ...transforms.extract_replace import extract, replace
 from ...transforms.substitutions import Changes
@@ -46,9 +45,9 @@ class Program:
 
     def __post_init__(self) -> None:
         needed = ordered(self.fetches)
-        self.feeds = [node.name for node in needed if isinstance(node.op, Placeholder)]
-        self.state = [node.name for node in needed if isinstance(node.op, Parameter)]
-        given = {dim for node in needed if isinstance(node.op, Placeholder) for dim in node.shape}
+        self.feeds = [node.name for node in needed if node.op.is_placeholder]
+        self.state = [node.name for node in needed if node.op.is_parameter]
+        given = {dim for node in needed if node.op.is_placeholder for dim in node.shape}
         self.unbound = sorted(_names(self.fetches) - given - {self.whole})
 
     @property
@@ -164,7 +163,7 @@ class _Maker:
 
     def _is_given(self, node: Node, stage: int) -> bool:
         part = self._parts[node]
-        if part.kind is Kind.WHOLE or part.stage >= stage or isinstance(node.op, Placeholder):
+        if part.kind is Kind.WHOLE or part.stage >= stage or node.op.is_placeholder:
             return False
         # What is the same in each row is made again.
         return part.kind is not Kind.ROWS or any(self._parts[each].kind is not Kind.WHOLE for each in node.inputs)
@@ -197,11 +196,7 @@ class _Maker:
 
     def _with_shard(self, scratch: Graph) -> tuple[Node | None, dict[Node, Node]]:
         """Let random rows depend on the shard: no two draw the same numbers, in whatever steps."""
-        drawn = [
-            node
-            for node in scratch
-            if isinstance(node.op, Random) and not self._cut.rows.isdisjoint(names_in(node.shape))
-        ]
+        drawn = [node for node in scratch if node.op.is_random and not self._cut.rows.isdisjoint(names_in(node.shape))]
         if not drawn or self._shards == 1:
             return None, {}
         shard = scratch.placeholder(scratch.free_name("shard"), (), np.int64)

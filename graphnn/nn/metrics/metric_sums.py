@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ...core import Node, Parameter, Placeholder
+from ...core import Node
 from ...core.fetches import ordered
 from ...core.symbolic_shapes import names_in
 
@@ -14,22 +14,22 @@ def parts_of(node: Node) -> list[Node]:
     order = ordered([node])
     tallied, varying = set[Node](), set[Node]()
     for at in order:
-        if at.op.name == "sum_over_batches" or not tallied.isdisjoint(at.inputs):
+        if at.op.sums_over_batches or not tallied.isdisjoint(at.inputs):
             tallied.add(at)
-        if isinstance(at.op, (Placeholder, Parameter)) or at.op.dimension_names or not varying.isdisjoint(at.inputs):
+        if at.op.is_variable or at.op.dimension_names or not varying.isdisjoint(at.inputs):
             varying.add(at)
     if node not in tallied:
         return []
 
     def is_part(at: Node) -> bool:
-        return at.op.name == "sum_over_batches" or (at in varying and at not in tallied)
+        return at.op.sums_over_batches or (at in varying and at not in tallied)
 
     found = []
     for at in reached(node, is_part):
         part = is_part(at)
         if names_in(at.shape) or (at.op.dimension_names and not part):
             return []
-        if part and at.op.name != "sum_over_batches" and at.dtype.kind != "f":
+        if part and not at.op.sums_over_batches and at.dtype.kind != "f":
             return []  # such as a number of steps, of which there is no mean
         if part:
             found.append(at)

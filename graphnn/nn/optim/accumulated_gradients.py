@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...autodiff.grad import grad
-from ...core import Graph, Node, Parameter, Placeholder, Scope, fn
+from ...core import Graph, Node, Scope, fn
 from ...core.fetches import ancestors
 from ...core.symbolic_shapes import shown
 from ...errors import UsageError
@@ -143,7 +143,7 @@ class Slopes:
         values = {}
         for part in self._parts:
             with place_of(part, sums.root, twinned=False):
-                values[part] = fn.stop_gradient(sums.of(part, part.op.name == "sum_over_batches"))
+                values[part] = fn.stop_gradient(sums.of(part, part.op.sums_over_batches))
         whole = computed_from(loss, values)
         parts = [part for part in self._parts if found[part]]
         factors = dict(zip(parts, grad(whole, [values[part] for part in parts]), strict=True))
@@ -158,7 +158,7 @@ class Slopes:
                 terms = [beside[parameter]] if parameter in beside else []
                 for i, part in enumerate(part for part in parts if parameter in found[part]):
                     total = sums.of(
-                        found[part][parameter], part.op.name == "sum_over_batches", f"total_{i + 1}" if i else "total"
+                        found[part][parameter], part.op.sums_over_batches, f"total_{i + 1}" if i else "total"
                     )
                     terms.append(total * as_float(factors[part], total.dtype))
                 gradients[parameter] = reduce(operator.add, terms)
@@ -187,10 +187,10 @@ class _Sums:
 def _varying_parts(loss: Node) -> list[Node]:
     """Return the tallies and means that a loss is computed from, without those which are the same in each step."""
     found = parts_of(loss)
-    return [part for part in found if part.op.name == "sum_over_batches" or any(map(_varies, ancestors([part])))]
+    return [part for part in found if part.op.sums_over_batches or any(map(_varies, ancestors([part])))]
 
 
 def _varies(node: Node) -> bool:
     """Return whether a node's value may be another one in each step."""
-    is_state = isinstance(node.op, Parameter) and not node.trainable
-    return is_state or isinstance(node.op, Placeholder) or bool(node.op.dimension_names)
+    is_state = node.op.is_parameter and not node.trainable
+    return is_state or node.op.is_placeholder or bool(node.op.dimension_names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._util.hints import argument
 from ..._util.text import short_repr, with_article
-from ...core import Graph, Node, Parameter
+from ...core import Graph, Node
 from ...core.fetches import ancestors, resolve
 from ...core.graph_tables import checked_update
 from ...errors import UsageError
@@ -95,7 +95,7 @@ def _trainable(what: str, given: Any, graph: Graph | None = None) -> list[Node]:
     chosen = list(dict.fromkeys(resolve(given, graph)[1])) if given else []
     for node in chosen:
         if not node.trainable:
-            why = "is not trainable" if isinstance(node.op, Parameter) else f"is {with_article(node.op.name)}"
+            why = "is not trainable" if node.op.is_parameter else f"is {with_article(node.op.name)}"
             raise UsageError(f'{what} takes trainable parameters; "{node.name}" {why}')
     return chosen
 

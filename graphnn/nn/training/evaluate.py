@@ -192,7 +192,7 @@ class _Figure(NamedTuple):
     def of(cls, node: Node, batches: Batches, may_add_up: bool) -> _Figure:
         parts = parts_of(node)
         if parts:
-            added = [part.op.name == "sum_over_batches" for part in parts]
+            added = [part.op.sums_over_batches for part in parts]
             for part, adds_up in zip(parts, added, strict=True):
                 if not adds_up:
                     _check_mean(part, batches)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ..._util.display import Shown, show_as
+from ..._util.display import SVG, Shown
 from ..._util.hints import elsewhere
 from ..._util.text import in_bytes, visible
 from ...errors import DrawingError, NotFoundError, UsageError, near
@@ -170,7 +170,7 @@ class History(dict[str, list[Any]], Shown):
         return drawing
 
 
-@show_as(History, "image/svg+xml")
+@SVG.give(History)
 def _as_svg(history: History) -> str | None:
     try:
         drawing = history.plot()

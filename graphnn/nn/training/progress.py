@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..._util.callables import line_writer
-from ..._util.display import rendered
+from ..._util.missing import needed
+from ..._util.ports import Port
 from ..._util.text import clock
 from .history import figure
 
@@ -40,6 +41,12 @@ class Reporter:
 
     def epoch(self, epoch: int, row: Mapping[str, Any], last: bool) -> None:
         """Report the figures of an epoch; epochs count from 1."""
+
+
+LIVE_PAGE: Port[Callable[[Run], Reporter]] = Port("live page")
+"""What writes the page of a training run."""
+LIVE_PROGRESS: Port[Callable[[Run], Reporter | None]] = Port("live progress")
+"""What draws the curves of a training run here; None where only lines of text can be shown."""
 
 
 class _Several(Reporter):
@@ -125,13 +132,14 @@ def reporter(progress: Any, run: Run) -> Reporter:
     shown = _of_progress(progress, run)
     if run.page is None:
         return shown
-    page: Reporter = rendered(run, "live page")
+    page = needed(LIVE_PAGE, "nn.fit(page=…)")(run)
     return page if type(shown) is Reporter else _Several([page, shown])
 
 
 def _of_progress(progress: Any, run: Run) -> Reporter:
-    if progress is True and (shown := rendered(run, "live progress")) is not None:
-        return cast("Reporter", shown)
+    draw = LIVE_PROGRESS.of() if progress is True else None
+    if draw is not None and (shown := draw(run)) is not None:
+        return shown
     write = line_writer(progress)
     return Reporter() if write is None else _Lines(write, run, progress is True and _draws_bars(sys.stderr))
 

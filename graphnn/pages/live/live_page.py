@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..._util.display import show_as
 from ...errors import FileFormatError, GraphnnError, GraphnnWarning
 from ...io.atomic_file import replacing
 from ...io.paths import path_of
 from ...nn.training.history import numbers_of
-from ...nn.training.live_run import Run
-from ...nn.training.progress import Reporter
+from ...nn.training.progress import LIVE_PAGE, Reporter
 from ...view.formatting import visible
 from ..single_file import one_file, part
 from .node_figures import Watched
@@ -25,6 +23,7 @@ from .training_curves import Losses, Rows, short
 
 if TYPE_CHECKING:
     from ...debugger.health.findings import Finding
+    from ...nn.training.live_run import Run
 
 EVERY = 2.0
 """Seconds between two writings, at least."""
@@ -38,7 +37,7 @@ _BEGIN, _END = '<script type="application/json" id="data">', "</script>"
 _KINDS = ("gradient", "weight", "update", "activation", "rate")
 
 
-@show_as(Run, "live page")
+@LIVE_PAGE.give()
 class PageWriter(Reporter):
     """Writes the page of a training run, when it begins, every few seconds, and when it ends, however it ends."""
 

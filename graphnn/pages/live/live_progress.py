@@ -8,16 +8,16 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..._util.display import show_as
 from ...nn.training.history import numbers_of
-from ...nn.training.live_run import Run
-from ...nn.training.progress import Pace, Reporter, written
+from ...nn.training.progress import LIVE_PROGRESS, Pace, Reporter, written
 from ...view.formatting import counted, visible
 from .charts import Curve, dots, svg
 from .training_curves import Losses
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from ...nn.training.live_run import Run
 
 _TOLD_EVERY = 0.25  # seconds between two changes of the line with the bar
 EVERY = 1.0
@@ -30,7 +30,7 @@ _ROWS, _LEAST_ROWS = 8, 3
 _WIDE = 100  # columns of a terminal in which two charts stand side by side
 
 
-@show_as(Run, "live progress")
+@LIVE_PROGRESS.give()
 def progress_of(run: Run) -> Reporter | None:
     """Return what shows the progress of a training run here, or None where only lines of text do."""
     return _in_notebook(run) or _in_terminal(run)

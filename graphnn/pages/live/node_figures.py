@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Constant, Node, Parameter, Placeholder, Trait
+from ...core import Array, Node, Trait
 from ...debugger.health.check_health import examined
 from ...debugger.health.training_facts import gradients_in
 from ...runtime.feed import memory_budget
@@ -83,11 +83,10 @@ def _parameters(run: Evaluation) -> dict[str, list[tuple[Node, Node | None]]]:
 
 def _activations(run: Evaluation) -> dict[str, Node]:
     """Return the results of layers and activation functions; of a network without such, those of all operations."""
-    given = (Constant, Parameter, Placeholder)
     forward = [
         node
         for node in run.order
-        if node.phase == "forward" and node.ndim and node.dtype.kind == "f" and not isinstance(node.op, given)
+        if node.phase == "forward" and node.ndim and node.dtype.kind == "f" and not node.op.is_leaf
     ]
     layers = {scope.result: path for path, scope in run.graph.scopes.items()}  # of the scopes of one result, the inner
     activated = [node for node in forward if node in layers or Trait.ACTIVATES in node.op.traits]
@@ -118,7 +117,7 @@ def rates_of(order: Sequence[Node], updates: Mapping[Node, Node]) -> list[Node]:
     for node in order:
         if node.phase != "update" or node.shape != () or node.dtype.kind != "f":
             continue
-        if node in results or (isinstance(node.op, Parameter) and f"/{node.name}".endswith("/learning_rate")):
+        if node in results or (node.op.is_parameter and f"/{node.name}".endswith("/learning_rate")):
             found.append(node)
     if not found:
         found = [

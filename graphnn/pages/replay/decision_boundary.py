@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Node, Placeholder
 from ...debugger.what_if_runs import in_state_of
 from ...errors import GraphnnError
 from ...runtime.evaluation_loop import evaluate
@@ -16,6 +15,7 @@ from ...view.formatting import visible
 from .kept_elements import chosen
 
 if TYPE_CHECKING:
+    from ...core import Array, Node
     from ...debugger.traces import Trace
 
 _GRID, _MOST_CLASSES, _MOST_POINTS = 32, 12, 600
@@ -68,7 +68,7 @@ def _classifier(trace: Trace) -> tuple[Node, Node] | None:
     scores, of_x = None, {x}
     others: set[Node] = set()
     for node in trace.order:
-        if (isinstance(node.op, Placeholder) and node is not x) or any(operand in others for operand in node.inputs):
+        if (node.op.is_placeholder and node is not x) or any(operand in others for operand in node.inputs):
             others.add(node)
         elif any(operand in of_x for operand in node.inputs) and node.phase == "forward":
             of_x.add(node)

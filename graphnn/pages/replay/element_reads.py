@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ...core import Array, Op
+from ...debugger.why import places_of
 from ...ops.activations import Prelu
-from ...ops.base import Rearranging
 from ...ops.class_labels import OneHot
 from ...ops.comparison import Where
 from ...ops.elementwise import Elementwise
@@ -42,7 +42,7 @@ _BY_INDEX = {cls.reads for cls in (Reduction, SumTo, Matmul, Outer, Einsum, Norm
 def by_shapes(op: Op) -> bool:
     """Return whether the rules of an operation follow from it and from the shapes of its operands alone."""
     reads = type(op).reads
-    return reads in _BY_INDEX or (reads is Elementwise.reads and not isinstance(op, (Where, Prelu)))
+    return reads in _BY_INDEX or reads is Elementwise.reads
 
 
 class Reader:
@@ -74,7 +74,7 @@ class Reader:
         reads = type(op).reads
         if reads is Op.reads:
             return [["all"] for _ in operands]
-        if isinstance(op, Elementwise) and (reads is Elementwise.reads or isinstance(op, (Where, Prelu))):
+        if op.elementwise and (reads is Elementwise.reads or isinstance(op, (Where, Prelu))):
             rules: list[Rule] = [_broadcast(shape, x.shape) for x in operands]
             for position, mask in _masks(op, operands).items():
                 shown = np.broadcast_to(mask, shape).astype(np.uint8).reshape(-1)[kept()]
@@ -85,8 +85,8 @@ class Reader:
             return [None for _ in operands]
         if reads in _BY_INDEX:
             found = _probed(op, shape, operands)
-        elif isinstance(op, Rearranging) and reads is Rearranging.reads:
-            found = [_affine(source) or self._table(source.reshape(-1)[kept()]) for source in op.sources(operands)]
+        elif (sources := op.sources(operands)) is not None:
+            found = [_affine(source) or self._table(source.reshape(-1)[kept()]) for source in sources]
         return list(found) if found is not None else self._asked_each(op, shape, operands, kept())
 
     def _table(self, places: Array) -> Rule:
@@ -109,23 +109,6 @@ class Reader:
         starts = np.cumsum([0, *np.minimum(counts, most)]).astype(np.int32)
         places = np.array([place for found in lists for place in found[:most]], np.int32)
         return ["lists", self._store(counts), self._store(starts), self._store(places)]
-
-
-def places_of(entry: Any, shape: Shape) -> Array:
-    """Return the places, in C order, that an entry of an operation's `reads` names, in the form it names them.
-
-    Examples
-    --------
-    >>> places_of((slice(None), 1), (2, 3))
-    array([1, 4])
-    """
-    if entry is None:
-        return np.zeros(0, np.intp)
-    if not shape:
-        return np.zeros(np.zeros(())[entry].shape, np.intp)
-    # An axis at a time, of stride 0 along the others: no array as large as the operand.
-    axes = [np.broadcast_to(axis, shape)[entry] for axis in np.ogrid[tuple(map(slice, shape))]]
-    return np.asarray(np.ravel_multi_index(axes, tuple(shape)))
 
 
 def _broadcast(shape: Shape, operand: Shape) -> Rule:

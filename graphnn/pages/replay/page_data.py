@@ -325,7 +325,7 @@ class _Run:
         return math.fsum(
             record.time
             for record in self.trace
-            for node in (record.node.inputs[0] if record.node.op.name == "loop_item" else record.node,)
+            for node in (record.node.inputs[0] if record.node.op.is_loop_item else record.node,)
             if has_bodies(node) and first_like(node) is like
         )
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..._util.display import Shown, show_as
+from ..._util.display import HTML, Shown
 from ...io.paths import path_of
 from ...view.formatting import counted, in_bytes, visible
 from ..single_file import one_file, part
@@ -84,7 +84,7 @@ class Page(Shown):
         return f'<Page of "{visible(self.title)}": {counted(nodes, "node")}{of_runs}, {in_bytes(len(self.html))}>'
 
 
-@show_as(Page, "text/html")
+@HTML.give(Page)
 def _in_a_frame(page: Page) -> str:
     # Without allow-same-origin: what runs in it can reach nothing of the notebook.
     title = html.escape(f"Replay of {visible(page.title)}")

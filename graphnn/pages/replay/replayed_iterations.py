@@ -240,7 +240,7 @@ class PageLoops:
 
     def _note_item(self, node: Node) -> None:
         """Note of which node of which body a node is an array."""
-        if node.op.name != "loop_item" or not insides(node.inputs[0]) or node in self.of_node:
+        if not node.op.is_loop_item or not insides(node.inputs[0]) or node in self.of_node:
             return
         loop = node.inputs[0]
         for each in self.all:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._util.display import show_as
 from ...control_flow.unrolled_run import before_unrolling
 from ...debugger.diff import compare
 from ...debugger.diff.compare import partners_of
-from ...debugger.traces import Beside, Recording, Trace
+from ...debugger.traces import PAGE_OF, Beside, Recording, Trace
 from ...view.formatting import compact, visible
 from .decision_boundary import boundary
 from .kept_elements import array_of, finite
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
     from .replay_page import Page
 
 
-@show_as(Trace, "replay")
+@PAGE_OF.give(Trace)
 def page_of_trace(trace: Trace) -> Page:
     """Return the page of one run."""
     maker = Maker(trace, [trace], [""])
     return maker.page("run")
 
 
-@show_as(Recording, "replay")
+@PAGE_OF.give(Recording)
 def page_of_film(film: Recording) -> Page:
     """Return the page of several steps of training, with a slider over them.
 
@@ -49,7 +48,7 @@ def page_of_film(film: Recording) -> Page:
     return maker.page("film")
 
 
-@show_as(Beside, "replay")
+@PAGE_OF.give(Beside)
 def page_of_several(beside: Beside) -> Page:
     """Return the page of two or more runs, side by side."""
     first, *others = beside.runs

@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...core import Constant, Node, Op, Parameter, Placeholder, Scope
 from ..formatting import by_times, counted, elided, preview, shortened
 from .picture import BodyScope, Box, data_inputs, insides, is_named, local_name, numbers_in, own_name, title_of
 from .style import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
+
+if TYPE_CHECKING:
+    from ...core import Node, Op, Scope
 
 _LEAST_NAME, _MOST_SIZE, MOST_MARKS = 8, 12, 20
 # Where the order of the operands does not matter, arrows do not show their positions.
@@ -65,11 +67,11 @@ def _node_words(box: Box) -> Words:
     node, name, shape = box.node, own_name(box.node), shape_words(box.node)
     if box.title:
         return Words("input", box.title, f"{box.note} · {shape}" if box.note else shape)
-    if isinstance(node.op, Placeholder):
+    if node.op.is_placeholder:
         return Words("placeholder", name, shape)
-    if isinstance(node.op, Parameter):
+    if node.op.is_parameter:
         return Words("parameter", name, shape) if node.trainable else Words("frozen", name, f"{shape} · not trained")
-    if isinstance(node.op, Constant):
+    if node.op.is_constant:
         # A constant that the user named says so.
         value = preview(node.value) if math.prod(map(int, node.shape)) <= MOST_INLINE else shape
         return Words("constant", value if re.fullmatch(r"constant(_\d+)?", name) else f"{name} = {value}")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...core import Constant, Graph, Node, Parameter, Placeholder, Scope
+from ...core import Graph, Node, Scope
 from ...core.topological_order import schedule
 from .picture import (
     CHOSEN,
@@ -170,7 +170,7 @@ class _Boxes:
             return self._closed(scopes_down_to(self._frame_of(node, level)))
         chain, outside = self._chain(level.graph.scopes.get(node.scope), level)
         closed, around = self._closed(chain)
-        if closed is not None or outside is None or isinstance(node.op, (Parameter, Constant)):
+        if closed is not None or outside is None or node.has_value:
             return closed, around
         return self._closed(outside)
 
@@ -235,7 +235,7 @@ class _Boxes:
     # --- boxes and edges ----------------------------------------------------------------------------------------
 
     def _put(self, node: Node, scope: Scope | None, around: Scope | None, note: str = "") -> Box:
-        for operand in () if isinstance(node.op, Placeholder) else node.inputs:
+        for operand in () if node.op.is_placeholder else node.inputs:
             self._from(operand)
         box = self._collapsed.get(scope.path) if scope is not None else None
         if box is None:
@@ -248,7 +248,7 @@ class _Boxes:
         inner = around if scope is None else scope
         if isinstance(inner, BodyScope):
             self._seen.drawn_in[node] = inner
-        if not isinstance(node.op, Placeholder):
+        if not node.op.is_placeholder:
             for position, operand in enumerate(node.inputs):
                 self._link(box, operand, position)
         return box
@@ -353,7 +353,7 @@ class _Boxes:
         title = own_name(node)
         if operand is not None and re.fullmatch(r"getitem(_\d+)?", title):
             source = self._from(operand)[0]
-            told = isinstance(source.node.op, (Placeholder, Parameter)) or is_named(source.node)
+            told = source.node.op.is_variable or is_named(source.node)
             title = source.box.title or (own_name(source.node) if told else _CALLED[how])
         taken = {box.title for box in self._seen.boxes if box.around is frame}
         box = self._put(node, None, frame, _NOTES[how])

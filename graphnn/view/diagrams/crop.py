@@ -14,7 +14,6 @@ from ...errors import NotFoundError, UsageError, near
 from .draw_arguments import check_name
 
 if TYPE_CHECKING:
-    from ...interventions.circuit import Circuit
     from .picture import Box, Edge, Picture
 
 
@@ -43,7 +42,7 @@ def of_phases(seen: Picture, phases: Any) -> Picture:
     if not kept:
         there = [phase for phase in PHASES if any(phase in found for found in phases_of.values())]
         raise NotFoundError(f"nothing that the fetches need is {' or '.join(wanted)}.{near('', there)}")
-    return _part(seen, kept, [edge for edge in seen.edges if edge.head in kept])
+    return part(seen, kept, [edge for edge in seen.edges if edge.head in kept])
 
 
 def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
@@ -79,25 +78,10 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
     for _ in range(min(far, len(seen.boxes))):
         reached = list(dict.fromkeys(other for box in reached for other in beside[box] if other not in kept))
         kept.update(reached)
-    return _part(seen, kept, seen.edges)
+    return part(seen, kept, seen.edges)
 
 
-def alone(seen: Picture, circuit: Circuit) -> Picture:
-    """Return the part of a picture that is a circuit, with what its nodes need that is never ablated.
-
-    All the rest is left out, so nothing is marked as cut off.
-    """
-    inside, left_out = set(circuit.members), set(circuit.others)
-    found = _part(seen, {box for box in seen.boxes if not inside.isdisjoint(box.nodes)}, ())
-
-    def belongs(edge: Edge) -> bool:
-        readers = [node for node in edge.head.nodes if node in inside and edge.node in node.inputs]
-        return any((edge.node, reader) not in left_out for reader in readers)
-
-    return replace(found, edges=[edge for edge in found.edges if belongs(edge)], cut=[])
-
-
-def _part(seen: Picture, kept: set[Box], crossing: Iterable[Edge]) -> Picture:
+def part(seen: Picture, kept: set[Box], crossing: Iterable[Edge]) -> Picture:
     """Return the picture of some boxes; of the edges in `crossing`, those with one end outside are its cuts."""
     if len(kept) == len(seen.boxes):
         return seen

@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..._util.call_errors import explain_public
-from ..._util.display import Shown, show_as
+from ..._util.display import SVG, Shown
 from ..._util.hints import elsewhere
 from ..._util.text import short_repr
-from ...core import Graph, Node, Placeholder
+from ...core import Graph, Node
 from ...core.attributes import whole
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace
 from ...errors import DrawingError, UsageError
-from ...interventions.circuit import Circuit
-from ...interventions.effect_tables import Effects
 from ...io.paths import path_of
 from ..formatting import counted, shortened
 from ..layout.graphviz_engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
 from .animation import animated
 from .bitmap import dot_of_paint
 from .boxes import picture
-from .crop import alone as circuit_alone
 from .crop import around, of_phases
 from .dot import dot_source
 from .draw_arguments import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
@@ -35,6 +32,7 @@ from .fonts import fitted
 from .json_positions import json_of
 from .mermaid import mermaid_source
 from .overlay import NO_OVERLAY, of_graph, overlaid
+from .overlay_types import Overlay, drawn_over
 from .overlay_values import evaluated, needs_no_feed
 from .pdf import pdf_of
 from .picture import Detail, Picture, asked
@@ -187,7 +185,8 @@ def draw(
     <Diagram of "line": 3 boxes, 2 edges>
     """
     _check_manner(theme, engine, repeats, title)
-    _check_alone(alone, fetches)
+    over = drawn_over(fetches)
+    _check_alone(alone, fetches, over)
     if focus is None and radius != _RADIUS:
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = boxes_asked(limit), seconds_asked(timeout)
@@ -200,12 +199,12 @@ def draw(
         trace = evaluated(fetches, feed, graph, overlay)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
-    if isinstance(fetches, (Circuit, Effects)) and overlay is None:
+    if over is not None and overlay is None:
         overlay, trace = fetches if trace is None else [fetches, trace], None
 
     def seen_at(detail: Detail, merges: bool) -> Picture:
         found = picture(fetches, detail, graph)
-        found = circuit_alone(found, fetches) if alone else found
+        found = over.alone(found, fetches) if alone and over and over.alone else found
         if detail in ("layer", "leaf") or isinstance(detail, Mapping):
             found = folded(found, detail if isinstance(detail, Mapping) else ())
         found = repeated(found) if merges or repeats else found
@@ -253,8 +252,8 @@ def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
         raise UsageError(f"title= is a text, not {type(title).__name__}")
 
 
-def _check_alone(alone: Any, fetches: Any) -> None:
-    if not isinstance(alone, bool) or (alone and not isinstance(fetches, Circuit)):
+def _check_alone(alone: Any, fetches: Any, over: Overlay | None) -> None:
+    if not isinstance(alone, bool) or (alone and not (over and over.alone)):
         raise UsageError(f"alone=True draws a circuit alone; got {short_repr(alone)} for {type(fetches).__name__}")
 
 
@@ -263,7 +262,7 @@ def _is_feed(detail: Any, fetches: Any, graph: Graph | None) -> bool:
     if not isinstance(detail, Mapping):
         return False
     if not detail:
-        return not any(isinstance(node.op, Placeholder) for node in schedule(list(asked(fetches, graph)[1])))
+        return not any(node.op.is_placeholder for node in schedule(list(asked(fetches, graph)[1])))
     if any(isinstance(key, Node) for key in detail) or any(not isinstance(v, (str, int)) for v in detail.values()):
         return True
     if all(isinstance(level, str) for level in detail.values()):
@@ -526,10 +525,10 @@ def _svg_if_possible(diagram: Diagram) -> str | None:
         return None
 
 
-show_as(Diagram, "image/svg+xml")(_svg_if_possible)
+SVG.give(Diagram)(_svg_if_possible)
 
 
-@show_as(Graph, "image/svg+xml")
+@SVG.give(Graph)
 def _graph_as_svg(graph: Graph) -> str | None:
     if not 0 < len(graph) <= _MOST_AT_A_GLANCE:
         return None

@@ -6,12 +6,11 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..._util.display import show_as
 from ..._util.text import message
 from ...core import Graph, Node, Spec, Unbuilt, user_origin
 from ...core.node import Unmade
 from ...core.scopes import PHASES
-from ...errors import GraphnnError
+from ...errors import OF_ERROR, GraphnnError
 from ...runtime.evaluation_loop import Stop
 from .boxes import picture
 from .draw import Diagram, draw
@@ -27,7 +26,7 @@ _MOST_OPERATIONS = 400
 _NOTE_WIDTH, _MOST_NOTES = 44, 8
 
 
-@show_as(GraphnnError, "diagram")
+@OF_ERROR.give("draw")
 def _where_it_failed(error: GraphnnError) -> Diagram | None:
     if isinstance(error.stopped, Stop):
         return _unfinished(error, error.stopped)

@@ -12,7 +12,6 @@ from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...core import Constant, Parameter
 from .picture import (
     BodyScope,
     Box,
@@ -105,7 +104,7 @@ class _Folder:
         self._inside = inside
         alike: dict[Hashable, list[str]] = {}
         for path, nodes in inside.items():
-            read = frozenset(x for node in nodes for x in (node, *node.inputs) if isinstance(x.op, Parameter))
+            read = frozenset(x for node in nodes for x in (node, *node.inputs) if x.op.is_parameter)
             if read:
                 scope = self._scopes[path]
                 does = tuple(
@@ -116,7 +115,7 @@ class _Folder:
                         self._constant(node) if node.has_value else 0,
                     )
                     for node in nodes
-                    if not isinstance(node.op, Parameter)
+                    if not node.op.is_parameter
                 )
                 alike.setdefault((scope_path(scope.parent), scope.kind, read, does), []).append(path)
         return (calls for calls in alike.values() if len(calls) >= _FEWEST)
@@ -124,9 +123,7 @@ class _Folder:
     def _given(self, path: str) -> list[Node]:
         nodes = self._inside[path]
         own = set(nodes)
-        return [
-            x for node in nodes for x in node.inputs if x not in own and not isinstance(x.op, (Parameter, Constant))
-        ]
+        return [x for node in nodes for x in node.inputs if x not in own and not x.has_value]
 
     def _follow(self, calls: list[str]) -> bool:
         """Return whether each call reads what depends on an earlier one."""
@@ -190,7 +187,7 @@ class _Folder:
                 for node in nodes:
                     del keys[node]
         for node in self._nodes:
-            if isinstance(node.op, Constant) and node not in keys:
+            if node.op.is_constant and node not in keys:
                 readers = {keys.get(user) for user in node.users}
                 if len(readers) == 1 and None not in readers:
                     keys[node] = "constant", self._constant(node), readers.pop()
@@ -198,7 +195,7 @@ class _Folder:
 
     def _key_beside(self, node: Node, keys: dict[Node, Hashable]) -> Hashable:
         read = [keys.get(x, self._constant(x)) for x in node.inputs]
-        if node.op.name == "add" and node.phase != "forward":  # gradients are added one after the other
+        if node.op.signs == (1, 1) and node.phase != "forward":  # gradients are added one after the other
             parts = [part[2] if isinstance(part, tuple) and part[0] == "sum" else {part} for part in read]
             return "sum", node.scope, frozenset().union(*parts)
         return "beside", node.op.name, node.scope, tuple(read)

@@ -5,115 +5,31 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...compiler.plan_explanation import Explanation
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.unrolled_run import decided_by_values, outside
-from ...core import Constant, Node
 from ...core.fetches import ancestors
-from ...core.topological_order import schedule
 from ...debugger.diff.differences import Comparison
 from ...debugger.health.findings import Health
 from ...debugger.health.training_facts import gradients_in
 from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
 from ...errors import NotFoundError
-from ...interventions.circuit import Circuit
-from ...interventions.effect_tables import Effects
 from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
+from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
 
 if TYPE_CHECKING:
-    from ...core import Array
+    from ...core import Array, Node
 
-_SEEN = 0.01  # of the largest effect of an edge: what is less is pale
 _FEW, _WRITTEN = 4, 40  # numbers that are written out, and characters that they may take
 _ARRAY = "loop_item"  # the operation that reads one of the arrays that a loop gives
 
 
-class Mark(NamedTuple):
-    """What an overlay says of one node.
-
-    Attributes
-    ----------
-    text : str
-        What is printed on its box; of several lines, the first in bold.
-    number : float or None
-        What colours it; None: nothing does.
-    level : str
-        A key of the table of highlights, which sets it apart.
-    tip : str
-        More, for the tooltip.
-    value : array or None
-        What is shown as a heatmap: the value, or a preview of it.
-    shape : tuple of int
-        Of the whole value.
-    """
-
-    text: str
-    number: float | None = None
-    level: str = "fed"
-    tip: str = ""
-    value: Array | None = None
-    shape: tuple[int, ...] = ()
-
-
-NOTHING = Mark("")
-"""For a loop or a branch: that it has run. The arrays that it gives have marks of their own."""
-_Reader = Callable[[Any], dict[Node, Mark]]
-_Lines = Callable[[Any], Mapping[tuple[Node, Node], float | None]]
-_What = str | Callable[[Any, Mapping[Node, Mark]], str]
-_TextOf = Callable[[float], str]
-
-
-class Overlay(NamedTuple):
-    """One row of the table.
-
-    Attributes
-    ----------
-    readers : dict
-        By the kind of thing that it is read from: what it is, or the function that says so of what is read and its
-        marks; and the function that reads it.
-    text_of : callable
-        Writes a number of it.
-    together : str
-        What a box says of several nodes: their ``"sum"``; the mark that is ``"largest"``; that of its ``"result"``,
-        the last one made; ``"count"``, how many of each there are; or ``"level"``, the weakest of theirs.
-    scale : str
-        ``"magnitude"``, ``"logarithm"``, ``"signed"``, or ``""``: no colours. Where a number is below 0, all of them
-        are signed.
-    missing : str
-        What is said of an operation that has no mark; may be empty.
-    key : dict of str to str
-        For the legend: what a level means, if there is a box of it.
-    unit : str
-        What its numbers count, for the tooltip, which has them in full; may be empty.
-    label : str
-        Beside others on one box: what its text is; may be empty.
-    signed : bool
-        Whether its heatmaps have 0 in the middle, whatever their numbers.
-    lines : callable or None
-        Returns what its lines show: numbers by node and reader; None for a line that is to be pale.
-    of_lines : str
-        What such a number is.
-    """
-
-    readers: Mapping[type, tuple[_What, _Reader]]
-    text_of: _TextOf
-    together: str
-    scale: str = ""
-    missing: str = ""
-    key: Mapping[str, str] = {}
-    unit: str = ""
-    label: str = ""
-    signed: bool = False
-    lines: _Lines | None = None
-    of_lines: str = ""
-
-
-def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
+def _of_records(mark: Callable[[Record], Mark | None]) -> Reader:
     def read(trace: Trace) -> dict[Node, Mark]:
         marks = ((record.node, mark(record)) for record in trace)
         return {node: made for node, made in marks if made is not None}
@@ -122,7 +38,7 @@ def _of_records(mark: Callable[[Record], Mark | None]) -> _Reader:
 
 
 def _value(record: Record) -> Mark | None:
-    if isinstance(record.op, Constant):
+    if record.op.is_constant:
         return None  # its value is what is written on it
     if is_bundle(record.node):
         return NOTHING
@@ -171,7 +87,7 @@ def _statistics(record: Record) -> Mark | None:
     stats = record.stats
     if is_bundle(record.node):
         return NOTHING
-    if isinstance(record.op, Constant) or not stats.size:
+    if record.op.is_constant or not stats.size:
         return None
     if math.isnan(stats.mean):
         return Mark(_range(record))
@@ -207,7 +123,7 @@ def _of_loops(costs: Mapping[Node, float]) -> dict[Node, float]:
     """Return costs with those of reading the arrays of a loop at the loop: its body does not cost that."""
     found: dict[Node, float] = {}
     for node, cost in costs.items():
-        at = node.inputs[0] if node.op.name == _ARRAY else node
+        at = node.inputs[0] if node.op.is_loop_item else node
         found[at] = found.get(at, 0) + cost
     return found
 
@@ -221,13 +137,13 @@ def _flops(trace: Trace) -> dict[Node, Mark]:
     return {node: Mark(_in_flops(count), count) for node, count in counts.items()}
 
 
-def _of_costs(of: str, text_of: _TextOf) -> _Reader:
+def _of_costs(of: str, text_of: TextOf) -> Reader:
     def read(profile: Profile) -> dict[Node, Mark]:
         found: dict[Node, float] = {}
         for cost in profile.by_node:
             # What is in a loop is said in its frame, and of the loop where that is one box.
             here, there = cost.nodes[0], outside(cost.nodes[0])
-            for node in {there} if there.op.name == _ARRAY else {here, there}:
+            for node in {there} if there.op.is_loop_item else {here, there}:
                 found[node] = found.get(node, 0) + getattr(cost, of)
         # What only decides how often a loop is gone through, or which side is taken, was computed before it was timed.
         decided = ancestors(itertools.chain(*decided_by_values(profile.graph).values()))
@@ -344,54 +260,6 @@ def _digits(comparison: Comparison) -> dict[Node, Mark]:
     return marks
 
 
-def _members(circuit: Circuit) -> dict[Node, Mark]:
-    inside = set(circuit.members)
-    return {node: Mark("", level="fed" if node in inside else "outside") for node in schedule(circuit.metric)}
-
-
-def _of_circuit(circuit: Circuit, _: Mapping[Node, Mark]) -> str:
-    kept = f"{len(circuit.edges):,} of {counted(circuit.candidates, 'edge')}"
-    others = {"corrupted": "corrupted", "mean": "by their means", "zero": "zero"}[circuit.ablation]
-    shares = f"faithfulness {circuit.faithfulness:.3g}, completeness {circuit.completeness:.3g}"
-    return f"circuit: {kept}, the others {others}; {shares}"
-
-
-def _edges(circuit: Circuit) -> dict[tuple[Node, Node], float | None]:
-    inside = set(circuit.members)
-    pale = [(node, reader) for reader in schedule(circuit.metric) if reader not in inside for node in reader.inputs]
-    kept = {(edge.node, edge.reader): edge.effect for edge in circuit.edges}
-    return {**dict.fromkeys([*pale, *circuit.others], None), **kept}
-
-
-def _effects(effects: Effects) -> dict[Node, Mark]:
-    """Return the effect of each node, or of the part of it that has the largest."""
-    marks: dict[Node, Mark] = {}
-    for place, value, share in sorted(effects, key=lambda effect: abs(effect.value)):
-        if place.reader is None:
-            part = "" if place.index is None else f"\nof {place.name.removeprefix(place.node.name)}"
-            of_gap = f", {round(share * 100)}%" if math.isfinite(share) else ""
-            marks[place.node] = Mark(f"{compact(value)}{of_gap}{part}", value)
-    return marks
-
-
-def _of_effects(effects: Effects, _: Mapping[Node, Mark]) -> str:
-    ends = [compact(effects.corrupted), compact(effects.clean)]
-    base, other = ends if effects.direction == "denoise" else ends[::-1]
-    said = f"{effects.method} effects ({effects.direction})"
-    return f"{said}: how far the metric moves from {base}, and what share of the way to {other}"
-
-
-def _effects_of_edges(effects: Effects) -> dict[tuple[Node, Node], float | None]:
-    found: dict[tuple[Node, Node], float | None] = {}
-    for place, value, _ in sorted(effects, key=lambda effect: abs(effect.value)):
-        if place.reader is not None:
-            found[place.node, place.reader] = value
-    least = _SEEN * max(
-        [abs(value) for value in found.values() if value is not None and math.isfinite(value)], default=0.0
-    )
-    return {ends: value if value is not None and abs(value) > least else None for ends, value in found.items()}
-
-
 NOTHING_DONE = ("constant", "a view of", "the same as")
 
 
@@ -402,7 +270,7 @@ def _fates(explanation: Explanation) -> dict[Node, Mark]:
     }
 
 
-def _cost(trace: tuple[str, _Reader], profile: tuple[str, str], text_of: _TextOf, unit: str = "") -> Overlay:
+def _cost(trace: tuple[str, Reader], profile: tuple[str, str], text_of: TextOf, unit: str = "") -> Overlay:
     """Return the row of a cost, which adds up: read from a trace, or from a field of a profile."""
     what, name = profile
     readers = {Trace: trace, Profile: (what, _of_costs(name, text_of))}
@@ -440,30 +308,15 @@ OVERLAYS: dict[str, Overlay] = {
         "count",
         key={"waiting": "dotted: nothing is computed for it"},
     ),
-    "circuit": Overlay(
-        {Circuit: (_of_circuit, _members)},
-        compact,
-        "level",
-        key={"outside": "pale is what was left out, and what only that reads"},
-        lines=_edges,
-        of_lines="how far the metric moves if the edge is ablated",
-    ),
-    "effects": Overlay(
-        {Effects: (_of_effects, _effects)},
-        compact,
-        "largest",
-        "signed",
-        lines=_effects_of_edges,
-        of_lines="how far the metric moves if the edge is patched (pale: next to nothing)",
-    ),
 }
 """What can be laid over a picture, by name."""
-USUAL_OF = {
+for _name, _row in OVERLAYS.items():
+    OVERLAY.give(_name)(_row)
+for _kind, _name in {
     Trace: "values",
     Profile: "time",
     Health: "health",
     Comparison: "difference",
     Explanation: "plan",
-    Circuit: "circuit",
-    Effects: "effects",
-}
+}.items():
+    OVERLAY.give(_kind)(OVERLAYS[_name])

@@ -1,7 +1,7 @@
 """Overlays: what is known of a run, on the boxes of a picture.
 
-The table `OVERLAYS` in `marks` says what each overlay is read from, how it is coloured, and how the marks of nodes in
-a collapsed box come together. What a user gives as ``{node: number or text}`` goes the same way.
+What is given to `OVERLAY` says what each overlay is read from, how it is coloured, and how the marks of nodes
+in a collapsed box come together. What a user gives as ``{node: number or text}`` goes the same way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..formatting import compact
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from .draw_arguments import check_name
 from .edge_strokes import said_of, strokes_on
-from .node_marks import NOTHING, OVERLAYS, USUAL_OF, Mark, Overlay
+from .overlay_types import NOTHING, OVERLAY, Mark, Overlay
 from .picture import insides, local_name
 from .style import HIGHLIGHTS, MOST_BELOW, MOST_SAID
 
@@ -156,7 +156,7 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
     ----------
     seen : Picture
     overlay : str, dict, Trace, Profile, Health, Comparison, Explanation, None or list of them
-        A key of `OVERLAYS`; what one is read from; or the user's own, by node or name.
+        The name of one in `OVERLAY`; what one is read from; or the user's own, by node or name.
     source : Trace, Profile, Health, Comparison, Explanation or None
         What it is read from, if `overlay` says which.
     theme : str
@@ -257,24 +257,26 @@ def _chosen(overlay: Any, source: Any) -> _Read:
             raise UsageError("an overlay of your own is read from nothing else: leave out trace=")
         marks = {node: _own(mark) for node, mark in overlay.items()}
         return Overlay({}, compact, "largest", "magnitude"), "", marks, {}
-    if overlay is None or _kind_of(overlay):
+    row, known = OVERLAY.of(overlay), OVERLAY.load()
+    if overlay is None or row:
         if overlay is not None and source is not None:
             raise UsageError('an overlay is read from one thing: overlay="time", trace=profile; or overlay=profile')
         source = source if overlay is None else overlay
-        kind = _kind_of(source)
-        if kind is None:
-            kinds = ", ".join(kind.__name__ for kind in USUAL_OF)
+        row = OVERLAY.of(source)
+        if row is None:
+            kinds = ", ".join(kind.__name__ for kind in known if isinstance(kind, type))
             raise UsageError(f"an overlay is read from one of {kinds}; not from {type(source).__name__}")
-        overlay = USUAL_OF[kind]
-    if not isinstance(overlay, str):
-        raise UsageError(
-            f"an overlay is one of {', '.join(OVERLAYS)}; or {{node: number or text}}; or a list of them; "
-            f"not {type(overlay).__name__}"
-        )
-    check_name("an overlay", overlay, OVERLAYS)
-    row = OVERLAYS[overlay]
-    kind = _kind_of(source)
-    if kind is None or kind not in row.readers:
+    else:
+        names = [name for name in known if isinstance(name, str)]
+        if not isinstance(overlay, str):
+            raise UsageError(
+                f"an overlay is one of {', '.join(names)}; or {{node: number or text}}; or a list of them; "
+                f"not {type(overlay).__name__}"
+            )
+        check_name("an overlay", overlay, names)
+        row = known[overlay]
+    kind = next((kind for kind in row.readers if isinstance(source, kind)), None)
+    if kind is None:
         kinds = " or ".join(with_article(kind.__name__) for kind in row.readers)
         given = "and none is given" if source is None else f"not from {with_article(type(source).__name__)}"
         raise UsageError(f'"{overlay}" is read from {kinds}, as trace=…, {given}')
@@ -282,11 +284,6 @@ def _chosen(overlay: Any, source: Any) -> _Read:
     marks = dict[Any, Mark](read(source))
     lines = {} if row.lines is None else row.lines(source)
     return row, what if isinstance(what, str) else what(source, marks), marks, lines
-
-
-def _kind_of(given: Any) -> type | None:
-    """Return of which kind that overlays are read from it is; the explanation of a native plan is an explanation."""
-    return next((kind for kind in USUAL_OF if isinstance(given, kind)), None)
 
 
 def _own(given: Any) -> Mark:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...autodiff.grad import grad
-from ...core import Graph, Node, Parameter, Placeholder
+from ...core import Graph, Node
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace, trace
 from ...errors import GraphnnWarning, NoRuleError, NotFoundError, UsageError
-from ...interventions.circuit import Circuit
-from ...interventions.effect_tables import Effects
 from ...transforms.extract_replace import copied
 from ..formatting import by_times, shortened
-from .node_marks import OVERLAYS
+from .overlay_types import OVERLAY, drawn_over
 from .picture import asked
 
 if TYPE_CHECKING:
@@ -27,11 +25,11 @@ _MOST_NAMED = 4
 
 def needs_no_feed(fetches: Any, graph: Graph | None, overlay: Any) -> bool:
     """Return whether an overlay is of a run, and a run of the fetches needs nothing to be fed."""
-    named = overlay if isinstance(overlay, (list, tuple)) else [overlay]
-    read = [OVERLAYS[one].readers for one in named if isinstance(one, str) and one in OVERLAYS]
+    named, known = overlay if isinstance(overlay, (list, tuple)) else [overlay], OVERLAY.load()
+    read = [known[one].readers for one in named if isinstance(one, str) and one in known]
     if not read or not all(Trace in readers for readers in read) or isinstance(fetches, Trace):
         return False
-    return not any(isinstance(node.op, Placeholder) for node in schedule(list(asked(fetches, graph)[1])))
+    return not any(node.op.is_placeholder for node in schedule(list(asked(fetches, graph)[1])))
 
 
 def evaluated(fetches: Any, feed: Feed, graph: Graph | None, overlay: Any) -> Trace:
@@ -48,7 +46,7 @@ def evaluated(fetches: Any, feed: Feed, graph: Graph | None, overlay: Any) -> Tr
     fetched, overlays = list(named), overlay if isinstance(overlay, (list, tuple)) else [overlay]
     has_some = any(node.phase == "backward" for node in fetched)
     if "gradients" not in overlays or (has_some and len(_scalars(fetched)) != 1):
-        whole = isinstance(fetches, (Graph, Circuit, Effects))
+        whole = isinstance(fetches, Graph) or drawn_over(fetches) is not None
         return trace(fetched if whole else fetches, feed, graph=None if whole else graph)
     scalar = _scalar_among(fetched)
     _, found, copies = copied(source, fetched, beside=source.placeholders)  # all that may be fed
@@ -81,7 +79,7 @@ def _scalars(fetched: list[Node]) -> list[Node]:
 def _gradients(result: Node) -> list[Node]:
     """Return the gradients of a scalar by all on which it depends, as new nodes of its graph."""
     leaves = [node for node in schedule([result]) if not node.inputs and node.dtype.kind == "f"]
-    given = [node for node in leaves if isinstance(node.op, (Placeholder, Parameter))]
+    given = [node for node in leaves if node.op.is_variable]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GraphnnWarning)  # zeros, where it does not depend on one of them
         try:

@@ -17,12 +17,11 @@ import numpy as np
 
 from ..._util.text import short_repr
 from ...compiler.compile import Compiled
-from ...core import Constant, Graph, Node, Parameter, Scope
+from ...core import Graph, Node, Scope
 from ...core.fetches import resolve, unread_in
 from ...debugger.traces import Trace
 from ...errors import NotFoundError, UsageError, near
-from ...interventions.circuit import Circuit
-from ...interventions.effect_tables import Effects
+from .overlay_types import drawn_over
 
 if TYPE_CHECKING:
     from ...control_flow.loop_body import Inside
@@ -197,8 +196,8 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
         fetches = [*fetches.fetches, *fetches.updates.values()]
     elif isinstance(fetches, Trace):
         fetches = fetches.fetches
-    elif isinstance(fetches, (Circuit, Effects)):
-        fetches = fetches.metric
+    elif (over := drawn_over(fetches)) is not None and over.fetches:
+        fetches = over.fetches(fetches)
     if isinstance(fetches, Graph):
         if graph is not None and graph is not fetches:
             raise UsageError("graph= is for fetches by name; a graph is drawn as it is")
@@ -368,7 +367,7 @@ def insides(node: Node) -> Sequence[Inside]:
 
 def constant_bytes(node: Node) -> bytes | None:
     """Return the bytes of a constant; None of any other node, and where a file has not kept the value."""
-    if not isinstance(node.op, Constant):
+    if not node.op.is_constant:
         return None
     try:
         return node.value.tobytes()
@@ -381,7 +380,7 @@ def numbers_in(nodes: Iterable[Node], trainable: bool | None = None) -> int:
     return sum(
         math.prod(map(int, node.shape))
         for node in nodes
-        if isinstance(node.op, Parameter) and trainable in (None, node.trainable)
+        if node.op.is_parameter and trainable in (None, node.trainable)
     )
 
 
@@ -391,6 +390,6 @@ def data_inputs(nodes: Sequence[Node]) -> list[Node]:
     found: dict[Node, None] = {}
     for node in nodes:
         for operand in node.inputs:
-            if operand not in inside and not isinstance(operand.op, (Parameter, Constant)):
+            if operand not in inside and not operand.has_value:
                 found[operand] = None
     return list(found)

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ...core import Constant, Node, Scope
+from ...core import Node, Scope
 from .picture import Box, Edge, Picture, constant_bytes, own_name, scopes_down_to, title_of
 
 # The maximum number of boxes that a block is looked for to have.
@@ -311,7 +311,7 @@ def _stem(scope: Scope) -> str:
 
 def _begins_well(blocks: list[_Block]) -> bool:
     """Return whether a block begins with what holds parameters, as a layer does."""
-    return any(node.has_value and not isinstance(node.op, Constant) for node in blocks[0].units[0].boxes[0].nodes)
+    return any(node.has_value and not node.op.is_constant for node in blocks[0].units[0].boxes[0].nodes)
 
 
 def _scope_of(blocks: list[_Block], around: Scope | None) -> Scope:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ...core import Constant, Node, Parameter, Placeholder, Scope
 from ..formatting import by_times, counted, elided, shortened
 from . import style
 from .box_text import MOST_MARKS, frame_words, mark_of, positions_matter, repeated_title, scope_tip, tip_of, words
 from .overlay import NO_OVERLAY, Layer, Panel, Patch
 from .picture import NEXT, Box, Edge, Picture, data_inputs, scope_path, title_of, value_name
 from .shared_parameters import sharing
+
+if TYPE_CHECKING:
+    from ...core import Node, Scope
 
 
 class Shape(NamedTuple):
@@ -324,7 +326,7 @@ class Drawing:
 
     def _new_shape(self, box: Box, node: Node) -> str:
         """Return the shape of a value where it is not that of what it was made from; only once."""
-        if node in self._with_shape or isinstance(node.op, (Placeholder, Parameter, Constant)):
+        if node in self._with_shape or node.op.is_leaf:
             return ""
         self._with_shape.add(node)
         operands = node.inputs if box.scope is None else data_inputs(box.nodes)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...core import Parameter
-
 if TYPE_CHECKING:
     from ...core import Node
     from .picture import Box, Edge, Picture
@@ -45,7 +43,7 @@ def sharing(seen: Picture) -> Sharing:
     """
     edges_of: dict[Node, list[Edge]] = {}
     for edge in seen.edges:
-        if isinstance(edge.node.op, Parameter):
+        if edge.node.op.is_parameter:
             edges_of.setdefault(edge.node, []).append(edge)
     found = Sharing({}, {})
     readers: dict[Box, dict[Box, None]] = {}

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...core import Constant, Parameter, Placeholder
 from ..formatting import cells_of, counted, elided, in_cells, shortened, visible, wrapped
 from .box_text import common_settings, repeated_title, shape_words, title_with_times, words
 from .picture import (
@@ -136,7 +135,7 @@ def outline(seen: Picture, manner: Manner = USUAL, *, width: int | None = 80, as
 
 
 def _stored(box: Box) -> bool:
-    return box.scope is None and isinstance(box.node.op, (Parameter, Constant))
+    return box.scope is None and box.node.has_value
 
 
 def _taken(edges: Sequence[Edge]) -> list[Edge]:
@@ -161,7 +160,7 @@ def _call(box: Box, operands: Sequence[str]) -> str:
         return f"{_shown(box.title)} = {how}{', '.join(operands)}" if operands else _shown(box.title)
     if scope is not None:
         name, what, operands = title_of(scope), scope.kind or title_of(scope), list(operands)
-    elif isinstance(node.op, (Placeholder, Parameter, Constant)):
+    elif node.op.is_leaf:
         return _shown(words(box).title)
     else:
         name, what, operands = own_name(node), node.op.name, [*operands, *map(_shown, common_settings(box))]
@@ -197,14 +196,14 @@ def _operand(edges: Sequence[Edge], by_rail: bool) -> str:
 
 def _name_of(edge: Edge, by_rail: bool) -> str:
     tail, node = edge.tail, edge.node
-    if tail.scope is None and isinstance(node.op, Constant):
+    if tail.scope is None and node.op.is_constant:
         return _shown(words(tail).title)
     name = tail.scope.path if tail.scope is not None and node is tail.node else node.title
     if tail.title or isinstance(tail.around, BodyScope) or node in tail.gives:
         name = tail.title or (own_name(node) if tail.scope is None else title_of(tail.scope))
-        near = by_rail or edge.taken == NEXT or isinstance(node.op, Parameter)
+        near = by_rail or edge.taken == NEXT or node.op.is_parameter
         return _shown(name) if near else f"↑{_shown(name)}"
-    if not by_rail and not isinstance(node.op, Parameter):
+    if not by_rail and not node.op.is_parameter:
         return f"↑{_shown(name)}"
     scopes = scopes_down_to(edge.head.around)
     if scopes and "/" not in (own := local_name(name, scopes[-1])):
@@ -249,7 +248,7 @@ def _aligned(rows: Sequence[_Row], width: int | None) -> list[str]:
 
 
 def _flows(edge: Edge) -> bool:
-    return not (edge.lent or isinstance(edge.node.op, (Parameter, Constant)))
+    return not (edge.lent or edge.node.has_value)
 
 
 class _Rails:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-from ..._util.display import show_as
+from ..._util.display import TEXT
 from ..._util.text import NARROWEST, in_lines
 from ...compiler.plan_explanation import Explanation
 from ..formatting import at_least, counted, in_bytes, in_seconds, visible
@@ -15,11 +14,7 @@ from .table import columns
 _MOST = 200  # lines of a table
 
 
-@show_as(Explanation, "tables")
-def _as_tables(explanation: Explanation) -> Callable[[int | None], str]:
-    return partial(explained, explanation)
-
-
+@TEXT.give(Explanation)
 def explained(explanation: Explanation, width: int | None = 80) -> str:
     """Return it as text: counts first, then each node's fate, the fusion groups, and the arena.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..._util.display import Shown
 from ..._util.text import PAGE, columns_there, in_lines, short_name
-from ...core import Constant, Graph, Node, Parameter, Scope
+from ...core import Graph, Node, Scope
 from ...core.attributes import whole
 from ...core.fetches import ancestors
 from ...core.symbolic_shapes import shown
@@ -338,7 +338,7 @@ class _Tree:
         self.through: dict[Node, dict[_Line, None]] = {}
         opened = {id(box): _layers_in(box, depth) for box in boxes if box.scope is not None}
         for box in boxes:
-            if box.scope is None and isinstance(box.node.op, Constant):
+            if box.scope is None and box.node.op.is_constant:
                 continue
             around = None
             for scope in scopes_down_to(box.around):
@@ -409,7 +409,7 @@ class _Tree:
     def _place(self, node: Node, own: _Line, outer: Scope, layers: dict[str, bool]) -> None:
         """Put a node of a collapsed scope into the innermost of the layers in it; a layer's own parameter is a row."""
         line = self._innermost(node, own, outer, layers)
-        if isinstance(node.op, Parameter) and layers.get(line.name):
+        if node.op.is_parameter and layers.get(line.name):
             line = self._added(_Line(node, line))
         self._hold(line, node)
 
@@ -431,7 +431,7 @@ class _Tree:
                 source = self.of_node.get(operand)
                 if source is line:
                     found.update(self.through[operand])
-                elif source is not None and not isinstance(operand.op, Constant):
+                elif source is not None and not operand.op.is_constant:
                     found[source] = None
 
     def _read(self, line: _Line) -> Iterator[_Line]:
@@ -439,7 +439,7 @@ class _Tree:
         around = {*line.outwards()}
         for node in line.nodes:
             for operand in self.taken.get(node, () if line.loop is node else node.inputs):
-                if operand in line.nodes or operand not in self.of_node or isinstance(operand.op, Constant):
+                if operand in line.nodes or operand not in self.of_node or operand.op.is_constant:
                     continue
                 source = self.of_node[operand]
                 for each in self.through.get(operand, ()) if source in around else [source]:
@@ -589,7 +589,7 @@ def _layer_of(trained: Node, evaluating: Node) -> str:
         fresh = [node for node in waiting.pop().inputs if node not in others and node not in seen]
         seen.update(fresh)
         waiting += fresh
-    own = [node for node in seen if isinstance(node.op, Parameter)]
+    own = [node for node in seen if node.op.is_parameter]
     return min(own, key=lambda node: node.index).scope if own else trained.scope
 
 

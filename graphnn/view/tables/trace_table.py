@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..._util.display import show_as
-from ..._util.text import NARROWEST, PAGE, columns_there, short_names
-from ...core import Constant
+from ..._util.display import TEXT
+from ..._util.text import NARROWEST, short_names
 from ...debugger.debugger import Debugger
 from ...debugger.traces import Record, Stats, Trace, stats_of
 from ...errors import GraphnnError
@@ -55,6 +54,7 @@ _NUMBER_CUT = re.compile(r"(?<![\w/.])[-+]?\d[\d.,]*(e[-+]?\d*)?…$")
 # --- a trace --------------------------------------------------------------------------------------------------
 
 
+@TEXT.give(Trace)
 def trace_table(trace: Trace, width: int | None = 80, colour: object = False) -> str:
     """Return a trace as a table, a row a node, with statistics of the values; below it the totals.
 
@@ -87,7 +87,7 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     width = None if width is None else at_least(NARROWEST, width, "width=")
     lines += [inked(line) for line in _wrapped(totals(trace), width)]
     # An infinite constant is meant to be so, and no fault.
-    strange = sum(_is_strange(r.stats) and not (isinstance(r.op, Constant) and not r.stats.nans) for r in trace)
+    strange = sum(_is_strange(r.stats) and not (r.op.is_constant and not r.stats.nans) for r in trace)
     if strange:
         hold = "node holds" if strange == 1 else "nodes hold"
         said = _wrapped(f"{strange:,} {hold} NaN or infinities: a check of their health says where they arise", width)
@@ -98,11 +98,6 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
         lines.append(inked(stopped, "failed" if trace.error else "", colour=colour))
         lines += [inked(piece) for line in _told(trace.error) if line for piece in _wrapped(line, width)]
     return "\n".join(lines)
-
-
-@show_as(Trace, "table")
-def _as_table(trace: Trace) -> str:
-    return trace_table(trace, columns_there() or PAGE)
 
 
 def records_table(records: Sequence[Record], width: int | None = 80, colour: object = False) -> str:
@@ -286,6 +281,7 @@ def listing(dbg: Debugger, around: int = 5, width: int | None = 80, colour: obje
     return "\n".join(inked(line, *ink, colour=colour) for line, ink in zip(lines, inks, strict=True))
 
 
+@TEXT.give(Debugger)
 def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
     """Return where a debugger is, the schedule around it, the current value, and the user's line.
 
@@ -329,11 +325,6 @@ def screen(dbg: Debugger, width: int = 80, colour: bool | int = False) -> str:
         source = dbg.source_of(at)
         parts.append(cut(f"{at.origin}{'' if source is None else f': {source}'}", width))
     return "\n\n".join(parts)
-
-
-@show_as(Debugger, "text")
-def _as_text(dbg: Debugger) -> str:
-    return screen(dbg, columns_there() or PAGE)
 
 
 def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80, colour: object = False) -> str:

@@ -17,7 +17,6 @@ import pytest
 
 import graphnn as gn
 from graphnn import cli
-from graphnn._util.lazy_loading import load_registrars
 from graphnn.debugger.diff import runtime_port
 
 MODEL = r"""
@@ -518,7 +517,6 @@ def test_compare_takes_digests(model, capsys):
 
 
 def test_compare_takes_a_runtime(model, capsys, monkeypatch):
-    load_registrars("runtime")  # now: what loads later would register itself in the dict of this test
     runtime_port.RUNTIMES.load()  # what loads now stays
     monkeypatch.setattr(runtime_port.RUNTIMES, "_given", {})
     runtime_port.runtime("mine", reads="a call")(

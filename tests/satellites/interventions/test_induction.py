@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import graphnn as gn
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LESSON = runpy.run_path(str(ROOT / "examples" / "lesson_induction.py"))
 HEADS = [(layer, head) for layer in (1, 2) for head in range(4)]
 MEAN = gn.patches.mean(axis=0)

@@ -14,7 +14,7 @@ from torch_patches import Case, gap, run_patched
 
 import graphnn as gn
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[3] / "data"
 NAMES = ("convolutional", "perceptron", "recurrent", "residual", "transformer")
 
 
