@@ -2,7 +2,8 @@
 
 python docs/made.py
 
-A part stands between ``<!-- made: NAME -->`` and ``<!-- end -->``. A test holds it current.
+A part stands between ``<!-- made: NAME -->`` and ``<!-- end -->``. A test holds it current. What needs a satellite of
+graphnn that was deleted stays as it is.
 """
 
 import re
@@ -10,19 +11,33 @@ import runpy
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from graphnn.debugger.health import CHECKS
-from graphnn.terminal import VERBS
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-import onnx_operations  # noqa: E402
 import public_names  # noqa: E402
 import reference  # noqa: E402
 
 EXAMPLES = HERE.parent / "examples"
+NEEDS = {  # of parts: the satellites that they are about
+    "session": ("cli", "terminal"),
+    "verbs": ("terminal",),
+    "commands": ("cli", "onnx", "terminal", "interventions", "pages"),
+    "natively": ("native",),
+    "onnx-read": ("onnx",),
+    "onnx-refused": ("onnx",),
+}
+OF_SATELLITES = {  # the module in _ext/ that has the function of a part's name
+    "verbs": "verbs",
+    "commands": "commands",
+    "natively": "natively",
+    "onnx-read": "onnx_operations",
+    "onnx-refused": "onnx_operations",
+}
 _PART = re.compile(r"(<!-- made: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -50,15 +65,6 @@ def session() -> str:
 def codes() -> str:
     """Return the table of what the health check finds."""
     return reference.table(("code", "what it says"), [(f"`{code}`", each.says) for code, each in CHECKS.items()])
-
-
-def verbs() -> str:
-    """Return the table of the debugger's verbs."""
-    rows = [
-        (f"`{verb.usage}`", ", ".join(f"`{alias}`" for alias in verb.aliases), verb.paragraphs[0].rstrip("."))
-        for verb in VERBS
-    ]
-    return reference.table(("verb", "also", "what it does"), rows)
 
 
 def thumbnails(page: str) -> str:
@@ -92,21 +98,21 @@ def made(page: str) -> str:
     makers = {
         "session": session,
         "codes": codes,
-        "verbs": verbs,
         "operations": reference.reference,
         "functions": reference.functions,
-        "commands": reference.commands,
-        "natively": lambda: import_module("natively").natively(),
         "networks": networks,
         "renamed": public_names.renamed,
-        "onnx-read": onnx_operations.onnx_read,
-        "onnx-refused": onnx_operations.onnx_refused,
         "thumbnails": lambda: thumbnails(page),
     }
 
     def part(found: re.Match[str]) -> str:
         kind, _, example = found[2].partition(" ")
-        text = code(example) if kind == "code" else makers[kind]()
+        if any(find_spec(f"graphnn.{satellite}") is None for satellite in NEEDS.get(kind, ())):
+            return found[0]
+        if kind in OF_SATELLITES:
+            text = getattr(import_module(OF_SATELLITES[kind]), kind.replace("-", "_"))()
+        else:
+            text = code(example) if kind == "code" else makers[kind]()
         return f"{found[1]}\n{text.strip()}\n\n{found[4]}"
 
     return _PART.sub(part, page)

@@ -1,3 +1,4 @@
+# needs: cli, terminal
 """A bug to find in the terminal: the loss is NaN from the first step, because one column of the data is constant.
 
     graphnn debug bug_std.py:build -x bug_std.txt

@@ -1,12 +1,11 @@
 """The reference, made from the code.
 
-It has the tables of docs/operations.md, docs/api.md and docs/commands.md, and a page for each operation, function and
-class, which Sphinx is given when the documentation is built.
+It has the tables of docs/operations.md and docs/api.md, and a page for each operation, function and class, which Sphinx
+is given when the documentation is built. They are of the rooms that are there: satellites may be deleted.
 """
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import re
 import sys
@@ -16,9 +15,6 @@ from typing import Any
 
 import graphnn as gn
 from graphnn._util.hints import ALIASES
-from graphnn.cli import entry_point
-from graphnn.cli.command_registry import _own as own_names
-from graphnn.cli.command_registry import find
 from graphnn.core import Op, fn, registry
 
 # --- tables ---------------------------------------------------------------------------------------------------
@@ -261,7 +257,8 @@ _NOT_FOR_USERS = {
 
 def api() -> dict[str, dict[str, Any]]:
     """Return the functions and classes of each section, by their names below `graphnn`."""
-    return {section: dict(_listed(names)) for section, names in API.items()}
+    found = {section: dict(_listed(names)) for section, names in API.items()}
+    return {section: things for section, things in found.items() if things}
 
 
 def _listed(names: Iterable[str]) -> Iterator[tuple[str, Any]]:
@@ -311,43 +308,6 @@ def functions() -> str:
         rows = [(f"`{short(name)}`", inline(summary(thing))) for name, thing in things.items()]
         parts.append(f"## {section}\n\n{table(('name', 'what it is'), rows)}")
     return "\n".join(parts)
-
-
-# --- the command line -----------------------------------------------------------------------------------------
-
-
-def commands() -> str:
-    """Return the reference of the command line as Markdown: a section for each verb."""
-    parsers = entry_point._parsers(each for each in map(find, own_names()) if each is not None)
-    del parsers[""]
-    rows = [(f"[`graphnn {name}`](#graphnn-{name})", inline(p.description or "")) for name, p in parsers.items()]
-    parts = [table(("verb", "what it does"), rows)]
-    for name, parser in parsers.items():
-        text = inline(parser.description or "")
-        options = [each for each in parser._actions if each.option_strings]
-        others = [each for each in parser._actions if not each.option_strings]
-        usage = " ".join(["graphnn", name, *(_operand(each) for each in others)])
-        rows = [
-            _argument(each) for each in (*others, *options) if each.help != argparse.SUPPRESS and each.dest != "help"
-        ]
-        head = f"## graphnn {name}\n\n{text[:1].upper()}{text[1:]}.\n\n```text\n{usage} [options]\n```\n"
-        parts.append(f"{head}\n{table(('argument', 'meaning'), rows)}")
-    return "\n".join(parts)
-
-
-def _operand(action: argparse.Action) -> str:
-    name = str(action.metavar or action.dest)
-    return f"[{name}]" if action.nargs in ("?", "*") else name
-
-
-def _argument(action: argparse.Action) -> tuple[str, str]:
-    given = action.metavar or action.dest.upper()
-    value = "" if action.nargs == 0 else given if isinstance(given, str) else " ".join(given)
-    if action.choices is not None and action.metavar is None:
-        value = "{" + ", ".join(map(str, action.choices)) + "}"
-    names = [f"{flag} {value}".rstrip() for flag in action.option_strings] or [_operand(action)]
-    meaning = (action.help or "") % {**vars(action), "prog": "graphnn"}
-    return ", ".join(f"`{name}`" for name in names), inline(meaning)
 
 
 # --- a page each ----------------------------------------------------------------------------------------------

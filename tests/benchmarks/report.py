@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import jacobians
 import measure
-import models
+import model_tables
 import networks
 import training_step
 import trainings
@@ -192,8 +192,8 @@ def written(page: str) -> str:
 def with_models(page: str) -> str:
     """Return the page about models of ONNX with the tables of the figures that are kept."""
     kept = read("models")
-    texts = {"models": models.table(kept["models"]), "medians": models.medians(kept["models"])}
-    for name, text in (texts | {"of models": models.circumstances(kept["circumstances"])}).items():
+    texts = {"models": model_tables.table(kept["models"]), "medians": model_tables.medians(kept["models"])}
+    for name, text in (texts | {"of models": model_tables.circumstances(kept["circumstances"])}).items():
         page = filled(page, name, text)
     return page
 

@@ -51,16 +51,6 @@ PLACES = {
         assert "all-alike" in [finding.code for finding in gn.check_health(x * 0.5, {}).findings]
         """,
     ),
-    "size": (
-        "cli/commands/size.py",
-        """
-        from graphnn.cli import main
-        gn.save(gn.Graph(), "empty.gnn")
-        assert main(["size", "empty.gnn"]) == 0
-        import reference
-        assert "## graphnn size" in reference.commands()
-        """,
-    ),
 }
 # One process tries each, and ends by saying what went wrong with each that failed.
 PROGRAM = """
@@ -90,9 +80,13 @@ def recipe(name: str) -> str:
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a copy of the library with all recipes in it."""
-    folder = tmp_path_factory.mktemp("library")
+    return library_in(tmp_path_factory.mktemp("library"), PLACES)
+
+
+def library_in(folder: Path, places: dict[str, tuple[str, str]]) -> Path:
+    """Return a folder with a copy of the library with recipes in it."""
     shutil.copytree(ROOT / "graphnn", folder / "graphnn", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, (file, _) in PLACES.items():
+    for name, (file, _) in places.items():
         path = folder / "graphnn" / file
         before = path.read_text(encoding="utf-8") if path.exists() else "from graphnn import cli\n"
         # Inside the library, operations are `fn.…`, and bases have no module's name before theirs.
@@ -122,7 +116,12 @@ def python(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def wrong(library: Path) -> dict[str, str]:
-    claims = json.dumps({name: claim for name, (_, claim) in PLACES.items()})
+    return wrong_in(library, PLACES)
+
+
+def wrong_in(library: Path, places: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Return what is wrong with the claims about that library, by the names of the recipes."""
+    claims = json.dumps({name: claim for name, (_, claim) in places.items()})
     done = python(library, "-c", PROGRAM, claims, *SHARED, str(ROOT / "docs" / "_ext"), str(ROOT / "docs"))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     found: dict[str, str] = json.loads(done.stdout.rpartition("wrong:")[2])

@@ -6,7 +6,10 @@ import graphnn
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
-SHARED = [str(TESTS / folder) for folder in ("support", "ops", "compiler", "control_flow", "debugger", "view", "house")]
+SHARED = [
+    str(TESTS / folder)
+    for folder in ("support", "ops", "compiler", "control_flow", "debugger", "docs", "view", "house")
+]
 
 # The folders of graphnn that can be deleted, each with tests/satellites/NAME.
 SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "cli")
