@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import contract
 import pages
 import places
 import pytest
@@ -52,7 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have the tests of Hypothesis try more, and not the same each time, where that is asked for."""
+    """Mark the tests of the contract; have those of Hypothesis try more, and others each time, where that is asked for."""
+    public = {contract.TESTS / name for name in contract.listed()}
+    for item in items:
+        if item.path in public:
+            item.add_marker("contract")
     times = config.getoption("--examples-times")
     tests = {id(test): test for item in items if is_hypothesis_test(test := getattr(item, "obj", None))}
     for test in tests.values() if times > 1 else ():

@@ -366,8 +366,8 @@ def test_a_misfit_shows_each_operand_and_where_it_was_made() -> None:
 CLASHES: dict[str, tuple[Callable[[gn.Node, gn.Node, gn.Node], Any], str, tuple[str, str]]] = {
     "an elementwise loss": (
         lambda x, y, _: nn.mean_squared_error(x, y),
-        "mean_squared_error compares element by element and broadcasts nothing, got predicted (batch, 4) and true "
-        "(batch, 3): axis 1 of operand 0 is 4, axis 1 of operand 1 is 3",
+        "mean_squared_error compares element by element and broadcasts nothing, got predictions (batch, 4) and "
+        "targets (batch, 3): axis 1 of operand 0 is 4, axis 1 of operand 1 is 3",
         ("x", "y"),
     ),
     "by keyword, the other way round": (

@@ -121,6 +121,8 @@ def _names(called: str, module: ModuleType) -> set[str]:
         names |= {*dir(functions)}
     if called == "nn":
         names |= {*NAMES}
+    if called == "gn.view.plots":  # some are given by other rooms
+        names |= {name for name in dir(module) if name not in vars(module)}
     return names
 
 

@@ -136,6 +136,7 @@ def to_onnx(
 
     Examples
     --------
+    >>> from graphnn import Graph
     >>> g = Graph()
     >>> x = g.placeholder("x", shape=("batch", 2))
     >>> y = x @ g.parameter("w", [[1.0], [2.0]])

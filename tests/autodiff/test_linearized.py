@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused() -> None:
     for empty in ([], {}):
         with pytest.raises(gn.errors.UsageError, match="linearize: wrt is empty; it has the nodes that move"):
             gn.linearize(y, empty, feed)
-        with pytest.raises(gn.errors.UsageError, match="linearize: y is empty"):
+        with pytest.raises(gn.errors.UsageError, match="linearize: results is empty"):
             gn.linearize(empty, x, feed)
     for twice in (lambda: gn.linearize(y, [x, x], feed), lambda: gn.hvp(gn.sum(y), [x, x], [feed[x], feed[x]])):
         with pytest.raises(gn.errors.UsageError, match="given twice"):

@@ -80,12 +80,12 @@ def test_a_backward_pass_alone_tells_what_it_reads_from_elsewhere() -> None:
         "     grad\n"
         "◆      divide_by_size(1, count=batch)  of mean                  scalar\n"
         "◆      broadcast_to(divide_by_size, shape=(batch, 1))  of mean  batch × 1\n"
-        "│ ◆    multiply(… subtract, 2)  of square                  batch × 1\n"
-        "◆─╯    multiply_2(broadcast_to, multiply)  of square       batch × 1\n"
-        "◆      dense_2(multiply_2, … weight)                       batch × 4\n"
-        "│ ◆    greater(… relu, 0)  of relu                         batch × 4 · bool\n"
-        "◆─╯    where(greater, dense_2, 0)  of relu                 batch × 4\n"
-        "◆      dense_1(where, … x)                                 2 × 4 → fetched"
+        "│ ◆    multiply(… subtract, 2)  of square                       batch × 1\n"
+        "◆─╯    multiply_2(broadcast_to, multiply)  of square            batch × 1\n"
+        "◆      dense_2(multiply_2, … weight)                            batch × 4\n"
+        "│ ◆    greater(… relu, 0)  of relu                              batch × 4 · bool\n"
+        "◆─╯    where(greater, dense_2, 0)  of relu                      batch × 4\n"
+        "◆      dense_1(where, … x)                                      2 × 4 → fetched"
     )
 
 

@@ -371,7 +371,7 @@ class Trace(Shown):
 
         Examples
         --------
-        >>> from graphnn.debugger.traces import trace
+        >>> from graphnn import Graph, trace
         >>> g = Graph()
         >>> x = g.placeholder("x")
         >>> seen = trace(abs(-x), {x: 3.0})
