@@ -83,7 +83,6 @@ def piped(capsys):
         (["check", "model.py:build"], r"\x1b\[38;5;136mwarning:\x1b\[0m log"),
         (["compare", "model.py:build", "model.py:other"], r"\x1b\[1;38;5;196m.model.: \S+ and \S+ first differ at"),
         (["trace", "model.py:unfed"], r"\x1b\[1;38;5;196mgraphnn:\x1b\[0m"),
-        (["debug", "model.py:build", "-x", "verbs"], r"\x1b\[1;38;5;196merror:\x1b\[0m there is no verb"),
     ],
 )
 def test_what_is_wrong_has_its_colour_on_a_terminal(on_a_terminal, arguments, coloured):
@@ -104,18 +103,21 @@ def test_there_are_no_colours_where_there_are_to_be_none(on_a_terminal, piped):
     plain = CODE.sub("", on_a_terminal("check", "model.py:build"))
     for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert on_a_terminal("check", "model.py:build", **environ) == plain
-    assert "\x1b" not in piped("debug", "model.py:build", "-x", "verbs")
+    assert "\x1b" not in piped("check", "model.py:build")
 
 
 def test_a_table_has_the_width_of_the_terminal_and_in_a_pipe_whole_names(on_a_terminal, piped):
-    name = "a_node_whose_name_is_longer_than_a_line_of_a_terminal_of_eighty_columns"
     for arguments in (
         ["trace", "model.py:build"],
         ["summary", "model.py:build"],
         ["run", "model.py:build", "--steps"],
-        ["debug", "model.py:build", "-x", "verbs"],
         ["check", "model.py:build"],
     ):
-        shown = CODE.sub("", on_a_terminal(*arguments, COLUMNS="100"))
-        assert 80 < max(map(len, shown.split("\n"))) <= 100, arguments
-        assert f"{name}\\x1b[31m" in piped(*arguments), arguments
+        has_the_width(on_a_terminal, piped, arguments)
+
+
+def has_the_width(on_a_terminal, piped, arguments):
+    name = "a_node_whose_name_is_longer_than_a_line_of_a_terminal_of_eighty_columns"
+    shown = CODE.sub("", on_a_terminal(*arguments, COLUMNS="100"))
+    assert 80 < max(map(len, shown.split("\n"))) <= 100, arguments
+    assert f"{name}\\x1b[31m" in piped(*arguments), arguments

@@ -20,7 +20,7 @@ def train(): ...
 """
 
 
-VERBS = ["draw", "run", "debug", "trace", "profile", "check", "summary", "compare"]
+VERBS = ["draw", "run", "trace", "profile", "check", "summary", "compare"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

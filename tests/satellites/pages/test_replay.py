@@ -5,7 +5,6 @@ How it looks and what its controls do, `browser` beside it holds, which drives a
 
 import base64
 import hashlib
-import importlib
 import json
 import math
 import re
@@ -687,19 +686,6 @@ def test_equal_runs_are_said_to_be_equal() -> None:
 
 
 # --- those of the documentation ---------------------------------------------------------------------------------
-
-
-def test_the_pages_of_the_documentation_are_what_the_library_makes(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Path(__file__).parents[3] / "docs" / "replay"
-    monkeypatch.syspath_prepend(folder)
-    make = importlib.import_module("make")
-    for name, page in make.pages().items():
-        kept, now = (make.told(text) for text in ((folder / f"{name}.html").read_text("utf-8"), page.html))
-        again = f"{name}: run `python docs/replay/make.py`"
-        assert kept["around"] == now["around"], again
-        for key in ("kind", "graph", "nodes", "files", "outputs", "opening"):
-            assert kept["data"][key] == now["data"][key], again
-        assert [view["titles"] for view in kept["data"]["views"]] == [view["titles"] for view in now["data"]["views"]]
 
 
 # --- where it comes from ----------------------------------------------------------------------------------------
