@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of the contract; have those of Hypothesis try more, and others each time, where that is asked for."""
+    """Mark the tests of the contract; have those of Hypothesis try more, and others, where that is asked for."""
     public = {contract.TESTS / name for name in contract.listed()}
     for item in items:
         if item.path in public:

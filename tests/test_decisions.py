@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec, registry
+from graphnn import Op, Spec, nn
 from graphnn.core import op as op_module
+from graphnn.core import registry
 
 LINE = r"test_decisions\.py:\d+"
 

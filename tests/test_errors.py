@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import errors, nn
-from graphnn.core import Op, Spec, registry
+from graphnn import Op, Spec, errors, nn
 from graphnn.core import op as op_module
+from graphnn.core import registry
 from graphnn.errors import GraphnnError, restated
 
 CLASSES = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, GraphnnError)]

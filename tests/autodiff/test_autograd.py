@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec, current_provenance, registry
+from graphnn import Op, Spec, nn
+from graphnn.core import current_provenance, registry
 from graphnn.core.fetches import ancestors
 from graphnn.runtime.program import Program
 from graphnn.testing import Draw

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Spec, registry
+from graphnn import Spec, nn
+from graphnn.core import registry
 from graphnn.errors import DtypeError, GraphnnWarning, NoRuleError, ShapeError, UsageError
 
 LABELS = np.array([2, 0, 1])

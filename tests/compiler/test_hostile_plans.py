@@ -24,10 +24,11 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn import Op
 from graphnn._util.text import short_repr
 from graphnn.compiler import numpy_codegen
 from graphnn.compiler.plan import Plan
-from graphnn.core import Op, attributes, op, registry
+from graphnn.core import attributes, op, registry
 from graphnn.io import graph_files
 from graphnn.io.graph_files import to_data
 from graphnn.testing import Draw

@@ -13,15 +13,14 @@ from test_ops import OPS
 from test_plan_conformance import SMALL, USUAL, differences, op_differences, random_graph_differences
 
 import graphnn as gn
+from graphnn import Compiled, Op
 from graphnn.compiler import intermediate_representation as do
 from graphnn.compiler import rewrites
-from graphnn.compiler.compile import Compiled
 from graphnn.compiler.ir_builder import _REWRITES, Builder
 from graphnn.compiler.ir_values import Value
 from graphnn.compiler.lowering_rules.registry import _CALLED, _RULES, rule_of
 from graphnn.compiler.numpy_codegen import literal
 from graphnn.compiler.thresholds import Settings
-from graphnn.core import Op
 from graphnn.core.op import registry
 from graphnn.testing import Draw
 

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Compiled, Node, nn
 from graphnn.compiler import plan_cache
-from graphnn.compiler.compile import Compiled
 from graphnn.compiler.plan import Plan
-from graphnn.core import Node
 from graphnn.runtime.evaluation_loop import Prepared
 
 pytestmark = [pytest.mark.plans_where_it_pays, pytest.mark.each_backend]

@@ -17,10 +17,9 @@ from test_hostile_plans import foreign
 from test_plan_conformance import SMALL, differences
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Compiled, nn
 from graphnn.compiler import codegen_functions, numpy_codegen
 from graphnn.compiler.codegen_functions import Part, compiled, defined, written_out
-from graphnn.compiler.compile import Compiled
 from graphnn.compiler.thresholds import Settings
 
 

@@ -15,8 +15,7 @@ import pytest
 from test_plan import alarms
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.compiler.compile import Compiled
+from graphnn import Compiled, nn
 from graphnn.compiler.thresholds import Settings
 
 pytestmark = pytest.mark.each_backend

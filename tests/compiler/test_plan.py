@@ -29,10 +29,9 @@ from random_graphs import build, random_graph
 from test_plan_conformance import USUAL, bits, differences, drawn_step, random_graph_differences, small_is_large
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Compiled, nn
 from graphnn.compiler import buffer_allocation, fusion, lowering, plan_cache
 from graphnn.compiler import plan as planning
-from graphnn.compiler.compile import Compiled
 from graphnn.compiler.ir_builder import Builder
 from graphnn.compiler.ir_values import Value
 from graphnn.compiler.lowering import Lowering

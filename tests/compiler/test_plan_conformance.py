@@ -20,11 +20,9 @@ from random_graphs import build, large_graph, random_graph
 from test_ops import OPS
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.compiler.compile import Compiled
+from graphnn import Compiled, Op, nn
 from graphnn.compiler.ir_values import lying
 from graphnn.compiler.thresholds import Settings
-from graphnn.core import Op
 from graphnn.ops import matmul_kernels
 from graphnn.testing import Draw
 

@@ -5,8 +5,9 @@ import pytest
 
 import graphnn as gn
 import graphnn.control_flow
+from graphnn import Op, Spec
 from graphnn.control_flow.bundle import Layout, LoopItem, place_to_write, read
-from graphnn.core import Op, Spec, registry
+from graphnn.core import registry
 from graphnn.testing import check_op
 from graphnn.testing.random_samples import Draw
 

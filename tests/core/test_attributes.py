@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.core import Count, Dim, DType, Index, Kind, Op, Shape, registry
+from graphnn import Op
+from graphnn.core import Count, Dim, DType, Index, Kind, Shape, registry
 from graphnn.core.attributes import kind_of
 from graphnn.errors import GraphError
 from graphnn.nn import ELU, LeakyReLU, Softmax

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn import Finding
 from graphnn.core import Array, Trait, registry
-from graphnn.debugger.health import CHECKS, Evaluation, Finding, check, check_health
+from graphnn.debugger.health import CHECKS, Evaluation, check, check_health
 from graphnn.debugger.health.check_registry import declare
 from graphnn.ops.elementwise import Elementwise
 

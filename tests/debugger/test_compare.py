@@ -11,12 +11,12 @@ import pytest
 from random_graphs import Fixed, Recipe, Use, build, random_graph
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Comparison, nn
 from graphnn.compiler.plan import Plan
 from graphnn.core import registry
 from graphnn.debugger.diff import compare
 from graphnn.debugger.diff.array_difference import gap_of
-from graphnn.debugger.diff.differences import Comparison, Difference
+from graphnn.debugger.diff.differences import Difference
 from graphnn.debugger.traces import stopped_trace
 from graphnn.errors import UsageError
 from graphnn.runtime.program import Program

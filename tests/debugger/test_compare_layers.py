@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Comparison, nn
 from graphnn.debugger.diff import compare
-from graphnn.debugger.diff.differences import Comparison
 
 ACTIVATIONS: dict[str, Callable[[gn.Node], gn.Node]] = {
     "tanh": gn.tanh,

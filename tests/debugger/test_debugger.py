@@ -17,10 +17,9 @@ import pytest
 from test_time_travel import bits, spiral_step
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec, registry
+from graphnn import Debugger, Op, Spec, nn
+from graphnn.core import registry
 from graphnn.debugger.current_node import Spot
-from graphnn.debugger.debugger import Debugger
 from graphnn.debugger.value_cache import Tape
 from graphnn.debugger.what_if import Change
 from graphnn.errors import (

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Trace, nn
 from graphnn.debugger.diff import Difference, compare
-from graphnn.debugger.traces import SAMPLE, Trace
+from graphnn.debugger.traces import SAMPLE
 from graphnn.debugger.traces import value_digests as kept_digests
 
 

@@ -14,10 +14,9 @@ from planted import FAULTS, Planted, clean, planted
 from random_graphs import build, random_graphs
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Finding, Health, nn
 from graphnn.core import Trait
 from graphnn.debugger.health import CHECKS, check_health, evaluation, findings, nan_inf
-from graphnn.debugger.health.findings import Finding, Health
 from graphnn.debugger.health.numeric_hazards import HAZARDS
 from graphnn.ops.elementwise import Elementwise
 

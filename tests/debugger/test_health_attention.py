@@ -8,8 +8,7 @@ import pytest
 from transformers import FAULTY, SOUND, Way, transformer
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.debugger.health import Health
+from graphnn import Health, nn
 
 
 @pytest.mark.parametrize("what", SOUND)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn import Health
 from graphnn.debugger.health import check_health
-from graphnn.debugger.health.findings import Health
 
 FLOATS = ("f2", "f4", "f8")
 WIDE = ("f4", "f8")

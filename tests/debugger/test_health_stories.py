@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Finding, Health, nn
 from graphnn.debugger.health import check_health
-from graphnn.debugger.health.findings import Finding, Health
 
 
 class Story(NamedTuple):

@@ -9,9 +9,8 @@ import pytest
 from test_time_travel import bits, spiral_step
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec, registry
-from graphnn.debugger.debugger import Debugger
+from graphnn import Debugger, Op, Spec, nn
+from graphnn.core import registry
 from graphnn.errors import (
     AxisError,
     DivisionError,

@@ -8,9 +8,9 @@ import pytest
 from random_graphs import build, random_graphs
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Profile, nn, profile
 from graphnn._util.text import short_names
-from graphnn.debugger.profile import Cost, Profile, profile
+from graphnn.debugger.profile import Cost
 
 
 def network() -> tuple[gn.Node, dict[str, Any]]:

@@ -11,9 +11,9 @@ import pytest
 from test_time_travel import bits, spiral_step
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Op, Spec, nn
 from graphnn.compiler import compile
-from graphnn.core import Op, Spec, registry
+from graphnn.core import registry
 from graphnn.debugger.traces import Condensed
 from graphnn.errors import EvaluationError, UsageError, ValueRangeError
 

@@ -19,9 +19,8 @@ import pytest
 from random_graphs import Recipe, build, random_graph, random_graphs
 
 import graphnn as gn
-from graphnn import datasets, demo, nn
+from graphnn import Debugger, datasets, demo, nn
 from graphnn.debugger import value_cache as tapes
-from graphnn.debugger.debugger import Debugger
 from graphnn.debugger.value_cache import Memory, Tape
 from graphnn.runtime.program import Program
 

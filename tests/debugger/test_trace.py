@@ -31,15 +31,14 @@ from test_files import mutated
 from test_time_travel import bits, spiral_step
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec, registry
+from graphnn import Op, Spec, Trace, nn
+from graphnn.core import registry
 from graphnn.debugger.traces import (
     SMALL,
     VERSION,
     Condensed,
     Statistics,
     Stats,
-    Trace,
     digest_of,
     preview_of,
     stats_of,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.debugger.traces import Trace
+from graphnn import Trace
 
 
 def _conv(x: tuple[int, ...], w: tuple[int, ...], bias: bool = True, **settings: Any) -> tuple[Trace, gn.Node]:

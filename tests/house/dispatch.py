@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import graphnn
+from graphnn import Op
 from graphnn.compiler.intermediate_representation import Instruction
-from graphnn.core import Op
 from graphnn.core.op import registry
 
 PACKAGE = Path(graphnn.__file__).parent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dispatch import NO_OPERATIONS, OPERATIONS, PACKAGE, REGISTRIES, _Module, _subclasses, figures
 
-from graphnn.core import Op
+from graphnn import Op
 
 MOST = 200
 """Questions after the class or the name of an operation, and class patterns of instructions, together."""

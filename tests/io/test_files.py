@@ -29,12 +29,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.core import Graph, Node, Op, Scope, Spec, registry
+from graphnn import Graph, Node, Op, Scope, Spec, load, save
+from graphnn.core import registry
 from graphnn.core.node import put_twin
 from graphnn.errors import FileFormatError, GraphError, ShapeError, UsageError
 from graphnn.io import container
-from graphnn.io.graph_files import MAX_NESTING, VERSION, from_data, load, save, to_data
-from graphnn.nn.optim.sgd_and_adam import SGD, Adam
+from graphnn.io.graph_files import MAX_NESTING, VERSION, from_data, to_data
+from graphnn.nn import SGD, Adam
 from graphnn.testing import Draw
 from graphnn.transforms.copied_tables import derivatives_among
 

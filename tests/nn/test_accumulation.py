@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.io.graph_files import load, save
+from graphnn import load, nn, save
 
 RNG = np.random.default_rng(7)
 X, Y = RNG.normal(size=(32, 3)), RNG.integers(0, 3, 32)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.io.graph_files import load, save
+from graphnn import nn, save
+from graphnn.io.graph_files import load
 
 
 def line() -> tuple[gn.Graph, gn.Node, gn.Node, nn.Layer]:

@@ -14,7 +14,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.io import container
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)
 SIZES = (16, 3, 1, 40)  # uneven batches of the 60 rows

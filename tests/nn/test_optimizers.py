@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.io.graph_files import load, save
+from graphnn import load, nn, save
 
 TORCH = json.loads((Path(__file__).parents[1] / "data" / "torch_optimizers.json").read_text(encoding="utf-8"))
 PROBLEM = TORCH["problem"]

@@ -12,7 +12,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.io import container
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 
 
 class Falling:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from op_oracles import ORACLES, STRICTER, Array, Oracle, oracle_of, refused
 
 import graphnn as gn
-from graphnn.core import Op, Shape, Spec
+from graphnn import Op, Spec
+from graphnn.core import Shape
 from graphnn.core.op import registry
 from graphnn.core.symbolic_shapes import concrete
 from graphnn.testing import Draw

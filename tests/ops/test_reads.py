@@ -10,7 +10,7 @@ from op_oracles import refused
 from test_ops import OPS, bits, quietly, sampled
 
 import graphnn as gn
-from graphnn.core import Op, Spec
+from graphnn import Op, Spec
 from graphnn.testing import Draw
 
 Array = np.ndarray[Any, np.dtype[Any]]

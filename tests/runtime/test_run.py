@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.core import Op, Spec, registry
+from graphnn import Op, Spec
 from graphnn.core import op as op_module
+from graphnn.core import registry
 from graphnn.runtime.evaluation_loop import evaluate
 from graphnn.runtime.feed import prepare
 from graphnn.runtime.program import Program, program_of

@@ -28,9 +28,9 @@ import numpy as np
 from places import present
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, registry
-from graphnn.debugger.traces import Condensed, Trace
+from graphnn import Op, Trace, nn
+from graphnn.core import registry
+from graphnn.debugger.traces import Condensed
 from graphnn.io.graph_files import to_data
 from graphnn.testing import Draw
 

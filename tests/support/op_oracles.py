@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import graphnn as gn
-from graphnn.core import Op
+from graphnn import Op
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

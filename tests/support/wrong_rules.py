@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 import graphnn as gn
-from graphnn.core import Node, Op
+from graphnn import Node, Op
 
 Rule = Callable[..., Node]
 

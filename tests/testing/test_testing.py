@@ -13,8 +13,7 @@ from test_ops import OPS, Drawn, built, by_hypothesis, quietly, sampled, with_na
 from wrong_rules import Rule, bent, differentiated, flowing, planted, scaled, swapped
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Node, Op, Spec
+from graphnn import Node, Op, Spec, nn
 from graphnn.core.op import registry
 from graphnn.errors import GradientError
 from graphnn.ops.elementwise import Elementwise

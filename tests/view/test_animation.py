@@ -11,7 +11,7 @@ from test_diagram import spiral
 from test_plain import deep
 
 import graphnn as gn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node
 from graphnn.errors import DrawingError, UsageError
 from graphnn.view import draw
 

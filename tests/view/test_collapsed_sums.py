@@ -15,8 +15,8 @@ from dot_text import Frame, Said, Told, told
 from test_plain import scoped
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node, Parameter
+from graphnn import Graph, Node, nn
+from graphnn.core import Parameter
 from graphnn.view import draw
 from graphnn.view.diagrams import box_text, overlay, repeated_blocks
 from graphnn.view.diagrams.picture import numbers_in

@@ -9,8 +9,7 @@ from test_diagram import needs_engine
 from test_plain import deep
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, nn
 from graphnn.view import draw
 
 

@@ -7,8 +7,7 @@ import pytest
 from dot_text import Told, told
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, nn
 from graphnn.errors import NotFoundError, UsageError, ValueRangeError
 from graphnn.view import draw
 from graphnn.view.diagrams.style import HIGHLIGHTS, THEMES

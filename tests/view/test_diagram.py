@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, nn
 from graphnn.errors import DrawingError, NotFoundError, UsageError
 from graphnn.view import draw
 from graphnn.view.diagrams import svg as plain

@@ -14,8 +14,8 @@ from dot_text import told
 from test_diagram import NAMES, SPELT_OUT, SVG, XLINK, needs_engine
 
 import graphnn as gn
+from graphnn import Graph, Node, Op, Spec
 from graphnn._util.text import visible
-from graphnn.core import Graph, Node, Op, Spec
 from graphnn.core.op import registry
 from graphnn.view import Diagram, draw
 from graphnn.view.formatting import cells_of

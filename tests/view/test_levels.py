@@ -7,8 +7,7 @@ import pytest
 from svg_geometry import crossed, read
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, nn
 from graphnn.view import draw
 from graphnn.view.diagrams.box_text import words
 from graphnn.view.diagrams.boxes import picture

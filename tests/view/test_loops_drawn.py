@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Node
+from graphnn import Node, nn
 from graphnn.view.diagrams.boxes import picture
 from graphnn.view.diagrams.picture import NEXT, BodyScope, Picture
 

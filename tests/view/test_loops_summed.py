@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Node
+from graphnn import Node, nn
 
 T, B, N, H = 256, 2, 3, 4
 

@@ -9,7 +9,7 @@ from test_diagram import all_kinds, spiral
 from test_repeats import chained, plain_block
 
 import graphnn as gn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node
 from graphnn.view import draw
 
 

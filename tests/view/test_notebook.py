@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph
+from graphnn import Graph, nn
 from graphnn.demo import build
 from graphnn.errors import DrawingError
 from graphnn.view import notebook

@@ -10,8 +10,8 @@ from test_plain import deep
 from test_repeats import chained, plain_block
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Constant, Graph, Node, Parameter
+from graphnn import Graph, Node, nn
+from graphnn.core import Constant, Parameter
 from graphnn.errors import UsageError
 from graphnn.view import draw
 from graphnn.view.diagrams.boxes import picture

@@ -16,8 +16,7 @@ from dot_text import Said, Told, told
 from svg_geometry import SVG, read
 
 import graphnn as gn
-from graphnn import demo, nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, demo, nn
 from graphnn.errors import NotFoundError, UsageError
 from graphnn.view import Diagram, draw
 from graphnn.view.diagrams.node_marks import OVERLAYS

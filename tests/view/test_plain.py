@@ -14,8 +14,7 @@ from svg_geometry import NEAR_BY_GRAPHVIZ, SVG, crossed, faults, read, scopes_of
 from test_diagram import NAMES, SPELT_OUT, all_kinds, far, in_nested_scopes, named, needs_engine, spiral
 
 import graphnn as gn
-from graphnn import demo, nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, demo, nn
 from graphnn.errors import DrawingError, UsageError
 from graphnn.view import draw
 from graphnn.view.diagrams.boxes import picture

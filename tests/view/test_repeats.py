@@ -10,8 +10,7 @@ import pytest
 from dot_text import told
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, nn
 from graphnn.view import draw
 from graphnn.view.diagrams import repeated_blocks
 from graphnn.view.diagrams.boxes import picture

@@ -13,8 +13,7 @@ from svg_geometry import read
 from test_diagram import NAMES, named, needs_engine
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node
+from graphnn import Graph, Node, nn
 from graphnn.view import draw
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Graph, Node, Unbuilt
+from graphnn import Graph, Node, nn
+from graphnn.core import Unbuilt
 from graphnn.debugger.traces import stopped_trace
 from graphnn.demo import build
 from graphnn.errors import GraphnnError, UsageError

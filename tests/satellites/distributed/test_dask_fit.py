@@ -14,7 +14,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.distributed.training_shards import subtrees
 from graphnn.distributed.training_workers import DaskCrew
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 
 ROWS = 29
 

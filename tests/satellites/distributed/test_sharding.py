@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Array, Op, fn, registry
+from graphnn import Op, nn
+from graphnn.core import Array, fn, registry
 from graphnn.distributed.sharding import Joined, cut
 from graphnn.distributed.training_shards import Alone, Sharded, subtrees
 from graphnn.errors import GraphnnError

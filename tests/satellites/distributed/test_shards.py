@@ -11,7 +11,7 @@ import graphnn as gn
 from graphnn import nn
 from graphnn.core import Array
 from graphnn.distributed.training_shards import Alone, Sharded, bounds
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 
 ROWS = 23
 

@@ -6,9 +6,8 @@ from dot_text import Said, Told, told
 from known_circuits import drawn
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Circuit, nn
 from graphnn.errors import UsageError
-from graphnn.interventions import Circuit
 from graphnn.view.diagrams.style import DOWN, HIGHLIGHTS, PALE, THEMES, UP
 
 PALE_BOX = HIGHLIGHTS["outside"][0]["color"]

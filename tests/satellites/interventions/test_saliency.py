@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Spec, registry
+from graphnn import Spec, nn
+from graphnn.core import registry
 from graphnn.errors import AxisError, DtypeError, GraphError, NoRuleError, ShapeError, UsageError, ValueRangeError
 
 # --- what they promise ----------------------------------------------------------------------------------------

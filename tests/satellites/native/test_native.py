@@ -28,8 +28,7 @@ from test_plan_conformance import (
 )
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op
+from graphnn import Op, nn
 from graphnn.errors import GraphnnWarning
 from graphnn.native import fused_kernel_loops, fused_kernels, llvm, llvm_runtime, selftest, ufunc_addresses, work_list
 from graphnn.native import native_plan as planning

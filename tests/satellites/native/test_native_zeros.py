@@ -8,7 +8,7 @@ import pytest
 from test_plan_conformance import differences
 
 import graphnn as gn
-from graphnn.core import Op, Spec
+from graphnn import Op, Spec
 from graphnn.native import fused_kernel_loops, fused_kernels, ufunc_addresses
 from graphnn.native.llvm import engine
 

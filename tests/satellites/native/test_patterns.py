@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from recorded import repeated
 
 import graphnn as gn
-from graphnn import nn
+from graphnn import Compiled, Op, Spec, nn
 from graphnn.compiler import plan_cache
-from graphnn.compiler.compile import Compiled
 from graphnn.compiler.intermediate_representation import Index, reshaped
 from graphnn.compiler.ir_values import broadcast_shape
 from graphnn.compiler.symbolic_sizes import Size, Unrecorded, any_size
-from graphnn.core import Dim, Op, Spec
+from graphnn.core import Dim
 from graphnn.native import selftest
 from graphnn.native import size_pattern as patterns
 from graphnn.native.native_plan import Native

@@ -14,8 +14,8 @@ import onnxruntime as ort
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, registry
+from graphnn import Op, nn
+from graphnn.core import registry
 from graphnn.errors import GraphnnError
 from graphnn.onnx import to_onnx
 from graphnn.testing import Draw

@@ -15,7 +15,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn.core import Trait
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 from graphnn.pages.live import live_page as page_module
 from graphnn.pages.live.live_page import PageWriter, run_in
 from graphnn.pages.live.node_figures import Watched, rates_of

@@ -14,7 +14,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 from graphnn.pages.live import live_progress
 from graphnn.pages.live.charts import Curve, dots, svg
 

@@ -7,8 +7,7 @@ import pytest
 from test_replay import Unpacked, place_of, unpacked
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Node
+from graphnn import Node, nn
 from graphnn.pages.replay.replayed_iterations import rows_kept
 
 B, N, H = 2, 3, 4

@@ -16,13 +16,10 @@ from test_import import BEGIN
 from test_time_travel import bits
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec, registry
+from graphnn import Op, Spec, Trace, nn
+from graphnn.core import registry
 from graphnn.debugger.diff import compare
 from graphnn.debugger.health import check_health
-from graphnn.debugger.traces import (
-    Trace,
-)
 from graphnn.errors import EvaluationError, NoRuleError, UsageError
 
 

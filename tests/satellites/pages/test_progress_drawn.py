@@ -10,7 +10,7 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.nn.training.live_run import Run
+from graphnn.nn import Run
 from graphnn.nn.training.progress import reporter
 
 X, Y = gn.datasets.spiral(20, classes=3, seed=0)

@@ -21,8 +21,7 @@ from test_ops import OPS, quietly
 from test_reads import drawn, named
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op
+from graphnn import Op, nn
 from graphnn.pages.replay import Page
 from graphnn.pages.replay import page_diagrams as views
 from graphnn.pages.replay import replay_page as made

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn import nn
-from graphnn.core import Op, Spec
+from graphnn import Op, Spec, nn
 from graphnn.errors import UsageError
 from graphnn.terminal import VERBS, Session, index_of, literal_of, printable, verb_registry
 from graphnn.terminal.verb_arguments import KINDS

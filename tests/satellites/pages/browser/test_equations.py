@@ -13,7 +13,7 @@ from test_ops import OPS, quietly
 from test_reads import drawn, named
 
 import graphnn as gn
-from graphnn.core import Op
+from graphnn import Op
 
 Opened = Callable[..., Page]
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from pointing import equation, go, here, settled
 
 import graphnn as gn
-from graphnn.debugger.traces import Trace
+from graphnn import Trace
 
 Opened = Callable[..., Page]
 
