@@ -320,7 +320,7 @@ def pages() -> dict[str, str]:
     """
     found = {}
     for module, ops in operations().items():
-        for cls in ops:
+        for cls in filter(lambda cls: cls.public, ops):
             facts = {"Formula": f"``{formula(cls)}``" if cls.formula else "", "Gradient": gradient(cls)}
             found[f"operations/{cls.name}"] = _page_of_operation(cls.name, title_of(module), facts)
     for name in compositions():
