@@ -46,10 +46,10 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def operations() -> dict[str, list[type[Op]]]:
-    """Return the operations of the library by the modules of `graphnn.ops`."""
+    """Return the operations that the library offers by the modules of `graphnn.ops`."""
     found: dict[str, list[type[Op]]] = {}
     for cls in registry.values():
-        if cls.__module__ != Op.__module__:
+        if cls.__module__ != Op.__module__ and cls.public:
             found.setdefault(cls.__module__, []).append(cls)
     return found
 
