@@ -80,10 +80,10 @@ def recipe(name: str) -> str:
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a copy of the library with all recipes in it."""
-    return library_in(tmp_path_factory.mktemp("library"), PLACES)
+    return with_recipes(tmp_path_factory.mktemp("library"), PLACES)
 
 
-def library_in(folder: Path, places: dict[str, tuple[str, str]]) -> Path:
+def with_recipes(folder: Path, places: dict[str, tuple[str, str]]) -> Path:
     """Return a folder with a copy of the library with recipes in it."""
     shutil.copytree(ROOT / "graphnn", folder / "graphnn", ignore=shutil.ignore_patterns("__pycache__"))
     for name, (file, _) in places.items():

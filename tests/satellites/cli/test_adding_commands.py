@@ -35,7 +35,7 @@ CLAIMS = {
 
 
 def test_what_is_written_in_one_file_of_the_library_is_found(tmp_path: Path) -> None:
-    library = test_adding.library_in(tmp_path, PLACES)
+    library = test_adding.with_recipes(tmp_path, PLACES)
     assert not test_adding.wrong_in(library, PLACES)
 
 
