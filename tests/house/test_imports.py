@@ -70,7 +70,7 @@ def targets(node: ast.AST, package: str, modules: dict[str, Path]) -> list[str]:
 def breaches(module: str, target: str, in_function: bool, modules: dict[str, Path]) -> Iterator[str]:
     here, top = module.split("."), target.split(".")
     if top[0] != here[0]:
-        if top[0] in OPTIONAL and not in_function and not module.endswith(("cluster", "llvm")):
+        if top[0] in OPTIONAL and not in_function:
             yield from [] if _only_for_types(modules[module], top[0]) else [f"{module} imports {target} at the top"]
         elif top[0] not in OPTIONAL | REQUIRED | sys.stdlib_module_names:
             yield f"{module} imports {target}, which graphnn does not depend on"
