@@ -1,0 +1,311 @@
+"""Operations that read or write elements at places that other tensors tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core import Node, fn
+from .call import axis_of, cast
+from .table import aten
+
+if TYPE_CHECKING:
+    from .call import Call
+
+
+def _places(call: Call, index: Node, size: Any) -> Node:
+    """Return places counted from the front."""
+    index = cast(index, np.int64)
+    return fn.where(fn.less(index, 0), index + call.number(size), index)
+
+
+@aten("index", "_unsafe_index")
+def index(call: Call, self: Node, indices: Any) -> Node:
+    """Return elements at places, as NumPy's advanced indexing does."""
+    if any(each is not None and each.spec.dtype.kind == "b" for each in indices):
+        indices = _of_masks(call, self, indices)
+    return fn.getitem(self, tuple(slice(None) if each is None else cast(each, np.int64) for each in indices))
+
+
+def _of_masks(call: Call, x: Node, indices: Any) -> list[Any]:
+    """Return places in the place of masks, which must be known."""
+    found: list[Any] = []
+    for each in indices:
+        if each is not None and each.spec.dtype.kind == "b":
+            if not each.op.is_constant:
+                call.refuse(
+                    "x[mask] has as many elements as the mask has true ones, which data decide: write "
+                    "torch.where(mask, x, 0), or weigh a sum or a mean by the mask"
+                )
+            found += [call.graph.constant(axis) for axis in np.nonzero(call.known(each, "the mask"))]
+        else:
+            found.append(each)
+    return found
+
+
+@aten("index_put", "_unsafe_index_put", "_index_put_impl")
+def index_put(
+    call: Call, self: Node, indices: Any, values: Node, accumulate: bool = False, unsafe: bool = False
+) -> Node:
+    """Return x with other elements at places, or with numbers added there."""
+    values = cast(values, self.spec.dtype)
+    masks = [each for each in indices if each is not None and each.spec.dtype.kind == "b"]
+    if masks and not masks[0].op.is_constant:
+        lead = indices.index(masks[0])
+        if len(masks) > 1 or len([each for each in indices if each is not None]) > 1:
+            call.refuse("it writes by a mask and by places at once: write torch.where")
+        mask = masks[0]
+        mask = fn.reshape(mask, (*mask.spec.shape, *[1] * (self.ndim - lead - mask.ndim)))
+        if values.ndim > self.ndim - lead - mask.ndim + mask.ndim or (values.ndim and values.spec.shape[0] != 1):
+            if values.ndim and not (values.ndim <= self.ndim - lead - masks[0].ndim):
+                call.refuse(
+                    "x[mask] = values has one value for each true element of the mask, and data decide how many these "
+                    "are: write torch.where(mask, values, x) with values of the shape of x"
+                )
+        written = self + values if accumulate else values
+        return fn.where(mask, written, self)
+    if masks:
+        indices = _of_masks(call, self, indices)
+    return _put(call, self, list(indices), values, accumulate)
+
+
+def _put(call: Call, x: Node, indices: list[Any], values: Node, accumulate: bool) -> Node:
+    """Write by flat places: the axes that are indexed go to the front and become one."""
+    indices = indices + [None] * (x.ndim - len(indices))
+    asked = [axis for axis, each in enumerate(indices) if each is not None]
+    rest = [axis for axis in range(x.ndim) if axis not in asked]
+    order = (*asked, *rest)
+    together = asked == list(range(asked[0], asked[0] + len(asked)))
+    shape = x.spec.shape
+    flat = _flat(call, [indices[axis] for axis in asked], [shape[axis] for axis in asked])
+    from ...core.symbolic_shapes import product
+
+    inner = tuple(shape[axis] for axis in rest)
+    # PyTorch gives the indexed axes at the place of the first where they are side by side, else at the front.
+    lead = len([axis for axis in rest if axis < asked[0]]) if together else 0
+    shown = (*inner[:lead], *flat.spec.shape, *inner[lead:])
+    values = fn.broadcast_to(values, shown)
+    if lead:
+        moved = (*range(lead, lead + flat.ndim), *range(lead), *range(lead + flat.ndim, len(shown)))
+        values = fn.transpose(values, moved)
+    count = product(flat.spec.shape)
+    rows = fn.reshape(values, (count, *inner))
+    places = fn.reshape(flat, (count,))
+    size = product(shape[axis] for axis in asked)
+    front = x if order == tuple(range(x.ndim)) else fn.transpose(x, order)
+    table = fn.reshape(front, (size, *inner))
+    if accumulate:
+        made = table + fn.index_add(rows, places, (size, *inner), axis=0)
+    else:
+        made = put_rows(call, table, places, rows)
+    made = fn.reshape(made, (*[shape[axis] for axis in asked], *inner))
+    return made if order == tuple(range(x.ndim)) else fn.transpose(made, tuple(int(a) for a in np.argsort(order)))
+
+
+def put_rows(call: Call, table: Node, places: Node, rows: Node) -> Node:
+    """Return a table with other rows at places; of several for one place, the last one."""
+    index = fn.reshape(places, (-1, *[1] * (table.ndim - 1)))
+    return fn.put_along_axis(table, fn.broadcast_to(index, rows.spec.shape), rows, axis=0)
+
+
+def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
+    found = _places(call, indices[0], sizes[0])
+    for each, size in zip(indices[1:], sizes[1:], strict=True):
+        found = found * call.number(size) + _places(call, each, size)
+    return found
+
+
+@aten("index_select")
+def index_select(call: Call, self: Node, dim: int, index: Node) -> Node:
+    """Return places of an axis."""
+    if not self.ndim:
+        return self
+    return fn.take(self, fn.reshape(index, (-1,)), axis=axis_of(dim, self.ndim))
+
+
+@aten("gather")
+def gather(call: Call, self: Node, dim: int, index: Node, sparse_grad: bool = False) -> Node:
+    """Return an element for each of a tensor of places along an axis."""
+    if not self.ndim:
+        return self
+    axis = axis_of(dim, self.ndim)
+    return fn.take_along_axis(_cut(self, index, axis), index, axis=axis)
+
+
+def _cut(x: Node, index: Node, axis: int) -> Node:
+    """Return x with as many elements as places along all other axes."""
+    from .shapes import part
+
+    for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True)):
+        if place != axis and own != asked:
+            x = part(x, place, 0, asked)
+    return x
+
+
+@aten("take")
+def take(call: Call, self: Node, index: Node) -> Node:
+    """Return elements by their places among all."""
+    return fn.take(fn.reshape(self, (-1,)), index, axis=0)
+
+
+@aten("take_along_dim")
+def take_along_dim(call: Call, self: Node, indices: Node, dim: int | None = None) -> Node:
+    """Return an element for each of a tensor of places along an axis."""
+    if dim is None:
+        return fn.take(fn.reshape(self, (-1,)), fn.reshape(indices, (-1,)), axis=0)
+    return fn.take_along_axis(self, indices, axis=axis_of(dim, self.ndim))
+
+
+@aten("embedding")
+def embedding(
+    call: Call, weight: Node, indices: Node, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Node:
+    """Return rows of a table; no gradient reaches the row of the padding."""
+    if scale_grad_by_freq:
+        call.refuse("its gradient is divided by how often a row is read: write scale_grad_by_freq=False")
+    found = fn.take(weight, indices, axis=0)
+    if padding_idx >= 0:
+        padded = fn.expand_dims(fn.equal(indices, padding_idx), -1)
+        found = fn.where(padded, fn.stop_gradient(found), found)
+    return found
+
+
+@aten("scatter")
+def scatter(call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None) -> Node:
+    """Return x with other elements at places along an axis."""
+    given = src if src is not None else value
+    if reduce is not None:
+        return _scattered(call, self, dim, index, given, {"add": "sum", "multiply": "prod"}[reduce], True)
+    return _scattered(call, self, dim, index, given, None, True)
+
+
+@aten("scatter_add")
+def scatter_add(call: Call, self: Node, dim: int, index: Node, src: Node) -> Node:
+    """Return x with numbers added at places along an axis."""
+    return _scattered(call, self, dim, index, src, "sum", True)
+
+
+@aten("scatter_reduce")
+def scatter_reduce(
+    call: Call, self: Node, dim: int, index: Node, src: Node, reduce: str, include_self: bool = True
+) -> Node:
+    """Return x with sums, products, means, the largest or smallest numbers at places along an axis."""
+    return _scattered(call, self, dim, index, src, reduce, include_self)
+
+
+def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str | None, include_self: bool) -> Node:
+    if not x.ndim:
+        x, index = fn.reshape(x, (1,)), fn.reshape(index, (1,))
+        src = fn.reshape(src, (1,)) if isinstance(src, Node) else src
+        return fn.reshape(_scattered(call, x, 0, index, src, reduce, include_self), ())
+    axis = axis_of(dim, x.ndim)
+    index = cast(index, np.int64)
+    if isinstance(src, Node):
+        from .shapes import part
+
+        for place, (own, asked) in enumerate(zip(src.spec.shape, index.spec.shape, strict=True)):
+            if own != asked:
+                src = part(src, place, 0, asked)
+        src = cast(src, x.spec.dtype)
+    else:
+        src = fn.broadcast_to(call.node(src, x.spec.dtype), index.spec.shape)
+    wide = all(place == axis or own == asked for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True)))
+    if not wide:
+        from .shapes import part, put_slice
+
+        # Only a corner of x is written to.
+        inner = x
+        for place, asked in enumerate(index.spec.shape):
+            if place != axis:
+                inner = part(inner, place, 0, asked)
+        made = _scattered(call, inner, dim, index, src, reduce, include_self)
+        return _corner(call, x, made, axis, 0)
+    if reduce is None:
+        return fn.put_along_axis(x, index, src, axis=axis)
+    if not include_self and reduce in ("sum", "mean", "prod", "amax", "amin"):
+        touched = fn.greater(fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis), 0)
+        start = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": -np.inf, "amin": np.inf}[reduce]
+        if x.spec.dtype.kind != "f" and reduce in ("amax", "amin"):
+            limits = np.iinfo(x.spec.dtype)
+            start = limits.min if reduce == "amax" else limits.max
+        x = fn.where(touched, call.node(start, x.spec.dtype), x)
+    if reduce in ("sum", "mean"):
+        total = x + fn.add_along_axis(src, index, x.spec.shape, axis=axis)
+        if reduce == "sum":
+            return total
+        count = fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis)
+        count = count + 1 if include_self else fn.maximum(count, call.node(1, count.spec.dtype))
+        return total / count if x.spec.dtype.kind == "f" else fn.floor_divide(total, count)
+    return fn.put_along_axis(
+        x, index, src, axis=axis, reduce={"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]  # type: ignore[arg-type]
+    )
+
+
+def _corner(call: Call, whole: Node, now: Node, axis: int, place: int) -> Node:
+    """Return x with another corner: the first elements of all axes but one."""
+    from .shapes import part, put_slice
+
+    if place == whole.ndim:
+        return now
+    if place == axis or whole.spec.shape[place] == now.spec.shape[place]:
+        return _corner(call, whole, now, axis, place + 1)
+    size = now.spec.shape[place]
+    inner = _corner(call, part(whole, place, 0, size), now, axis, place + 1)
+    return put_slice(call, whole, inner, place, 0, size)
+
+
+@aten("index_add")
+def index_add(call: Call, self: Node, dim: int, index: Node, source: Node, alpha: Any = 1) -> Node:
+    """Return x with rows of another tensor added to places of an axis."""
+    axis = axis_of(dim, self.ndim)
+    added = cast(source, self.spec.dtype)
+    added = added if alpha == 1 else added * alpha
+    front = fn.moveaxis(added, axis, 0) if axis else added
+    shape = self.spec.shape
+    wide = fn.index_add(front, index, (shape[axis], *shape[:axis], *shape[axis + 1 :]), axis=0)
+    return self + (fn.moveaxis(wide, 0, axis) if axis else wide)
+
+
+@aten("index_copy")
+def index_copy(call: Call, self: Node, dim: int, index: Node, source: Node) -> Node:
+    """Return x with rows of another tensor at places of an axis."""
+    axis = axis_of(dim, self.ndim)
+    wide = fn.reshape(index, (*[1] * axis, -1, *[1] * (self.ndim - axis - 1)))
+    return fn.put_along_axis(self, fn.broadcast_to(wide, source.spec.shape), source, axis=axis)
+
+
+@aten("index_fill")
+def index_fill(call: Call, self: Node, dim: int, index: Node, value: Any) -> Node:
+    """Return x with a number at places of an axis."""
+    axis = axis_of(dim, self.ndim)
+    shape = (*self.spec.shape[:axis], index.spec.shape[0], *self.spec.shape[axis + 1 :])
+    return index_copy(call, self, dim, index, fn.broadcast_to(call.node(value, self.spec.dtype), shape))
+
+
+@aten("masked_scatter")
+def masked_scatter(call: Call, self: Node, mask: Node, source: Node) -> Node:
+    """Return x with the elements of another tensor, one after the other, where a mask is true."""
+    mask = fn.broadcast_to(mask, self.spec.shape)
+    flat = fn.reshape(mask, (-1,))
+    place = fn.maximum(fn.cumsum(cast(flat, np.int64), axis=0) - 1, 0)
+    taken = fn.take(fn.reshape(source, (-1,)), place, axis=0)
+    return fn.where(mask, fn.reshape(taken, self.spec.shape), self)
+
+
+def _refused(name: str, why: str) -> None:
+    @aten(name)
+    def rule(call: Call, **given: Any) -> Any:
+        call.refuse(why)
+
+    from .table import RULES
+
+    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "size", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
+
+
+_refused("nonzero", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
+_refused("nonzero_numpy", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
+_refused("masked_select", "data decide how many elements a mask has: write torch.where(mask, x, 0)")
+_refused("_unique2", "data decide how many different numbers there are: count each by F.one_hot(x, n).sum(0)")
+_refused("item", "a number of Python is computed from data: keep it a tensor, without .item()")
+_refused("_local_scalar_dense", "a number of Python is computed from data: keep it a tensor, without .item()")

@@ -1,0 +1,280 @@
+"""What PyTorch's export tells of a module: its calls, its inputs and results, and what it keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..core import Dim
+from ..errors import GraphnnError, UsageError, restated
+from .dtypes import dtype_of
+from .reader import Stored
+
+
+@dataclass
+class Input:
+    """An argument of a module: a tensor, which becomes an input of the graph, or a setting."""
+
+    name: str
+    value: Any = None
+    is_tensor: bool = False
+    shape: tuple[Dim, ...] = ()
+    dtype: Any = None
+
+
+@dataclass
+class Exported:
+    """An exported module.
+
+    Attributes
+    ----------
+    program : torch.export.ExportedProgram
+    inputs : list of Input or Stored
+        What the program takes, in order.
+    results : list of str or None
+        The names of what it gives; None of a buffer.
+    dtype : dtype
+        The dtype that most weights have.
+    """
+
+    program: Any
+    inputs: list[Input | Stored]
+    results: list[str | None]
+    dtype: np.dtype[Any]
+    messages: str = ""
+    tensors: list[Any] = field(default_factory=list)
+
+    def stored(self, trainable: bool) -> list[Stored]:
+        """Return what the module keeps; without `trainable`, weights are constants."""
+        found = [each for each in self.inputs if isinstance(each, Stored)]
+        for each in found:
+            if not trainable and each.kind == "trained":
+                each.kind = "constant"
+        return found
+
+
+def export(
+    torch: Any, module: Any, examples: Sequence[Any], named: Mapping[str, Any], dims: Any
+) -> Exported:
+    """Export a module for examples.
+
+    Raises
+    ------
+    UsageError
+        When there is no example, or PyTorch cannot export the module.
+    """
+    args = tuple(_tensors(torch, each) for each in examples)
+    kwargs = {key: _tensors(torch, each) for key, each in named.items()}
+    pytree = torch.utils._pytree
+    leaves, form = pytree.tree_flatten((args, kwargs))
+    tensors = [each for each in leaves if isinstance(each, torch.Tensor)]
+    if not tensors:
+        raise UsageError("from_torch needs an example of each input: from_torch(module, torch.zeros(2, 3))")
+    names = _named_sizes(tensors, dims)
+    with _quiet() as said:
+        try:
+            sizes = _dynamic(torch, module, args, kwargs, leaves, form, names) if any(names) else None
+            with validated(torch):
+                program = torch.export.export(module, args, kwargs, dynamic_shapes=sizes, strict=False)
+        except Exception as error:
+            raise _not_exported(module, error) from error
+    signature = program.graph_signature
+    inputs: list[Input | Stored] = []
+    place = 0
+    changed = _written(torch, program)
+    known: dict[int, Stored] = {}
+    for spec in signature.input_specs:
+        kind = spec.kind.name
+        if kind == "USER_INPUT":
+            inputs.append(_input(torch, program, spec.arg, names, place))
+            place += isinstance(inputs[-1], Input) and inputs[-1].is_tensor
+        elif kind in ("PARAMETER", "BUFFER", "CONSTANT_TENSOR"):
+            tensor = _kept(program, spec)
+            first = known.get(id(tensor))
+            if first is None:
+                first = known[id(tensor)] = Stored(spec.target, tensor, _kind(torch, kind, spec, tensor, changed))
+            inputs.append(first)
+        else:
+            raise UsageError(f"{spec.target} is an object of PyTorch that graphnn does not read ({kind.lower()})")
+    weights = [each.tensor.dtype for each in inputs if isinstance(each, Stored) and each.tensor.is_floating_point()]
+    floats = weights or [each.dtype for each in tensors if each.is_floating_point()] or [torch.get_default_dtype()]
+    dtype = dtype_of(torch, max(set(floats), key=floats.count))
+    return Exported(program, inputs, _results(program), dtype, said.getvalue(), tensors)
+
+
+def _tensors(torch: Any, given: Any) -> Any:
+    """Return an example with tensors in the place of arrays, also inside of containers."""
+    if isinstance(given, (np.ndarray, np.generic)):
+        return torch.as_tensor(np.asarray(given))
+    if type(given) in (list, tuple):
+        if given and all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in _flat(given)):
+            return torch.as_tensor(np.asarray(given))
+        return type(given)(_tensors(torch, each) for each in given)
+    if isinstance(given, dict):
+        return {key: _tensors(torch, each) for key, each in given.items()}
+    return given.detach() if isinstance(given, torch.Tensor) and given.requires_grad else given
+
+
+def _flat(given: Any) -> Iterator[Any]:
+    for each in given:
+        if isinstance(each, (list, tuple)):
+            yield from _flat(each)
+        else:
+            yield each
+
+
+@contextmanager
+def _quiet() -> Iterator[io.StringIO]:
+    """Hold back what PyTorch says while it exports; give what it said."""
+    said = io.StringIO()
+    before = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stderr(said):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield said
+        finally:
+            logging.disable(before)
+
+
+@contextmanager
+def validated(torch: Any) -> Iterator[None]:
+    """Have distributions not check their arguments, which data would decide."""
+    kind = torch.distributions.Distribution
+    before = kind._validate_args
+    kind.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        kind.set_default_validate_args(before)
+
+
+def _named_sizes(tensors: Sequence[Any], dims: Any) -> list[dict[int, str]]:
+    """Return {axis: name} of each tensor."""
+    each = [dims or {}] * len(tensors) if dims is None or isinstance(dims, Mapping) else list(dims)
+    if len(each) != len(tensors):
+        raise UsageError(f"dims has {len(each)} entries for {len(tensors)} inputs")
+    found: list[dict[int, str]] = []
+    for tensor, names in zip(tensors, each, strict=True):
+        found.append({axis: name for axis, name in (names or {}).items() if axis < tensor.ndim})
+        for axis, name in found[-1].items():
+            if tensor.shape[axis] < 2:
+                raise UsageError(
+                    f'the size "{name}" is {tensor.shape[axis]} in an example, and PyTorch takes 0 and 1 as fixed: '
+                    "give an example with 2 or more"
+                )
+    return found
+
+
+def _dynamic(
+    torch: Any, module: Any, args: Any, kwargs: Any, leaves: list[Any], form: Any, names: list[dict[int, str]]
+) -> Any:
+    """Return which sizes may vary, in the form of the arguments."""
+    import inspect
+
+    waiting = iter(names)
+    auto = torch.export.Dim.AUTO
+    given = [
+        dict.fromkeys(next(waiting), auto) if isinstance(each, torch.Tensor) else None for each in leaves
+    ]
+    shaped_args, shaped_kwargs = torch.utils._pytree.tree_unflatten(given, form)
+    bound = inspect.signature(module.forward).bind(*shaped_args, **shaped_kwargs)
+    return dict(bound.arguments)
+
+
+def _input(torch: Any, program: Any, argument: Any, names: list[dict[int, str]], place: int) -> Input:
+    if not hasattr(argument, "name") or type(argument).__name__ != "TensorArgument":
+        return Input(getattr(argument, "name", ""), getattr(argument, "value", None))
+    node = next(each for each in program.graph.nodes if each.op == "placeholder" and each.name == argument.name)
+    value = node.meta["val"]
+    shape: list[Dim] = []
+    for axis, size in enumerate(value.shape):
+        name = names[place].get(axis)
+        if name is None:
+            shape.append(int(size))
+        elif isinstance(size, int):
+            raise UsageError(
+                f'PyTorch fixes the size "{name}", axis {axis} of {argument.name}, at {size}: leave it out of dims='
+            )
+        else:
+            shape.append(name)
+    return Input(argument.name, None, True, tuple(shape), dtype_of(torch, value.dtype))
+
+
+def _kept(program: Any, spec: Any) -> Any:
+    for table in (program.state_dict, program.constants):
+        if spec.target in table:
+            return table[spec.target]
+    raise UsageError(f"PyTorch does not tell what {spec.target} is")
+
+
+def _kind(torch: Any, kind: str, spec: Any, tensor: Any, changed: set[str]) -> str:
+    if kind == "PARAMETER":
+        return "trained" if tensor.requires_grad and tensor.is_floating_point() else "kept"
+    if spec.arg.name in changed or (kind == "BUFFER" and spec.persistent and tensor.is_floating_point()):
+        return "kept"
+    return "constant"
+
+
+def _written(torch: Any, program: Any) -> set[str]:
+    """Return the arguments of a program that calls write to, themselves or through a view."""
+    found: set[str] = set()
+    for module in program.graph_module.modules():
+        for node in getattr(module, "graph", None).nodes if hasattr(module, "graph") else ():
+            schema = getattr(node.target, "_schema", None)
+            if schema is None:
+                continue
+            moves = schema.name in ("aten::batch_norm", "aten::instance_norm") and node.args[5] is True
+            if not (schema.is_mutable or moves):
+                continue
+            written = node.args[3:5] if moves else node.args[:1]
+            for each in written:
+                while isinstance(each, torch.fx.Node) and each.op != "placeholder":
+                    each = each.args[0] if each.args else None
+                if isinstance(each, torch.fx.Node):
+                    found.add(each.name)
+    return found
+
+
+def _results(program: Any) -> list[str | None]:
+    keys = keys_of(program.call_spec.out_spec)
+    outputs = [spec for spec in program.graph_signature.output_specs if spec.kind.name == "USER_OUTPUT"]
+    if len(keys) != len(outputs):
+        keys = [""] * len(outputs)
+    unnamed = [place for place, key in enumerate(keys) if not key]
+    names = iter(
+        [
+            key or ("output" if len(unnamed) == 1 else f"output_{unnamed.index(place) + 1}")
+            for place, key in enumerate(keys)
+        ]
+    )
+    return [next(names) if spec.kind.name == "USER_OUTPUT" else None for spec in program.graph_signature.output_specs]
+
+
+def keys_of(form: Any, around: str = "") -> list[str]:
+    """Return the keys of the results of a module, from what PyTorch tells of their form; "" of one without a key."""
+    inside = form.children()
+    if not inside:
+        return [around] if form.is_leaf() else []
+    keys = form.context if isinstance(form.context, list) and len(form.context) == len(inside) else range(len(inside))
+    found = []
+    for key, each in zip(keys, inside, strict=True):
+        known = key if isinstance(key, str) and not around else f"{around}.{key}" if around else ""
+        found += keys_of(each, known)
+    return found
+
+
+def _not_exported(module: Any, error: BaseException) -> GraphnnError:
+    while error.__cause__ is not None:  # what the exporter says of it comes to "it failed", and names its steps
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    why = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return restated(UsageError(f"PyTorch cannot export {type(module).__name__}: {why}"))

@@ -1,0 +1,431 @@
+"""The reader: goes through the calls of an exported PyTorch program, in order, and makes nodes of them."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._util.garbage_collection import collector_paused
+from .._util.source_location import NOWHERE, Origin, user_origin
+from .._util.text import quoted, short_repr
+from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
+from ..core.graph_tables import checked_name
+from ..core.scopes import Scope
+from ..core.symbolic_shapes import as_dimensions, shown
+from ..errors import GraphnnError, NoRuleError, restated
+from .aliases import Tensor
+from .aten import load_rules
+from .aten.call import Call, cast
+from .aten.table import IRRELEVANT, Rule, rule_for
+from .dtypes import dtype_of
+
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
+_OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
+_ASSERTIONS = ("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "_functional_assert")
+
+_ON_SIZES: dict[Any, Callable[..., Any]] = {
+    operator.add: operator.add,
+    operator.sub: operator.sub,
+    operator.mul: operator.mul,
+    operator.floordiv: operator.floordiv,
+    operator.neg: operator.neg,
+    operator.eq: operator.eq,
+}
+"""What is computed of sizes with names; of known sizes, everything is."""
+
+
+@dataclass
+class Stored:
+    """A weight, a buffer or a constant of a module, whose node is made where it is first read."""
+
+    name: str
+    tensor: Any
+    kind: str
+    tensor_of: Tensor | None = None
+    made: Node | None = None
+
+
+class Reader:
+    """Makes nodes of the calls of a program.
+
+    Parameters
+    ----------
+    graph : Graph
+    torch : module
+    trainable : bool
+        Whether weights become parameters.
+    changed : collection of str
+        Arguments of the program that it writes to: buffers that become parameters, which are not trained.
+    """
+
+    def __init__(self, graph: Graph, torch: Any, trainable: bool) -> None:
+        load_rules()
+        self.graph = graph
+        self.torch = torch
+        self.trainable = trainable
+        self.default = dtype_of(torch, torch.get_default_dtype())
+        self.values: dict[Any, Any] = {}
+        """{call of the program: what became of it}: tensors, sizes, and lists of them."""
+        self.module: Any = None
+        self.used: list[Any] = []
+        self.decomposed: dict[str, int] = {}
+        """Operations without a rule, which PyTorch took apart."""
+        self._scopes: dict[str, Scope] = {}
+        self._origins: dict[str, Origin] = {}
+        self._place: tuple[Scope | None, Origin] = None, NOWHERE
+
+    # --- stored values ---
+
+    def _stored(self, stored: Stored) -> Tensor:
+        """Return the tensor of a weight or the like: its node lies in the scope of the module that owns it."""
+        if stored.tensor_of is None:
+            array = sealed(array_of(self.torch, stored.tensor))
+            op = Constant() if stored.kind == "constant" else Parameter(trainable=stored.kind == "trained")
+            owner = stored.name.rpartition(".")[0]
+            scope = next((each for each in self._scopes.values() if each.path == owner), None)
+            with Provenance(self.graph, lambda around: (None, False)):
+                name = checked_name(self.graph.free_name(stored.name))
+            origin = self._place[1] if self._place[1] != NOWHERE else user_origin()
+            node = self.graph._make(op, (), Spec(array.shape, array.dtype), name, array, (scope, origin))
+            stored.tensor_of, stored.made = Tensor.of(node), node
+        return stored.tensor_of
+
+    def finish(self, kept: Sequence[Stored]) -> None:
+        """Make the trained weights that nothing reads, and have written buffers advance."""
+        self._place = None, NOWHERE
+        for stored in kept:
+            if stored.kind == "trained":
+                self._stored(stored)
+            tensor = stored.tensor_of
+            if tensor is None:
+                continue
+            node = stored.made
+            if node is not None and tensor.node is not node and node.op.is_parameter:
+                self.graph.advances[node, tensor.node] = tensor.node
+
+    def output(self, value: Any) -> Node:
+        """Return a result of the program as a node."""
+        found = self._stored(value) if isinstance(value, Stored) else value
+        if isinstance(found, Tensor):
+            return found.node
+        if found is None:
+            raise NoRuleError("a result of the module is None, or is not computed by graphnn")
+        return Call(self, "output", [None], self.default).node(found)
+
+    # --- reading ---
+
+    @collector_paused()
+    def read(self, module: Any, operands: Sequence[Any]) -> Any:
+        """Return what a module of the program gives for operands."""
+        before, self.module = self.module, module
+        given = iter(operands)
+        try:
+            for node in module.graph.nodes:
+                if node.op == "placeholder":
+                    self.values[node] = next(given)
+                elif node.op == "output":
+                    return self.value(node.args[0])
+                elif node.op == "get_attr":
+                    self.values[node] = self._attribute(node.target)
+                else:
+                    self._one(node)
+        finally:
+            self.module = before
+        raise AssertionError("an exported program ends with its output")
+
+    def _one(self, node: Any) -> None:
+        name = str(getattr(node.target, "_schema", None) and node.target._schema.name.rpartition("::")[2])
+        if name.startswith(_ASSERTIONS):
+            return
+        try:
+            with self._placed(node):
+                self.values[node] = self._result(node)
+        except Exception as error:
+            raise self.explained(error, node) from error
+
+    def _attribute(self, target: str) -> Any:
+        found = self.module
+        for part in target.split("."):
+            found = getattr(found, part)
+        if isinstance(found, self.torch.Tensor):
+            return Stored(target, found, "constant")
+        return found
+
+    def value(self, argument: Any) -> Any:
+        """Return what an argument of a call is: tensors, numbers, sizes, dtypes of NumPy, and lists of them."""
+        torch = self.torch
+        if isinstance(argument, torch.fx.Node):
+            found = self.values[argument]
+            return self._stored(found) if isinstance(found, Stored) else found
+        if isinstance(argument, (list, tuple)):
+            return type(argument)(map(self.value, argument)) if type(argument) in (list, tuple) else [*map(self.value, argument)]
+        if isinstance(argument, dict):
+            return {key: self.value(each) for key, each in argument.items()}
+        if isinstance(argument, torch.dtype):
+            return dtype_of(torch, argument)
+        return argument
+
+    def _result(self, node: Any) -> Any:
+        target, torch = node.target, self.torch
+        if isinstance(target, torch._ops.OpOverload):
+            return self._called(node, target)
+        args = self.value(node.args)
+        if target is operator.getitem:
+            return args[0][args[1]]
+        if isinstance(target, torch._ops.HigherOrderOperator):
+            from .higher_order import HIGHER_ORDER
+
+            rule = HIGHER_ORDER.get(target.name())
+            if rule is None:
+                raise NoRuleError(f"graphnn does not read {target.name()}")
+            return rule(self, node, *args, **self.value(node.kwargs))
+        return self._of_sizes(target, args)
+
+    def _of_sizes(self, function: Any, args: Sequence[Any]) -> Any:
+        """Return what a function of Python gives of sizes."""
+        if not any(isinstance(each, str) for each in args):
+            return function(*args)
+        name = getattr(function, "__name__", str(function))
+        if function in (operator.truediv,) or name in ("int_truediv",):
+            whole = as_dimensions(args[:1])[0] // args[1] if args[1] else None
+            if whole is not None and whole * args[1] == args[0]:
+                return plain(whole)
+        own = _ON_SIZES.get(function) or _ON_SIZES.get(getattr(operator, name, None))
+        if own is operator.neg:
+            return plain(as_dimensions((0,))[0] - as_dimensions(args)[0])
+        if own is not None:
+            return plain(own(*as_dimensions(tuple(args))))
+        if name in ("sym_max", "sym_min", "max", "min"):
+            from ..core.symbolic_shapes import add, clamp, minimum, subtract
+
+            a, b = args
+            return minimum(a, b) if name.endswith("min") else add(b, clamp(subtract(a, b)))
+        raise NoRuleError(
+            f"{name} of a size with a name, {', '.join(map(str, args))}, which graphnn does not compute: leave the size "
+            "out of dims="
+        )
+
+    # --- one call of ATen ---
+
+    def _called(self, node: Any, target: Any) -> Any:
+        schema = target._schema
+        space, _, name = schema.name.partition("::")
+        if space != "aten" and not self._is_known(space, name):
+            raise NoRuleError(f"{schema.name} is an operation of {quoted(space)}, which graphnn does not know")
+        given = self._bound(schema, node)
+        if name == "sym_size":
+            return given["self"].node.spec.shape[given["dim"]]
+        if name == "sym_numel":
+            from ..core.symbolic_shapes import product
+
+            return product(given["self"].node.spec.shape)
+        overload = schema.overload_name
+        written = [each.name for each in schema.arguments if each.alias_info is not None and each.alias_info.is_write]
+        rule = rule_for(name, overload)
+        if rule is None and written == [schema.arguments[0].name] and name.endswith("_"):
+            return self._in_place(node, target, name[:-1], given)
+        if rule is None:
+            return self._taken_apart(node, target, given)
+        if written:
+            raise NoRuleError(f"it writes to {', '.join(written)}")
+        return self._applied(node, rule, name, given)
+
+    def _is_known(self, space: str, name: str) -> bool:
+        return rule_for(f"{space}::{name}", "") is not None
+
+    def _bound(self, schema: Any, node: Any) -> dict[str, Any]:
+        names = [each.name for each in schema.arguments]
+        given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+        for each in schema.arguments:
+            if each.name not in given:
+                given[each.name] = each.default_value if each.has_default_value() else None
+        return {name: self.value(value) for name, value in given.items()}
+
+    def _call(self, node: Any, name: str) -> Call:
+        return Call(self, name, [dtype_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)] or [None], self.default)
+
+    def _applied(self, node: Any, rule: Rule, name: str, given: dict[str, Any]) -> Any:
+        call = self._call(node, name)
+        taken = self._taken(node, rule, given)
+        call.tensors = {key: value for key, value in taken.items() if isinstance(value, Tensor)}
+        first = next((each for each in taken.values() if isinstance(each, Tensor)), None)
+        made = rule.function(call, **{key: nodes_in(value) for key, value in taken.items()})
+        several = isinstance(made, (tuple, list))
+        metas = values_of(self.torch, node)
+        results = [
+            each if not isinstance(each, Node) else self._checked(each, meta)
+            for each, meta in zip(made if several else [made], metas, strict=False)
+        ]
+        own = node.args[0] if node.args and isinstance(node.args[0], self.torch.fx.Node) else None
+        found: list[Any] = []
+        for place, (result, meta) in enumerate(zip(results, metas, strict=False)):
+            if not isinstance(result, Node):
+                found.append(result)
+            elif first is not None and own is not None and self._shares(own, meta):
+                found.append(self._view(call, rule, taken, first, result, place if several else None))
+            else:
+                found.append(Tensor.of(result))
+        return found if several else found[0]
+
+    def _view(self, call: Call, rule: Rule, taken: dict[str, Any], base: Tensor, seen: Node, place: int | None) -> Tensor:
+        """Return a tensor that shares its elements with another."""
+        if seen is base.node:
+            return base
+        name = next(key for key, value in taken.items() if value is base)
+        others = {key: nodes_in(value) for key, value in taken.items() if key != name}
+        number = {} if place is None else {"place": place}
+
+        def look(whole: Node) -> Node:
+            made = rule.function(call, **{name: whole}, **others)
+            found = made if place is None else made[place]
+            return cast(found, seen.spec.dtype)
+
+        def put(whole: Node, now: Node) -> Node:
+            assert rule.write is not None
+            return rule.write(call, whole, now, **others, **number)
+
+        return base.view(seen, look, put if rule.write is not None else None)
+
+    def _shares(self, operand: Any, result: Any) -> bool:
+        """Tell whether a result shares its elements with an operand, as PyTorch's own tensors of no numbers show."""
+        before = operand.meta.get("val")
+        if not isinstance(before, self.torch.Tensor) or not isinstance(result, self.torch.Tensor):
+            return False
+        return bool(self.torch._C._is_alias_of(before, result))
+
+    def _taken(self, node: Any, rule: Rule, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments that a rule names, and refuse others that are not as usual."""
+        defaults = {each.name: each.default_value for each in node.target._schema.arguments if each.has_default_value()}
+        for name, value in given.items():
+            if name in rule.takes or name in IRRELEVANT or (name in defaults and value == defaults[name]):
+                continue
+            raise NoRuleError(f"graphnn does not read its argument {name}={short_repr(value)}")
+        return {name: value for name, value in given.items() if name in rule.takes}
+
+    def _checked(self, made: Node, meta: Any) -> Node:
+        """Return a result in the dtype that PyTorch tells; refuse one whose shape is another."""
+        if meta is None:
+            return made
+        expected = tuple(each if isinstance(each, int) else None for each in meta.shape)
+        shape = made.spec.shape
+        fits = len(shape) == len(expected) and all(
+            a is None or not isinstance(b, int) or a == b for a, b in zip(expected, shape, strict=True)
+        )
+        if not fits:
+            raise NoRuleError(f"graphnn makes {shown(shape)} of it, and PyTorch {tuple(meta.shape)}")
+        return cast(made, dtype_of(self.torch, meta.dtype))
+
+    def _in_place(self, node: Any, target: Any, name: str, given: dict[str, Any]) -> Any:
+        """Write to a tensor what the operation that makes a new one gives."""
+        tensor = next(iter(given.values()))
+        assert isinstance(tensor, Tensor)
+        before = tensor.node
+        rule = rule_for(name, target._schema.overload_name)
+        if rule is None:
+            raise NoRuleError(f"graphnn has no rule for aten.{name}_")
+        call = self._call(node, name)
+        taken = self._taken(node, rule, given)
+        made = cast(rule.function(call, **{key: nodes_in(value) for key, value in taken.items()}), before.spec.dtype)
+        if made.spec.shape != before.spec.shape:
+            made = fn.broadcast_to(made, before.spec.shape)
+        if not tensor.write(made):
+            raise NoRuleError("it writes to a view that graphnn cannot write through: write to a copy, x.clone()")
+        return tensor
+
+    def _taken_apart(self, node: Any, target: Any, given: dict[str, Any]) -> Any:
+        """Read an operation without a rule as PyTorch takes it apart."""
+        from .decomposition import decomposed
+
+        self.decomposed[target._schema.name] = self.decomposed.get(target._schema.name, 0) + 1
+        module, operands = decomposed(self.torch, node)
+        if module is None:
+            raise NoRuleError(f"graphnn has no rule for {target}")
+        return self.read(module, [self.value(each) for each in operands])
+
+    # --- where nodes are made ---
+
+    @contextmanager
+    def _placed(self, node: Any) -> Iterator[None]:
+        """Make nodes in the scope of the module that makes a call, with the user's line."""
+        stack = node.meta.get("nn_module_stack")
+        if stack is None or self.module.meta.get("inner"):
+            yield
+            return
+        origin = self._origin(node.meta.get("stack_trace") or "")
+        scope: Scope | None = None
+        for key, (path, kind) in stack.items():
+            if path and "_empty_nn_module_stack" not in str(key):
+                scope = self._scope(str(key), str(path), kind, origin, scope)
+        before, self._place = self._place, (scope, origin)
+        try:
+            with Provenance(self.graph, lambda around: (scope, False), origin if origin != NOWHERE else None):
+                yield
+        finally:
+            self._place = before
+
+    def _scope(self, key: str, path: str, kind: Any, origin: Origin, around: Scope | None) -> Scope:
+        known = self._scopes.get(key)
+        if known is None:
+            called = str(getattr(kind, "__name__", kind)).rpartition(".")[2]
+            with self.graph.building:
+                name = self.graph._free(checked_name(path.partition("@")[0]), None)
+                known = self._scopes[key] = self.graph._add_scope(name, called, None, origin, around)
+        return known
+
+    def _origin(self, trace: str) -> Origin:
+        """Return the user's innermost line in a stack of PyTorch's, else the innermost."""
+        known = self._origins.get(trace)
+        if known is None:
+            frames = [Origin(file, int(line)) for file, line in _FRAME.findall(trace)]
+            own = [each for each in frames if not _OF_TORCH.search(each.file)]
+            known = self._origins[trace] = (own or frames or [NOWHERE])[-1]
+        return known
+
+    def explained(self, error: Exception, node: Any) -> GraphnnError:
+        """Return the error of a call, which says where it stands."""
+        if isinstance(error, GraphnnError) and error.context:
+            return error
+        stack = node.meta.get("nn_module_stack") or {}
+        path = next((path for path, _ in reversed([*stack.values()]) if path), "")
+        origin = self._origin(node.meta.get("stack_trace") or "")
+        where = [str(origin)] if origin != NOWHERE else []
+        where += [f"in {path}"] if path else []
+        return restated(error, f"{', '.join([*where, str(node.target)])}: ")
+
+
+def plain(dim: Any) -> Any:
+    """Return a size as an int, or as text."""
+    return str.__str__(dim) if isinstance(dim, str) else dim
+
+
+def nodes_in(value: Any) -> Any:
+    """Return what a rule is given: nodes in the place of tensors."""
+    if isinstance(value, Tensor):
+        return value.node
+    if isinstance(value, (list, tuple)):
+        return [nodes_in(each) for each in value]
+    return value
+
+
+def values_of(torch: Any, node: Any) -> list[Any]:
+    """Return what PyTorch tells of the results of a call: tensors without numbers."""
+    found = node.meta.get("val")
+    each = found if isinstance(found, (list, tuple)) else [found]
+    return [one if isinstance(one, torch.Tensor) else None for one in each]
+
+
+def array_of(torch: Any, tensor: Any) -> np.ndarray[Any, Any]:
+    """Return the numbers of a tensor."""
+    plain_tensor = tensor.detach().cpu()
+    if plain_tensor.is_sparse or plain_tensor.layout != torch.strided:
+        plain_tensor = plain_tensor.to_dense()
+    if plain_tensor.dtype == torch.bfloat16:
+        return plain_tensor.view(torch.int16).numpy().view(dtype_of(torch, torch.bfloat16))  # type: ignore[no-any-return]
+    dtype_of(torch, plain_tensor.dtype)
+    return plain_tensor.resolve_neg().numpy()  # type: ignore[no-any-return]
