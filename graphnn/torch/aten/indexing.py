@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...core import Node, fn
+from ...core.symbolic_shapes import product
 from .call import axis_of, cast
 from .table import aten
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 def _places(call: Call, index: Node, size: Any) -> Node:
     """Return places counted from the front."""
     index = cast(index, np.int64)
+    if index.op.is_constant and isinstance(size, int):
+        known = call.known(index, "places")
+        return call.graph.constant(np.where(known < 0, known + size, known)) if (known < 0).any() else index
     return fn.where(fn.less(index, 0), index + call.number(size), index)
 
 
@@ -25,7 +29,47 @@ def index(call: Call, self: Node, indices: Any) -> Node:
     """Return elements at places, as NumPy's advanced indexing does."""
     if any(each is not None and each.spec.dtype.kind == "b" for each in indices):
         indices = _of_masks(call, self, indices)
-    return fn.getitem(self, tuple(slice(None) if each is None else cast(each, np.int64) for each in indices))
+    front = _in_front(call, self, list(indices))
+    found = fn.take(front.table, front.places, axis=0)
+    if not front.lead:
+        return found
+    n = front.places.ndim
+    return fn.transpose(found, (*range(n, n + front.lead), *range(n), *range(n + front.lead, found.ndim)))
+
+
+class _Front(NamedTuple):
+    """A tensor with the axes that are indexed in front, as one.
+
+    Attributes
+    ----------
+    table : Node
+    places : Node
+        Flat ones.
+    order : tuple of int
+        The axes of the tensor, as they stand in the table.
+    lead : int
+        How many of the other axes come before the places in the result: where the indexed axes are side by side, the
+        places stand where these were, else in front.
+    """
+
+    table: Node
+    places: Node
+    order: tuple[int, ...]
+    lead: int
+
+
+def _in_front(call: Call, x: Node, indices: list[Any]) -> _Front:
+    indices = indices + [None] * (x.ndim - len(indices))
+    asked = [axis for axis, each in enumerate(indices) if each is not None]
+    rest = [axis for axis in range(x.ndim) if axis not in asked]
+    order = (*asked, *rest)
+    together = asked == list(range(asked[0], asked[0] + len(asked)))
+    shape = x.spec.shape
+    places = _flat(call, [indices[axis] for axis in asked], [shape[axis] for axis in asked])
+    inner = tuple(shape[axis] for axis in rest)
+    front = x if order == tuple(range(x.ndim)) else fn.transpose(x, order)
+    table = front if len(asked) == 1 else fn.reshape(front, (product(shape[axis] for axis in asked), *inner))
+    return _Front(table, places, order, len([axis for axis in rest if axis < asked[0]]) if together else 0)
 
 
 def _of_masks(call: Call, x: Node, indices: Any) -> list[Any]:
@@ -72,35 +116,23 @@ def index_put(
 
 def _put(call: Call, x: Node, indices: list[Any], values: Node, accumulate: bool) -> Node:
     """Write by flat places: the axes that are indexed go to the front and become one."""
-    indices = indices + [None] * (x.ndim - len(indices))
-    asked = [axis for axis, each in enumerate(indices) if each is not None]
-    rest = [axis for axis in range(x.ndim) if axis not in asked]
-    order = (*asked, *rest)
-    together = asked == list(range(asked[0], asked[0] + len(asked)))
-    shape = x.spec.shape
-    flat = _flat(call, [indices[axis] for axis in asked], [shape[axis] for axis in asked])
-    from ...core.symbolic_shapes import product
-
-    inner = tuple(shape[axis] for axis in rest)
-    # PyTorch gives the indexed axes at the place of the first where they are side by side, else at the front.
-    lead = len([axis for axis in rest if axis < asked[0]]) if together else 0
-    shown = (*inner[:lead], *flat.spec.shape, *inner[lead:])
-    values = fn.broadcast_to(values, shown)
+    front = _in_front(call, x, indices)
+    size, *inner = front.table.spec.shape
+    lead, n = front.lead, front.places.ndim
+    values = fn.broadcast_to(values, (*inner[:lead], *front.places.spec.shape, *inner[lead:]))
     if lead:
-        moved = (*range(lead, lead + flat.ndim), *range(lead), *range(lead + flat.ndim, len(shown)))
-        values = fn.transpose(values, moved)
-    count = product(flat.spec.shape)
+        values = fn.transpose(values, (*range(lead, lead + n), *range(lead), *range(lead + n, values.ndim)))
+    count = product(front.places.spec.shape)
     rows = fn.reshape(values, (count, *inner))
-    places = fn.reshape(flat, (count,))
-    size = product(shape[axis] for axis in asked)
-    front = x if order == tuple(range(x.ndim)) else fn.transpose(x, order)
-    table = fn.reshape(front, (size, *inner))
+    places = fn.reshape(front.places, (count,))
     if accumulate:
-        made = table + fn.index_add(rows, places, (size, *inner), axis=0)
+        made = front.table + fn.index_add(rows, places, (size, *inner), axis=0)
     else:
-        made = put_rows(call, table, places, rows)
-    made = fn.reshape(made, (*[shape[axis] for axis in asked], *inner))
-    return made if order == tuple(range(x.ndim)) else fn.transpose(made, tuple(int(a) for a in np.argsort(order)))
+        made = put_rows(call, front.table, places, rows)
+    made = fn.reshape(made, tuple(x.spec.shape[axis] for axis in front.order))
+    if front.order == tuple(range(x.ndim)):
+        return made
+    return fn.transpose(made, tuple(int(place) for place in np.argsort(front.order)))
 
 
 def put_rows(call: Call, table: Node, places: Node, rows: Node) -> Node:
