@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,26 @@ class Exported:
     inputs: list[Input | Stored]
     results: list[str | None]
     dtype: np.dtype[Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tensors: list[Any]
     messages: str = ""
-    tensors: list[Any] = field(default_factory=list)
+
+    def trained(self) -> dict[str, Any]:
+        """Return the weights that are trained, by their names."""
+        return {each.name: each.tensor for each in self.inputs if isinstance(each, Stored) and each.kind == "trained"}
+
+    def operands(self) -> list[Any]:
+        """Return what the program takes for the example: weights, and copies of buffers and of the example."""
+        waiting = iter(self.tensors)
+        return [
+            (each.tensor if each.kind == "trained" else each.tensor.detach().clone())
+            if isinstance(each, Stored)
+            else next(waiting)
+            if each.is_tensor
+            else each.value
+            for each in self.inputs
+        ]
 
     def stored(self, trainable: bool) -> list[Stored]:
         """Return what the module keeps; without `trainable`, weights are constants."""
@@ -107,7 +125,7 @@ def export(
     weights = [each.tensor.dtype for each in inputs if isinstance(each, Stored) and each.tensor.is_floating_point()]
     floats = weights or [each.dtype for each in tensors if each.is_floating_point()] or [torch.get_default_dtype()]
     dtype = dtype_of(torch, max(set(floats), key=floats.count))
-    return Exported(program, inputs, _results(program), dtype, said.getvalue(), tensors)
+    return Exported(program, inputs, _results(program), dtype, args, kwargs, tensors, said.getvalue())
 
 
 def _tensors(torch: Any, given: Any) -> Any:

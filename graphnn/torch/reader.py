@@ -73,7 +73,15 @@ class Reader:
         self.values: dict[Any, Any] = {}
         """{call of the program: what became of it}: tensors, sizes, and lists of them."""
         self.module: Any = None
-        self.used: list[Any] = []
+        self.outer: Any = None
+        self.made: dict[Any, list[Node | None]] = {}
+        """{call of the program itself, and not of a region in it: the nodes of its results}."""
+        self.taken: dict[Any, dict[Any, Any]] = {}
+        """{call: {operand: its node when the call was read, or its number}}."""
+        self.parameters: dict[str, Node] = {}
+        """The nodes of weights and buffers, by their names."""
+        self.dropped: set[Node] = set()
+        """What dropout gives."""
         self.decomposed: dict[str, int] = {}
         """Operations without a rule, which PyTorch took apart."""
         self._scopes: dict[str, Scope] = {}
@@ -94,6 +102,7 @@ class Reader:
             origin = self._place[1] if self._place[1] != NOWHERE else user_origin()
             node = self.graph._make(op, (), Spec(array.shape, array.dtype), name, array, (scope, origin))
             stored.tensor_of, stored.made = Tensor.of(node), node
+            self.parameters[stored.name] = node
         return stored.tensor_of
 
     def finish(self, kept: Sequence[Stored]) -> None:
@@ -124,6 +133,8 @@ class Reader:
     def read(self, module: Any, operands: Sequence[Any]) -> Any:
         """Return what a module of the program gives for operands."""
         before, self.module = self.module, module
+        if before is None:
+            self.outer = module.graph
         given = iter(operands)
         try:
             for node in module.graph.nodes:
@@ -143,11 +154,26 @@ class Reader:
         name = str(getattr(node.target, "_schema", None) and node.target._schema.name.rpartition("::")[2])
         if name.startswith(_ASSERTIONS):
             return
+        outermost = self.module.graph is self.outer
         try:
             with self._placed(node):
-                self.values[node] = self._result(node)
+                if outermost:
+                    self.taken[node] = {each: self._now(each) for each in node.all_input_nodes}
+                found = self.values[node] = self._result(node)
         except Exception as error:
             raise self.explained(error, node) from error
+        if outermost:
+            each = found if isinstance(found, (list, tuple)) else [found]
+            self.made[node] = [one.node if isinstance(one, Tensor) else None for one in each]
+
+    def _now(self, operand: Any) -> Any:
+        """Return the node of an operand as it is now, or the number that it is; None of others."""
+        value = self.value(operand)
+        return value.node if isinstance(value, Tensor) else value if isinstance(value, (bool, int, float)) else None
+
+    def operand(self, call: Any, operand: Any) -> Any:
+        """Return what an operand of a call was when the call was read: a node or a number; None if unknown."""
+        return self.taken.get(call, {}).get(operand)
 
     def _attribute(self, target: str) -> Any:
         found = self.module
@@ -391,12 +417,18 @@ class Reader:
         """Return the error of a call, which says where it stands."""
         if isinstance(error, GraphnnError) and error.context:
             return error
+        if isinstance(error, GraphnnError) and not isinstance(error, NoRuleError):
+            error = NoRuleError(str(error.reason))
+        return restated(error, f"{self.place_of(node)}: {node.target}: ")
+
+    def place_of(self, node: Any) -> str:
+        """Return the user's line and the module of a call, for an error."""
         stack = node.meta.get("nn_module_stack") or {}
         path = next((path for path, _ in reversed([*stack.values()]) if path), "")
         origin = self._origin(node.meta.get("stack_trace") or "")
         where = [str(origin)] if origin != NOWHERE else []
-        where += [f"in {path}"] if path else []
-        return restated(error, f"{', '.join([*where, str(node.target)])}: ")
+        where += [f"in {path.partition('@')[0]}"] if path and "_empty_nn" not in path else []
+        return ", ".join(where) or self.graph.name
 
 
 def plain(dim: Any) -> Any:

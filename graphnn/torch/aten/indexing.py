@@ -142,6 +142,8 @@ def put_rows(call: Call, table: Node, places: Node, rows: Node) -> Node:
 
 
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
+    if len(indices) == 1:
+        return cast(indices[0], np.int64)  # operations count places below 0 from the end
     found = _places(call, indices[0], sizes[0])
     for each, size in zip(indices[1:], sizes[1:], strict=True):
         found = found * call.number(size) + _places(call, each, size)
