@@ -31,6 +31,8 @@ _LARGE = 4_000_000
 """With more trained numbers than this, one directional derivative is compared in the place of all gradients."""
 _VALUES, _GRADIENTS = 2e3, 2e4
 """How many units of rounding a result and a gradient may be off, relative to the largest element."""
+_NEAR = 0.03
+"""How much of a gradient may differ in float32 where each call has PyTorch's gradient."""
 _LOOSE = 1e-9
 """And what float64 may be off at least."""
 _DROPOUT = ("dropout", "feature_dropout", "native_dropout", "alpha_dropout", "dropout_")
@@ -70,6 +72,7 @@ class _Check:
         self.torch, self.module, self.found, self.reader = torch, module, found, reader
         self.graph: Graph = reader.graph
         self.by_program = False
+        self._is_near = True
         self.feed = {
             node: array
             for node, array in zip(self.graph.placeholders, (_array(torch, each) for each in found.tensors), strict=True)
@@ -87,7 +90,7 @@ class _Check:
         wrong = []
         for name, value, expected in zip(self.graph.outputs, values, wanted, strict=True):
             if not _close(value, expected, _VALUES):
-                wrong.append(f"the result {quoted(name)} differs by {_difference(value, expected)}")
+                wrong.append(f"the result {quoted(name)} is {_difference(value, expected)}")
         if not wrong and slopes:
             own = self._directional(fetches, directions) if directions is not None else self._gradients(fetches)
             most = max((float(np.abs(each).max(initial=0.0)) for each in slopes.values() if each is not None), default=0.0)
@@ -95,7 +98,10 @@ class _Check:
                 value = own[name]
                 expected = np.zeros_like(value) if expected is None else expected
                 if not _close(value, expected, _GRADIENTS, most * 1e-3):
-                    wrong.append(f"the gradient of {quoted(name)} differs by {_difference(value, expected)}")
+                    # In float32, rounding may pass a kink or a jump, and a few elements differ by more.
+                    apart = np.linalg.norm(value.astype(np.float64) - expected)
+                    self._is_near &= bool(apart <= _NEAR * max(np.linalg.norm(expected.astype(np.float64)), most))
+                    wrong.append(f"the gradient of {quoted(name)} is {_difference(value, expected)}")
         if wrong:
             self._explain(wrong)
 
@@ -214,15 +220,11 @@ class _Check:
                         f"{_difference(values[node], one)}; {wrong[0]}. from_torch(…, check=False) reads the module all "
                         "the same"
                     )
-        if by_gradient and not self._is_rough():
+        if by_gradient and (self.found.dtype.itemsize >= 8 or not self._is_near):
             raise EvaluationError(
                 f"{type(self.module).__name__}: {wrong[0]}, though each call has PyTorch's gradient: a backward of the "
                 "module's own is lost. from_torch(…, check=False) reads the module all the same"
             )
-
-    def _is_rough(self) -> bool:
-        """Return whether the numbers are such that a kink or a jump, passed by rounding, may explain a difference."""
-        return self.found.dtype.itemsize < 8
 
     def _outside(self) -> list[Any]:
         with _as_before(self.torch, self.module), self.torch.no_grad():
@@ -248,7 +250,7 @@ class _Check:
                 continue
             own, expected = values[node], _array(torch, one)
             if not _close(own, expected, _VALUES):
-                return f"of the same operands it differs by {_difference(own, expected)}"
+                return f"of the same operands, it is {_difference(own, expected)}"
         if not by_gradient:
             return ""
         return self._slopes_differ(results, several, tensors)
@@ -286,7 +288,7 @@ class _Check:
             value = found.get(node.name, np.zeros(tuple(tensors[node].shape)))
             wanted = np.zeros_like(value) if slope is None else _array(torch, slope)
             if not _close(value, wanted, _VALUES):
-                return f"the gradient that it passes to {quoted(node.name)} differs by {_difference(value, wanted)}"
+                return f"the gradient that it passes to {quoted(node.name)} is {_difference(value, wanted)}"
         return ""
 
 
