@@ -8,7 +8,7 @@ rounding that grows from call to call is none. What is random in training, such 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from .exported import Exported
     from .reader import Reader
 
-_LARGE = 4_000_000
+_LARGE = 200_000_000
 """With more trained numbers than this, one directional derivative is compared in the place of all gradients."""
+_ALONG = "all weights, along PyTorch's"
 _VALUES, _GRADIENTS = 2e3, 2e4
 """How many units of rounding a result and a gradient may be off, relative to the largest element."""
+_TINY = float(np.finfo(np.float64).tiny)
 _NEAR = 0.03
 """How much of a gradient may differ in float32 where each call has PyTorch's gradient."""
 _LOOSE = 1e-9
@@ -82,18 +84,18 @@ class _Check:
 
     def __call__(self) -> None:
         wanted, slopes, directions = self._by_torch()
+        self.shapes = wanted
         fetches = self.outputs
         evaluated = {node: x for node, x in self.graph.evaluation.items() if node in self.reader.dropped}
         if evaluated:
             fetches = replace(fetches, evaluated)
-        values = run(fetches, {node.name: array for node, array in self.feed.items()})
+        values, own = self._by_graphnn(fetches, slopes, directions)
         wrong = []
         for name, value, expected in zip(self.graph.outputs, values, wanted, strict=True):
             if not _close(value, expected, _VALUES):
                 wrong.append(f"the result {quoted(name)} is {_difference(value, expected)}")
         if not wrong and slopes:
-            own = self._directional(fetches, directions) if directions is not None else self._gradients(fetches)
-            most = max((float(np.abs(each).max(initial=0.0)) for each in slopes.values() if each is not None), default=0.0)
+            most = max((_size(each) for each in slopes.values() if each is not None), default=0.0)
             for name, expected in slopes.items():
                 value = own[name]
                 expected = np.zeros_like(value) if expected is None else expected
@@ -131,13 +133,13 @@ class _Check:
                     for name, slope in zip(self.weights, found, strict=True)
                 }
                 return wanted, slopes, None
-            directions = {name: _array(torch, each.detach().flatten().roll(1).view_as(each)) for name, each in self.weights.items()}
-            along = sum(
-                float((slope.double() * each.detach().flatten().roll(1).view_as(each)).sum())
-                for slope, each in zip(found, given, strict=True)
-                if slope is not None
-            )
-            return wanted, {"all weights, in one direction": np.asarray(along)}, directions
+            directions = {
+                name: _array(torch, slope / slope.norm())
+                for name, slope in zip(self.weights, found, strict=True)
+                if slope is not None and slope.norm() > 0
+            }
+            along = sum(float(slope.norm()) for slope in found if slope is not None)
+            return wanted, {_ALONG: np.asarray(along)}, directions
 
     def _results(self) -> list[Any]:
         torch, found = self.torch, self.found
@@ -146,35 +148,32 @@ class _Check:
             return [each for each in torch.utils._pytree.tree_leaves(made)]
         return Program(torch, found, plain=True)(found.operands())
 
-    def _gradients(self, fetches: Sequence[Node]) -> dict[str, Array]:
+    def _by_graphnn(
+        self, fetches: Sequence[Node], slopes: Mapping[str, Any], directions: Mapping[str, Array] | None
+    ) -> tuple[list[Array], dict[str, Array]]:
+        """Return results and derivatives, of one run; the graph itself gets no nodes for them."""
+        feed = {node.name: array for node, array in self.feed.items()}
+        floats = [node for node in dict.fromkeys(fetches) if node.dtype.kind == "f"]
+        if not slopes or not floats:
+            return run(list(fetches), feed), {}
         copy = extract(list(fetches))
-        own = {name: copy[self.reader.parameters[name].name] for name in self.weights if self.reader.parameters[name].name in copy}
+        given = {name: copy[node.name] for name, node in self.reader.parameters.items() if node.name in copy.dag}
+        results, kept = [copy[node.name] for node in fetches], {name: x for name, x in feed.items() if name in copy.dag}
+        sizes = {node: value.shape for node, value in zip(fetches, self.shapes, strict=True)}
+        factors = {node: _factors(sizes[node], node.dtype) * fetches.count(node) for node in floats}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
-            seeds = {copy[node.name]: _factors_of(self.feed, node, value) for node, value in self._seeds(fetches)}
-            slopes = vjp(seeds, list(own.values()))
-        values = run(slopes, {node.name: array for node, array in self.feed.items() if node.name in copy})
-        known = dict(zip(own, values, strict=True))
-        return {name: known.get(name, np.zeros(tuple(each.shape))) for name, each in self.weights.items()}
-
-    def _seeds(self, fetches: Sequence[Node]) -> Iterator[tuple[Node, Array]]:
-        """Yield the float results, and what they are multiplied by."""
-        seen: dict[Node, Array] = {}
-        shapes = run(list(fetches), {node.name: array for node, array in self.feed.items()})
-        for node, value in zip(fetches, shapes, strict=True):
-            if node.dtype.kind == "f":
-                factors = _factors(value.shape, value.dtype)
-                seen[node] = seen[node] + factors if node in seen else factors
-        yield from seen.items()
-
-    def _directional(self, fetches: Sequence[Node], directions: dict[str, Array]) -> dict[str, Array]:
-        copy = extract(list(fetches))
-        tangents = {copy[self.reader.parameters[name].name]: array for name, array in directions.items() if self.reader.parameters[name].name in copy}
-        floats = [node for node in fetches if node.dtype.kind == "f"]
-        moved = jvp([copy[node.name] for node in floats], tangents)
-        values = run(moved, {node.name: array for node, array in self.feed.items() if node.name in copy})
-        total = sum(float((value.astype(np.float64) * _factors(value.shape, value.dtype)).sum()) for value in values)
-        return {"all weights, in one direction": np.asarray(total)}
+            if directions is not None:
+                moved = jvp([copy[node.name] for node in floats], {given[name]: x for name, x in directions.items()})
+                *values, last = run([*results, moved], kept)
+                along = sum(float((x.astype(np.float64) * factors[node]).sum()) for node, x in zip(floats, last, strict=True))
+                return values, {_ALONG: np.asarray(along)}
+            trained = [name for name in self.weights if name in given]
+            found = vjp({copy[node.name]: factors[node] for node in floats}, [given[name] for name in trained])
+        made = run([*results, *found], kept)
+        own = dict(zip(trained, made[len(results) :], strict=True))
+        none = {name: np.zeros(tuple(each.shape)) for name, each in self.weights.items() if name not in own}
+        return made[: len(results)], own | none
 
     # --- what differs ---
 
@@ -412,8 +411,9 @@ def _factors(shape: tuple[int, ...], dtype: Any) -> Array:
     return np.sin(1 + np.arange(int(np.prod(shape)), dtype=np.float64)).reshape(shape).astype(dtype)
 
 
-def _factors_of(feed: Any, node: Node, factors: Array) -> Array:
-    return factors
+def _size(x: Array) -> float:
+    """Return the largest absolute value."""
+    return max(float(x.max(initial=0.0)), -float(x.min(initial=0.0)))
 
 
 def _close(own: Any, expected: Any, units: float, floor: float = 0.0) -> bool:
@@ -421,6 +421,11 @@ def _close(own: Any, expected: Any, units: float, floor: float = 0.0) -> bool:
     a, b = np.asarray(own), np.asarray(expected)
     if a.shape != b.shape:
         return False
+    if a.dtype == b.dtype and a.dtype.name in ("float32", "float64"):
+        with np.errstate(invalid="ignore"):
+            size, apart = max(_size(b), floor), _size(a - b)
+        if np.isfinite(size) and np.isfinite(apart):
+            return apart <= max(units * float(np.finfo(a.dtype).eps), _LOOSE) * max(size, _TINY)
     if a.dtype.kind != "f" or b.dtype.kind != "f":
         return bool(np.array_equal(a, b))
     eps = max(float(np.finfo(a.dtype).eps), float(np.finfo(b.dtype).eps)) if a.dtype.name in ("float16", "float32", "float64") else 2**-7
@@ -428,7 +433,7 @@ def _close(own: Any, expected: Any, units: float, floor: float = 0.0) -> bool:
     usual = np.isfinite(y)
     if not np.array_equal(usual, np.isfinite(x)) or not np.array_equal(x[~usual], y[~usual], equal_nan=True):
         return False
-    size = max(float(np.abs(y[usual]).max(initial=0.0)), floor, float(np.finfo(np.float64).tiny))
+    size = max(_size(y[usual]), floor, _TINY)
     return float(np.abs(x - y)[usual].max(initial=0.0)) <= max(units * eps, _LOOSE) * size
 
 
