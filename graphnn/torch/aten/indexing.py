@@ -142,6 +142,8 @@ def put_rows(call: Call, table: Node, places: Node, rows: Node) -> Node:
 
 
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
+    if len(indices) == 1:
+        return cast(indices[0], np.int64)  # operations count places below 0 from the end
     found = _places(call, indices[0], sizes[0])
     for each, size in zip(indices[1:], sizes[1:], strict=True):
         found = found * call.number(size) + _places(call, each, size)
@@ -332,12 +334,20 @@ def _refused(name: str, why: str) -> None:
 
     from .table import RULES
 
-    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "size", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
+    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "input", "size", "lengths", "batch_first", "dense_dim", "sparse_dim", "blocksize", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
 
 
 _refused("nonzero", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
 _refused("nonzero_numpy", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
+_refused("_pack_padded_sequence", "packed sequences: pad them, and weigh what is computed by a mask of the lengths")
+_refused("to_sparse", "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there")
+_refused("_to_sparse", "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there")
 _refused("masked_select", "data decide how many elements a mask has: write torch.where(mask, x, 0)")
 _refused("_unique2", "data decide how many different numbers there are: count each by F.one_hot(x, n).sum(0)")
-_refused("item", "a number of Python is computed from data: keep it a tensor, without .item()")
-_refused("_local_scalar_dense", "a number of Python is computed from data: keep it a tensor, without .item()")
+
+
+@aten("item", "_local_scalar_dense")
+def item(call: Call, self: Node) -> Node:
+    """Return a number of Python: no gradient passes through one."""
+    found = fn.reshape(self, ()) if self.ndim else self
+    return fn.stop_gradient(found) if found.spec.dtype.kind == "f" else found
