@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core import Node, fn
+from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import product
 from .call import axis_of, cast
 from .table import aten
@@ -205,6 +206,51 @@ def embedding(
     return found
 
 
+@aten("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+def embedding_bag(
+    call: Call,
+    weight: Node,
+    indices: Node,
+    offsets: Node,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Node | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> list[Node | None]:
+    """Return sums, means or the largest of rows of a table, one for each bag: where each begins, offsets tell."""
+    from .shapes import part
+
+    if scale_grad_by_freq:
+        call.refuse("its gradient is divided by how often a row is read: write scale_grad_by_freq=False")
+    if include_last_offset:
+        offsets = part(offsets, 0, 0, add_dims(offsets.spec.shape[0], -1))
+    (bags,), (count,) = offsets.spec.shape, indices.spec.shape
+    place = fn.expand_dims(fn.arange(count, graph=call.graph), -1)
+    bag = fn.sum(cast(fn.less_equal(cast(offsets, np.int64), place), np.int64), axis=1) - 1
+    rows = fn.take(weight, cast(indices, np.int64), axis=0)
+    kept = None
+    if padding_idx is not None and padding_idx >= 0:
+        kept = fn.expand_dims(fn.not_equal(indices, padding_idx), -1)
+    if per_sample_weights is not None:
+        rows = rows * fn.expand_dims(cast(per_sample_weights, rows.spec.dtype), -1)
+    shape = (bags, weight.spec.shape[1])
+    ones = fn.broadcast_to(call.node(1, rows.spec.dtype), (count, 1)) if kept is None else cast(kept, rows.spec.dtype)
+    if mode == 2:
+        if kept is not None:
+            bag = fn.where(fn.squeeze(kept, -1), bag, bags if isinstance(bags, int) else call.counted(bags))
+        places = fn.broadcast_to(fn.expand_dims(bag, -1), rows.spec.shape)
+        start = fn.broadcast_to(call.node(-np.inf, rows.spec.dtype), (add_dims(bags, 1), shape[1]))
+        found = fn.put_along_axis(start, places, rows, axis=0, reduce="maximum")
+        found = part(found, 0, 0, bags)
+        return [fn.where(fn.equal(found, call.node(-np.inf, rows.spec.dtype)), call.node(0, rows.spec.dtype), found), None, None, None]
+    total = fn.index_add(rows if kept is None else rows * ones, bag, shape, axis=0)
+    if mode == 1:
+        total = total / fn.maximum(fn.index_add(ones, bag, (bags, 1), axis=0), call.node(1, rows.spec.dtype))
+    return [total, None, None, None]
+
+
 @aten("scatter")
 def scatter(call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None) -> Node:
     """Return x with other elements at places along an axis."""
@@ -334,10 +380,11 @@ def _refused(name: str, why: str) -> None:
 
     from .table import RULES
 
-    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "input", "size", "lengths", "batch_first", "dense_dim", "sparse_dim", "blocksize", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
+    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "condition", "input", "size", "lengths", "batch_first", "dense_dim", "sparse_dim", "blocksize", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
 
 
 _refused("nonzero", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
+_refused("where.", "data decide how many elements a condition has: write torch.where(condition, a, b), or weigh by the condition")
 _refused("nonzero_numpy", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
 _refused("_pack_padded_sequence", "packed sequences: pad them, and weigh what is computed by a mask of the lengths")
 _refused("to_sparse", "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there")
