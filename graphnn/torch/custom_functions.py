@@ -146,6 +146,10 @@ def _call(torch: Any) -> Any:
 
     library.impl("custom_gradient", give, "CompositeExplicitAutograd")
     torch.library.register_fake("graphnn::custom_gradient", give, lib=library)
+    of_torch = torch.library.Library("aten", "IMPL")
+    for kind in ("tensor", "channel"):
+        # PyTorch has no rule of shapes for these where sizes may vary.
+        of_torch.impl(f"fake_quantize_per_{kind}_affine_cachemask", _with_mask, "Meta")
     library.define("gradient(Tensor[] results, Tensor[] seeds, Tensor[] inputs) -> Tensor[]")
 
     def like(results: Any, seeds: Any, inputs: Any) -> Any:
@@ -153,7 +157,12 @@ def _call(torch: Any) -> Any:
 
     library.impl("gradient", like, "CompositeExplicitAutograd")
     torch.library.register_fake("graphnn::gradient", like, lib=library)
-    return library
+    return library, of_torch
+
+
+def _with_mask(x: Any, *others: Any) -> Any:
+    """Return tensors like those of rounding to few bits: numbers, and which were in the range."""
+    return x.new_empty(x.shape), x.new_empty(x.shape).bool()
 
 
 @aten("graphnn::gradient")
