@@ -9,7 +9,7 @@ import numpy as np
 from ...core import Node, fn
 from ...core.symbolic_shapes import product
 from .call import axis_of, cast
-from .table import aten
+from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
@@ -141,6 +141,15 @@ def put_rows(call: Call, table: Node, places: Node, rows: Node) -> Node:
     return fn.put_along_axis(table, fn.broadcast_to(index, rows.spec.shape), rows, axis=0)
 
 
+def put_flat(x: Node, places: Node, lead: int, sizes: Any) -> Node:
+    """Return zeros of sizes with elements at flat places, for each place of the first axes."""
+    front = x.spec.shape[:lead]
+    inner, count = product(x.spec.shape[lead:]), product(sizes)
+    flat = fn.reshape(x, (*front, inner))
+    zeros = fn.broadcast_to(x.graph.constant(np.zeros((), x.spec.dtype)), (*front, count))
+    return fn.reshape(fn.put_along_axis(zeros, fn.reshape(places, (*front, inner)), flat, axis=-1), (*front, *sizes))
+
+
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
     found = _places(call, indices[0], sizes[0])
     for each, size in zip(indices[1:], sizes[1:], strict=True):
@@ -261,7 +270,12 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         if x.spec.dtype.kind != "f" and reduce in ("amax", "amin"):
             limits = np.iinfo(x.spec.dtype)
             start = limits.min if reduce == "amax" else limits.max
+        own = x
         x = fn.where(touched, call.node(start, x.spec.dtype), x)
+        if reduce in ("amax", "amin") and x.spec.dtype.kind == "f":
+            # As in PyTorch, an own element that ties counts as one more that shares the gradient, which it does not get.
+            best = fn.put_along_axis(x, index, src, axis=axis, reduce="maximum" if reduce == "amax" else "minimum")
+            x = fn.where(touched & fn.equal(own, best), fn.stop_gradient(own), x)
     if reduce in ("sum", "mean"):
         total = x + fn.add_along_axis(src, index, x.spec.shape, axis=axis)
         if reduce == "sum":
@@ -299,6 +313,17 @@ def index_add(call: Call, self: Node, dim: int, index: Node, source: Node, alpha
     return self + (fn.moveaxis(wide, 0, axis) if axis else wide)
 
 
+@aten("index_reduce")
+def index_reduce(
+    call: Call, self: Node, dim: int, index: Node, source: Node, reduce: str, include_self: bool = True
+) -> Node:
+    """Return x with products, means, the largest or smallest of rows at places of an axis."""
+    axis = axis_of(dim, self.ndim)
+    wide = fn.reshape(index, (*[1] * axis, -1, *[1] * (self.ndim - axis - 1)))
+    wide = fn.broadcast_to(wide, source.spec.shape)
+    return _scattered(call, self, dim, wide, source, reduce, include_self)
+
+
 @aten("index_copy")
 def index_copy(call: Call, self: Node, dim: int, index: Node, source: Node) -> Node:
     """Return x with rows of another tensor at places of an axis."""
@@ -325,19 +350,10 @@ def masked_scatter(call: Call, self: Node, mask: Node, source: Node) -> Node:
     return fn.where(mask, fn.reshape(taken, self.spec.shape), self)
 
 
-def _refused(name: str, why: str) -> None:
-    @aten(name)
-    def rule(call: Call, **given: Any) -> Any:
-        call.refuse(why)
-
-    from .table import RULES
-
-    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "size", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
-
-
-_refused("nonzero", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
-_refused("nonzero_numpy", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
-_refused("masked_select", "data decide how many elements a mask has: write torch.where(mask, x, 0)")
-_refused("_unique2", "data decide how many different numbers there are: count each by F.one_hot(x, n).sum(0)")
-_refused("item", "a number of Python is computed from data: keep it a tensor, without .item()")
-_refused("_local_scalar_dense", "a number of Python is computed from data: keep it a tensor, without .item()")
+_BY_MASK = "data decide how many elements a mask has: write torch.where(mask, x, 0), or weigh by the mask"
+_NUMBER = "it reads a number of Python from data: keep it a tensor, without .item()"
+refused("nonzero", "nonzero_numpy", "argwhere", why=_BY_MASK)
+refused("masked_select", why=_BY_MASK)
+refused("_unique2", "unique_dim", "unique_consecutive", why="data decide how many there are: count each by F.one_hot(x, n).sum(0)")
+refused("item", "_local_scalar_dense", why=_NUMBER)
+refused("embedding_renorm", why="its rows are changed where it reads them: write max_norm=None, or norm the weight itself")
