@@ -140,16 +140,16 @@ def from_onnx(
         raise UsageError(f"trainable= is True or False, not {short_repr(trainable)}")
     proto, path = _proto(model)
     title = path.stem if path is not None else proto.graph.name or "model"
-    weights = _floats(proto) if trainable else {}
+    weights = _floats(proto) if trainable else set()
     with reading("the model"):
         return graph_of(proto, path, title, dict(sizes or {}), dict(values or {}), weights)
 
 
-def _floats(proto: Any) -> dict[str, bool]:
+def _floats(proto: Any) -> set[str]:
     """Return the names of the initializers that training may change: not those that shapes follow from."""
     fixed = {name for each in proto.graph.node if each.op_type in ("Resize", "Upsample") for name in each.input[1:]}
     floats = [each.name for each in proto.graph.initializer if each.data_type in (1, 10, 11, 16) and each.dims]
-    return {name: True for name in floats if name not in fixed}
+    return {name for name in floats if name not in fixed}
 
 
 def graph_of(
@@ -158,8 +158,7 @@ def graph_of(
     title: str,
     sizes: dict[str, int],
     values: dict[str, Any],
-    weights: dict[str, bool],
-    called: str = "from_onnx",
+    weights: set[str],
 ) -> Graph:
     """Return a model as a graph.
 
@@ -172,16 +171,13 @@ def graph_of(
         The name of the graph.
     sizes, values : dict
         As `from_onnx` takes them.
-    weights : dict of str to bool
-        {initializer: whether it is trainable}, of those that become parameters.
-    called : str
-        The function that the user has called.
+    weights : set of str
+        The initializers that become parameters.
     """
     file = path.name if path is not None else title
     _check(proto, file)
     told = Told(proto, title) if not sizes and not values and is_ours(proto, file) else None
     graph = Graph(title, np.float32) if told is None else told.graph
-    graph.caches["called"] = called
     ends = {each.name for each in (*proto.graph.input, *proto.graph.output)}
     versions = {domain_of(each): each.version for each in proto.opset_import}
     _check_opsets(versions, file)
@@ -329,7 +325,7 @@ def _inputs(
     graph: Any,
     sizes: dict[str, int],
     values: dict[str, Any],
-    weights: dict[str, bool],
+    weights: set[str],
     restorer: Restorer | None,
 ) -> None:
     initializers = initializers_of(graph, "the model")
@@ -355,7 +351,7 @@ def _inputs(
         if node is not None:
             frame.values[name] = node
         elif name in weights and name not in values:
-            weight = Weight(name, sealed(array), weights[name])
+            weight = Weight(name, sealed(array))
             frame.values[name] = weight if restorer is None else reader.weight(weight)
         else:
             frame.values[name] = array

@@ -67,7 +67,6 @@ class Weight:
 
     name: str
     array: Array
-    trainable: bool
     node: Node | None = None
 
 
@@ -144,7 +143,7 @@ class Reader:
         if not isinstance(value, Weight):
             return value
         if value.node is None:
-            value.node = self._stored_at(Parameter(trainable=value.trainable), value.name, value.array)
+            value.node = self._stored_at(Parameter(trainable=True), value.name, value.array)
         return value.node
 
     def _stored_at(self, op: Op, name: str, array: Array) -> Node:

@@ -128,8 +128,6 @@ def to_give(graph: Graph, names: Iterable[str] | None = None) -> str:
     if not asked:
         return ""
     them = "it" if len(asked) == 1 else "them"
-    if graph.caches.get("called") == "from_torch":
-        return f"; leave {them} out of dims="
     more = ", …" if len(asked) > _MOST_ASKED else ""
     given = ", ".join(f'"{name}": …' for name in asked[:_MOST_ASKED]) + more
     options = " ".join(f"--size {name}=…" for name in asked[:_MOST_ASKED]) + more.replace(",", "")

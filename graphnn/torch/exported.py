@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .._util.source_location import Origin
 from ..core import Dim
 from ..errors import GraphnnError, UsageError, restated
+from .custom_functions import traced
 from .dtypes import dtype_of
-from .reader import Stored
+from .reader import FRAME, OF_TORCH, Stored
 
 
 @dataclass
@@ -49,8 +52,26 @@ class Exported:
     inputs: list[Input | Stored]
     results: list[str | None]
     dtype: np.dtype[Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tensors: list[Any]
     messages: str = ""
-    tensors: list[Any] = field(default_factory=list)
+
+    def trained(self) -> dict[str, Any]:
+        """Return the weights that are trained, by their names."""
+        return {each.name: each.tensor for each in self.inputs if isinstance(each, Stored) and each.kind == "trained"}
+
+    def operands(self) -> list[Any]:
+        """Return what the program takes for the example: weights, and copies of buffers and of the example."""
+        waiting = iter(self.tensors)
+        return [
+            (each.tensor if each.kind == "trained" else each.tensor.detach().clone())
+            if isinstance(each, Stored)
+            else next(waiting)
+            if each.is_tensor
+            else each.value
+            for each in self.inputs
+        ]
 
     def stored(self, trainable: bool) -> list[Stored]:
         """Return what the module keeps; without `trainable`, weights are constants."""
@@ -79,13 +100,14 @@ def export(
     if not tensors:
         raise UsageError("from_torch needs an example of each input: from_torch(module, torch.zeros(2, 3))")
     names = _named_sizes(tensors, dims)
+    path: list[str] = []
     with _quiet() as said:
         try:
             sizes = _dynamic(torch, module, args, kwargs, leaves, form, names) if any(names) else None
-            with validated(torch):
+            with validated(torch), traced(torch), _followed(torch, module, path):
                 program = torch.export.export(module, args, kwargs, dynamic_shapes=sizes, strict=False)
         except Exception as error:
-            raise _not_exported(module, error) from error
+            raise _not_exported(module, error, path) from error
     signature = program.graph_signature
     inputs: list[Input | Stored] = []
     place = 0
@@ -107,7 +129,7 @@ def export(
     weights = [each.tensor.dtype for each in inputs if isinstance(each, Stored) and each.tensor.is_floating_point()]
     floats = weights or [each.dtype for each in tensors if each.is_floating_point()] or [torch.get_default_dtype()]
     dtype = dtype_of(torch, max(set(floats), key=floats.count))
-    return Exported(program, inputs, _results(program), dtype, said.getvalue(), tensors)
+    return Exported(program, inputs, _results(program), dtype, args, kwargs, tensors, said.getvalue())
 
 
 def _tensors(torch: Any, given: Any) -> Any:
@@ -278,9 +300,74 @@ def keys_of(form: Any, around: str = "") -> list[str]:
     return found
 
 
-def _not_exported(module: Any, error: BaseException) -> GraphnnError:
+@contextmanager
+def _followed(torch: Any, module: Any, path: list[str]) -> Iterator[None]:
+    """Keep in `path` which modules are being computed, the innermost last; what fails leaves its own there."""
+    names = {id(each): name for name, each in module.named_modules()}
+
+    def enter(each: Any, given: Any) -> None:
+        path.append(names.get(id(each), ""))
+
+    def leave(each: Any, given: Any, made: Any) -> None:
+        if path:
+            path.pop()
+
+    hooks = torch.nn.modules.module
+    handles = hooks.register_module_forward_pre_hook(enter), hooks.register_module_forward_hook(leave)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+_ADVICE = (
+    (
+        "GuardOnDataDependentSymNode",
+        "data decide which way the program goes here: write torch.where(condition, a, b) for a choice of values, and for a "
+        "loop one of a fixed number of steps, the rest of which torch.where leaves out",
+    ),
+    (".numpy() is not supported", "it leaves PyTorch for NumPy: write it with functions of torch"),
+    ("UncapturedHigherOrderOpError", "PyTorch cannot follow torch.cond or a loop of its own here: write torch.where"),
+    ("DataDependentOutputException", "data decide the sizes or the course of what follows: write torch.where, or a mask"),
+    ("DynamicOutputShapeException", "data decide how many elements there are: write torch.where, or weigh by a mask"),
+    ("pack_padded_sequence", "sequences of several lengths as one: pad them, and weigh what is computed by a mask"),
+)
+"""What to write instead, by a part of what PyTorch says."""
+
+
+def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> GraphnnError:
+    """Return the error of a module that PyTorch cannot export: line, module, and what to write instead."""
+    if isinstance(error, GraphnnError):
+        return restated(error, "from_torch: ")
     while error.__cause__ is not None:  # what the exporter says of it comes to "it failed", and names its steps
         error = error.__cause__
+    said = f"{type(error).__name__}: {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     why = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return restated(UsageError(f"PyTorch cannot export {type(module).__name__}: {why}"))
+    advice = next((advice for part, advice in _ADVICE if part in said), "")
+    origin = _line_in(str(error)) or _line_of(error)
+    inner = next((name for name in reversed(path) if name), "")
+    where = ", ".join([*([str(origin)] if origin else []), *([f"in {inner}"] if inner else [])])
+    start = f"{where}: " if where else ""
+    return restated(
+        UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{f' ({why})' if advice else ''}")
+    )
+
+
+def _line_in(text: str) -> Origin | None:
+    """Return the user's line that an error of PyTorch names."""
+    _, _, after = text.partition("The following call raised this error:")
+    frames = FRAME.findall(after)
+    return Origin(frames[-1][0], int(frames[-1][1])) if frames else None
+
+
+def _line_of(error: BaseException) -> Origin | None:
+    """Return the user's innermost line in the traceback of an error."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not OF_TORCH.search(file) and f"graphnn{os.sep}torch{os.sep}" not in file and "graphnn/" not in file:
+            found = Origin(file, trace.tb_lineno)
+        trace = trace.tb_next
+    return found if found is not None and found.file.endswith(".py") else None

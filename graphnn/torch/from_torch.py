@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .checked import check_read
 from .exported import Exported, export
 from .reader import Reader, Stored
 
@@ -30,11 +31,14 @@ def from_torch(
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"from_torch reads a torch.nn.Module, not {type(module).__name__}")
     found = export(torch, module, examples, named, dims)
-    return read(torch, module, found, trainable)
+    reader = read(torch, module, found, trainable)
+    if check:
+        check_read(torch, module, found, reader, trainable)
+    return reader.graph
 
 
-def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Graph:
-    """Return the graph of an exported module."""
+def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:
+    """Return the reader of an exported module, and so its graph."""
     from ..core import Graph
 
     graph = Graph(type(module).__name__, found.dtype)
@@ -55,7 +59,7 @@ def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Graph:
         if name is not None:
             graph.outputs[name] = reader.output(value)
     reader.finish(stored)
-    return graph
+    return reader
 
 
 def _torch() -> Any:

@@ -25,8 +25,8 @@ from .aten.call import Call, cast
 from .aten.table import IRRELEVANT, Rule, rule_for
 from .dtypes import dtype_of
 
-_FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
-_OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
+FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
+OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
 _ASSERTIONS = (
     *("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "_functional_assert"),
     "_linalg_check_errors",
@@ -76,7 +76,15 @@ class Reader:
         self.values: dict[Any, Any] = {}
         """{call of the program: what became of it}: tensors, sizes, and lists of them."""
         self.module: Any = None
-        self.used: list[Any] = []
+        self.outer: Any = None
+        self.made: dict[Any, list[Node | None]] = {}
+        """{call of the program itself, and not of a region in it: the nodes of its results}."""
+        self.taken: dict[Any, dict[Any, Any]] = {}
+        """{call: {operand: its node when the call was read, or its number}}."""
+        self.parameters: dict[str, Node] = {}
+        """The nodes of weights and buffers, by their names."""
+        self.dropped: set[Node] = set()
+        """What dropout gives."""
         self.decomposed: dict[str, int] = {}
         """Operations without a rule, which PyTorch took apart."""
         self._scopes: dict[str, Scope] = {}
@@ -97,6 +105,7 @@ class Reader:
             origin = self._place[1] if self._place[1] != NOWHERE else user_origin()
             node = self.graph._make(op, (), Spec(array.shape, array.dtype), name, array, (scope, origin))
             stored.tensor_of, stored.made = Tensor.of(node), node
+            self.parameters[stored.name] = node
         return stored.tensor_of
 
     def finish(self, kept: Sequence[Stored]) -> None:
@@ -127,6 +136,8 @@ class Reader:
     def read(self, module: Any, operands: Sequence[Any]) -> Any:
         """Return what a module of the program gives for operands."""
         before, self.module = self.module, module
+        if before is None:
+            self.outer = module.graph
         given = iter(operands)
         try:
             for node in module.graph.nodes:
@@ -146,13 +157,28 @@ class Reader:
         name = str(getattr(node.target, "_schema", None) and node.target._schema.name.rpartition("::")[2])
         if name.startswith(_ASSERTIONS):
             return
+        outermost = self.module.graph is self.outer
         try:
             with self._placed(node):
-                self.values[node] = self._result(node)
+                if outermost:
+                    self.taken[node] = {each: self._now(each) for each in node.all_input_nodes}
+                found = self.values[node] = self._result(node)
         except Exception as error:
             if self.module.meta.get("inner") and isinstance(error, GraphnnError):
                 raise  # told of the operation that PyTorch took apart, which is the one that the user wrote
             raise self.explained(error, node) from error
+        if outermost:
+            each = found if isinstance(found, (list, tuple)) else [found]
+            self.made[node] = [one.node if isinstance(one, Tensor) else None for one in each]
+
+    def _now(self, operand: Any) -> Any:
+        """Return the node of an operand as it is now, or the number that it is; None of others."""
+        value = self.value(operand)
+        return value.node if isinstance(value, Tensor) else value if isinstance(value, (bool, int, float)) else None
+
+    def operand(self, call: Any, operand: Any) -> Any:
+        """Return what an operand of a call was when the call was read: a node or a number; None if unknown."""
+        return self.taken.get(call, {}).get(operand)
 
     def _attribute(self, target: str) -> Any:
         found = self.module
@@ -180,6 +206,11 @@ class Reader:
         target, torch = node.target, self.torch
         if isinstance(target, torch._ops.OpOverload):
             return self._called(node, target)
+        if "functorch" in str(getattr(target, "__module__", "")):
+            raise NoRuleError(
+                "it is part of torch.vmap or torch.func, which PyTorch's export leaves as they are: write the batch as an "
+                "axis, and torch.autograd.grad(y, x, create_graph=True)"
+            )
         args = self.value(node.args)
         if target is operator.getitem:
             return args[0][args[1]]
@@ -193,7 +224,9 @@ class Reader:
         return self._of_sizes(target, args)
 
     def _of_sizes(self, function: Any, args: Sequence[Any]) -> Any:
-        """Return what a function of Python gives of sizes."""
+        """Return what a function of Python gives of sizes, or of numbers that are computed from data."""
+        if any(isinstance(each, Tensor) for each in args):
+            return self._of_numbers(function, args)
         if not any(isinstance(each, str) for each in args):
             return function(*args)
         name = getattr(function, "__name__", str(function))
@@ -216,14 +249,30 @@ class Reader:
             "out of dims="
         )
 
+    def _of_numbers(self, function: Any, args: Sequence[Any]) -> Tensor:
+        name = getattr(function, "__name__", str(function))
+        operands = [nodes_in(each) for each in args]
+        if name in ("sym_float", "float"):
+            return Tensor.of(cast(operands[0], self.default))
+        own = getattr(operator, name, None)
+        if own is None:
+            raise NoRuleError(f"{name} of a number that is computed from data: keep it a tensor, without .item()")
+        return Tensor.of(own(*operands))
+
     # --- one call of ATen ---
 
     def _called(self, node: Any, target: Any) -> Any:
         schema = target._schema
         space, _, name = schema.name.partition("::")
-        if space != "aten" and not self._is_known(space, name):
-            where = "" if space == "prims" else f": it is an operation of {quoted(space)}"
-            raise NoRuleError(f"graphnn has no rule for {space}.{name}{where}")
+        if space != "aten":
+            name = schema.name
+            if rule_for(name, "") is None and space == "prims":
+                raise NoRuleError(f"graphnn has no rule for {name}")
+            if rule_for(name, "") is None and not target._can_decompose():
+                raise NoRuleError(
+                    f"it is an operation of {quoted(space)}, not of PyTorch, and graphnn does not know it: register a "
+                    f'rule, by graphnn.torch.aten.table.aten("{name}"), or write it with operations of PyTorch'
+                )
         given = self._bound(schema, node)
         if name == "sym_size":
             return given["self"].node.spec.shape[given["dim"]]
@@ -244,9 +293,6 @@ class Reader:
         if written:
             raise NoRuleError(f"it writes to {', '.join(written)}")
         return self._applied(node, rule, name, given)
-
-    def _is_known(self, space: str, name: str) -> bool:
-        return rule_for(f"{space}::{name}", "") is not None
 
     def _bound(self, schema: Any, node: Any) -> dict[str, Any]:
         names = [each.name for each in schema.arguments]
@@ -400,8 +446,8 @@ class Reader:
         """Return the user's innermost line in a stack of PyTorch's, else the innermost."""
         known = self._origins.get(trace)
         if known is None:
-            frames = [Origin(file, int(line)) for file, line in _FRAME.findall(trace)]
-            own = [each for each in frames if not _OF_TORCH.search(each.file)]
+            frames = [Origin(file, int(line)) for file, line in FRAME.findall(trace)]
+            own = [each for each in frames if not OF_TORCH.search(each.file)]
             known = self._origins[trace] = (own or frames or [NOWHERE])[-1]
         return known
 
@@ -409,12 +455,27 @@ class Reader:
         """Return the error of a call, which says where it stands."""
         if isinstance(error, GraphnnError) and error.context:
             return error
+        if isinstance(error, GraphnnError) and not isinstance(error, NoRuleError):
+            error = NoRuleError(str(error.reason))
+        if self.module is not None and self.module.meta.get("inner"):
+            # Of an operation that PyTorch took apart: what is around it says where it stands.
+            return NoRuleError(f"PyTorch computes it by {_called(node)}, and {getattr(error, 'reason', error)}")
+        return restated(error, f"{self.place_of(node)}: {_called(node)}: ")
+
+    def place_of(self, node: Any) -> str:
+        """Return the user's line and the module of a call, for an error."""
         stack = node.meta.get("nn_module_stack") or {}
         path = next((path for path, _ in reversed([*stack.values()]) if path), "")
         origin = self._origin(node.meta.get("stack_trace") or "")
         where = [str(origin)] if origin != NOWHERE else []
-        where += [f"in {path}"] if path else []
-        return restated(error, f"{', '.join([*where, str(node.target)])}: ")
+        where += [f"in {path.partition('@')[0]}"] if path and "_empty_nn" not in path else []
+        return ", ".join(where) or self.graph.name
+
+
+def _called(node: Any) -> str:
+    """Return what a call calls."""
+    target = node.target
+    return str(target) if hasattr(target, "_schema") else str(getattr(target, "__name__", target))
 
 
 def plain(dim: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from . import activations as activations
 from . import arithmetic as arithmetic
-from . import aten as aten
 from . import attention as attention
 from . import control as control
 from . import convolution as convolution

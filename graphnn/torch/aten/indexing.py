@@ -151,6 +151,8 @@ def put_flat(x: Node, places: Node, lead: int, sizes: Any) -> Node:
 
 
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
+    if len(indices) == 1:
+        return cast(indices[0], np.int64)  # operations count places below 0 from the end
     found = _places(call, indices[0], sizes[0])
     for each, size in zip(indices[1:], sizes[1:], strict=True):
         found = found * call.number(size) + _places(call, each, size)
@@ -351,9 +353,20 @@ def masked_scatter(call: Call, self: Node, mask: Node, source: Node) -> Node:
 
 
 _BY_MASK = "data decide how many elements a mask has: write torch.where(mask, x, 0), or weigh by the mask"
-_NUMBER = "it reads a number of Python from data: keep it a tensor, without .item()"
 refused("nonzero", "nonzero_numpy", "argwhere", why=_BY_MASK)
 refused("masked_select", why=_BY_MASK)
-refused("_unique2", "unique_dim", "unique_consecutive", why="data decide how many there are: count each by F.one_hot(x, n).sum(0)")
-refused("item", "_local_scalar_dense", why=_NUMBER)
-refused("embedding_renorm", why="its rows are changed where it reads them: write max_norm=None, or norm the weight itself")
+_HOW_MANY = "data decide how many different numbers there are: count each by F.one_hot(x, n).sum(0)"
+refused("_unique2", "unique_dim", "unique_consecutive", why=_HOW_MANY)
+_IN_PLACE = "its rows are changed where it reads them (max_norm): write max_norm=None, or norm the weight itself"
+refused("embedding_renorm", why=_IN_PLACE)
+_PACKED = "packed sequences: pad them, and weigh what is computed by a mask of the lengths"
+refused("_pack_padded_sequence", why=_PACKED)
+_SPARSE = "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there"
+refused("to_sparse", "_to_sparse", why=_SPARSE)
+
+
+@aten("item", "_local_scalar_dense")
+def item(call: Call, self: Node) -> Node:
+    """Return a number of Python: no gradient passes through one."""
+    found = fn.reshape(self, ()) if self.ndim else self
+    return fn.stop_gradient(found) if found.spec.dtype.kind == "f" else found

@@ -43,6 +43,7 @@ def dropped(call: Call, x: Node, rate: float, shape: Any = None) -> Node:
     mask = fn.greater_equal(uniform(call, x.spec.shape if shape is None else shape, x.spec.dtype), rate)
     found = x * cast(mask, x.spec.dtype) / (1.0 - rate)
     call.graph.evaluation[found] = x
+    call.reader.dropped.add(found)
     return found
 
 

@@ -376,7 +376,7 @@ case("nonzero", lambda x: x.nonzero(), ZEROS, named=False, refused="torch.where"
 case("masked_scatter", lambda x, v: x.masked_scatter(x > 0, v), rand(3, 4), rand(12), named=False)
 case("unique", lambda x: x.unique(), ints(5), refused="how many")
 case("bincount", lambda x: x.bincount(), ints(5), refused="one_hot")
-case("item", lambda x: x * x.sum().item(), rand(3), refused="item")
+case("item", lambda x: x * x.sum().item(), rand(3))
 case("embedding", lambda w, i: (F.embedding(i, w), F.embedding(i, w, padding_idx=1)), rand(5, 3), ints(2, 4, high=5), named=False)
 case("embedding layer", module(lambda: nn.Embedding(6, 3, padding_idx=-1)), ints(3, 4, high=6))
 case("embedding max_norm", module(lambda: nn.Embedding(6, 3, max_norm=1.0)), ints(3, 4, high=6), refused="max_norm")

@@ -1,4 +1,4 @@
-"""Modules of PyTorch as graphs: values and every gradient against PyTorch's own figures, which the data hold."""
+"""ONNX models that PyTorch wrote: values and every gradient against PyTorch's own figures, which the data hold."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.torch.from_torch import _not_exported
 
 DATA = Path(__file__).parents[2] / "data" / "torch_modules"
 NAMES = sorted(path.stem for path in DATA.glob("*.onnx"))
@@ -62,13 +61,3 @@ def test_scopes_are_called_as_the_modules_are() -> None:
     g = gn.from_onnx(DATA / "encoder.onnx", trainable=True)
     assert {"self_attn", "linear1", "linear2", "norm1", "norm2"} <= set(g.scopes)
     assert "self_attn.in_proj_weight" in {node.name for node in g.parameters}
-
-
-def test_why_pytorch_cannot_export_is_told_by_the_first_cause() -> None:
-    wrapped, cause = RuntimeError("Failed to export.\nThis is step 1/3"), ValueError("\nshapes (2x5 and 4x8)\nmore")
-    wrapped.__cause__ = cause
-    found = _not_exported([], wrapped)
-    assert isinstance(found, TypeError)
-    assert str(found).startswith("PyTorch cannot export list: shapes (2x5 and 4x8)\n")
-    found = _not_exported([], ValueError("conflicts:\n- the axis 0 is 2\nmore"))
-    assert str(found).startswith("PyTorch cannot export list: conflicts: - the axis 0 is 2\n")
