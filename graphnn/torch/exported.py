@@ -296,15 +296,21 @@ def _written(torch: Any, program: Any) -> set[str]:
             if schema is None:
                 continue
             moves = schema.name in ("aten::batch_norm", "aten::instance_norm") and node.args[5] is True
-            if not (schema.is_mutable or moves):
+            if not (schema.is_mutable or moves) or schema.name == "aten::detach_":
                 continue
             written = node.args[3:5] if moves else node.args[:1]
             for each in written:
                 while isinstance(each, torch.fx.Node) and each.op != "placeholder":
-                    each = each.args[0] if each.args else None
+                    each = each.args[0] if each.args and _is_view(each) else None
                 if isinstance(each, torch.fx.Node):
                     found.add(each.name)
     return found
+
+
+def _is_view(node: Any) -> bool:
+    """Tell whether a call gives the elements of its first operand."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is None or any(each.alias_info is not None for each in schema.returns)
 
 
 def _results(program: Any) -> list[str | None]:
