@@ -18,11 +18,10 @@ from ..core import Dim, Graph, Kind, Node, Op, Placeholder, Shape, Spec
 from ..core.attributes import DimOf, Several, Text
 from ..core.node import put_twin
 from ..core.scopes import mirrored
-from ..core.symbolic_shapes import Constraint, add, shown, size_of, unify
+from ..core.symbolic_shapes import Constraint, add, shown, size_of, substitute, unify
 from ..errors import DtypeError, FileFormatError, GraphnnError, ShapeError, UsageError
 from ..io.graph_files import from_data, to_data
 from ..transforms.extract_replace import in_order
-from ..transforms.substitutions import Changes
 
 if TYPE_CHECKING:
     from .bundle import Place
@@ -279,7 +278,7 @@ def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> 
     sizes: dict[str, Any] = dict(zip(names, dims, strict=True))
     if any_size(dims):
         return tuple([size_of(dim, sizes) for dim in shape])
-    return tuple(map(Changes(sizes=sizes).dim, shape))
+    return tuple([substitute(dim, sizes) for dim in shape])
 
 
 def constraints_of(what: str, node: Node, shape: Shape, operand: Spec) -> list[Constraint]:
