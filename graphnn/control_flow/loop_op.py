@@ -164,7 +164,7 @@ class Loop(Keeping):
         first, carried = int(self.counted), len(self.carried)
         taken = ["carried"] * carried + ["row"] * self.rows
         taken += ["same"] * (len(self.inputs) - int(self.indexed) - len(taken))
-        takes = [("index", -1)] * self.indexed + [(how, first + k) for k, how in enumerate(taken)]
+        takes = ([("index", -1)] if self.indexed else []) + [(how, first + k) for k, how in enumerate(taken)]
         following = {k + int(self.indexed): at for k, at in enumerate(self.carried)}
         told = {"last": "last", "each": "stacked", "count": "count"}
         gives = [

@@ -556,7 +556,7 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
         else:
             what = f'"{operand.title}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
         lines.append(f"  operand {position}: {what}")
-    lines += [f"  and {len(operands) - _MOST_LISTED:,} more operands"] * (len(operands) > _MOST_LISTED)
+    lines += [f"  and {len(operands) - _MOST_LISTED:,} more operands"] if len(operands) > _MOST_LISTED else []
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
     scope = current_provenance(graph).scope if graph is not None else None
     return error.within(

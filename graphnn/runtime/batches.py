@@ -218,7 +218,7 @@ class Rows(Split):
         rows = f"{first:,} to {first + size - 1:,}"
         if self._order is not None:
             taken = self._order[first : first + min(size, _MOST_ROWS_SHOWN)].tolist()
-            rows = f"{', '.join(map(str, taken))}{', …' * (size > _MOST_ROWS_SHOWN)}, in this order"
+            rows = f"{', '.join(map(str, taken))}{', …' if size > _MOST_ROWS_SHOWN else ''}, in this order"
         return f": rows {rows}"
 
 
