@@ -299,9 +299,10 @@ def compile(
         needed; "interpreter": node by node, as `run` does. None takes what the environment variable GRAPHNN_BACKEND
         names, else "native" where llvmlite is installed and a test of native plans passes, else "numpy".
 
-        Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time that planning
-        takes stays a small share of all; the others go node by node. Where that is likely to pay, a step makes patterns
-        of native plans, and further sizes have their plans from a pattern at their first call.
+        Where sizes vary, the last 16 plans are kept. Sizes get one at their second call, unless three calls without a
+        plan were in between; once 16 are kept, only if they come twice in a row among the calls without one. The other
+        calls go node by node. Native plans of several sizes are made by patterns, at the latest after three calls
+        without a plan, and further sizes have their plans from a pattern at their first call.
 
         Under a guard evaluation goes node by node, too, and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}

@@ -51,8 +51,10 @@ class PlanCache(OrderedDict[Sizes, "Plan"]):
         other sizes, too, one is also made after three calls of different sizes without a plan.
         """
         missed = list(self._missed)
-        again = sizes in (missed if len(self) < MOST_PLANS else missed[-1:])
-        if again or (recordable and len(missed) == _MISSED):
+        if sizes in (missed if len(self) < MOST_PLANS else missed[-1:]):
+            self._missed.remove(sizes)
+            return True
+        if recordable and len(missed) == _MISSED:
             self._missed.clear()
             return True
         self._missed.append(sizes)

@@ -132,7 +132,7 @@ def measured(workload: str, backend: str, asked: argparse.Namespace) -> list[flo
 def main() -> None:
     """Time each workload."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", metavar="WORKLOAD", help="such as \"one size\"; all by default")
+    parser.add_argument("which", nargs="*", metavar="WORKLOAD", help='such as "one size"; all by default')
     parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
