@@ -178,10 +178,6 @@ class Keeping(Op, abstract=True):
         """The graphs, by what they are called. They are shared by all who ask: nobody may add to them."""
         raise NotImplementedError
 
-    def evaluated(self, sizes: Mapping[str, int]) -> int:
-        """Return how many nodes an evaluation evaluates, as far as that is known before it."""
-        raise NotImplementedError
-
     @property
     def refused_inside(self) -> Any:
         """What looks for a value in the bodies that a guard refuses."""
@@ -266,11 +262,6 @@ def flops_in(body: Iterable[Node]) -> Dim:
         if node.inputs:
             total = add(total, node.op.flops(node.spec, *[operand.spec for operand in node.inputs]))
     return total
-
-
-def nodes_evaluated(body: Iterable[Node], sizes: Mapping[str, int]) -> int:
-    """Return how many nodes an evaluation of a body evaluates, those of the bodies inside included."""
-    return sum(node.op.evaluated(sizes) if isinstance(node.op, Keeping) else 1 for node in body)
 
 
 def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:
