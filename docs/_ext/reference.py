@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import graphnn as gn
-from graphnn._util.hints import ALIASES
+from graphnn.core.op import ALIASES
 from graphnn.core import Op, fn, registry
 
 # --- tables ---------------------------------------------------------------------------------------------------
