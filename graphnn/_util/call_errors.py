@@ -61,7 +61,7 @@ def explain(
 
 
 def check_fits(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raise the TypeError of a call that does not fit ``function.__signature__``, which Python itself does not check."""
+    """Raise the TypeError of a call that does not fit ``function.__signature__``, which Python does not check."""
     try:
         inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
@@ -95,7 +95,7 @@ def _call_of(
 
 
 def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Wrap all public functions of a module, and the public methods of its classes and their bases, by `explain_misuse`.
+    """Wrap the public functions of a module, and the public methods of its classes and their bases, by `explain_misuse`.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
             setattr(sys.modules[thing.__module__], thing.__name__, wrapped)
         elif isinstance(thing, type) and not issubclass(thing, Exception):
             ours = [base for base in thing.__mro__ if base.__module__.partition(".")[0] == __name__.partition(".")[0]]
-            for base, (method, member) in ((base, each) for base in ours for each in list(vars(base).items())):
+            for owner, method, member in [(base, *each) for base in ours for each in vars(base).items()]:
                 # Of a layer, the call is that of the layer: it explains its own `call`.
                 public = method in ("__init__", "__call__") or not (method.startswith("_") or method == "call")
                 if public and isinstance(member, FunctionType) and not hasattr(member, "explains_misuse"):
-                    setattr(base, method, explain_misuse(member))
+                    setattr(owner, method, explain_misuse(member))
 
 
 def without_graph(name: str, operands: Sequence[Any], graph: Any = None, otherwise: str = "") -> UsageError:

@@ -99,10 +99,10 @@ def __getattr__(name: str) -> Any:
     held = next((part for part in parts if name in _defined_in(part)), "")
     if name in dir(fn) or name in ours.__all__:
         hint = f" Write gn.{name}."
-    elif held and name not in TABLE["nn"]:
+    elif held and name not in TABLE["gn"]:
         hint = f" Write nn.{held}.{name}."
     else:
-        hint = instead("nn", name, __all__)
+        hint = instead("gn", name, __all__)
     raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 

@@ -107,7 +107,7 @@ def instead(kind: str, name: str, known: Collection[str]) -> str:
 
     Examples
     --------
-    >>> instead("nn", "Linear", ["Dense"]), instead("nn", "Denze", ["Dense"])
+    >>> instead("gn", "Linear", ["Dense"]), instead("gn", "Denze", ["Dense"])
     (' Write nn.Dense(units).', ' Did you mean "Dense"?')
     """
     if name.startswith("__"):  # a tool asks whether there is such a thing, and does so often

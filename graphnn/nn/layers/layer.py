@@ -267,7 +267,7 @@ class Layer:
         UsageError
             For an array or list in the place of a parameter: it would not be trained.
         AttributeError
-            When the class is one of graphnn's and has no such attribute; or when it is a property, such as `parameters`.
+            When a class of graphnn's has no such attribute; or when it is a property, such as `parameters`.
         """
         held = self.__dict__
         if name not in held:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...core import Node, fn
 from ...errors import ValueRangeError
 from ..argument_validation import checked_flag
