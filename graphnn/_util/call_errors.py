@@ -95,7 +95,7 @@ def _call_of(
 
 
 def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Wrap the public functions of a module, and the public methods of its classes and their bases, by `explain_misuse`.
+    """Wrap the public functions of a module, and the methods of its classes and their bases, by `explain_misuse`.
 
     Parameters
     ----------

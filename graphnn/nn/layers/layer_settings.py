@@ -5,21 +5,30 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from ..._util.hints import TABLE, argument, attribute_error
 from ..._util.source_location import user_origin
 from ...errors import GraphnnWarning
 
 
-@lru_cache(maxsize=256)
+T = TypeVar("T")
+
+
+def _once(function: Callable[[type], T]) -> Callable[[type], T]:
+    """Return a function of a class that keeps its results."""
+    return lru_cache(maxsize=256)(function)
+
+
+@_once
 def settings_of(kind: type) -> tuple[str, ...]:
     """Return the names of the settings that a class takes, those that it passes on to its base too."""
     return _taken(kind, inspect.Parameter.VAR_KEYWORD, (inspect.Parameter.VAR_POSITIONAL,))
 
 
-@lru_cache(maxsize=256)
+@_once
 def positional_of(kind: type) -> tuple[str, ...]:
     """Return the names of what a class takes by position, also what it passes on to its base so."""
     return _taken(
