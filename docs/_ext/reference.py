@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any
 
 import graphnn as gn
-from graphnn._util.hints import ALIASES
 from graphnn.core import Op, fn, registry
+from graphnn.core.op import ALIASES
 
 # --- tables ---------------------------------------------------------------------------------------------------
 

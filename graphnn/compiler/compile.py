@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .._util.garbage_collection import collector_paused
-from .._util.hints import elsewhere
 from .._util.locks import Lock
 from .._util.text import quoted, short_name
 from ..core.attributes import whole
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 _USUAL = Settings()
 
 
-@elsewhere("compiled", "a compiled step")
 class Compiled:
     """A step made by `compile`: call it with a feed.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._util.call_errors import explain_public as _explain_public
-from .._util.hints import ELSEWHERE, attribute_error, instead
+from .._util.hints import TABLE, attribute_error, instead
 from .._util.lazy_loading import load as _load
 from ..core import fn
 
@@ -99,10 +99,10 @@ def __getattr__(name: str) -> Any:
     held = next((part for part in parts if name in _defined_in(part)), "")
     if name in dir(fn) or name in ours.__all__:
         hint = f" Write gn.{name}."
-    elif held and name not in ELSEWHERE["nn"]:
+    elif held and name not in TABLE["gn"]:
         hint = f" Write nn.{held}.{name}."
     else:
-        hint = instead("nn", name, __all__)
+        hint = instead("gn", name, __all__)
     raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 
