@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from .._util.garbage_collection import collector_paused
-from .._util.locks import Lock
 from .._util.text import quoted, short_name
 from ..core.attributes import whole
 from ..core.fetches import resolve
@@ -78,7 +78,7 @@ class Compiled:
         self._wanted = [*self.fetches, *self.updates.values()]
         self._plans = PlanCache()
         self._planner = backend_of(backend)(list(self.updates), self.settings, Tables(self.updates))
-        self._planning = Lock()
+        self._planning = RLock()
         self._latest: Plan | None = None
         self._whole: Plan | None = None
         # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
@@ -252,7 +252,7 @@ class Compiled:
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:
     """Return the lock to hold while the state of a graph is read and then updated."""
-    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", Lock())
+    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", RLock())
     return alone
 
 
