@@ -174,7 +174,7 @@ def test_names_that_others_use_lead_to_what_there_is() -> None:
     called = {**things, "nn": nn, "nn.init": nn.init}
     for kind, name in HABITS:
         hint = NAMES[kind][name]
-        others = [nn] if kind == "gn" and name not in vars(nn) else []  # where modules are: nn.layers
+        others = [nn] if kind == "gn" and not hasattr(nn, name) else []  # where modules are: nn.layers
         for thing in (things[kind], *others):
             with pytest.raises(AttributeError) as refused:
                 getattr(thing, name)

@@ -271,7 +271,8 @@ class Layer:
         """
         held = self.__dict__
         if name not in held:
-            check_has(self, name, "layer")
+            if not isinstance(value, (Node, Layer, list, tuple, Mapping)):  # in these, parameters are looked for
+                check_has(self, name, "layer")
         else:
             numbers = hasattr(value, "__array__") or isinstance(value, (list, tuple))
             if numbers and not isinstance(value, Node):

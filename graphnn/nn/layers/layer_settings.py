@@ -13,7 +13,6 @@ from ..._util.hints import TABLE, argument, attribute_error
 from ..._util.source_location import user_origin
 from ...errors import GraphnnWarning
 
-
 T = TypeVar("T")
 
 
