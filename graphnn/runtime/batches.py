@@ -73,11 +73,12 @@ class Shard(NamedTuple):
         return {key: array if self.size is None else array[: self.size] for key, array in feed.items()}
 
 
-class BatchedData:
+class BatchedData(ABC):
     """Data that say themselves in which batches they are split: what `nn.Loader` is to this room."""
 
-    data: Any
-    batch_size: int | None
+    @abstractmethod
+    def _given(self) -> tuple[Any, int | None]:
+        """Return the data, and the rows of a batch."""
 
 
 class Batches(ABC):
@@ -335,7 +336,7 @@ def batches_of(
         When it is a feed that does not fit the graph.
     """
     if isinstance(data, BatchedData):
-        return batches_of(graph, data.data, placeholders, what, data.batch_size)
+        data, batch_size = data._given()
     if "dask" in sys.modules:
         first = next(iter(data), None) if isinstance(data, Sequence) else data
         if holds_chunks(data) or _is_lazy(first):
@@ -372,7 +373,7 @@ def splits(data: Any) -> bool:
 
 def named_in(data: Any) -> Mapping[Any, Any]:
     """Return what the keys of a feed, or of the feed in a `Loader`, name; nothing for other data."""
-    data = data.data if isinstance(data, BatchedData) else data
+    data = data._given()[0] if isinstance(data, BatchedData) else data
     return data if isinstance(data, Mapping) else {}
 
 

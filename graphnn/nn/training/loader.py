@@ -98,6 +98,9 @@ class Loader(BatchedData):
     def __iter__(self) -> Iterator[Feed]:
         return (feed for _, feed in self._rows().for_training(self.rng, self.drop_last).opened())
 
+    def _given(self) -> tuple[Any, int | None]:
+        return self.data, self.batch_size
+
     def _rows(self) -> Split:
         if self._checked is not None:
             return self._checked
