@@ -343,6 +343,6 @@ def _check_alike(client: Any, exact: bool) -> None:
     if exact:
         raise ClusterError(
             f"client and workers may compute different bits: {told(unlike)}. Give them the same, or allow for it with "
-            "exact=False"
+            "exact=False, for fit in nn.Shards(count, exact=False)"
         )
     warnings.warn(f"client and workers may compute different bits: {told(unlike)}", GraphnnWarning, stacklevel=4)

@@ -123,6 +123,22 @@ def test_orders_are_drawn_by_the_seed_and_each_pass_has_all_rows(tmp_path: Path)
     assert [len(batch) for batch in _passes(da.arange(25, chunks=(12, 13)), None)] == [10, 2, 10, 3]
 
 
+def test_a_loader_goes_through_chunks() -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    numbers = da.arange(25, chunks=(12, 13), dtype=float)
+    for drop_last, sizes in ((False, [10, 2, 10, 3]), (True, [10, 10])):
+        loader = nn.Loader({x: numbers}, batch_size=10, drop_last=drop_last, rng=np.random.default_rng(0))
+        first, second = ([batch[x] for batch in loader] for _ in range(2))
+        assert sorted(map(len, first)) == sorted(sizes)
+        assert len(loader) == len(second) == len(sizes)
+        assert np.concatenate(first).tolist() != np.concatenate(second).tolist()
+    assert nn.evaluate(gn.mean(x), loader) == 12
+    unknown = nn.Loader({x: numbers[numbers > 3]}, batch_size=10, shuffle=False)
+    assert np.concatenate([batch[x] for batch in unknown]).tolist() == list(range(4, 25))
+    with pytest.raises(TypeError, match="how many batches there are is unknown"):
+        len(unknown)
+
+
 @pytest.mark.usefixtures("little_to_search")
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_few_chunks_are_in_memory_at_once(shuffle: bool) -> None:
