@@ -213,9 +213,12 @@ API = {
     "Training": [
         "nn.fit",
         "nn.evaluate",
+        "nn.Loader",
         "nn.Callback",
         "nn.Run",
         "nn.EarlyStopping",
+        "nn.Checkpoint",
+        "nn.Shards",
         "nn.LivePage",
         "nn.History",
     ],

@@ -35,12 +35,15 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .optim.optimizer import Optimizer as Optimizer
     from .optim.sgd_and_adam import *  # noqa: F403
     from .training.callbacks import Callback as Callback
+    from .training.checkpoint import Checkpoint as Checkpoint
     from .training.early_stopping import EarlyStopping as EarlyStopping
     from .training.evaluate import evaluate as evaluate
     from .training.fit import fit as fit
     from .training.history import History as History
     from .training.live_run import LivePage as LivePage
     from .training.live_run import Run as Run
+    from .training.loader import Loader as Loader
+    from .training.shards import Shards as Shards
     from .training.sklearn_estimators import Classifier as Classifier
     from .training.sklearn_estimators import Regressor as Regressor
 
@@ -73,11 +76,14 @@ _LATER = {
     "optim.optimizer": "Optimizer",
     "optim.sgd_and_adam": "Adagrad Adam AdamW RMSProp SGD",
     "training.callbacks": "Callback",
+    "training.checkpoint": "Checkpoint",
     "training.early_stopping": "EarlyStopping",
     "training.evaluate": "evaluate",
     "training.fit": "fit",
     "training.history": "History",
     "training.live_run": "LivePage Run",
+    "training.loader": "Loader",
+    "training.shards": "Shards",
     "training.sklearn_estimators": "Classifier Regressor",
 }
 _MODULES = ("init", "layers", "losses", "metrics", "optim", "schedules", "training")

@@ -222,7 +222,7 @@ def wrong_shape(x: gn.Node, outputs: int, rng: np.random.Generator) -> gn.Node:
         ({"optimizer": float}, UsageError, r"it made 0.01"),
         ({"epochs": 0}, ValueRangeError, "epochs"),
         ({"batch_size": "all"}, UsageError, "batch_size"),
-        ({"early_stopping": nn.EarlyStopping()}, LookupError, "need validation= or validation_split="),
+        ({"early_stopping": nn.EarlyStopping()}, LookupError, "need validation=, or validation_split= of an estimator"),
     ],
 )
 def test_errors_come_in_fit(settings: dict[str, Any], error: type[Exception], says: str) -> None:

@@ -115,7 +115,7 @@ class _Maker:
             if node.dtype.kind != "f":
                 raise UsageError(
                     f'each shard has a value of its own of "{node.name}" {node.spec}, and these have no mean: '
-                    'train it with statistics="all"'
+                    'train it with nn.Shards(count, statistics="all")'
                 )
 
     def stages(self) -> list[Stage]:

@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Any, type[GraphnnError], str]] = {
     "an argument that there is not": (
         lambda g, m: gn.patches.mean(axes=1),
         TypeError,
-        r'Here it is axis=\. The call is mean\(axis=0\)',
+        r"Here it is axis=\. The call is mean\(axis=0\)",
     ),
     "no node": (lambda g, m: gn.patches.at(), TypeError, r"The call is at\(node, reader=None\)"),
     "a name for a node": (lambda g, m: gn.patches.each("h", 0), UsageError, "made of a node.* not of str"),
