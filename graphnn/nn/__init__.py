@@ -103,7 +103,7 @@ def __getattr__(name: str) -> Any:
         return globals()[name]
     parts = () if name.startswith("__") else ("schedules", "init")  # a tool asks for such a name, and does so often
     held = next((part for part in parts if name in _defined_in(part)), "")
-    if name in dir(fn) or name in ours.__all__:
+    if name not in TABLE["gn"] and (name in dir(fn) or name in ours.__all__):
         hint = f" Write gn.{name}."
     elif held and name not in TABLE["gn"]:
         hint = f" Write nn.{held}.{name}."
