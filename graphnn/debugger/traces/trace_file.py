@@ -112,7 +112,7 @@ def _traced(data: Any, prepared: Prepared, kept: Sequence[Array | Condensed], up
         file: {number: text for number, text in lines if type(number) is int and type(text) is str}
         for file, lines in data["sources"].items()
     }
-    error, guard = data["error"], checked_guard(data.get("guard"))
+    error, guard = data["error"], checked_guard(data["guard"])
     return Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
 
 
