@@ -513,15 +513,19 @@ class _Reader:
         head = self.file.read(_LOCAL.size)
         if head.startswith(_FORMER):
             self.refuse(
-                "was written by an earlier graphnn, whose own format this one does not read: make it again with this one"
+                "was written by an earlier graphnn, whose own format this one does not read: make it again with this"
+                " one"
             )
         if not head or not b"PK\3\4".startswith(head[:4]):
             found = f"begins with {head[:8]!r}" if head else "is empty"
-            self.refuse(f"is not a graphnn file: it {found}, and one is a zip archive, which begins with b'PK\\x03\\x04'")
-        if len(head) < _LOCAL.size:
-            self.refuse_truncated()
-        name = self.file.read(_LOCAL.unpack(head)[-2]).decode("latin-1")
+            self.refuse(
+                f"is not a graphnn file: it {found}, and one is a zip archive, which begins with b'PK\\x03\\x04'"
+            )
+        size = _LOCAL.unpack(head)[-2] if len(head) == _LOCAL.size else 1
+        name = self.file.read(size).decode("latin-1")
         self.file.seek(0)
+        if len(name) < size:
+            self.refuse_truncated()
         if not name.endswith(".json") or not _KIND.fullmatch(name[:-5]):
             self.refuse(
                 f"is a zip archive, but not a graphnn file: its first member is {short_repr(name)}, "
@@ -543,7 +547,10 @@ class _Reader:
             archive = ZipFile(self.file)
         except Exception as error:
             # It may be anybody's, and zipfile raises what comes up.
-            self.refuse_damaged(f"has a directory that is not one of a zip archive ({error})")
+            raise FileFormatError(
+                f"{self.path!r} has a directory that is not one of a zip archive ({error}); take another copy of it, or"
+                " save it again"
+            ) from error
         members = archive.infolist()
         self.directory_at, archive.fp = archive.start_dir, None
         self.file.seek(0)
@@ -571,7 +578,9 @@ class _Reader:
                     f"is version {written} of a {kind}; this graphnn reads up to version {version}: "
                     "a newer graphnn will read it"
                 )
-            case {"version": int(written), "arrays": [*lines], "data": data} if len(content) == 3 and written > 0:
+            case {"version": int(written), "arrays": [*lines], "data": data} if (
+                len(content) == 3 and type(written) is int and written > 0
+            ):
                 if len(lines) > MAX_ARRAYS:
                     self.refuse(f"announces {len(lines):,} arrays; a file holds up to {MAX_ARRAYS:,}")
                 return data, list(map(self._entry, lines))
@@ -609,7 +618,7 @@ class _Reader:
         head += self.file.read(int.from_bytes(head[8:], "little"))
         size = math.prod(entry.shape) * entry.dtype.itemsize
         # What NumPy writes, with as many spaces at its end as this or another version of it takes.
-        if head[:8] != wanted[:8] or head[10:].rstrip() != wanted[10:].rstrip():
+        if _without_spaces(head) != _without_spaces(wanted):
             self.refuse_damaged(
                 f"announces the array {short_repr(entry.name)} as {entry.dtype.name} of shape "
                 f"{short_repr(entry.shape)}, and its member says otherwise"
@@ -672,6 +681,11 @@ class _Reader:
                 f"is damaged: the CRC-32 of its member {short_repr(member.filename)} is {found:08x} where"
                 f" {member.CRC:08x} was stored"
             )
+
+
+def _without_spaces(head: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what an array's head says, without its length and the spaces before its last character."""
+    return head[:8], head[10:-1].rstrip(b" "), head[-1:]
 
 
 def _is_shape(shape: list[Any]) -> bool:

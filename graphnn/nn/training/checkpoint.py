@@ -100,8 +100,9 @@ class _Position:
     @classmethod
     def of(cls, position: Any, now: Mapping[str, int]) -> _Position:
         """Return the checked position of a checkpoint; `now` has the keys of a division."""
-        counted = fields(position, steps=int, batch=int, loss=float, seen=int, drawn=int)
-        return cls(*counted, dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True)))
+        division = dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True))
+        steps, batch, loss, seen, drawn = fields(position, steps=int, batch=int, loss=float, seen=int, drawn=int)
+        return cls(steps, batch, loss, seen, drawn, division)
 
     def check(self, passes: Passes, epochs: int) -> None:
         """Raise an error unless a training run that has made this many epochs can go on here."""
@@ -142,10 +143,10 @@ def _listed(division: Mapping[str, int]) -> str:
 def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None:
     """Check all of a checkpoint, then take it over."""
     watch, passes, columns = training.watch, training.passes, training.figures.columns
-    kinds = {"graph": dict, "state": list, "shuffling": _OPTIONAL, "columns": list, "history": dict}
-    described, state, shuffling, names, recorded, stored, watched = fields(
-        data, **kinds, position=dict, watch=_OPTIONAL
+    described, state, shuffling, recorded, stored, watched = fields(
+        data, graph=dict, state=list, shuffling=_OPTIONAL, history=dict, position=dict, watch=_OPTIONAL
     )
+    names = fields(data, columns=list)[0]
     position = _Position.of(stored, passes.division())
     best, epoch, waited = math.nan, 0, 0
     if watched is not None:
