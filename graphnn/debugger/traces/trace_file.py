@@ -133,7 +133,7 @@ def _kept(
     if node in prepared.given:
         return prepared.given[node]
     if node.has_value:
-        return node.value
+        return node.graph._stored(node)
     value, shape = arrays["value"].get(key), shape_of(node.spec.shape)
     if value is not None:
         if value.shape != shape or value.dtype != node.dtype:
