@@ -27,7 +27,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BufferedReader, BytesIO
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ
+from mmap import mmap as _map
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
 from zlib import crc32
@@ -51,6 +52,7 @@ _FORMER = b"\x89gnn\r\n\x1a\n"  # that files began with when they were no archiv
 _ALIGNMENT = 64
 _PADDING = 0xD935  # an extra field for alignment, as Android's zipalign writes it
 _IN_UTF8 = 0x800  # the only flag that a member may have
+_IN_ZIP64 = 2**32 - 1  # in the place of a size that stands elsewhere
 _LOCAL = struct.Struct("<4s5H3I2H")  # the header of a member, in front of its name
 _END = struct.Struct("<4s4H2IH")  # the end of an archive
 _LONGEST_NAME = 200  # bytes
@@ -237,8 +239,11 @@ def read(
     >>> folder.cleanup()
     """
     with _opened(path) as reader:
-        if mmap:
-            reader.map(verify)
+        if mmap and reader.size:
+            reader.mapped, reader.verify = (
+                np.frombuffer(_map(reader.file.fileno(), 0, access=ACCESS_READ), "u1"),
+                verify,
+            )
         return _held(reader, kind, version)
 
 
@@ -301,7 +306,8 @@ def _held(reader: _Reader, kind: str, version: int) -> tuple[Any, dict[str, Arra
     data, entries = reader.announced(first, kind, version)
     reader.compare(members, entries)
     arrays = {entry.name: reader.array(member, entry) for member, entry in zip(members, entries, strict=True)}
-    reader.end()
+    if (hidden := reader.directory_at - reader.file.tell()) != 0:
+        reader.refuse_damaged(f"has {hidden:,} bytes that belong to no member")
     return data, arrays
 
 
@@ -495,18 +501,13 @@ class _Reader:
         self.size = size
         self.mapped: Array | None = None
         self.verify = True
+        self.directory_at = 0
 
     def refuse(self, what: str) -> NoReturn:
         raise FileFormatError(f"{self.path!r} {what}")
 
     def refuse_damaged(self, what: str) -> NoReturn:
         self.refuse(f"{what}; take another copy of it, or save it again")
-
-    def map(self, verify: bool) -> None:
-        """Let arrays be mapped from now on."""
-        if self.size:
-            self.mapped = np.frombuffer(mmap(self.file.fileno(), 0, access=ACCESS_READ), np.uint8)
-        self.verify = verify
 
     def kind(self) -> str:
         """Return the kind, which the first member is called after."""
@@ -618,15 +619,10 @@ class _Reader:
         head += self.file.read(int.from_bytes(head[8:], "little"))
         size = math.prod(entry.shape) * entry.dtype.itemsize
         # What NumPy writes, with as many spaces at its end as this or another version of it takes.
-        if _without_spaces(head) != _without_spaces(wanted):
+        if _without_spaces(head) != _without_spaces(wanted) or member.file_size != len(head) + size:
             self.refuse_damaged(
-                f"announces the array {short_repr(entry.name)} as {entry.dtype.name} of shape "
-                f"{short_repr(entry.shape)}, and its member says otherwise"
-            )
-        if member.file_size != len(head) + size:
-            self.refuse_damaged(
-                f"asks for {size:,} bytes for array {short_repr(entry.name)} of shape {short_repr(entry.shape)},"
-                f" and {member.file_size - len(head):,} are stored"
+                f"announces the array {short_repr(entry.name)} as {entry.dtype.name} of shape"
+                f" {short_repr(entry.shape)}, and its member, of {member.file_size:,} bytes, says otherwise"
             )
         array: Array
         start = self.file.tell()
@@ -642,31 +638,25 @@ class _Reader:
             self.refuse(f"has bytes for booleans that are neither 0 nor 1 in array {short_repr(entry.name)}")
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
-    def end(self) -> None:
-        """Refuse what belongs to no member."""
-        if self.file.tell() != self.directory_at:
-            self.refuse_damaged(f"has {self.directory_at - self.file.tell():,} bytes that belong to no member")
-
     def _enter(self, member: ZipInfo, name: str) -> None:
         """Go to the content of a member, which begins where the one before has ended."""
-        at = self.file.tell()
-        head = self.file.read(_LOCAL.size)
-        if len(head) < _LOCAL.size:
-            self.refuse_truncated()
+        at, stored = self.file.tell(), member.file_size
+        head = self.file.read(_LOCAL.size).ljust(_LOCAL.size, b"\0")
         sign, _, flags, method, _, _, crc, packed, size, length, more = _LOCAL.unpack(head)
         told = self.file.read(length + more)[:length]
-        shown = f"the member {short_repr(name)}"
-        if method or member.compress_type or member.compress_size != member.file_size:
-            self.refuse_damaged(f"has {shown} compressed, and a graphnn file stores its members as they are")
-        if (flags | member.flag_bits) & ~_IN_UTF8:
-            self.refuse_damaged(f"has {shown} encrypted, or in another way that is not that of a graphnn file")
-        if member.header_offset != at or member.volume:
-            self.refuse_damaged(f"does not have {shown} where the one before has ended")
-        same = member.orig_filename == name and told == name.encode()
-        if not same or sign != b"PK\3\4" or flags != member.flag_bits or crc != member.CRC or member.comment:
-            self.refuse_damaged(f"does not have {shown} as its JSON and its directory say")
-        if {packed, size} - {member.file_size, 0xFFFFFFFF} or self.file.tell() + member.file_size > self.directory_at:
-            self.refuse_damaged(f"asks for {member.file_size:,} bytes for {shown}, which are not there")
+        left = self.directory_at - self.file.tell()
+        if (
+            (at, name, 0, stored) != (member.header_offset, member.orig_filename, method, member.compress_size)
+            or (sign, told, flags, crc) != (b"PK\3\4", name.encode(), member.flag_bits, member.CRC)
+            or (flags & ~_IN_UTF8, member.compress_type, member.volume, member.comment) != (0, 0, 0, b"")
+            or {packed, size} - {stored, _IN_ZIP64}
+            or stored > left
+        ):
+            self.refuse_damaged(
+                f"does not have the member {short_repr(name)} as a graphnn file stores it: it is compressed, encrypted or"
+                f" moved, asks for {stored:,} bytes where {left:,} are left, or the JSON, the directory and its own"
+                " header do not agree"
+            )
 
     def _fill(self, block: bytearray | memoryview, head: bytes, member: ZipInfo) -> None:
         """Read the rest of a member into the memory given, and hold it against its CRC."""
