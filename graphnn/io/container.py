@@ -653,8 +653,8 @@ class _Reader:
             or stored > left
         ):
             self.refuse_damaged(
-                f"does not have the member {short_repr(name)} as a graphnn file stores it: it is compressed, encrypted or"
-                f" moved, asks for {stored:,} bytes where {left:,} are left, or the JSON, the directory and its own"
+                f"does not have the member {short_repr(name)} as a graphnn file stores it: it is compressed, encrypted"
+                f" or moved, asks for {stored:,} bytes where {left:,} are left, or the JSON, the directory and its own"
                 " header do not agree"
             )
 
