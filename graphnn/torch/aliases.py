@@ -50,6 +50,10 @@ class Tensor:
         """Return a view of this tensor, which now is `seen`."""
         return Tensor(self.cell, (*self.views, (look, put)), seen, self.cell.writes)
 
+    def become(self, view: Tensor) -> None:
+        """Be a view of this tensor from now on, as of an axis that is added in place."""
+        self.views, self._seen, self._at = view.views, view._seen, view._at
+
     @property
     def node(self) -> Node:
         """The node of its elements as they are now."""

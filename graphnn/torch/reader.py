@@ -27,7 +27,10 @@ from .dtypes import dtype_of
 
 FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
 OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
-_ASSERTIONS = ("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "_functional_assert")
+_ASSERTIONS = (
+    *("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "_functional_assert"),
+    "_linalg_check_errors",
+)
 
 _ON_SIZES: dict[Any, Callable[..., Any]] = {
     operator.add: operator.add,
@@ -116,7 +119,12 @@ class Reader:
                 continue
             node = stored.made
             if node is not None and tensor.node is not node and node.op.is_parameter:
-                self.graph.advances[node, tensor.node] = tensor.node
+                # It moves with each evaluation of what its module gives.
+                scope = self.graph.scopes.get(stored.name.rpartition(".")[0])
+                moved_by = None if scope is None else scope.result
+                if moved_by is None:
+                    moved_by = next(iter(self.graph.outputs.values()))
+                self.graph.advances[node, moved_by] = tensor.node
 
     def output(self, value: Any) -> Node:
         """Return a result of the program as a node."""
@@ -161,6 +169,8 @@ class Reader:
                     self.taken[node] = {each: self._now(each) for each in node.all_input_nodes}
                 found = self.values[node] = self._result(node)
         except Exception as error:
+            if self.module.meta.get("inner") and isinstance(error, GraphnnError):
+                raise  # told of the operation that PyTorch took apart, which is the one that the user wrote
             raise self.explained(error, node) from error
         if outermost:
             each = found if isinstance(found, (list, tuple)) else [found]
@@ -261,6 +271,8 @@ class Reader:
         space, _, name = schema.name.partition("::")
         if space != "aten":
             name = schema.name
+            if rule_for(name, "") is None and space == "prims":
+                raise NoRuleError(f"graphnn has no rule for {name}")
             if rule_for(name, "") is None and not target._can_decompose():
                 raise NoRuleError(
                     f"it is an operation of {quoted(space)}, not of PyTorch, and graphnn does not know it: register a "
@@ -298,7 +310,10 @@ class Reader:
         return {name: self.value(value) for name, value in given.items()}
 
     def _call(self, node: Any, name: str) -> Call:
-        return Call(self, name, [dtype_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)] or [None], self.default)
+        dtypes = [dtype_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)]
+        call = Call(self, name, dtypes or [None], self.default)
+        call.source = node
+        return call
 
     def _applied(self, node: Any, rule: Rule, name: str, given: dict[str, Any]) -> Any:
         call = self._call(node, name)
@@ -353,10 +368,12 @@ class Reader:
         """Return the arguments that a rule names, and refuse others that are not as usual."""
         defaults = {each.name: each.default_value for each in node.target._schema.arguments if each.has_default_value()}
         for name, value in given.items():
-            if name in rule.takes or name in IRRELEVANT or (name in defaults and value == defaults[name]):
+            if rule.takes is None or name in rule.takes or name in IRRELEVANT:
+                continue
+            if name in defaults and value == defaults[name]:
                 continue
             raise NoRuleError(f"graphnn does not read its argument {name}={short_repr(value)}")
-        return {name: value for name, value in given.items() if name in rule.takes}
+        return {name: value for name, value in given.items() if rule.takes is None or name in rule.takes}
 
     def _checked(self, made: Node, meta: Any) -> Node:
         """Return a result in the dtype that PyTorch tells; refuse one whose shape is another."""
@@ -382,6 +399,10 @@ class Reader:
         call = self._call(node, name)
         taken = self._taken(node, rule, given)
         made = cast(rule.function(call, **{key: nodes_in(value) for key, value in taken.items()}), before.spec.dtype)
+        if rule.write is not None:  # the tensor stays the same elements, in another shape
+            seen = self._view(call, rule, taken, tensor, made, None)
+            tensor.become(seen)
+            return tensor
         if made.spec.shape != before.spec.shape:
             made = fn.broadcast_to(made, before.spec.shape)
         return self._overwritten(tensor, made)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +12,88 @@ import numpy as np
 
 from ..._util.text import quoted, with_article
 from ...core import Array, Graph, Node, sealed
+from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
 from ...errors import FileFormatError, GraphnnError, UsageError, ValueRangeError
+from ...io.atomic_file import replacing
 from ...io.container import read, write
 from ...io.graph_files import to_data
-from ..layers.layer import snake
+from ...io.paths import StrPath, path_of
 from ..random_state import set_state
 from .history import History
 
 if TYPE_CHECKING:
-    from ...io.paths import StrPath
     from .epochs import Passes
     from .evaluate import Evaluation
     from .training_run import Training
 
-_KIND, _VERSION = "checkpoint", 2
+_KIND, _VERSION = "checkpoint", 3
 _MOST = 2**63  # of what is counted
 _OPTIONAL = (dict, type(None))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file for everything that a training run needs to go on: ``nn.fit(..., checkpoint=nn.Checkpoint(path))``.
+
+    It holds graph, state, random generator, position and history, and is written completely or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file that is written.
+    every : int, optional
+        Write it after this many steps, and at the end. By default, after each epoch.
+    resume : bool, str or path-like
+        True: go on from `path` where there is such a file, and begin anew where there is none. So a script that is
+        started again goes on where it was, and one that was done is done. A path: go on from that file, which there
+        must be. False: begin anew; the first checkpoint replaces a file that is there.
+
+    Notes
+    -----
+    A run is resumed with the same arguments of `fit`; `epochs` counts those before, too, and may be more. The results
+    are the same, to the bit, as without the interruption, if the data are the same. Batches that were used are passed
+    over; an iterator just goes on, and so cannot resume within an epoch. Resuming sets the state of the graph, and that
+    of the random generator. A file that is damaged, or of another graph, is an error, and nothing begins anew.
+
+    Examples
+    --------
+    >>> Checkpoint("run.ckpt", every=500, resume=True)
+    Checkpoint(path='run.ckpt', every=500, resume=True)
+    """
+
+    path: StrPath
+    every: int | None = None
+    resume: bool | StrPath = False
+
+    def __post_init__(self) -> None:
+        path_of(self.path)
+        if self.every is not None:
+            whole("every", self.every, 1)
+        if isinstance(self.resume, np.bool_):
+            object.__setattr__(self, "resume", bool(self.resume))
+        if not isinstance(self.resume, bool):
+            path_of(self.resume)
+
+
+def checked_checkpoint(given: Any) -> Checkpoint | None:
+    """Return a checkpoint that can be written, if one is asked for.
+
+    Raises
+    ------
+    OSError
+        What writing it would raise.
+    """
+    if given is None:
+        return None
+    checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)
+    with suppress(_OnlyTried), replacing(path_of(checkpoint.path)):
+        raise _OnlyTried
+    return checkpoint
+
+
+class _OnlyTried(Exception):
+    """Raised before anything is written."""
 
 
 def save(training: Training, path: StrPath) -> None:
@@ -67,8 +132,8 @@ def _totals(amid: Evaluation) -> Iterator[tuple[str, Any]]:
             yield f"{number}/{part}", total
 
 
-def resume(training: Training, path: StrPath) -> None:
-    """Continue from a checkpoint.
+def resume(training: Training, checkpoint: Checkpoint) -> None:
+    """Continue from a checkpoint, if there is one to continue from.
 
     Raises
     ------
@@ -77,7 +142,15 @@ def resume(training: Training, path: StrPath) -> None:
     GraphnnError
         When this training would not go on as that one.
     """
-    data, arrays = read(path, _KIND, version=_VERSION)
+    if checkpoint.resume is False:
+        return
+    path = checkpoint.path if checkpoint.resume is True else checkpoint.resume
+    try:
+        data, arrays = read(path, _KIND, version=_VERSION)
+    except FileNotFoundError:
+        if checkpoint.resume is True:
+            return  # the first run of a script that may be started again
+        raise
     try:
         _restore(training, data, arrays)
     except FileFormatError as error:
@@ -102,15 +175,9 @@ class _Position:
     @classmethod
     def of(cls, position: Any, now: Mapping[str, int]) -> _Position:
         """Return the checked position of a checkpoint; `now` has the keys of a division."""
-        steps, batch, loss = fields(position, steps=int, batch=int, loss=float)
-        if "seen" in position:
-            seen, drawn = fields(position, seen=int, drawn=int)
-            division = dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True))
-            return cls(steps, batch, loss, seen, drawn, division)
-        # Of version 1: there were only arrays, and the loss was a sum of shares.
-        rows, size, used = fields(position, **{"rows": int, "batch_size": int, "rows in batches": int})
-        division = {"rows": rows, "batch_size": size, "rows in batches": used, "steps_per_epoch": 0}
-        return cls(steps, batch, loss * used, min(batch * size, used), batch, division)
+        division = dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True))
+        steps, batch, loss, seen, drawn = fields(position, steps=int, batch=int, loss=float, seen=int, drawn=int)
+        return cls(steps, batch, loss, seen, drawn, division)
 
     def check(self, passes: Passes, epochs: int) -> None:
         """Raise an error unless a training run that has made this many epochs can go on here."""
@@ -154,23 +221,19 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
     described, state, shuffling, recorded, stored, watched = fields(
         data, graph=dict, state=list, shuffling=_OPTIONAL, history=dict, position=dict, watch=_OPTIONAL
     )
+    names = fields(data, columns=list)[0]
     position = _Position.of(stored, passes.division())
     best, epoch, waited = math.nan, 0, 0
     if watched is not None:
         best, epoch, waited = fields(watched, best=float, epoch=int, waited=int)
 
-    now = renamed(state, training.graph)
-    places = {f"{part}/{old}": f"{part}/{name}" for part in ("graph", "best") for old, name in now.items()}
-    arrays = {places.get(place, place): array for place, array in arrays.items()}
-    values = _values(training.graph, [now.get(name, name) for name in state], arrays)
+    values = _values(training.graph, state, arrays)
     bests = _bests(training, watched, epoch, arrays) if watch and watched is not None else {}
-    # Of version 1 they are known only after an epoch.
-    names = fields(data, columns=list)[0] if "seen" in stored else list(recorded) or list(columns)
     history = _history(recorded, names, columns)
     epochs = history.epochs
     position.check(passes, epochs)
     totals = _stored_totals(training.figures.amid, arrays) if position.batch else None
-    known = {f"graph/{now.get(name, name)}" for name in described["nodes"]["name"]}
+    known = {f"graph/{name}" for name in described["nodes"]["name"]}
     known |= {f"best/{node.name}" for node in values}
     known |= {f"metrics/{number}/{part}" for number, parts in enumerate(totals or []) for part in range(len(parts))}
     unknown = [name for name in arrays if name not in known]
@@ -200,9 +263,7 @@ def _bests(training: Training, watched: Any, epoch: int, arrays: Mapping[str, Ar
     """Return the values of the best epoch, if they are to be restored, from a checkpoint with this early stopping."""
     assert training.watch is not None
     goal = training.watch.goal
-    before = goal
-    if "monitor" in watched:  # older ones do not say it
-        before = dict(zip(goal, fields(watched, monitor=str, mode=str), strict=True))
+    before = dict(zip(goal, fields(watched, monitor=str, mode=str), strict=True))
     if before != goal:
         raise UsageError(
             f"early stopping of the checkpoint monitors {_aim(**before)}, but that of this call {_aim(**goal)}: "
@@ -279,24 +340,6 @@ def check_figures(name: str, values: Any, shape: tuple[Any, ...]) -> None:
     found = np.asarray(values)
     if type(values) is not list or found.shape != shape or found.dtype.kind not in "biuf":
         raise FileFormatError(f'its figures "{name}" are not valid')
-
-
-def renamed(state: Sequence[Any], graph: Graph) -> dict[str, str]:
-    """Return the names of parameters in a checkpoint that have another name in the graph now, with that name.
-
-    Layers in attributes were once named after their class, as all others: ``dense_1`` for what is now ``query``.
-    """
-    found: dict[str, str] = {}
-    for old, node in zip(state, graph.state, strict=False):
-        before, now = str(old).split("/"), node.name.split("/")
-        for depth, (one, other) in enumerate(zip(before, now, strict=False), start=1):
-            scope = graph.scopes.get("/".join(now[:depth]))
-            if one != other and not (scope and re.fullmatch(rf"{re.escape(snake(scope.kind))}_\d+", one)):
-                return {}
-        if len(before) != len(now):
-            return {}
-        found[str(old)] = node.name
-    return found if len(state) == len(graph.state) else {}
 
 
 def stored_value(node: Node, array: Array) -> Array:

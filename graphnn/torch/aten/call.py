@@ -41,6 +41,8 @@ class Call:
         self.default = default
         self.tensors: dict[str, Tensor] = {}
         """The arguments that are tensors."""
+        self.source: Any = None
+        """The call in PyTorch's program."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -48,6 +50,14 @@ class Call:
         found = self.dtypes[0]
         assert found is not None
         return found
+
+    def wanted(self, place: int) -> bool:
+        """Tell whether one of several results is used."""
+        users = getattr(self.source, "users", None)
+        if users is None:
+            return True
+        taken = [each.args[1] for each in users if getattr(each.target, "__name__", "") == "getitem" and each.users]
+        return place in taken or any(getattr(each.target, "__name__", "") != "getitem" for each in users)
 
     def refuse(self, why: str) -> NoReturn:
         """Raise the error that this call cannot be read; `why` says what to write instead."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...core import Dim, Node, fn
 from ...core.symbolic_shapes import add, clamp, floor_divide, multiply, product, subtract
 from .call import lengths
-from .table import aten
+from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
@@ -144,9 +147,45 @@ def _max_pool(axes: int, with_places: bool) -> Any:
         spans, steps, pads, spread = _windows(x, kernel_size, stride, padding, dilation, ceil_mode, axes)
         found = fn.max_pool(x, spans, steps, pads, spread)
         found = fn.squeeze(found, 0) if alone else found
-        return (found, None) if with_places else found
+        if not with_places:
+            return found
+        if not call.wanted(1):
+            return found, None
+        places = _places(call, x, spans, steps, pads, spread)
+        return found, fn.squeeze(places, 0) if alone else places
 
     return rule
+
+
+def _places(call: Call, x: Node, spans: Any, steps: Any, pads: Any, spread: Any) -> Node:
+    """Return the flat places of the largest elements of windows."""
+    axes = len(spans)
+    sizes = x.spec.shape[x.ndim - axes :]
+    if not all(isinstance(size, int) for size in sizes):
+        call.refuse("the places of the largest elements of a size with a name: leave it out of dims=")
+    inner = tuple(range(-axes, 0))
+    padded = fn.pad(x, ((0, 0), (0, 0), *pads), constant_values=-np.inf) if any(map(any, pads)) else x
+    moving = fn.windows(padded, spans, steps, spread, axes=inner)
+    shape = moving.spec.shape[: moving.ndim - axes]
+    best = fn.argmax(fn.reshape(moving, (*shape, math.prod(spans))), axis=-1)
+    flat = np.pad(np.arange(math.prod(sizes)).reshape(sizes), pads, constant_values=-1)  # type: ignore[arg-type]
+    for axis, (span, step, gap) in enumerate(zip(spans, steps, spread, strict=True)):
+        flat = np.lib.stride_tricks.sliding_window_view(flat, (span - 1) * gap + 1, axis=axis)
+        flat = flat[(slice(None),) * axis + (slice(None, None, step),)][..., ::gap]
+    table = call.graph.constant(flat.reshape(*shape[2:], math.prod(spans)))
+    table = fn.broadcast_to(table, (*shape, math.prod(spans)))
+    return fn.squeeze(fn.take_along_axis(table, fn.expand_dims(best, -1), axis=-1), -1)
+
+
+@aten("max_unpool2d", "max_unpool3d")
+def max_unpool(
+    call: Call, self: Node, indices: Node, output_size: Any, stride: Any = None, padding: Any = None
+) -> Node:
+    """Return zeros with elements at flat places."""
+    from .indexing import put_flat
+
+    lead = self.ndim - len(output_size)
+    return put_flat(self, indices, lead, tuple(output_size))
 
 
 for _axes in (1, 2, 3):
@@ -210,6 +249,8 @@ def adaptive_avg_pool(call: Call, self: Node, output_size: Any) -> Node:
 @aten("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def adaptive_max_pool(call: Call, self: Node, output_size: Any) -> tuple[Node, None]:
     """Return the largest elements of so many parts."""
+    if call.wanted(1):
+        call.refuse("graphnn does not tell where the largest elements are: write return_indices=False")
     x, alone = _batched(self, len(output_size))
     found = fn.adaptive_max_pool(x, tuple(output_size))
     return (fn.squeeze(found, 0) if alone else found), None
@@ -248,3 +289,7 @@ def col2im(
     for axis, (pad, size) in enumerate(zip(pads, output_size, strict=True)):
         found = part(found, axis + 2, pad, add(pad, size)) if pad else found
     return fn.squeeze(found, 0) if self.ndim == 2 else found
+
+
+_FRACTIONAL = "it chooses windows at random: write F.max_pool2d or F.adaptive_max_pool2d"
+refused("fractional_max_pool2d", "fractional_max_pool3d", why=f"graphnn has no fractional_max_pool; {_FRACTIONAL}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core import Node, fn
 from .call import cast, kind_of
-from .table import aten
+from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
@@ -171,26 +171,25 @@ def rsqrt(call: Call, self: Node) -> Node:
 
 @aten("maximum", "max.other", "fmax")
 def maximum(call: Call, self: Any, other: Any) -> Node:
-    """Return the larger of two numbers."""
+    """Return the larger of two numbers; the gradient of a tie of `fmax` is that of x."""
     if call.op == "fmax":
-        return _without_nan(call, fn.maximum, self, other)
+        return _without_nan(call, fn.greater_equal, self, other)
     return fn.maximum(*call.as_result(self, other))
 
 
 @aten("minimum", "min.other", "fmin")
 def minimum(call: Call, self: Any, other: Any) -> Node:
-    """Return the smaller of two numbers."""
+    """Return the smaller of two numbers; the gradient of a tie of `fmin` is that of x."""
     if call.op == "fmin":
-        return _without_nan(call, fn.minimum, self, other)
+        return _without_nan(call, fn.less_equal, self, other)
     return fn.minimum(*call.as_result(self, other))
 
 
-def _without_nan(call: Call, function: Any, self: Any, other: Any) -> Node:
+def _without_nan(call: Call, first: Any, self: Any, other: Any) -> Node:
     """Return one of two numbers, the other one where one is NaN."""
-    a, b = call.as_result(self, other)
-    if call.dtype.kind != "f":
-        return function(a, b)  # type: ignore[no-any-return]
-    return fn.where(fn.isnan(a), b, fn.where(fn.isnan(b), a, function(a, b)))
+    a, b = (call.node(each, call.dtype) for each in (self, other))
+    own = first(a, b)
+    return fn.where(own | fn.isnan(b) if call.dtype.kind == "f" else own, a, b)
 
 
 @aten("clamp", "clip")
@@ -283,9 +282,11 @@ def masked_fill(call: Call, self: Node, mask: Node, value: Any) -> Node:
 
 @aten("hypot")
 def hypot(call: Call, self: Node, other: Node) -> Node:
-    """Return the root of the sum of two squares."""
+    """Return the root of the sum of two squares, without overflow."""
     a, b = call.as_result(self, other)
-    return fn.norm(fn.stack([a + fn.zeros_like(b), b + fn.zeros_like(a)]), axis=0)
+    size = fn.stop_gradient(fn.maximum(fn.abs(a), fn.abs(b)))
+    size = fn.where(fn.greater(size, 0) & fn.isfinite(size), size, 1.0)
+    return fn.sqrt(fn.square(a / size) + fn.square(b / size)) * size
 
 
 @aten("atan2", "arctan2")
@@ -307,16 +308,18 @@ def atan2(call: Call, self: Node, other: Node) -> Node:
 @aten("logaddexp")
 def logaddexp(call: Call, self: Node, other: Node) -> Node:
     """Return log(exp(a) + exp(b)), without overflow."""
-    a, b = call.as_result(self, other)
-    return fn.logsumexp(fn.stack([a + fn.zeros_like(b), b + fn.zeros_like(a)]), axis=0)
+    return _logaddexp(*call.as_result(self, other))
+
+
+def _logaddexp(a: Node, b: Node) -> Node:
+    found = fn.maximum(a, b) + fn.softplus(-fn.abs(a - b))
+    return fn.where(fn.equal(a, b) & fn.isinf(a), a, found)
 
 
 @aten("logaddexp2")
 def logaddexp2(call: Call, self: Node, other: Node) -> Node:
     """Return log₂(2^a + 2^b), without overflow."""
-    a, b = call.as_result(self, other)
-    both = fn.stack([a + fn.zeros_like(b), b + fn.zeros_like(a)]) * math.log(2)
-    return fn.logsumexp(both, axis=0) / math.log(2)
+    return _logaddexp(*(each * math.log(2) for each in call.as_result(self, other))) / math.log(2)
 
 
 @aten("exp2", "special_exp2")
@@ -351,17 +354,17 @@ def sinc(call: Call, self: Node) -> Node:
 def xlogy(call: Call, self: Any, other: Any) -> Node:
     """Return x log(y), and 0 where x is 0."""
     x, y = (call.node(each, call.dtype) for each in (self, other))
-    zero = fn.equal(x, 0)
-    found = fn.where(zero, 0.0, x * fn.log(fn.where(zero, 1.0, y)))
-    return fn.where(fn.isnan(y), y, found)
+    # The derivative at x = 0 is log(y), where it is a number.
+    nothing = fn.equal(x, 0) & (fn.less_equal(y, 0) | fn.equal(y, np.inf))
+    return fn.where(nothing, 0.0, x * fn.log(fn.where(nothing, 1.0, y)))
 
 
 @aten("special_xlog1py")
 def xlog1py(call: Call, self: Any, other: Any) -> Node:
     """Return x log(1 + y), and 0 where x is 0."""
     x, y = (call.node(each, call.dtype) for each in (self, other))
-    zero = fn.equal(x, 0)
-    return fn.where(zero, 0.0, x * fn.log1p(fn.where(zero, 0.0, y)))
+    nothing = fn.equal(x, 0) & (fn.less_equal(y, -1) | fn.equal(y, np.inf))
+    return fn.where(nothing, 0.0, x * fn.log1p(fn.where(nothing, 0.0, y)))
 
 
 @aten("nan_to_num")
@@ -445,6 +448,16 @@ def leaky_relu(call: Call, self: Node, negative_slope: float = 0.01) -> Node:
     return fn.leaky_relu(self, negative_slope)
 
 
+@aten("rrelu", "rrelu_with_noise")
+def rrelu(
+    call: Call, self: Node, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, noise: Any = None
+) -> Node:
+    """Return x, and a part of it below 0, in evaluation."""
+    if training:
+        call.refuse("rrelu draws a slope for each number in training: write F.leaky_relu, or training=False")
+    return fn.leaky_relu(self, (lower + upper) / 2)
+
+
 @aten("prelu", "_prelu_kernel")
 def prelu(call: Call, self: Node, weight: Node) -> Node:
     """Return x, and below 0 x times a weight of its channel."""
@@ -458,8 +471,10 @@ def elu(call: Call, self: Node, alpha: float = 1, scale: float = 1, input_scale:
     """Return x above 0, and alpha * (exp(x) - 1) below, both scaled."""
     if scale == input_scale == 1:
         return fn.elu(self, float(alpha))
-    below = alpha * fn.expm1(fn.minimum(self, 0.0) * input_scale)
-    return fn.where(fn.greater(self, 0), self, below) * scale
+    above = fn.greater(self, 0)
+    below = fn.where(above, 0.0, self)
+    found = fn.where(above, self, fn.expm1(below if input_scale == 1 else below * input_scale) * alpha)
+    return found if scale == 1 else found * scale
 
 
 @aten("selu")
@@ -563,3 +578,10 @@ def to(call: Call, self: Node, dtype: Any = None, other: Any = None) -> Node:
     if kind_of(call.dtype) == 0 and self.spec.dtype.kind != "b":
         return fn.not_equal(self, 0)
     return cast(self, call.dtype)
+
+
+_UNKNOWN = "graphnn has no {}: write it in other operations, or compute it before the module"
+for _name in ("erfinv", "polygamma", "i0", "igamma", "igammac", "nextafter", "frexp", "gcd", "lcm"):
+    refused(_name, why=_UNKNOWN.format(_name))
+for _name in ("erfcx", "log_ndtr", "i0e", "i1", "i1e", "ndtri", "zeta", "bessel_j0", "bessel_j1"):
+    refused(f"special_{_name}", why=_UNKNOWN.format(_name))

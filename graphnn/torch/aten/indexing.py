@@ -10,7 +10,7 @@ from ...core import Node, fn
 from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import product
 from .call import axis_of, cast
-from .table import aten
+from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
@@ -140,6 +140,15 @@ def put_rows(call: Call, table: Node, places: Node, rows: Node) -> Node:
     """Return a table with other rows at places; of several for one place, the last one."""
     index = fn.reshape(places, (-1, *[1] * (table.ndim - 1)))
     return fn.put_along_axis(table, fn.broadcast_to(index, rows.spec.shape), rows, axis=0)
+
+
+def put_flat(x: Node, places: Node, lead: int, sizes: Any) -> Node:
+    """Return zeros of sizes with elements at flat places, for each place of the first axes."""
+    front = x.spec.shape[:lead]
+    inner, count = product(x.spec.shape[lead:]), product(sizes)
+    flat = fn.reshape(x, (*front, inner))
+    zeros = fn.broadcast_to(x.graph.constant(np.zeros((), x.spec.dtype)), (*front, count))
+    return fn.reshape(fn.put_along_axis(zeros, fn.reshape(places, (*front, inner)), flat, axis=-1), (*front, *sizes))
 
 
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
@@ -309,7 +318,12 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         if x.spec.dtype.kind != "f" and reduce in ("amax", "amin"):
             limits = np.iinfo(x.spec.dtype)
             start = limits.min if reduce == "amax" else limits.max
+        own = x
         x = fn.where(touched, call.node(start, x.spec.dtype), x)
+        if reduce in ("amax", "amin") and x.spec.dtype.kind == "f":
+            # As in PyTorch, an own element that ties counts as one more that shares the gradient, which it does not get.
+            best = fn.put_along_axis(x, index, src, axis=axis, reduce="maximum" if reduce == "amax" else "minimum")
+            x = fn.where(touched & fn.equal(own, best), fn.stop_gradient(own), x)
     if reduce in ("sum", "mean"):
         total = x + fn.add_along_axis(src, index, x.spec.shape, axis=axis)
         if reduce == "sum":
@@ -347,6 +361,17 @@ def index_add(call: Call, self: Node, dim: int, index: Node, source: Node, alpha
     return self + (fn.moveaxis(wide, 0, axis) if axis else wide)
 
 
+@aten("index_reduce")
+def index_reduce(
+    call: Call, self: Node, dim: int, index: Node, source: Node, reduce: str, include_self: bool = True
+) -> Node:
+    """Return x with products, means, the largest or smallest of rows at places of an axis."""
+    axis = axis_of(dim, self.ndim)
+    wide = fn.reshape(index, (*[1] * axis, -1, *[1] * (self.ndim - axis - 1)))
+    wide = fn.broadcast_to(wide, source.spec.shape)
+    return _scattered(call, self, dim, wide, source, reduce, include_self)
+
+
 @aten("index_copy")
 def index_copy(call: Call, self: Node, dim: int, index: Node, source: Node) -> Node:
     """Return x with rows of another tensor at places of an axis."""
@@ -373,24 +398,18 @@ def masked_scatter(call: Call, self: Node, mask: Node, source: Node) -> Node:
     return fn.where(mask, fn.reshape(taken, self.spec.shape), self)
 
 
-def _refused(name: str, why: str) -> None:
-    @aten(name)
-    def rule(call: Call, **given: Any) -> Any:
-        call.refuse(why)
-
-    from .table import RULES
-
-    RULES[name] = RULES[name]._replace(takes=frozenset(("self", "condition", "input", "size", "lengths", "batch_first", "dense_dim", "sparse_dim", "blocksize", "mask", "sorted", "dim", "as_tuple", "return_inverse", "return_counts")))
-
-
-_refused("nonzero", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
-_refused("where.", "data decide how many elements a condition has: write torch.where(condition, a, b), or weigh by the condition")
-_refused("nonzero_numpy", "data decide how many elements are not 0: write torch.where, or weigh by the mask x != 0")
-_refused("_pack_padded_sequence", "packed sequences: pad them, and weigh what is computed by a mask of the lengths")
-_refused("to_sparse", "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there")
-_refused("_to_sparse", "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there")
-_refused("masked_select", "data decide how many elements a mask has: write torch.where(mask, x, 0)")
-_refused("_unique2", "data decide how many different numbers there are: count each by F.one_hot(x, n).sum(0)")
+_BY_MASK = "data decide how many elements a mask has: write torch.where(mask, x, 0), or weigh by the mask"
+refused("nonzero", "nonzero_numpy", "argwhere", why=_BY_MASK)
+refused("masked_select", why=_BY_MASK)
+refused("where.", why=_BY_MASK)
+_HOW_MANY = "data decide how many different numbers there are: count each by F.one_hot(x, n).sum(0)"
+refused("_unique2", "unique_dim", "unique_consecutive", why=_HOW_MANY)
+_IN_PLACE = "its rows are changed where it reads them (max_norm): write max_norm=None, or norm the weight itself"
+refused("embedding_renorm", why=_IN_PLACE)
+_PACKED = "packed sequences: pad them, and weigh what is computed by a mask of the lengths"
+refused("_pack_padded_sequence", why=_PACKED)
+_SPARSE = "sparse tensors: write dense ones, or index_add and scatter_add over the elements that are there"
+refused("to_sparse", "_to_sparse", why=_SPARSE)
 
 
 @aten("item", "_local_scalar_dense")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .call import Call
 
 
+_SMALL = 1e-12
+
+
 def reduced(x: Node, reduction: int) -> Node:
     """Return the elements, their mean, or their sum."""
     return x if reduction == 0 else fn.mean(x) if reduction == 1 else fn.sum(x)
@@ -59,7 +62,13 @@ def binary_cross_entropy(
 ) -> Node:
     """Return -t log(p) - (1 - t) log(1 - p); the logarithms are -100 or more."""
     p, t = call.as_result(self, target)
-    found = (t - 1) * fn.maximum(fn.log1p(-p), -100.0) - t * fn.maximum(fn.log(p), -100.0)
+    # At 0 and 1, PyTorch divides by a small number instead of by p (1 - p).
+    small = fn.less(p * (1 - p), _SMALL)
+    inside = fn.where(small, 0.5, p)
+    found = (t - 1) * fn.log1p(-inside) - t * fn.log(inside)
+    still, there = fn.stop_gradient(p), fn.stop_gradient(t)
+    outside = (t - 1) * fn.maximum(fn.log1p(-still), -100.0) - t * fn.maximum(fn.log(still), -100.0)
+    found = fn.where(small, outside + (p - still) * ((still - there) / _SMALL), found)
     return reduced(found if weight is None else found * weight, reduction)
 
 
@@ -198,7 +207,7 @@ def hinge_embedding_loss(
     call: Call, self: Node, target: Node, margin: float = 1.0, reduction: int = 1
 ) -> Node:
     """Return x where t is 1, and how much it is below a margin where t is -1."""
-    below = fn.relu(margin - self)
+    below = fn.clip(margin - self, 0.0)  # on the bound, its gradient passes
     found = fn.where(fn.equal(target, 1), 0.0, below) + fn.where(fn.equal(target, -1), 0.0, self)
     return reduced(found, reduction)
 
@@ -209,7 +218,7 @@ def margin_ranking_loss(
 ) -> Node:
     """Return by how much two numbers are in the wrong order."""
     found = -target * (input1 - input2) + margin
-    return reduced(fn.maximum(found, 0.0), reduction)
+    return reduced(fn.clip(found, 0.0), reduction)
 
 
 @aten("cosine_embedding_loss")
@@ -222,7 +231,7 @@ def cosine_embedding_loss(
     both = fn.sum(input1 * input2, axis=axis)
     sizes = (fn.sum(fn.square(input1), axis=axis) + eps) * (fn.sum(fn.square(input2), axis=axis) + eps)
     cosine = both / fn.sqrt(sizes)
-    found = fn.where(fn.equal(target, 1), 1 - cosine, fn.where(fn.equal(target, -1), fn.relu(cosine - margin), 0.0))
+    found = fn.where(fn.equal(target, 1), 1 - cosine, fn.where(fn.equal(target, -1), fn.clip(cosine - margin, 0.0), 0.0))
     return reduced(found, reduction)
 
 
@@ -242,7 +251,7 @@ def triplet_margin_loss(
     right, wrong = (pairwise_distance(call, anchor, each, p, eps) for each in (positive, negative))
     if swap:
         wrong = fn.minimum(wrong, pairwise_distance(call, positive, negative, p, eps))
-    return reduced(fn.relu(right - wrong + margin), reduction)
+    return reduced(fn.clip(right - wrong + margin, 0.0), reduction)
 
 
 @aten("pairwise_distance")
@@ -252,3 +261,20 @@ def pairwise_distance(call: Call, x1: Node, x2: Node, p: float = 2, eps: float =
     if p == np.inf:
         return fn.max(fn.abs(apart), axis=-1, keepdims=keepdim)
     return fn.norm(apart, p, axis=-1, keepdims=keepdim)
+
+
+@aten("multilabel_margin_loss")
+def multilabel_margin_loss(call: Call, self: Node, target: Node, reduction: int = 1) -> Node:
+    """Return by how much other classes are not below the labels by 1; labels end where one is -1."""
+    x, labels = (each if each.ndim > 1 else fn.expand_dims(each, 0) for each in (self, target))
+    classes = x.spec.shape[-1]
+    if not isinstance(classes, int):
+        call.refuse("labels of classes whose number has a name: leave the size out of dims=")
+    counts = fn.equal(fn.cumsum(cast(fn.less(labels, 0), np.int64), axis=-1), 0)
+    labels = fn.where(counts, labels, 0)
+    known = fn.any(fn.equal(fn.expand_dims(labels, -1), fn.arange(classes, graph=call.graph)) & fn.expand_dims(counts, -1), axis=-2)
+    own = fn.take_along_axis(x, labels, axis=-1)
+    below = fn.relu(1 - fn.expand_dims(own, -1) + fn.expand_dims(x, -2))
+    asked = fn.expand_dims(counts, -1) & fn.logical_not(fn.expand_dims(known, -2))
+    found = fn.sum(fn.where(asked, below, 0.0), axis=(-2, -1)) / classes
+    return reduced(found if self.ndim > 1 or reduction else fn.squeeze(found, 0), reduction)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core import Node, fn
 from .call import cast
-from .table import aten
+from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
@@ -218,6 +218,39 @@ def _solved(a: Node, b: Node, left: bool) -> Node:
     return fn.swapaxes(fn.solve(fn.swapaxes(a, -1, -2), fn.swapaxes(b, -1, -2)), -1, -2)
 
 
+@aten("cholesky_inverse")
+def cholesky_inverse(call: Call, self: Node, upper: bool = False) -> Node:
+    """Return the inverse of a matrix that is the square of a triangular one."""
+    lower = fn.swapaxes(fn.triu(self), -1, -2) if upper else fn.tril(self)
+    return fn.inv(fn.matmul(lower, fn.swapaxes(lower, -1, -2)))
+
+
+@aten("linalg_matrix_power", "matrix_power")
+def matrix_power(call: Call, self: Node, n: int) -> Node:
+    """Return products of matrices with themselves."""
+    if n == 0:
+        return fn.broadcast_to(fn.eye(self.spec.shape[-1], self.spec.dtype, graph=call.graph), self.spec.shape)
+    base = fn.inv(self) if n < 0 else self
+    found: Node | None = None
+    left = abs(n)
+    while left:
+        if left % 2:
+            found = base if found is None else fn.matmul(found, base)
+        left //= 2
+        base = fn.matmul(base, base) if left else base
+    assert found is not None
+    return found
+
+
+@aten("_weight_norm")
+def weight_norm(call: Call, v: Node, g: Node, dim: int = 0) -> Node:
+    """Return a weight of given norms over all axes but one."""
+    from .reductions import norm
+
+    rest = [axis for axis in range(v.ndim) if axis != dim % v.ndim or dim == -1]
+    return v * (g / norm(call, v, dim=rest, keepdim=True))
+
+
 @aten("cdist", "_euclidean_dist")
 def cdist(call: Call, x1: Node, x2: Node, p: float = 2.0, compute_mode: Any = None) -> Node:
     """Return the distances between the rows of two matrices."""
@@ -229,10 +262,32 @@ def cdist(call: Call, x1: Node, x2: Node, p: float = 2.0, compute_mode: Any = No
         apart = both - 2 * fn.matmul(x1, fn.swapaxes(x2, -1, -2))
         some = fn.greater(apart, 0)  # the root has no derivative at 0, and this is 0 there
         return fn.where(some, fn.sqrt(fn.where(some, apart, 1)), 0)
-    apart = fn.expand_dims(x1, -2) - fn.expand_dims(x2, -3)
+    return _distance(call, fn.expand_dims(x1, -2) - fn.expand_dims(x2, -3), p)
+
+
+def _distance(call: Call, apart: Node, p: float) -> Node:
+    """Return the norms of differences, with the gradients that PyTorch's own kernels give."""
+    if p == 0:
+        return fn.sum(cast(fn.not_equal(apart, 0), apart.spec.dtype), axis=-1)
+    if p == 1:
+        return fn.sum(fn.abs(apart), axis=-1)
     if p == np.inf:
-        return fn.max(fn.abs(apart), axis=-1)
-    return fn.norm(apart, p, axis=-1) if p != 1 else fn.sum(fn.abs(apart), axis=-1)
+        each = fn.abs(apart)
+        found = fn.stop_gradient(fn.max(each, axis=-1))
+        # Each of several largest elements has the whole gradient.
+        largest = fn.equal(each, fn.expand_dims(found, -1))
+        return found + fn.sum(fn.where(largest, each - fn.stop_gradient(each), 0.0), axis=-1)
+    return fn.norm(apart, None if p == 2 else p, axis=-1)
+
+
+@aten("pdist", "_pdist_forward")
+def pdist(call: Call, self: Node, p: float = 2.0) -> Node:
+    """Return the distances between the rows of a matrix, each pair once."""
+    rows = self.spec.shape[0]
+    if not isinstance(rows, int):
+        call.refuse("distances between rows whose number has a name: leave the size out of dims=")
+    one, other = (call.graph.constant(places) for places in np.triu_indices(rows, 1))
+    return _distance(call, fn.take(self, one, axis=0) - fn.take(self, other, axis=0), p)
 
 
 @aten("cosine_similarity")
@@ -241,3 +296,11 @@ def cosine_similarity(call: Call, x1: Node, x2: Node, dim: int = 1, eps: float =
     a, b = call.as_result(x1, x2)
     scaled = [x / fn.maximum(fn.norm(x, axis=dim, keepdims=True), call.node(eps, call.dtype)) for x in (a, b)]
     return fn.sum(scaled[0] * scaled[1], axis=dim)
+
+
+for _name in ("svd", "svdvals", "qr", "eigh", "eigvalsh", "eig", "eigvals", "lu", "lu_factor", "matrix_exp"):
+    _why = f"graphnn has no {_name} of matrices: write inv, solve or cholesky, or compute it before the module"
+    refused(f"linalg_{_name}", f"_linalg_{_name}", _name, why=_why)
+for _name in ("pinv", "lstsq", "matrix_rank", "pinverse"):
+    _why = f"graphnn has no {_name}: of full rank, write torch.linalg.solve(a.mT @ a, a.mT @ b)"
+    refused(f"linalg_{_name}", _name, why=_why)

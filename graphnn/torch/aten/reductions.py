@@ -160,8 +160,15 @@ def var(
 def std(
     call: Call, self: Node, dim: Any = None, unbiased: Any = None, correction: Any = None, keepdim: bool = False
 ) -> Node:
-    """Return the standard deviation over axes."""
-    return fn.sqrt(variance_of(call, self, dim, _correction(unbiased, correction), keepdim))
+    """Return the standard deviation over axes; its gradient at 0 is 0."""
+    return _deviation(call, self, dim, _correction(unbiased, correction), keepdim)
+
+
+def _deviation(call: Call, x: Node, dim: Any, correction: Any, keepdim: bool) -> Node:
+    ddof = 1 if correction is None else correction
+    if float(ddof).is_integer():
+        return fn.std(x, axes_of(dim, x.ndim), keepdims=keepdim, ddof=int(ddof))
+    return fn.sqrt(variance_of(call, x, dim, correction, keepdim))
 
 
 @aten("var_mean")
@@ -178,8 +185,8 @@ def std_mean(
     call: Call, self: Node, dim: Any = None, unbiased: Any = None, correction: Any = None, keepdim: bool = False
 ) -> tuple[Node, Node]:
     """Return the standard deviation and the mean over axes."""
-    found, middle = var_mean(call, self, dim, unbiased, correction, keepdim)
-    return fn.sqrt(found), middle
+    found = _deviation(call, self, dim, _correction(unbiased, correction), keepdim)
+    return found, fn.mean(self, axes_of(dim, self.ndim), keepdims=keepdim)
 
 
 @aten("logsumexp", "special_logsumexp")
@@ -209,7 +216,15 @@ def norm(
         return fn.sum(cast(fn.not_equal(x, 0), x.spec.dtype), axes, keepdims=keepdim)
     if order == 1:
         return fn.sum(fn.abs(x), axes, keepdims=keepdim)
-    return fn.norm(x, None if order == 2 else order, axis=axes, keepdims=keepdim)
+    if len(axes) == 1 or (order == 2 and len(axes) == 2):
+        return fn.norm(x, None if order == 2 else order, axis=axes, keepdims=keepdim)
+    rest = [axis for axis in range(x.ndim) if axis not in axes]
+    kept = tuple(x.spec.shape[axis] for axis in rest)
+    flat = fn.transpose(x, (*rest, *axes)) if rest else x
+    flat = fn.reshape(flat, (*kept, product(x.spec.shape[axis] for axis in axes)))
+    found = fn.norm(flat, None if order == 2 else order, axis=-1)
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.spec.shape))
+    return fn.reshape(found, shape) if keepdim else found
 
 
 @aten("cumsum")
@@ -238,3 +253,45 @@ def diff(call: Call, self: Node, n: int = 1, dim: int = -1, prepend: Any = None,
         later, earlier = fn.getitem(x, (*before, slice(1, None))), fn.getitem(x, (*before, slice(None, -1)))
         x = fn.not_equal(later, earlier) if x.spec.dtype.kind == "b" else later - earlier
     return x
+
+
+def _so_far(call: Call, x: Node, axis: int, otherwise: float) -> Node:
+    """Return, for each place of an axis, the elements up to it: they are the last axis, filled with another number."""
+    size = x.spec.shape[axis]
+    places = fn.arange(size, graph=call.graph)
+    below = fn.less_equal(places, fn.expand_dims(places, 1))
+    return fn.where(below, fn.expand_dims(fn.moveaxis(x, axis, -1), -2), call.node(otherwise, x.spec.dtype))
+
+
+@aten("logcumsumexp")
+def logcumsumexp(call: Call, self: Node, dim: int) -> Node:
+    """Return the logarithms of the sums of exponentials so far, without overflow."""
+    if not self.ndim:
+        return self
+    axis = axis_of(dim, self.ndim)
+    return fn.moveaxis(fn.logsumexp(_so_far(call, self, axis, -np.inf), axis=-1), -1, axis)
+
+
+def _running(call: Call, x: Node, dim: int, function: Any, worst: float) -> tuple[Node, Node]:
+    if not x.ndim:
+        return x, call.graph.constant(np.int64(0))
+    axis = axis_of(dim, x.ndim)
+    size = x.spec.shape[axis]
+    if x.spec.dtype.kind != "f":
+        x = cast(x, np.float64)
+    seen = fn.flip(_so_far(call, x, axis, worst), -1)  # of equal ones, the last counts
+    last = fn.sum(fn.broadcast_to(call.graph.constant(np.int64(1)), (size,))) - 1
+    place = fn.moveaxis(last - function(seen, axis=-1), -1, axis)
+    return fn.take_along_axis(x, place, axis=axis), place
+
+
+@aten("cummax")
+def cummax(call: Call, self: Node, dim: int) -> tuple[Node, Node]:
+    """Return the largest element so far, and where it is."""
+    return _running(call, self, dim, fn.argmax, -np.inf)
+
+
+@aten("cummin")
+def cummin(call: Call, self: Node, dim: int) -> tuple[Node, Node]:
+    """Return the smallest element so far, and where it is."""
+    return _running(call, self, dim, fn.argmin, np.inf)

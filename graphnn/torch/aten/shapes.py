@@ -513,15 +513,59 @@ def triu(call: Call, self: Node, diagonal: int = 0) -> Node:
     return fn.triu(self, diagonal) if isinstance(diagonal, int) else _triangle(call, self, diagonal, fn.greater_equal)
 
 
-def _unfolded_back(call: Call, whole: Node, now: Node, **others: Any) -> Node:
-    return call.refuse("it writes to windows that lie over each other")
+def _unfolded_back(call: Call, whole: Node, now: Node, dimension: int, size: int, step: int) -> Node:
+    axis = axis_of(dimension, whole.ndim)
+    length = whole.spec.shape[axis]
+    if step < size or not isinstance(length, int):
+        call.refuse("it writes to windows that lie over each other, or along a size with a name: write to a copy")
+    flat = fn.moveaxis(now, -1, axis + 1)
+    shape = flat.spec.shape
+    flat = fn.reshape(flat, (*shape[:axis], multiply(shape[axis], shape[axis + 1]), *shape[axis + 2 :]))
+    places = np.arange(0, length - size + 1, step)[:, None] + np.arange(size)
+    return put_places(call, whole, flat, axis, places.reshape(-1))
 
 
-@aten("unfold")
+@aten("unfold", write=_unfolded_back)
 def unfold(call: Call, self: Node, dimension: int, size: int, step: int) -> Node:
     """Return windows along an axis; their elements are the last axis."""
     axis = axis_of(dimension, self.ndim)
     return fn.windows(self, (size,), (step,), axes=(axis,))
+
+
+def _places_of(call: Call, size: Any, stride: Any, offset: Any) -> Any:
+    """Return the flat places of elements that lie at strides in the memory of a tensor, where that is as its shape."""
+    base = call.source.args[0].meta["val"]
+    if any(isinstance(each, str) for each in (*size, *stride, *base.shape)) or not base.is_contiguous() or base.storage_offset():
+        call.refuse("as_strided of a tensor that is a view, or has a size with a name: write slices, unfold, or clone()")
+    grid = np.ix_(*(np.arange(count) * step for count, step in zip(size, stride, strict=True)))
+    places = np.array(offset or 0) + sum(grid) if grid else np.array(offset or 0)
+    return np.broadcast_to(places, tuple(size))
+
+
+def _strided_back(call: Call, whole: Node, now: Node, size: Any, stride: Any, storage_offset: Any = None) -> Node:
+    places = _places_of(call, size, stride, storage_offset).reshape(-1)
+    if len(set(places.tolist())) < places.size:
+        call.refuse("it writes to elements that lie over each other: write to a copy, x.clone()")
+    flat = fn.reshape(whole, (-1,))
+    return fn.reshape(put_places(call, flat, fn.reshape(now, (-1,)), 0, places), whole.spec.shape)
+
+
+@aten("as_strided", "as_strided_copy", write=_strided_back)
+def as_strided(call: Call, self: Node, size: Any, stride: Any, storage_offset: Any = None) -> Node:
+    """Return the elements that lie at strides in memory."""
+    places = _places_of(call, size, stride, storage_offset)
+    return fn.take(fn.reshape(self, (-1,)), call.graph.constant(np.array(places)), axis=0)
+
+
+@aten("fill_diagonal")
+def fill_diagonal(call: Call, self: Node, fill_value: Any, wrap: bool = False) -> Node:
+    """Return x with a number on its diagonal."""
+    shape = self.spec.shape
+    if any(isinstance(size, str) for size in shape):
+        call.refuse("it writes to a diagonal of a size with a name: leave the size out of dims=")
+    mask = np.zeros(shape, bool)
+    np.fill_diagonal(mask, True, wrap)
+    return fn.where(call.graph.constant(mask), call.node(fill_value, self.spec.dtype), self)
 
 
 # --- several tensors ------------------------------------------------------------------------------------------------

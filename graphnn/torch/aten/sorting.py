@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core import Node, fn
 from .call import axis_of, cast
-from .table import aten
+from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
@@ -57,19 +57,54 @@ def kthvalue(call: Call, self: Node, k: int, dim: int = -1, keepdim: bool = Fals
     return (found, place) if keepdim else (fn.squeeze(found, axis), fn.squeeze(place, axis))
 
 
-@aten("median.dim", "nanmedian.dim")
+def _of_axis(call: Call, x: Node, axis: int, rank: Any, keepdim: bool) -> tuple[Node, Node]:
+    """Return the element of a rank along an axis, a number or a node, and where it is."""
+    order = fn.argsort(x, axis=axis)
+    if isinstance(rank, Node):
+        place = fn.take_along_axis(order, rank, axis=axis)
+    else:
+        place = fn.getitem(order, (*[slice(None)] * axis, slice(rank, rank + 1)))
+        if x.spec.dtype.kind == "f":  # the median with a NaN is NaN
+            unknown = fn.any(fn.isnan(x), axis=axis, keepdims=True)
+            place = fn.where(unknown, fn.argmax(x, axis=axis, keepdims=True), place)
+    found = fn.take_along_axis(x, place, axis=axis)
+    return (found, place) if keepdim else (fn.squeeze(found, axis), fn.squeeze(place, axis))
+
+
+@aten("median.dim")
 def median_along(call: Call, self: Node, dim: int, keepdim: bool = False) -> tuple[Node, Node]:
     """Return the middle number along an axis, the smaller of two, and where it is."""
-    count = self.spec.shape[axis_of(dim, self.ndim)]
+    if not self.ndim:
+        return self, call.graph.constant(np.int64(0))
+    axis = axis_of(dim, self.ndim)
+    count = self.spec.shape[axis]
     if isinstance(count, str):
         call.refuse("the median along an axis whose size has a name: leave the size out of dims=")
-    return kthvalue(call, self, (count + 1) // 2, dim, keepdim)
+    return _of_axis(call, self, axis, (count - 1) // 2, keepdim)
 
 
-@aten("median")
+@aten("nanmedian.dim")
+def nanmedian_along(call: Call, self: Node, dim: int, keepdim: bool = False) -> tuple[Node, Node]:
+    """Return the middle number along an axis of those that are not NaN, and where it is."""
+    axis = axis_of(dim, self.ndim)
+    count = fn.sum(cast(fn.logical_not(fn.isnan(self)), np.int64), axis=axis, keepdims=True)
+    return _of_axis(call, self, axis, fn.maximum((count - 1) // 2, 0), keepdim)
+
+
+@aten("median", "nanmedian")
 def median(call: Call, self: Node) -> Node:
-    """Return the middle number of all, the smaller of two."""
-    return median_along(call, fn.reshape(self, (-1,)), 0)[0]
+    """Return the middle number of all, the smaller of two; equal ones share its gradient."""
+    if not self.ndim:
+        return self
+    flat = fn.reshape(self, (-1,)) if self.ndim > 1 else self
+    along = median_along if call.op == "median" else nanmedian_along
+    found = along(call, flat, 0)[0]
+    if self.spec.dtype.kind != "f":
+        return found
+    found = fn.stop_gradient(found)
+    own = fn.equal(flat, found)
+    shared = fn.max(fn.where(own, flat, -np.inf))
+    return fn.where(fn.isnan(found), found, shared)
 
 
 @aten("searchsorted")
@@ -98,13 +133,6 @@ def bucketize(call: Call, self: Any, boundaries: Node, out_int32: bool = False, 
     return searchsorted(call, boundaries, self, out_int32, right)
 
 
-@aten("cummax", "cummin")
-def cummax(call: Call, self: Node, dim: int) -> Any:
-    """Refuse what has no counterpart."""
-    call.refuse("graphnn has no running maximum: write torch.cumsum, or a loop")
-
-
-@aten("bincount")
-def bincount(call: Call, self: Node, weights: Node | None = None, minlength: int = 0) -> Node:
-    """Refuse counts of which data decide how many there are."""
-    call.refuse("data decide how many counts there are: write F.one_hot(x, n).sum(0)")
+refused("bincount", why="data decide how many counts there are: write F.one_hot(x, n).sum(0)")
+refused("histc", "histogram", why="graphnn has no histc: count by F.one_hot(torch.bucketize(x, bounds), n).sum(0)")
+refused("mode", why="graphnn has no mode: count each number by F.one_hot(x, n).sum(0), and take its argmax")

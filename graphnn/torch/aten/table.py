@@ -35,14 +35,14 @@ class Rule(NamedTuple):
     Attributes
     ----------
     function : callable
-    takes : frozenset of str
-        The arguments that it names.
+    takes : frozenset of str or None
+        The arguments that it names; None for all.
     write : callable or None
         How a view is written to.
     """
 
     function: Callable[..., Any]
-    takes: frozenset[str]
+    takes: frozenset[str] | None
     write: Write | None = None
 
 
@@ -61,6 +61,17 @@ def aten(*names: str, write: Write | None = None) -> Callable[[_F], _F]:
         return function
 
     return register
+
+
+def refused(*names: str, why: str) -> None:
+    """Register operations that are refused, whatever their arguments; `why` says what to write instead."""
+
+    def rule(call: Any, **given: Any) -> Any:
+        call.refuse(why)
+
+    for name in names:
+        aten(name)(rule)
+        RULES[name] = Rule(rule, None)
 
 
 def rule_for(name: str, overload: str) -> Rule | None:
