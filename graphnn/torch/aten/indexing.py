@@ -214,6 +214,50 @@ def embedding(
     return found
 
 
+@aten("embedding_bag", "embedding_bag.padding_idx", "_embedding_bag", "_embedding_bag_forward_only")
+def embedding_bag(
+    call: Call,
+    weight: Node,
+    indices: Node,
+    offsets: Node,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Node | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = -1,
+) -> tuple[Node, None, None, None]:
+    """Return sums, means or the largest of rows of a table, for bags of places: offsets tell where a bag begins."""
+    if scale_grad_by_freq:
+        call.refuse("its gradient is divided by how often a row is read: write scale_grad_by_freq=False")
+    if any(call.wanted(place) for place in (1, 2, 3)):
+        call.refuse("graphnn gives only the first result of embedding_bag")
+    if include_last_offset:
+        offsets = fn.getitem(offsets, slice(None, -1))
+    count, bags = indices.spec.shape[0], offsets.spec.shape[0]
+    places = fn.expand_dims(fn.arange(count, graph=call.graph), 1)
+    bag = fn.sum(cast(fn.less_equal(offsets, places), np.int64), axis=1) - 1
+    shape = (bags, *weight.spec.shape[1:])
+    rows = fn.take(weight, indices, axis=0)
+    counts = cast(fn.greater_equal(bag, 0), weight.spec.dtype)
+    if padding_idx is not None and padding_idx >= 0:
+        read = fn.not_equal(indices, padding_idx)
+        counts = counts * cast(read, weight.spec.dtype)
+        rows = fn.where(fn.expand_dims(read, -1), rows, 0.0 if mode < 2 else -np.inf)
+    if per_sample_weights is not None:
+        rows = rows * fn.expand_dims(per_sample_weights, -1)
+    if mode < 2:
+        found = fn.index_add(rows, bag, shape, axis=0)
+        if mode == 1:
+            many = fn.maximum(fn.index_add(counts, bag, (bags,), axis=0), 1)
+            found = found / fn.expand_dims(many, -1)
+        return found, None, None, None
+    lowest = fn.broadcast_to(call.node(-np.inf, weight.spec.dtype), shape)
+    wide = fn.broadcast_to(fn.expand_dims(bag, -1), rows.spec.shape)
+    found = fn.put_along_axis(lowest, wide, rows, axis=0, reduce="maximum")
+    return fn.where(fn.equal(found, -np.inf), 0.0, found), None, None, None
+
+
 @aten("scatter")
 def scatter(call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None) -> Node:
     """Return x with other elements at places along an axis."""
