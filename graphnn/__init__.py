@@ -9,7 +9,7 @@ from typing import Any as _Any
 
 from . import errors, functions, ops
 from ._util.call_errors import explain_public as _explain_public
-from ._util.hints import ELSEWHERE as _ELSEWHERE
+from ._util.hints import TABLE as _TABLE
 from ._util.hints import attribute_error as _attribute_error
 from ._util.hints import moved as _moved
 from ._util.lazy_loading import is_there as _is_there
@@ -232,7 +232,7 @@ def __getattr__(name: str) -> _Any:
     try:
         return getattr(functions, name)
     except AttributeError:
-        if name.startswith("_") or name in _ELSEWHERE["gn"] or name in _registry:
+        if name.startswith("_") or name in _TABLE["gn"] or name in _registry:
             raise
         held = next((path for path in _HOLDING if name in _names_in(_load(f"{__name__}.{path}"))), None)
         if held is None:

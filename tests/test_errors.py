@@ -55,16 +55,32 @@ def test_every_public_call_names_the_line_that_made_it(tmp_path: Any) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: x @ w, lambda: x == 3, lambda: bool(x), lambda: x.graph["y"], lambda: gn.grad(x, w),
         lambda: gn.run(x, {x: np.ones((1, 3))}), lambda: gn.run(x, {}, guard="every"), lambda: gn.steps(x),
-        lambda: gn.compile(x, threads=-1), lambda: gn.load(tmp_path / "text.gnn"), lambda: nn.Adam(lr=1),
+        lambda: gn.compile(x, threads=-1), lambda: gn.load(tmp_path / "text.gnn"),
         lambda: nn.EarlyStopping(patience=-1), lambda: gn.sum(x, axis="one"), lambda: gn.name(3, "x"),
         lambda: x.graph.dag.add_node("y"), lambda: gn.extract("y"), lambda: gn.trace(x, {}),
-        lambda: x.graph.placeholder(), lambda: nn.schedules.cosine(), lambda: nn.init.normal(men=1),
-        lambda: gn.testing.check_grads(),
     ]  # fmt: skip
     for call in calls:
         error = refused(call)
         assert error.origin == (__file__, call.__code__.co_firstlineno), str(error)
         assert str(error).endswith(f"  at test_errors.py:{call.__code__.co_firstlineno}")
+
+
+def test_every_public_call_that_does_not_fit_has_a_note_with_its_signature() -> None:
+    x, _ = model()
+    calls: dict[Callable[[], Any], str] = {
+        lambda: nn.Adam(lr=1): "Here it is learning_rate=. The call is Adam(learning_rate=0.001, ",
+        lambda: nn.Adam(1).updates(los=x): 'Did you mean "loss"? The call is updates(loss=None, ',
+        lambda: x.graph.placeholder(): "The call is placeholder(name, shape=(), dtype=None)",
+        lambda: nn.schedules.cosine(): "The call is cosine(learning_rate, steps",
+        lambda: nn.init.normal(men=1): 'Did you mean "mean"? The call is normal(mean=0.0, ',
+        lambda: gn.testing.check_grads(): "The call is check_grads(",
+    }
+    for call, says in calls.items():
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert type(caught.value) is TypeError
+        (note,) = caught.value.__notes__
+        assert note.startswith(says)
 
 
 @pytest.fixture

@@ -215,6 +215,12 @@ def renamed() -> str:
         if row.was
     ]
     arguments = [(f"`{row.name}`", f"`{old}=`", f"`{new}=`") for row in table for old, new in row.new.items()]
+    # What became a part of another argument, by the sentence of its error, which begins with the whole call.
+    arguments += [
+        ("`nn.fit`", f"`{old}=`", f"`{sentence.removeprefix('Write ').rpartition(')')[0]})`")
+        for old, sentence in gn._util.hints.TABLE["arguments of fit"].items()
+        if old not in ("min_delta", "patience")  # those of Keras
+    ]
     moved = Path(gn._util.hints.__file__).with_name("moved.txt").read_text(encoding="utf-8").splitlines()
     modules = [
         (f"`graphnn.{old}`", ", ".join(f"`graphnn.{new}`" for new in news)) for old, *news in map(str.split, moved)

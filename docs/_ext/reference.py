@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any
 
 import graphnn as gn
-from graphnn._util.hints import ALIASES
 from graphnn.core import Op, fn, registry
+from graphnn.core.op import ALIASES
 
 # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -213,9 +213,12 @@ API = {
     "Training": [
         "nn.fit",
         "nn.evaluate",
+        "nn.Loader",
         "nn.Callback",
         "nn.Run",
         "nn.EarlyStopping",
+        "nn.Checkpoint",
+        "nn.Shards",
         "nn.LivePage",
         "nn.History",
     ],

@@ -11,34 +11,91 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ..errors import GraphnnError, UsageError
+from ..errors import UsageError
 from .hints import argument
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def explain_misuse(function: _Function) -> _Function:
-    """Wrap a function: a call that does not fit its signature raises a UsageError that shows the signature.
-
-    A TypeError from inside the function passes through.
-    """
+    """Wrap a function: the TypeError of a call that does not fit its signature has a note that shows it."""
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            wrong = None if isinstance(error, GraphnnError) else misused(function, args, kwargs)
-            if wrong is None:
-                raise
-            raise wrong from None
+            explain(error, function, args, kwargs)
+            raise
 
     called.explains_misuse = True  # type: ignore[attr-defined]
     return cast("_Function", called)
 
 
+def explain(
+    error: TypeError,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    called: str = "",
+    *more: inspect.Parameter,
+) -> None:
+    """Add a note to the error of a call that did not fit the signature: what is called otherwise here, and the call.
+
+    Parameters
+    ----------
+    error : TypeError
+        Caught where the function was called. One that was raised inside the function is left as it is.
+    function, args, kwargs
+        What was called, and with what.
+    called : str
+        Its name; by default, that of the function, or of the class of which it is the ``__init__``.
+    *more : inspect.Parameter
+        What else it takes.
+    """
+    frame, inner = error.__traceback__, function
+    while frame is not None and hasattr(inner, "__wrapped__"):  # what wraps it has a frame of its own
+        frame, inner = frame.tb_next, inner.__wrapped__
+    if frame is not None and frame.tb_next is None:
+        error.add_note(_call_of(function, args, kwargs, called, more))
+
+
+def check_fits(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise the TypeError of a call that does not fit ``function.__signature__``, which Python does not check."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        misfit = TypeError(f"{function.__name__}(): {error}")
+        misfit.add_note(_call_of(function, args, kwargs))
+        raise misfit from None
+
+
+def _call_of(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    called: str = "",
+    more: Iterable[inspect.Parameter] = (),
+) -> str:
+    parameters = sorted([*inspect.signature(function).parameters.values(), *more], key=lambda p: p.kind)
+    owner, _, name = function.__qualname__.rpartition(".")
+    if parameters and parameters[0].name == "self":
+        parameters = parameters[1:]
+        if name in ("__init__", "__call__"):
+            kind = type(args[0])
+            called = (
+                kind.__name__
+                if inspect.unwrap(getattr(kind, name)) is inspect.unwrap(function)
+                else owner.rpartition(".")[2]
+            )
+    known = [p.name for p in parameters]
+    unknown = (keyword for keyword in kwargs if keyword not in known)
+    hint = argument(next(unknown, ""), known, called or function.__qualname__)
+    return f"{hint} The call is {called or name}({written(parameters)})".lstrip()
+
+
 def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None) -> None:
-    """Wrap all public functions of a module, and the public methods of its classes, by `explain_misuse`.
+    """Wrap the public functions of a module, and the methods of its classes and their bases, by `explain_misuse`.
 
     Parameters
     ----------
@@ -56,43 +113,12 @@ def explain_public(namespace: dict[str, Any], names: Iterable[str] | None = None
             namespace[name] = wrapped = explain_misuse(thing)
             setattr(sys.modules[thing.__module__], thing.__name__, wrapped)
         elif isinstance(thing, type) and not issubclass(thing, Exception):
-            for method, member in list(vars(thing).items()):
-                public = method in ("__init__", "__call__") or not method.startswith("_")
+            ours = [base for base in thing.__mro__ if base.__module__.partition(".")[0] == __name__.partition(".")[0]]
+            for owner, method, member in [(base, *each) for base in ours for each in vars(base).items()]:
+                # Of a layer, the call is that of the layer: it explains its own `call`.
+                public = method in ("__init__", "__call__") or not (method.startswith("_") or method == "call")
                 if public and isinstance(member, FunctionType) and not hasattr(member, "explains_misuse"):
-                    setattr(thing, method, explain_misuse(member))
-
-
-def misused(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], called: str = ""
-) -> UsageError | None:
-    """Return the error of a call whose arguments do not fit the signature, and None where they do."""
-    signature = inspect.signature(function)
-    try:
-        signature.bind(*args, **kwargs)
-        return None
-    except TypeError as error:
-        what = str(error)
-    name, parameters = called or function.__name__, [*signature.parameters.values()]
-    if parameters and parameters[0].name == "self" and args:
-        parameters = parameters[1:]
-        if name == "__init__":
-            # The arguments of the class that was called, then those that it passes on to its bases.
-            found: dict[str, inspect.Parameter] = {}
-            bases: Any = type(args[0]).__mro__[:-1] if any(p.kind is p.VAR_KEYWORD for p in parameters) else ()
-            for init in (type(args[0]).__init__, function, *(base.__init__ for base in bases)):
-                found = found | {p.name: p for p in [*inspect.signature(init).parameters.values()][1:]} | found
-            parameters = [p for p in found.values() if p.kind is not p.VAR_KEYWORD]
-        name = type(args[0]).__name__ if name in ("__init__", "__call__", "call") else name
-    known = [p.name for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if function.__name__ == "__init__" and {*kwargs} <= {*known} and inspect.unwrap(type(args[0]).__init__) != function:
-        # A class of the user's gives these to its base.
-        name, parameters, known = function.__qualname__, [*signature.parameters.values()][1:], [*signature.parameters]
-    unknown = [keyword for keyword in kwargs if keyword not in known]
-    # All that it takes is in the call, so an argument that is like none of these is not followed by a list.
-    why = (
-        f'{name} takes no argument "{unknown[0]}".{argument(unknown[0], known, "")}' if unknown else f"{name}: {what}."
-    )
-    return UsageError(f"{why} The call is {name}({written(parameters)})")
+                    setattr(owner, method, explain_misuse(member))
 
 
 def without_graph(name: str, operands: Sequence[Any], graph: Any = None, otherwise: str = "") -> UsageError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
 
-from .locks import in_forked
+from .forks import in_forked
 
 _pausing: set[int] = set()
 """The threads that will let it go on."""

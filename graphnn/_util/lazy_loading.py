@@ -6,12 +6,11 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
-from .locks import Lock
-
-_loading = Lock()
+_loading = RLock()
 
 
 def load(module: str) -> ModuleType:

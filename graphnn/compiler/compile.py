@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from threading import RLock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from .._util.garbage_collection import collector_paused
-from .._util.hints import elsewhere
-from .._util.locks import Lock
 from .._util.text import quoted, short_name
 from ..core.attributes import whole
 from ..core.fetches import resolve
@@ -24,7 +23,7 @@ from ..runtime.feed import Feed, prepare
 from ..runtime.guard import checked_guard
 from ..runtime.state_updates import with_advances
 from .backends import Backend, backend_of, chosen
-from .plan_cache import Kept, Sizes
+from .plan_cache import PlanCache, Sizes
 from .sparse_updates import Tables
 from .thresholds import Settings
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 _USUAL = Settings()
 
 
-@elsewhere("compiled", "a compiled step")
 class Compiled:
     """A step made by `compile`: call it with a feed.
 
@@ -78,9 +76,9 @@ class Compiled:
         self.observers: list[Callable[[], Observer | None]] = []
         """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
-        self._kept = Kept()
+        self._plans = PlanCache()
         self._planner = backend_of(backend)(list(self.updates), self.settings, Tables(self.updates))
-        self._planning = Lock()
+        self._planning = RLock()
         self._latest: Plan | None = None
         self._whole: Plan | None = None
         # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
@@ -197,12 +195,12 @@ class Compiled:
         return [*results[:count], *[np.asarray(following, order="C") for following in results[count:]]]
 
     def _plan_of(self, prepared: Prepared, demanded: bool) -> Plan | None:
-        """Return the plan for the sizes of a call. A new one is made if it is demanded, or expected to pay."""
+        """Return the plan for the sizes of a call. A new one is made if it is demanded, or due."""
         sizes = tuple([prepared.sizes.get(name) for name in prepared.program.dimension_names])
         with self._planning:
-            plan = self._kept.used(sizes)
+            plan = self._plans.used(sizes)
             if plan is None and (plan := self._new_plan(prepared, sizes, demanded)) is not None:
-                self._kept.keep(sizes, plan)
+                self._plans.keep(sizes, plan)
             if plan is not None and self._is_planned:
                 if self._whole is not None and self._whole is not plan:
                     self._whole.forget()
@@ -213,25 +211,14 @@ class Compiled:
     def _new_plan(self, prepared: Prepared, sizes: Sizes, demanded: bool) -> Plan | None:
         try:
             plan = self._planner.known(prepared)
-            if plan is not None:
-                return plan
-            pays = 1 + self._kept.vary if demanded else self._pays(prepared, sizes)
-            if pays:
-                with collector_paused():
-                    return self._planned(prepared, recorded=pays > 1)
+            if plan is None:
+                recorded = self._plans.vary(sizes)
+                if demanded or self._plans.is_due(sizes, self._planner.may_record(prepared)):
+                    with collector_paused():
+                        return self._planned(prepared, recorded)
+            return plan
         except Exception as error:  # noqa: BLE001 - raised again with its node
             raise_as_interpreter(error, prepared, self.updates)
-        return None
-
-    def _pays(self, prepared: Prepared, sizes: Sizes) -> int:
-        order = prepared.program.order
-        holding: list[Any] = [
-            node.op for node in order if hasattr(node.op, "bound_inside") and hasattr(node.op, "bodies")
-        ]
-        inside = sum(len(body) for op in holding for body in op.bodies.values())
-        evaluated = sum(op.evaluated(prepared.sizes) for op in holding)
-        again = (len(order) + evaluated) / max(1, len(order) + inside)
-        return self._kept.pays(sizes, self._planner.may_record(prepared), again)
 
     def _planned(self, prepared: Prepared, recorded: bool = False) -> Plan:
         plan = self._planner.plan(prepared, recorded)
@@ -265,7 +252,7 @@ class Compiled:
 
 def updating(graph: Graph) -> AbstractContextManager[Any]:
     """Return the lock to hold while the state of a graph is read and then updated."""
-    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", Lock())
+    alone: AbstractContextManager[Any] = graph.caches.setdefault("updating", RLock())
     return alone
 
 
@@ -310,9 +297,10 @@ def compile(
         needed; "interpreter": node by node, as `run` does. None takes what the environment variable GRAPHNN_BACKEND
         names, else "native" where llvmlite is installed and a test of native plans passes, else "numpy".
 
-        Where sizes vary, those that come often get a plan each, up to 16 at a time, as far as the time that planning
-        takes stays a small share of all; the others go node by node. Where that is likely to pay, a step makes patterns
-        of native plans, and further sizes have their plans from a pattern at their first call.
+        Where sizes vary, the last 16 plans are kept. Sizes get one at their second call, unless three calls without a
+        plan were in between; once 16 are kept, only if they come twice in a row among the calls without one. The other
+        calls go node by node. Native plans of several sizes are made by patterns, at the latest after three calls
+        without a plan, and further sizes have their plans from a pattern at their first call.
 
         Under a guard evaluation goes node by node, too, and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}

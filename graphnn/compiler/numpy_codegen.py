@@ -64,7 +64,7 @@ def literal(value: Literal) -> str:
     if type(value) is tuple:
         if {*map(type, value)} == {int}:
             return repr(value)
-        return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     raise TypeError(f"a literal is a bool, an int, a finite float or a tuple of them, not {type(value).__name__}")
 
 
@@ -164,7 +164,7 @@ class _Writer:
         loop = [*cuts.moving, *cuts.same]
         for member in chain.members:
             loop += self._of_a_block(member, chain, cuts)
-        over = ", ".join(["rows", *cuts.standing]) + "," * (not cuts.standing)
+        over = ", ".join(["rows", *cuts.standing]) if cuts.standing else "rows,"
         blocks = f"blocks__{number}"
         lists = cuts.lists(chain)
         if chain.parts == 1:
@@ -215,7 +215,8 @@ class _Writer:
         operands = [cuts.called[part] for part in reads(member)]
         if not adds_up(member):
             return _written(member, operands, cuts.called[member, 0], self._names)
-        operands[0] += ".T" * member.operands[0].is_turned
+        if member.operands[0].is_turned:
+            operands[0] += ".T"
         total = cuts.called[member, None]
         part = f"{total}__part"
         self._made.append(self._array(part, member.shape, member, self._layout.slot(chain, member, 0)))
@@ -253,7 +254,7 @@ class _Writer:
             own = value.kind in ("each", "call") and value not in seen
             returned.append(self._names[value] if own else f"{self._names[value]}.copy()")
             seen.add(value)
-        return f"({', '.join(returned)}{',' * (len(returned) == 1)})"
+        return f"({', '.join(returned)}{',' if len(returned) == 1 else ''})"
 
     def _lines(self, value: Value) -> list[str]:
         return _written(value, [self._names[operand] for operand in value.operands], self._names[value], self._names)
@@ -377,7 +378,7 @@ def _forced(value: Value) -> str:
 
 def _ufunc(how: do.Ufunc, to: _Target) -> list[str]:
     # NumPy deprecates a third argument by position for these two.
-    parts = [*to.x, "out=" * (how.ufunc in (np.maximum, np.minimum)) + to.out]
+    parts = [*to.x, f"out={to.out}" if how.ufunc in (np.maximum, np.minimum) else to.out]
     if how.bits:
         parts = [
             name if each.dtype == own else f"{name}.view({_called(own)})"

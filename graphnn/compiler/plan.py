@@ -216,7 +216,7 @@ def _checks(stepping: tuple[bool, ...]) -> Callable[..., Callable[..., bool]]:
     arrays, *laid = (", ".join(f"{letter}{i}" for i in count) for letter in "xtsd")
     tests = [
         f"type(x{i}) is ndarray and x{i}.dtype is t{i} and x{i}.shape == s{i}"
-        + f" and x{i}.strides in d{i}" * stepping[i]
+        + (f" and x{i}.strides in d{i}" if stepping[i] else "")
         for i in count
     ]
     # NumPy's flags as one number: 1 is C-contiguous, 256 is aligned. To ask for them by name costs two objects.

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
-from .._util.locks import in_forked
+from .._util.forks import in_forked
 from .._util.numpy_warnings import quietly
 
 

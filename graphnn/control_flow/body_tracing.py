@@ -131,7 +131,7 @@ def counters_of(op: Op) -> list[int]:
         inputs = zip(*[body.placeholders for body in op.bodies.values()], strict=True)
         return [1 + position for position, nodes in enumerate(inputs) if not found.isdisjoint(nodes)]
     assert isinstance(op, Loop)
-    given = [None] * int(op.counted) + graph_of(op.body).placeholders[int(op.indexed) :]
+    given = ([None] if op.counted else []) + graph_of(op.body).placeholders[int(op.indexed) :]
     same = op.split(given)[2]
     return [position for position, node in enumerate(given) if node in found and node in same]
 

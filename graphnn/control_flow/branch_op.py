@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from .loop_body import (
     constraints_of,
     flops_in,
     graph_of,
-    nodes_evaluated,
     outside,
     text_of,
 )
@@ -145,12 +144,6 @@ class Branch(Keeping):
         """Check the bodies for some sizes, before anything is computed; return the bytes of their largest value."""
         op = self.bound(sizes)
         return max([op.prepared(side).binding.largest for side in (0, 1)])
-
-    def evaluated(self, sizes: Mapping[str, int]) -> int:
-        """Return the nodes of the larger body."""
-        op = self.bound(sizes)
-        inside = dict(zip(op.names, cast("tuple[int, ...]", op.dims), strict=True))
-        return max(nodes_evaluated(nodes, inside) for nodes in op.nodes)
 
     def forward(self, *operands: Array, out: Array | None = None) -> Array:
         """Compute the body that is taken, node by node."""

@@ -29,7 +29,9 @@ def _loop(rows: Rows) -> Node:
     for place in stacks:
         if rows.many[place]:
             operands[place] = fn.moveaxis(operands[place], 0, 1)
-    many = [False] * int(op.indexed) + [rows.many[place] or place in carries for place in (*carries, *stacks, *same)]
+    many = ([False] if op.indexed else []) + [
+        rows.many[place] or place in carries for place in (*carries, *stacks, *same)
+    ]
     each = [at for kind, at in op.kept if kind == "each"]
     body = _Body(op, op.body, many, rows.size, [*op.carried, *each])
     kept: list[Kept] = [(kind, body.of[at] if kind == "each" else at) for kind, at in op.kept]

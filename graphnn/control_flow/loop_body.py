@@ -18,11 +18,10 @@ from ..core import Dim, Graph, Kind, Node, Op, Placeholder, Shape, Spec
 from ..core.attributes import DimOf, Several, Text
 from ..core.node import put_twin
 from ..core.scopes import mirrored
-from ..core.symbolic_shapes import Constraint, add, shown, size_of, unify
+from ..core.symbolic_shapes import Constraint, add, shown, size_of, substitute, unify
 from ..errors import DtypeError, FileFormatError, GraphnnError, ShapeError, UsageError
 from ..io.graph_files import from_data, to_data
 from ..transforms.extract_replace import in_order
-from ..transforms.substitutions import Changes
 
 if TYPE_CHECKING:
     from .bundle import Place
@@ -179,10 +178,6 @@ class Keeping(Op, abstract=True):
         """The graphs, by what they are called. They are shared by all who ask: nobody may add to them."""
         raise NotImplementedError
 
-    def evaluated(self, sizes: Mapping[str, int]) -> int:
-        """Return how many nodes an evaluation evaluates, as far as that is known before it."""
-        raise NotImplementedError
-
     @property
     def refused_inside(self) -> Any:
         """What looks for a value in the bodies that a guard refuses."""
@@ -269,17 +264,12 @@ def flops_in(body: Iterable[Node]) -> Dim:
     return total
 
 
-def nodes_evaluated(body: Iterable[Node], sizes: Mapping[str, int]) -> int:
-    """Return how many nodes an evaluation of a body evaluates, those of the bodies inside included."""
-    return sum(node.op.evaluated(sizes) if isinstance(node.op, Keeping) else 1 for node in body)
-
-
 def outside(shape: Sequence[Dim], names: Sequence[str], dims: Sequence[Dim]) -> tuple[Dim, ...]:
     """Return a shape of a body with the dimensions for which its names stand."""
     sizes: dict[str, Any] = dict(zip(names, dims, strict=True))
     if any_size(dims):
         return tuple([size_of(dim, sizes) for dim in shape])
-    return tuple(map(Changes(sizes=sizes).dim, shape))
+    return tuple([substitute(dim, sizes) for dim in shape])
 
 
 def constraints_of(what: str, node: Node, shape: Shape, operand: Spec) -> list[Constraint]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from .loop_body import (
     constraints_of,
     flops_in,
     graph_of,
-    nodes_evaluated,
     outside,
     text_of,
 )
@@ -164,7 +163,7 @@ class Loop(Keeping):
         first, carried = int(self.counted), len(self.carried)
         taken = ["carried"] * carried + ["row"] * self.rows
         taken += ["same"] * (len(self.inputs) - int(self.indexed) - len(taken))
-        takes = [("index", -1)] * self.indexed + [(how, first + k) for k, how in enumerate(taken)]
+        takes = ([("index", -1)] if self.indexed else []) + [(how, first + k) for k, how in enumerate(taken)]
         following = {k + int(self.indexed): at for k, at in enumerate(self.carried)}
         told = {"last": "last", "each": "stacked", "count": "count"}
         gives = [
@@ -192,12 +191,6 @@ class Loop(Keeping):
             return self.bound(sizes).prepared().binding.largest
         except GraphnnError as error:
             raise error.within("in each iteration: ") from error
-
-    def evaluated(self, sizes: Mapping[str, int]) -> int:
-        """Return the nodes of the body, for each iteration; of those that data tell, for one."""
-        op = self.bound(sizes)
-        times = 1 if op.while_ >= 0 else int(op.length)
-        return times * nodes_evaluated(op.nodes, dict(zip(op.names, cast("tuple[int, ...]", op.dims), strict=True)))
 
     @cached_property
     def wanted(self) -> list[int]:

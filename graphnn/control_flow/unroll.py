@@ -248,7 +248,7 @@ class Unrolling:
         made = self.loops[at.name] = self._known[key] = Made(op, list(carry), done=limit, phase=at.phase)
         made.decided_by += inputs[:1] if op.counted else []
         shared: dict[int, Node] = {}
-        _, rows_of, _ = op.split([None] * int(op.counted) + op.inputs[int(op.indexed) :])
+        _, rows_of, _ = op.split(([None] if op.counted else []) + op.inputs[int(op.indexed) :])
         index = op.inputs[0] if op.indexed else None
         body = _Body(op, op.nodes, index, rows_of)
         shown = self._shown(at, limit, len(op.nodes))

@@ -131,7 +131,7 @@ def _power(bound: int | None) -> str:
     for shift, more in ((0, ""), (1, " - 1")):
         number = abs(bound or 0) + shift
         if number >= 2**16 and number & (number - 1) == 0:
-            return f"{'-' * ((bound or 0) < 0)}2**{number.bit_length() - 1}{more}"
+            return f"{'-' if (bound or 0) < 0 else ''}2**{number.bit_length() - 1}{more}"
     return str(bound)
 
 
@@ -309,7 +309,7 @@ class DtypeName(Kind):
 
     def __init__(self, kinds: str = "biuf") -> None:
         self._kinds = kinds
-        integers = f"{'bool, ' * ('b' in kinds)}int8 to int64, uint8 to uint64, " * ("i" in kinds)
+        integers = f"{'bool, ' if 'b' in kinds else ''}int8 to int64, uint8 to uint64, " if "i" in kinds else ""
         self.said = integers + "float16, float32 or float64"
 
     def read(self, value: Any) -> str:

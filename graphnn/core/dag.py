@@ -174,7 +174,7 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         """Ignore the empty dict that NetworkX sets first; `__setattr__` refuses any other."""
 
     def _append(self, node: Node) -> None:
-        # An interrupt may make this run again: it then keeps what it has entered.
+        # Ctrl-C may make this run again: it then keeps what it has entered.
         name, inputs = node.name, node.inputs
         enter = dict.setdefault  # called in half the time of __setitem__
         tables = self.__dict__  # faster than the attributes, which NetworkX watches

@@ -114,7 +114,7 @@ def _is_tried(node: Node) -> bool:
 def _not_a_fetch(thing: Any) -> str:
     """Return the class of an object that is not a fetch, and what the class says to fetch instead."""
     instead = getattr(type(thing), "_instead_of_fetch", "")
-    return f"{type(thing).__name__}{'; ' * bool(instead)}{instead}"
+    return f"{type(thing).__name__}{'; ' if instead else ''}{instead}"
 
 
 def ancestors(nodes: Iterable[Node]) -> set[Node]:

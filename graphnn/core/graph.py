@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import networkx as nx
@@ -11,7 +12,6 @@ import numpy as np
 
 from .._util.display import Shown
 from .._util.hints import elsewhere
-from .._util.locks import Lock
 from .._util.ports import Port
 from .._util.source_location import Origin, user_origin
 from .._util.text import counted, quoted, short_name
@@ -111,10 +111,8 @@ class Graph(Shown):
         self._counters: dict[str, int] = {}
         self.caches: dict[str, Any] = {}
         """What other modules computed from this graph, and warned of. Nodes never change, so it stays valid."""
-        self.building = Lock()
+        self.building = RLock()
         """Held while a node is made. Hold it to make several with none of another thread between them."""
-        # The node being entered; if an interrupt cut that short, `_finish` redoes it.
-        self._begun: tuple[Node, Array | None, Scope | None] | None = None
         self._dag = Dag(self)
         self._nodes: dict[str, NodeData] = self._dag._node  # NetworkX watches the attribute, which makes it slow
 
@@ -123,8 +121,6 @@ class Graph(Shown):
     @property
     def dag(self) -> nx.MultiDiGraph[str]:
         """The live graph, read-only, with node names as keys. The key of an edge is the position of the operand."""
-        if self._begun is not None:  # `_dag` is used where a node that is half entered does no harm
-            self._finish()
         return self._dag
 
     @property
@@ -163,7 +159,7 @@ class Graph(Shown):
 
     def __iter__(self) -> Iterator[Node]:
         # A copy: the loop may make more nodes, and so may another thread.
-        return iter([self._nodes[name].node for name in list(self.dag._node)])  # type: ignore[attr-defined]
+        return iter([data.node for data in list(self._nodes.values())])
 
     def _ipython_key_completions_(self) -> list[str]:
         return [*self._nodes, *self.scopes, *self.names, *self.outputs]
@@ -194,7 +190,7 @@ class Graph(Shown):
 
     def _users(self, node: Node) -> tuple[Node, ...]:
         # A copy of the plain dict, which no other thread can change meanwhile, as it could beneath a view of NetworkX.
-        return tuple([self._nodes[name].node for name in list(self.dag._adj[node.name])])  # type: ignore[attr-defined]
+        return tuple([self._nodes[name].node for name in list(self._dag._adj[node.name])])
 
     def _stored(self, node: Node) -> Array:
         return self.state[node] if node.op.is_parameter else self._constants[node]
@@ -355,8 +351,6 @@ class Graph(Shown):
             node.twin = None
         node.scope = scope.path if scope is not None else ""
         with self.building:
-            if self._begun is not None:
-                self._finish()
             if name is None:
                 name = self._free(op.name, scope)
             elif restored is None:
@@ -366,16 +360,10 @@ class Graph(Shown):
             node.name = name
             node.index = len(self._nodes)
             node.__class__ = Node  # type: ignore[assignment]
-            begun = node, value, scope
             try:
-                # The node exists from the next line on. An interrupt after it must not lose the node, so whoever comes
-                # next calls `_finish`. (Into the dict, past `__setattr__`, for speed.)
-                self.__dict__["_begun"] = begun
                 self._enter(node, value, scope)
-                self.__dict__["_begun"] = None
-            except BaseException:
-                if self._begun is begun:
-                    self._finish()
+            except BaseException:  # Ctrl-C: what it cut short is done again, wholly
+                self._enter(node, value, scope)
                 raise
         return node
 
@@ -389,14 +377,6 @@ class Graph(Shown):
             dict.__setitem__(self.state if node.op.is_parameter else self._constants, node, value)
         elif node.op.is_placeholder and not (self.placeholders and self.placeholders[-1] is node):
             self.placeholders.append(node)
-
-    def _finish(self) -> None:
-        """Redo the entry of a node that an interrupt cut short."""
-        with self.building:
-            if (begun := self._begun) is not None:
-                bring_back(self, begun[2])
-                self._enter(*begun)
-                self._begun = None
 
     # --- names and scopes ------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def flat_of(graph: Graph) -> nx.MultiDiGraph[str]:
     for name, data in graph._dag.nodes(data=True):
         plain = {k: v for k, v in data.items() if k != "value"}
         plain["attributes"] = ", ".join(f"{k}={v!r}" for k, v in data["attributes"].items())
-        plain["shape"] = f"({', '.join(map(str, data['shape']))}{',' * (len(data['shape']) == 1)})"
+        plain["shape"] = f"({', '.join(map(str, data['shape']))}{',' if len(data['shape']) == 1 else ''})"
         flat.add_node(name, **plain)
     for u, v, position in graph._dag.edges(keys=True):
         flat.add_edge(u, v, position, position=position)

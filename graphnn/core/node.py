@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .._util.display import Shown
-from .._util.hints import NUMPY
 from .._util.source_location import users_names
 from .._util.text import visible, with_article
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
@@ -95,11 +94,27 @@ _OPERATORS = {
 }
 
 
+_OF_NUMPY = {
+    "add.accumulate": "cumsum",
+    "add.reduce": "sum",
+    "amax": "max",
+    "amin": "min",
+    "dot": "matmul",
+    "logical_and.reduce": "all",
+    "logical_or.reduce": "any",
+    "maximum.reduce": "max",
+    "minimum.reduce": "min",
+    "multiply.reduce": "prod",
+    "ravel": "reshape",
+}
+"""What NumPy's own functions are called here, for the error of one that is called on a node."""
+
+
 def _not_an_array(name: str, node: Node, module: str = "numpy") -> UsageError:
     """Return the error of a NumPy function that was called on a node."""
     called = f"np{module.removeprefix('numpy')}.{name}"
     problem = f'{called} computes with arrays, and "{node.name}" is a node'
-    here = NUMPY.get(name, name)
+    here = _OF_NUMPY.get(name, name)
     if here in dir(fn):
         return UsageError(f"{problem}: write gn.{here} instead, which makes a node")
     return UsageError(f"{problem}: use gn's functions on it (gn.exp, gn.sum, …), or gn.run(node, feed) for its value")

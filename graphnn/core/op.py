@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, da
 
 import numpy as np
 
-from .._util.call_errors import explain_misuse, misused, without_graph, written
-from .._util.hints import ALIASES, Absent, attribute_error, elsewhere, instead
+from .._util.call_errors import check_fits, explain_misuse, without_graph, written
+from .._util.hints import Absent, attribute_error, elsewhere, instead
 from .._util.numpy_warnings import quietly
 from .._util.text import with_article
 from ..errors import (
@@ -65,6 +65,24 @@ FORMER = {
     "tally": "sum_over_batches",
 }
 """What operations were called in files that were written before."""
+ALIASES: Mapping[str, str] = {
+    "abs": "absolute",
+    "acos": "arccos",
+    "acosh": "arccosh",
+    "asin": "arcsin",
+    "asinh": "arcsinh",
+    "atan": "arctan",
+    "atanh": "arctanh",
+    "bitwise_invert": "invert",
+    "bitwise_left_shift": "left_shift",
+    "bitwise_not": "invert",
+    "bitwise_right_shift": "right_shift",
+    "concat": "concatenate",
+    "mod": "remainder",
+    "pow": "power",
+    "unstack": "unbind",
+}
+"""Other names that NumPy has for operations; they work."""
 _compositions: dict[str, Callable[..., Any]] = {}
 _functions: dict[str, Callable[..., Any]] = {}
 """Those of `fn`, made when they are asked for."""
@@ -488,11 +506,9 @@ def _function_of(cls: type[Op]) -> Callable[..., Any]:
         try:
             operands, op = _operands_and_op(cls, args, kwargs)
         except TypeError as error:
-            given = kwargs if cls.operands else {**kwargs, "graph": graph}
-            wrong = None if isinstance(error, GraphnnError) else misused(function, args, given)
-            if wrong is None:
-                raise
-            raise wrong from None
+            if not isinstance(error, GraphnnError):
+                check_fits(function, args, kwargs if cls.operands else {**kwargs, "graph": graph})
+            raise
         return op(*operands, name=name, graph=graph)
 
     parameters = [inspect.Parameter(o, inspect.Parameter.POSITIONAL_OR_KEYWORD) for o in cls.operands]
@@ -524,7 +540,7 @@ def _operands_and_op(cls: type[Op], args: tuple[Any, ...], kwargs: dict[str, Any
     operands = args[:count]
     if named := cls.operands[len(args) :]:
         if not kwargs.keys() >= {*named}:
-            raise TypeError  # whoever called words it, from the signature
+            raise TypeError  # whoever called compares with the signature
         operands += tuple([kwargs[operand] for operand in named])
         kwargs = {key: value for key, value in kwargs.items() if key not in named}
     return operands, cls(*args[count:], **kwargs)
@@ -556,7 +572,7 @@ def misfit(op: Op, operands: Sequence[Node | Array], error: GraphnnError) -> Gra
         else:
             what = f'"{operand.title}" {operand.spec}, {with_article(operand.op.name)} made at {operand.origin}'
         lines.append(f"  operand {position}: {what}")
-    lines += [f"  and {len(operands) - _MOST_LISTED:,} more operands"] * (len(operands) > _MOST_LISTED)
+    lines += [f"  and {len(operands) - _MOST_LISTED:,} more operands"] if len(operands) > _MOST_LISTED else []
     graph = next((operand.graph for operand in operands if not isinstance(operand, np.ndarray)), None)
     scope = current_provenance(graph).scope if graph is not None else None
     return error.within(

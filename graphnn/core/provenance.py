@@ -1,24 +1,14 @@
 """Provenance: the scope, the user's line and the twin that new nodes get.
 
-The open provenances are a linked list in a context variable, so no thread and no asyncio task makes nodes in a scope
-that another one opened.
-
-An interrupt (Ctrl-C) may fall between any two bytecodes. Four mechanisms exist only for that. A node exists once it is
-in ``Graph._begun``; if its entry into the tables is cut short, whoever looks next redoes it (`Graph._finish`). A
-``with`` block that is cut short before or after its body never calls its exit; `_Exit` lets us see that, and the
-provenance no longer counts (`Provenance._counts`). A new scope is forgotten if its block fails before a node was made
-in it, so that its name is free for the next try; a thread that was inside brings it back (`scopes.forget`,
-`scopes.bring_back`). NumPy's warnings are switched off in a copy of the context, so nothing needs to be switched back
-on (`quiet.quietly`).
+Those that are open stand in a tuple in a context variable, so no thread and no asyncio task makes nodes in a scope that
+another one opened. They are closed as ``with`` closes them, by Ctrl-C too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
-from weakref import ref
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Self, cast
 
 from ..errors import UsageError
 from .scopes import forget
@@ -31,22 +21,6 @@ if TYPE_CHECKING:
 
     _Find = Callable[[Scope | None], tuple[Scope | None, bool]]
     """Takes the scope around, returns the scope and whether it is new."""
-
-
-class _Exit:
-    """The ``__exit__`` of a provenance, which shows whether its ``with`` block still exists.
-
-    ``with`` evaluates ``provenance.__exit__`` once and holds the result until the block ends. We hand out a fresh
-    object and keep only a weak reference to it: if that is dead and `_leave` never ran, an interrupt fell between
-    entering and leaving, and this provenance no longer counts.
-    """
-
-    def __get__(self, provenance: Provenance | None, kind: type[Provenance]) -> Callable[..., None]:
-        if provenance is None:
-            return kind._leave  # an ExitStack asks the class
-        end = partial(provenance._leave)
-        provenance._end = ref(end)
-        return end
 
 
 class Provenance:
@@ -63,7 +37,7 @@ class Provenance:
         The node that they are made for.
     """
 
-    __slots__ = ("_end", "_find", "_left", "_new", "_outer", "graph", "origin", "scope", "twin")
+    __slots__ = ("_around", "_find", "_new", "graph", "origin", "scope", "twin")
 
     def __init__(self, graph: Graph, find: _Find, origin: Origin | None = None, twin: Node | None = None) -> None:
         self.graph = graph
@@ -71,9 +45,7 @@ class Provenance:
         self.origin, self.twin = origin, twin
         self._find: _Find | None = find
         self._new = False
-        self._end: ref[Any] | None = None
-        self._left = False
-        self._outer: Provenance | None = None  # the one that was open when this one was entered
+        self._around: tuple[Provenance, ...] = ()  # those that were open when this one was entered
 
     def __enter__(self) -> Self:
         find, self._find = self._find, None
@@ -83,40 +55,31 @@ class Provenance:
         self.origin = self.origin or around.origin
         if self.twin is None:
             self.twin = around.twin
-        self._outer = _innermost.get()
+        self.scope, self._new = find(around.scope)
+        self._around = _open.get()
         try:
-            self.scope, self._new = find(around.scope)
-            _innermost.set(self)
-        except BaseException as error:
-            self._leave(None, error, None)
+            _open.set((*self._around, self))
+        except BaseException as error:  # Ctrl-C is heard at the end of a call, and `with` does not know of us yet
+            self.__exit__(type(error), error, None)
             raise
         return self
 
-    __exit__ = _Exit()
-
-    def _leave(self, kind: object, error: object, traceback: object) -> None:
-        # Provenances entered later may still be open when this one is left (a generator closed late). Keep those, drop
-        # the dead ones, unlink this one.
-        inner: list[Provenance] = []
-        provenance = _innermost.get()
-        while provenance is not None and provenance is not self:
-            if provenance._counts():
-                inner.append(provenance)
-            provenance = provenance._outer
-        if provenance is self:
-            around = self._outer
-            for other in reversed(inner):
-                other._outer = around
-                around = other
-            _innermost.set(around)
-        self._left = True
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        opened = _open.set(self._around).old_value  # at once, since Ctrl-C is heard at the end of a call
+        if opened != (*self._around, self):
+            _open.set(self._without(() if opened is Token.MISSING else opened, error))
         if error is not None and self._new and self.scope is not None:
             forget(self.graph, self.scope)
 
-    def _counts(self) -> bool:
-        """Return whether its ``with`` block was not cut short by an interrupt."""
-        # One that was left counts: an asyncio task begun inside the block has copied the context and goes on there.
-        return self._left or (end := self._end) is None or end() is not None
+    def _without(self, opened: tuple[Provenance, ...], error: object) -> tuple[Provenance, ...]:
+        """Return those that stay open, where this one is not the innermost, or is left where it was not entered."""
+        if self not in opened:
+            return opened
+        place = opened.index(self)
+        # A generator may be closed late; those that were entered later stay open. Other errors end them, too: Ctrl-C
+        # may come before `with` has told them.
+        late = error is None or isinstance(error, GeneratorExit)
+        return opened[:place] + (opened[place + 1 :] if late else ())
 
 
 class ScopeProvenance(Provenance):
@@ -130,7 +93,8 @@ class ScopeProvenance(Provenance):
         return scope
 
 
-_innermost: ContextVar[Provenance | None] = ContextVar("graphnn_provenance", default=None)
+_open: ContextVar[tuple[Provenance, ...]] = ContextVar("graphnn_provenance", default=())
+"""From the outermost to the innermost."""
 
 
 _TOP = Provenance(cast("Graph", None), lambda around: (None, False))
@@ -138,14 +102,7 @@ _TOP = Provenance(cast("Graph", None), lambda around: (None, False))
 
 def current_provenance(graph: Graph) -> Provenance:
     """Return the innermost open provenance of a graph in this thread or asyncio task."""
-    provenance = _innermost.get()
-    if provenance is None:
-        return _TOP
-    if provenance.graph is graph and (end := provenance._end) is not None and end() is not None:
-        return provenance  # nearly always
-    while provenance is not None and not provenance._counts():  # forget what an interrupt cut short
-        provenance = provenance._outer
-        _innermost.set(provenance)
-    while provenance is not None and not (provenance.graph is graph and provenance._counts()):  # go outwards
-        provenance = provenance._outer
-    return _TOP if provenance is None else provenance
+    for provenance in _open.get()[::-1]:
+        if provenance.graph is graph:
+            return provenance
+    return _TOP

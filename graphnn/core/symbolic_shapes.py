@@ -10,8 +10,8 @@ import ast
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
-from itertools import accumulate
-from typing import Any, cast
+from itertools import accumulate, chain
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -25,11 +25,35 @@ Shape = tuple[Dim, ...]
 Constraint = tuple[Dim, Dim]
 
 _Poly = Polynomial[str]
-"""Over atoms: an atom is a name, a "max(…, 0)" or a "(…//…)"."""
+"""Over atoms: an atom is a name, or a `_Compound`."""
 _MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_NESTED = 1000, 100, 4000, 100
 _MOST_BITS, _MOST_BITS_OF_PRODUCT = 200, 64 * 200
 _SHOWN = 100
 """Characters of a dimension in a shape that a message shows."""
+
+
+class _Compound(str):
+    """An atom that is no name: its text, which compares and sorts, and the dimensions that it is computed from."""
+
+    __slots__ = ("of",)
+    of: tuple[Dim, ...]
+
+    def __new__(cls, text: str, *of: Dim) -> Self:
+        atom = super().__new__(cls, text)
+        atom.of = of
+        return atom
+
+
+class _Maximum(_Compound):
+    """``max(…, 0)``."""
+
+    __slots__ = ()
+
+
+class _Quotient(_Compound):
+    """``(…//…)``."""
+
+    __slots__ = ()
 
 
 def _times(a: _Poly, b: _Poly) -> _Poly:
@@ -66,12 +90,17 @@ def _divided(a: _Poly, b: _Poly) -> _Poly:
     numerator, divisor = number_of(rest), number_of(b)
     if numerator is not None and divisor is not None:
         return combine(whole, constant(numerator // divisor))
-    return combine(whole, {(f"({_grouped(rest)}//{_grouped(b)})",): 1})
+    above, below = _dim(rest), _dim(b)
+    atom = _Quotient(f"({_grouped(above)}//{_grouped(below)})", above, below)
+    return combine(whole, {(atom,): 1})
 
 
 def _never_negative(poly: _Poly) -> bool:
-    # Names and max(…, 0) are never negative. A quotient, "(a//b)", may be if there is a minus in it.
-    return all(c > 0 and all(not p.startswith("(") or "-" not in p for p in product) for product, c in poly.items())
+    # Names and maxima are never negative. A quotient may be if there is a minus in it.
+    return all(
+        c > 0 and not any(isinstance(atom, _Quotient) and "-" in atom for atom in product)
+        for product, c in poly.items()
+    )
 
 
 def _clamped(poly: _Poly) -> _Poly:
@@ -81,12 +110,12 @@ def _clamped(poly: _Poly) -> _Poly:
     if _never_negative({product: -c for product, c in poly.items()}):
         return {}
     offset = poly.get((), 0)
-    atoms = [product for product in poly if product]
-    if offset < 0 and len(atoms) == 1 and len(atoms[0]) == 1 and poly[atoms[0]] == 1 and atoms[0][0].startswith("max("):
-        # max(max(p, 0) - k, 0) is max(p - k, 0): slices of slices stay short.
-        inner = _poly_of_text(atoms[0][0].removeprefix("max(").removesuffix(", 0)"))
-        return _clamped(combine(inner, constant(offset)))
-    return {(f"max({_text(poly)}, 0)",): 1}
+    match [term for term in poly.items() if term[0]]:
+        case [((_Maximum(of=[inner]),), 1)] if offset < 0:
+            # max(max(p, 0) - k, 0) is max(p - k, 0): slices of slices stay short.
+            return _clamped(combine(_poly(inner), constant(offset)))
+    dim = _dim(poly)
+    return {(_Maximum(f"max({dim}, 0)", dim),): 1}
 
 
 def _text(poly: _Poly) -> str:
@@ -101,8 +130,7 @@ def _text(poly: _Poly) -> str:
             raise ShapeError(f"a dimension would take an expression of more than {_MOST_CHARACTERS:,} characters")
     if text.count("(") > _MOST_NESTED and _depth(text) > _MOST_NESTED:
         raise ShapeError(f"a dimension in which more than {_MOST_NESTED} parts are nested is not supported")
-    alone = len(poly) == 1 and text.startswith("(") and next(iter(poly.items())) == ((text,), 1)
-    return text[1:-1] if alone else text
+    return text[1:-1] if text[0] == "(" and poly == {(text,): 1} else text  # a quotient alone
 
 
 def _depth(text: str) -> int:
@@ -110,8 +138,8 @@ def _depth(text: str) -> int:
     return max(accumulate((c == "(") - (c == ")") for c in text))
 
 
-def _grouped(poly: _Poly) -> str:
-    text = _text(poly)
+def _grouped(dim: Dim) -> str:
+    text = str(dim)
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
@@ -437,7 +465,72 @@ def names_in(shape: Iterable[Dim]) -> frozenset[str]:
 
 @once("the dimension {}")
 def _names_of_text(text: str) -> frozenset[str]:
-    return frozenset({n.id for n in ast.walk(_parsed_tree(text)) if isinstance(n, ast.Name)} - {"max"})
+    found: set[str] = set()
+    waiting: list[Dim] = [text]
+    while waiting:
+        poly = _poly(waiting.pop())
+        spend(1 + len(poly))
+        for atom in chain.from_iterable(poly):
+            if isinstance(atom, _Compound):
+                waiting += atom.of
+            else:
+                found.add(atom)
+    return frozenset(found)
+
+
+def substitute(dim: Dim, sizes: Mapping[str, Dim]) -> Dim:
+    """Return a dimension with other dimensions in the place of names.
+
+    Parameters
+    ----------
+    dim : int or str
+    sizes : mapping of str to int or str
+        What names become, all at once; others stay.
+
+    Returns
+    -------
+    int or str
+
+    Raises
+    ------
+    ShapeError
+        When it is negative, or too long, or divides by zero.
+
+    Examples
+    --------
+    >>> substitute("max(batch-1, 0)*n", {"batch": "2*n+1", "n": "batch"})
+    '2*batch*n'
+    """
+    if not isinstance(dim, str):
+        return dim
+    if dim in sizes:
+        return dimension(sizes[dim])
+    changed = sorted(names_in((dim,)) & sizes.keys())
+    found = _substituted(dim, *[(name, sizes[name]) for name in changed]) if changed else dim
+    return found if isinstance(found, str) else dimension(found)
+
+
+@once("the dimension {} with other sizes in it")
+def _substituted(dim: str, *sizes: tuple[str, Dim]) -> Dim:
+    return _dim(_replaced(_poly(dim), {name: _poly(size) for name, size in sizes}))
+
+
+def _replaced(poly: _Poly, polys: Mapping[str, _Poly]) -> _Poly:
+    found: _Poly = {}
+    for product, coefficient in poly.items():
+        term = constant(coefficient)
+        for atom in product:
+            term = _times(term, _atom_replaced(atom, polys))
+        spend(len(term))
+        add_to(found, term)
+    return found
+
+
+def _atom_replaced(atom: str, polys: Mapping[str, _Poly]) -> _Poly:
+    if isinstance(atom, _Compound):
+        parts = [_replaced(_poly(part), polys) for part in atom.of]
+        return _clamped(*parts) if isinstance(atom, _Maximum) else _divided(*parts)
+    return polys.get(atom, {(atom,): 1})
 
 
 def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
@@ -478,25 +571,13 @@ def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
 def _atom_value(atom: str, sizes: Mapping[str, int]) -> int:
     if atom in sizes:
         return sizes[atom]
-    tree = _atom_tree(atom)
-    if isinstance(tree, tuple):
-        kind, *parts = tree
-        values = [size_of(part, sizes) for part in parts]
+    if isinstance(atom, _Compound):
+        values = [size_of(part, sizes) for part in atom.of]
         # A quotient by a size of 0 is only of arrays without elements: 0 is as good as any number.
-        return max(values[0], 0) if kind == "max" else (values[0] // values[1] if values[1] else 0)
+        return max(values[0], 0) if isinstance(atom, _Maximum) else (values[0] // values[1] if values[1] else 0)
     raise NotFoundError(
         f'nothing gives the dimension "{atom}" a size: feed a placeholder that has it, or pass sizes={{"{atom}": …}}'
     )
-
-
-@once("the dimension {}")
-def _atom_tree(atom: str) -> str | tuple[Any, ...]:
-    match _parsed_tree(atom):
-        case ast.Call(args=[inner, _]):
-            return ("max", _dim(_from_tree(inner)))
-        case ast.BinOp(left=left, right=right):
-            return ("//", _dim(_from_tree(left)), _dim(_from_tree(right)))
-    return atom
 
 
 def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -122,7 +122,7 @@ def asked_for(target: Any = None, op: str | None = None, scope: str | None = Non
     """
     parts = target if isinstance(target, (list, tuple)) else [] if target is None else [target]
     words = [quoted(part.name if isinstance(part, Node) else str(part)) for part in parts]
-    words += [f"op {op}"] * (op is not None) + [f"scope {scope}"] * (scope is not None)
+    words += ([f"op {op}"] if op is not None else []) + ([f"scope {scope}"] if scope is not None else [])
     return ", ".join(words) or ("nothing" if target is not None else "any node")
 
 

@@ -164,7 +164,7 @@ class WhatIfs:
         return {name: sorted(run.tape.prepared.overridden, key=key) for name, run in self._now.runs.items()}
 
     def _altered(self, node: Node, attributes: Mapping[str, Any]) -> Op:
-        undefined = ", which is not defined here" * node.op.is_unknown
+        undefined = ", which is not defined here" if node.op.is_unknown else ""
         if undefined or not self._now.is_operation(node):
             raise UsageError(f'"{node.title}" is {with_article(node.op.name)}{undefined}: give it a value')
         unknown = [name for name in attributes if name not in node.op.attribute_names]

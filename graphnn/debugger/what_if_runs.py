@@ -35,8 +35,7 @@ def with_value(prepared: Prepared, node: Node, value: Any) -> Prepared:
         raise ShapeError(
             f'the value given for "{node.name}" has shape {shown(array.shape)}; '
             f"in this run it has {shown(prepared.shape_of(node))}"
-            + f"; np.full({prepared.shape_of(node)}, {array}) has that"
-            * (array.ndim == 0)
+            + (f"; np.full({prepared.shape_of(node)}, {array}) has that" if array.ndim == 0 else "")
         )
     if not np.can_cast(array.dtype, node.dtype, "same_kind"):
         raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')

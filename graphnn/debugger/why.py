@@ -326,7 +326,7 @@ def _spread(values: Array, at: Sequence[Array]) -> str:
     if finite.size < values.size:
         first = ", ".join(str(axis[which.argmin()]) for axis in at)
         others = values.size - finite.size
-        strange = f", {others:,} not finite: {'first ' * (others > 1)}[{first}]"
+        strange = f", {others:,} not finite: {'first ' if others > 1 else ''}[{first}]"
     low, high = number(finite.min()), number(finite.max())
     if finite.size == 1:
         return f"{count}, one of them {low}{strange}"
@@ -366,7 +366,7 @@ def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     with np.errstate(all="ignore"):
         chosen = _chosen(reduce(np.multiply, [each.astype(np.result_type(*met)) for each in met]))
     for n, k in enumerate(chosen):
-        pieces.append((joint * (n > 0) + "…" * (k is None), None))
+        pieces.append(((joint if n else "") + ("…" if k is None else ""), None))
         if k is not None:
             numbers = [number(each.flat[k]) for each in met]
             fields = {str(i): [text] for i, text in zip(meant, numbers, strict=True)} | {"factors": numbers}

@@ -66,6 +66,6 @@ def told(workers: Mapping[str, list[str]]) -> str:
     for address, clauses in workers.items():
         alike.setdefault(", ".join(clauses), []).append(address)
     return "; ".join(
-        f"{counted(len(those), 'worker')} ({', '.join(those[:3])}{', …' * (len(those) > 3)}): {clauses}"
+        f"{counted(len(those), 'worker')} ({', '.join(those[:3])}{', …' if len(those) > 3 else ''}): {clauses}"
         for clauses, those in alike.items()
     )

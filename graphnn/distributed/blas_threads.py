@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import Any
 
-from .._util.locks import Lock, in_forked
+from .._util.forks import in_forked
 
 
 @cache
@@ -25,7 +25,7 @@ def blas_libraries() -> list[Mapping[str, Any]]:
     return [] if _controller() is None else _controller().info()
 
 
-_lock = Lock()
+_lock = RLock()
 _inside: list[int] = []
 """The threads that are in such a block."""
 _limited: Any = None

@@ -206,7 +206,7 @@ class DaskCluster:
                 if without >= _WITHOUT_WORKERS:
                     raise ClusterError(
                         f"all workers are lost, and none has come for {without:.0f} s: start workers again, and go on "
-                        "from the last checkpoint, nn.fit(…, resume=path)"
+                        "from the last checkpoint, nn.fit(…, checkpoint=nn.Checkpoint(path, resume=True))"
                     )
         finally:
             found.cancel()
@@ -248,7 +248,7 @@ async def _asked(client: Any) -> int:
 def _lost(why: object) -> ClusterError:
     return ClusterError(
         f"the scheduler of the workers is lost: {why}. What was under way is lost with it: start a cluster again, and "
-        "go on from the last checkpoint, nn.fit(…, resume=path)"
+        "go on from the last checkpoint, nn.fit(…, checkpoint=nn.Checkpoint(path, resume=True))"
     )
 
 
@@ -343,6 +343,6 @@ def _check_alike(client: Any, exact: bool) -> None:
     if exact:
         raise ClusterError(
             f"client and workers may compute different bits: {told(unlike)}. Give them the same, or allow for it with "
-            "exact=False"
+            "exact=False, for fit in nn.Shards(count, exact=False)"
         )
     warnings.warn(f"client and workers may compute different bits: {told(unlike)}", GraphnnWarning, stacklevel=4)

@@ -116,7 +116,7 @@ def files_of(part: Any) -> str:
         else:
             todo += [getattr(each, name) for name in ("args", "kwargs") if hasattr(each, name)]
     names = list(found)
-    return ", ".join(names[:_MOST_FILES]) + ", …" * (len(names) > _MOST_FILES)
+    return ", ".join(names[:_MOST_FILES]) + (", …" if len(names) > _MOST_FILES else "")
 
 
 def _reached(graph: Mapping[Any, Any], keys: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..nn.training.fit import SHARDED
+from ..nn.training.shards import SHARDED, Shards
 from .blas_threads import one_blas_thread
 from .dask_cluster import opened
 from .training_shards import Alone, Sharded
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @SHARDED.give()
 @contextmanager
-def sharded(step: Compiled, shards: int, statistics: str, client: Any, exact: bool) -> Iterator[Sharded]:
+def sharded(step: Compiled, shards: Shards, client: Any) -> Iterator[Sharded]:
     """Give what makes a step by shards.
 
     Raises
@@ -30,7 +30,7 @@ def sharded(step: Compiled, shards: int, statistics: str, client: Any, exact: bo
     """
     if client is None:
         with one_blas_thread():
-            yield Sharded(step, shards, statistics, Alone())
+            yield Sharded(step, shards.count, shards.statistics, Alone())
         return
-    with opened(client, exact) as cluster:
-        yield Sharded(step, shards, statistics, DaskCrew(cluster))
+    with opened(client, shards.exact) as cluster:
+        yield Sharded(step, shards.count, shards.statistics, DaskCrew(cluster))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import RLock
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._util.locks import Lock
 from ..errors import UsageError
 from ..nn.training.history import WorkerReport
 from .blas_threads import one_blas_thread
@@ -181,7 +181,7 @@ def _with_rows(first: int, last: int, shards: int, rows: int) -> Iterator[int]:
 
 _kept: OrderedDict[str, tuple[str, Kept]] = OrderedDict()
 """Between the stages of a step: {training: version of its state, what the shards keep}."""
-_keeping = Lock()
+_keeping = RLock()
 
 
 def compute(programs: Sequence[Program], layouts: Sequence[Layout], state: State, part: Part) -> Answer:

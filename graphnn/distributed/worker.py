@@ -87,7 +87,7 @@ def check_alike(program: Program) -> None:
     if program.facts is not None and (clauses := differing(program.facts, facts())):
         raise ClusterError(
             f"the worker {address()} may compute other bits than the client: {', '.join(clauses)}. Give it the same, "
-            "or allow for it with exact=False"
+            "or allow for it with exact=False, for fit in nn.Shards(count, exact=False)"
         )
 
 

@@ -323,8 +323,8 @@ def circuit(
         found = by_scores(runs, _scores(runs, ablation, steps, told), keep, threshold)
     if not found.effects:
         said = "attribution sees" if threshold is None else f"threshold={number(threshold)} leaves"
-        remedies = ["a smaller one", "keep="] * (threshold is not None)
-        remedies += ["steps=", 'method="greedy"'] * (method != "greedy")
+        remedies = ["a smaller one", "keep="] if threshold is not None else []
+        remedies += ["steps=", 'method="greedy"'] if method != "greedy" else []
         raise ValueRangeError(
             f"{said} no edge that leads to the metric, which is {number(whole_metric)}, and {number(ablated)} with all "
             f"edges ablated: give {' or '.join(remedies)}"

@@ -126,7 +126,7 @@ def circuit_as_html(circuit: Circuit) -> str:
         svg = draw(circuit, alone=True, limit=MOST_BOXES, timeout=PATIENCE).svg()
     except DrawingError:
         svg = ""
-    return page([*[framed(svg)] * bool(svg), code(str(circuit))])
+    return page([*([framed(svg)] if svg else []), code(str(circuit))])
 
 
 @HTML.give(Effects)

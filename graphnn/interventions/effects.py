@@ -160,8 +160,8 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
         nodes = [node for node in nodes if not floats or node.dtype.kind == "f"]
         if not nodes:
             raise UsageError(
-                f'nothing {"with floats " * floats}that "{pair.metric.name}" is computed of differs between the clean '
-                "and the corrupted run: there is nothing to patch"
+                f'nothing {"with floats " if floats else ""}that "{pair.metric.name}" is computed of differs between '
+                "the clean and the corrupted run: there is nothing to patch"
             )
         if over == "nodes":
             return [Place(node) for node in nodes]

@@ -103,7 +103,7 @@ def _shown(part: Any) -> str:
     if not isinstance(part, tuple):
         return str(part)
     start, stop, step = ["" if bound is None else str(bound) for bound in part]
-    return f"{start}:{stop}" + f":{step}" * bool(step)
+    return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
 def at(node: Any, reader: Any = None) -> Place:

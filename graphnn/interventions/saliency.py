@@ -514,7 +514,7 @@ def _check_weights(node: Node, first: Node, heads: int | None) -> None:
     if node.ndim < 2 or node.shape[-1] != node.shape[-2] or node.shape != first.shape:
         raise ShapeError(
             f"attention_rollout: weights are of one shape (..., length, length); {quoted(node.name)} has shape "
-            f"{shown(node.shape)}" + f", {quoted(first.name)} {shown(first.shape)}" * (node is not first)
+            f"{shown(node.shape)}" + (f", {quoted(first.name)} {shown(first.shape)}" if node is not first else "")
         )
 
 

@@ -8,11 +8,11 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
-from .._util.locks import Lock
 from . import kernel_cache
 from .ufunc_addresses import Doubt
 
@@ -87,7 +87,7 @@ class Engine:
         self._modules: weakref.WeakValueDictionary[str, Module] = weakref.WeakValueDictionary()
         self._latest: OrderedDict[Module, None] = OrderedDict()
         """The one used last is at the end."""
-        self._lock = Lock()
+        self._lock = RLock()
         if hasattr(os, "register_at_fork"):
             # LLVM has locks of its own: a process is forked while no thread is in there.
             release = self._lock.release

@@ -68,7 +68,8 @@ class Loop:
     def __str__(self) -> str:
         nodes = ", ".join(short_name(name, 80) for name in self.nodes)
         head = f"{self.what}: {nodes}; reads {self.read:,} bytes, writes {self.written:,}"
-        head += f"; on {self.threads} threads" * (self.threads > 1)
+        if self.threads > 1:
+            head += f"; on {self.threads} threads"
         return "\n".join([head + (f" ({self.why})" if self.why else ""), *(f"    {x}" for x in self.text.splitlines())])
 
 
@@ -222,5 +223,5 @@ def _fate(node: Node, value: Value, work_of: dict[Value, Work], outputs: set[Val
     if work.how == "python":
         how = "a call of NumPy"
     if work.how == "fused":
-        how = f"fused with {', '.join(others[:4])}{', …' * (len(others) > 4)}" if others else "a kernel"
+        how = f"fused with {', '.join(others[:4])}{', …' if len(others) > 4 else ''}" if others else "a kernel"
     return f"handed out, {how}" if value in outputs else how

@@ -9,11 +9,11 @@ import sysconfig
 import warnings
 import weakref
 from importlib.util import find_spec
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._util.locks import Lock
 from .._util.numpy_warnings import quietly
 from ..errors import GraphnnWarning
 from .fused_kernel_loops import written
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DATA = 16
 """Where the fields of an array's object begin, after the count of references and the type."""
 _state: dict[str, bool] = {}
-_lock = Lock()
+_lock = RLock()
 
 
 def is_installed() -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .loop_tables import Filled, Table
 
 _MOST = 16
-"""How many times a step tries to record a plan, at most."""
+"""How many patterns a step has, at most."""
 
 
 class Pattern:
@@ -215,7 +215,7 @@ class Patterns(Backend):
     Attributes
     ----------
     left : int
-        How many may still be recorded.
+        How many may still be recorded. Each that fails leaves a quarter, since the next ones are likely to fail, too.
     """
 
     title = "the native plan"
@@ -261,7 +261,7 @@ class Patterns(Backend):
             return super().plan(prepared)
 
     def _recorded(self, prepared: Prepared) -> Native | None:
-        self.left -= 1
+        left, self.left = self.left - 1, self.left // 4
         try:
             pattern = Pattern(prepared, *self.asked[:3])
         except Doubt:
@@ -270,5 +270,6 @@ class Patterns(Backend):
             return None
         plan = pattern.plan(prepared)
         if plan is not None:
+            self.left = left
             self._found.insert(0, pattern)
         return plan

@@ -170,7 +170,7 @@ class Writer:
         self._head.append(f"segment__{number} = segments__[{number}]")
         call = f"segment__{number}({', '.join(names[x] for x in moving)})"
         got = ", ".join(names[value] for value in results)
-        self._body.append(f"{got}{',' * (len(results) == 1)} = {call}" if results else call)
+        self._body.append(f"{got}{',' if len(results) == 1 else ''} = {call}" if results else call)
         self.tables.append(table)
 
     def _table(

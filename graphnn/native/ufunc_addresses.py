@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache, reduce
+from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .._util.locks import Lock
 from .._util.numpy_warnings import quietly
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Where(ctypes.Structure):
 
 
 _known: dict[tuple[np.ufunc, tuple[DType, ...]], Loop | None] = {}
-_lock = Lock()
+_lock = RLock()
 
 
 def loop_of(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> Loop | None:

@@ -11,10 +11,10 @@ import ctypes
 import os
 import signal
 from ctypes.util import find_library
+from threading import RLock
 
 import numpy as np
 
-from .._util.locks import Lock
 from .ufunc_addresses import Doubt
 
 _MUTEX, _WORK, _DONE, _MODES = 0, 16, 32, 48
@@ -248,7 +248,7 @@ class Pool:
         self._system = ctypes.CDLL(None)
         self._maths = self._system if hasattr(self._system, "fegetenv") else ctypes.CDLL(find_library("m"))
         self._threads: list[ctypes.c_void_p] = []
-        self._lock = Lock()
+        self._lock = RLock()
         self._worker, self._dismissed = worker, dismissed
         self._stopped = 0
         self._lay_out()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._util.call_errors import explain_public as _explain_public
-from .._util.hints import ELSEWHERE, attribute_error, instead
+from .._util.hints import TABLE, attribute_error, instead
 from .._util.lazy_loading import load as _load
 from ..core import fn
 
@@ -35,12 +35,15 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .optim.optimizer import Optimizer as Optimizer
     from .optim.sgd_and_adam import *  # noqa: F403
     from .training.callbacks import Callback as Callback
+    from .training.checkpoint import Checkpoint as Checkpoint
     from .training.early_stopping import EarlyStopping as EarlyStopping
     from .training.evaluate import evaluate as evaluate
     from .training.fit import fit as fit
     from .training.history import History as History
     from .training.live_run import LivePage as LivePage
     from .training.live_run import Run as Run
+    from .training.loader import Loader as Loader
+    from .training.shards import Shards as Shards
     from .training.sklearn_estimators import Classifier as Classifier
     from .training.sklearn_estimators import Regressor as Regressor
 
@@ -73,11 +76,14 @@ _LATER = {
     "optim.optimizer": "Optimizer",
     "optim.sgd_and_adam": "Adagrad Adam AdamW RMSProp SGD",
     "training.callbacks": "Callback",
+    "training.checkpoint": "Checkpoint",
     "training.early_stopping": "EarlyStopping",
     "training.evaluate": "evaluate",
     "training.fit": "fit",
     "training.history": "History",
     "training.live_run": "LivePage Run",
+    "training.loader": "Loader",
+    "training.shards": "Shards",
     "training.sklearn_estimators": "Classifier Regressor",
 }
 _MODULES = ("init", "layers", "losses", "metrics", "optim", "schedules", "training")
@@ -97,12 +103,12 @@ def __getattr__(name: str) -> Any:
         return globals()[name]
     parts = () if name.startswith("__") else ("schedules", "init")  # a tool asks for such a name, and does so often
     held = next((part for part in parts if name in _defined_in(part)), "")
-    if name in dir(fn) or name in ours.__all__:
+    if name not in TABLE["gn"] and (name in dir(fn) or name in ours.__all__):
         hint = f" Write gn.{name}."
-    elif held and name not in ELSEWHERE["nn"]:
+    elif held and name not in TABLE["gn"]:
         hint = f" Write nn.{held}.{name}."
     else:
-        hint = instead("nn", name, __all__)
+        hint = instead("gn", name, __all__)
     raise attribute_error(f'there is no "nn.{name}".{hint}')
 
 

@@ -249,4 +249,4 @@ def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
 
 def __getattr__(name: str) -> NoReturn:
     known = [each for each, thing in globals().items() if getattr(thing, "__module__", "") == __name__]
-    raise attribute_error(f'there is no "nn.init.{name}".{instead("init", name, [k for k in known if k.islower()])}')
+    raise attribute_error(f'there is no "nn.init.{name}".{instead("gn", name, [k for k in known if k.islower()])}')

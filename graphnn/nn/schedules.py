@@ -311,7 +311,7 @@ def _as_schedule(what: str, given: Schedule | float) -> Schedule:
 
 def __getattr__(name: str) -> NoReturn:
     known = [each for each, thing in globals().items() if getattr(thing, "__module__", "") == __name__]
-    hint = instead("nn", name, [each for each in known if not each.startswith("_")])
+    hint = instead("gn", name, [each for each in known if not each.startswith("_")])
     raise attribute_error(f'there is no "nn.schedules.{name}".{hint}')
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import Dim, Node, Shape, fn
-from ..core.symbolic_shapes import add, names_in
-from ..transforms.substitutions import Changes
+from ..core.symbolic_shapes import add, names_in, substitute
 
 if TYPE_CHECKING:
     from .rule_registry import Value
@@ -53,4 +52,4 @@ def _is_one(dim: Dim) -> bool:
     if not isinstance(dim, str):
         return False
     names = names_in([dim])
-    return dim not in names and Changes(sizes={name: add(name, 1) for name in names}).dim(dim) == 1
+    return dim not in names and substitute(dim, {name: add(name, 1) for name in names}) == 1

@@ -140,7 +140,7 @@ def to_hold(inputs: Iterable[Node]) -> str:
     given = ", ".join(f'"{node.name}": …' for node in inputs)
     options = " ".join(f"--value {node.name}=…" for node in inputs)
     numbers = all(set(node.shape) <= {1} for node in inputs)
-    return f"values={{{given}}}" + f", or {options} of a command" * numbers
+    return f"values={{{given}}}" + (f", or {options} of a command" if numbers else "")
 
 
 def _is_small(node: Node) -> bool:

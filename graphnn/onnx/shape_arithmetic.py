@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core.symbolic_shapes import Dimension, add, clamp, floor_divide, multiply, subtract
+from ..core.symbolic_shapes import Dimension, add, clamp, floor_divide, multiply, substitute, subtract
 from ..errors import ShapeError
-from ..transforms.substitutions import Changes
 
 if TYPE_CHECKING:
     from ..core import Array, Dim
@@ -55,12 +54,11 @@ class Sizes:
 
     def supposing(self, sizes: dict[str, Dim]) -> Array | Sizes:
         """Return the array with other sizes in the place of names."""
-        changes = Changes(sizes=sizes)
 
         def supposed(place: Any) -> Any:
             if isinstance(place, Scaled):
-                return _plain(Scaled(changes.dim(place.dim), place.by))
-            return changes.dim(place) if isinstance(place, str) else place
+                return _plain(Scaled(substitute(place.dim, sizes), place.by))
+            return substitute(place, sizes) if isinstance(place, str) else place
 
         return sized(each(supposed, self), self.dtype)
 

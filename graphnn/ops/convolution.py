@@ -148,7 +148,7 @@ def conv(
                 return fn.einsum(f"YZ{outer}{inner},Z{inner}->YZ{outer}", moving, kernel)
             order = (0, 1, *range(axes + 2, 2 * axes + 2), *range(2, axes + 2))
             columns = fn.transpose(moving, order)
-        batch, length = (x.shape[0], *[groups] * (groups > 1)), product((channels, *sizes))
+        batch, length = (x.shape[0], *([groups] if groups > 1 else [])), product((channels, *sizes))
         columns = fn.reshape(columns, (*batch, length, product(counts)))
         kernel = fn.reshape(w, (*batch[1:], filters // groups, length))
         return fn.reshape(fn.matmul(kernel, columns), (x.shape[0], filters, *counts))
@@ -222,7 +222,7 @@ def conv_transpose(
     else:
         cut = _padding(name, padding, x.shape[2:], sizes, strides, dilations)
     counts, channels, filters = x.shape[2:], w.shape[0] // groups, w.shape[1]
-    batch = (x.shape[0], *[groups] * (groups > 1))
+    batch = (x.shape[0], *([groups] if groups > 1 else []))
     with x.graph.new_scope(name, numbered=True, kind=name):
         kernel = fn.swapaxes(fn.reshape(w, (*batch[1:], channels, product((filters, *sizes)))), -1, -2)
         columns = fn.matmul(kernel, fn.reshape(x, (*batch, channels, product(counts))))

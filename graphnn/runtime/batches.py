@@ -73,6 +73,14 @@ class Shard(NamedTuple):
         return {key: array if self.size is None else array[: self.size] for key, array in feed.items()}
 
 
+class BatchedData(ABC):
+    """Data that say themselves in which batches they are split: what `nn.Loader` is to this room."""
+
+    @abstractmethod
+    def _given(self) -> tuple[Any, int | None]:
+        """Return the data, and the rows of a batch."""
+
+
 class Batches(ABC):
     """A set that is gone through batch by batch, pass after pass."""
 
@@ -148,7 +156,7 @@ class Rows(Split):
         if not self.count:
             names = ", ".join(f'"{node.name}"' for node in self.cut)
             raise ValueRangeError(f"{what} is empty: no rows for {names}")
-        self._graph = graph
+        self._graph, self._asked = graph, batch_size
         self._rng: np.random.Generator | np.random.RandomState | None = None
         self._order: Array | None = None
         self._cut_into(batch_size or self.count, self.count)
@@ -168,27 +176,27 @@ class Rows(Split):
         rows._cut_into(self.size, used)
         return rows
 
-    def split(self, share: float, batch_size: int | None) -> tuple[Rows, Rows]:
+    def split(self, share: float) -> tuple[Rows, Rows]:
         """Return the first rows and the last ones, of which there is this share."""
         if not self.cut:
             listed = ", ".join(
                 f'"{node.name}" {node.spec} has shape {array.shape}' for node, array in self.whole.items()
             )
             raise ShapeError(
-                f"validation_split={share:g} splits arrays of one length, each of a placeholder whose first dimension "
-                f"has a name, and {listed or 'nothing was fed'}: give validation= instead"
+                f"validation={share:g} takes the last rows of arrays of one length, each of a placeholder whose first "
+                f"dimension has a name, and {listed or 'nothing was fed'}: give other arrays as validation="
             )
         first = math.floor(round(self.count * (1.0 - share), 6))  # 10 · (1 - 0.9) is a little less than 1
         if not 0 < first < self.count:
             raise ValueRangeError(
-                f"validation_split={share:g} of {self.count:,} rows leaves nothing to "
+                f"validation={share:g} of {self.count:,} rows leaves nothing to "
                 f"{'validate with' if first else 'train on'}"
             )
         feeds = [{node: array[rows] for node, array in self.cut.items()} for rows in (slice(first), slice(first, None))]
         kept, apart = (self.whole | feed for feed in feeds)
         return (
-            Rows(self._graph, kept, batch_size, self.what),
-            Rows(self._graph, apart, batch_size, "the validation set"),
+            Rows(self._graph, kept, self._asked, self.what),
+            Rows(self._graph, apart, self._asked, "the validation set"),
         )
 
     def opened(self, skip: int = 0) -> Generator[Batch]:
@@ -218,7 +226,7 @@ class Rows(Split):
         rows = f"{first:,} to {first + size - 1:,}"
         if self._order is not None:
             taken = self._order[first : first + min(size, _MOST_ROWS_SHOWN)].tolist()
-            rows = f"{', '.join(map(str, taken))}{', …' * (size > _MOST_ROWS_SHOWN)}, in this order"
+            rows = f"{', '.join(map(str, taken))}{', …' if size > _MOST_ROWS_SHOWN else ''}, in this order"
         return f": rows {rows}"
 
 
@@ -318,7 +326,7 @@ def batches_of(
     what: str,
     batch_size: int | None,
 ) -> Batches:
-    """Return the batches of what a user gave.
+    """Return the batches of what a user gave. Of a `Loader`: all rows, in their order.
 
     Raises
     ------
@@ -327,6 +335,8 @@ def batches_of(
     GraphnnError
         When it is a feed that does not fit the graph.
     """
+    if isinstance(data, BatchedData):
+        data, batch_size = data._given()
     if "dask" in sys.modules:
         first = next(iter(data), None) if isinstance(data, Sequence) else data
         if holds_chunks(data) or _is_lazy(first):
@@ -355,6 +365,18 @@ def holds_chunks(data: Any) -> bool:
     return "dask" in sys.modules and isinstance(data, Mapping) and any(map(_is_lazy, data.values()))
 
 
+def splits(data: Any) -> bool:
+    """Tell whether data are rows to split into batches: a mapping of arrays, or what Dask has in chunks."""
+    parts = data if isinstance(data, Sequence) else [data]
+    return isinstance(data, Mapping) or ("dask" in sys.modules and len(parts) > 0 and all(map(_is_lazy, parts)))
+
+
+def named_in(data: Any) -> Mapping[Any, Any]:
+    """Return what the keys of a feed, or of the feed in a `Loader`, name; nothing for other data."""
+    data = data._given()[0] if isinstance(data, BatchedData) else data
+    return data if isinstance(data, Mapping) else {}
+
+
 def _is_lazy(data: Any) -> bool:
     return hasattr(data, "__dask_graph__") and data.__dask_graph__() is not None
 
@@ -372,18 +394,18 @@ def checked_size(batch_size: Any) -> int | None:
     return whole("batch_size", batch_size, 1)
 
 
-def check_not_cut(what: str, **given: bool) -> None:
-    """Raise an error if settings of arrays were given for batches that come as they are.
+def check_applies(what: str, data: Any, **given: bool) -> None:
+    """Raise an error if settings of arrays were given for data that are batches, or that have their own settings.
 
     Raises
     ------
     UsageError
     """
-    for name, is_given in given.items():
-        if is_given:
-            raise UsageError(
-                f"{name} is for arrays that are split; the batches of {what} come as they are: leave it out"
-            )
+    name = next((name for name, is_given in given.items() if is_given), None)
+    if name is not None and isinstance(data, BatchedData):
+        raise UsageError(f"{what} is a Loader, which has its own {name}: write nn.Loader(data, {name}=…)")
+    if name is not None and not splits(data):
+        raise UsageError(f"{name} is for arrays that are split; the batches of {what} come as they are: leave it out")
 
 
 def needed_placeholders(graph: Graph, nodes: Iterable[Node]) -> list[Node]:

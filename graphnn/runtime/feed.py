@@ -82,7 +82,9 @@ def _cast(node: Node, given: Array) -> Array:
 
 
 def _fetch_names(program: Program) -> str:
-    return ", ".join([f'"{program.order[i].name}"' for i in program.fetches[:4]] + ["…"] * (len(program.fetches) > 4))
+    return ", ".join(
+        [f'"{program.order[i].name}"' for i in program.fetches[:4]] + (["…"] if len(program.fetches) > 4 else [])
+    )
 
 
 def checked_feed(

@@ -222,7 +222,7 @@ class Session(cmd.Cmd):
         """
         verb = self.by_word.get(word)
         name, bracket, _ = word.partition("[")
-        if verb is None and named(self, name) in self.dbg.graph and word.endswith("]" * bool(bracket)):
+        if verb is None and named(self, name) in self.dbg.graph and word.endswith("]" if bracket else ""):
             raise NotFoundError(f'there is no verb "{word}", which is of a node: print {word} shows it')
         if verb is None:
             close = difflib.get_close_matches(word[:40], [*self.by_word, *others], n=3)

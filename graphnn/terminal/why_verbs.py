@@ -104,7 +104,7 @@ def _say_why(session: Session) -> None:
             count += 1
             kind = f", {read.given}" if read.given else ""
             value = number(read.node.dtype.type(read.values[k]))
-            more = f"; {'at least ' * (read.count > len(read.values))}{alike:,} more like it" if alike else ""
+            more = f"; {'at least ' if read.count > len(read.values) else ''}{alike:,} more like it" if alike else ""
             lines.append(f"{count:>4}  {called(read.node, read.indices[k])} = {value}{kind}{more}")
     if why.origin.file:
         source = f": {why.source.strip()}" if why.source else ""

@@ -35,8 +35,8 @@ _VALUES, _GRADIENTS = 2e3, 2e4
 _TINY = float(np.finfo(np.float64).tiny)
 _NEAR = 0.03
 """How much of a gradient may differ in float32 where each call has PyTorch's gradient."""
-_LOOSE = 1e-9
-"""And what float64 may be off at least."""
+_LOOSE = 1e-7
+"""And what float64 may be off at least: PyTorch has the slope of hardsigmoid, 1/6, in float32 for it, too."""
 _DROPOUT = ("dropout", "feature_dropout", "native_dropout", "alpha_dropout", "dropout_")
 _RANDOM = (
     *("rand", "rand_like", "randn", "randn_like", "randint", "randint_like", "uniform", "uniform_", "normal"),

@@ -1,8 +1,10 @@
-"""Functions whose gradient a module writes itself, by ``torch.autograd.Function``: PyTorch's export loses it.
+"""What PyTorch's export loses of gradients: those that a module writes itself, and those that it asks for.
 
-While a module is exported, its functions run under our hand: forward, and backward for cotangents that are zeros. All of
+While a module is exported, its functions, of ``torch.autograd.Function``, run under our hand: forward, and backward for cotangents that are zeros. All of
 it goes into the program, with a call that says which tensors are which. Backward is linear in the cotangents, so its
 transpose, which is the gradient of backward itself, gives what has backward as its gradient.
+
+``torch.autograd.grad`` becomes a call that says of what and to what; its rule adds the nodes of the gradient.
 """
 
 from __future__ import annotations
@@ -87,10 +89,48 @@ def traced(torch: Any) -> Iterator[None]:
         return tuple(results) if isinstance(made, tuple) else results[0]
 
     kind.apply = classmethod(apply)
+    asked = torch.autograd.grad
+    torch.autograd.grad = _asked(torch, asked)
     try:
         yield
     finally:
         kind.apply = before
+        torch.autograd.grad = asked
+
+
+def _asked(torch: Any, usual: Any) -> Any:
+    """Return what stands for ``torch.autograd.grad`` while a module is exported."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    def grad(
+        outputs: Any,
+        inputs: Any,
+        grad_outputs: Any = None,
+        retain_graph: Any = None,
+        create_graph: bool = False,
+        allow_unused: Any = None,
+        is_grads_batched: bool = False,
+        materialize_grads: bool = False,
+    ) -> Any:
+        results, given = (_listed(torch, each) for each in (outputs, inputs))
+        if not any(isinstance(each, FakeTensor) for each in results):
+            return usual(
+                outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, is_grads_batched, materialize_grads
+            )
+        if is_grads_batched:
+            raise NoRuleError("torch.autograd.grad with is_grads_batched=True: ask for one gradient after the other")
+        seeds = [None] * len(results) if grad_outputs is None else _listed(torch, grad_outputs)
+        seeds = [
+            torch.ones_like(result) if seed is None else seed for result, seed in zip(results, seeds, strict=True)
+        ]
+        found = torch.ops.graphnn.gradient(results, seeds, given)
+        return tuple(found if create_graph else [each.detach() for each in found])
+
+    return grad
+
+
+def _listed(torch: Any, given: Any) -> list[Any]:
+    return [given] if isinstance(given, torch.Tensor) else list(given)
 
 
 @cache
@@ -106,7 +146,31 @@ def _call(torch: Any) -> Any:
 
     library.impl("custom_gradient", give, "CompositeExplicitAutograd")
     torch.library.register_fake("graphnn::custom_gradient", give, lib=library)
-    return library
+    of_torch = torch.library.Library("aten", "IMPL")
+    for kind in ("tensor", "channel"):
+        # PyTorch has no rule of shapes for these where sizes may vary.
+        of_torch.impl(f"fake_quantize_per_{kind}_affine_cachemask", _with_mask, "Meta")
+    library.define("gradient(Tensor[] results, Tensor[] seeds, Tensor[] inputs) -> Tensor[]")
+
+    def like(results: Any, seeds: Any, inputs: Any) -> Any:
+        return [torch.zeros_like(each) for each in inputs]
+
+    library.impl("gradient", like, "CompositeExplicitAutograd")
+    torch.library.register_fake("graphnn::gradient", like, lib=library)
+    return library, of_torch
+
+
+def _with_mask(x: Any, *others: Any) -> Any:
+    """Return tensors like those of rounding to few bits: numbers, and which were in the range."""
+    return x.new_empty(x.shape), x.new_empty(x.shape).bool()
+
+
+@aten("graphnn::gradient")
+def gradient(call: Call, results: list[Node], seeds: list[Node], inputs: list[Node]) -> list[Node]:
+    """Return the gradients of results, times seeds, to nodes that they were made of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GraphnnWarning)
+        return list(vjp(dict(zip(results, seeds, strict=True)), inputs))
 
 
 @aten("graphnn::custom_gradient")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -104,7 +105,7 @@ def export(
     with _quiet() as said:
         try:
             sizes = _dynamic(torch, module, args, kwargs, leaves, form, names) if any(names) else None
-            with validated(torch), traced(torch), described(torch), _followed(torch, module, path):
+            with validated(torch), traced(torch), _followed(torch, module, path):
                 program = torch.export.export(module, args, kwargs, dynamic_shapes=sizes, strict=False)
         except Exception as error:
             raise _not_exported(module, error, path) from error
@@ -142,7 +143,24 @@ def _tensors(torch: Any, given: Any) -> Any:
         return type(given)(_tensors(torch, each) for each in given)
     if isinstance(given, dict):
         return {key: _tensors(torch, each) for key, each in given.items()}
+    registered(torch, given)
     return given.detach() if isinstance(given, torch.Tensor) and given.requires_grad else given
+
+
+def registered(torch: Any, given: Any) -> None:
+    """Tell PyTorch what dataclasses consist of, which it does not look at by itself."""
+    kind = type(given)
+    if dataclasses.is_dataclass(kind):
+        if kind not in torch.utils._pytree.SUPPORTED_NODES:
+            torch.export.register_dataclass(kind)
+        for each in dataclasses.fields(kind):
+            registered(torch, getattr(given, each.name))
+    elif isinstance(given, (list, tuple)):
+        for each in given:
+            registered(torch, each)
+    elif isinstance(given, dict):
+        for each in given.values():
+            registered(torch, each)
 
 
 def _flat(given: Any) -> Iterator[Any]:
@@ -169,31 +187,27 @@ def _quiet() -> Iterator[io.StringIO]:
 
 @contextmanager
 def validated(torch: Any) -> Iterator[None]:
-    """Have distributions not check their arguments, which data would decide."""
+    """Have PyTorch not look at data to check them, or to find a faster way."""
     kind = torch.distributions.Distribution
     before = kind._validate_args
     kind.set_default_validate_args(False)
+    transformer = torch.nn.modules.transformer
+    detect = transformer._detect_is_causal_mask
+    # Whether a mask is causal is a hint; with the mask at hand, the numbers are the same.
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
+    data = torch.Tensor.data
+    torch.Tensor.data = property(lambda self: _data(self, data), lambda self, value: data.__set__(self, value))
     try:
         yield
     finally:
         kind.set_default_validate_args(before)
+        transformer._detect_is_causal_mask = detect
+        del torch.Tensor.data  # PyTorch's own stands in a base class
 
 
-@contextmanager
-def described(torch: Any) -> Iterator[None]:
-    """Have PyTorch know the shapes of quantized numbers, which it does not tell while it exports."""
-
-    def same(x: Any, *settings: Any) -> Any:
-        return torch.empty_like(x), torch.empty_like(x, dtype=torch.bool)
-
-    with torch.library._scoped_library("aten", "IMPL", "Meta") as library:
-        for name in (
-            *("fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask"),
-            "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
-        ):
-            if not torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "Meta"):
-                library.impl(name, same)
-        yield
+def _data(tensor: Any, usual: Any) -> Any:
+    """Return the elements of a tensor, which the export loses sight of, without their history."""
+    return tensor.detach() if type(tensor).__name__ == "FakeTensor" else usual.__get__(tensor)
 
 
 def _named_sizes(tensors: Sequence[Any], dims: Any) -> list[dict[int, str]]:
@@ -224,9 +238,19 @@ def _dynamic(
     given = [
         dict.fromkeys(next(waiting), auto) if isinstance(each, torch.Tensor) else None for each in leaves
     ]
-    shaped_args, shaped_kwargs = torch.utils._pytree.tree_unflatten(given, form)
+    shaped_args, shaped_kwargs = _nested(torch, form, iter(given))
     bound = inspect.signature(module.forward).bind(*shaped_args, **shaped_kwargs)
     return dict(bound.arguments)
+
+
+def _nested(torch: Any, form: Any, leaves: Iterator[Any]) -> Any:
+    """Return leaves in a form; of other containers than Python's, a list of what they hold."""
+    if form.is_leaf():
+        return next(leaves)
+    inside = [_nested(torch, each, leaves) for each in form.children()]
+    if form.type in (tuple, list, dict):
+        return torch.utils._pytree.SUPPORTED_NODES[form.type].unflatten_fn(inside, form.context)
+    return inside
 
 
 def _input(torch: Any, program: Any, argument: Any, names: list[dict[int, str]], place: int) -> Input:
@@ -328,6 +352,7 @@ def _followed(torch: Any, module: Any, path: list[str]) -> Iterator[None]:
     def leave(each: Any, given: Any, made: Any) -> None:
         if path:
             path.pop()
+        registered(torch, made)
 
     hooks = torch.nn.modules.module
     handles = hooks.register_module_forward_pre_hook(enter), hooks.register_module_forward_hook(leave)
@@ -339,6 +364,14 @@ def _followed(torch: Any, module: Any, path: list[str]) -> Iterator[None]:
 
 
 _ADVICE = (
+    (
+        "zuf0",
+        "float(x) or x.item() takes a number out of a tensor, and what follows would depend on data: let it be a tensor, x",
+    ),
+    (
+        "PackedSequence",
+        "packed sequences: give the padded ones to the module, and weigh what it gives by a mask of the lengths",
+    ),
     (
         "GuardOnDataDependentSymNode",
         "data decide which way the program goes here: write torch.where(condition, a, b) for a choice of values, and for a "
@@ -359,7 +392,7 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
         return restated(error, "from_torch: ")
     while error.__cause__ is not None:  # what the exporter says of it comes to "it failed", and names its steps
         error = error.__cause__
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {error} {_operands_of(error)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     why = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     advice = next((advice for part, advice in _ADVICE if part in said), "")
@@ -370,6 +403,16 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
     return restated(
         UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{f' ({why})' if advice else ''}")
     )
+
+
+def _operands_of(error: BaseException) -> str:
+    """Return the types of what the functions of PyTorch that failed were given."""
+    found, trace = set(), error.__traceback__
+    while trace is not None:
+        if OF_TORCH.search(trace.tb_frame.f_code.co_filename):
+            found.update(type(each).__name__ for each in trace.tb_frame.f_locals.values())
+        trace = trace.tb_next
+    return " ".join(sorted(found))
 
 
 def _line_in(text: str) -> Origin | None:

@@ -11,7 +11,7 @@ from .exported import Exported, export
 from .reader import Reader, Stored
 
 if TYPE_CHECKING:
-    from ..core import Graph
+    from ..core import Graph, Node
 
 _Names = Mapping[int, str]
 
@@ -57,9 +57,16 @@ def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:
     results = reader.read(found.program.graph_module, operands)
     for name, value in zip(found.results, results, strict=True):
         if name is not None:
-            graph.outputs[name] = reader.output(value)
+            node = reader.output(value)
+            graph.outputs[_free(graph, name, node)] = node
     reader.finish(stored)
     return reader
+
+
+def _free(graph: Graph, name: str, node: Node) -> str:
+    """Return the name of a result; one that a module or a weight has, too, gets "output" behind it."""
+    taken = graph.names.get(name, node) is not node or (graph._taken(name) and node.name != name)
+    return graph.free_name(f"{name}_output") if taken else name
 
 
 def _torch() -> Any:

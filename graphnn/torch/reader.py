@@ -290,6 +290,8 @@ class Reader:
             return self._in_place(node, target, name[:-1], given)
         if rule is None:
             return self._taken_apart(node, target, given)
+        if written == ["out"]:
+            return self._into(node, rule, name, given)
         if written:
             raise NoRuleError(f"it writes to {', '.join(written)}")
         return self._applied(node, rule, name, given)
@@ -398,6 +400,19 @@ class Reader:
             return tensor
         if made.spec.shape != before.spec.shape:
             made = fn.broadcast_to(made, before.spec.shape)
+        return self._overwritten(tensor, made)
+
+    def _into(self, node: Any, rule: Rule, name: str, given: dict[str, Any]) -> Tensor:
+        """Write to the tensor of `out=` what an operation gives."""
+        tensor = given.pop("out")
+        taken = self._taken(node, rule, given)
+        made = rule.function(self._call(node, name), **{key: nodes_in(value) for key, value in taken.items()})
+        shape = tensor.node.spec.shape
+        if made.spec.shape != shape:
+            raise NoRuleError(f"out= has the shape {shown(shape)}, and the result {shown(made.spec.shape)}: leave out= out")
+        return self._overwritten(tensor, cast(made, tensor.node.spec.dtype))
+
+    def _overwritten(self, tensor: Tensor, made: Node) -> Tensor:
         if not tensor.write(made):
             raise NoRuleError("it writes to a view that graphnn cannot write through: write to a copy, x.clone()")
         return tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,11 +12,9 @@ from .._util.text import short_repr
 from ..core import Graph, Node, Op, Spec
 from ..core.graph_tables import checked_name, owned
 from ..core.op import over_dimensions
-from ..core.symbolic_shapes import Dim, dimension, names_in, shape_of, shown
+from ..core.symbolic_shapes import Dim, dimension, names_in, shape_of, shown, substitute
 from ..errors import GraphError, GraphnnError, ShapeError, UsageError
 from ..ops.elementwise import DivideBySize
-
-_NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass
@@ -50,10 +47,7 @@ class Changes:
 
     def dim(self, dim: Dim) -> Dim:
         """Return a dimension of the copy."""
-        if not self.sizes or isinstance(dim, int):
-            return dim
-        names = self.sizes
-        return dimension(_NAME.sub(lambda found: f"({names.get(found[0], found[0])})", dim).replace("(max)", "max"))
+        return substitute(dim, self.sizes) if self.sizes else dim
 
     def given(self, node: Node) -> Spec | None:
         """Return the shape and dtype of what is fed; None of any other node."""

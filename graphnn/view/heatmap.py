@@ -252,7 +252,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
         drawing.words.append(f"{count:,} of {len(seen.planes):,} slices")
     if colour:
         lines += _bar(seen, width, colour)
-    said = [drawing.scale, *["blue is below 0"] * seen.scale.signed, *seen.strange(), *_shown(drawing.words)]
+    said = [drawing.scale, *(["blue is below 0"] if seen.scale.signed else []), *seen.strange(), *_shown(drawing.words)]
     return "\n".join([*lines, *textwrap.wrap("; ".join(said), width)])
 
 
@@ -522,7 +522,7 @@ def _table(seen: _Value, plane: Array, rows: Sequence[str], columns: Sequence[st
         head = f'<th style="{faint}">{html.escape(name)}</th>' if seen.array.ndim > 1 else ""
         body.append(f"<tr>{head}{''.join(cells)}</tr>")
     heads = "".join(f'<th style="{faint}">{html.escape(name)}</th>' for name in columns)
-    corner = f'<th style="{faint}"></th>' * (seen.array.ndim > 1)
+    corner = f'<th style="{faint}"></th>' if seen.array.ndim > 1 else ""
     rest = "".join(body)
     look = "font:inherit;border-collapse:collapse;border:0;margin:2px 0"
     return f'<table style="{look}"><tr>{corner}{heads}</tr>{rest}</table>'

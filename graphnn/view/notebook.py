@@ -77,7 +77,7 @@ def trace_as_html(trace: Trace) -> str:
     if stopped is not None:
         marks[stopped] = "failed" if trace.error else "current"
     drawn = _diagram(trace.fetches, trace.order, stopped if stopped is not None else trace.order[-1], marks)
-    said = [code(trace.error)] * bool(trace.error)
+    said = [code(trace.error)] if trace.error else []
     return page([*said, drawn, _table(trace), _faint(totals(trace))])
 
 

@@ -293,7 +293,7 @@ def histograms(
             drawn = axes.pcolormesh(_between(calls), edges, there, cmap=above, norm=norm, rasterized=True)
             figure.colorbar(drawn, ax=axes, label="% of the elements")
             axes.set(xlabel="call of the step", ylabel="value")
-        lines = [plain(name)] + [f"{left_out:,} not finite"] * bool(left_out)
+        lines = [plain(name)] + ([f"{left_out:,} not finite"] if left_out else [])
         if not all(record.kept for record in records):
             lines.append(f"{records[0].preview.size:,} of {records[0].stats.size:,} elements")
         axes.set_title("\n".join(lines), fontsize="medium")
@@ -574,7 +574,7 @@ explain_public(globals(), __all__)
 def __getattr__(name: str) -> Any:
     if name[0] != "_" and (plot := PLOT.load().get(name)) is not None:
         return plot
-    missing = f"; graphnn has more in {' and '.join(PLOT.absent)}, which is not installed" * bool(PLOT.absent)
+    missing = f"; graphnn has more in {' and '.join(PLOT.absent)}, which is not installed" if PLOT.absent else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{missing}")
 
 

@@ -349,7 +349,7 @@ def _rows_for(seconds: float) -> int:
 def _timed(rows: int, steps: int, **more: Any) -> Trained:
     net, rng = Net(784, 512, 512, 10), np.random.default_rng(0)
     data = {net.x: rng.standard_normal((rows, 784), dtype=np.float32), net.y: rng.integers(0, 10, rows)}
-    return Trained(net, data, epochs=steps, batch_size=None, shuffle=False, **more)
+    return Trained(net, nn.Loader(data, batch_size=None, shuffle=False), epochs=steps, **more)
 
 
 def _loopback() -> int:
@@ -452,13 +452,13 @@ def scheduler(args: argparse.Namespace) -> None:
                         killed = perf_counter()
 
             try:
-                _long(client=client, checkpoint=path, checkpoint_every=1, callbacks=[Kill()])
+                _long(client=client, checkpoint=nn.Checkpoint(path, every=1), callbacks=[Kill()])
             except gn.ClusterError as error:
                 say(f"{perf_counter() - killed:.1f} s after the scheduler was killed: ClusterError: {error}")
             else:
                 raise SystemExit("the training went on without its scheduler")
         with separate(2) as (client, _):
-            _long(client=client, resume=path).check(here, "resumed")
+            _long(client=client, checkpoint=nn.Checkpoint(path, resume=True)).check(here, "resumed")
         say("resumed with another scheduler: the same bits")
 
 

@@ -1,6 +1,6 @@
 """What plans cost where sizes change from call to call: as a ratio to evaluation node by node, all along the run.
 
-    python tests/benchmarks/varied_sizes.py [--backend numpy] [--calls 1000] [--rounds 3] [--seed 0]
+    python tests/benchmarks/varied_sizes.py [WORKLOAD ...] [--backend numpy] [--calls 1000] [--rounds 3] [--seed 0]
 
 Each workload is a sequence of calls, timed one by one from the first one on, the making of plans included. Evaluation
 node by node and by plans have a process of their own in each round, held to one core and one thread. A call's figure
@@ -14,7 +14,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -24,7 +25,7 @@ Run = tuple[Callable[[int], Any], list[int]]
 told = sys.stdout.write
 
 
-def classifier(backend: str) -> Callable[[int], Any]:
+def classifier(backend: str, features: int = 20, hidden: Sequence[int] = (64, 64)) -> Callable[[int], Any]:
     """Return what makes a training step with a batch of so many rows."""
     import numpy as np
 
@@ -33,11 +34,13 @@ def classifier(backend: str) -> Callable[[int], Any]:
 
     rng = np.random.default_rng(0)
     g = gn.Graph(dtype="float32")
-    x, labels = g.placeholder("x", ("batch", 20)), g.placeholder("labels", ("batch",), dtype="int64")
-    h = nn.ReLU()(nn.Dense(64, rng=rng)(nn.ReLU()(nn.Dense(64, rng=rng)(x))))
+    h = x = g.placeholder("x", ("batch", features))
+    labels = g.placeholder("labels", ("batch",), dtype="int64")
+    for units in hidden:
+        h = nn.ReLU()(nn.Dense(units, rng=rng)(h))
     loss = nn.softmax_crossentropy(nn.Dense(10, rng=rng)(h), labels)
     step = gn.compile(loss, nn.Adam(0.001).updates(loss), backend=backend)
-    rows, classes = rng.normal(size=(256, 20)).astype(np.float32), rng.integers(0, 10, 256)
+    rows, classes = rng.normal(size=(256, features)).astype(np.float32), rng.integers(0, 10, 256)
     return lambda n: step({x: rows[:n], labels: classes[:n]})
 
 
@@ -61,17 +64,44 @@ def generator(backend: str) -> Callable[[int], Any]:
     return lambda n: step({tokens: text[:n]})
 
 
+def recurrent(backend: str) -> Callable[[int], Any]:
+    """Return what makes a training step of a GRU with sequences of so many rows, as a loop."""
+    import numpy as np
+
+    import graphnn as gn
+    from graphnn import nn
+
+    rng = np.random.default_rng(0)
+    g = gn.Graph(dtype="float32")
+    x, labels = g.placeholder("x", (8, "time", 8)), g.placeholder("labels", (8, "time"), dtype="int64")
+    loss = nn.softmax_crossentropy(nn.Dense(4, rng=rng)(nn.GRU(16, rng=rng)(x)), labels)
+    step = gn.compile(loss, nn.Adam(0.001).updates(loss), backend=backend)
+    rows, classes = rng.normal(size=(8, 256, 8)).astype(np.float32), rng.integers(0, 4, (8, 256))
+    return lambda n: step({x: rows[:, :n], labels: classes[:, :n]})
+
+
 def workloads(backend: str, calls: int, seed: int) -> dict[str, Callable[[], Run]]:
     """Return each workload by name: what a call does of a size, and the sizes of all calls."""
     rng = random.Random(seed)
     at_random = [rng.randint(1, 256) for _ in range(calls)]
     buckets = [rng.choice([16, 32, 48, 64, 96, 128, 192, 256]) for _ in range(calls)]
+    lengths = rng.sample(range(1, 257), 256)
+    by_rank = rng.choices(lengths, [1 / rank for rank in range(1, 257)], k=calls)
     epochs = [32 if i % 10 else 12 for i in range(1, calls + 1)]
+    medium = partial(classifier, backend, 784, (256,))
     return {
         "batches of 1 to 256": lambda: (classifier(backend), at_random),
+        "lengths by Zipf's law": lambda: (classifier(backend), by_rank),
         "one size": lambda: (classifier(backend), [32] * calls),
         "two sizes of an epoch": lambda: (classifier(backend), epochs),
+        "two sizes in turn": lambda: (classifier(backend), [32, 48] * (calls // 2)),
+        "three sizes in turn": lambda: (classifier(backend), [32, 48, 100] * (calls // 3)),
         "eight buckets": lambda: (classifier(backend), buckets),
+        "medium, 1 to 256": lambda: (medium(), at_random),
+        "medium, Zipf's law": lambda: (medium(), by_rank),
+        "medium, one size": lambda: (medium(), [128] * calls),
+        "medium, an epoch": lambda: (medium(), [4 * n for n in epochs]),
+        "a loop, 1 to 256": lambda: (recurrent(backend), at_random[: calls // 4]),
         "token by token": lambda: (generator(backend), list(range(1, 257))),
         "four texts": lambda: (generator(backend), list(range(1, 257)) * 4),
     }
@@ -102,6 +132,7 @@ def measured(workload: str, backend: str, asked: argparse.Namespace) -> list[flo
 def main() -> None:
     """Time each workload."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", metavar="WORKLOAD", help='such as "one size"; all by default')
     parser.add_argument("--backend", choices=("numpy", "native"), default="numpy")
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -113,7 +144,10 @@ def main() -> None:
         return
     told(f"{'':<22} interpreter  by plans   ratio: greatest (call)   after a tenth, a half, all calls\n")
     ways = "interpreter", asked.backend
-    for workload in workloads(asked.backend, asked.calls, asked.seed):
+    known = workloads(asked.backend, asked.calls, asked.seed)
+    if unknown := [name for name in asked.which if name not in known]:
+        parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(known)})")
+    for workload in asked.which or known:
         least: dict[str, list[float]] = {}
         for _ in range(asked.rounds):
             for backend in ways:

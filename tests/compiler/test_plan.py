@@ -287,7 +287,7 @@ def test_sizes_may_change_from_call_to_call_and_plans_are_not_kept_forever(graph
     right = {n: bits(gn.run(node, {x: feed})) for n, feed in feeds.items()}
     for n in [*range(1, 61), *range(60, 0, -1), *rng.integers(1, 61, 100)]:
         assert bits(step({x: feeds[n]})) == right[n]
-    assert len(step._kept.plans) == plan_cache.MOST_PLANS
+    assert len(step._plans) == plan_cache.MOST_PLANS
     assert plans() <= at_first + plan_cache.MOST_PLANS + 1
     assert step.plan({x: feeds[7]}) is step.plan({x: feeds[7]})
 

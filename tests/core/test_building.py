@@ -19,11 +19,11 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.core import current_provenance
+from graphnn.core import Provenance, current_provenance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
-from interrupts import ANYWHERE, INNERMOST, broken_by, building, bytecodes, interrupted, little, whole
+from interrupts import ANYWHERE, INNERMOST, broken_by, building, bytecodes, little, whole
 
 THREADS = 8
 
@@ -341,37 +341,49 @@ def test_a_generator_that_is_closed_late_leaves_only_its_own_scope() -> None:
 
 def test_an_interrupt_between_any_two_bytecodes_breaks_no_graph() -> None:
     total = bytecodes(little, INNERMOST)
-    made, broken = broken_by(little, range(1, total + 1), INNERMOST, wholly=False)
+    made, left, broken = broken_by(little, range(1, total + 1), INNERMOST, wholly=False)
     assert (made, broken) == (total, [])
+    assert left < total / 50
 
 
 def test_interrupted_networks_save_run_draw_and_go_on() -> None:
     rng = random.Random(16)
     for files in ANYWHERE, INNERMOST:
         total = bytecodes(building, files)
-        made, broken = broken_by(building, [rng.randrange(total * 9 // 10) for _ in range(6)], files)
+        made, _, broken = broken_by(building, [rng.randrange(total * 9 // 10) for _ in range(6)], files)
         assert broken == []
         assert made >= 5
 
 
 def test_a_node_that_is_not_entered_everywhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gn.Graph, "_finish", lambda graph: None)
-    assert broken_by(little, range(1, bytecodes(little, INNERMOST) + 1, 7), INNERMOST, wholly=False)[1]
+    enter = gn.Graph._enter
+    entered: set[tuple[int, str]] = set()
+
+    def once(g: gn.Graph, node: gn.Node, *more: object) -> None:
+        if (key := (id(g), node.name)) not in entered:
+            entered.add(key)
+            enter(g, node, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gn.Graph, "_enter", once)
+    assert broken_by(little, range(1, bytecodes(little, INNERMOST) + 1, 7), INNERMOST, wholly=False)[2]
 
 
-def test_a_node_that_two_interrupts_left_half_done_is_finished_when_the_graph_is_used(
+def test_a_scope_whose_exit_ctrl_c_kept_from_running_is_closed_by_the_one_around(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    finish = gn.Graph._finish
-    for at in range(1, bytecodes(little, INNERMOST) + 1, 7):
-        g = gn.Graph()
-        with monkeypatch.context() as patched:
-            patched.setattr(gn.Graph, "_finish", lambda graph: None)  # as if it were interrupted, too
-            interrupted(little, g, at, INNERMOST)
-        assert gn.Graph._finish is finish
-        whole(g)
-        little(g)
-        whole(g)
+    g = gn.Graph()
+    leave = Provenance.__exit__
+
+    def pressed(provenance: Provenance, *raised: object) -> None:
+        if provenance.scope is inner:
+            raise KeyboardInterrupt
+        leave(provenance, *raised)
+
+    monkeypatch.setattr(Provenance, "__exit__", pressed)
+    with pytest.raises(KeyboardInterrupt), g.scope("outer"), g.scope("inner") as inner:
+        g.constant(1.0)
+    assert current_provenance(g).scope is None
+    assert g.constant(1.0).scope == ""
 
 
 def test_nodes_never_change() -> None:

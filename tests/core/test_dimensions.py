@@ -92,6 +92,53 @@ def test_an_expression_has_the_value_that_python_gives_it(expression: Expr, size
     assert dims.size_of(dim, sizes) == meant
 
 
+@given(expressions, st.dictionaries(st.sampled_from(NAMES), expressions), sizes_of)
+def test_what_is_substituted_has_the_size_that_composed_sizes_give(
+    expression: Expr, others: dict[str, Expr], sizes: dict[str, int]
+) -> None:
+    given_to = sizes | {name: counted_or_skipped(other, sizes) for name, other in others.items()}
+    assume(min(given_to.values()) >= 0 and 0 not in divisors(expression, given_to))
+    try:
+        found = dims.substitute(built(expression), {name: built(other) for name, other in others.items()})
+    except gn.ShapeError:  # negative, or divided by a literal 0 that cancels otherwise
+        assume(False)
+    assert dims.size_of(found, sizes) == counted(expression, given_to)
+
+
+def counted_or_skipped(expression: Expr, sizes: dict[str, int]) -> int:
+    assume(0 not in divisors(expression, sizes))
+    return counted(expression, sizes)
+
+
+@pytest.mark.parametrize(
+    ("dim", "sizes", "found"),
+    [
+        ("a*b", {"a": "b", "b": "a+1"}, "a*b+b"),  # all at once
+        ("max(a-1, 0)", {"a": 0}, 0),
+        ("max(a-b, 0)", {"b": 0}, "a"),
+        ("(a+1)//2", {"a": "2*n+1"}, "n+1"),
+        ("a*max(n-1, 0)", {"a": 0}, 0),
+        ("m", {"a": 5}, "m"),
+        (4, {"a": 5}, 4),
+    ],
+)
+def test_names_are_substituted_all_at_once_and_inside_of_maxima_and_quotients(dim: Any, sizes: Any, found: Any) -> None:
+    assert dims.substitute(dim, sizes) == found
+
+
+def test_what_is_substituted_is_bounded_as_what_is_parsed() -> None:
+    with pytest.raises(gn.ShapeError, match="divides by zero"):
+        dims.substitute("n//a", {"a": 0})
+    with pytest.raises(gn.ShapeError, match="a dimension is 0 or more, not -3"):
+        dims.substitute("a-5", {"a": 2})
+    with pytest.raises(gn.ShapeError, match="more than"):
+        dims.substitute("*".join("a" * 90), {"a": "b+c"})
+    deep = dims.dimension("max(" * 60 + "a-b" + "-b, 0)*b" * 60)
+    assert "b" not in dims.names_in((dims.substitute(deep, {"b": 2}),))
+    with pytest.raises(gn.ShapeError, match="more than 100 parts are nested"):
+        dims.substitute(deep, {"a": deep})
+
+
 terms = st.lists(st.tuples(st.integers(-4, 4), st.lists(st.sampled_from(NAMES), max_size=3)), max_size=5)
 
 

@@ -591,7 +591,7 @@ def test_what_is_saved_while_another_thread_trains_is_from_between_two_steps() -
 def test_a_call_that_does_not_fit_shows_the_signature(path: Path) -> None:
     g = spiral()
     for call, words in ((lambda: gn.load(path, path), r"load\(path\)"), (lambda: gn.save(g), r"save\(fetches, path\)")):
-        with pytest.raises(UsageError, match=f"The call is {words}"):
+        with pytest.raises(TypeError, match=f"The call is {words}"):
             call()
 
 

@@ -189,12 +189,12 @@ def test_resumed_in_the_middle_it_is_the_same_to_the_bit(tmp_path: Path) -> None
 
     step.observers.append(interrupted)  # called at the start of each step
     path = tmp_path / "checkpoint"
-    history = nn.fit(step, feed, checkpoint=path, checkpoint_every=7, **options)
+    history = nn.fit(step, feed, checkpoint=nn.Checkpoint(path, every=7), **options)
     assert history.interrupted
     assert stopped["adamw_1/accumulate/count"].value == 2, "it was written in the middle of an accumulation"
 
     resumed, step = training()
-    nn.fit(step, feed, resume=path, **options)
+    nn.fit(step, feed, checkpoint=nn.Checkpoint(path, resume=True), **options)
     assert [node.name for node in resumed.state] == [node.name for node in straight.state]
     for node in straight.state:
         assert np.array_equal(node.value, resumed[node.name].value), node.name

@@ -218,7 +218,7 @@ def test_a_training_that_is_resumed_keeps_the_statistics_to_the_bit(tmp_path: Pa
 
     whole = trained(4)
     trained(2, checkpoint=tmp_path / "half.gnn")
-    resumed = trained(4, resume=tmp_path / "half.gnn")
+    resumed = trained(4, checkpoint=nn.Checkpoint(tmp_path / "half.gnn", resume=True))
     assert whole["0.running_mean"].any()
     for name, array in whole.items():
         np.testing.assert_array_equal(array, resumed[name])

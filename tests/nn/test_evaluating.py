@@ -83,7 +83,8 @@ def test_early_stopping_and_a_checkpoint_see_the_same_figure(tmp_path):
     step = gn.compile(loss, nn.Adam(0.01).updates(loss))
     settings = {"batch_size": 8, "validation": {x: X, y: Y}}
     nn.fit(step, {x: X, y: Y}, epochs=2, checkpoint=tmp_path / "c", **settings)
-    resumed = nn.fit(step, {x: X, y: Y}, epochs=4, resume=tmp_path / "c", **settings)
+    checkpoint = nn.Checkpoint(tmp_path / "c", resume=True)
+    resumed = nn.fit(step, {x: X, y: Y}, epochs=4, checkpoint=checkpoint, **settings)
     _, x, y, _, loss = built(nn.Dropout(0.5))
     step = gn.compile(loss, nn.Adam(0.01).updates(loss))
     whole = nn.fit(step, {x: X, y: Y}, epochs=4, batch_size=8, validation={x: X, y: Y})

@@ -43,7 +43,7 @@ class Problem:
         self.settings: dict[str, Any] = {
             "batch_size": 16,
             "metrics": {"accuracy": self.accuracy},
-            "early_stopping": nn.EarlyStopping("accuracy", patience=50, mode="max"),
+            "callbacks": [nn.EarlyStopping("accuracy", patience=50, mode="max")],
         }
 
     def state(self) -> dict[str, bytes]:
@@ -61,6 +61,11 @@ class Taught:
         self.step = gn.compile(self.loss, nn.SGD(rate).updates(self.loss))
 
 
+def again_from(path: Path | str) -> nn.Checkpoint:
+    """Return what resumes from a file, and leaves it as it is."""
+    return nn.Checkpoint(f"{path}.next", resume=path)
+
+
 # --- batches --------------------------------------------------------------------------------------------------
 
 
@@ -68,7 +73,8 @@ class Taught:
 @pytest.mark.parametrize(("size", "drop_last"), [(16, False), (16, True), (60, True), (500, False), (None, True)])
 def test_it_is_the_loop_one_would_write(rng: Any, size: int | None, drop_last: bool) -> None:
     ours, plain = Problem(), Problem()
-    history = nn.fit(ours.step, ours.feed, epochs=3, batch_size=size, rng=rng(5), drop_last=drop_last)
+    data = nn.Loader(ours.feed, batch_size=size, drop_last=drop_last, rng=rng(5))
+    history = nn.fit(ours.step, data, epochs=3)
     draw, expected = rng(5), []
     for _ in range(3):
         order = draw.permutation(60)
@@ -87,10 +93,10 @@ def test_it_is_the_loop_one_would_write(rng: Any, size: int | None, drop_last: b
 
 def test_in_the_order_given_unless_shuffled() -> None:
     p, seen = Taught(), []
-    nn.fit(p.step, {"x": np.arange(5.0)}, batch_size=2, shuffle=False, progress=seen.append)
+    nn.fit(p.step, nn.Loader({"x": np.arange(5.0)}, batch_size=2, shuffle=False), progress=seen.append)
     # From 0 halfway to 0.5, then to 2.5, then to 4.
     assert p.w.value == 2.6875
-    history = nn.fit(p.step, {"x": np.full(3, 2.6875)}, epochs=2, batch_size=1, shuffle=False)
+    history = nn.fit(p.step, nn.Loader({"x": np.full(3, 2.6875)}, batch_size=1, shuffle=False), epochs=2)
     assert history == {"loss": [0.0, 0.0]}
     assert [line.partition(" steps/s")[0][:21] for line in seen] == ["epoch 1/1  loss 1.852"]
 
@@ -171,9 +177,10 @@ def test_arrays_of_different_lengths_are_one_batch() -> None:
     assert history == {"loss": [8.5, 4.0], "largest": [5.0, 5.0], "val_loss": [4.0, -0.5], "val_largest": [5.0, 5.0]}
     assert nn.evaluate(loss, feed, batch_size=None) == gn.run(loss, feed)
     with pytest.raises(
-        gn.ShapeError, match=r'of one length.*"edge" \(m, 2\) float64 has shape \(1, 2\): give validation='
+        gn.ShapeError,
+        match=r'of one length.*"edge" \(m, 2\) float64 has shape \(1, 2\): give other arrays as validation=',
     ):
-        nn.fit(step, feed, batch_size=None, validation_split=0.5)
+        nn.fit(step, feed, batch_size=None, validation=0.5)
 
 
 def test_nothing_to_train_on_is_an_error() -> None:
@@ -184,9 +191,9 @@ def test_nothing_to_train_on_is_an_error() -> None:
     with pytest.raises(gn.ValueRangeError, match="the validation set is empty"):
         nn.fit(p.step, p.feed, validation={p.x: X[:0], p.y: Y[:0]})
     with pytest.raises(gn.ValueRangeError, match="drop_last leaves nothing of 60 rows in batches of 61"):
-        nn.fit(p.step, p.feed, batch_size=61, drop_last=True)
+        nn.fit(p.step, nn.Loader(p.feed, batch_size=61, drop_last=True))
     assert p.state() == before
-    nn.fit(p.step, p.feed, batch_size=59, drop_last=True)
+    nn.fit(p.step, nn.Loader(p.feed, batch_size=59, drop_last=True))
     assert p.graph["adam_1/step"].value == 1
 
 
@@ -208,7 +215,7 @@ def test_an_error_tells_in_which_batch_of_which_rows_it_came(shuffle: bool) -> N
     rows = np.arange(20)
     rows[13] = 99
     with pytest.raises(gn.AxisError) as raised:
-        nn.fit(step, {index: rows}, epochs=2, batch_size=6, shuffle=shuffle, progress=False)
+        nn.fit(step, nn.Loader({index: rows}, batch_size=6, shuffle=shuffle), epochs=2, progress=False)
     (note,) = raised.value.__notes__
     if not shuffle:
         assert note == "in epoch 1, batch 3 of 4: rows 12 to 17"
@@ -444,7 +451,7 @@ def falling(values: list[float]) -> tuple[gn.Graph, Any, dict[str, Any]]:
 )
 def test_early_stopping(values: list[float], stopping: Any, epochs: int, best: int | None, at: int) -> None:
     g, step, feed = falling(values)
-    history = nn.fit(step, feed, epochs=len(values), early_stopping=stopping)
+    history = nn.fit(step, feed, epochs=len(values), callbacks=stopping)
     assert history.epochs == epochs
     assert history.best == best
     assert g["at"].value == at
@@ -479,8 +486,7 @@ def test_early_stopping_restores_slots_and_counters_too_but_nothing_else() -> No
         epochs=30,
         validation=validation,
         metrics={"accuracy": p.accuracy},
-        callbacks=note,
-        early_stopping=stopping,
+        callbacks=[note, stopping],
     )
     assert history.best is not None
     assert history.best == history.epochs - 2
@@ -504,8 +510,8 @@ def test_ctrl_c_in_a_step_ends_with_what_was_learned(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(operation("random_uniform"), "forward", forward)
     # Four steps an epoch, each of which draws once: the sixth is a step of the second epoch.
-    kwargs: dict[str, Any] = {"batch_size": 16, "shuffle": False}
-    history = nn.fit(p.step, p.feed, epochs=9, metrics={"accuracy": p.accuracy}, **kwargs)
+    data = nn.Loader(p.feed, batch_size=16, shuffle=False)
+    history = nn.fit(p.step, data, epochs=9, metrics={"accuracy": p.accuracy})
     assert history.interrupted
     assert {len(values) for values in history.values()} == {history.epochs} == {1}
     assert repr(history).endswith("\ninterrupted")
@@ -513,7 +519,7 @@ def test_ctrl_c_in_a_step_ends_with_what_was_learned(monkeypatch: pytest.MonkeyP
     for rows in [slice(i, i + 16) for i in (0, 16, 32, 48, 0)]:
         q.step({q.x: X[rows], q.y: Y[rows]})
     assert p.state() == q.state()
-    again = nn.fit(p.step, p.feed, epochs=2, **kwargs)
+    again = nn.fit(p.step, data, epochs=2)
     assert not again.interrupted
 
 
@@ -547,7 +553,7 @@ def test_ctrl_c_at_any_moment_leaves_whole_steps(tmp_path: Path) -> None:
         more = {"metrics": {"accuracy": p.accuracy}, "checkpoint": tmp_path / "c", "callbacks": lambda h: None}
         sys.settrace(presses)
         try:
-            history = nn.fit(p.step, p.feed, epochs=2, batch_size=30, shuffle=False, **more)
+            history = nn.fit(p.step, nn.Loader(p.feed, batch_size=30, shuffle=False), epochs=2, **more)
         except KeyboardInterrupt:
             history = None  # before training began, or when it was over
         finally:
@@ -696,8 +702,8 @@ step.__class__ = Interrupting
 rng = np.random.default_rng(7)
 history = nn.fit(
     step, {x: X, y: Y}, epochs=epochs, batch_size=16, rng=rng, metrics=metrics, validation={x: X[::3] * 1.1, y: Y[::3]},
-    early_stopping=nn.EarlyStopping("val_accuracy", patience=4, mode="max"),
-    checkpoint=checkpoint, checkpoint_every=every, resume=resume,
+    callbacks=nn.EarlyStopping("val_accuracy", patience=4, mode="max"),
+    checkpoint=checkpoint and nn.Checkpoint(checkpoint, every=every, resume=resume or False),
 )
 state = {node.name: hashlib.sha256(value.tobytes()).hexdigest() for node, value in g.state.items()}
 print(json.dumps([state, history, history.best, history.interrupted, str(rng.bit_generator.state)]))
@@ -716,6 +722,7 @@ def trained(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Cal
         resume: Path | None = None,
         stop_at: int | None = None,
     ) -> Any:
+        checkpoint = checkpoint or (resume and folder / "next")
         arguments = [epochs, checkpoint and str(checkpoint), every, resume and str(resume), stop_at]
         done = template.run("-c", PROGRAM, json.dumps(arguments), cwd=folder)
         assert done.returncode == 0, done.stderr
@@ -778,7 +785,7 @@ def test_every_generator_goes_on(make: Callable[[], Any], tmp_path: Path) -> Non
     nn.fit(first.step, first.feed, epochs=2, rng=make(), checkpoint=tmp_path / "c")
     given = make()
     given.normal(size=9)
-    again = nn.fit(second.step, second.feed, epochs=4, rng=given, resume=str(tmp_path / "c"))
+    again = nn.fit(second.step, second.feed, epochs=4, rng=given, checkpoint=again_from(str(tmp_path / "c")))
     assert second.state() == whole.state()
     assert again == history
     assert again.epochs == 4
@@ -787,10 +794,11 @@ def test_every_generator_goes_on(make: Callable[[], Any], tmp_path: Path) -> Non
 
 def test_without_shuffling_and_with_all_at_once(tmp_path: Path) -> None:
     whole, part = Problem(), Problem()
-    history = nn.fit(whole.step, whole.feed, epochs=4, shuffle=False, batch_size=None)
-    nn.fit(part.step, part.feed, epochs=3, shuffle=False, batch_size=None, checkpoint=tmp_path / "c")
+    history = nn.fit(whole.step, nn.Loader(whole.feed, shuffle=False, batch_size=None), epochs=4)
+    nn.fit(part.step, nn.Loader(part.feed, shuffle=False, batch_size=None), epochs=3, checkpoint=tmp_path / "c")
     fresh = Problem()
-    assert nn.fit(fresh.step, fresh.feed, epochs=4, shuffle=False, batch_size=None, resume=tmp_path / "c") == history
+    data, checkpoint = nn.Loader(fresh.feed, shuffle=False, batch_size=None), nn.Checkpoint(tmp_path / "c", resume=True)
+    assert nn.fit(fresh.step, data, epochs=4, checkpoint=checkpoint) == history
     assert fresh.state() == whole.state()
 
 
@@ -805,7 +813,7 @@ def test_when_checkpoints_are_written(tmp_path: Path, monkeypatch: pytest.Monkey
     nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=tmp_path / "c")
     assert written == [(4, 0), (8, 0), (12, 0)]
     written.clear()
-    nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=tmp_path / "c", checkpoint_every=5)
+    nn.fit(p.step, p.feed, epochs=3, batch_size=16, checkpoint=nn.Checkpoint(tmp_path / "c", every=5))
     assert written == [(5, 1), (10, 2), (12, 0)]
     written.clear()
     nn.fit(
@@ -813,8 +821,7 @@ def test_when_checkpoints_are_written(tmp_path: Path, monkeypatch: pytest.Monkey
         p.feed,
         epochs=9,
         batch_size=16,
-        checkpoint=tmp_path / "c",
-        checkpoint_every=100,
+        checkpoint=nn.Checkpoint(tmp_path / "c", every=100),
         callbacks=lambda h: True,
     )
     assert written == [(4, 0)]
@@ -847,8 +854,10 @@ def refused(path: Path, make: Callable[[], Any] = Problem, **more: Any) -> str:
     rng = more.pop("rng", None) or np.random.default_rng(1)
     drawn = str(rng.bit_generator.state)
     settings = {"epochs": 4, "rng": rng, **p.settings, **more}
+    if "data" in more:
+        del settings["rng"], settings["batch_size"]
     with pytest.raises((gn.GraphnnError, OSError)) as raised:
-        nn.fit(p.step, p.feed, resume=path, **settings)
+        nn.fit(p.step, settings.pop("data", p.feed), checkpoint=again_from(path), **settings)
     assert p.state() == before
     assert str(rng.bit_generator.state) == drawn
     assert isinstance(raised.value, (ValueError, TypeError, OSError))
@@ -880,19 +889,19 @@ def test_what_is_no_checkpoint_of_this_graph_is_refused(saved: Path, tmp_path: P
 def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -> None:
     words = "was shuffled by PCG64, and rng is Philox: resume with a generator of the same kind"
     assert words in refused(saved, rng=np.random.Generator(np.random.Philox(0)))
-    assert "was made with shuffle=True" in refused(saved, shuffle=False)
-    assert "records loss, accuracy, but this call loss: resume with" in refused(
-        saved, metrics=None, early_stopping=None
+    assert "was made with shuffle=True" in refused(
+        saved, data=nn.Loader({"x": X, "y": Y}, batch_size=16, shuffle=False)
     )
+    assert "records loss, accuracy, but this call loss: resume with" in refused(saved, metrics=None, callbacks=())
     p = Problem()
     path = tmp_path / "amid"
 
     def stop(history: nn.History) -> None:
         raise KeyboardInterrupt
 
-    nn.fit(p.step, p.feed, batch_size=16, checkpoint=path, checkpoint_every=3, callbacks=stop)
+    nn.fit(p.step, p.feed, batch_size=16, checkpoint=nn.Checkpoint(path, every=3), callbacks=stop)
     words = "within an epoch with rows = 60, batch_size = 16, rows in batches = 60, but this call has rows = 60, "
-    assert words in refused(path, batch_size=20, metrics=None, early_stopping=None)
+    assert words in refused(path, batch_size=20, metrics=None, callbacks=())
 
 
 def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
@@ -964,7 +973,7 @@ def test_a_generator_is_not_sent_outside_its_buffer(make: Callable[[], Any], key
         place[key] = value
         container.write(path, "checkpoint", data, arrays)
         with pytest.raises(gn.FileFormatError, match="its state of the generator that shuffles is not valid"):
-            nn.fit(p.step, p.feed, epochs=2, rng=make(), resume=path)
+            nn.fit(p.step, p.feed, epochs=2, rng=make(), checkpoint=again_from(path))
 
 
 class Named(nn.Layer):
@@ -986,12 +995,12 @@ def test_a_checkpoint_from_before_layers_were_named_after_attributes_resumes(tmp
         stopping = nn.EarlyStopping("val_loss", patience=9, restore_best=True)
         step = gn.compile(loss, nn.Adam(0.1).updates(loss))
         given = {x: np.ones((3, 2))}
-        nn.fit(step, given, validation=given, early_stopping=stopping, **settings)
+        nn.fit(step, given, validation=given, callbacks=stopping, **settings)
         return x.graph, [value.tolist() for value in x.graph.state.values()]
 
     old, _ = fitted(False, epochs=2, checkpoint=tmp_path / "c")
     assert "named_1/dense_2/weight" in old
-    new, resumed = fitted(True, epochs=4, resume=tmp_path / "c")
+    new, resumed = fitted(True, epochs=4, checkpoint=again_from(tmp_path / "c"))
     assert "named_1/key/weight" in new
     assert resumed == fitted(True, epochs=4)[1]
 
@@ -1030,10 +1039,6 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(
         ({"batch_size": 0}, ValueError, "batch_size is an int of 1 or more, not 0"),
         ({"batch_size": True}, TypeError, "batch_size is an int of 1 or more, not True"),
         ({"rng": 3}, TypeError, "np.random.default_rng(3) makes one"),
-        ({"rng": 3, "shuffle": False}, TypeError, "np.random.default_rng(3) makes one"),
-        ({"shuffle": 1}, TypeError, "shuffle is True or False, not 1"),
-        ({"shuffle": "no"}, TypeError, "shuffle is True or False, not 'no'"),
-        ({"drop_last": None}, TypeError, "drop_last is True or False, not NoneType"),
         ({"metrics": ["accuracy"]}, TypeError, "metrics are {name: node}, such as"),
         ({"metrics": gn.Graph().placeholder("n")}, TypeError, "metrics are {name: node}, such as"),
         ({"metrics": {"loss": "mean"}}, TypeError, '"loss" is what the step returns'),
@@ -1046,27 +1051,25 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(
         ),
         ({"callbacks": [3]}, TypeError, "a callback is a function of the history, or an nn.Callback, not int"),
         ({"callbacks": 3}, TypeError, "callbacks are functions of the history, or nn.Callback, not int"),
-        ({"early_stopping": 3}, TypeError, "such as nn.EarlyStopping(patience=3), not int"),
+        ({"callbacks": [nn.EarlyStopping("loss")] * 2}, TypeError, "a training run takes one EarlyStopping"),
+        ({"callbacks": nn.EarlyStopping}, TypeError, "not the class EarlyStopping"),
         (
-            {"early_stopping": nn.EarlyStopping()},
+            {"callbacks": nn.EarlyStopping()},
             KeyError,
             'monitors "val_loss", which is not recorded; figures called val_',
         ),
-        ({"early_stopping": nn.EarlyStopping("accuracy", mode="max")}, KeyError, 'There is: "loss"'),
+        ({"callbacks": [nn.EarlyStopping("accuracy", mode="max")]}, KeyError, 'There is: "loss"'),
         (
-            {"metrics": {"f": "dense_1/bias"}, "early_stopping": nn.EarlyStopping("f", mode="max")},
+            {"metrics": {"f": "dense_1/bias"}, "callbacks": nn.EarlyStopping("f", mode="max")},
             ValueError,
             'a number, but "f" has shape (8,)',
         ),
-        ({"checkpoint_every": 3}, TypeError, "checkpoint_every needs checkpoint=, the file to write"),
-        ({"checkpoint": "c", "checkpoint_every": 0}, ValueError, "checkpoint_every is an int of 1 or more, not 0"),
         (
             {"validation": [1]},
             TypeError,
             "a batch is a feed {placeholder: array}, or a tuple or list of the arrays for",
         ),
-        ({"resume": 3}, TypeError, "a path is text or a pathlib.Path, not int"),
-        ({"resume": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
+        ({"checkpoint": 3}, TypeError, "a path is text or a pathlib.Path, not int"),
         ({"checkpoint": "/nowhere/at/all"}, FileNotFoundError, "No such file"),
     ],
 )
@@ -1117,7 +1120,7 @@ def test_an_error_in_a_step_comes_out_with_the_state_from_before_it() -> None:
     labels = Y.copy()
     labels[40] = 9
     with pytest.raises(gn.LabelError, match="label 9"):
-        nn.fit(p.step, {p.x: X, p.y: labels}, batch_size=16, shuffle=False)
+        nn.fit(p.step, nn.Loader({p.x: X, p.y: labels}, batch_size=16, shuffle=False))
     for rows in (slice(0, 16), slice(16, 32)):
         q.step({q.x: X[rows], q.y: Y[rows]})
     assert p.state() == q.state()

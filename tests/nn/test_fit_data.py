@@ -21,6 +21,11 @@ SIZES = (16, 3, 1, 40)  # uneven batches of the 60 rows
 CUTS = [slice(sum(SIZES[:i]), sum(SIZES[: i + 1])) for i in range(len(SIZES))]
 
 
+def again_from(path: Path) -> nn.Checkpoint:
+    """Return what resumes from a file, and leaves it as it is."""
+    return nn.Checkpoint(f"{path}.next", resume=path)
+
+
 class Problem:
     """A small network with dropout."""
 
@@ -157,7 +162,8 @@ def test_epochs_of_so_many_steps_go_round_and_round() -> None:
     nn.fit(p.step, lambda: ([n] for n in ([0.0], [1.0], [2.0])), epochs=2, steps_per_epoch=4, callbacks=See())
     assert seen == [(1, 1, 0), (1, 2, 1), (1, 3, 2), (1, 4, 0), (2, 1, 1), (2, 2, 2), (2, 3, 0), (2, 4, 1)]
     seen.clear()
-    nn.fit(p.step, {"x": np.arange(3.0)}, batch_size=1, shuffle=False, epochs=2, steps_per_epoch=2, callbacks=[See()])
+    data = nn.Loader({"x": np.arange(3.0)}, batch_size=1, shuffle=False)
+    nn.fit(p.step, data, epochs=2, steps_per_epoch=2, callbacks=[See()])
     assert seen == [(1, 1, 0), (1, 2, 1), (2, 1, 2), (2, 2, 0)]
 
 
@@ -200,16 +206,13 @@ def test_what_is_no_batch_is_refused(data: Any, kind: type[Exception], words: st
 def test_what_is_for_arrays_is_refused_for_batches() -> None:
     p = Problem()
     for settings, words in [
-        ({"drop_last": True}, "drop_last is for arrays"),
         (
             {"batch_size": 8},
             "batch_size is for arrays that are split; the batches of the training set come as they are",
         ),
         ({"batch_size": 32}, "batch_size is for arrays"),
         ({"batch_size": None}, "batch_size is for arrays"),
-        ({"shuffle": True}, "shuffle is for arrays"),
-        ({"shuffle": False, "validation": {"x": X, "y": Y}}, "shuffle is for arrays"),
-        ({"validation_split": 0.2}, "validation_split takes the last rows of arrays"),
+        ({"validation": 0.2}, "validation=0.2 takes the last rows of arrays"),
         ({"steps_per_epoch": 0}, "steps_per_epoch is an int of 1 or more, not 0"),
     ]:
         with pytest.raises(gn.GraphnnError, match=words):
@@ -349,7 +352,7 @@ def test_a_callback_ends_the_training_within_an_epoch(true: Any, tmp_path: Path)
     )
     assert not history.exhausted
     # The epoch counts: a resumed training begins the next one.
-    again = nn.fit(p.step, generated, epochs=3, resume=tmp_path / "c")
+    again = nn.fit(p.step, generated, epochs=3, checkpoint=again_from(tmp_path / "c"))
     plain.stepped(CUTS)
     assert again.epochs == 3
     assert p.state() == plain.state()
@@ -412,7 +415,7 @@ def test_functions_of_more_arguments_that_have_defaults_and_of_c_are_called() ->
 def test_the_last_rows_validate() -> None:
     p, q = Problem(), Problem()
     rng = np.random.default_rng
-    history = nn.fit(p.step, {p.x: X, p.y: Y}, epochs=2, validation_split=0.3, rng=rng(1), batch_size=8)
+    history = nn.fit(p.step, {p.x: X, p.y: Y}, epochs=2, validation=0.3, rng=rng(1), batch_size=8)
     kept = {"x": X[:42], "y": Y[:42]}
     assert history == nn.fit(q.step, kept, epochs=2, validation={"x": X[42:], "y": Y[42:]}, rng=rng(1), batch_size=8)
     assert p.state() == q.state()
@@ -422,25 +425,23 @@ def test_bad_shares() -> None:
     p = Problem()
     feed = {p.x: X, p.y: Y}
     for share, kind, words in [
-        (1.0, ValueError, "validation_split is 0 or more, and less than 1, not 1"),
-        (-0.1, ValueError, "validation_split is 0 or more"),
-        ("half", TypeError, "validation_split is a number, not 'half'"),
-        (0.999, ValueError, "validation_split=0.999 of 60 rows leaves nothing to train on"),
+        (1.0, ValueError, "validation, as a share of the rows, is more than 0, and less than 1, not 1"),
+        (-0.1, ValueError, "validation, as a share of the rows, is more than 0"),
+        (0, ValueError, "and less than 1, not 0"),
+        (True, ValueError, "and less than 1, not 1"),
+        ("half", TypeError, "a batch is a feed"),
+        (0.999, ValueError, "validation=0.999 of 60 rows leaves nothing to train on"),
     ]:
         with pytest.raises(kind, match=words):
-            nn.fit(p.step, feed, validation_split=share)  # type: ignore[arg-type]
-    with pytest.raises(gn.UsageError, match="exclude each other"):
-        nn.fit(p.step, feed, validation_split=0.5, validation=feed)
+            nn.fit(p.step, feed, validation=share)  # type: ignore[arg-type]
 
 
-def test_validation_by_a_loader_with_a_loss_of_its_own() -> None:
+def test_validation_by_a_loader_with_another_loss() -> None:
     p, q = Problem(), Problem()
     wrong = 1.0 - p.accuracy
-    history = nn.fit(
-        p.step, generated, epochs=2, validation=Loader(), validation_loss=wrong, metrics={"accuracy": p.accuracy}
-    )
-    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
-    assert history["val_loss"] == pytest.approx([1 - found for found in history["val_accuracy"]])
+    history = nn.fit(p.step, generated, epochs=2, validation=Loader(), metrics={"accuracy": p.accuracy, "wrong": wrong})
+    assert list(history) == ["loss", "accuracy", "wrong", "val_loss", "val_accuracy", "val_wrong"]
+    assert history["val_wrong"] == pytest.approx([1 - found for found in history["val_accuracy"]])
     plain = nn.evaluate(p.accuracy, {p.x: X, p.y: Y})
     assert history["val_accuracy"][-1] == plain == nn.evaluate(p.accuracy, generated())
     nn.fit(q.step, generated, epochs=2)
@@ -451,8 +452,6 @@ def test_validation_by_a_loader_with_a_loss_of_its_own() -> None:
     ("settings", "words"),
     [
         ({"validation": generated()}, "only once, and validation= after each epoch"),
-        ({"validation_loss": "mean"}, "validation_loss needs something to validate with"),
-        ({"validation": generated, "validation_loss": "y"}, "validation_loss is a float scalar"),
         ({"validation": []}, "the validation set is empty: a list yielded no batch"),
         ({"validation": [(Y, X)]}, "expected (batch, 2)"),
         ({"metrics": {"worst": "worst"}}, "take the mean over the rows (gn.mean)"),
@@ -523,8 +522,8 @@ def test_resumed_equals_straight_to_the_bit(steps: int | None, every: int | None
 
     straight = trained(4)
     path = tmp_path / "c"
-    assert trained(4, stop=9, checkpoint=path, checkpoint_every=every)[0].interrupted
-    assert trained(4, resume=path) == straight
+    assert trained(4, stop=9, checkpoint=nn.Checkpoint(path, every=every))[0].interrupted
+    assert trained(4, checkpoint=nn.Checkpoint(path, resume=True)) == straight
 
 
 def test_within_the_first_epoch_metrics_must_be_the_same_too(tmp_path: Path) -> None:
@@ -537,11 +536,12 @@ def test_within_the_first_epoch_metrics_must_be_the_same_too(tmp_path: Path) -> 
             if run.steps == 2:
                 raise KeyboardInterrupt
 
-    nn.fit(p.step, batches, metrics={"a": a, "b": b}, callbacks=Stop(), checkpoint=path, checkpoint_every=1)
+    nn.fit(p.step, batches, metrics={"a": a, "b": b}, callbacks=Stop(), checkpoint=nn.Checkpoint(path, every=1))
     for metrics in ({"b": b, "a": a}, {"b": a, "a": b}, {"a": a}, {}, {"a": a, "b": b, "c": a}):
         with pytest.raises(gn.UsageError, match="the checkpoint records loss, a, b, but this call loss"):
-            nn.fit(p.step, batches, metrics=metrics, resume=path)
-    assert nn.fit(p.step, batches, metrics={"a": a, "b": b}, resume=path)["a"][0] == pytest.approx(X[:60].mean())
+            nn.fit(p.step, batches, metrics=metrics, checkpoint=again_from(path))
+    history = nn.fit(p.step, batches, metrics={"a": a, "b": b}, checkpoint=again_from(path))
+    assert history["a"][0] == pytest.approx(X[:60].mean())
 
 
 def test_a_generator_resumes_after_an_epoch_but_not_within(tmp_path: Path) -> None:
@@ -549,7 +549,7 @@ def test_a_generator_resumes_after_an_epoch_but_not_within(tmp_path: Path) -> No
     endless = itertools.cycle(generated())
     whole, within = tmp_path / "whole", tmp_path / "within"
     nn.fit(p.step, endless, epochs=2, steps_per_epoch=3, checkpoint=whole)
-    history = nn.fit(p.step, endless, epochs=3, steps_per_epoch=3, resume=whole)
+    history = nn.fit(p.step, endless, epochs=3, steps_per_epoch=3, checkpoint=again_from(whole))
     plain.stepped([*CUTS, *CUTS, CUTS[0]])
     assert p.state() == plain.state()
     assert history.epochs == 3
@@ -561,15 +561,16 @@ def test_a_generator_resumes_after_an_epoch_but_not_within(tmp_path: Path) -> No
 
     p = Problem()
     settings: dict[str, Any] = {"epochs": 3, "steps_per_epoch": 3}
-    nn.fit(p.step, itertools.cycle(generated()), checkpoint=within, checkpoint_every=4, callbacks=Stop(), **settings)
+    checkpoint = nn.Checkpoint(within, every=4)
+    nn.fit(p.step, itertools.cycle(generated()), checkpoint=checkpoint, callbacks=Stop(), **settings)
     before = p.state()
     with pytest.raises(
         gn.ValueRangeError, match="written within an epoch, after 1 steps of it, and which batch of a generator"
     ):
-        nn.fit(p.step, itertools.cycle(generated()), resume=within, **settings)
+        nn.fit(p.step, itertools.cycle(generated()), checkpoint=again_from(within), **settings)
     assert p.state() == before
     # The function that makes it passes over what was used.
-    nn.fit(p.step, lambda: itertools.cycle(generated()), resume=within, **settings)
+    nn.fit(p.step, lambda: itertools.cycle(generated()), checkpoint=again_from(within), **settings)
     assert p.state() == plain.state()
 
 
@@ -582,18 +583,18 @@ def test_what_does_not_go_on_as_before_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c"
     p = Problem()
     more: dict[str, Any] = {"metrics": {"accuracy": p.accuracy}}
-    nn.fit(p.step, generated, checkpoint=path, checkpoint_every=3, callbacks=Stop(), **more)
+    nn.fit(p.step, generated, checkpoint=nn.Checkpoint(path, every=3), callbacks=Stop(), **more)
     words = "with batches that are not split from arrays, but this call has rows = 60, batch_size = 32"
     with pytest.raises(gn.ValueRangeError, match=words):
-        nn.fit(p.step, {p.x: X, p.y: Y}, resume=path, shuffle=False, **more)
+        nn.fit(p.step, nn.Loader({p.x: X, p.y: Y}, shuffle=False), checkpoint=again_from(path), **more)
     with pytest.raises(
         gn.ValueRangeError, match=r"but this call has batches that are not split .*, steps_per_epoch = 5"
     ):
-        nn.fit(p.step, generated, resume=path, steps_per_epoch=5, **more)
+        nn.fit(p.step, generated, checkpoint=again_from(path), steps_per_epoch=5, **more)
     with pytest.raises(gn.ValueRangeError, match="made with rng=None"):
-        nn.fit(p.step, generated, resume=path, rng=np.random.default_rng(0), **more)
+        nn.fit(p.step, generated, checkpoint=again_from(path), rng=np.random.default_rng(0), **more)
     with pytest.raises(gn.ValueRangeError, match="after 3 batches of the training set, which yields only 1 now"):
-        nn.fit(p.step, [(X, Y)], resume=path, **more)
+        nn.fit(p.step, [(X, Y)], checkpoint=again_from(path), **more)
 
     data, arrays = container.read(path, "checkpoint", version=2)
     assert sorted(name for name in arrays if name.startswith("metrics/")) == ["metrics/0/0"]
@@ -603,12 +604,12 @@ def test_what_does_not_go_on_as_before_is_refused(tmp_path: Path) -> None:
     for changed in forged:
         container.write(path, "checkpoint", data, changed, version=2)
         with pytest.raises(gn.FileFormatError):
-            nn.fit(p.step, generated, resume=path, **more)
+            nn.fit(p.step, generated, checkpoint=again_from(path), **more)
     for position in ({"drawn": 2}, {"seen": 0}, {"steps_per_epoch": "?"}, {"drawn": -1}):
         forged_data = {**data, "position": {**data["position"], **position}}
         container.write(path, "checkpoint", forged_data, arrays, version=2)
         with pytest.raises(gn.FileFormatError):
-            nn.fit(p.step, generated, resume=path, **more)
+            nn.fit(p.step, generated, checkpoint=again_from(path), **more)
     assert p.state() == before
 
 
@@ -620,13 +621,13 @@ def test_a_checkpoint_of_version_1_resumes(tmp_path: Path) -> None:
 
     path, p, q = tmp_path / "c", Problem(), Problem()
     feed = {"x": X, "y": Y}
-    nn.fit(p.step, feed, batch_size=16, checkpoint=path, checkpoint_every=3, callbacks=Stop())
+    nn.fit(p.step, feed, batch_size=16, checkpoint=nn.Checkpoint(path, every=3), callbacks=Stop())
     data, arrays = container.read(path, "checkpoint", version=2)
     position = data["position"]
     assert (position.pop("seen"), position.pop("drawn"), position.pop("steps_per_epoch")) == (48, 3, 0)
     position["loss"] /= 60
     container.write(path, "checkpoint", data, arrays)
-    history = nn.fit(q.step, feed, batch_size=16, resume=path)
+    history = nn.fit(q.step, feed, batch_size=16, checkpoint=again_from(path))
     straight = Problem()
     assert history["loss"] == pytest.approx(nn.fit(straight.step, feed, batch_size=16)["loss"])
     assert q.state() == straight.state()
@@ -677,5 +678,5 @@ def test_a_share_is_not_rounded_by_the_error_of_a_float(rows: int, share: float,
         def batch(self, run: Run) -> None:
             seen.append(len(run.feed[p.x]))
 
-    nn.fit(p.step, {p.x: X[:rows], p.y: Y[:rows]}, validation_split=share, batch_size=None, callbacks=Count())
+    nn.fit(p.step, {p.x: X[:rows], p.y: Y[:rows]}, validation=share, batch_size=None, callbacks=Count())
     assert seen == [trained]

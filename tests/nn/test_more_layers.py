@@ -334,10 +334,7 @@ def test_values_that_are_given() -> None:
             lambda: nn.Conv2D(3, 3, padding=(1,), padding_mode="edge")(input_of("n", 1, 8, 8)),
             "padding is one number, or a number or a pair for each of 2 axes",
         ),
-        (lambda: nn.ConvTranspose1D(3, 3, padding_mode="edge"), "has no padding_mode"),
-        (lambda: nn.Conv2D(out_channels=3, kernel_size=3), "Here it is filters="),
         (lambda: nn.Conv2D(3, 3)(input_of("n", 1, 2, 2)), "a kernel of 3 does not fit"),
-        (lambda: nn.MaxPool2D(kernel_size=2), "Here it is size="),
         (lambda: nn.MaxPool2D(2)(input_of("n", 8)), r"MaxPool2D takes \(batch, channels, height, width\)"),
         (lambda: nn.UpSample((2, 2))(input_of("n", 1, 8)), 'size has 2 numbers, and "x" 1 axes'),
         (lambda: nn.UpSample(2, "cubic"), "mode is one of 'nearest', 'linear'"),
@@ -355,14 +352,12 @@ def test_values_that_are_given() -> None:
         (lambda: nn.LayerNorm("last"), "LayerNorm.*axes"),
         (lambda: nn.BatchNorm(momentum=1.5), "momentum is 0 or more, and less than"),
         (lambda: nn.BatchNorm()(input_of("n", 3, dtype=np.int64)), "BatchNorm takes floats"),
-        (lambda: nn.BatchNorm(num_features=3), "leave it out"),
         (lambda: nn.Embedding(3, 2)(input_of("n")), "takes the numbers of vectors, and so integers"),
         (
             lambda: nn.LSTM(3, unroll=True)(input_of("n", "t", 2)),
             'axis 1 for its steps, which unroll=True .* the name "t"',
         ),
         (lambda: nn.LSTM(3)(input_of("n", 2)), r"LSTM takes \(batch, time, features\)"),
-        (lambda: nn.LSTM(hidden_size=3), "Here it is units="),
         (lambda: nn.RNN(3, activation="elu"), "activation is one of 'tanh', 'relu'"),
         (lambda: nn.LSTM(3)(x := input_of("n", 2, 2), mask=x), "a mask is bools, True to keep"),
         (lambda: nn.LSTM(3)(x := input_of("n", 2, 2), initial_state=x), "initial_state is a tuple of 2 nodes"),
@@ -382,8 +377,6 @@ def test_values_that_are_given() -> None:
         (lambda: nn.GRU(3)(x := input_of("n", 2, 2), initial_state=x), r"initial_state has shape \(1, batch, 3\)"),
         (lambda: nn.MultiHeadAttention(3)(input_of("n", 2, 4)), "3 heads do not divide the 4 units"),
         (lambda: nn.MultiHeadAttention(2)(x := input_of("n", 2, 4), mask=x), "a mask is bools, True to keep"),
-        (lambda: nn.MultiHeadAttention(2)(x := input_of("n", 2, 4), attn_mask=x), "Here it is mask="),
-        (lambda: nn.MultiHeadAttention(num_heads=2), "Here it is heads="),
         (lambda: nn.TransformerBlock(2, 4, norm="first"), "norm is one of 'after', 'before'"),
         (lambda: nn.Residual(nn.Dense(3))(input_of("n", 4)), r"it is \(n, 3\)"),
         (lambda: nn.init.orthogonal()((3,), np.dtype("float64"), RNG), r"makes matrices, not an array of shape \(3,\)"),
@@ -393,3 +386,20 @@ def test_what_does_not_fit_is_refused(call: Callable[[], Any], words: str) -> No
     with pytest.raises(gn.GraphnnError, match=words) as refused:
         call()
     assert "at test_more_layers.py" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: nn.ConvTranspose1D(3, 3, padding_mode="edge"), "has no padding_mode"),
+        (lambda: nn.Conv2D(out_channels=3, kernel_size=3), "Here it is filters="),
+        (lambda: nn.MaxPool2D(kernel_size=2), "Here it is size="),
+        (lambda: nn.BatchNorm(num_features=3), "leave it out"),
+        (lambda: nn.LSTM(hidden_size=3), "Here it is units="),
+        (lambda: nn.MultiHeadAttention(2)(x := input_of("n", 2, 4), attn_mask=x), "Here it is mask="),
+        (lambda: nn.MultiHeadAttention(num_heads=2), "Here it is heads="),
+    ],
+)
+def test_an_argument_that_is_called_otherwise_has_a_hint(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call()

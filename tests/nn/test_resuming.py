@@ -15,6 +15,11 @@ from graphnn.io import container
 from graphnn.nn import Run
 
 
+def again_from(path: Path) -> nn.Checkpoint:
+    """Return what resumes from a file, and leaves it as it is."""
+    return nn.Checkpoint(f"{path}.next", resume=path)
+
+
 class Falling:
     """w goes halfway to the mean of each batch."""
 
@@ -39,7 +44,7 @@ def amid(p: Falling, path: Path, **more: Any) -> None:
                 raise KeyboardInterrupt
 
     data = [{p.x: [4.0]}, {p.x: [2.0]}]
-    assert p.fit(3, data, checkpoint=path, checkpoint_every=3, callbacks=[Stop()], **more).interrupted
+    assert p.fit(3, data, checkpoint=nn.Checkpoint(path, every=3), callbacks=[Stop()], **more).interrupted
 
 
 def forged(path: Path, change: Callable[[Any, dict[str, Any]], None]) -> None:
@@ -64,9 +69,10 @@ class EachStep(nn.Callback):
 
 def test_a_column_that_a_callback_added_goes_on(tmp_path: Path) -> None:
     path, callbacks = tmp_path / "c", [EachStep(), noted]
-    straight = Falling().fit(3, callbacks=callbacks, batch_size=1, shuffle=False)
-    Falling().fit(2, callbacks=callbacks, batch_size=1, shuffle=False, checkpoint=path)
-    again = Falling().fit(3, callbacks=callbacks, batch_size=1, shuffle=False, resume=path)
+    data = nn.Loader({"x": [4.0, 2.0]}, batch_size=1, shuffle=False)
+    straight = Falling().fit(3, data, callbacks=callbacks)
+    Falling().fit(2, data, callbacks=callbacks, checkpoint=path)
+    again = Falling().fit(3, data, callbacks=callbacks, checkpoint=again_from(path))
     assert again["rate"] == straight["rate"] == [0.5, 0.25, 0.5 / 3]
     assert again["steps"] == [1, 2, 3, 4, 5, 6]
     assert [list(each) for each in again["counts"]] == [[0, 1], [0, 1, 2]]
@@ -83,9 +89,9 @@ def test_a_column_from_within_the_first_epoch_goes_on(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
     data = {"x": [4.0, 2.0, 1.0]}
-    found = Falling().fit(1, data, batch_size=1, checkpoint=path, checkpoint_every=1, callbacks=Stop())
+    found = Falling().fit(1, data, batch_size=1, checkpoint=nn.Checkpoint(path, every=1), callbacks=Stop())
     assert (found["steps"], found.epochs) == ([1, 2], 0)
-    assert Falling().fit(1, data, batch_size=1, resume=path, callbacks=EachStep())["steps"] == [1, 2, 3]
+    assert Falling().fit(1, data, batch_size=1, checkpoint=again_from(path), callbacks=EachStep())["steps"] == [1, 2, 3]
 
 
 def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
@@ -97,7 +103,7 @@ def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
     Falling().fit(1, checkpoint=tmp_path / "c", callbacks=noted)
     forged(tmp_path / "c", lambda data, arrays: data["history"].update(rate="good"))
     with pytest.raises(gn.FileFormatError, match='its figures "rate" are not valid'):
-        Falling().fit(2, resume=tmp_path / "c")
+        Falling().fit(2, checkpoint=again_from(tmp_path / "c"))
 
 
 def test_a_history_with_columns_of_any_length_prints_and_plots() -> None:
@@ -118,29 +124,31 @@ def test_a_history_with_columns_of_any_length_prints_and_plots() -> None:
 
 def test_early_stopping_must_monitor_the_same(tmp_path: Path) -> None:
     path, p = tmp_path / "c", Falling()
-    p.fit(2, checkpoint=path, early_stopping=nn.EarlyStopping("loss"))
+    p.fit(2, checkpoint=path, callbacks=nn.EarlyStopping("loss"))
     for stopping, words in [
         (nn.EarlyStopping("far", mode="min"), 'monitors "loss" (mode="min"), but that of this call "far" (mode="min")'),
         (nn.EarlyStopping("loss", mode="max"), 'but that of this call "loss" (mode="max"): resume with the same'),
     ]:
         with pytest.raises(gn.UsageError, match=re.escape(words)):
-            Falling().fit(3, resume=path, early_stopping=stopping)
-    Falling().fit(3, resume=path, early_stopping=nn.EarlyStopping("loss", mode="min", patience=9, min_delta=0.1))
+            Falling().fit(3, checkpoint=again_from(path), callbacks=stopping)
+    Falling().fit(
+        3, checkpoint=again_from(path), callbacks=nn.EarlyStopping("loss", mode="min", patience=9, min_delta=0.1)
+    )
     forged(path, lambda data, arrays: [data["watch"].pop(name) for name in ("monitor", "mode")])
-    Falling().fit(3, resume=path, early_stopping=nn.EarlyStopping("loss"))  # of an earlier version
+    Falling().fit(3, checkpoint=again_from(path), callbacks=nn.EarlyStopping("loss"))  # of an earlier version
 
 
 def test_restore_best_without_the_best_values(tmp_path: Path) -> None:
     path = tmp_path / "c"
-    Falling().fit(2, checkpoint=path, early_stopping=nn.EarlyStopping("loss", restore_best=False))
+    Falling().fit(2, checkpoint=path, callbacks=nn.EarlyStopping("loss", restore_best=False))
     words = r"made with restore_best=False, and has no values of the best epoch, 2: resume with EarlyStopping\(restore"
     with pytest.raises(gn.UsageError, match=words):
-        Falling().fit(3, resume=path, early_stopping=nn.EarlyStopping("loss"))
-    Falling().fit(2, checkpoint=path, early_stopping=nn.EarlyStopping("loss"))
-    Falling().fit(3, resume=path, early_stopping=nn.EarlyStopping("loss", restore_best=False))
+        Falling().fit(3, checkpoint=again_from(path), callbacks=nn.EarlyStopping("loss"))
+    Falling().fit(2, checkpoint=path, callbacks=nn.EarlyStopping("loss"))
+    Falling().fit(3, checkpoint=again_from(path), callbacks=nn.EarlyStopping("loss", restore_best=False))
     forged(path, lambda data, arrays: arrays.update({"best/other": arrays.pop("best/w")}))
     with pytest.raises(gn.FileFormatError):
-        Falling().fit(3, resume=path, early_stopping=nn.EarlyStopping("loss"))
+        Falling().fit(3, checkpoint=again_from(path), callbacks=nn.EarlyStopping("loss"))
 
 
 # --- forged ones ----------------------------------------------------------------------------------------------
@@ -152,21 +160,21 @@ def test_a_position_that_cannot_be_is_refused(tmp_path: Path, position: dict[str
     Falling().fit(2, checkpoint=path)
     forged(path, lambda data, arrays: data["position"].update(position))
     with pytest.raises(gn.FileFormatError):
-        Falling().fit(3, resume=path)
+        Falling().fit(3, checkpoint=again_from(path))
 
 
 def test_a_loss_that_was_nan_within_an_epoch_goes_on(tmp_path: Path) -> None:
     path, p = tmp_path / "c", Falling()
     amid(p, path)
     forged(path, lambda data, arrays: data["position"].update(loss=math.nan))
-    assert math.isnan(Falling().fit(2, [{"x": [4.0]}, {"x": [2.0]}], resume=path)["loss"][-1])
+    assert math.isnan(Falling().fit(2, [{"x": [4.0]}, {"x": [2.0]}], checkpoint=again_from(path))["loss"][-1])
 
 
 @pytest.mark.parametrize("name", ["metrics/1/0", "metrics/0/1", "metrics/00/0", "metrics/"])
 def test_arrays_of_metrics_that_there_are_not_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "c"
     amid(Falling(), path)
-    assert Falling().fit(2, [{"x": [4.0]}, {"x": [2.0]}], resume=path).epochs == 2
+    assert Falling().fit(2, [{"x": [4.0]}, {"x": [2.0]}], checkpoint=again_from(path)).epochs == 2
     forged(path, lambda data, arrays: arrays.update({name: np.ones(3)}))
     with pytest.raises(gn.FileFormatError, match=f"its array '{name}' belongs to no parameter"):
-        Falling().fit(2, [{"x": [4.0]}, {"x": [2.0]}], resume=path)
+        Falling().fit(2, [{"x": [4.0]}, {"x": [2.0]}], checkpoint=again_from(path))

@@ -207,7 +207,9 @@ def test_fit_validates_with_the_whole_set() -> None:
     loss, feed = batched(LOSSES["penalty"])
     step = gn.compile(loss, nn.SGD(0.0).updates(loss))
     history = nn.fit(step, feed, epochs=2, batch_size=25, validation=feed, metrics={"same": loss})
-    smaller = nn.fit(step, feed, batch_size=25, shuffle=False, validation={k: v[:22] for k, v in feed.items()})
+    smaller = nn.fit(
+        step, nn.Loader(feed, batch_size=25, shuffle=False), validation={k: v[:22] for k, v in feed.items()}
+    )
     assert history["val_loss"] == history["same"] == pytest.approx([float(gn.run(loss, feed))] * 2, rel=1e-12)
     some = {k: v[:22] for k, v in feed.items()}
     assert smaller["val_loss"] == pytest.approx([float(gn.run(loss, some))], rel=1e-12)

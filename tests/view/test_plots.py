@@ -378,12 +378,16 @@ def test_histograms_show_twelve_at_most_and_say_so() -> None:
     [
         (lambda: plots.gradient_norms(3), "a trace, or several; got int"),
         (lambda: plots.histograms(np.ones(2)), "a trace, or several; got float64"),
-        (lambda: plots.scatter([[0.0, 1.0]]), r"The call is scatter\(points, labels"),
     ],
 )
 def test_plots_refuse_what_is_not_a_trace(call: Callable[[], Any], says: str) -> None:
     with pytest.raises(gn.UsageError, match=says):
         call()
+
+
+def test_a_plot_without_its_data_shows_its_signature() -> None:
+    with pytest.raises(TypeError, match=r"The call is scatter\(points, labels"):
+        plots.scatter([[0.0, 1.0]])
 
 
 def test_histograms_of_nothing() -> None:

@@ -1,30 +1,42 @@
-"""What other libraries call otherwise: the names that their users type first, and what to write here.
+"""What other libraries call otherwise, and what was called otherwise here before: a table of what to write.
 
-The errors of unknown names and arguments look here before they look for what is spelt alike. So a habit is one line of
-a table, and no case of its own.
+The errors of unknown names and arguments look into it before they look for what is spelt alike. So a habit is one line
+of ``table.txt``, and no case of its own.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from ...errors import UsageError, alike, near
-from .foreign_names import ALIASES as ALIASES
-from .foreign_names import ARGUMENTS as ARGUMENTS
-from .foreign_names import ELSEWHERE as ELSEWHERE
-from .foreign_names import NUMPY as NUMPY
-from .foreign_names import SET as SET
 
 T = TypeVar("T")
 
-
 _OPERATORS = {"xor": ("^", "bitwise_xor"), "lshift": ("<<", "left_shift"), "rshift": (">>", "right_shift")}
 """Operators that arrays have and nodes lack: the sign, and what to call instead."""
+
+
+def _lines(name: str) -> list[str]:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+
+
+def _read() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for line in _lines("table.txt"):
+        names, sign, hint = line.partition(": ")
+        if line.startswith("["):
+            section = found.setdefault(line.strip("[]"), {})
+        elif sign and not line.startswith("#"):
+            section.update(dict.fromkeys(names.split(), hint))
+    return found
+
+
+TABLE: Mapping[str, Mapping[str, str]] = _read()
+"""The sections of the table: for each kind of thing the names that it lacks, with a sentence; then arguments."""
 
 
 def _refused(sign: str, name: str) -> Callable[[object, object], NoReturn]:
@@ -37,7 +49,8 @@ def _refused(sign: str, name: str) -> Callable[[object, object], NoReturn]:
 class Absent:
     """An attribute that a thing has in other libraries. To read it is an error, which says what to write here.
 
-    It is a descriptor of the class, since `__getattr__` would make every look-up of an attribute slower.
+    It is a descriptor of the class, since `__getattr__` would make every look-up of an attribute slower. A class of the
+    user's may have such an attribute.
     """
 
     def __init__(self, what: str, name: str, hint: str | Callable[[str], str]) -> None:
@@ -50,51 +63,13 @@ class Absent:
         raise attribute_error(says)
 
 
-class Unset(Absent):
-    """An attribute that is set in other libraries. To set it is an error, too: it would change nothing.
-
-    A user's class whose own methods set or read such an attribute is left alone.
-    """
-
-    def __get__(self, thing: object, owner: type) -> Any:
-        if thing is not None and self._name in vars(thing):
-            return vars(thing)[self._name]
-        return super().__get__(thing, owner)
-
-    def __set__(self, thing: object, value: object) -> None:
-        ours = __name__.partition(".")[0]
-        own = (kind for kind in type(thing).__mro__ if kind.__module__.partition(".")[0] != ours)
-        if names_used(own).isdisjoint((self._name, "setattr")):
-            super().__get__(thing, type(thing))
-        vars(thing)[self._name] = value
-
-
-def names_used(kinds: Iterable[type]) -> set[str]:
-    """Return the names of the attributes and globals that the methods of classes use.
-
-    Examples
-    --------
-    >>> class Layer:
-    ...     def call(self): return [each for each in self.parts]
-    >>> names_used([Layer])
-    {'parts'}
-    """
-    methods = [member for kind in kinds for member in vars(kind).values() if isinstance(member, FunctionType)]
-    found, waiting = set[str](), [inspect.unwrap(method).__code__ for method in methods]
-    while waiting:
-        code = waiting.pop()
-        found.update(code.co_names)
-        waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
-    return found
-
-
 def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
-    """Return a decorator of a class: the names of its kind in `ELSEWHERE` are errors that say what to write here.
+    """Return a decorator of a class: the names in a section of `TABLE` are errors that say what to write here.
 
     Parameters
     ----------
     kind : str
-        A table of `ELSEWHERE`.
+        The section.
     what : str
         What a thing of the class is called in a sentence: "a node". ``{}`` is the name of the class.
 
@@ -108,10 +83,7 @@ def elsewhere(kind: str, what: str) -> Callable[[type[T]], type[T]]:
     """
 
     def described(cls: type[T]) -> type[T]:
-        settable = SET.get(kind, ())
-        absent = {
-            name: (Unset if name in settable else Absent)(what, name, hint) for name, hint in ELSEWHERE[kind].items()
-        }
+        absent = {name: Absent(what, name, hint) for name, hint in TABLE[kind].items()}
         signs = [(f"__{r}{name}__", _refused(*sign)) for name, sign in _OPERATORS.items() for r in ("", "r")]
         for name, member in {"__dir__": _present, **absent, **dict(signs if kind == "node" else ())}.items():
             setattr(cls, name, member)
@@ -135,30 +107,37 @@ def instead(kind: str, name: str, known: Collection[str]) -> str:
 
     Examples
     --------
-    >>> instead("nn", "Linear", ["Dense"]), instead("nn", "Denze", ["Dense"])
+    >>> instead("gn", "Linear", ["Dense"]), instead("gn", "Denze", ["Dense"])
     (' Write nn.Dense(units).', ' Did you mean "Dense"?')
     """
     if name.startswith("__"):  # a tool asks whether there is such a thing, and does so often
         return ""
-    hint = ELSEWHERE[kind].get(name)
+    hint = TABLE[kind].get(name)
     return f" {hint}" if hint else near(name, known)
 
 
-def argument(name: str, known: Collection[str], otherwise: str | None = None) -> str:
-    """Return a clause that says how an argument is called here; `otherwise`, or a list, where that is not known.
+def argument(name: str, known: Collection[str], function: str = "") -> str:
+    """Return a clause that says how an argument is called here, or what is spelt alike; "" where neither is known.
+
+    Parameters
+    ----------
+    name : str
+    known : collection of str
+        The arguments there are.
+    function : str
+        What takes them, which may have a section of its own in the table.
 
     Examples
     --------
-    >>> argument("lr", ["learning_rate"]), argument("axos", ["axis"])
-    (' Here it is learning_rate=.', ' Did you mean "axis"?')
+    >>> argument("lr", ["learning_rate"]), argument("axos", ["axis"]), argument("colour", ["axis"])
+    (' Here it is learning_rate=.', ' Did you mean "axis"?', '')
     """
-    meant = ARGUMENTS.get(name, ())
-    if isinstance(meant, str):
-        return f" {meant}"
-    found = next((other for other in meant if other in known), None)
-    if found is not None:
-        return f" Here it is {found}=."
-    return near(name, known) if otherwise is None or alike(name, known) else otherwise
+    hint = TABLE.get(f"arguments of {function}", {}).get(name) or TABLE["arguments"].get(name, "")
+    if hint.endswith("."):
+        return f" {hint}"
+    if meant := [other for other in hint.split() if other in known]:
+        return f" Here it is {meant[0]}=."
+    return near(name, known) if alike(name, known) else ""
 
 
 def moved(path: str) -> str:
@@ -169,8 +148,7 @@ def moved(path: str) -> str:
     >>> moved("graphnn.jacobians"), moved("graphnn.nonsense")
     ('graphnn.jacobians is now graphnn.autodiff.jacobian', '')
     """
-    lines = Path(__file__).with_name("moved.txt").read_text(encoding="utf-8").splitlines()
-    table = {old: new for old, *new in map(str.split, lines)}
+    table = {old: new for old, *new in map(str.split, _lines("moved.txt"))}
     places = [f"graphnn.{place}" for place in table.get(path.removeprefix("graphnn."), ())]
     return f"{path} is now {' and '.join(places)}" if places else ""
 

@@ -49,9 +49,9 @@ def compare(options: cli.Options) -> int | None:
         # Fed by the function of one of them, they are fed alike; a trace holds its feed.
         fed = feed if feed is None else feed or feed_b
         alike = options.target == options.other
-        names = None if alike and options.feed_b else (options.target, options.other + ", again" * alike)
+        names = None if alike and options.feed_b else (options.target, options.other + (", again" if alike else ""))
         found = gn.compare(target.run, second.run, fed, feed_b or None, names=names)
-    table = f"\n\n{found.table(screen.room())}" * options.table
+    table = f"\n\n{found.table(screen.room())}" if options.table else ""
     screen.show(
         found,
         options.json,

@@ -376,7 +376,7 @@ def _text(found: Comparison, most: int | None, longest: int | None) -> Iterator[
     agreeing = ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
     results = len(found.differences) - counts.differing
     otherwise = f"; {counted(results, 'result')} of other nodes, differing" if results else ""
-    yield f"{counted(compared, 'node')} compared{': ' * bool(agreeing)}{agreeing}{otherwise}"
+    yield f"{counted(compared, 'node')} compared{': ' if agreeing else ''}{agreeing}{otherwise}"
     for name, (size, other) in found.sizes.items():
         yield f'the sizes differ: "{_shortened(name, longest)}" is {size:,} in {found.a} and {other:,} in {found.b}'
     ends = {found.a: found.stopped[0], found.b: found.stopped[1]}

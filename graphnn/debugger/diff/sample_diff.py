@@ -14,7 +14,7 @@ from ...compiler.compile import Compiled
 from ...core.attributes import whole
 from ...core.fetches import resolve
 from ...errors import NotFoundError, ShapeError, UsageError
-from ...runtime.batches import Batches, Split, batches_of, check_not_cut, checked_size, needed_placeholders
+from ...runtime.batches import Batches, batches_of, check_applies, checked_size, named_in, needed_placeholders
 from ...runtime.cluster_port import opened_cluster
 from .array_difference import closeness
 
@@ -145,7 +145,7 @@ class Pair:
     """
 
     def __init__(self, a: Any, b: Any, graph: Graph | None, data: Any, tolerance: tuple[float, float] | None) -> None:
-        keys = data if isinstance(data, Mapping) else ()
+        keys = named_in(data)
         (first, nodes), (second, others) = (_results(target, graph, keys) for target in (a, b))
         if len(nodes) != len(others) or not nodes:
             raise UsageError(
@@ -268,8 +268,7 @@ def compared(
     most = _MOST if most is None else whole("limit=", most, 1)
     size = checked_size(_USUAL_ROWS if batch_size is None else batch_size)
     batches = batches_of(pair.graph, data, pair.needed, "the data", size)
-    if not isinstance(batches, Split):
-        check_not_cut("the data", batch_size=batch_size is not None)
+    check_applies("the data", data, batch_size=batch_size is not None)
     pair.check_rows()
     if client is None:
         parts = _here(pair, batches, most)

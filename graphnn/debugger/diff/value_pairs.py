@@ -102,7 +102,7 @@ def seen_of(x: Any, y: Any, tolerance: tuple[float, float] | None) -> Seen:
         sampled = any(not isinstance(value, np.ndarray) and value.of_digests for value in (x, y))
         if told or not (gap.outside or (sampled and tolerance is not None)):
             # What a trace of digests has kept must do, as there is no more to be had.
-            unknown = "; by how much is not known" * (tolerance is not None and not told)
+            unknown = "; by how much is not known" if tolerance is not None and not told else ""
             misfits.append("; ".join(["their hashes differ" + unknown, *told]))
     return Seen(p, q, gap, misfits, stats, steps)
 

@@ -95,7 +95,7 @@ class Weighings:
             if op.powers == (1, 1):
                 onward = [one for one, other in (inputs, inputs[::-1]) if is_mask(run.values[other])]
             elif op.powers:
-                onward = [inputs[0]] * (run.values[inputs[1]].size == 1)
+                onward = [inputs[0]] if run.values[inputs[1]].size == 1 else []
             elif op.selects:
                 onward = list(inputs[1:])
             elif op.signs:

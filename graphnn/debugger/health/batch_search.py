@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
@@ -16,7 +15,7 @@ from ...compiler.compile import Compiled
 from ...control_flow.unrolled_run import counterpart
 from ...core.fetches import resolve
 from ...errors import GraphnnError, GraphnnWarning, UsageError
-from ...runtime.batches import Rows, Split, batches_of, check_not_cut, checked_size, needed_placeholders
+from ...runtime.batches import Rows, batches_of, check_applies, checked_size, named_in, needed_placeholders
 from ...runtime.cluster_port import opened_cluster
 from ...runtime.evaluation_loop import Stop, collect
 from ...runtime.feed import prepare
@@ -27,7 +26,7 @@ from .findings import Finding, Health, Searched
 from .watched_values import finite, sound, watched_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
     from ...core import Array, Graph, Node
     from ...runtime.batches import Shard
@@ -92,13 +91,12 @@ class Search:
         self._target, self._sizes, self._asked, self._examined = target, sizes, graph, examined
         self._step = target if isinstance(target, Compiled) else None
         if self._step is None:
-            self._graph, self._wanted, _ = resolve(target, graph, data if isinstance(data, Mapping) else ())
+            self._graph, self._wanted, _ = resolve(target, graph, named_in(data))
         else:
             self._graph, self._wanted = self._step.graph, [*self._step.fetches, *self._step.updates.values()]
         size = checked_size(_SEARCHED if batch_size is None else batch_size)
         self._batches = batches_of(self._graph, data, needed_placeholders(self._graph, self._wanted), "the data", size)
-        if not isinstance(self._batches, Split):
-            check_not_cut("the data", batch_size=batch_size is not None)
+        check_applies("the data", data, batch_size=batch_size is not None)
         self._client, self._exact = client, exact
         self._batch = self._before = self._size = 0  # the present batch, the samples before it, and its own
         self._part = ""

@@ -48,7 +48,7 @@ exploding = declare(
 def _of_loop(run: Evaluation, loop: Iterated) -> Iterator[Finding]:
     carries = [
         (node.index, loop.op.carried[k])
-        for k, node in enumerate(loop.op.split([None] * int(loop.op.counted) + loop.inputs)[0])
+        for k, node in enumerate(loop.op.split(([None] if loop.op.counted else []) + loop.inputs)[0])
         if _COTANGENT.fullmatch(node.name)
     ]
     rows = [*loop.rows]

@@ -6,13 +6,13 @@ from bisect import bisect
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from threading import RLock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._util.display import Shown
-from ..._util.locks import Lock
 from ..._util.text import counted, short_repr
 from ...compiler.compile import Compiled
 from ...core import Array, Graph, Node
@@ -217,7 +217,7 @@ class Recording(Sequence[Trace], Shown):
     def __init__(self, step: Compiled, every: int, keep: int | None) -> None:
         self.calls: list[int] = []
         self._traces: list[Trace] = []
-        self._lock = Lock()
+        self._lock = RLock()
         self._step = step
         self._every = every
         self._keep = keep

@@ -245,7 +245,7 @@ def in_short(value: Array, most: int = 6, write: Callable[[Any], str] = number) 
     spread = f"min {write(kind(stats.min))}, mean {write(stats.mean)}, max {write(kind(stats.max))}"
     counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
     strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
-    return "; ".join([spread] * (not math.isnan(stats.min)) + [strange] * bool(strange))
+    return "; ".join(([spread] if not math.isnan(stats.min) else []) + ([strange] if strange else []))
 
 
 def _written(value: Array, write: Callable[[Any], str]) -> str:

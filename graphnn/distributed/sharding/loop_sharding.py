@@ -72,7 +72,7 @@ def _items(op: Loop, operands: tuple[Part, ...], zeros: tuple[bool, ...], rows: 
     carry = [_carried(part, node, names) for part, node in zip(carried, inputs, strict=False)]
     others = [*map(_of_row, by_row), *same]
     while True:
-        given = dict(zip(op.inputs, [Part(Kind.WHOLE, 0)] * op.indexed + carry + others, strict=True))
+        given = dict(zip(op.inputs, ([Part(Kind.WHOLE, 0)] if op.indexed else []) + carry + others, strict=True))
         empty = {
             node for node, part, zero in zip(inputs, carry, begin, strict=False) if zero and part.kind is Kind.WHOLE
         }

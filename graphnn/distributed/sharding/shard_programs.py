@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from ...core import Dim, Graph, Node, fn
 from ...core.fetches import ancestors, ordered
 from ...core.op import over_dimensions
-from ...core.symbolic_shapes import names_in, product
+from ...core.symbolic_shapes import names_in, product, substitute
 from ...errors import UsageError
 from ...ops.elementwise import DivideBySize
 from ...ops.reductions import Mean
 from ...transforms.extract_replace import extract, replace
-from ...transforms.substitutions import Changes
 from .shard_partition import Cut, Kind
 from .sharding_rules import Joined
 
@@ -115,7 +115,7 @@ class _Maker:
             if node.dtype.kind != "f":
                 raise UsageError(
                     f'each shard has a value of its own of "{node.name}" {node.spec}, and these have no mean: '
-                    'train it with statistics="all"'
+                    'train it with nn.Shards(count, statistics="all")'
                 )
 
     def stages(self) -> list[Stage]:
@@ -225,7 +225,7 @@ class _Maker:
 
     def _of_all(self, whole: str) -> Callable[[Dim], Dim]:
         """Return a function from a dimension of a shard to that of all of them."""
-        return Changes(sizes=dict.fromkeys(self._cut.rows, whole)).dim
+        return partial(substitute, sizes=dict.fromkeys(self._cut.rows, whole))
 
     def _contribution(self, node: Node, copy: Node, whole: str) -> Node:
         """Return what a shard gives to what is joined."""

@@ -442,7 +442,7 @@ def _matmul(use: Use) -> int | Joined:
         stack[len(stack) - max(ndim - 2, 0) :] + (matrix if ndim > 1 else "k")
         for ndim, matrix in zip(ndims, ("mk", "kn"), strict=True)
     ]
-    return _contracted(use, terms, stack + "m" * (ndims[0] > 1) + "n" * (ndims[1] > 1))
+    return _contracted(use, terms, stack + ("m" if ndims[0] > 1 else "") + ("n" if ndims[1] > 1 else ""))
 
 
 def _outer(use: Use) -> int:

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..._util.call_errors import explain_misuse
 from ...core import Array, Node, fn
 from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
@@ -25,7 +24,6 @@ class _Convolution(Weighted, _Activated):
     inputs_first: ClassVar[bool] = False
     """Whether the kernel has its inputs on the first axis, and its outputs on the second."""
 
-    @explain_misuse
     def __init__(
         self,
         filters: int,
@@ -221,7 +219,6 @@ class _Transposed(_Convolution):
 
     inputs_first = True
 
-    @explain_misuse
     def __init__(
         self,
         filters: int,
@@ -231,13 +228,33 @@ class _Transposed(_Convolution):
         output_padding: Any = 0,
         dilation: Any = 1,
         groups: int = 1,
-        **settings: Any,
+        *,
+        activation: Any = None,
+        use_bias: bool = True,
+        weight_init: Any = glorot_uniform,
+        bias_init: Any = zeros,
+        weight: Any = None,
+        bias: Any = None,
+        rng: Rng | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(filters, kernel_size, stride, padding, dilation, groups, **settings)
-        kind = type(self).__name__
-        if self.padding_mode != "constant":
-            raise UsageError(f"{kind} cuts off where a convolution pads, and so has no padding_mode")
-        self.output_padding = _per_axis(f"{kind}: output_padding", output_padding, self.axes, least=0)
+        super().__init__(
+            filters,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            activation=activation,
+            use_bias=use_bias,
+            weight_init=weight_init,
+            bias_init=bias_init,
+            weight=weight,
+            bias=bias,
+            rng=rng,
+            dtype=dtype,
+        )
+        self.output_padding = _per_axis(f"{type(self).__name__}: output_padding", output_padding, self.axes, least=0)
 
     def _kernel_shape(self, channels: int) -> tuple[int, ...]:
         return (channels, self.filters // self.groups, *self.kernel_size)

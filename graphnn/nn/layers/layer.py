@@ -13,14 +13,14 @@ from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any, ClassVar, NoReturn, Self
 
-from ..._util.call_errors import misused
+from ..._util.call_errors import explain
 from ..._util.hints import attribute_error, elsewhere
 from ...compiler.compile import updating
 from ...core import Array, Graph, Node, Origin, fitting, flatten, user_origin
-from ...errors import GraphError, GraphnnError, NoRuleError, UsageError
+from ...errors import GraphError, NoRuleError, UsageError
 from ..argument_validation import checked_flag
 from ..init import Rng, checked_rng
-from .layer_settings import refuse_unread, settings_of, unread, warn_if_late
+from .layer_settings import check_has, settings_of, warn_if_late
 from .state_dict import Held, attribute_name, checked_state, compact
 
 training_now: ContextVar[bool] = ContextVar("training", default=False)
@@ -35,6 +35,10 @@ _around: ContextVar[tuple[Graph, Layer] | None] = ContextVar("around", default=N
 
 _HOLDS_NOTHING = frozenset({type(None), bool, int, float, str, FunctionType, Origin})
 """Types of most attributes of a layer that neither are nor hold a parameter."""
+
+
+_TRAINING = inspect.Parameter("training", inspect.Parameter.KEYWORD_ONLY, default=None)
+"""What each layer takes beside the arguments of its `call`."""
 
 
 class _Parameters(list[Node]):
@@ -165,19 +169,8 @@ class Layer:
             training = training_now.get()
         training = checked_flag(f"{type(self).__name__}: training", training)
         meant = not training and (says_it or evaluation_meant.get())
-        if not all(takes(self.call, name) for name in settings):
-            unfit = misused(_with_training(self.call), inputs, settings, type(self).__name__)
-            assert unfit is not None
-            raise unfit
-        try:
-            # In a copy of the context: `training_now` is back to its old value after the call, also after an interrupt.
-            result = copy_context().run(self.__made, graph, inputs, settings, training, meant)
-        except TypeError as error:
-            given = settings | ({"training": training} if takes(self.call, "training") else {})
-            unfit = None if isinstance(error, GraphnnError) else misused(self.call, inputs, given, type(self).__name__)
-            if unfit is None:
-                raise
-            raise unfit from None
+        # In a copy of the context: `training_now` is back to its old value after the call, also after an interrupt.
+        result = copy_context().run(self.__made, graph, inputs, settings, training, meant)
         leaves, _ = flatten(result)
         wrong = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Node)]
         if wrong or not leaves:
@@ -274,12 +267,12 @@ class Layer:
         UsageError
             For an array or list in the place of a parameter: it would not be trained.
         AttributeError
-            When it looks like a setting, and nothing reads it; or when it is a property, such as `parameters`.
+            When a class of graphnn's has no such attribute; or when it is a property, such as `parameters`.
         """
         held = self.__dict__
         if name not in held:
-            if name in unread(type(self)):
-                refuse_unread(self, name)
+            if not isinstance(value, (Node, Layer, list, tuple, Mapping)):  # in these, parameters are looked for
+                check_has(self, name, "layer")
         else:
             numbers = hasattr(value, "__array__") or isinstance(value, (list, tuple))
             if numbers and not isinstance(value, Node):
@@ -480,6 +473,10 @@ class Layer:
                 if takes(self.call, "training"):
                     return self.call(*inputs, training=training_now.get(), **settings)
                 return self.call(*inputs, **settings)
+            except TypeError as error:
+                more = () if takes(self.call, "training") else (_TRAINING,)
+                explain(error, self.call, inputs, settings, type(self).__name__, *more)
+                raise
             finally:
                 _around.reset(before)
 
@@ -529,21 +526,6 @@ def takes(function: Callable[..., Any], keyword: str) -> bool:
     except (TypeError, ValueError):
         return False
     return keyword in names or "**" in names
-
-
-def _with_training(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function with the signature of a layer: that of its `call`, which always takes `training`."""
-
-    def called(*inputs: Any, **settings: Any) -> None:
-        """Stand for the layer."""
-
-    signature = inspect.signature(call)
-    parameters = list(signature.parameters.values())
-    if "training" not in signature.parameters:
-        place = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
-        parameters.insert(place, inspect.Parameter("training", inspect.Parameter.KEYWORD_ONLY, default=None))
-    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return called
 
 
 @lru_cache(maxsize=256)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from ..._util.hints import ARGUMENTS, attribute_error, names_used
+from ..._util.hints import TABLE, argument, attribute_error
 from ..._util.source_location import user_origin
 from ...errors import GraphnnWarning
 
@@ -74,34 +75,35 @@ def are_equal(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and isinstance(one, (int, float, str)) and one == other)
 
 
-def refuse_unread(thing: Any, name: str) -> NoReturn:
-    """Raise the error for an attribute of `unread`.
+def check_has(thing: Any, name: str, kind: str) -> None:
+    """Raise an error where the user sets an attribute that a class of ours does not have: it would change nothing.
+
+    A class of the user's own may have any, and so may the code of graphnn set any. Names with an underscore are those
+    of tools.
+
+    Parameters
+    ----------
+    thing : Layer, Optimizer or EMA
+    name : str
+        Of the attribute, which `thing` does not hold yet. This is called by its ``__setattr__``.
+    kind : str
+        The section of the table of hints that is for such things.
 
     Raises
     ------
     AttributeError
         With what to write.
     """
-    kind = type(thing)
-    raise attribute_error(
-        f'{kind.__name__} has no attribute "{name}", and to set it would change nothing.{unread(kind)[name]}'
-    )
+    cls = type(thing)
+    if name[0] == "_" or not _is_ours(cls.__module__) or hasattr(cls, name):
+        return
+    if not _is_ours(sys._getframe(2).f_globals.get("__name__", "")):
+        known = [each for each in (*settings_of(cls), *vars(thing)) if each[0] != "_"]
+        hint = f" {TABLE[kind][name]}" if name in TABLE[kind] else argument(name, known, cls.__name__)
+        if name in known:
+            hint = f" Write {cls.__name__}(…, {name}=…)."
+        raise attribute_error(f'{cls.__name__} has no attribute "{name}", and to set it would change nothing.{hint}')
 
 
-@_once
-def unread(kind: type) -> Mapping[str, str]:
-    """Return the attributes that look like settings of a class, and that nothing reads, each with what to write.
-
-    They are settings that it does not keep, and names of settings elsewhere. Other packages say for themselves what the
-    attributes of their classes are for.
-    """
-    if not kind.__module__.startswith(f"{__package__.rpartition('.')[0]}."):
-        return {}
-    settings = settings_of(kind)
-    used = names_used(kind.__mro__) | {*dir(kind)}
-    found = {name: f" Write {kind.__name__}(…, {name}=…)." for name in settings if name not in used}
-    for name, here in ARGUMENTS.items():
-        meant = next((other for other in here if other in settings), None) if isinstance(here, tuple) else None
-        if meant is not None and name not in used and name not in settings:
-            found[name] = found.get(meant, f" Here it is {meant}.")
-    return found
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..._util.call_errors import explain_misuse
 from ...core import Node, fn
 from ..argument_validation import checked_flag
 from .layer import Layer, only_node
@@ -31,7 +30,6 @@ def _setting(value: Any) -> Any:
 
 
 class _MaxPool(_Pool):
-    @explain_misuse
     def __init__(self, size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1) -> None:
         self.size, self.stride = _setting(size), _setting(stride)
         self.padding, self.dilation = _setting(padding), _setting(dilation)
@@ -79,7 +77,6 @@ class MaxPool3D(_MaxPool):
 
 
 class _AveragePool(_Pool):
-    @explain_misuse
     def __init__(self, size: Any, stride: Any = None, padding: Any = 0, *, count_include_pad: bool = True) -> None:
         self.size, self.stride, self.padding = _setting(size), _setting(stride), _setting(padding)
         self.count_include_pad = checked_flag(f"{type(self).__name__}: count_include_pad", count_include_pad)
@@ -183,7 +180,6 @@ class GlobalMaxPool3D(_GlobalMaxPool):
 
 
 class _Adaptive(_Pool):
-    @explain_misuse
     def __init__(self, size: Any) -> None:
         self.size = _setting(size)
 

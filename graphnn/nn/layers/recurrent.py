@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..._util.call_errors import explain_misuse
 from ...control_flow.scan import MOST_UNROLLED, scan
 from ...core import Array, Dim, Graph, Node, fn, user_origin
 from ...core.attributes import whole
@@ -35,7 +34,6 @@ class _Recurrent(Weighted):
     adds_biases: ClassVar[bool] = True
     """Whether both biases are only ever added, so that their sum can be added once for all steps."""
 
-    @explain_misuse
     def __init__(
         self,
         units: int,
@@ -328,10 +326,33 @@ class RNN(_Recurrent):
         bidirectional: bool = False,
         *,
         activation: str = "tanh",
-        **settings: Any,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        unroll: bool | None = None,
+        weight_init: Any = glorot_uniform,
+        recurrent_init: Any = orthogonal,
+        bias_init: Any = zeros,
+        rng: Rng | None = None,
+        dtype: Any = None,
     ) -> None:
         check_choice("RNN", "activation", activation, ("tanh", "relu"))
-        super().__init__(units, layers, bidirectional, **settings)
+        super().__init__(
+            units,
+            layers,
+            bidirectional,
+            dropout=dropout,
+            use_bias=use_bias,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            unroll=unroll,
+            weight_init=weight_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+            rng=rng,
+            dtype=dtype,
+        )
         self.activation = activation
 
     def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
@@ -406,9 +427,32 @@ class LSTM(_Recurrent):
         bidirectional: bool = False,
         *,
         unit_forget_bias: bool = True,
-        **settings: Any,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        unroll: bool | None = None,
+        weight_init: Any = glorot_uniform,
+        recurrent_init: Any = orthogonal,
+        bias_init: Any = zeros,
+        rng: Rng | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(units, layers, bidirectional, **settings)
+        super().__init__(
+            units,
+            layers,
+            bidirectional,
+            dropout=dropout,
+            use_bias=use_bias,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            unroll=unroll,
+            weight_init=weight_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+            rng=rng,
+            dtype=dtype,
+        )
         self.unit_forget_bias = checked_flag("LSTM: unit_forget_bias", unit_forget_bias)
 
     def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
@@ -460,9 +504,6 @@ class GRU(_Recurrent):
 
     gates = 3
     adds_biases = False  # the reset gate is multiplied with the bias of the state
-
-    def __init__(self, units: int, layers: int = 1, bidirectional: bool = False, **settings: Any) -> None:
-        super().__init__(units, layers, bidirectional, **settings)
 
     def step(self, x: Node, states: _States, weight: Node, bias: Node | None) -> _States:
         """Return the next state."""

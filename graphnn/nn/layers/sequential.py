@@ -6,15 +6,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..._util.hints import elsewhere
 from ...core import Graph, Node, fn, user_origin
 from ...errors import GraphnnWarning, UsageError
 from .layer import Layer, takes, training_now
-
-
-@elsewhere("layers", "a tuple of layers")
-class _Layers(tuple[Any, ...]):
-    """The layers of a `Sequential`: a tuple, whose error says what to write instead of ``append``."""
 
 
 class Sequential(Layer):
@@ -44,7 +38,7 @@ class Sequential(Layer):
     @property
     def layers(self) -> tuple[Any, ...]:
         """The layers, as a tuple. To append one, write ``sequential.add(layer)``."""
-        return _Layers(self._layers)
+        return tuple(self._layers)
 
     def add(self, layer: Any) -> None:
         """Append a layer. There is a warning after a call, since its nodes were made without this layer.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...core import Node, fn
@@ -50,9 +48,11 @@ class Lion(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.99,
         weight_decay: float = 0.0,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.beta1 = self._setting("beta1", beta1, 0, 1)
         self.beta2 = self._setting("beta2", beta2, 0, 1)
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
@@ -106,9 +106,11 @@ class Nadam(Optimizer):
         weight_decay: float = 0.0,
         momentum_decay: float = 0.004,
         decoupled: bool = False,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.beta1 = self._setting("beta1", beta1, 0, 1)
         self.beta2 = self._setting("beta2", beta2, 0, 1)
         self.epsilon = self._setting("epsilon", epsilon, 0)
@@ -187,9 +189,11 @@ class Adafactor(Optimizer):
         epsilon_scale: float = 1e-3,
         clip_threshold: float = 1.0,
         weight_decay: float = 0.0,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.beta2_decay = checked_number("Adafactor: beta2_decay", beta2_decay)
         if self.beta2_decay > 0:
             raise ValueRangeError(f"Adafactor: beta2_decay is 0 or less, not {beta2_decay:g}")

@@ -19,7 +19,7 @@ from ...errors import GraphError, UsageError
 from ...runtime.state_updates import moves_of
 from ..argument_validation import checked_flag, checked_number
 from ..input_validation import as_float
-from ..layers.layer_settings import settings_of, warn_if_late
+from ..layers.layer_settings import check_has, settings_of, warn_if_late
 from .loss_scale import widened
 from .update_accumulation import held, place_of
 
@@ -92,8 +92,16 @@ class EMA:
         self.averages: dict[Node, Node] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. Warn of a setting that is changed after `updates`: nodes that were made keep theirs."""
-        if vars(self).get("averages") and name in settings_of(type(self)):
+        """Set an attribute. Warn of a setting that is changed after `updates`: nodes that were made keep theirs.
+
+        Raises
+        ------
+        AttributeError
+            When the class is one of graphnn's and has no such attribute.
+        """
+        if name not in vars(self):
+            check_has(self, name, "ema")
+        elif vars(self).get("averages") and name in settings_of(type(self)):
             warn_if_late(self, name, value, "updates(…)")
         super().__setattr__(name, value)
 

@@ -27,7 +27,7 @@ from ..argument_validation import checked_number
 from ..evaluation_mode import warn_of_evaluation
 from ..input_validation import as_float
 from ..layers.layer import Layer
-from ..layers.layer_settings import are_equal, positional_of, refuse_unread, settings_of, unread, warn_if_late
+from ..layers.layer_settings import are_equal, check_has, positional_of, settings_of, warn_if_late
 from ..layers.state_dict import compact
 from .accumulated_gradients import Asked, Slopes
 from .loss_scale import LossScale, Scaled
@@ -103,12 +103,11 @@ class Optimizer:
         Raises
         ------
         AttributeError
-            When it looks like a setting, and nothing reads it.
+            When the class is one of graphnn's and has no such attribute.
         """
         held = vars(self)
         if name not in held:
-            if name in unread(type(self)):
-                refuse_unread(self, name)
+            check_has(self, name, "optimizer")
         elif (held.get("_rates") or held.get("_first")) and name in settings_of(type(self)):
             warn_if_late(self, name, value, "updates(…)", ". Between steps, only learning_rate can be set")
         super().__setattr__(name, value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...core import Node, fn
 from ...errors import ValueRangeError
 from ..argument_validation import checked_flag
@@ -37,9 +35,11 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.momentum = self._setting("momentum", momentum, 0)
         self.nesterov = checked_flag("SGD: nesterov", nesterov)
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)
@@ -84,9 +84,11 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.beta1 = self._setting("beta1", beta1, 0, 1)
         self.beta2 = self._setting("beta2", beta2, 0, 1)
         self.epsilon = self._setting("epsilon", epsilon, 0)
@@ -130,9 +132,11 @@ class AdamW(Adam):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, beta1, beta2, epsilon, weight_decay, **clipping)
+        super().__init__(learning_rate, beta1, beta2, epsilon, weight_decay, clip_norm=clip_norm, clip_value=clip_value)
 
     def scalars(self, rate: Node, number: Node | None) -> dict[str, Node]:
         return {"kept": 1.0 - rate * self.weight_decay, **super().scalars(rate, number)}
@@ -173,9 +177,11 @@ class RMSProp(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
         weight_decay: float = 0.0,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.rho = self._setting("rho", rho, 0, 1)
         self.epsilon = self._setting("epsilon", epsilon, 0)
         self.momentum = self._setting("momentum", momentum, 0)
@@ -222,9 +228,11 @@ class Adagrad(Optimizer):
         initial: float = 0.0,
         epsilon: float = 1e-10,
         weight_decay: float = 0.0,
-        **clipping: Any,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, **clipping)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.initial = self._setting("initial", initial, 0)
         self.epsilon = self._setting("epsilon", epsilon, 0)
         self.weight_decay = self._setting("weight_decay", weight_decay, 0)

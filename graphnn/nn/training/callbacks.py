@@ -9,7 +9,6 @@ import numpy as np
 
 from ..._util.callables import check_takes
 from ...errors import UsageError
-from .early_stopping import EarlyStopping
 
 if TYPE_CHECKING:
     from .history import History
@@ -78,9 +77,8 @@ def _checked(given: Any) -> Callback:
             check_takes(f"{type(given).__name__}.{method.__name__}", method, "the run")
         return given
     if not callable(given) or isinstance(given, type):
-        hint = ": it is given as early_stopping=" if isinstance(given, EarlyStopping) else ""
         named = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
-        raise UsageError(f"a callback is a function of the history, or an nn.Callback, not {named}{hint}")
+        raise UsageError(f"a callback is a function of the history, or an nn.Callback, not {named}")
     check_takes("a callback", given, "the history")
     return _Function(given)
 

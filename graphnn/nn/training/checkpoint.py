@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,18 @@ import numpy as np
 
 from ..._util.text import quoted, with_article
 from ...core import Array, Graph, Node, sealed
+from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
 from ...errors import FileFormatError, GraphnnError, UsageError, ValueRangeError
+from ...io.atomic_file import replacing
 from ...io.container import read, write
 from ...io.graph_files import to_data
+from ...io.paths import StrPath, path_of
 from ..layers.layer import snake
 from ..random_state import set_state
 from .history import History
 
 if TYPE_CHECKING:
-    from ...io.paths import StrPath
     from .epochs import Passes
     from .evaluate import Evaluation
     from .training_run import Training
@@ -29,6 +32,70 @@ if TYPE_CHECKING:
 _KIND, _VERSION = "checkpoint", 2
 _MOST = 2**63  # of what is counted
 _OPTIONAL = (dict, type(None))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file for everything that a training run needs to go on: ``nn.fit(..., checkpoint=nn.Checkpoint(path))``.
+
+    It holds graph, state, random generator, position and history, and is written completely or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file that is written.
+    every : int, optional
+        Write it after this many steps, and at the end. By default, after each epoch.
+    resume : bool, str or path-like
+        True: go on from `path` where there is such a file, and begin anew where there is none. So a script that is
+        started again goes on where it was, and one that was done is done. A path: go on from that file, which there
+        must be. False: begin anew; the first checkpoint replaces a file that is there.
+
+    Notes
+    -----
+    A run is resumed with the same arguments of `fit`; `epochs` counts those before, too, and may be more. The results
+    are the same, to the bit, as without the interruption, if the data are the same. Batches that were used are passed
+    over; an iterator just goes on, and so cannot resume within an epoch. Resuming sets the state of the graph, and that
+    of the random generator. A file that is damaged, or of another graph, is an error, and nothing begins anew.
+
+    Examples
+    --------
+    >>> Checkpoint("run.ckpt", every=500, resume=True)
+    Checkpoint(path='run.ckpt', every=500, resume=True)
+    """
+
+    path: StrPath
+    every: int | None = None
+    resume: bool | StrPath = False
+
+    def __post_init__(self) -> None:
+        path_of(self.path)
+        if self.every is not None:
+            whole("every", self.every, 1)
+        if isinstance(self.resume, np.bool_):
+            object.__setattr__(self, "resume", bool(self.resume))
+        if not isinstance(self.resume, bool):
+            path_of(self.resume)
+
+
+def checked_checkpoint(given: Any) -> Checkpoint | None:
+    """Return a checkpoint that can be written, if one is asked for.
+
+    Raises
+    ------
+    OSError
+        What writing it would raise.
+    """
+    if given is None:
+        return None
+    checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)
+    with suppress(_OnlyTried), replacing(path_of(checkpoint.path)):
+        raise _OnlyTried
+    return checkpoint
+
+
+class _OnlyTried(Exception):
+    """Raised before anything is written."""
 
 
 def save(training: Training, path: StrPath) -> None:
@@ -67,8 +134,8 @@ def _totals(amid: Evaluation) -> Iterator[tuple[str, Any]]:
             yield f"{number}/{part}", total
 
 
-def resume(training: Training, path: StrPath) -> None:
-    """Continue from a checkpoint.
+def resume(training: Training, checkpoint: Checkpoint) -> None:
+    """Continue from a checkpoint, if there is one to continue from.
 
     Raises
     ------
@@ -77,7 +144,15 @@ def resume(training: Training, path: StrPath) -> None:
     GraphnnError
         When this training would not go on as that one.
     """
-    data, arrays = read(path, _KIND, version=_VERSION)
+    if checkpoint.resume is False:
+        return
+    path = checkpoint.path if checkpoint.resume is True else checkpoint.resume
+    try:
+        data, arrays = read(path, _KIND, version=_VERSION)
+    except FileNotFoundError:
+        if checkpoint.resume is True:
+            return  # the first run of a script that may be started again
+        raise
     try:
         _restore(training, data, arrays)
     except FileFormatError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,18 @@ from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
 from ...errors import NotFoundError, ShapeError, UsageError, ValueRangeError, near
 from ..argument_validation import checked_flag, checked_number
+from .callbacks import Callback
 
 if TYPE_CHECKING:
     from ...core import Array, Node
 
 
 @dataclass(frozen=True)
-class EarlyStopping:
-    """When to stop a training run early: when a figure of the history has not improved for some epochs.
+class EarlyStopping(Callback):
+    """Stops a training run early: ``nn.fit(..., callbacks=[nn.EarlyStopping(patience=3)])``.
+
+    The run ends when a figure of the history has not improved for some epochs. What it has seen is kept by the run, and
+    in its checkpoints: one object may serve several runs. A run takes one.
 
     Parameters
     ----------
@@ -88,22 +92,32 @@ class Watch:
             self.waited += 1
 
 
-def watched(stopping: Any, columns: Mapping[str, Node]) -> Watch | None:
-    """Return the state of early stopping at the beginning, if there is early stopping.
+def watched(callbacks: Sequence[Any], columns: Mapping[str, Node]) -> Watch | None:
+    """Return the state of early stopping at the beginning, if there is early stopping among the callbacks.
 
     Raises
     ------
+    UsageError
+        When there are two.
     NotFoundError
         When the figure that it monitors is not one of the columns of the history.
     """
-    if stopping is None:
+    found = [each for each in callbacks if isinstance(each, EarlyStopping)]
+    if not found:
         return None
-    if not isinstance(stopping, EarlyStopping):
-        given = type(stopping).__name__
-        raise UsageError(f"early_stopping is an nn.EarlyStopping, such as nn.EarlyStopping(patience=3), not {given}")
+    if len(found) > 1:
+        raise UsageError(
+            "a training run takes one EarlyStopping; another callback, such as a function of the history that returns "
+            "True, ends it for other reasons"
+        )
+    stopping = found[0]
     node = columns.get(stopping.monitor)
     if node is None:
-        hint = "" if "val_loss" in columns else "; figures called val_… need validation= or validation_split="
+        hint = (
+            ""
+            if "val_loss" in columns
+            else "; figures called val_… need validation=, or validation_split= of an estimator"
+        )
         raise NotFoundError(
             f'early stopping monitors "{stopping.monitor}", which is not recorded{hint}.'
             f"{near(stopping.monitor, columns)}"

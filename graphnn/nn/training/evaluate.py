@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,8 +22,9 @@ from ...runtime.batches import (
     Data,
     Split,
     batches_of,
-    check_not_cut,
+    check_applies,
     checked_size,
+    named_in,
     needed_placeholders,
 )
 from ...runtime.cluster_port import check_exact, opened_cluster
@@ -58,10 +59,9 @@ def evaluate(
         Any other fetch is the mean over the batches, weighted by their size, which is exact for means over rows; and so
         is what is added to such a loss, like another mean or a penalty. Nodes that are only for training, such as
         dropout, are left out, as in `fit`.
-    data : mapping of Node or str to array_like, iterable of batches, or function
-        For a mapping, arrays whose placeholder has a name as its first dimension are split into batches. The others are
-        passed whole. Or batches as `fit` takes them, from a loader, a generator, or a function that returns one; or
-        arrays, columns or shards of Dask, as it takes them, of which one chunk at a time is loaded.
+    data : mapping of Node or str to array_like, Loader, iterable of batches, or function
+        Arrays to split into batches, as `Loader` takes them, or a `Loader`; or batches as `fit` takes them. Of a
+        `Loader`, all rows are evaluated, in their order.
     batch_size : int or None
         Rows per batch of a mapping. None: all rows in one batch, or those of a chunk;
         then arrays may have different lengths.
@@ -85,7 +85,7 @@ def evaluate(
         When the set is empty.
     UsageError
         When there are several batches, or may be, and a fetch is a sum, a maximum or similar over the batch; when a
-        fetch would be random in evaluation; when `batch_size` is given, and `data` yields the batches.
+        fetch would be random in evaluation; when `batch_size` is given, and `data` are batches or a `Loader`.
     ClusterError
         When workers may compute other bits, or they or the scheduler are lost.
 
@@ -101,10 +101,9 @@ def evaluate(
     """
     size = checked_size(batch_size)
     check_exact(client, exact)
-    graph, nodes, rebuild = resolve(fetches, graph, data if isinstance(data, Mapping) else ())
+    graph, nodes, rebuild = resolve(fetches, graph, named_in(data))
     batches = batches_of(graph, data, needed_placeholders(graph, nodes), "the set", size)
-    if not isinstance(batches, Split):
-        check_not_cut("the set", batch_size=batch_size is not USUAL_SIZE)
+    check_applies("the set", data, batch_size=batch_size is not USUAL_SIZE)
     if not nodes:
         return rebuild([])
     evaluation = Evaluation(graph, nodes, batches)

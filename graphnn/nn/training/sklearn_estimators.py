@@ -20,6 +20,7 @@ from ...core import Array, Graph, Node, fn
 from ...core.symbolic_shapes import shown
 from ...errors import ShapeError, UsageError, ValueRangeError
 from ...io.graph_files import load, save
+from ..argument_validation import checked_number
 from ..layers.dense_and_activations import Dense, ReLU
 from ..layers.layer import Layer
 from ..layers.sequential import Sequential
@@ -27,12 +28,13 @@ from ..losses.classification_losses import softmax_crossentropy
 from ..losses.regression_losses import mean_squared_error
 from ..optim.optimizer import Optimizer
 from ..optim.sgd_and_adam import Adam
+from .callbacks import checked_callbacks
+from .early_stopping import EarlyStopping
 from .evaluate import evaluating_form
 from .fit import fit
 
 if TYPE_CHECKING:
     from .callbacks import Callbacks
-    from .early_stopping import EarlyStopping
 
 NAMES = ("Classifier", "Regressor")
 _ROWS = 1024  # that are predicted at once
@@ -168,14 +170,19 @@ class _Estimator:
             raise UsageError(f"{such}; it made {short_repr(made)}")
         return made
 
-    def _train(self, X: Array, y: Array, **settings: Any) -> None:
-        network = self._network
+    def _train(self, X: Array, y: Array, stopping: Any = None, **settings: Any) -> None:
+        network, callbacks = self._network, checked_callbacks(self.callbacks)
+        if isinstance(stopping, EarlyStopping):
+            callbacks.append(stopping)
+        elif stopping is not None:
+            such = "early_stopping is an nn.EarlyStopping, such as nn.EarlyStopping(patience=3)"
+            raise UsageError(f"{such}, not {short_repr(stopping)}")
         self.history_ = fit(
             network.step,
             {network.x: X, network.y: y},
             batch_size=self.batch_size,
             rng=self._rng,
-            callbacks=self.callbacks,
+            callbacks=callbacks,
             progress=self.progress,
             **settings,
         )
@@ -183,11 +190,11 @@ class _Estimator:
             raise KeyboardInterrupt  # else a sweep would go on with the next candidate
 
     def _train_whole(self, X: Array, y: Array) -> None:
-        if self.validation_split:
+        share = checked_number("validation_split", self.validation_split, 0, 1)
+        if share:
             order = self._rng.permutation(len(X))
             X, y = X[order], y[order]
-        settings = {"validation_split": self.validation_split, "early_stopping": self.early_stopping}
-        self._train(X, y, epochs=self.epochs, **settings)
+        self._train(X, y, self.early_stopping, epochs=self.epochs, validation=share or None)
 
     # What the kinds have of their own
 

@@ -13,7 +13,8 @@ from ...core import Node, flatten
 from ...errors import GraphnnError, GraphnnWarning, UsageError
 from ...runtime.batches import Batches, Split
 from .callbacks import Callback, after_each_step, ask_to_stop
-from .early_stopping import EarlyStopping, watched
+from .checkpoint import Checkpoint, save
+from .early_stopping import watched
 from .evaluate import Evaluation
 from .history import History
 from .live_run import LivePage, Run
@@ -38,7 +39,6 @@ class Figures:
         batches: Batches,
         metrics: Mapping[str, Node],
         validation: Batches | None,
-        validation_loss: Node | None,
     ) -> None:
         loss, graph = step.fetches[0], step.graph
         self.columns = {"loss": loss, **metrics}
@@ -51,13 +51,12 @@ class Figures:
             self.amid.check()
             self.amid = None
         if validation is not None:
-            first = loss if validation_loss is None else validation_loss
-            validated = {"val_loss": first, **{f"val_{name}": node for name, node in metrics.items()}}
+            validated = {"val_loss": loss, **{f"val_{name}": node for name, node in metrics.items()}}
             if not validated.keys().isdisjoint(self.columns):
                 names = ", ".join([*self.columns, *validated])
                 raise UsageError(f"two figures have one name among {names}: rename the metrics")
             self.columns |= validated
-            evaluation = Evaluation(graph, list(validated.values()), validation, added=[first])
+            evaluation = Evaluation(graph, list(validated.values()), validation, added=[loss])
             evaluation.check()
             self._after.append((list(validated), evaluation))
 
@@ -80,7 +79,7 @@ class Training:
         step: Compiled,
         passes: Passes,
         figures: Figures,
-        stopping: EarlyStopping | None,
+        callbacks: Sequence[Callback],
         epochs: int,
         computed: Callable[[Feed], Any],
     ) -> None:
@@ -88,7 +87,7 @@ class Training:
         self.computed = computed
         """What makes a step: the step itself, or its shards."""
         self.passes, self.figures = passes, figures
-        self.watch = watched(stopping, figures.columns)
+        self.callbacks, self.watch = callbacks, watched(callbacks, figures.columns)
         self.history = History()
         self.epochs = epochs
         self.batch = 0  # number of steps in this epoch
@@ -99,9 +98,7 @@ class Training:
 
     def run(
         self,
-        callbacks: Sequence[Callback],
-        save: Callable[[Training], None] | None,
-        every: int | None,
+        checkpoint: Checkpoint | None,
         progress: Any,
         page: LivePage | None,
     ) -> History:
@@ -111,7 +108,7 @@ class Training:
         run.steps, run.batch = self.steps, self.batch
         before = self.steps - self.batch
         run.ends = [before * epoch // self.history.epochs for epoch in range(1, self.history.epochs + 1)]
-        amid = after_each_step(callbacks)
+        amid = after_each_step(self.callbacks)
         try:
             with reporter(progress, run) as report:
                 finished = self._is_finished()
@@ -120,16 +117,16 @@ class Training:
                     stopped = False
                     for _ in self._epoch(run, report):
                         stopped = ask_to_stop(amid, lambda callback: callback.batch(run))
-                        if save is not None and every is not None and self.steps % every == 0:
-                            save(self)
+                        if checkpoint is not None and checkpoint.every and self.steps % checkpoint.every == 0:
+                            save(self, checkpoint.path)
                         if stopped:
                             break
                     row = self._end_epoch(run, stopped)
-                    asked = bool(row) and ask_to_stop(callbacks, lambda callback: callback.epoch(run))
+                    asked = bool(row) and ask_to_stop(self.callbacks, lambda callback: callback.epoch(run))
                     finished = stopped or asked or self._is_finished()
                     run.batch = 0
-                    if save is not None and (every is None or finished):
-                        save(self)
+                    if checkpoint is not None and (checkpoint.every is None or finished):
+                        save(self, checkpoint.path)
                     if row:
                         report.epoch(self.history.epochs, row, finished)
             if self.watch:

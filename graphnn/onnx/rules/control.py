@@ -11,7 +11,7 @@ from ..._util.text import counted, short_repr
 from ...control_flow import cond as choice
 from ...control_flow.scan import MOST_UNROLLED
 from ...core import Node, fn
-from ...core.symbolic_shapes import names_in, shown, unify
+from ...core.symbolic_shapes import add, names_in, shown, unify
 from ...errors import DtypeError, GraphnnError, NoRuleError, ShapeError
 from .. import shape_arithmetic as of
 from ..onnx_node import inputs_behind, sizes_behind, to_give, to_hold
@@ -157,7 +157,7 @@ def _begins(call: Call, cond: Value, length: Dim) -> bool:
     if isinstance(cond, Node):
         stored = call.reader.stored(cond)
         more: dict[str, Dim] = (
-            {str(length): f"{length} + 1"} if isinstance(length, str) and length.isidentifier() else {}
+            {str(length): add(length, 1)} if isinstance(length, str) and length.isidentifier() else {}
         )
         cond = call.reader.supposing(cond, more) if stored is None else stored
         if not isinstance(cond, np.ndarray):

@@ -143,7 +143,7 @@ def _lines(curves: Sequence[Curve]) -> list[str]:
     (left, right), (low, high) = _range(curves, 0), _range(curves, 1)
     parts, at = [], float(_LEFT)
     for number, curve in enumerate(curves):
-        colour, dashes = _COLOURS[number % len(_COLOURS)], ' stroke-dasharray="5 3"' * (number % 2)
+        colour, dashes = _COLOURS[number % len(_COLOURS)], ' stroke-dasharray="5 3"' if number % 2 else ""
         points = curve.points
         smooth = _means(points, left, right)
         drawn = [(smooth, 'stroke-width="1.7"'), (points, 'stroke-width="1" opacity="0.3"')][: 1 + (smooth != points)]

@@ -80,7 +80,7 @@ class Page(Shown):
 
     def __repr__(self) -> str:
         nodes, runs = len(self.data["nodes"]["name"]), len(self.data["runs"])
-        of_runs = f", {runs} runs" * (runs > 1)
+        of_runs = f", {runs} runs" if runs > 1 else ""
         return f'<Page of "{visible(self.title)}": {counted(nodes, "node")}{of_runs}, {in_bytes(len(self.html))}>'
 
 

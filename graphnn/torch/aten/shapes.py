@@ -496,13 +496,21 @@ def diag_embed(call: Call, self: Node, offset: int = 0, dim1: int = -2, dim2: in
 @aten("tril")
 def tril(call: Call, self: Node, diagonal: int = 0) -> Node:
     """Return the lower triangles of matrices."""
-    return fn.tril(self, diagonal)
+    return fn.tril(self, diagonal) if isinstance(diagonal, int) else _triangle(call, self, diagonal, fn.less_equal)
+
+
+def _triangle(call: Call, x: Node, diagonal: Any, kept: Any) -> Node:
+    """Return the triangles of matrices beside a diagonal that a size with a name tells."""
+    rows, columns = x.spec.shape[-2:]
+    down, along = fn.arange(rows, graph=call.graph), fn.arange(columns, graph=call.graph)
+    apart = along - fn.expand_dims(down, -1)
+    return fn.where(kept(apart, call.node(diagonal, np.int64)), x, call.node(0, x.spec.dtype))
 
 
 @aten("triu")
 def triu(call: Call, self: Node, diagonal: int = 0) -> Node:
     """Return the upper triangles of matrices."""
-    return fn.triu(self, diagonal)
+    return fn.triu(self, diagonal) if isinstance(diagonal, int) else _triangle(call, self, diagonal, fn.greater_equal)
 
 
 def _unfolded_back(call: Call, whole: Node, now: Node, dimension: int, size: int, step: int) -> Node:

@@ -53,7 +53,7 @@ def animated(svg: str, seen: Picture, ink: str = "") -> str:
             return found[0]
         is_box = found["tail"] is None and found["name"].startswith("n")
         when = f' style="--at:{_LEAD + beat * number:.2f}s{_ink_of(svg, found.end()) if ink else ""}"' if is_box else ""
-        return f'{found[0][:-1]} class="b{number}{" box" * is_box}"{when}>'
+        return f'{found[0][:-1]} class="b{number}{" box" if is_box else ""}"{when}>'
 
     rules = [_frame(number, _LEAD + beat * number, whole, ink) for number in range(len(computed))]
     moving = _GROUP.sub(group, svg)

@@ -80,7 +80,7 @@ def _node_words(box: Box) -> Words:
     below += common_settings(box)
     if node.twin is not None and node.twin.phase != node.phase:
         below.append(f"of {own_name(node.twin)}")
-    below += [box.note] * bool(box.note)
+    below += [box.note] if box.note else []
     return Words(KIND_OF_PHASE.get(box.phase, "operation"), name if named else node.op.name, " · ".join(below))
 
 
@@ -189,7 +189,7 @@ def _calls(times: int) -> list[str]:
 def scope_tip(scope: Scope, nodes: list[Node]) -> list[str]:
     """Return the lines of the tooltip of a scope, open or collapsed."""
     operations = sum(bool(node.inputs) for node in nodes)
-    what = [scope.kind] * bool(scope.kind) + [counted(operations, "operation")]
+    what = ([scope.kind] if scope.kind else []) + [counted(operations, "operation")]
     if numbers := numbers_in(nodes):
         what.append(counted(numbers, "parameter"))
     return [scope.path, ", ".join(what), f"made at {scope.origin}"]

@@ -92,7 +92,7 @@ def _label(
 
 def _notes(notes: Sequence[str], colour: str = "") -> list[str]:
     """Return small lines, the first in bold."""
-    look = 'point-size="8"' + f' color="{colour}"' * bool(colour)
+    look = 'point-size="8"' + (f' color="{colour}"' if colour else "")
     texts = [_escaped(note, MOST_BELOW) for note in notes]
     return [f"<font {look}>{text if i else f'<b>{text}</b>'}</font>" for i, text in enumerate(texts)]
 
@@ -165,7 +165,7 @@ def _headings(headings: Sequence[Heading]) -> str:
 
 def _heading(heading: Heading) -> str:
     text = _escaped(heading.text, MOST_SAID)
-    look = f'point-size="{heading.size:g}"' + f' color="{heading.colour}"' * (heading.colour != INK)
+    look = f'point-size="{heading.size:g}"' + (f' color="{heading.colour}"' if heading.colour != INK else "")
     return f"<font {look}>{f'<b>{text}</b>' if heading.bold else text}</font>"
 
 

@@ -280,7 +280,7 @@ def _collapsed(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: 
         if len(found.boxes) < len(best.boxes):
             best, chosen = found, detail
             level = f'"{detail}"' if isinstance(detail, str) else detail
-            said = [f"detail={level}"] * (detail != "op") + ["repeats=True"] * repeats
+            said = ([f"detail={level}"] if detail != "op" else []) + (["repeats=True"] if repeats else [])
             how = f"{len(seen.boxes):,} boxes collapsed to {len(best.boxes):,} ({', '.join(said)})"
         if len(best.boxes) <= min(most, _FEW_BOXES) or not seen.open_scopes():
             break

@@ -71,4 +71,4 @@ def said_of(numbers: Mapping[tuple[Node, Node], float | None], what: str) -> str
         return ""
     low, high = min(given), max(given)
     up, down = f"orange up, at most {compact(high)}", f"blue down, at most {compact(-low)}"
-    return "; ".join([f"width: {what}", *[up] * (high > 0), *[down] * (low < 0)])
+    return "; ".join([f"width: {what}", *([up] if high > 0 else []), *([down] if low < 0 else [])])

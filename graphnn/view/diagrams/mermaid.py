@@ -92,7 +92,9 @@ def _label(title: str, below: str = "", notes: Sequence[str] = ()) -> str:
 
 def _arrow(arrow: Arrow) -> str:
     line = "-.->" if arrow.look.get("style") == "dotted" else "-->"
-    said = " · ".join([arrow.position] * bool(arrow.position) + [_literal(arrow.label, MOST_SHOWN)] * bool(arrow.label))
+    said = " · ".join(
+        ([arrow.position] if arrow.position else []) + ([_literal(arrow.label, MOST_SHOWN)] if arrow.label else [])
+    )
     return f'{arrow.tail} {line}|"{said}"| {arrow.head}' if said else f"{arrow.tail} {line} {arrow.head}"
 
 

@@ -63,7 +63,7 @@ def _shown(record: Record) -> Array:
 def _classes(record: Record) -> str:
     """Return what integers are there: most are labels or places, whose size means nothing."""
     different = len(np.unique(record.value)) if record.kept else 0
-    return "\n".join([*[f"{different:,} different"] * (different > 1), _range(record)])
+    return "\n".join([*([f"{different:,} different"] if different > 1 else []), _range(record)])
 
 
 def _range(record: Record) -> str:
@@ -93,7 +93,7 @@ def _statistics(record: Record) -> Mark | None:
         return Mark(_range(record))
     if record.node.dtype.kind == "i" and stats.size > 1:
         return Mark(_classes(record))
-    zeros = [f"{_share(stats.zeros, stats.size)} zeros"] * bool(stats.zeros)
+    zeros = [f"{_share(stats.zeros, stats.size)} zeros"] if stats.zeros else []
     lines = [
         f"mean {compact(stats.mean)}",
         ", ".join([f"std {compact(stats.std)}", *zeros]),
@@ -208,7 +208,7 @@ def _of_gradients(trace: Trace, marks: Mapping[Node, Mark]) -> str:
         result = results.pop()
         names = (name for name, node in trace.graph.outputs.items() if node is result)
         of = f" of {shortened(next(names, result.title), _WRITTEN)}"
-    return f"{'norms of the ' * any('norm ' in mark.text for mark in marks.values())}gradients{of}"
+    return f"{'norms of the ' if any('norm ' in mark.text for mark in marks.values()) else ''}gradients{of}"
 
 
 _LEVEL_OF = {"error": "failed", "warning": "warning", "note": "fed"}

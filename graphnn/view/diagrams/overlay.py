@@ -187,7 +187,7 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         if given:
             panels: list[Panel] = []
             for panel in (_panel(patch, row.label) for patch, row in given if patch.notes or patch.panels):
-                panels += [panel] * (panel not in panels)  # what two say alike, once
+                panels += [panel] if panel not in panels else []  # what two say alike, once
             level = min((patch.level for patch, _ in given), key=strength)
             together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
     strokes = {edge: stroke for layer, _ in reversed(found) for edge, stroke in layer.strokes.items()}
@@ -241,7 +241,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
         what = f"{what}, {row.text_of(math.fsum(found[node].number or 0.0 for node in shown if node in found))} in all"
     legend = _legend(row, what, scale, patches)
     if said := said_of(lines, row.of_lines):
-        legend = legend._replace(key="; ".join([said, *[legend.key] * bool(legend.key)]))
+        legend = legend._replace(key="; ".join([said, *([legend.key] if legend.key else [])]))
     # A loop's own value is its bundle, whose numbers say nothing; what it takes says something.
     summed = {path: found[loop].text for path, loop in seen.loops.items() if row.together == "sum" and loop in found}
     return Layer(patches, [legend], strokes_on(seen, lines, row.of_lines), summed), row
@@ -378,7 +378,7 @@ def _merged(row: Overlay, box: Box, arrays: Iterable[Node], found: Mapping[Node,
     if row.together == "count":
         counts = Counter(_fate(mark) for _, mark in marks)
         idle = all(mark.level == "waiting" for _, mark in marks)
-        said = [f"{n} {fate}{'s' * (n > 1 and fate in _NOUNS)}" for fate, n in counts.items()]
+        said = [f"{n} {fate}{'s' if n > 1 and fate in _NOUNS else ''}" for fate, n in counts.items()]
         return Mark(", ".join(said), level="waiting" if idle else "fed")
     if row.together == "level":
         return max((mark for _, mark in marks), key=lambda mark: list(HIGHLIGHTS).index(mark.level))
@@ -389,7 +389,7 @@ def _merged(row: Overlay, box: Box, arrays: Iterable[Node], found: Mapping[Node,
     first, *rest = largest.text.split("\n")
     name = local_name(node.name, box.scope)
     where = f"in {name if name != node.name else local_name(name, box.around)}"
-    others = [f"and {len(marks) - 1} more"] * (largest.number is None and len(marks) > 1)
+    others = [f"and {len(marks) - 1} more"] if largest.number is None and len(marks) > 1 else []
     return largest._replace(text="\n".join([first, where, *rest, *others]))
 
 
@@ -446,7 +446,7 @@ def _patch(
     missing = sum(node not in found for node in operations) if row.missing else 0
     if missing and missing == len(operations):
         return Patch([row.missing], "waiting")
-    notes = [f"{missing} of {len(operations)} {row.missing}"] * bool(missing)
+    notes = [f"{missing} of {len(operations)} {row.missing}"] if missing else []
     if mark is None:
         return Patch(notes) if notes else None
     notes = [line for line in mark.text.split("\n") if line] + notes
@@ -501,7 +501,7 @@ def _legend(
     colours = {cell for patch in patches for panel in patch.panels for line in panel.cells for cell in line}
     if colours:
         key.append(_OF_CELLS)
-        key += ["dark red is NaN or infinite"] * (in_hex(NOT_FINITE) in colours)
+        key += ["dark red is NaN or infinite"] if in_hex(NOT_FINITE) in colours else []
     if row.together in _TOGETHER and any(len(box.nodes) > 1 for box in patch_of):
         key.append(_TOGETHER["one" if row.together == "largest" and scale is None else row.together])
     if any(patch.notes == [row.missing] for patch in patches):

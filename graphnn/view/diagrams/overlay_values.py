@@ -63,7 +63,7 @@ def _scalar_among(fetched: list[Node]) -> Node:
         return scalars[0]
     if scalars:
         names = ", ".join(f'"{shortened(node.title, 32)}"' for node in scalars[:_MOST_NAMED])
-        more = ", …" * (len(scalars) > _MOST_NAMED)
+        more = ", …" if len(scalars) > _MOST_NAMED else ""
         raise UsageError(
             f"gradients are of one scalar, and {len(scalars)} are drawn, {names}{more}: draw one of them, as in "
             f"{_HOW}, or their sum"

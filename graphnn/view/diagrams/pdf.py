@@ -42,7 +42,7 @@ def pdf_of(picture: Painted) -> bytes:
     if units > 1:
         content = f"{1 / units:.6f} 0 0 {1 / units:.6f} 0 0 cm\n".encode() + content
     kept = zlib.compress(content, 9)
-    size, unit = f"{n(picture.width / units)} {n(picture.height / units)}", f" /UserUnit {units}" * (units > 1)
+    size, unit = f"{n(picture.width / units)} {n(picture.height / units)}", f" /UserUnit {units}" if units > 1 else ""
     names, described = fonts.described(first=5)
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -143,7 +143,7 @@ def _width(letter: str, bold: bool) -> float:
 
 def _other_font(letters: list[str], bold: bool, number: int) -> list[str]:
     """Return a font of letters by their names, which is object `number`, what it is like, and what its letters are."""
-    name = f"/Helvetica{'-Bold' * bold}"
+    name = f"/Helvetica{'-Bold' if bold else ''}"
     named = " ".join(f"/uni{ord(each):04X}" if ord(each) < 0x10000 else f"/u{ord(each):X}" for each in letters)
     widths = " ".join(n(_width(each, bold)) for each in letters)
     said = "\n".join(f"<{at:02x}> <{each.encode('utf-16-be').hex()}>" for at, each in enumerate(letters, start=1))

@@ -260,12 +260,12 @@ class Drawing:
 
     def _box(self, box: Box) -> Shape:
         marks = ", ".join([self._marks[node] for node in box.nodes if node in self._marks])
-        leads = [f"→ {elided(marks, MOST_MARKS)}"] * bool(marks)
+        leads = [f"→ {elided(marks, MOST_MARKS)}"] if marks else []
         kind, title, below = words(box, style.MOST_BELOW - len(" · ".join(["", *leads])))
         told, readers = self._told.get(box, {}), self._shared.readers.get(box)
         shared = [f"read by {readers}"] if readers else []
-        shared += [f"↑ {elided(', '.join(told), MOST_MARKS)}"] * bool(told)
-        below = " · ".join([below] * bool(below) + shared + leads)
+        shared += [f"↑ {elided(', '.join(told), MOST_MARKS)}"] if told else []
+        below = " · ".join(([below] if below else []) + shared + leads)
         look = dict(style.LOOK[kind])
         if any(node in self._seen.fetched for node in box.seen):
             look |= style.FETCHED
@@ -298,7 +298,7 @@ class Drawing:
         elif len(nodes) == 1:
             label = self._new_shape(edge.tail, node)
         said = [] if edge.lent else list(dict.fromkeys(edge.said for edge in edges if edge.said))
-        label = " · ".join([*said, *[label] * bool(label)])
+        label = " · ".join([*said, *([label] if label else [])])
         positions = [str(edge.position) for edge in edges if edge.position is not None and positions_matter(head.node)]
         positions += [edge.taken for edge in edges if edge.taken]
         if len(nodes) > 1:
@@ -319,7 +319,7 @@ class Drawing:
         if strokes:
             stroke = max(strokes, key=lambda each: each.size)
             look |= stroke.look
-            tip += [stroke.tip] * bool(stroke.tip)
+            tip += [stroke.tip] if stroke.tip else []
         if not self._way.isdisjoint(edges):
             look |= style.WAY
         self.arrows.append(Arrow(tail, f"n{head.place}", self.look(look), tip, label, ", ".join(positions)))
@@ -378,7 +378,7 @@ class Drawing:
 def _heading_lines(text: str, size: float, bold: bool, colour: str) -> Iterator[Heading]:
     """Yield the lines of a text above a picture."""
     said, at = shortened(text, style.MOST_SAID) if text else "", 0
-    for line in textwrap.wrap(said, style.MOST_ABOVE, expand_tabs=False) or [said] * bool(text):
+    for line in textwrap.wrap(said, style.MOST_ABOVE, expand_tabs=False) or ([said] if text else []):
         start = said.index(line, at)
         yield Heading(line, size, bold, colour, joint=said[at:start] if at else None)
         at = start + len(line)

@@ -158,7 +158,7 @@ class _Box:
                 inner = max(inner, *(line.width + 2 * edge for line in said))
                 top = height + _PANEL_SPACE
                 height = self._put(said, top + edge) + edge
-                self.fills += [_Fill(top, height - top, panel.fill)] * bool(panel.fill)
+                self.fills += [_Fill(top, height - top, panel.fill)] if panel.fill else []
             if panel.cells:
                 heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey)
                 self.heatmaps.append(heatmap)
@@ -340,7 +340,7 @@ class _Writer:
 
     def _frame_lines(self, frame: Frame) -> list[_Line]:
         lines = [_Line(shortened(frame.title, MOST_SHOWN), _FRAME_TITLE, True, self._drawn.colour(INK))]
-        return lines + [_Line(shortened(frame.note, MOST_BELOW), _SMALL, False, self._grey)] * bool(frame.note)
+        return lines + ([_Line(shortened(frame.note, MOST_BELOW), _SMALL, False, self._grey)] if frame.note else [])
 
     def _frame_title(self, frame: Frame, left: float, top: float) -> str:
         parts = []
@@ -442,6 +442,6 @@ def _group(name: str, tip: Iterable[str], inside: str) -> str:
 def _text(line: _Line, x: float, y: float, anchor: str) -> str:
     # Capitals are 0.72 of the size high: their middle is that of the line.
     bold = ' font-weight="bold"' if line.bold else ""
-    where = f'x="{n(x)}" y="{n(y + 0.36 * line.size)}"' + f' text-anchor="{anchor}"' * (anchor != "start")
+    where = f'x="{n(x)}" y="{n(y + 0.36 * line.size)}"' + (f' text-anchor="{anchor}"' if anchor != "start" else "")
     shown = html.escape(line.text, quote=False)
     return f'<text {where} font-size="{line.size:g}"{bold} fill="{line.colour}">{shown}</text>'

@@ -156,7 +156,7 @@ def _call(box: Box, operands: Sequence[str]) -> str:
     """Return what a box computes, in the manner of a line of code."""
     node, scope = box.nodes[0], box.scope
     if box.title:
-        how = f"{box.note} of " * (box.note == ROW)
+        how = f"{box.note} of " if box.note == ROW else ""
         return f"{_shown(box.title)} = {how}{', '.join(operands)}" if operands else _shown(box.title)
     if scope is not None:
         name, what, operands = title_of(scope), scope.kind or title_of(scope), list(operands)
@@ -176,7 +176,7 @@ def _more(box: Box, readers: int) -> str:
     node = box.node
     if box.scope is not None:
         numbers = numbers_in(box.nodes)
-        return counted(numbers, "parameter") + f", read by {readers}" * bool(readers) if numbers else ""
+        return counted(numbers, "parameter") + (f", read by {readers}" if readers else "") if numbers else ""
     if words(box).kind == "frozen":
         return "not trained"
     return f"of {_shown(own_name(node.twin))}" if node.twin is not None and node.twin.phase != node.phase else ""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ...core.symbolic_shapes import multiply, size_of
-from ...transforms.substitutions import Changes
+from ...core.symbolic_shapes import multiply, size_of, substitute
 from ..diagrams.picture import insides
 
 if TYPE_CHECKING:
@@ -68,5 +67,5 @@ class Bodies:
         while node in self._loop_of:
             node = self._loop_of[node]
             dims = dict(zip(node.op.names, node.op.dims, strict=True))  # type: ignore[attr-defined]
-            dim = Changes(sizes=dims).dim(dim)
+            dim = substitute(dim, dims)
         return dim if self._run is None else size_of(dim, self._run.sizes)

@@ -70,8 +70,8 @@ def _expected(explanation: Explanation) -> str:
     return (
         f"loops read {in_bytes(explanation.read)}, write {in_bytes(explanation.written)}; expected "
         f"{in_seconds(explanation.expected)}"
-        + f", {counted(calls, 'call')} of NumPy aside" * (calls > 0)
-        + f"; {counted(shared, 'loop')} on {threads} threads" * (shared > 0)
+        + (f", {counted(calls, 'call')} of NumPy aside" if calls > 0 else "")
+        + (f"; {counted(shared, 'loop')} on {threads} threads" if shared > 0 else "")
     )
 
 
@@ -82,7 +82,7 @@ def _rows(loops: Sequence[Any]) -> list[tuple[object, ...]]:
     """Return loops as the rows of a table."""
     return [
         (
-            loop.what + f" ×{loop.threads}" * (loop.threads > 1),
+            loop.what + (f" ×{loop.threads}" if loop.threads > 1 else ""),
             ", ".join(loop.nodes),
             in_bytes(loop.read),
             in_bytes(loop.written),

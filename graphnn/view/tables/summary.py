@@ -185,7 +185,7 @@ class Summary(Shown):
             "parameters",
             *(["connected to"] if self.run is None else ["flops", "memory"]),
         }
-        for title in ["trainable"] * (self.trainable < self.parameters) + ["connected to"]:
+        for title in (["trainable"] if self.trainable < self.parameters else []) + ["connected to"]:
             wider = {each: cells for each, cells in every.items() if each in {*needed, title}}
             if width is None or _fits(wider, width):
                 needed.add(title)

@@ -58,7 +58,7 @@ def columns(
     relu_1            0
     """
     values = [tuple(row) for row in rows]
-    lines = [tuple(headers)] * bool(headers) + [tuple(map(_cell, row)) for row in values]
+    lines = ([tuple(headers)] if headers else []) + [tuple(map(_cell, row)) for row in values]
     if not lines:
         return ""
     least = (*least, *[0] * len(lines[0]))

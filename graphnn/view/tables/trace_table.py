@@ -214,7 +214,7 @@ def where(dbg: Debugger, width: int = 80) -> str:
     lines = [at]
     overridden = dbg.runs[dbg.run]
     if dbg.run != next(iter(dbg.runs)) or overridden:
-        names = ", ".join(_named(node) for node in overridden[:_FEW]) + ", …" * (len(overridden) > _FEW)
+        names = ", ".join(_named(node) for node in overridden[:_FEW]) + (", …" if len(overridden) > _FEW else "")
         verb = "is" if len(overridden) == 1 else "are"
         lines.append(f"in {visible(dbg.run)}: {names} {verb} overridden" if names else f"in {visible(dbg.run)}")
     if dbg.error:
@@ -362,15 +362,15 @@ def neighbourhood(dbg: Debugger, node: Node | str | None = None, width: int = 80
     here = dbg.node(node) if node is not None else _here(dbg)
     width = at_least(NARROWEST, width, "width=")
     inside = [f"{letter(dbg, here)}  {_named(here)}, {here.op.name} {_shape(dbg, here)}", _short(dbg, here)]
-    inside += ["could not be evaluated"] * (here is dbg.failed)
-    inside += [f"at {here.origin}"] * bool(here.origin.file)
+    inside += ["could not be evaluated"] if here is dbg.failed else []
+    inside += [f"at {here.origin}"] if here.origin.file else []
     inside = [cut(line, width - 4) for line in inside if line]
     room = max(map(cells_of, inside))
     above = [(str(i), letter(dbg, operand), *_row(dbg, operand)) for i, operand in _first(list(here.inputs))]
     lines = _aligned(above, width - 3, named=2) + _more(len(here.inputs))
     given = [ink_of(dbg, operand) for _, operand in _first(list(here.inputs))]
     lines = [f"{'├' if i else '┌'}─ {inked(line, *ink, colour=colour)}" for i, (line, ink) in _with(lines, given)]
-    lines += ["▼"] * bool(lines)
+    lines += ["▼"] if lines else []
     users = list(dbg.users(here))
     lines.append(f"┌{'─' * (room + 2)}┐")
     inside = [in_cells(line, room) for line in inside]
@@ -458,7 +458,7 @@ def _range(dbg: Debugger, node: Node) -> str:
     stats = stats_of(value)
     strange = [f"{n:,} {what}" for n, what in zip(stats[5:8], ("NaN", "inf", "-inf"), strict=True) if n]
     between = "" if math.isnan(stats.min) else f"{compact(stats.min)} to {compact(stats.max)}"
-    return "; ".join([between] * bool(between) + strange)
+    return "; ".join(([between] if between else []) + strange)
 
 
 def _value_of(dbg: Debugger, node: Node, width: int, colour: bool | int) -> list[str]:
@@ -468,7 +468,7 @@ def _value_of(dbg: Debugger, node: Node, width: int, colour: bool | int) -> list
         return [cut(line, width) for line in str(dbg.why(node, (0,) * value.ndim)).split("\n")]
     operands = ", ".join(_named(operand) for operand in node.inputs)
     head = f"{_named(node)} = {visible(node.op.name)}({operands}), {by_times(value.shape)} {value.dtype}"
-    spread = [cut(sparkline(value, min(32, width - 24)), width)] * (value.size > _MANY)
+    spread = [cut(sparkline(value, min(32, width - 24)), width)] if value.size > _MANY else []
     return [cut(head, width), matrix(value, width, _VALUE_LINES, colour), *spread]
 
 

@@ -12,7 +12,7 @@ import pytest
 import graphnn as gn
 from graphnn import nn
 from graphnn._util import ports
-from graphnn.nn.training.fit import SHARDED
+from graphnn.nn.training.shards import SHARDED
 from graphnn.runtime.batches import CHUNKS
 from graphnn.runtime.cluster_port import CLUSTER
 from graphnn.runtime.interpreter import BY_CHUNKS

@@ -308,7 +308,7 @@ def test_exact_is_for_clients() -> None:
     x, labels, loss = _loss()
     step = gn.compile(loss, nn.SGD(0.1).updates(loss))
     with pytest.raises(gn.UsageError, match="exact= says whether workers"):
-        nn.fit(step, {x: np.ones((2, 5)), labels: [0, 1]}, exact=False)
+        nn.fit(step, {x: np.ones((2, 5)), labels: [0, 1]}, shards=nn.Shards(2, exact=False))
 
 
 # --- two models on a set ------------------------------------------------------------------------------------------

@@ -71,10 +71,11 @@ def test_every_form_trains_and_evaluates_like_arrays(tmp_path: Path) -> None:
     def trained(data: Any) -> Any:
         x, labels, scores, step = _network()
         given = data(x, labels)
-        history = nn.fit(
-            step, given, epochs=2, batch_size=SIZE, shuffle=False, metrics={"accuracy": nn.accuracy(scores, labels)}
-        )
+        loader = nn.Loader(given, batch_size=SIZE, shuffle=False)
+        history = nn.fit(step, loader, epochs=2, metrics={"accuracy": nn.accuracy(scores, labels)})
         figures = nn.evaluate([step.fetches[0], nn.f1(scores, labels)], given, batch_size=SIZE)
+        again = nn.evaluate([step.fetches[0], nn.f1(scores, labels)], loader)
+        assert [value.tolist() for value in figures] == [value.tolist() for value in again]
         return dict(history), [value.tolist() for value in figures], [p.value.tobytes() for p in x.graph.parameters]
 
     expected = trained(lambda x, labels: {x: rows, labels: classes})
@@ -90,12 +91,14 @@ class Seeing(nn.Callback):
         self.rows.append(run.results[1].tolist())
 
 
-def _passes(numbers: Any, seed: int, **how: Any) -> list[list[float]]:
+def _passes(numbers: Any, seed: int | None, drop_last: bool = False, **how: Any) -> list[list[float]]:
     x = gn.Graph().placeholder("x", ("n",))
     w, seen = x.graph.parameter("w", 1.0), Seeing()
     loss = gn.mean(x * w)
     step = gn.compile([loss, x], nn.SGD(0.0).updates(loss))
-    nn.fit(step, {x: numbers}, batch_size=SIZE, rng=np.random.default_rng(seed), callbacks=seen, **how)
+    rng = None if seed is None else np.random.default_rng(seed)
+    data = nn.Loader({x: numbers}, batch_size=SIZE, shuffle=seed is not None, drop_last=drop_last, rng=rng)
+    nn.fit(step, data, callbacks=seen, **how)
     return seen.rows
 
 
@@ -112,11 +115,28 @@ def test_orders_are_drawn_by_the_seed_and_each_pass_has_all_rows(tmp_path: Path)
     assert chunks[::2] == chunks[1::2]  # one after another
     assert {int(number) % CHUNK for number in drawn[0]} != set(range(SIZE))
     path = tmp_path / "run.gnn"
-    begun = _passes(numbers, 3, epochs=2, checkpoint=path, checkpoint_every=1, steps_per_epoch=4)
-    assert begun + _passes(numbers, 0, epochs=3, resume=path, steps_per_epoch=4) == drawn
+    begun = _passes(numbers, 3, epochs=2, checkpoint=nn.Checkpoint(path, every=1), steps_per_epoch=4)
+    checkpoint = nn.Checkpoint(path, resume=True)
+    assert begun + _passes(numbers, 0, epochs=3, checkpoint=checkpoint, steps_per_epoch=4) == drawn
     rest = _passes(da.arange(25, chunks=(12, 13), dtype=float), 3, drop_last=True)
     assert [len(batch) for batch in rest] == [SIZE] * 2
-    assert [len(batch) for batch in _passes(da.arange(25, chunks=(12, 13)), 3, shuffle=False)] == [10, 2, 10, 3]
+    assert [len(batch) for batch in _passes(da.arange(25, chunks=(12, 13)), None)] == [10, 2, 10, 3]
+
+
+def test_a_loader_goes_through_chunks() -> None:
+    x = gn.Graph().placeholder("x", ("n",))
+    numbers = da.arange(25, chunks=(12, 13), dtype=float)
+    for drop_last, sizes in ((False, [10, 2, 10, 3]), (True, [10, 10])):
+        loader = nn.Loader({x: numbers}, batch_size=10, drop_last=drop_last, rng=np.random.default_rng(0))
+        first, second = ([batch[x] for batch in loader] for _ in range(2))
+        assert sorted(map(len, first)) == sorted(sizes)
+        assert len(loader) == len(second) == len(sizes)
+        assert np.concatenate(first).tolist() != np.concatenate(second).tolist()
+    assert nn.evaluate(gn.mean(x), loader) == 12
+    unknown = nn.Loader({x: numbers[numbers > 3]}, batch_size=10, shuffle=False)
+    assert np.concatenate([batch[x] for batch in unknown]).tolist() == list(range(4, 25))
+    with pytest.raises(TypeError, match="how many batches there are is unknown"):
+        len(unknown)
 
 
 @pytest.mark.usefixtures("little_to_search")
@@ -135,7 +155,7 @@ def test_few_chunks_are_in_memory_at_once(shuffle: bool) -> None:
         most = max(most, sum(each() is not None for each in alive))
         return rows, np.zeros(CHUNK, np.int64)
 
-    nn.fit(step, [load(number) for number in range(8)], epochs=2, shuffle=shuffle)
+    nn.fit(step, nn.Loader([load(number) for number in range(8)], shuffle=shuffle), epochs=2)
     assert len(alive) == 2 * 8 + 1  # the first, for the checks
     assert most == 1
     assert x.name == "x"
@@ -147,7 +167,7 @@ def test_what_cannot_be_read_is_named_with_its_file(tmp_path: Path) -> None:
     broken = tmp_path / "part.2.parquet"
     broken.write_bytes(broken.read_bytes()[:-10])
     with pytest.raises(Exception, match=r"Parquet|parquet") as caught:
-        nn.fit(step, data, shuffle=False)
+        nn.fit(step, nn.Loader(data, shuffle=False))
     notes = "\n".join(caught.value.__notes__)
     assert "of the training set (" in notes
     assert str(broken) in notes

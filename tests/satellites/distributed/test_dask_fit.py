@@ -142,10 +142,10 @@ def test_a_training_goes_on_with_other_workers_or_none(client: Client, tmp_path:
 
     path, here, there = tmp_path / "run.checkpoint", Net("dropped"), Net("dropped")
     expected = here.fit(epochs=3)
-    assert there.fit(epochs=3, client=client, checkpoint=path, checkpoint_every=1, callbacks=[Stop()]).interrupted
+    assert there.fit(epochs=3, client=client, checkpoint=nn.Checkpoint(path, every=1), callbacks=[Stop()]).interrupted
     for more in ({}, {"client": client}):
         again = Net("dropped")
-        assert again.fit(epochs=3, resume=path, **more) == expected
+        assert again.fit(epochs=3, checkpoint=nn.Checkpoint(f"{path}.next", resume=path), **more) == expected
         assert again.bits == here.bits
 
 
@@ -154,10 +154,22 @@ def test_a_shard_that_fails_is_named(client: Client) -> None:
     net.data[net.y][20] = 3
     before = net.bits
     with pytest.raises(gn.LabelError, match="label 3") as caught:
-        net.fit(client=client, batch_size=None, shuffle=False)
+        nn.fit(net.step, nn.Loader(net.data, batch_size=None, shuffle=False), shards=5, client=client)
     assert "in shard 4 of 5, rows 17 to 22 of the batch" in str(caught.value.__notes__)
     assert caught.value.origin.file == __file__
     assert net.bits == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("statistics", "shard"), ("exact", False)])
+def test_the_error_of_an_old_keyword_shows_a_line_that_runs(client: Client, name: str, value: Any) -> None:
+    net = Net()
+    with pytest.raises(TypeError) as raised:
+        nn.fit(net.step, net.data, shards=8, client=client, **{name: value})
+    said = str(raised.value) + "\n".join(getattr(raised.value, "__notes__", ()))
+    line = said[said.index("nn.fit(") :].partition(". ")[0].partition("\n")[0]
+    assert f"{name}={value!r})".replace("'", '"') in line
+    history = eval(line, {"nn": nn, "step": net.step, "data": net.data, "client": client})  # noqa: S307
+    assert history.epochs == 1
 
 
 def test_what_cannot_be_is_refused_before_anything_runs(client: Client) -> None:

@@ -75,6 +75,10 @@ class Net:
     def fit(self, **more: Any) -> nn.History:
         return nn.fit(self.step, self.data, **{"epochs": 2, "batch_size": 10, **more})  # the last batch has 3 rows
 
+    def once(self, shards: Any) -> nn.History:
+        """Make one step, of all rows in their order."""
+        return nn.fit(self.step, nn.Loader(self.data, batch_size=None, shuffle=False), shards=shards)
+
 
 def assert_near(one: dict[str, Array], other: dict[str, Array], most: float) -> None:
     for name, value in one.items():
@@ -93,8 +97,8 @@ def assert_same(one: Net, other: Net) -> None:
 def test_shards_train_as_the_whole_batch_does(kind: str) -> None:
     whole, cut = Net(kind), Net(kind)
     metrics = [{"accuracy": nn.accuracy(net.scores, net.y)} for net in (whole, cut)]
-    expected = whole.fit(metrics=metrics[0], validation_split=0.2)
-    found = cut.fit(metrics=metrics[1], validation_split=0.2, shards=4)  # of the last batch one has no row
+    expected = whole.fit(metrics=metrics[0], validation=0.2)
+    found = cut.fit(metrics=metrics[1], validation=0.2, shards=4)  # of the last batch one has no row
     assert list(found) == ["loss", "accuracy", "val_loss", "val_accuracy"]
     np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-11)
     assert_near(whole.state, cut.state, 1e-12)
@@ -165,7 +169,7 @@ def by_hand(net: Net, shards: int, before: Callable[[int], None] = lambda shard:
 def test_statistics_of_each_shard() -> None:
     net, cut = Net("normalized", nn.SGD(0.1)), Net("normalized", nn.SGD(0.1))
     loss, after = by_hand(net, 4)
-    history = cut.fit(epochs=1, batch_size=None, shuffle=False, shards=4, statistics="shard")
+    history = cut.once(nn.Shards(4, statistics="shard"))
     assert history["loss"][0] == pytest.approx(loss, rel=1e-12)
     assert_near(after, cut.state, 1e-12)
 
@@ -178,7 +182,7 @@ def test_each_shard_draws_numbers_of_its_own() -> None:
         net.set({counter: np.int64(3 * (0 + 1) + shard - 1)})  # the layer draws by the next number
 
     loss, after = by_hand(net, 3, draw)
-    history = cut.fit(epochs=1, batch_size=None, shuffle=False, shards=3)
+    history = cut.once(3)
     assert history["loss"][0] == pytest.approx(loss, rel=1e-12)
     assert_near({name: value for name, value in after.items() if name != counter}, cut.state, 1e-12)
     assert cut.state[counter] == 1
@@ -204,12 +208,13 @@ def test_a_training_by_shards_resumes_to_the_bit(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
     whole, cut = Net("dropped"), Net("dropped")
-    expected = whole.fit(epochs=3, shards=3, early_stopping=nn.EarlyStopping("loss"))
+    stopping = nn.EarlyStopping("loss")
+    expected = whole.fit(epochs=3, shards=3, callbacks=stopping)
     path = tmp_path / "run.checkpoint"
-    more = {"epochs": 3, "shards": 3, "early_stopping": nn.EarlyStopping("loss")}
-    assert cut.fit(checkpoint=path, checkpoint_every=1, callbacks=[Stop()], **more).interrupted
+    more: dict[str, Any] = {"epochs": 3, "shards": 3}
+    assert cut.fit(checkpoint=nn.Checkpoint(path, every=1), callbacks=[Stop(), stopping], **more).interrupted
     again = Net("dropped")
-    assert again.fit(resume=path, **more) == expected
+    assert again.fit(checkpoint=nn.Checkpoint(path, resume=True), callbacks=stopping, **more) == expected
     assert_same(whole, again)
 
 
@@ -231,7 +236,7 @@ def test_a_shard_that_fails_is_named_and_nothing_is_updated() -> None:
     net.data[net.y][17] = 3
     before = net.state
     with pytest.raises(gn.errors.LabelError, match="label 3") as caught:
-        net.fit(batch_size=None, shuffle=False, shards=4)
+        net.once(4)
     assert "in shard 4 of 4, rows 17 to 22 of the batch" in caught.value.__notes__
     assert all(net.state[name] is value for name, value in before.items())
 
@@ -241,13 +246,19 @@ def test_a_shard_that_fails_is_named_and_nothing_is_updated() -> None:
     [
         ({"shards": 0}, "shards"),
         ({"shards": 2.5}, "shards"),
-        ({"statistics": "shard"}, "needs shards=, into how many"),
-        ({"shards": 2, "statistics": "mine"}, '"all" rows or of each "shard", not \'mine\''),
+        ({"client": 3}, "needs shards=, into how many"),
     ],
 )
 def test_arguments_that_do_not_fit(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(gn.errors.GraphnnError, match=said):
         Net("weighted").fit(**arguments)
+
+
+def test_statistics_are_those_of_all_rows_or_of_each_shard() -> None:
+    with pytest.raises(gn.UsageError, match='"all" rows or of each "shard", not \'mine\''):
+        nn.Shards(2, statistics="mine")
+    with pytest.raises(gn.UsageError, match="exact is True or False, not 1"):
+        nn.Shards(2, exact=1)  # type: ignore[arg-type]
 
 
 def test_a_batch_that_lacks_an_array_is_refused() -> None:

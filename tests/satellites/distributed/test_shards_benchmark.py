@@ -17,7 +17,8 @@ def test_shards_that_are_too_far_from_whole_batches_end_it(capsys: pytest.Captur
 
     def trained(rate: float) -> Any:
         net = shards["Net"](4, 3, optimizer=nn.SGD(rate))
-        return shards["Trained"](net, {net.x: np.eye(4), net.y: np.zeros(4, int)}, shuffle=False)
+        data = nn.Loader({net.x: np.eye(4), net.y: np.zeros(4, int)}, shuffle=False)
+        return shards["Trained"](net, data)
 
     whole = trained(0.1)
     assert max(trained(0.1).apart(whole)) == 0

@@ -116,7 +116,7 @@ def test_overlays_and_plots_of_this_room_are_known_by_name() -> None:
 def test_a_plot_of_effects_refuses_what_is_none() -> None:
     with pytest.raises(gn.UsageError, match=r"what gn\.effects gives, not int"):
         plots.effects(3)
-    with pytest.raises(gn.UsageError, match=r"The call is effects\(found"):
+    with pytest.raises(TypeError, match=r"The call is effects\(found"):
         plots.effects()
 
 

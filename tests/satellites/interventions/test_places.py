@@ -102,10 +102,10 @@ REFUSED: dict[str, tuple[Any, type[GraphnnError], str]] = {
     ),
     "an argument that there is not": (
         lambda g, m: gn.patches.mean(axes=1),
-        UsageError,
-        r'no argument "axes".* The call is mean\(axis=0\)',
+        TypeError,
+        r"Here it is axis=\. The call is mean\(axis=0\)",
     ),
-    "no node": (lambda g, m: gn.patches.at(), UsageError, r"The call is at\(node, reader=None\)"),
+    "no node": (lambda g, m: gn.patches.at(), TypeError, r"The call is at\(node, reader=None\)"),
     "a name for a node": (lambda g, m: gn.patches.each("h", 0), UsageError, "made of a node.* not of str"),
     "a feed of the graph that was copied": (
         lambda g, m: gn.run(gn.patched(m, {"h": 0.0}), {g["x"]: A}),

@@ -194,7 +194,7 @@ def test_what_is_refused_leaves_no_node() -> None:
         (lambda: s.attention_rollout([x]), AxisError, "heads=-3 is not an axis before the last two"),
         (lambda: s.attention_rollout([x], heads=None), ShapeError, r"of one shape \(..., length, length\)"),
         (lambda: s.attention_rollout([x], residual=2.0), ValueRangeError, "a share from 0 to 1, not 2.0"),
-        (lambda: s.gradient_input(y, x, 3), UsageError, r"The call is gradient_input\(y, x\)"),
+        (lambda: s.gradient_input(y, x, 3), TypeError, r"The call is gradient_input\(y, x\)"),
     ]
     for asked, kind, words in refused:
         with pytest.raises(kind, match=words):

@@ -273,13 +273,14 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.plans_where_it_pays
 def test_sizes_at_random_are_planned_a_few_times_and_then_repeated(planned: list[int]) -> None:
     x, labels, step = trained()
-    by_plan = 0
-    for n in np.random.default_rng(3).integers(20, 250, 500).tolist():
-        before = step._kept._without
+    sizes = np.random.default_rng(3).integers(20, 250, 500).tolist()
+    for n in sizes[:3]:
         step(batch(x, labels, n))
-        by_plan += step._kept._without == before
+    assert planned == []
+    for n in sizes[3:]:
+        step(batch(x, labels, n))
+        assert next(reversed(step._plans)) == (n,)
     assert len(planned) == 1
-    assert by_plan > 200
 
 
 @pytest.mark.plans_where_it_pays
@@ -289,7 +290,17 @@ def test_the_last_batch_of_an_epoch_is_computed_by_a_plan_as_soon_as_there_is_a_
     step.plan(batch(x, labels, 40))
     step(batch(x, labels, 23))
     assert len(planned) == 2
-    assert (23,) in step._kept.plans
+    assert (23,) in step._plans
+
+
+@pytest.mark.plans_where_it_pays
+def test_what_cannot_be_recorded_is_tried_three_times(planned: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "Pattern", raising(Unrecorded("planted")))
+    x, labels, step = trained()
+    for n in range(20, 120):
+        step(batch(x, labels, n))
+    assert planned == [23, 27, 31]
+    assert not step._planner.may_record(step.prepared(batch(x, labels, 20)))
 
 
 @pytest.mark.plans_where_it_pays

@@ -226,7 +226,7 @@ def test_the_first_fault_is_marked(tmp_path: Path, clock: Clock, monkeypatch: py
     monkeypatch.setattr(page_module, "EVERY", 0.0)  # after each step
     monkeypatch.setattr(page_module, "_SECOND", 0.0)
     p, path = scalar([1.0] * 3 + [np.inf] * 3), tmp_path / "run.html"
-    nn.fit(p.step, p.feed, batch_size=1, shuffle=False, page=path)
+    nn.fit(p.step, nn.Loader(p.feed, batch_size=1, shuffle=False), page=path)
     run = held(path)["runs"][0]
     assert run["bad"] == 4
     fault = run["faults"][0]
@@ -239,7 +239,7 @@ def test_it_says_when_a_training_fails(tmp_path: Path) -> None:
     p, path = scalar([1.0, 2.0, np.nan]), tmp_path / "run.html"
     step = gn.compile(p.step.fetches, p.step.updates, guard="nan")
     with pytest.raises(gn.GraphnnError, match="NaN"):
-        nn.fit(step, p.feed, batch_size=1, shuffle=False, page=path)
+        nn.fit(step, nn.Loader(p.feed, batch_size=1, shuffle=False), page=path)
     run = held(path)["runs"][0]
     assert run["state"] == "failed"
     assert "NaN" in run["says"]

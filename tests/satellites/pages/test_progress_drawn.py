@@ -31,7 +31,7 @@ class Problem:
         self.settings: dict[str, Any] = {
             "batch_size": 16,
             "metrics": {"accuracy": self.accuracy},
-            "early_stopping": nn.EarlyStopping("accuracy", patience=50, mode="max"),
+            "callbacks": [nn.EarlyStopping("accuracy", patience=50, mode="max")],
         }
 
     def state(self) -> dict[str, bytes]:

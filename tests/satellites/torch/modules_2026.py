@@ -1275,7 +1275,7 @@ class Nerf(nn.Module):
         h = self.body(torch.cat(waves, -1))
         apart = depth[..., 1:] - depth[..., :-1]
         apart = torch.cat([apart, torch.full_like(apart[..., :1], 1e10)], -1)
-        opaque = 1.0 - torch.exp(-F.relu(self.density(h).squeeze(-1)) * apart)
+        opaque = 1.0 - torch.exp(-F.softplus(self.density(h).squeeze(-1)) * apart)
         through = torch.cumprod(torch.cat([torch.ones_like(opaque[..., :1]), 1.0 - opaque + 1e-10], -1), -1)[..., :-1]
         w = opaque * through
         return (w[..., None] * torch.sigmoid(self.colour(h))).sum(-2), (w * depth).sum(-1), w.sum(-1)
@@ -1471,7 +1471,7 @@ class Quantized(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.one, self.two = nn.Linear(6, 5), nn.Linear(5, 3)
-        self.register_buffer("scale", torch.rand(5) * 0.02 + 0.005)
+        self.register_buffer("scale", torch.rand(5, dtype=torch.float32) * 0.02 + 0.005)
         self.register_buffer("zero", torch.zeros(5, dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
