@@ -13,7 +13,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page lint format types docs bench bench-quick bench-scale fuzz satellites clean distclean
+.PHONY: help demo test lowest dist page torch lint format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw and replay a network"
@@ -21,6 +21,7 @@ help:
 	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
 	@echo "make page         try the replay page in a browser: Chromium must be here"
+	@echo "make torch        hold modules read from PyTorch against PyTorch, which it installs: some minutes"
 	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
@@ -58,6 +59,9 @@ dist: $(VENV)/dist.stamp
 page: $(VENV)/page.stamp
 	@$(BIN)/python -m pytest tests/satellites/pages/browser --override-ini "norecursedirs=.*" $(ARGS)
 	@$(BIN)/python tests/satellites/pages/browser/measure.py
+
+torch: $(VENV)/torch.stamp
+	@$(BIN)/python -m pytest tests/satellites/torch $(ARGS)
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
@@ -142,6 +146,11 @@ $(VENV)/dist.stamp: pyproject.toml $(VENV)/made.stamp
 $(VENV)/page.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn and what drives a browser ..."
 	@$(PIP) install --editable ".[all]" --group page
+	@touch $@
+
+$(VENV)/torch.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn and PyTorch ..."
+	@$(PIP) install --editable ".[all]" --group torch
 	@touch $@
 
 $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp

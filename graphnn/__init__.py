@@ -121,7 +121,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "nodes inside": ("control_flow.iteration_lookup",),
     "operations": ("control_flow",),
     "runs in chunks": ("distributed.dask_run",),
-    "runtimes": ("onnx.onnx_runtimes",),
+    "runtimes": ("onnx.onnx_runtimes", "torch.torch_runtime"),
     "shards": ("distributed.sharded_fit",),
 }
 

@@ -26,7 +26,6 @@ from .graph_tables import name as name
 from .nested import flatten as flatten
 from .node import Node as Node
 from .numeric_traits import Trait as Trait
-from .op import FORMER as FORMER
 from .op import Array as Array
 from .op import Constant as Constant
 from .op import Op as Op

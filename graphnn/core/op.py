@@ -58,13 +58,6 @@ class Spec:
 
 
 registry: dict[str, type[Op]] = {}
-FORMER = {
-    "divide_by": "divide_by_size",
-    "first_equal": "first_occurrence",
-    "place": "scatter_labels",
-    "tally": "sum_over_batches",
-}
-"""What operations were called in files that were written before."""
 ALIASES: Mapping[str, str] = {
     "abs": "absolute",
     "acos": "arccos",
@@ -490,7 +483,7 @@ def operation(name: str) -> type[Op]:
     'Placeholder'
     """
     try:
-        return registry[FORMER.get(name, name)]
+        return registry[name]
     except KeyError:
         raise NotFoundError(f'there is no operation "{name}".{near(name, registry)}') from None
 

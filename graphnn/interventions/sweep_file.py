@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .patch_places import Place
     from .run_pair import Pair
 
-_KIND = "sweep"
+_KIND, _VERSION = "sweep", 3
 _EVERY = 5.0  # seconds
 
 
@@ -53,7 +53,7 @@ class Resumed:
         if not path_of(path).exists():
             self._write()  # so that it is known now whether it can be
         else:
-            data, arrays = read(path, _KIND)
+            data, arrays = read(path, _KIND, version=_VERSION)
             if not isinstance(data, dict) or data.get("of") != self._of or list(arrays) != ["metrics"]:
                 raise FileFormatError(
                     f"{str(path)!r} holds the effects of another sweep: of another graph, metric, direction, places, "
@@ -74,7 +74,8 @@ class Resumed:
     def _write(self) -> None:
         metrics = np.full(self._count, math.nan)
         metrics[list(self.found)] = list(self.found.values())
-        write(self._path, _KIND, {"of": self._of, "known": sorted(self.found)}, {"metrics": metrics})
+        data = {"of": self._of, "known": sorted(self.found)}
+        write(self._path, _KIND, data, {"metrics": metrics}, version=_VERSION)
         self._last = time.monotonic()
 
 

@@ -1,17 +1,17 @@
-r"""One checked, atomic file of JSON and raw arrays.
+"""One checked, atomic file of JSON and arrays: an ordinary zip archive, as ``numpy.load`` and ``unzip`` read it.
 
-A file is a row of blocks: the preamble, the header, then every array. Behind each block stands a BLAKE2b
-digest of 16 bytes, taken over the digest before it and the block, so that the last one vouches for the
-whole file and no block can be altered, dropped or moved unseen.
+Its members are stored, not compressed, one after the other from the first byte on:
 
-- The preamble, 48 bytes, little-endian: the magic bytes ``\x89gnn\r\n\x1a\n``, the layout of this page
-  (uint32), the version of the content (uint32), its kind (16 ASCII bytes, padded with NUL), the size of the
-  header (uint64) and of the whole file (uint64). It stays like this in every future layout.
-- The header: UTF-8 JSON, ``{"arrays": [[name, dtype, shape], ...], "data": ...}``.
-- An array: its elements, little-endian and in C order.
+- First JSON in UTF-8, called after the kind of the file, ``graph.json`` say: ``{"version": …, "arrays": [[name, member,
+  dtype, shape], …], "data": …}``.
+- Then each array in NumPy's format, little-endian and in C order. Its member is called after it, ``dense_1/weight.npy``
+  say; where its name would not do in an archive (``../x``, or 10,000 characters), ``array-7.npy`` after its number.
 
-Nothing in a file is ever run or imported, and what a file asks for is compared with what it stores before
-anything is allocated.
+The content of each member begins at a multiple of 64 bytes, and so do the elements of its array, so that they can be
+mapped. The CRC-32 of each member tells of damage.
+
+Nothing in a file is ever run or imported, and what a file asks for is compared with what it stores before anything is
+allocated.
 """
 
 from __future__ import annotations
@@ -25,11 +25,16 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import blake2b
+from functools import lru_cache
 from io import BufferedReader, BytesIO
+from mmap import ACCESS_READ
+from mmap import mmap as _map
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
+from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
+from zlib import crc32
 
 import numpy as np
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from .._util.text import short_repr
 from ..errors import DtypeError, FileFormatError, UsageError
@@ -38,15 +43,19 @@ from .paths import StrPath, path_of
 
 __all__ = ["pack", "peek", "read", "unpack", "write"]
 
-MAGIC = b"\x89gnn\r\n\x1a\n"  # as PNG's: a transfer as text, or over seven bits, shows at once
-LAYOUT = 1
-MAX_HEADER = 2**30  # bytes
+MAX_JSON = 2**30  # bytes
 MAX_ARRAYS = 2**22
 MAX_NDIM = 64
 MAX_DEPTH = 100  # of lists and objects within each other
 
-_PREAMBLE = struct.Struct("<8sII16sQQ")
-_DIGEST_SIZE = 16
+_FORMER = b"\x89gnn\r\n\x1a\n"  # that files began with when they were no archives
+_ALIGNMENT = 64
+_PADDING = 0xD935  # an extra field for alignment, as Android's zipalign writes it
+_IN_UTF8 = 0x800  # the only flag that a member may have
+_IN_ZIP64 = 2**32 - 1  # in the place of a size that stands elsewhere
+_LOCAL = struct.Struct("<4s5H3I2H")  # the header of a member, in front of its name
+_END = struct.Struct("<4s4H2IH")  # the end of an archive
+_LONGEST_NAME = 200  # bytes
 _KIND = re.compile(r"[a-z]{1,16}")
 _STR = frozenset({str})
 _SCALARS = frozenset({type(None), bool, int, float, str})
@@ -66,9 +75,10 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 class _Entry(NamedTuple):
-    """An array as the header announces it."""
+    """An array as the JSON announces it."""
 
     name: str
+    member: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
@@ -128,9 +138,9 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
       at <doctest ...>:1
     >>> folder.cleanup()
     """
-    first, stored = _blocks(kind, data, arrays, version)
+    text, entries = _text_and_entries(kind, data, arrays, version)
     with replacing(path_of(path)) as file:
-        _write_blocks(file, first, stored)
+        _write_archive(file, f"{kind}.json", text, entries, arrays)
 
 
 def pack(kind: str, data: object, arrays: Mapping[str, Array], *, version: int = 1) -> bytes:
@@ -147,7 +157,7 @@ def pack(kind: str, data: object, arrays: Mapping[str, Array], *, version: int =
         As `write` does.
     """
     file = BytesIO()
-    _write_blocks(file, *_blocks(kind, data, arrays, version))
+    _write_archive(file, f"{kind}.json", *_text_and_entries(kind, data, arrays, version), arrays)
     return file.getvalue()
 
 
@@ -173,7 +183,9 @@ def unpack(block: bytes, kind: str, *, version: int = 1) -> tuple[Any, dict[str,
     return _held(_Reader(BytesIO(block), "the bytes", len(block)), kind, version)
 
 
-def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, Array]]:
+def read(
+    path: StrPath, kind: str, *, version: int = 1, mmap: bool = False, verify: bool = True
+) -> tuple[Any, dict[str, Array]]:
     """Read back what `write` wrote: everything, or an error.
 
     Parameters
@@ -185,19 +197,25 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     version : int
         The newest version of the content that the caller understands. Older ones are handed over as they
         are.
+    mmap : bool
+        Whether the arrays are mapped: they are read-only then, and what of them is used is read when it is used.
+        Boolean ones are read.
+    verify : bool
+        Whether mapped arrays are compared with their CRC, for which all of them is read once. What is not mapped is
+        always compared.
 
     Returns
     -------
     data : None, bool, int, float, str, list, dict
         Equal to the data written, dicts in the same order.
     arrays : dict of str to ndarray
-        In the order written; writable, native, C-contiguous, and the caller's own.
+        In the order written; native and C-contiguous; the caller's own and writable unless they are mapped.
 
     Raises
     ------
     FileFormatError
-        If the file is not a graphnn file, is of another kind, comes from a newer version, is truncated,
-        damaged or longer than it says, or asks for more than it stores. (A ValueError.)
+        If the file is not a graphnn file, is of another kind, comes from a newer version, is truncated or
+        damaged, holds more than it says, or asks for more than it stores. (A ValueError.)
     OSError
         If the file is not there, or may not be read.
 
@@ -211,6 +229,8 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     >>> data, arrays = read(path, "trace")
     >>> data, arrays["x"]
     (['a', 1], array([0., 1., 2.]))
+    >>> np.load(path)["x"]
+    array([0., 1., 2.])
     >>> read(path, "graph")
     Traceback (most recent call last):
         ...
@@ -219,11 +239,16 @@ def read(path: StrPath, kind: str, *, version: int = 1) -> tuple[Any, dict[str, 
     >>> folder.cleanup()
     """
     with _opened(path) as reader:
+        if mmap and reader.size:
+            reader.mapped, reader.verify = (
+                np.frombuffer(_map(reader.file.fileno(), 0, access=ACCESS_READ), "u1"),
+                verify,
+            )
         return _held(reader, kind, version)
 
 
 def peek(path: StrPath) -> str:
-    """Return the kind of a file, having read no more than its preamble.
+    """Return the kind of a file, having read no more than the name of its first member.
 
     Parameters
     ----------
@@ -238,8 +263,7 @@ def peek(path: StrPath) -> str:
     Raises
     ------
     FileFormatError
-        If the file is not a graphnn file, its preamble is damaged, or its size is not what that says.
-        (A ValueError.)
+        If the file does not begin as a graphnn file does. (A ValueError.)
     OSError
         If the file is not there, or may not be read.
 
@@ -255,7 +279,7 @@ def peek(path: StrPath) -> str:
     >>> folder.cleanup()
     """
     with _opened(path) as reader:
-        return reader.preamble()[0]
+        return reader.kind()
 
 
 @contextmanager
@@ -275,42 +299,90 @@ def _opened(path: StrPath) -> Iterator[_Reader]:
 
 def _held(reader: _Reader, kind: str, version: int) -> tuple[Any, dict[str, Array]]:
     """Return the data and arrays of a file, which must be of a kind."""
-    held, written, header_size = reader.preamble()
+    held = reader.kind()
     if held != kind:
         reader.refuse(f"holds a {held} where a {kind} was asked for")
-    if written > version:
-        reader.refuse_newer(f"version {written} of a {kind}", version)
-    data, entries = reader.header(header_size)
-    return data, {entry.name: reader.array(entry) for entry in entries}
+    first, *members = reader.directory()
+    data, entries = reader.announced(first, kind, version)
+    reader.compare(members, entries)
+    arrays = {entry.name: reader.array(member, entry) for member, entry in zip(members, entries, strict=True)}
+    if (hidden := reader.directory_at - reader.file.tell()) != 0:
+        reader.refuse_damaged(f"has {hidden:,} bytes that belong to no member")
+    return data, arrays
 
 
 # What goes into a file
 
 
-def _blocks(kind: str, data: object, arrays: Mapping[str, Array], version: int) -> tuple[list[bytes], list[Array]]:
-    """Return the first blocks of a file, and the arrays that come after them."""
+def _text_and_entries(
+    kind: str, data: object, arrays: Mapping[str, Array], version: int
+) -> tuple[bytes, list[list[Any]]]:
+    """Return the JSON of a file, and what it announces."""
     if not _KIND.fullmatch(kind):
         raise FileFormatError(f"kind {short_repr(kind)} cannot be stored; 1 to 16 letters of a to z can")
     if not 0 < version < 2**32:
         raise FileFormatError(f"version {version} cannot be stored; 1 to 4294967295 can")
-    named = list(arrays.items())
-    header = _encoded_header(data, [_announced(name, array) for name, array in named])
-    blocks = [_PREAMBLE.size, len(header), *(array.nbytes for _, array in named)]
-    total = sum(blocks) + _DIGEST_SIZE * len(blocks)
-    preamble = _PREAMBLE.pack(MAGIC, LAYOUT, version, kind.encode(), len(header), total)
-    return [preamble, header], [array for _, array in named]
+    taken: set[str] = set()
+    entries = [_announced(name, array, number, taken) for number, (name, array) in enumerate(arrays.items())]
+    return _encoded(version, entries, data), entries
 
 
-def _write_blocks(file: BinaryIO, first: Iterable[bytes], arrays: Iterable[Array]) -> None:
-    digest = b""
-    for block in first:
-        digest = _write_block(file, digest, block)
-    for array in arrays:
-        digest = _write_block(file, digest, _bytes_of(_as_stored(array)))
+def _write_archive(
+    file: BinaryIO, first: str, text: bytes, entries: Iterable[list[Any]], arrays: Mapping[str, Array]
+) -> None:
+    archive = ZipFile(file, "w")
+    try:
+        _add(archive, file, first, text)
+        for name, member, dtype, shape in entries:
+            head = _npy_head(DTYPES[dtype], tuple(shape))
+            _add(archive, file, member, head, _bytes_of(_as_stored(arrays[name])))
+        archive.close()
+    finally:
+        archive.fp = None  # else one that was not closed would write to the file when it is collected
 
 
-def _announced(name: object, array: object) -> list[object]:
-    """Return an array's line in the header."""
+def _add(archive: ZipFile, file: BinaryIO, name: str, *content: bytes | memoryview) -> None:
+    """Add a member, the same in every process and at every time, whose content begins at a multiple of 64 bytes."""
+    info = ZipInfo(name)  # of 1980, the first year that an archive knows
+    info.create_system, info.external_attr = 3, 0o644 << 16  # as on Unix, to be read by all when it is extracted
+    info.file_size = sum(map(len, content))
+    large = info.file_size > ZIP64_LIMIT // 2  # well before zipfile would find that out by itself
+    start = file.tell() + _LOCAL.size + len(name.encode()) + 6 + 20 * large
+    padding = -start % _ALIGNMENT
+    info.extra = struct.pack("<3H", _PADDING, 2 + padding, _ALIGNMENT) + bytes(padding)
+    with archive.open(info, "w", force_zip64=large) as member:
+        for part in content:
+            member.write(part)
+    info.extra = b""  # the directory needs none
+
+
+@lru_cache(4096)
+def _npy_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Return what NumPy writes in front of the elements of an array."""
+    head = BytesIO()
+    descr = dtype_to_descr(dtype.newbyteorder("<"))
+    write_array_header_1_0(head, {"descr": descr, "fortran_order": False, "shape": shape})
+    return head.getvalue()
+
+
+def _member_of(name: str, number: int, taken: set[str]) -> str:
+    """Return what the member of an array is called: after the array, if that is harmless whoever unpacks it."""
+    plain = name.casefold()
+    if (
+        name.isprintable()  # else with a surrogate, say
+        and not {"\\", ":"} & {*name}
+        and not any(part in ("", ".", "..") or part.endswith((".npy", ".json")) for part in plain.split("/"))
+        and len(name.encode()) <= _LONGEST_NAME
+        and not plain.startswith("array-")
+        and plain not in taken
+    ):
+        taken.add(plain)
+        return f"{name}.npy"
+    return f"array-{number}.npy"
+
+
+def _announced(name: object, array: object, number: int, taken: set[str]) -> list[Any]:
+    """Return an array's line in the JSON."""
     if type(name) is not str:
         raise UsageError(f"the name of an array is {short_repr(name)}, which is not a str")
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
@@ -321,16 +393,16 @@ def _announced(name: object, array: object) -> list[object]:
         raise DtypeError(
             f"arrays[{short_repr(name)}] has dtype {short_repr(array.dtype.name)}; a file holds {_DTYPE_NAMES}"
         )
-    return [name, array.dtype.name, list(array.shape)]
+    return [name, _member_of(name, number, taken), array.dtype.name, list(array.shape)]
 
 
-def _encoded_header(data: object, directory: list[list[object]]) -> bytes:
-    if len(directory) > MAX_ARRAYS:
-        raise FileFormatError(f"{len(directory):,} arrays were given; a file holds up to {MAX_ARRAYS:,}")
+def _encoded(version: int, entries: list[list[Any]], data: object) -> bytes:
+    if len(entries) > MAX_ARRAYS:
+        raise FileFormatError(f"{len(entries):,} arrays were given; a file holds up to {MAX_ARRAYS:,}")
     _check_plain(data)
     try:
         text = json.dumps(
-            {"arrays": directory, "data": data},
+            {"version": version, "arrays": entries, "data": data},
             ensure_ascii=False,
             check_circular=False,
             separators=(",", ":"),
@@ -338,12 +410,10 @@ def _encoded_header(data: object, directory: list[list[object]]) -> bytes:
     except ValueError as error:
         raise FileFormatError(f"data holds an integer that a str should hold: {error}") from error
     # Escaped, two surrogates in a row would come back as the one character they stand for in UTF-16.
-    header = text.encode("utf-8", "surrogatepass")
-    if len(header) > MAX_HEADER:
-        raise FileFormatError(
-            f"data takes {len(header):,} bytes as JSON; a file holds up to {MAX_HEADER:,}: use arrays"
-        )
-    return header
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > MAX_JSON:
+        raise FileFormatError(f"data takes {len(encoded):,} bytes as JSON; a file holds up to {MAX_JSON:,}: use arrays")
+    return encoded
 
 
 def _check_plain(data: object) -> None:
@@ -419,129 +489,193 @@ def _bytes_of(array: Array) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def _digest(previous: bytes, block: bytes | bytearray | memoryview) -> bytes:
-    state = blake2b(previous, digest_size=_DIGEST_SIZE)
-    state.update(block)
-    return state.digest()
-
-
-def _write_block(file: BinaryIO, previous: bytes, block: bytes | memoryview) -> bytes:
-    digest = _digest(previous, block)
-    file.write(block)
-    file.write(digest)
-    return digest
-
-
 # What comes out of a file
 
 
 class _Reader:
-    """The blocks of one file, in their order, each checked before it is used."""
+    """The members of one file, in their order, each checked before it is used."""
 
     def __init__(self, file: BufferedReader | BytesIO, path: StrPath, size: int) -> None:
         self.file = file
         self.path = os.fspath(path)
         self.size = size
-        self.digest = b""
+        self.mapped: Array | None = None
+        self.verify = True
+        self.directory_at = 0
 
     def refuse(self, what: str) -> NoReturn:
         raise FileFormatError(f"{self.path!r} {what}")
 
-    def refuse_newer(self, what: str, known: int) -> NoReturn:
-        self.refuse(f"is {what}; this graphnn reads up to version {known}: a newer graphnn will read it")
-
     def refuse_damaged(self, what: str) -> NoReturn:
         self.refuse(f"{what}; take another copy of it, or save it again")
 
-    def preamble(self) -> tuple[str, int, int]:
-        """Return the kind, the version of the content, and the size of the header."""
-        start = self.file.read(len(MAGIC))
-        self.file.seek(0)
-        if not start or not MAGIC.startswith(start):
-            found = f"begins with {start!r}" if start else "is empty"
-            self.refuse(f"is not a graphnn file: it {found}, and one begins with {MAGIC!r}")
-        block = bytearray(_PREAMBLE.size)
-        self._fill(block, "preamble")
-        _, layout, version, padded_kind, header_size, total = _PREAMBLE.unpack(block)
-        if layout > LAYOUT:
-            self.refuse_newer(f"version {layout} of the layout of files", LAYOUT)
-        kind = padded_kind.rstrip(b"\0").decode("latin-1")
-        if layout != LAYOUT or not _KIND.fullmatch(kind):
-            self.refuse_damaged(f"has an invalid preamble (layout {layout}, kind {short_repr(kind)})")
-        if self.size < total:
-            self.refuse_damaged(f"is truncated: {self.size:,} bytes are there of {total:,}")
-        if self.size > total:
-            self.refuse_damaged(f"has {self.size - total:,} bytes after its end at {total:,}")
-        return kind, version, header_size
-
-    def header(self, size: int) -> tuple[Any, list[_Entry]]:
-        left = self.size - self.file.tell() - size - _DIGEST_SIZE
-        if left < 0 or size > MAX_HEADER:
-            self.refuse_damaged(
-                f"asks for a header of {size:,} bytes; the file has {self.size:,} in all, and a header"
-                f" up to {MAX_HEADER:,}"
+    def kind(self) -> str:
+        """Return the kind, which the first member is called after."""
+        head = self.file.read(_LOCAL.size)
+        if head.startswith(_FORMER):
+            self.refuse(
+                "was written by an earlier graphnn, whose own format this one does not read: make it again with this"
+                " one"
             )
-        block = bytearray(size)
-        self._fill(block, "header")
-        if not _is_shallow(block, MAX_DEPTH + 1):
-            self.refuse_damaged(f"has a header with brackets unbalanced or over {MAX_DEPTH} deep")
-        try:
-            header = json.loads(block.decode("utf-8", "surrogatepass"))
-        except ValueError as error:
-            self.refuse_damaged(f"has a header that is not JSON ({error})")
-        match header:
-            case {"arrays": list(directory), "data": data} if len(header) == 2:
-                return data, self._entries(directory, left)
-        self.refuse_damaged("has a header without a list of arrays and data")
+        if not head or not b"PK\3\4".startswith(head[:4]):
+            found = f"begins with {head[:8]!r}" if head else "is empty"
+            self.refuse(
+                f"is not a graphnn file: it {found}, and one is a zip archive, which begins with b'PK\\x03\\x04'"
+            )
+        size = _LOCAL.unpack(head)[-2] if len(head) == _LOCAL.size else 1
+        name = self.file.read(size).decode("latin-1")
+        self.file.seek(0)
+        if len(name) < size:
+            self.refuse_truncated()
+        if not name.endswith(".json") or not _KIND.fullmatch(name[:-5]):
+            self.refuse(
+                f"is a zip archive, but not a graphnn file: its first member is {short_repr(name)}, "
+                "and that of one is graph.json, trace.json or the like"
+            )
+        return name[:-5]
 
-    def _entries(self, directory: list[Any], left: int) -> list[_Entry]:
-        """Return the arrays announced, having compared what they take together with the `left` bytes."""
-        if len(directory) > MAX_ARRAYS:
-            self.refuse(f"announces {len(directory):,} arrays; a file holds up to {MAX_ARRAYS:,}")
-        entries: dict[str, _Entry] = {}
-        for line in directory:
-            entry = self._entry(line)
-            if entry.name in entries:
-                self.refuse_damaged(f"has two arrays named {short_repr(entry.name)}")
-            size = math.prod(entry.shape) * entry.dtype.itemsize + _DIGEST_SIZE
-            if size > left:
-                self.refuse_damaged(
-                    f"asks for {size:,} bytes for array {short_repr(entry.name)} of shape {short_repr(entry.shape)}"
-                    f" and its digest, and {left:,} are left"
+    def refuse_truncated(self) -> NoReturn:
+        self.refuse_damaged(f"is truncated: {self.size:,} bytes are there, which do not end as a zip archive does")
+
+    def directory(self) -> list[ZipInfo]:
+        """Return what the directory of the archive says, which is still to be compared with the members."""
+        self.file.seek(max(0, self.size - _END.size))
+        end = self.file.read()
+        if len(end) < _END.size or not end.startswith(b"PK\5\6") or any(end[-2:]):
+            # After a comment, or something else that was appended, it is not the end that one sees here.
+            self.refuse_truncated()
+        try:
+            archive = ZipFile(self.file)
+        except Exception as error:
+            # It may be anybody's, and zipfile raises what comes up.
+            raise FileFormatError(
+                f"{self.path!r} has a directory that is not one of a zip archive ({error}); take another copy of it, or"
+                " save it again"
+            ) from error
+        members = archive.infolist()
+        self.directory_at, archive.fp = archive.start_dir, None
+        self.file.seek(0)
+        if not members:
+            self.refuse_damaged("has a directory without members")
+        return members
+
+    def announced(self, member: ZipInfo, kind: str, version: int) -> tuple[Any, list[_Entry]]:
+        """Return the data in the JSON, and the arrays that it announces."""
+        name = f"{kind}.json"
+        self._enter(member, name)
+        if member.file_size > MAX_JSON:
+            self.refuse_damaged(f"has {member.file_size:,} bytes of JSON; a file holds up to {MAX_JSON:,}")
+        block = bytearray(member.file_size)
+        self._fill(block, b"", member)
+        if not _is_shallow(block, MAX_DEPTH + 1):
+            self.refuse_damaged(f"has brackets in its JSON that are unbalanced or over {MAX_DEPTH} deep")
+        try:
+            content = json.loads(block.decode("utf-8", "surrogatepass"))
+        except ValueError as error:
+            self.refuse_damaged(f"has a member {name!r} that is not JSON ({error})")
+        match content:
+            case {"version": int(written)} if written > version:
+                self.refuse(
+                    f"is version {written} of a {kind}; this graphnn reads up to version {version}: "
+                    "a newer graphnn will read it"
                 )
-            left -= size
-            entries[entry.name] = entry
-        if left:
-            self.refuse_damaged(f"has {left:,} bytes that belong to no array")
-        return list(entries.values())
+            case {"version": int(written), "arrays": [*lines], "data": data} if (
+                len(content) == 3 and type(written) is int and written > 0
+            ):
+                if len(lines) > MAX_ARRAYS:
+                    self.refuse(f"announces {len(lines):,} arrays; a file holds up to {MAX_ARRAYS:,}")
+                return data, list(map(self._entry, lines))
+        self.refuse_damaged("has JSON without a version, a list of arrays, and data")
 
     def _entry(self, line: Any) -> _Entry:
         match line:
-            case [str(name), str(dtype), list(shape)] if dtype in DTYPES and _is_shape(shape):
-                return _Entry(name, DTYPES[dtype].newbyteorder("<"), tuple(shape))
+            case [str(name), str(member), str(dtype), list(shape)] if dtype in DTYPES and _is_shape(shape):
+                return _Entry(name, member, DTYPES[dtype].newbyteorder("<"), tuple(shape))
         self.refuse_damaged(
-            f"announces the array {short_repr(line)}; it takes a name, a dtype among {_DTYPE_NAMES}, and a"
+            f"announces the array {short_repr(line)}; it takes a name, a member, a dtype among {_DTYPE_NAMES}, and a"
             f" shape of up to {MAX_NDIM} dimensions"
         )
 
-    def array(self, entry: _Entry) -> Array:
-        array: Array = np.empty(entry.shape, entry.dtype)
-        self._fill(_bytes_of(array), f"array {short_repr(entry.name)}")
+    def compare(self, members: list[ZipInfo], entries: list[_Entry]) -> None:
+        """Compare what the arrays take with what is there, all of them together, before any has memory."""
+        if len({entry.name for entry in entries}) < len(entries):
+            self.refuse_damaged("announces two arrays of one name")
+        if len(members) != len(entries):
+            self.refuse_damaged(f"announces {len(entries):,} arrays and has {len(members):,} members beside its JSON")
+        left = self.directory_at - self.file.tell()
+        for entry in entries:
+            size = math.prod(entry.shape) * entry.dtype.itemsize
+            if size > left:
+                self.refuse_damaged(
+                    f"asks for {size:,} bytes for array {short_repr(entry.name)} of shape {short_repr(entry.shape)},"
+                    f" and {left:,} are left"
+                )
+            left -= size
+
+    def array(self, member: ZipInfo, entry: _Entry) -> Array:
+        self._enter(member, entry.member)
+        wanted = _npy_head(entry.dtype, entry.shape)
+        head = self.file.read(10)
+        head += self.file.read(int.from_bytes(head[8:], "little"))
+        size = math.prod(entry.shape) * entry.dtype.itemsize
+        # What NumPy writes, with as many spaces at its end as this or another version of it takes.
+        if _without_spaces(head) != _without_spaces(wanted) or member.file_size != len(head) + size:
+            self.refuse_damaged(
+                f"announces the array {short_repr(entry.name)} as {entry.dtype.name} of shape"
+                f" {short_repr(entry.shape)}, and its member, of {member.file_size:,} bytes, says otherwise"
+            )
+        array: Array
+        start = self.file.tell()
+        if self.mapped is None or entry.dtype == np.bool_ or start % _ALIGNMENT:
+            array = np.empty(entry.shape, entry.dtype)
+            self._fill(_bytes_of(array), head, member)
+        else:
+            array = np.ndarray(entry.shape, entry.dtype, self.mapped, start)
+            self.file.seek(start + size)
+            if self.verify:
+                self._check(_bytes_of(array), head, member)
         if _has_odd_bool(array):
             self.refuse(f"has bytes for booleans that are neither 0 nor 1 in array {short_repr(entry.name)}")
         return array.astype(array.dtype.newbyteorder("="), copy=False)
 
-    def _fill(self, block: bytearray | memoryview, what: str) -> None:
-        """Read a block into the memory given, and hold it against the digest after it."""
-        stored = self.file.readinto(block)
-        digest = self.file.read(_DIGEST_SIZE)
-        if stored < len(block) or len(digest) < _DIGEST_SIZE:
-            self.refuse_damaged(f"is truncated: {self.size:,} bytes are there, which end within its {what}")
-        self.digest = _digest(self.digest, block)
-        if digest != self.digest:
+    def _enter(self, member: ZipInfo, name: str) -> None:
+        """Go to the content of a member, which begins where the one before has ended."""
+        at, stored = self.file.tell(), member.file_size
+        head = self.file.read(_LOCAL.size).ljust(_LOCAL.size, b"\0")
+        sign, _, flags, method, _, _, crc, packed, size, length, more = _LOCAL.unpack(head)
+        told = self.file.read(length + more)[:length]
+        left = self.directory_at - self.file.tell()
+        if (
+            (at, name, 0, stored) != (member.header_offset, member.orig_filename, method, member.compress_size)
+            or (sign, told, flags, crc) != (b"PK\3\4", name.encode(), member.flag_bits, member.CRC)
+            or (flags & ~_IN_UTF8, member.compress_type, member.volume, member.comment) != (0, 0, 0, b"")
+            or {packed, size} - {stored, _IN_ZIP64}
+            or stored > left
+        ):
             self.refuse_damaged(
-                f"is damaged: the checksum of its {what} is {self.digest.hex()} where {digest.hex()} was stored"
+                f"does not have the member {short_repr(name)} as a graphnn file stores it: it is compressed, encrypted"
+                f" or moved, asks for {stored:,} bytes where {left:,} are left, or the JSON, the directory and its own"
+                " header do not agree"
             )
+
+    def _fill(self, block: bytearray | memoryview, head: bytes, member: ZipInfo) -> None:
+        """Read the rest of a member into the memory given, and hold it against its CRC."""
+        if self.file.readinto(block) < len(block):
+            self.refuse_truncated()
+        self._check(block, head, member)
+
+    def _check(self, block: bytearray | memoryview, head: bytes, member: ZipInfo) -> None:
+        found = crc32(block, crc32(head))
+        if found != member.CRC:
+            self.refuse_damaged(
+                f"is damaged: the CRC-32 of its member {short_repr(member.filename)} is {found:08x} where"
+                f" {member.CRC:08x} was stored"
+            )
+
+
+def _without_spaces(head: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what an array's head says, without its length and the spaces before its last character."""
+    return head[:8], head[10:-1].rstrip(b" "), head[-1:]
 
 
 def _is_shape(shape: list[Any]) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .._util.ports import Port
-from ..core import FORMER, Op, registry
+from ..core import Op, registry
 
 # What a column holds: text, integers from 0 up, lists, dicts; or rows of the table named, with "?" also none.
 TABLES: dict[str, dict[str, type | str]] = {
@@ -40,10 +38,6 @@ TABLES: dict[str, dict[str, type | str]] = {
     # Where the numbers in the names of new nodes and scopes go on.
     "counters": {"path": str, "number": int},
 }
-# What files do not hold that were written before there was any.
-ADDED: dict[str, dict[str, list[Any]]] = {
-    table: {column: [] for column in TABLES[table]} for table in ("evaluating", "idle", "names")
-}
 
 
 _OPERATIONS: Port[type[Op]] = Port("operations")
@@ -54,4 +48,4 @@ def class_of(operation: str) -> type[Op] | None:
     """Return the class of an operation, which may be in a module that is loaded only now."""
     if operation not in registry:
         _OPERATIONS.load()
-    return registry.get(FORMER.get(operation, operation))
+    return registry.get(operation)

@@ -27,14 +27,14 @@ from ..core.shape_complexity import allow, reading
 from ..errors import FileFormatError, GraphnnError, UsageError
 from ..transforms.copied_tables import derivatives_among, with_partners
 from .container import DTYPES, peek, read, write
-from .graph_columns import ADDED, TABLES, class_of
+from .graph_columns import TABLES, class_of
 
 if TYPE_CHECKING:
     from .paths import StrPath
 
 __all__ = ["from_data", "load", "save", "to_data"]
 
-VERSION = 2
+VERSION = 3
 MAX_NESTING = 1000  # of scopes within each other
 
 _BY_NAME = ("outputs", "names", "idle")
@@ -100,13 +100,21 @@ LOADERS: Port[Loader] = Port("files")
 
 
 @collector_paused()
-def load(path: StrPath) -> Any:
+def load(path: StrPath, *, mmap: bool = False, verify: bool = True) -> Any:
     r"""Read back what `save`, or the ``save`` of a trace, wrote: as it was, or an error.
 
     Parameters
     ----------
     path : str or path-like
         The file.
+    mmap : bool
+        Whether arrays stay in the file, and are read where they are used: for a file that is larger than memory, or
+        one of which little is needed. They are mapped read-only, so a training step changes the graph, not the file.
+        The file must stay as it is meanwhile; `save` may replace it.
+    verify : bool
+        Whether mapped arrays are compared with their checksums, for which each is read once, and not kept. Without,
+        loading reads none of them but boolean ones, and damage in their numbers goes unseen. What is not mapped is
+        always compared.
 
     Returns
     -------
@@ -115,8 +123,8 @@ def load(path: StrPath) -> Any:
     Raises
     ------
     FileFormatError
-        When the file is damaged, of another kind, or of a newer version, when what it says cannot be, or when it uses
-        an operation that is not defined: import the module that defines it first. (A ValueError.)
+        When the file is damaged, of another kind, or of a newer or a former version, when what it says cannot be, or
+        when it uses an operation that is not defined: import the module that defines it first. (A ValueError.)
     OSError
         When the file is not there, or may not be read.
 
@@ -125,19 +133,34 @@ def load(path: StrPath) -> Any:
     Nothing in a file is run or imported, so a file from anyone may be loaded. Every node is checked as if it were
     made by hand. What the file says of numbers is believed: values, and which node is the gradient of which.
 
+    A file is a zip archive of JSON and arrays in NumPy's format, so ``numpy.load`` and ``unzip`` read it, too. The keys
+    are the names of parameters and constants; in a trace, ``state/NAME``, ``feed/NAME``, and ``value/17`` for what the
+    node at place 17 of the schedule has come to. A name that would not do in an archive is ``array-7`` there.
+
     Examples
     --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = f"{folder.name}/line.gnn"
+    >>> g = Graph("line")
+    >>> w = g.parameter("line_1/weight", [2.0, 3.0])
+    >>> save(g, path)
+    >>> load(path, mmap=True, verify=False)["line_1/weight"].value
+    array([2., 3.])
+    >>> np.load(path)["line_1/weight"]
+    array([2., 3.])
+    >>> folder.cleanup()
     >>> load("README.md")
     Traceback (most recent call last):
         ...
-    graphnn.errors.FileFormatError: 'README.md' is not a graphnn file: it begins with b'# graphn', and one begins with
-    b'\x89gnn\r\n\x1a\n'
+    graphnn.errors.FileFormatError: 'README.md' is not a graphnn file: it begins with b'# graphn', and one is a zip
+    archive, which begins with b'PK\x03\x04'
       at <doctest ...>:1
     """
     kind = peek(path)
     loader = None if kind == "graph" else LOADERS.load().get(kind)
     kind, loader = ("graph", Loader(VERSION, from_data)) if loader is None else (kind, loader)
-    data, arrays = read(path, kind, version=loader.version)
+    data, arrays = read(path, kind, version=loader.version, mmap=mmap, verify=verify)
     try:
         return loader.load(data, arrays)
     except FileFormatError as error:
@@ -431,12 +454,8 @@ def _restore_derivatives(
 
 def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
     """Return the rows of every table, with types and references checked."""
-    whole = {"name", "dtype", "memory_budget", *TABLES}
-    if type(data) is not dict or not (whole - ADDED.keys() <= data.keys() <= whole):
+    if type(data) is not dict or data.keys() != {"name", "dtype", "memory_budget", *TABLES}:
         raise FileFormatError("the data do not hold a graph's name, dtype, memory budget and tables")
-    data.update({table: columns for table, columns in ADDED.items() if table not in data})
-    if type(data["advances"]) is dict:  # an old file holds only what moves on when it is read
-        data["advances"] = {"at": data["advances"].get("parameter"), **data["advances"]}
     lengths = {}
     for table, kinds in TABLES.items():
         columns = data[table]

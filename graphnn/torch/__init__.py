@@ -1,4 +1,1 @@
-"""PyTorch modules as graphs.
-
-Needs: onnx.
-"""
+"""PyTorch modules as graphs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import logging
 import os
@@ -62,9 +63,9 @@ class Exported:
         """Return the weights that are trained, by their names."""
         return {each.name: each.tensor for each in self.inputs if isinstance(each, Stored) and each.kind == "trained"}
 
-    def operands(self) -> list[Any]:
-        """Return what the program takes for the example: weights, and copies of buffers and of the example."""
-        waiting = iter(self.tensors)
+    def operands(self, given: Sequence[Any] | None = None) -> list[Any]:
+        """Return what the program takes for the example, or for other tensors: these, weights, and copies of buffers."""
+        waiting = iter(self.tensors if given is None else given)
         return [
             (each.tensor if each.kind == "trained" else each.tensor.detach().clone())
             if isinstance(each, Stored)
@@ -95,6 +96,10 @@ def export(
     """
     args = tuple(_tensors(torch, each) for each in examples)
     kwargs = {key: _tensors(torch, each) for key, each in named.items()}
+    try:
+        inspect.signature(module.forward).bind(*args, **kwargs)
+    except TypeError as error:
+        raise UsageError(f"{type(module).__name__}.forward does not take this example: {error}") from None
     pytree = torch.utils._pytree
     leaves, form = pytree.tree_flatten((args, kwargs))
     tensors = [each for each in leaves if isinstance(each, torch.Tensor)]
@@ -231,7 +236,6 @@ def _dynamic(
     torch: Any, module: Any, args: Any, kwargs: Any, leaves: list[Any], form: Any, names: list[dict[int, str]]
 ) -> Any:
     """Return which sizes may vary, in the form of the arguments."""
-    import inspect
 
     waiting = iter(names)
     auto = torch.export.Dim.AUTO
@@ -261,6 +265,9 @@ def _input(torch: Any, program: Any, argument: Any, names: list[dict[int, str]],
     shape: list[Dim] = []
     for axis, size in enumerate(value.shape):
         name = names[place].get(axis)
+        if isinstance(size, torch.SymInt):
+            fixed = size.node.shape_env.replace(size.node.expr)
+            size = int(fixed) if fixed.is_number else size
         if name is None:
             shape.append(int(size))
         elif isinstance(size, int):

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from .._util.text import short_repr
+from ..core import Graph
 from ..errors import UsageError
+from ..io.safetensors import read_safetensors
+from .aliases import Tensor
 from .checked import check_read
 from .exported import Exported, export
 from .reader import Reader, Stored
 
 if TYPE_CHECKING:
-    from ..core import Graph, Node
+    from ..core import Node
 
 _Names = Mapping[int, str]
 
@@ -25,22 +33,124 @@ def from_torch(
     weights: Any = None,
     **named: Any,
 ) -> Graph:
-    """Read a PyTorch module as a graph.
+    """Read a PyTorch module as a graph of its operations, and compare it with the module.
+
+    The module is exported for the example, by ``torch.export``, as it stands: in training, batch norm takes statistics
+    of the batch and moves the running ones by ``graph.advances``, and dropout draws numbers of graphnn's, which
+    ``graph.evaluation`` leaves out; ``module.eval()`` before reads it for evaluation. Each operation of PyTorch becomes
+    operations of graphnn, so gradients, sizes with names, pictures and the debugger are those of any graph.
+
+    Scopes are called by the paths of modules, ``g["blocks.0.attn"]``, weights as in ``module.named_parameters()``, and
+    the line of a node is the line of the PyTorch program that it is from.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        It is not changed.
+    *examples : torch.Tensor, array_like, or dict, list, tuple or dataclass of them
+        What the module is called with. Shapes and dtypes are those of the graph's inputs. None, numbers, bools and texts
+        are no inputs, but settings, which stay as they are.
+    dims : dict of int to str, or a sequence of them, optional
+        {axis: name} of sizes that may vary, for all inputs or one for each. The example has 2 or more there.
+    trainable : bool
+        Whether the module's parameters become parameters; those with ``requires_grad=False`` are not trainable. If
+        not, they are constants.
+    check : bool
+        Whether to run the example in PyTorch and in graphnn: all results, and with `trainable` the gradients of all
+        weights, or of more than 200 million numbers the derivative in one direction. What differs beyond rounding is
+        an error that names the first call that is wrong.
+    weights : mapping of str to array_like, or path, optional
+        The values of parameters and buffers, by their names, or a file of them in the format of safetensors. The module
+        may then be one on the device "meta", which has none.
+    **named : torch.Tensor or array_like
+        Examples and settings that the module is given by name. As inputs they follow the other ones.
+
+    Returns
+    -------
+    Graph
+        Inputs have the names of the arguments of ``module.forward``. Outputs have the keys of what it returns, if that
+        is a dict or the like; else they are called "output", or "output_1" and so on.
+
+    Warns
+    -----
+    GraphnnWarning
+        When the module draws random numbers, other than by dropout, so that values cannot be compared.
+
+    Raises
+    ------
+    UsageError
+        When PyTorch is not installed, or cannot export the module. The error names the user's line and the module, and
+        what to write instead.
+    NoRuleError
+        When the module has an operation that graphnn does not read.
+    EvaluationError
+        When what graphnn computes is not what PyTorch computes.
+
+    Notes
+    -----
+    PyTorch is not one of graphnn's extras: install the build for your machine.
+
+    No gradient passes through ``tensor.detach()``, out of ``torch.no_grad()``, or to the row of an embedding's padding. The
+    backward of a ``torch.autograd.Function`` is read, too. Where others decide otherwise at a kink, PyTorch is followed.
+
+    Examples
+    --------
+    With PyTorch installed::
+
+        g = gn.from_torch(model, torch.zeros(2, 10), dims={0: "batch"})
+        step = gn.compile(loss, nn.Adam(1e-3).updates(loss))      # loss made of g.outputs["output"]
+        gn.compare(g, feed=feed, runtime="torch")
     """
     torch = _torch()
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"from_torch reads a torch.nn.Module, not {type(module).__name__}")
+    for name, flag in (("trainable", trainable), ("check", check)):
+        if not isinstance(flag, bool):
+            raise UsageError(f"{name}= is True or False, not {short_repr(flag)}")
+    if weights is not None:
+        module = _with_weights(torch, module, weights)
     found = export(torch, module, examples, named, dims)
     reader = read(torch, module, found, trainable)
     if check:
         check_read(torch, module, found, reader, trainable)
+    reader.graph.caches[SOURCE] = torch, found, reader.made
     return reader.graph
+
+
+SOURCE = "exported by PyTorch"
+"""Under which a graph keeps what it was read from: PyTorch, the export, and the nodes of its calls."""
+
+
+def _with_weights(torch: Any, module: Any, weights: Any) -> Any:
+    """Return a copy of a module with other weights.
+
+    Raises
+    ------
+    UsageError
+        When a name or a shape is not the module's, or one lacks; when a buffer on the device "meta" is not among what a
+        module saves.
+    """
+    if isinstance(weights, (str, os.PathLike)):
+        weights = read_safetensors(weights)
+    if not isinstance(weights, Mapping):
+        raise UsageError(f"weights= is a dict by name, or the path of a safetensors file, not {type(weights).__name__}")
+    kept = module.state_dict()
+    lost = [name for name, each in module.named_buffers() if each.is_meta and name not in kept]
+    if lost:
+        raise UsageError(f"the module makes its buffer {lost[0]} itself, and on the device meta that has no values")
+    copied = copy.deepcopy(module)
+    if any(each.is_meta for each in module.parameters()):
+        copied = copied.to_empty(device="cpu")
+    try:
+        copied.load_state_dict({name: torch.as_tensor(np.asarray(each)) for name, each in weights.items()})
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise UsageError(f"the weights are not those of {type(module).__name__}: {' '.join(lines[1:])[:500]}") from None
+    return copied
 
 
 def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:
     """Return the reader of an exported module, and so its graph."""
-    from ..core import Graph
-
     graph = Graph(type(module).__name__, found.dtype)
     reader = Reader(graph, torch, trainable)
     stored = found.stored(trainable)
@@ -49,8 +159,6 @@ def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:
         if isinstance(spec, Stored):
             operands.append(spec)
         elif spec.is_tensor:
-            from .aliases import Tensor
-
             operands.append(Tensor.of(graph.placeholder(spec.name, spec.shape, spec.dtype)))
         else:
             operands.append(spec.value)

@@ -119,7 +119,12 @@ class Reader:
                 continue
             node = stored.made
             if node is not None and tensor.node is not node and node.op.is_parameter:
-                self.graph.advances[node, tensor.node] = tensor.node
+                # It moves with each evaluation of what its module gives.
+                scope = self.graph.scopes.get(stored.name.rpartition(".")[0])
+                moved_by = None if scope is None else scope.result
+                if moved_by is None:
+                    moved_by = next(iter(self.graph.outputs.values()))
+                self.graph.advances[node, moved_by] = tensor.node
 
     def output(self, value: Any) -> Node:
         """Return a result of the program as a node."""

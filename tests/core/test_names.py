@@ -1,6 +1,5 @@
 """Names that are given to nodes besides their own: they stay, and show wherever a node does."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.io.graph_files import from_data, to_data
 
 FEED = {"x": np.ones((2, 2))}
 
@@ -82,13 +80,6 @@ def test_copies_and_files_keep_names(g: gn.Graph, tmp_path: Path) -> None:
     assert (replaced["z"].name, replaced["logits"].name) == ("add", "dense_1/add")
     instead = gn.replace("loss", {"z": g["x"] @ g.constant([[1.0], [1.0]])}, graph=g).graph
     assert instead["z"].op.name == "matmul"  # it took the place of what was called so
-
-
-def test_files_from_before_there_were_names_are_read(g: gn.Graph) -> None:
-    data, arrays = to_data(gn.extract(g["x"]))
-    for table in "names", "evaluating", "idle":
-        del data[table]
-    assert [node.name for node in from_data(json.loads(json.dumps(data)), arrays)] == ["x"]
 
 
 def test_pictures_and_tables_show_the_second_names(g: gn.Graph) -> None:

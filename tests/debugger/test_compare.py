@@ -45,7 +45,7 @@ def op_swapped(rng: np.random.Generator, recipe: Recipe, place: int) -> Edited:
 
 CHANGED: dict[str, dict[str, Any]] = {
     "divide_by_size": {"count": 7},
-    "leaky_relu": {"slope": 0.3},
+    "leaky_relu": {"negative_slope": 0.3},
     "elu": {"alpha": 0.7},
     "cumsum": {"axis": 0},
     "flip": {"axis": 0},

@@ -621,9 +621,9 @@ def test_sources_hold_the_lines_around_those_that_made_nodes(path: Path) -> None
 def test_no_file_is_read_because_a_file_names_it(path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loss, feed = small()
     gn.save(loss, path)
-    data, arrays = container.read(path, "graph", version=2)
+    data, arrays = container.read(path, "graph", version=3)
     data["lines"]["file"] = [file] * len(data["lines"]["file"])
-    container.write(path, "graph", data, arrays, version=2)
+    container.write(path, "graph", data, arrays, version=3)
     graph = gn.load(path)
     opened: list[Any] = []
 
@@ -693,7 +693,7 @@ def test_a_truncated_file_is_refused(path: Path) -> None:
             gn.load(path)
 
 
-def test_a_file_with_one_bit_flipped_is_refused(path: Path) -> None:
+def test_a_file_with_one_bit_flipped_is_refused_or_holds_the_same(path: Path) -> None:
     container.write(path, "trace", SOUND, SOUND_ARRAYS)
     content = path.read_bytes()
     chance = random.Random(0)
@@ -701,8 +701,14 @@ def test_a_file_with_one_bit_flipped_is_refused(path: Path) -> None:
         damaged = bytearray(content)
         damaged[place] ^= 1 << chance.randrange(8)
         overwrite(path, damaged)
-        with pytest.raises(FileFormatError):
-            gn.load(path)
+        try:
+            data, arrays = gn.load(path)._encoded()  # it was flipped in a date, say
+        except FileFormatError:
+            continue
+        assert data == SOUND
+        assert {name: array.tobytes() for name, array in arrays.items()} == {
+            name: array.tobytes() for name, array in SOUND_ARRAYS.items()
+        }
 
 
 def test_a_newer_version_is_refused(path: Path) -> None:

@@ -34,6 +34,7 @@ PROGRAMS: dict[str, tuple[str, dict[str, int]]] = {
     "loops": ("fuzz_loops.py", {"graphs": 1_000, "maps": 300}),
     "large arrays": ("fuzz_large.py", {"graphs": 5_000}),
     "forged files": ("fuzz_files.py", {"forgeries": 20_000}),
+    "forged archives": ("fuzz_files.py --archives", {"forgeries": 20_000}),
     "long dimensions": ("fuzz_files.py --dimensions", {}),
     "interrupts": ("interrupts.py", {"count": 20_000}),
 }

@@ -1,11 +1,15 @@
-"""Forge files of graphs and of runs, with right digests, load them, and use what comes of it.
+"""Forge files of graphs and of runs, with right checksums, load them, and use what comes of it.
 
     python tests/fuzz/fuzz_files.py [--forgeries 20000] [--seed 0] [--first 0] [--memory 2048]
+    python tests/fuzz/fuzz_files.py --archives [--forgeries 20000] [--seed 0]
     python tests/fuzz/fuzz_files.py --dimensions
 
-Every truncation and every bit flip of a small file are tried first. The exit status says whether all is well: a file is
-refused by an error of graphnn, or what it holds works or is refused later in the same way; nothing that a file says is
-run; nothing hangs, and nothing takes more than the mebibytes given.
+Every truncation and every bit flip of a small file are tried first: these, and with --archives as many archives whose
+records lie (headers, directory, names, lengths, order), are refused, or hold what the sound file holds.
+
+The exit status says whether all is well: a forged file is refused by an error of graphnn, or what it holds works or is
+refused later in the same way; nothing that a file says is run; nothing hangs, and nothing takes more than the mebibytes
+given.
 
 With --dimensions it loads files, models and graphs of at most 100 kB whose dimensions are long, and prints for each
 kind how many there are and the longest time that one took. All is well if none takes a second.
@@ -14,6 +18,7 @@ kind how many there are and the longest time that one took. All is well if none 
 import argparse
 import resource
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -23,6 +28,7 @@ import numpy as np
 
 sys.path.extend(map(str, Path(__file__).parents[1].iterdir()))
 
+import forged_archives
 import forging
 import long_dimensions
 from places import present
@@ -76,6 +82,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first forgery")
     parser.add_argument("--memory", type=int, default=2048, help="MiB of address space beyond what is in use")
+    parser.add_argument("--archives", action="store_true", help="forge the records of archives instead")
     parser.add_argument("--dimensions", action="store_true", help="load files whose dimensions are long instead")
     settings = parser.parse_args()
     if settings.dimensions:
@@ -99,14 +106,19 @@ def main() -> int:
                 sys.stdout.flush()
 
     small = forging.small()
-    for name, content in forging.damaged(small):
-        note(name, forging.fault_of(content, np.random.default_rng(0), seen))
-    told(f"{seen['refused']:,} truncations and bit flips of a file of {len(small):,} bytes, all refused\n")
-    if seen.total() != seen["refused"]:
-        faults["damage was not seen"] += 1
-    seen.clear()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "forged.gnn")
+        for name, content in forging.damaged(small):
+            note(name, forged_archives.fault_of(content, path, small, seen))
+        told(f"{seen.total():,} truncations and bit flips of a file of {len(small):,} bytes: {dict(seen)}\n")
+        seen.clear()
+        if settings.archives:
+            small = forged_archives.sound()
+            for number in range(settings.first, settings.first + settings.forgeries):
+                content, same = forged_archives.forged(np.random.default_rng([settings.seed, number]), small)
+                note(f"archive {number}", forged_archives.fault_of(content, path, small if same else None, seen))
 
-    for number in range(settings.first, settings.first + settings.forgeries):
+    for number in () if settings.archives else range(settings.first, settings.first + settings.forgeries):
         rng = np.random.default_rng([settings.seed, number])
         note(f"forgery {number}", forging.fault_of(forging.written(forging.forged(rng, sound), rng), rng, seen))
         if (number + 1) % 1000 == 0:

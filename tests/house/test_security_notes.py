@@ -19,9 +19,9 @@ def test_the_readme_leads_to_it() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    assert container.MAX_HEADER == 2**30
+    assert container.MAX_JSON == 2**30
     for limit in (
-        "A header has at most 1 GiB",
+        "A file has at most 1 GiB of JSON",
         f"JSON is nested at most {container.MAX_DEPTH} deep",
         f"at most {container.MAX_ARRAYS:,} arrays",
         f"scopes lie at most {graph_files.MAX_NESTING:,} deep",

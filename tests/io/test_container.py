@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import stat
 import struct
@@ -8,10 +9,11 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,35 +52,29 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def chained(*blocks: bytes) -> bytes:
-    """Return the blocks as a file has them, each with its digest behind it."""
-    content = digest = b""
-    for block in blocks:
-        digest = blake2b(digest + block, digest_size=16).digest()
-        content += block + digest
-    return content
+def npy(array: np.ndarray[Any, Any]) -> bytes:
+    packed = BytesIO()
+    np.save(packed, array)
+    return packed.getvalue()
 
 
-def forged(
-    header: bytes,
-    *arrays: bytes,
-    kind: bytes = b"graph",
-    version: int = 1,
-    layout: int = 1,
-    header_size: int | None = None,
-    total: int | None = None,
-) -> bytes:
-    """Return a file made by the description in the module's docstring, whatever it says, digests right."""
-    if header_size is None:
-        header_size = len(header)
-    if total is None:
-        total = 48 + len(header) + sum(map(len, arrays)) + 16 * (2 + len(arrays))
-    preamble = b"\x89gnn\r\n\x1a\n" + struct.pack("<II16sQQ", layout, version, kind, header_size, total)
-    return chained(preamble, header, *arrays)
+def forged(text: bytes, *arrays: np.ndarray[Any, Any] | bytes, first: str = "graph.json") -> bytes:
+    """Return the archive that the standard library makes, its checksums right, whatever the JSON says."""
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(first, text)
+        for number, array in enumerate(arrays):
+            archive.writestr(f"{number}.npy", array if isinstance(array, bytes) else npy(array))
+    return packed.getvalue()
 
 
-def announcing(*directory: Any) -> bytes:
-    return json.dumps({"arrays": directory, "data": None}).encode()
+def announcing(*lines: Any) -> bytes:
+    """Return the JSON that announces arrays, in the members that `forged` gives them."""
+    return json.dumps({"version": 1, "arrays": lines, "data": None}).encode()
+
+
+def line(number: int, name: str, dtype: str, shape: Any) -> list[Any]:
+    return [name, f"{number}.npy", dtype, shape]
 
 
 @pytest.fixture
@@ -166,10 +162,131 @@ def test_what_was_written_comes_back_to_the_bit(data: Any, arrays: dict[str, np.
         assert names_in(path.parent) == ["file"]
 
 
-def test_the_bytes_are_those_described(path: Path) -> None:
+def test_the_standard_library_and_numpy_read_what_is_described(path: Path) -> None:
     write(path, "trace", {"lo": -0.0, "hi": math.inf, "é": None}, {"w": np.array([[1, 2]], ">i2")}, version=3)
-    header = '{"arrays":[["w","int16",[1,2]]],"data":{"lo":-0.0,"hi":Infinity,"é":null}}'.encode()
-    assert path.read_bytes() == forged(header, b"\1\0\2\0", kind=b"trace", version=3)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["trace.json", "w.npy"]
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert archive.read("trace.json").decode() == (
+            '{"version":3,"arrays":[["w","w.npy","int16",[1,2]]],"data":{"lo":-0.0,"hi":Infinity,"é":null}}'
+        )
+        assert archive.read("w.npy") == npy(np.array([[1, 2]], "<i2"))
+    with np.load(path) as loaded:
+        assert loaded["w"].tolist() == [[1, 2]]
+
+
+def test_an_archive_of_the_standard_library_is_read(path: Path) -> None:
+    overwrite(path, forged(announcing(line(0, "w", "int16", [2])), np.array([1, 2], "<i2")))
+    for mmap in (False, True):  # there, nothing is aligned
+        assert read(path, "graph", mmap=mmap)[1]["w"].tolist() == [1, 2]
+
+
+@pytest.mark.skipif(shutil.which("unzip") is None, reason="needs unzip")
+def test_unzip_finds_it_sound(path: Path) -> None:
+    arrays = {name: np.arange(3) for name in ("dense_1/weight", "é/b", "../../x", "C:/x", "")}
+    write(path, "graph", None, arrays)
+    done = subprocess.run(["unzip", "-t", path], capture_output=True, text=True, check=True)
+    assert "No errors detected" in done.stdout
+    subprocess.run(["unzip", "-q", path, "-d", path.parent / "out"], check=True)
+    assert np.load(path.parent / "out" / "dense_1" / "weight.npy").tolist() == [0, 1, 2]
+    assert names_in(path.parent) == ["model.gnn", "out"]
+
+
+def test_an_array_can_be_mapped_at_its_members_offset(path: Path) -> None:
+    arrays = {"a": np.arange(7, dtype="int8"), "x" * 150: np.arange(12.0).reshape(3, 4), "b": np.array(3, np.float32)}
+    write(path, "graph", {"any": "thing"}, arrays)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist()[1:]:
+            names, extra = struct.unpack_from("<2H", content, info.header_offset + 26)
+            at = info.header_offset + 30 + names + extra
+            elements = at + 10 + int.from_bytes(content[at + 8 : at + 10], "little")
+            array = arrays[info.filename.removesuffix(".npy")]
+            assert (at % 64, elements % 64) == (0, 0)
+            assert np.memmap(path, array.dtype, "r", elements, array.shape).tobytes() == array.tobytes()
+
+
+NAMES = {
+    "dense_1/weight": "dense_1/weight",
+    "é.1 (two)": "é.1 (two)",
+    "W": "W",
+    "w": "array-3",  # the same as the one before where upper and lower case are one
+    "": "array-4",
+    "/etc/passwd": "array-5",
+    "../../x": "array-6",
+    "a/./b": "array-7",
+    "a//b": "array-8",
+    "a\\b": "array-9",
+    "C:x": "array-10",
+    "a\0b": "array-11",
+    "\x1b[2J": "array-12",
+    "\ud800": "array-13",
+    "x" * 10_000: "array-14",
+    "array-1": "array-15",
+    "w.npy": "array-16",  # NumPy would not tell it from w
+    "graph.json/x": "array-17",
+    "a/" * 90 + "a": "a/" * 90 + "a",
+}
+
+
+def test_a_member_is_called_after_its_array_where_that_is_harmless(path: Path) -> None:
+    write(path, "graph", None, {name: np.array(i) for i, name in enumerate(NAMES)})
+    assert {name: int(array) for name, array in read(path, "graph")[1].items()} == {n: i for i, n in enumerate(NAMES)}
+    with np.load(path) as loaded:
+        assert loaded.files == ["graph.json", *NAMES.values()]
+        assert [int(loaded[key]) for key in NAMES.values()] == list(range(len(NAMES)))
+
+
+def test_mapped_arrays_are_in_the_file_and_read_only(path: Path) -> None:
+    arrays = {
+        "w": np.arange(6.0).reshape(2, 3),
+        "none": np.zeros((0, 3)),
+        "one": np.array(2.5),
+        "mask": np.ones(3, bool),
+    }
+    write(path, "graph", None, arrays)
+    for verify in (True, False):
+        _, mapped = read(path, "graph", mmap=True, verify=verify)
+        for name, array in arrays.items():
+            assert (mapped[name].dtype, mapped[name].shape) == (array.dtype, array.shape)
+            assert mapped[name].tobytes() == array.tobytes()
+            assert mapped[name].flags.writeable == (name == "mask")
+            assert mapped[name].flags.aligned
+    at = path.read_bytes().index(arrays["w"].tobytes())
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(np.float64(9).tobytes())
+    assert mapped["w"][0, 0] == 9.0
+    assert read(path, "graph", mmap=True, verify=False)[1]["w"][0, 0] == 9.0
+    for mmap in (False, True):
+        with pytest.raises(FileFormatError, match="is damaged: the CRC-32 of its member 'w"):
+            read(path, "graph", mmap=mmap)
+
+
+def test_mapping_takes_no_memory_for_arrays(path: Path) -> None:
+    write(path, "graph", None, {str(i): np.ones(MIB) for i in range(3)})
+    tracemalloc.start()
+    try:
+        _, arrays = read(path, "graph", mmap=True)
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+    assert all(array.sum() == MIB for array in arrays.values())
+
+
+def test_more_arrays_are_mapped_than_files_may_be_open(path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    count = 2000
+    write(path, "graph", None, {str(i): np.array([i]) for i in range(count)})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(500, limits[0]), limits[1]))
+    try:
+        _, arrays = read(path, "graph", mmap=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [int(array[0]) for array in arrays.values()] == list(range(count))
 
 
 def test_byte_order_and_strides_leave_no_trace(tmp_path: Path) -> None:
@@ -292,10 +409,10 @@ def test_caps_hold_when_writing_and_when_reading(path: Path, monkeypatch: pytest
             write(path, "graph", None, {name: np.ones(1) for name in "abc"})
         assert "announces 3 arrays" in refusal(path, content)
     with monkeypatch.context() as patch:
-        patch.setattr(container, "MAX_HEADER", 80)
-        with pytest.raises(FileFormatError, match=r"123 bytes as JSON; a file holds up to 80"):
+        patch.setattr(container, "MAX_JSON", 80)
+        with pytest.raises(FileFormatError, match=r"135 bytes as JSON; a file holds up to 80"):
             write(path, "graph", "x" * 100, {})
-        assert "asks for a header of" in refusal(path, content)
+        assert "bytes of JSON; a file holds up to 80" in refusal(path, content)
 
 
 # Damaged, foreign, newer, hostile files
@@ -307,28 +424,56 @@ def test_truncation_at_every_byte_is_refused(path: Path, small: bytes) -> None:
         assert "truncated" in message if length else "is empty" in message
 
 
-def test_every_bit_flip_is_refused(path: Path, small: bytes) -> None:
+def test_every_bit_flip_is_refused_or_changes_nothing(path: Path, small: bytes) -> None:
+    sound = read(path, "graph")
+    harmless = set()
     for position in range(len(small)):
         for bit in range(8):
             flipped = bytearray(small)
             flipped[position] ^= 1 << bit
-            message = refusal(path, bytes(flipped))
-            assert ("is damaged" if position >= 8 else "is not a graphnn file") in message
+            overwrite(path, flipped)
+            try:
+                data, arrays = read(path, "graph")
+            except FileFormatError as error:
+                assert str(error).startswith(repr(str(path)))  # noqa: PT017
+                continue
+            harmless.add(position)
+            assert identical(data, sound[0])
+            assert list(arrays) == list(sound[1])
+            for name, array in sound[1].items():
+                assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+                assert arrays[name].tobytes() == array.tobytes()
+    directory = small.index(b"PK\1\2")
+    with zipfile.ZipFile(BytesIO(small)) as archive:
+        contents = [
+            small.index(archive.read(info), info.header_offset) + i
+            for info in archive.infolist()
+            for i in range(info.file_size)
+        ]
+    assert not harmless & set(contents)  # only in dates, versions, attributes and padding
+    assert len([position for position in harmless if position >= directory]) < 0.5 * (len(small) - directory)
 
 
-def test_blocks_moved_or_dropped_are_refused(path: Path) -> None:
-    write(path, "graph", None, {"a": np.zeros(2), "b": np.ones(2)})
-    content = path.read_bytes()
-    assert "checksum of its array 'a'" in refusal(path, content[:-64] + content[-32:] + content[-64:-32])
+def test_members_moved_or_dropped_or_added_are_refused(path: Path) -> None:
+    zeros, ones, lines = np.zeros(2), np.ones(2), [line(0, "a", "float64", [2]), line(1, "b", "float64", [2])]
+    assert "does not have the member '1.npy' as" in refusal(path, forged(announcing(*lines[::-1]), zeros, ones))
+    assert "announces 2 arrays and has 1 members beside its JSON" in refusal(path, forged(announcing(*lines), zeros))
+    assert "announces 1 arrays and has 2" in refusal(path, forged(announcing(lines[0]), zeros, ones))
+    content = forged(announcing(*lines), zeros, ones)
     assert "truncated: " in refusal(path, content[:-32])
-    assert "33 bytes after its end" in refusal(path, content + content[-33:])
+    assert "truncated: " in refusal(path, content + b"more")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x93NUMPY" * 9, b"\x89gnn\n\x1a\n" + bytes(90)])
+@pytest.mark.parametrize("content", [b"", b"PK\5\6" + bytes(18), b"\x93NUMPY" * 9, b"\x89gnn\n\x1a\n" + bytes(90)])
 def test_a_file_of_something_else_is_refused(path: Path, content: bytes) -> None:
     assert "is not a graphnn file" in refusal(path, content)
     with pytest.raises(FileFormatError, match="is not a graphnn file"):
         peek(path)
+
+
+def test_a_file_of_the_former_format_is_refused_by_name(path: Path) -> None:
+    message = refusal(path, b"\x89gnn\r\n\x1a\n" + bytes(90))
+    assert "was written by an earlier graphnn, whose own format this one does not read: make it again" in message
 
 
 def test_another_kind_is_refused(path: Path) -> None:
@@ -345,35 +490,66 @@ def test_a_newer_version_is_refused_with_both_numbers(path: Path) -> None:
     assert read(path, "graph", version=12) == read(path, "graph", version=13) == ("new", {})
 
 
-def test_a_newer_layout_is_refused_with_both_numbers(path: Path) -> None:
-    message = refusal(path, forged(b"who knows", layout=2))
-    assert "is version 2 of the layout of files; this graphnn reads up to version 1" in message
+def entry(text: bytes, *arrays: Any, **packing: Any) -> bytes:
+    """Return an archive with the last member packed in another way."""
+    packed = BytesIO(forged(text, *arrays[:-1]))
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr(f"{len(arrays) - 1}.npy", npy(arrays[-1]), **packing)
+    return packed.getvalue()
 
 
+def flagged(content: bytes, flag: int) -> bytes:
+    """Return an archive with a flag set for its last member, in both places."""
+    changed = bytearray(content)
+    changed[content.rindex(b"PK\3\4") + 6] |= flag
+    changed[content.rindex(b"PK\1\2") + 8] |= flag
+    return bytes(changed)
+
+
+EIGHT = line(0, "w", "int8", [8])
+WHOLE = npy(np.arange(8, dtype="int8"))
+HEAD = 128
 FORGED = {
-    "layout 0": forged(announcing(), layout=0),
-    "kind of capitals": forged(announcing(), kind=b"Graph"),
-    "kind with NUL": forged(announcing(), kind=b"gr\0ph"),
-    "kind not ASCII": forged(announcing(), kind=b"\xff\xfe"),
-    "no header": forged(b""),
+    "kind of capitals": forged(announcing(), first="Graph.json"),
+    "kind with NUL": forged(announcing(), first="gr_ph.json").replace(b"gr_ph", b"gr\0ph"),
+    "no kind": forged(announcing(), first=".json"),
+    "no JSON": forged(b""),
     "null": forged(b"null"),
     "list": forged(b"[]"),
     "unbalanced": forged(b"{"),
     "unbalanced the other way": forged(b"]["),
-    "brackets mixed": forged(b'{"arrays":[},"data":0]'),
+    "brackets mixed": forged(b'{"version":1,"arrays":[},"data":0]'),
     "not UTF-8": forged(b"\xff"),
-    "UTF-16": forged('{"arrays":[],"data":0}'.encode("utf-16")),
-    "5,000 digits": forged(b'{"arrays":[],"data":' + b"9" * 5000 + b"}"),
-    "no data": forged(b'{"arrays":[]}'),
-    "no arrays": forged(b'{"data":0}'),
-    "arrays by name": forged(b'{"arrays":{},"data":0}'),
-    "something more": forged(b'{"arrays":[],"data":0,"code":"import os"}'),
-    "a name twice": forged(announcing(["w", "int8", [1]], ["w", "int8", [1]]), b"\1", b"\1"),
-    "an element less": forged(announcing(["w", "int8", [2]]), b"\1"),
-    "an element more": forged(announcing(["w", "int8", [1]]), b"\1\1"),
-    "an array less": forged(announcing(["w", "int8", [1]])),
-    "an array more": forged(announcing(), b"\1"),
-    "a boolean of 2": forged(announcing(["w", "bool", [3]]), b"\0\1\2"),
+    "UTF-16": forged('{"version":1,"arrays":[],"data":0}'.encode("utf-16")),
+    "5,000 digits": forged(b'{"version":1,"arrays":[],"data":' + b"9" * 5000 + b"}"),
+    "no data": forged(b'{"version":1,"arrays":[]}'),
+    "no arrays": forged(b'{"version":1,"data":0}'),
+    "no version": forged(b'{"arrays":[],"data":0}'),
+    "version 0": forged(b'{"version":0,"arrays":[],"data":0}'),
+    "version of text": forged(b'{"version":"1","arrays":[],"data":0}'),
+    "version true": forged(b'{"version":true,"arrays":[],"data":0}'),
+    "arrays by name": forged(b'{"version":1,"arrays":{},"data":0}'),
+    "something more": forged(b'{"version":1,"arrays":[],"data":0,"code":"import os"}'),
+    "a name twice": forged(announcing(line(0, "w", "int8", [1]), line(1, "w", "int8", [1])), *np.int8([[1], [1]])),
+    "a member twice": forged(announcing(line(0, "w", "int8", [1]), line(0, "v", "int8", [1])), np.int8([1])),
+    "an element less": forged(announcing(EIGHT), WHOLE[:-1]),
+    "an element more": forged(announcing(EIGHT), WHOLE + b"\0"),
+    "another shape": forged(announcing(EIGHT), np.arange(8, dtype="int8").reshape(2, 4)),
+    "another dtype": forged(announcing(EIGHT), np.arange(8, dtype="uint8")),
+    "a head alone": forged(announcing(EIGHT), WHOLE[:HEAD]),
+    "half a head": forged(announcing(EIGHT), WHOLE[: HEAD // 2]),
+    "no head": forged(announcing(EIGHT), b""),
+    "Fortran's order": forged(announcing(line(0, "w", "int8", [2, 4])), np.zeros((2, 4), "int8", order="F")),
+    "code for a head": forged(announcing(EIGHT), WHOLE.replace(b"False", b"exit()")),
+    "an object": forged(announcing(EIGHT), WHOLE.replace(b"|i1", b"|O")),
+    "another version of NumPy's format": forged(announcing(EIGHT), WHOLE.replace(b"NUMPY\1", b"NUMPY\2")),
+    "a boolean of 2": forged(announcing(line(0, "w", "bool", [8])), WHOLE.replace(b"|i1", b"|b1")),
+    "compressed": entry(announcing(EIGHT), np.arange(8, dtype="int8"), compress_type=zipfile.ZIP_DEFLATED),
+    "encrypted": flagged(forged(announcing(EIGHT), WHOLE), 1),
+    "its sizes after it": flagged(forged(announcing(EIGHT), WHOLE), 8),
+    "something before it": b"#!/bin/sh\n" + forged(announcing(EIGHT), WHOLE),
+    "something after it": forged(announcing(EIGHT), WHOLE) + b"\0",
+    "a comment": forged(announcing(EIGHT), WHOLE)[:-2] + b"\4\0PK\5\6",
 }
 
 
@@ -387,64 +563,83 @@ def test_a_forged_file_is_refused(path: Path, content: bytes) -> None:
     [
         0,
         [],
-        ["w", "int8"],
-        ["w", "int8", [1], 0],
-        [["w"], "int8", [1]],
-        ["w", ["int8"], [1]],
-        ["w", "object", [1]],
-        ["w", "O", [1]],
-        ["w", ">f4", [1]],
-        ["w", "complex64", [1]],
-        ["w", "os.system", [1]],
-        ["w", "int8", 1],
-        ["w", "int8", [1.0]],
-        ["w", "int8", [True]],
-        ["w", "int8", [-1, -1]],
-        ["w", "int8", [None]],
-        ["w", "int8", [1] * 65],
-        ["w", "int8", [0, 2**64]],
-        ["w", "int8", [0, 2**40, 2**40]],
-        ["w", "float64", [2**61]],
-        ["w", "int8", [10**4000] * 64],
+        ["w", "0.npy", "int8"],
+        ["w", "0.npy", "int8", [1], 0],
+        [["w"], "0.npy", "int8", [1]],
+        ["w", 0, "int8", [1]],
+        ["w", None, "int8", [1]],
+        ["w", "0.npy", ["int8"], [1]],
+        ["w", "0.npy", "object", [1]],
+        ["w", "0.npy", "O", [1]],
+        ["w", "0.npy", ">f4", [1]],
+        ["w", "0.npy", "complex64", [1]],
+        ["w", "0.npy", "os.system", [1]],
+        ["w", "0.npy", "int8", 1],
+        ["w", "0.npy", "int8", [1.0]],
+        ["w", "0.npy", "int8", [True]],
+        ["w", "0.npy", "int8", [-1, -1]],
+        ["w", "0.npy", "int8", [None]],
+        ["w", "0.npy", "int8", [1] * 65],
+        ["w", "0.npy", "int8", [0, 2**64]],
+        ["w", "0.npy", "int8", [0, 2**40, 2**40]],
+        ["w", "0.npy", "float64", [2**61]],
+        ["w", "0.npy", "int8", [10**4000] * 64],
     ],
     ids=lambda line: json.dumps(line)[:40],
 )
 def test_a_forged_announcement_is_refused(path: Path, line: Any) -> None:
-    assert "announces the array" in refusal(path, forged(announcing(line), b"\1"))
+    assert "announces the array" in refusal(path, forged(announcing(line), np.int8([1])))
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    directory=st.lists(
+    lines=st.lists(
         st.tuples(
             st.text(max_size=2),
+            st.sampled_from(["0.npy", "1.npy", "x"]),
             st.sampled_from(["int8", "bool", "float64", "object"]),
             st.lists(st.integers(-1, 3) | st.sampled_from([2**31, 2**62, 2**64]), max_size=3),
         ),
         max_size=3,
     ),
-    arrays=st.lists(st.binary(max_size=9), max_size=3),
+    arrays=st.lists(hnp.arrays(st.sampled_from(["int8", "bool", "float64"]), hnp.array_shapes(max_side=3)), max_size=3),
 )
-def test_a_forged_directory_is_read_or_refused(path: Path, directory: list[Any], arrays: list[bytes]) -> None:
-    overwrite(path, forged(announcing(*directory), *arrays))
+def test_a_forged_announcement_is_read_as_it_is_or_refused(path: Path, lines: list[Any], arrays: list[Any]) -> None:
+    overwrite(path, forged(announcing(*lines), *arrays))
     try:
         _, back = read(path, "graph")
     except FileFormatError:
         return
-    assert [[name, array.dtype.name, [*array.shape]] for name, array in back.items()] == [[*line] for line in directory]
-    assert [array.tobytes() for array in back.values()] == arrays
+    assert [[array.dtype.name, [*array.shape]] for array in back.values()] == [[*line[2:]] for line in lines]
+    assert [array.tobytes() for array in back.values()] == [array.tobytes() for array in arrays]
 
 
+def told(content: bytes, **sizes: int) -> bytes:
+    """Return an archive whose last member, or whose directory, tells other sizes."""
+    changed = bytearray(content)
+    local, central, end = (content.rindex(sign) for sign in (b"PK\3\4", b"PK\1\2", b"PK\5\6"))
+    places = {"member": (local + 18, local + 22, central + 20, central + 24), "directory": (end + 12,)}
+    for what, size in sizes.items():
+        for place in places[what]:
+            changed[place : place + 4] = size.to_bytes(4, "little")
+    return bytes(changed)
+
+
+ONE = np.int8([1])
 GREEDY = {
-    "8 TiB": forged(announcing(["w", "float64", [2**40]]), b"\1"),
-    "8 TiB in dimensions": forged(announcing(["w", "int8", [2**20, 2**20, 8]]), b"\1"),
-    "the same bytes twice": forged(announcing(*([name, "int8", [4 * MIB]] for name in "ab")), bytes(4 * MIB)),
-    "a hundred times": forged(announcing(*([str(i), "int8", [MIB]] for i in range(100))), bytes(MIB)),
-    "header within its cap": forged(announcing(), header_size=2**30),
-    "header beyond its cap": forged(announcing(), header_size=2**43),
-    "header and file": forged(announcing(), header_size=2**43, total=2**44),
-    "file": forged(announcing(), total=2**63),
-    "all one can": forged(announcing(), header_size=2**64 - 1, total=2**64 - 1),
+    "8 TiB": forged(announcing(line(0, "w", "float64", [2**40])), ONE),
+    "8 TiB in dimensions": forged(announcing(line(0, "w", "int8", [2**20, 2**20, 8])), ONE),
+    "8 TiB in both": forged(announcing(line(0, "w", "int8", [2**40])), npy(ONE).replace(b"(1,)", b"(%d,)" % 2**40)),
+    "the same bytes twice": forged(
+        announcing(*(line(i, str(i), "int8", [4 * MIB]) for i in range(2))), np.zeros(4 * MIB, "int8"), ONE
+    ),
+    "a hundred times": forged(
+        announcing(*(line(i, str(i), "int8", [MIB]) for i in range(100))), np.zeros(MIB, "int8"), *[ONE] * 99
+    ),
+    "a member": told(forged(announcing(line(0, "w", "int8", [2**31])), ONE), member=2**31 + 128),
+    "JSON": told(forged(announcing()), member=2**30),
+    "JSON beyond its cap": told(forged(announcing()), member=2**32 - 2),
+    "a directory": told(forged(announcing()), directory=2**31),
 }
 
 
@@ -453,7 +648,7 @@ def test_what_is_asked_for_is_not_allocated_before_it_is_known_to_be_there(path:
     path.write_bytes(content)
     tracemalloc.start()
     try:
-        with pytest.raises(FileFormatError, match=r"asks for|is truncated"):
+        with pytest.raises(FileFormatError, match=r"asks for|has a directory that is not"):
             read(path, "graph")
         assert tracemalloc.get_traced_memory()[1] < MIB
     finally:
@@ -461,9 +656,11 @@ def test_what_is_asked_for_is_not_allocated_before_it_is_known_to_be_there(path:
 
 
 def test_the_size_asked_for_and_the_size_there_are_in_the_message(path: Path) -> None:
-    message = refusal(path, forged(announcing(["w", "float64", [2**40]]), b"\1"))
-    assert "asks for 8,796,093,022,224 bytes for array 'w' of shape (1099511627776,)" in message
-    assert "17 are left" in message
+    content = forged(announcing(line(0, "w", "float64", [2**40])), np.int8([1]))
+    message = refusal(path, content)
+    assert "asks for 8,796,093,022,208 bytes for array 'w' of shape (1099511627776,)" in message
+    left = content.index(b"PK\1\2") - content.rindex(b"PK\3\4")
+    assert f"{left:,} are left" in message
 
 
 def test_nesting_up_to_the_cap(path: Path) -> None:
@@ -477,7 +674,7 @@ def test_deep_nesting_is_refused_without_recursion(
     path: Path, opening: bytes, depth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closing = b"]" if opening == b"[" else b"}"
-    content = forged(b'{"arrays":[],"data":' + opening * depth + b"0" + closing * depth + b"}")
+    content = forged(b'{"version":1,"arrays":[],"data":' + opening * depth + b"0" + closing * depth + b"}")
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10**6)
     try:
@@ -494,7 +691,7 @@ def test_brackets_in_strings_do_not_nest(path: Path) -> None:
 
 def test_a_name_in_a_message_is_escaped_and_short(path: Path) -> None:
     name = "\x1b[31m\n" + "x" * 10_000
-    message = refusal(path, forged(announcing([name, "int8", [2]]), b"\1"))
+    message = refusal(path, forged(announcing(line(0, name, "int8", [2])), ONE))
     assert message.partition("\n  at ")[0].isprintable()
     assert len(message) < 500
 

@@ -148,15 +148,6 @@ def test_copies_of_a_graph_keep_them(way: str, tmp_path: Path) -> None:
     assert len(gn.extract("a", graph=g).advances) == 0
 
 
-def test_an_old_file_says_of_what_moves_on_only_that_it_is_read() -> None:
-    g = gn.Graph()
-    count = g.parameter("count", np.int64(0), trainable=False)
-    g.advances[count] = count + 1
-    data, arrays = gn.io.graph_files.to_data(g)
-    del data["advances"]["at"]
-    assert [(a.name, b.name) for a, b in gn.io.graph_files.from_data(data, arrays).advances] == [("count", "count")]
-
-
 @pytest.mark.parametrize(
     ("key", "words"),
     [(("w", "w", "w"), "what is updated is a node, not tuple"), (("w", 5), 'update of "w" belongs to is a node')],

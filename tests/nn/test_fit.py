@@ -831,7 +831,7 @@ def test_a_checkpoint_holds_the_graph(tmp_path: Path) -> None:
     p = Problem()
     p.graph.outputs["loss"] = p.loss
     nn.fit(p.step, p.feed, epochs=2, checkpoint=tmp_path / "c")
-    data, arrays = container.read(tmp_path / "c", "checkpoint", version=2)
+    data, arrays = container.read(tmp_path / "c", "checkpoint", version=3)
     inside = {name.removeprefix("graph/"): array for name, array in arrays.items() if name.startswith("graph/")}
     graph = from_data(data["graph"], inside)
     assert gn.run(graph.outputs["loss"], {"x": X, "y": Y}) == gn.run(p.loss, p.feed)
@@ -905,7 +905,7 @@ def test_what_does_not_go_on_as_before_is_refused(saved: Path, tmp_path: Path) -
 
 
 def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
-    data, arrays = container.read(saved, "checkpoint", version=2)
+    data, arrays = container.read(saved, "checkpoint", version=3)
     forged: list[Any] = []
     for key in data:
         forged += [{k: v for k, v in data.items() if k != key}, {**data, key: "?"}, {**data, key: 3}]
@@ -967,42 +967,13 @@ def test_forged_checkpoints_are_refused(saved: Path, tmp_path: Path) -> None:
 def test_a_generator_is_not_sent_outside_its_buffer(make: Callable[[], Any], key: str, tmp_path: Path) -> None:
     path, p = tmp_path / "c", Problem()
     nn.fit(p.step, p.feed, rng=make(), checkpoint=path)
-    data, arrays = container.read(path, "checkpoint", version=2)
+    data, arrays = container.read(path, "checkpoint", version=3)
     place = data["shuffling"] if key in data["shuffling"] else data["shuffling"]["state"]
     for value in (-1, 10**6):
         place[key] = value
         container.write(path, "checkpoint", data, arrays)
         with pytest.raises(gn.FileFormatError, match="its state of the generator that shuffles is not valid"):
             nn.fit(p.step, p.feed, epochs=2, rng=make(), checkpoint=again_from(path))
-
-
-class Named(nn.Layer):
-    """Two layers, by attributes or, as they were called once, without."""
-
-    def __init__(self, named: bool) -> None:
-        layers = [nn.Dense(2, rng=np.random.default_rng(i)) for i in range(2)]
-        self.query, self.key = layers if named else (None, None)
-        self.layers = layers
-
-    def call(self, x: gn.Node) -> gn.Node:
-        return gn.mean(gn.square(self.layers[1](gn.tanh(self.layers[0](x)))))
-
-
-def test_a_checkpoint_from_before_layers_were_named_after_attributes_resumes(tmp_path: Path) -> None:
-    def fitted(named: bool, **settings: Any) -> tuple[gn.Graph, Any]:
-        x = gn.Graph().placeholder("x", ("n", 2))
-        loss = Named(named)(x)
-        stopping = nn.EarlyStopping("val_loss", patience=9, restore_best=True)
-        step = gn.compile(loss, nn.Adam(0.1).updates(loss))
-        given = {x: np.ones((3, 2))}
-        nn.fit(step, given, validation=given, callbacks=stopping, **settings)
-        return x.graph, [value.tolist() for value in x.graph.state.values()]
-
-    old, _ = fitted(False, epochs=2, checkpoint=tmp_path / "c")
-    assert "named_1/dense_2/weight" in old
-    new, resumed = fitted(True, epochs=4, checkpoint=again_from(tmp_path / "c"))
-    assert "named_1/key/weight" in new
-    assert resumed == fitted(True, epochs=4)[1]
 
 
 def test_where_no_checkpoint_can_be_written_is_found_before_training(tmp_path: Path) -> None:

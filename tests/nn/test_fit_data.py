@@ -596,41 +596,21 @@ def test_what_does_not_go_on_as_before_is_refused(tmp_path: Path) -> None:
     with pytest.raises(gn.ValueRangeError, match="after 3 batches of the training set, which yields only 1 now"):
         nn.fit(p.step, [(X, Y)], checkpoint=again_from(path), **more)
 
-    data, arrays = container.read(path, "checkpoint", version=2)
+    data, arrays = container.read(path, "checkpoint", version=3)
     assert sorted(name for name in arrays if name.startswith("metrics/")) == ["metrics/0/0"]
     forged = [{**arrays, "metrics/0/0": np.ones(3)}, {**arrays, "metric/0/1": np.ones(())}]
     forged.append({name: array for name, array in arrays.items() if name != "metrics/0/0"})
     before = p.state()
     for changed in forged:
-        container.write(path, "checkpoint", data, changed, version=2)
+        container.write(path, "checkpoint", data, changed, version=3)
         with pytest.raises(gn.FileFormatError):
             nn.fit(p.step, generated, checkpoint=again_from(path), **more)
     for position in ({"drawn": 2}, {"seen": 0}, {"steps_per_epoch": "?"}, {"drawn": -1}):
         forged_data = {**data, "position": {**data["position"], **position}}
-        container.write(path, "checkpoint", forged_data, arrays, version=2)
+        container.write(path, "checkpoint", forged_data, arrays, version=3)
         with pytest.raises(gn.FileFormatError):
             nn.fit(p.step, generated, checkpoint=again_from(path), **more)
     assert p.state() == before
-
-
-def test_a_checkpoint_of_version_1_resumes(tmp_path: Path) -> None:
-    class Stop(nn.Callback):
-        def batch(self, run: Run) -> None:
-            if run.steps == 4:
-                raise KeyboardInterrupt
-
-    path, p, q = tmp_path / "c", Problem(), Problem()
-    feed = {"x": X, "y": Y}
-    nn.fit(p.step, feed, batch_size=16, checkpoint=nn.Checkpoint(path, every=3), callbacks=Stop())
-    data, arrays = container.read(path, "checkpoint", version=2)
-    position = data["position"]
-    assert (position.pop("seen"), position.pop("drawn"), position.pop("steps_per_epoch")) == (48, 3, 0)
-    position["loss"] /= 60
-    container.write(path, "checkpoint", data, arrays)
-    history = nn.fit(q.step, feed, batch_size=16, checkpoint=again_from(path))
-    straight = Problem()
-    assert history["loss"] == pytest.approx(nn.fit(straight.step, feed, batch_size=16)["loss"])
-    assert q.state() == straight.state()
 
 
 # --- progress -------------------------------------------------------------------------------------------------

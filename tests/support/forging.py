@@ -1,4 +1,4 @@
-"""Files that lie, with right digests, and what becomes of them: `gn.load` and all that one does next.
+"""Files that lie, with right checksums, and what becomes of them: `gn.load` and all that one does next.
 
 A forgery is made of a sound file by changes to its JSON and its arrays. Nobody need take it: an error of graphnn is as
 good as a thing that works. Anything else is a fault, and so is a forgery that has anything run.
@@ -11,15 +11,15 @@ import copy
 import json
 import math
 import signal
-import struct
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -336,11 +336,15 @@ _GARBLED = [
 
 
 def written(forgery: Forgery, rng: np.random.Generator | None = None) -> bytes:
-    """Return the file, its digests right; given `rng`, of some the list of arrays or the JSON lies as well."""
+    """Return the file, its checksums right; given `rng`, of some the list of arrays or the JSON lies as well."""
     kind, data, arrays = forgery
-    directory: list[Any] = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
-    blocks = [np.ascontiguousarray(array).tobytes() for array in arrays.values()]
-    header: Any = {"arrays": directory, "data": data}
+    members: list[Any] = [
+        [name, f"array-{number}.npy", array.dtype.name, list(array.shape)]
+        for number, (name, array) in enumerate(arrays.items())
+    ]
+    directory = copy.deepcopy(members)
+    blocks = [_npy(array) for array in arrays.values()]
+    header: Any = {"version": 1, "arrays": directory, "data": data}
     if rng is not None and directory and rng.random() < 0.05:
         changed(rng, directory)
     if rng is not None and rng.random() < 0.01:
@@ -350,13 +354,18 @@ def written(forgery: Forgery, rng: np.random.Generator | None = None) -> bytes:
         text = text.replace(*_GARBLED[rng.integers(len(_GARBLED))], 1)
     if rng is not None and rng.random() < 0.01:
         kind = ["trace", "graph", "other"][rng.integers(3)]
-    total = 48 + len(text) + sum(map(len, blocks)) + 16 * (2 + len(blocks))
-    preamble = b"\x89gnn\r\n\x1a\n" + struct.pack("<II16sQQ", 1, 1, kind.encode(), len(text), total)
-    content = digest = b""
-    for block in (preamble, text, *blocks):
-        digest = blake2b(digest + block, digest_size=16).digest()
-        content += block + digest
-    return content
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"{kind}.json", text)
+        for (_, member, _, _), block in zip(members, blocks, strict=True):
+            archive.writestr(member, block)
+    return packed.getvalue()
+
+
+def _npy(array: Any) -> bytes:
+    packed = BytesIO()
+    np.save(packed, np.asarray(array, order="C"))
+    return packed.getvalue()
 
 
 # --- what one does with a file ----------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from ...runtime.evaluation_loop import Prepared
 
 VERSION = 3
-_WITH_VALUES = 2  # the version of what holds no digests: older readers take it
 ITERATIONS: Port[Callable[[Trace, Any], Trace]] = Port("trace of iterations")
 """The same run with iterations as nodes, that of a name among them."""
 LOOPS: Port[Callable[[Trace], Trace]] = Port("trace of loops")
@@ -463,7 +462,7 @@ class Trace(Shown):
             When it is that of a what-if in a run whose loops are over dimensions with names.
         """
         kept = needed(LOOPS, "trace.save")(self) if self.has_values else self
-        write(path, "trace", *kept._encoded(), version=_WITH_VALUES if self.has_values else VERSION)
+        write(path, "trace", *kept._encoded(), version=VERSION)
 
     def to_html(
         self, path: StrPath | None = None, *, beside: Trace | Sequence[Trace] = (), names: Sequence[str] = ()

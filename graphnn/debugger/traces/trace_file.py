@@ -112,7 +112,7 @@ def _traced(data: Any, prepared: Prepared, kept: Sequence[Array | Condensed], up
         file: {number: text for number, text in lines if type(number) is int and type(text) is str}
         for file, lines in data["sources"].items()
     }
-    error, guard = data["error"], checked_guard(data.get("guard"))
+    error, guard = data["error"], checked_guard(data["guard"])
     return Trace(prepared, kept, times, updates, stopped=stopped, error=error, sources=sources, guard=guard)
 
 
@@ -133,7 +133,7 @@ def _kept(
     if node in prepared.given:
         return prepared.given[node]
     if node.has_value:
-        return node.value
+        return node.graph._stored(node)
     value, shape = arrays["value"].get(key), shape_of(node.spec.shape)
     if value is not None:
         if value.shape != shape or value.dtype != node.dtype:

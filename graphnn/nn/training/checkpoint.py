@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from ...io.atomic_file import replacing
 from ...io.container import read, write
 from ...io.graph_files import to_data
 from ...io.paths import StrPath, path_of
-from ..layers.layer import snake
 from ..random_state import set_state
 from .history import History
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluation
     from .training_run import Training
 
-_KIND, _VERSION = "checkpoint", 2
+_KIND, _VERSION = "checkpoint", 3
 _MOST = 2**63  # of what is counted
 _OPTIONAL = (dict, type(None))
 
@@ -177,15 +175,9 @@ class _Position:
     @classmethod
     def of(cls, position: Any, now: Mapping[str, int]) -> _Position:
         """Return the checked position of a checkpoint; `now` has the keys of a division."""
-        steps, batch, loss = fields(position, steps=int, batch=int, loss=float)
-        if "seen" in position:
-            seen, drawn = fields(position, seen=int, drawn=int)
-            division = dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True))
-            return cls(steps, batch, loss, seen, drawn, division)
-        # Of version 1: there were only arrays, and the loss was a sum of shares.
-        rows, size, used = fields(position, **{"rows": int, "batch_size": int, "rows in batches": int})
-        division = {"rows": rows, "batch_size": size, "rows in batches": used, "steps_per_epoch": 0}
-        return cls(steps, batch, loss * used, min(batch * size, used), batch, division)
+        division = dict(zip(now, fields(position, **dict.fromkeys(now, int)), strict=True))
+        steps, batch, loss, seen, drawn = fields(position, steps=int, batch=int, loss=float, seen=int, drawn=int)
+        return cls(steps, batch, loss, seen, drawn, division)
 
     def check(self, passes: Passes, epochs: int) -> None:
         """Raise an error unless a training run that has made this many epochs can go on here."""
@@ -229,23 +221,19 @@ def _restore(training: Training, data: Any, arrays: Mapping[str, Array]) -> None
     described, state, shuffling, recorded, stored, watched = fields(
         data, graph=dict, state=list, shuffling=_OPTIONAL, history=dict, position=dict, watch=_OPTIONAL
     )
+    names = fields(data, columns=list)[0]
     position = _Position.of(stored, passes.division())
     best, epoch, waited = math.nan, 0, 0
     if watched is not None:
         best, epoch, waited = fields(watched, best=float, epoch=int, waited=int)
 
-    now = renamed(state, training.graph)
-    places = {f"{part}/{old}": f"{part}/{name}" for part in ("graph", "best") for old, name in now.items()}
-    arrays = {places.get(place, place): array for place, array in arrays.items()}
-    values = _values(training.graph, [now.get(name, name) for name in state], arrays)
+    values = _values(training.graph, state, arrays)
     bests = _bests(training, watched, epoch, arrays) if watch and watched is not None else {}
-    # Of version 1 they are known only after an epoch.
-    names = fields(data, columns=list)[0] if "seen" in stored else list(recorded) or list(columns)
     history = _history(recorded, names, columns)
     epochs = history.epochs
     position.check(passes, epochs)
     totals = _stored_totals(training.figures.amid, arrays) if position.batch else None
-    known = {f"graph/{now.get(name, name)}" for name in described["nodes"]["name"]}
+    known = {f"graph/{name}" for name in described["nodes"]["name"]}
     known |= {f"best/{node.name}" for node in values}
     known |= {f"metrics/{number}/{part}" for number, parts in enumerate(totals or []) for part in range(len(parts))}
     unknown = [name for name in arrays if name not in known]
@@ -275,9 +263,7 @@ def _bests(training: Training, watched: Any, epoch: int, arrays: Mapping[str, Ar
     """Return the values of the best epoch, if they are to be restored, from a checkpoint with this early stopping."""
     assert training.watch is not None
     goal = training.watch.goal
-    before = goal
-    if "monitor" in watched:  # older ones do not say it
-        before = dict(zip(goal, fields(watched, monitor=str, mode=str), strict=True))
+    before = dict(zip(goal, fields(watched, monitor=str, mode=str), strict=True))
     if before != goal:
         raise UsageError(
             f"early stopping of the checkpoint monitors {_aim(**before)}, but that of this call {_aim(**goal)}: "
@@ -354,24 +340,6 @@ def check_figures(name: str, values: Any, shape: tuple[Any, ...]) -> None:
     found = np.asarray(values)
     if type(values) is not list or found.shape != shape or found.dtype.kind not in "biuf":
         raise FileFormatError(f'its figures "{name}" are not valid')
-
-
-def renamed(state: Sequence[Any], graph: Graph) -> dict[str, str]:
-    """Return the names of parameters in a checkpoint that have another name in the graph now, with that name.
-
-    Layers in attributes were once named after their class, as all others: ``dense_1`` for what is now ``query``.
-    """
-    found: dict[str, str] = {}
-    for old, node in zip(state, graph.state, strict=False):
-        before, now = str(old).split("/"), node.name.split("/")
-        for depth, (one, other) in enumerate(zip(before, now, strict=False), start=1):
-            scope = graph.scopes.get("/".join(now[:depth]))
-            if one != other and not (scope and re.fullmatch(rf"{re.escape(snake(scope.kind))}_\d+", one)):
-                return {}
-        if len(before) != len(now):
-            return {}
-        found[str(old)] = node.name
-    return found if len(state) == len(graph.state) else {}
 
 
 def stored_value(node: Node, array: Array) -> Array:

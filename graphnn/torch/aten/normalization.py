@@ -135,11 +135,11 @@ def batch_norm(
         return _by_statistics(input, running_mean, running_var, weight, bias, eps, shape)
     axes = (0, *range(2, input.ndim))
     found, mean, _ = standardized(input, axes, eps)
-    result = _affine(found, weight, bias, shape)
+    evaluated = None
     if running_mean is not None and running_var is not None:
         graph = call.graph
         with graph.new_scope("evaluating"):
-            graph.evaluation[result] = _by_statistics(input, running_mean, running_var, weight, bias, eps, shape)
+            evaluated = _by_statistics(input, running_mean, running_var, weight, bias, eps, shape)
         with graph.new_scope("update", phase="update"):
             count = product(input.spec.shape[axis] for axis in axes)
             squares = fn.sum(fn.square(input - mean), axes)
@@ -147,6 +147,9 @@ def batch_norm(
             means = fn.reshape(mean, running_mean.spec.shape)
             for name, before, now in (("running_mean", running_mean, means), ("running_var", running_var, unbiased)):
                 call.write(name, before * (1 - momentum) + now * momentum)
+    result = _affine(found, weight, bias, shape)  # last, so that the module's scope shows it
+    if evaluated is not None:
+        call.graph.evaluation[result] = evaluated
     return result
 
 

@@ -1,4 +1,4 @@
-"""Made spiral.gnn and spiral.trace, with graphnn as it was when files were of version 1; newer ones must load them.
+"""Made spiral.gnn and spiral.trace, with graphnn as it was when files were of version 3; newer ones must load them.
 
 Run: python tests/data/files/make_files.py (which writes files of the version of today). It prints the three losses that
 come next, which `test_files.py` holds.
