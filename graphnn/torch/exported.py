@@ -110,7 +110,7 @@ def export(
     with _quiet() as said:
         try:
             sizes = _dynamic(torch, module, args, kwargs, leaves, form, names) if any(names) else None
-            with validated(torch), traced(torch), described(torch), _followed(torch, module, path):
+            with validated(torch), traced(torch), _followed(torch, module, path):
                 program = torch.export.export(module, args, kwargs, dynamic_shapes=sizes, strict=False)
         except Exception as error:
             raise _not_exported(module, error, path) from error
@@ -213,23 +213,6 @@ def validated(torch: Any) -> Iterator[None]:
 def _data(tensor: Any, usual: Any) -> Any:
     """Return the elements of a tensor, which the export loses sight of, without their history."""
     return tensor.detach() if type(tensor).__name__ == "FakeTensor" else usual.__get__(tensor)
-
-
-@contextmanager
-def described(torch: Any) -> Iterator[None]:
-    """Have PyTorch know the shapes of quantized numbers, which it does not tell while it exports."""
-
-    def same(x: Any, *settings: Any) -> Any:
-        return torch.empty_like(x), torch.empty_like(x, dtype=torch.bool)
-
-    with torch.library._scoped_library("aten", "IMPL", "Meta") as library:
-        for name in (
-            *("fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask"),
-            "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
-        ):
-            if not torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "Meta"):
-                library.impl(name, same)
-        yield
 
 
 def _named_sizes(tensors: Sequence[Any], dims: Any) -> list[dict[int, str]]:

@@ -292,17 +292,22 @@ def hypot(call: Call, self: Node, other: Node) -> Node:
 @aten("atan2", "arctan2")
 def atan2(call: Call, self: Node, other: Node) -> Node:
     """Return the angle of a point (other, x)."""
-    y, x = call.as_result(self, other)
-    zero = fn.equal(x, 0)
-    angle = fn.arctan(y / fn.where(zero, 1, x))
-    upright = fn.where(fn.greater(y, 0), math.pi / 2, fn.where(fn.less(y, 0), -math.pi / 2, 0.0))
-    # The derivatives on the vertical axis, where the quotient has none.
-    flat = fn.where(zero & fn.not_equal(y, 0), -x / fn.where(fn.equal(y, 0), 1, y), 0.0)
-    # The sign of a zero counts: it tells on which side of the axis the point is.
-    turned = fn.where(fn.less(y, 0) | fn.less(fn.reciprocal(fn.where(fn.equal(y, 0), y, 1)), 0), -math.pi, math.pi)
-    behind = fn.less(x, 0) | (zero & fn.equal(y, 0) & fn.less(fn.reciprocal(fn.where(zero, x, 1)), 0))
-    found = fn.where(zero, upright + flat, angle) + fn.where(behind, turned, 0.0)
-    return cast(found, call.dtype)
+    return angle_of(*call.as_result(self, other))
+
+
+def angle_of(y: Node, x: Node) -> Node:
+    """Return the angle of a point (x, y), by the quotient that is not above 1."""
+    steep = fn.greater(fn.abs(y), fn.abs(x))
+    below = fn.where(steep, y, x)
+    angle = fn.arctan(fn.where(steep, x, y) / fn.where(fn.equal(below, 0), np.inf, below))  # at the origin 0
+    side = fn.where(_is_negative(y), -1.0, 1.0)
+    level = angle + fn.where(_is_negative(x), math.pi, 0.0) * side
+    return cast(fn.where(steep, side * (math.pi / 2) - angle, level), x.spec.dtype)
+
+
+def _is_negative(x: Node) -> Node:
+    """Return whether a number is below 0, or is -0."""
+    return fn.less(x, 0) | (fn.equal(x, 0) & fn.less(fn.reciprocal(x), 0))
 
 
 @aten("logaddexp")
@@ -390,8 +395,7 @@ def heaviside(call: Call, self: Node, values: Node) -> Node:
 def copysign(call: Call, self: Any, other: Any) -> Node:
     """Return x with the sign of another number, that of a zero included."""
     x, y = (call.node(each, call.dtype) for each in (self, other))
-    negative = fn.less(y, 0) | (fn.equal(y, 0) & fn.less(fn.reciprocal(fn.where(fn.equal(y, 0), y, 1.0)), 0))
-    return fn.abs(x) * fn.where(negative, -1.0, 1.0)
+    return fn.abs(x) * fn.where(_is_negative(y), -1.0, 1.0)
 
 
 @aten("signbit")
@@ -399,8 +403,7 @@ def signbit(call: Call, self: Node) -> Node:
     """Return whether a number is negative; −0 is."""
     if self.spec.dtype.kind != "f":
         return fn.less(self, 0)
-    zero = fn.equal(self, 0)
-    return fn.less(self, 0) | fn.less(fn.reciprocal(fn.where(zero, self, 1.0)), 0)
+    return _is_negative(self)
 
 
 _LGAMMA = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
