@@ -212,7 +212,7 @@ def validated(torch: Any) -> Iterator[None]:
 
 def _data(tensor: Any, usual: Any) -> Any:
     """Return the elements of a tensor, which the export loses sight of, without their history."""
-    return tensor.detach() if type(tensor).__name__ == "FakeTensor" else usual.__get__(tensor)
+    return tensor.detach() if hasattr(tensor, "fake_mode") else usual.__get__(tensor)
 
 
 def _named_sizes(tensors: Sequence[Any], dims: Any) -> list[dict[int, str]]:

@@ -386,6 +386,9 @@ class Reader:
         )
         if not fits:
             raise NoRuleError(f"graphnn makes {shown(shape)} of it, and PyTorch {tuple(meta.shape)}")
+        if any(a is not None and a != b for a, b in zip(expected, shape, strict=True)):
+            # PyTorch knows the size that an expression of names comes to.
+            made = fn.reshape(made, tuple(b if a is None else a for a, b in zip(expected, shape, strict=True)))
         return cast(made, dtype_of(self.torch, meta.dtype))
 
     def _in_place(self, node: Any, target: Any, name: str, given: dict[str, Any]) -> Any:

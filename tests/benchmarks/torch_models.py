@@ -125,8 +125,8 @@ SMALL: dict[str, Any] = {
 """What is set in a configuration, where it has it."""
 OWN: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 4},
-    "deepseek_v3": {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "head_dim": 4},
-    "deepseek_v2": {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "topk_method": "greedy"},
+    "deepseek_v3": {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "head_dim": 4, "num_key_value_heads": 4},
+    "deepseek_v2": {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "topk_method": "greedy", "head_dim": 4, "num_key_value_heads": 4},
     "qwen2_moe": {"decoder_sparse_step": 1},
     "qwen3_moe": {"decoder_sparse_step": 1},
     "mamba": {"intermediate_size": 64, "state_size": 4, "time_step_rank": 4},
@@ -144,6 +144,7 @@ OWN: dict[str, dict[str, Any]] = {
     "bigbird_pegasus": {"attention_type": "original_full"},
     "longformer": {"attention_window": [4, 4]},
     "led": {"attention_window": [4, 4], "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
+    "siglip": {}, "align": {},
     "mobilebert": {"embedding_size": 16, "true_hidden_size": 16, "intra_bottleneck_size": 16},
     "squeezebert": {**dict.fromkeys(("q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"), 2), "embedding_size": 32},
     "modernbert": {"local_attention": 4, "global_attn_every_n_layers": 2},

@@ -1514,6 +1514,26 @@ class Fno(nn.Module):
         return F.gelu(y + self.pointwise(x))
 
 
+@case(lambda n: (r(n, 5),), {0: "n"}, sizes=BATCH)
+class Written(nn.Module):
+    """What is written under no_grad, or through data, has the gradient that it had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(5, 4)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.one.weight.div_(self.one.weight.norm(dim=1, keepdim=True))
+        self.one.bias.data.clamp_(max=0.1)
+        y = self.one(x)
+        with torch.no_grad():
+            self.mean.lerp_(y.mean(0), 0.1)
+            y[:, 1:].mul_(2)
+        return self.one(x) * self.mean + y
+
+
 class Half(torch.autograd.Function):
     """Gives x, and half of the gradient."""
 
