@@ -400,6 +400,8 @@ class Reader:
         if rule is None:
             raise NoRuleError(f"graphnn has no rule for aten.{name}_")
         call = self._call(node, name)
+        if rule.takes is not None and "self" not in rule.takes:
+            given = {"input" if key == "self" else key: value for key, value in given.items()}  # as in aten.dropout
         taken = self._taken(node, rule, given)
         made = cast(rule.function(call, **{key: nodes_in(value) for key, value in taken.items()}), before.spec.dtype)
         if rule.write is not None:  # the tensor stays the same elements, in another shape
