@@ -29,7 +29,7 @@ def _as_whole(call: Call, whole: Node, now: Node, **others: Any) -> Node:
 # --- the same elements ----------------------------------------------------------------------------------------------
 
 
-@aten("alias", "contiguous", "clone", "lift_fresh_copy", "lift_fresh", "lift", "positive", "view_as_real", write=_same)
+@aten("alias", "contiguous", "clone", "lift_fresh_copy", "lift_fresh", "lift", "positive", "real", "conj", "_conj", "resolve_conj", "resolve_neg", write=_same)
 def same(call: Call, self: Node) -> Node:
     """Return x."""
     return self
@@ -344,13 +344,13 @@ def narrow(call: Call, self: Node, dim: int, start: Any, length: Any) -> Node:
     return part(self, axis, first, add_dims(first, length))
 
 
-def _selected_back(call: Call, whole: Node, now: Node, dim: int, index: Any) -> Node:
+def selected_back(call: Call, whole: Node, now: Node, dim: int, index: Any) -> Node:
     axis = axis_of(dim, whole.ndim)
     first = _from_front(whole.spec.shape[axis], index)
     return put_slice(call, whole, fn.expand_dims(now, axis), axis, first, add_dims(first, 1))
 
 
-@aten("select", write=_selected_back)
+@aten("select", write=selected_back)
 def select(call: Call, self: Node, dim: int, index: Any) -> Node:
     """Return one place of an axis."""
     axis = axis_of(dim, self.ndim)
@@ -370,7 +370,7 @@ def slice_scatter(
 @aten("select_scatter")
 def select_scatter(call: Call, self: Node, src: Node, dim: int, index: Any) -> Node:
     """Return x with other elements at a place of an axis."""
-    return _selected_back(call, self, src, dim, index)
+    return selected_back(call, self, src, dim, index)
 
 
 def _ends(call: Call, x: Node, axis: int, sizes: list[Dim]) -> list[Node]:
@@ -446,7 +446,7 @@ def _equal(call: Call, x: Node, count: int, dim: int) -> list[Node]:
 
 
 def _unbound_back(call: Call, whole: Node, now: Node, place: int, dim: int = 0) -> Node:
-    return _selected_back(call, whole, now, dim, place)
+    return selected_back(call, whole, now, dim, place)
 
 
 @aten("unbind", write=_unbound_back)

@@ -75,7 +75,11 @@ def ints(*shape: int, high: int = 3, low: int = 0, seed: int = 0) -> torch.Tenso
 def module(made: Callable[[], nn.Module]) -> nn.Module:
     """Return a module in float64, with the same weights each time."""
     torch.manual_seed(1)
-    found = made().to(f64)
+    found = made()
+    if not any(each.is_complex() for each in found.state_dict().values()):
+        found = found.to(f64)
+    for each in found.children():
+        each.to(f64)
     with torch.no_grad():
         for weight in found.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)
@@ -624,6 +628,37 @@ case("straight through", lambda x: x + (x.round() - x).detach(), rand(5, 4))
 case("no_grad", lambda x: (lambda m: x * m)(_without_gradient(x)), rand(3, 4))
 case("checkpoint of a loss", lambda x: (x - x.logsumexp(-1, keepdim=True)).exp().prod(-1), rand(3, 4))
 
+
+
+class Spectral(nn.Module):
+    """A layer of a Fourier neural operator: its weights are complex, and it writes to the modes that it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 4, 5, dtype=torch.complex128))
+        self.mixed = nn.Conv1d(4, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.fft.rfft(x)
+        found = torch.zeros(x.shape[0], 4, spectrum.shape[-1], dtype=torch.complex128)
+        found[:, :, :5] = torch.einsum("bix,iox->box", spectrum[:, :, :5], self.weight)
+        return self.mixed(torch.fft.irfft(found, n=x.shape[-1]))
+
+
+class RotaryTable(nn.Module):
+    """Rotary positions by a buffer of complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        angles = torch.outer(torch.arange(8, dtype=f64), torch.tensor([1.0, 0.1, 0.01], dtype=f64))
+        self.register_buffer("turns", torch.polar(torch.ones_like(angles), angles))
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pairs = torch.view_as_complex(self.linear(x).reshape(*x.shape[:-1], -1, 2))
+        return torch.view_as_real(pairs * self.turns[: x.shape[1]]).flatten(2)
+
+
 # --- complex numbers ------------------------------------------------------------------------------------------------
 
 case("rfft", lambda x: (torch.fft.rfft(x).abs(), torch.view_as_real(torch.fft.rfft(x)), torch.fft.rfft(x).real, torch.fft.rfft(x, norm="ortho").imag), rand(3, 8))
@@ -632,9 +667,19 @@ case("fft", lambda x: (torch.fft.fft(x).real, torch.fft.ifft(torch.fft.fft(x)).r
 case("fft2", lambda x: (torch.fft.fft2(x).real, torch.fft.irfft2(torch.fft.rfft2(x), s=(4, 6)), torch.fft.rfftn(x, dim=(0, 1)).abs()), rand(2, 4, 6), named=False)
 case("fourier layer", lambda x, a, b: torch.fft.irfft(torch.einsum("bix,iox->box", torch.fft.rfft(x)[:, :, :3], torch.complex(a, b)), n=8), rand(2, 3, 8), rand(3, 4, 3), rand(3, 4, 3, seed=1))
 case("rotary by complex numbers", lambda x: torch.view_as_real(torch.view_as_complex(x.reshape(2, 4, 3, 2)) * torch.polar(torch.ones(4, 3, dtype=f64), torch.arange(12, dtype=f64).reshape(4, 3))).flatten(2), rand(2, 4, 6), named=False)
-case("stft", lambda x: torch.stft(x, 8, 4, window=torch.hann_window(8, dtype=f64), return_complex=True).abs(), rand(2, 32), named=False)
+case("stft with a window", lambda x: torch.stft(x, 8, 4, window=torch.hann_window(8, dtype=f64), return_complex=True).abs(), rand(2, 32))
 case("complex arithmetic", lambda x, y: (lambda z: (z * z.conj()).real + (z / (z + 1)).imag + z.angle() + (z * 2.0 - z).abs())(torch.complex(x, y)), rand(3, 4), rand(3, 4, seed=1))
 case("complex exp", lambda x, y: torch.view_as_real(torch.exp(torch.complex(x, y))), rand(3, 4), rand(3, 4, seed=1))
+case("long transforms", lambda x: (torch.fft.rfft(x).abs(), torch.fft.irfft(torch.fft.rfft(x), n=600), torch.fft.fft(x, n=1024).imag, torch.fft.irfft(torch.fft.rfft(x)[:, :200], n=600), torch.fft.irfft(torch.fft.rfft(x), n=1023)), rand(2, 600))
+case("transforms of other lengths", lambda x: (torch.fft.irfft(torch.fft.rfft(x), n=7), torch.fft.irfft(torch.fft.rfft(x)), torch.fft.rfft(x, n=9, norm="forward").real, torch.fft.irfft(torch.fft.rfft(x, norm="ortho"), norm="ortho"), torch.fft.irfft(x)), rand(3, 8))
+case("transforms of axes", lambda x: (torch.fft.irfftn(torch.fft.rfftn(x, dim=(1, 2)), s=(4, 6), dim=(1, 2)), torch.fft.ifftn(torch.fft.fftn(x)).real, torch.fft.ifft2(torch.fft.fft2(x)).real, torch.fft.fftshift(torch.fft.fft(x, dim=1), dim=1).imag), rand(2, 4, 6), named=False)
+case("complex tensors moved", lambda x, y: (lambda z: (torch.cat([z, z * 2]).real, z.reshape(-1).imag, z.mT.real, z.sum(-1).abs(), z.mean(0).imag, z[:, 1:].real, torch.where(x > 0, z, 0).imag, torch.stack([z, z.conj()]).imag, z.flip(0).real))(torch.complex(x, y)), rand(3, 4), rand(3, 4, seed=1), named=False)
+case("complex tensors written to", lambda x, y: (lambda z, full: (full[:, 1:3].copy_(z[:, :2]), full.mul_(2.0), full[:, 0].fill_(1.0), (full * 1j).real + full.abs())[-1])(torch.complex(x, y), torch.zeros(3, 5, dtype=torch.complex128)), rand(3, 4), rand(3, 4, seed=1), named=False)
+case("complex products", lambda x, y: (lambda z: ((z @ z.mT).real, torch.exp(1j * x).imag, (1 / z).real, (z - 1j).imag, (2 - z).real, (z**1).real if False else z.square().imag))(torch.complex(x, y)), rand(3, 4), rand(3, 4, seed=1))
+case("spectral layer", module(lambda: Spectral()), rand(2, 3, 16))
+case("rotary table of complex numbers", module(lambda: RotaryTable()), rand(2, 5, 6))
+case("stft", lambda x: torch.view_as_real(torch.stft(x, 8, 4, return_complex=True)), rand(2, 32))
+case("stft of a short window", lambda x, w: torch.stft(x, 16, 4, 12, window=w, center=False, normalized=True, onesided=False, return_complex=True).abs(), rand(3, 40), rand(12))
 case("complex result", lambda x: torch.fft.rfft(x), rand(3, 8), refused="complex")
 case("complex sine", lambda x, y: torch.sin(torch.complex(x, y)).real, rand(3, 4), rand(3, 4, seed=1), refused="sin")
 
@@ -686,6 +731,7 @@ def compare(graph: gn.Graph, given: Case, examples: tuple[torch.Tensor, ...]) ->
     assert len(inputs) == len(leaves)
     assert len(nodes) == len(results)
     weights = dict(function.named_parameters()) if isinstance(function, nn.Module) else {}
+    turned = [name for name, each in weights.items() if each.is_complex()]
     sought = {**{name: leaf for name, leaf in zip(inputs, leaves, strict=True) if leaf.requires_grad}, **weights}
     rng = np.random.default_rng(5)
     factors = [rng.normal(size=each.shape).astype(each.detach().numpy().dtype) for each in results]
@@ -701,7 +747,8 @@ def compare(graph: gn.Graph, given: Case, examples: tuple[torch.Tensor, ...]) ->
         total = sum((gn.sum(nodes[at] * factors[at]) for at in real[1:]), gn.sum(nodes[real[0]] * factors[real[0]]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wanted += gn.grad(total, [graph[name] for name in sought])
+            places = [[f"{name}_real", f"{name}_imag"] if name in turned else [name] for name in sought]
+            wanted += gn.grad(total, [graph[name] for name in sum(places, [])])
     feed = {name: each.detach().numpy() for name, each in zip(inputs, leaves, strict=True)}
     found = gn.run(wanted, feed)
     for place, (mine, theirs) in enumerate(zip(found[: len(nodes)], results, strict=True)):
@@ -709,7 +756,9 @@ def compare(graph: gn.Graph, given: Case, examples: tuple[torch.Tensor, ...]) ->
         assert mine.dtype == array.dtype, f"result {place} is {mine.dtype}, and PyTorch's {array.dtype}"
         assert mine.shape == array.shape, f"result {place} is {mine.shape}, and PyTorch's {array.shape}"
         np.testing.assert_allclose(mine, array, **_near(array, given.rtol), err_msg=f"result {place}")
-    for name, mine, theirs in zip(sought, found[len(nodes) :], expected, strict=False):
+    given_back = iter(found[len(nodes) :])
+    for name, theirs in zip(sought, expected, strict=False):
+        mine = next(given_back) + 1j * next(given_back) if name in turned else next(given_back)
         array = np.zeros_like(mine) if theirs is None else theirs.numpy(force=True)
         # Where PyTorch has no derivative but NaN, of a row of -inf and the like, graphnn may have one.
         kept = ~np.isnan(array)
