@@ -454,6 +454,41 @@ def digamma(call: Call, self: Node) -> Node:
     return fn.where(below, found - math.pi / fn.tan(fn.where(below, x - fn.floor(x), 0.5) * math.pi), found)
 
 
+@aten(
+    *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+    *("fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask"),
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+)
+def fake_quantize(
+    call: Call,
+    self: Node,
+    scale: Any,
+    zero_point: Any,
+    quant_min: int,
+    quant_max: int,
+    axis: int | None = None,
+    fake_quant_enabled: Any = None,
+) -> Any:
+    """Return numbers as they would be stored in few bits; the gradient passes straight through, within the bounds.
+
+    PyTorch reckons with scales of float32, whatever the dtype of x; and if there is one for all, the product is, too.
+    """
+    size, zero = call.node(scale, np.float32), call.node(zero_point, np.float32)
+    if axis is not None:
+        shape = (-1, *[1] * (self.ndim - axis % self.ndim - 1))
+        size, zero = fn.reshape(size, shape), fn.reshape(zero, shape)
+    places = fn.round(fn.stop_gradient(self) * fn.reciprocal(size)) + zero
+    kept = fn.greater_equal(places, quant_min) & fn.less_equal(places, quant_max)
+    within = np.float32 if axis is None else self.spec.dtype
+    found = cast(fn.clip(places, float(quant_min), float(quant_max)) - zero, within) * cast(size, within)
+    found = cast(found, self.spec.dtype)
+    if fake_quant_enabled is not None:
+        on = fn.not_equal(fake_quant_enabled, 0)
+        found, kept = fn.where(on, found, fn.stop_gradient(self)), fn.logical_not(on) | kept
+    found = found + fn.where(kept, self - fn.stop_gradient(self), 0.0)
+    return (found, kept) if "cachemask" in call.op else found
+
+
 @aten("deg2rad")
 def deg2rad(call: Call, self: Node) -> Node:
     """Return radians of degrees."""
