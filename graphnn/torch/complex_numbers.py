@@ -51,7 +51,18 @@ COMPLEX: dict[str, Callable[..., Any]] = {}
 _EACH_PART = frozenset(
     (
         *("alias", "contiguous", "clone", "lift_fresh_copy", "lift_fresh", "positive", "detach", "resolve_neg", "to"),
-        *("view", "reshape", "_unsafe_view", "flatten", "unflatten", "unsqueeze", "squeeze", "permute", "transpose", "t"),
+        *(
+            "view",
+            "reshape",
+            "_unsafe_view",
+            "flatten",
+            "unflatten",
+            "unsqueeze",
+            "squeeze",
+            "permute",
+            "transpose",
+            "t",
+        ),
         *("swapaxes", "numpy_T", "mT", "movedim", "moveaxis", "expand", "expand_as", "broadcast_to", "repeat", "tile"),
         *("view_as", "reshape_as", "flip", "roll", "rot90", "narrow", "select", "slice", "split", "split_with_sizes"),
         *("chunk", "unbind", "diagonal", "index", "index_select", "gather", "take_along_dim", "unfold", "as_strided"),
@@ -232,7 +243,9 @@ def _view_as_complex(call: Call, self: Tensor) -> Pair:
 
 def _view_as_real(call: Call, self: Pair) -> Tensor:
     # It shares its elements with the pair, which cannot be written through it.
-    return Tensor(Cell(fn.stack([self.real.node, self.imag.node], axis=self.real.node.ndim)), ((lambda whole: whole, None),))
+    return Tensor(
+        Cell(fn.stack([self.real.node, self.imag.node], axis=self.real.node.ndim)), ((lambda whole: whole, None),)
+    )
 
 
 _OF_TENSORS: dict[str, Callable[..., Any]] = {

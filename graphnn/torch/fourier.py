@@ -33,7 +33,7 @@ def _length(call: Call, size: Any, asked: Any) -> int:
 def _factor(n: int, norm: Any, forward: bool) -> float:
     """Return by what a transform is multiplied."""
     if norm == "ortho":
-        return n**-0.5
+        return 1 / math.sqrt(n)
     return 1 / n if (norm == "forward") is forward else 1.0
 
 
@@ -141,7 +141,9 @@ def _size(x: Node | Complex, axis: int) -> Any:
     return (x.real if isinstance(x, Complex) else x).spec.shape[axis]
 
 
-def _transformed(call: Call, x: Node | Complex, n: Any, axis: int, forward: bool, factor: Any, half: bool = False) -> Complex:
+def _transformed(
+    call: Call, x: Node | Complex, n: Any, axis: int, forward: bool, factor: Any, half: bool = False
+) -> Complex:
     length = _length(call, _size(x, axis), n)
     by = factor(length) if callable(factor) else factor
     out = length // 2 + 1 if half else length
