@@ -266,9 +266,9 @@ def grid_sample(
         axis_places.append(cast(fn.clip(whole, 0.0, float(size) - 1), np.int64))
     places, weights = axis_places[0], cast(axis_weights[0], input.spec.dtype)
     for more, factor, size in zip(axis_places[1:], axis_weights[1:], sizes[1:], strict=True):
-        several = multiply(places.spec.shape[1], more.spec.shape[1])
-        places = fn.reshape(fn.expand_dims(places, 2) * size + fn.expand_dims(more, 1), (batch, several, count))
-        weights = fn.reshape(fn.expand_dims(weights, 2) * fn.expand_dims(factor, 1), (batch, several, count))
+        together = multiply(places.spec.shape[1], more.spec.shape[1])
+        places = fn.reshape(fn.expand_dims(places, 2) * size + fn.expand_dims(more, 1), (batch, together, count))
+        weights = fn.reshape(fn.expand_dims(weights, 2) * fn.expand_dims(factor, 1), (batch, together, count))
     pixels_of = product(sizes)
     rows = fn.reshape(fn.moveaxis(input, 1, -1), (multiply(batch, pixels_of), channels))
     first = fn.reshape(fn.arange(batch, graph=call.graph) * pixels_of, (batch, 1, 1))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...control_flow.scan import MOST_UNROLLED, scan
 from ...core import Node, fn
+from .call import several
 from .table import aten, refused
 
 if TYPE_CHECKING:
-    from .call import Call, several
+    from .call import Call
 
 _States = tuple[Node, ...]
 _Step = Callable[[Node, _States], _States]

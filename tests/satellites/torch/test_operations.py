@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - as everyone calls it
 from torch import nn
 
 import graphnn as gn
@@ -284,7 +284,7 @@ case(
 )
 case(
     "div rounding of ints",
-    lambda x, y: tuple(torch.div(x, y, rounding_mode=mode) for mode in (None, "floor", "trunc")) + (x // y, x % y),
+    lambda x, y: (*(torch.div(x, y, rounding_mode=mode) for mode in (None, "floor", "trunc")), x // y, x % y),
     WHOLE,
     [2, -2, 3, 1, -1, -3, 3],
 )
@@ -952,11 +952,11 @@ for _reduce in ("sum", "prod", "mean", "amax", "amin"):
             _AT,
             _FROM,
         )
+        if _reduce == "sum":
+            continue
         case(
             f"index_reduce {_reduce} {_own}",
-            lambda x, v, r={"sum": "mean"}.get(_reduce, _reduce), o=_own: x.index_reduce(
-                1, torch.tensor([0, 2, 0]), v, r, include_self=o
-            ),
+            lambda x, v, r=_reduce, o=_own: x.index_reduce(1, torch.tensor([0, 2, 0]), v, r, include_self=o),
             _ONTO,
             _FROM,
         )
@@ -1640,11 +1640,6 @@ case(
     rand(3, 4, 6, seed=2),
 )
 case(
-    "multihead attention without weights",
-    lambda x, m=module(lambda: nn.MultiheadAttention(6, 2, batch_first=True, bias=False, add_zero_attn=True)): x,
-    rand(3, 4, 6),
-)
-case(
     "encoder layer",
     module(lambda: nn.TransformerEncoderLayer(6, 2, 8, 0.0, batch_first=True, norm_first=True)),
     rand(3, 4, 6),
@@ -1702,10 +1697,16 @@ case(
     ),
     rand(6),
 )
-for _name in ("hamming", "hann", "blackman", "bartlett", "kaiser"):
+for _window in (
+    torch.hamming_window,
+    torch.hann_window,
+    torch.blackman_window,
+    torch.bartlett_window,
+    torch.kaiser_window,
+):
     case(
-        f"{_name}_window",
-        lambda x, w=getattr(torch, f"{_name}_window"): (
+        _window.__name__,
+        lambda x, w=_window: (
             x * w(6, dtype=f64),
             w(7, periodic=False, dtype=f64),
             w(1, dtype=f64),
@@ -2015,7 +2016,7 @@ def compare(graph: gn.Graph, given: Case, examples: tuple[torch.Tensor, ...]) ->
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             places = [[f"{name}_real", f"{name}_imag"] if name in turned else [name] for name in sought]
-            wanted += gn.grad(total, [graph[name] for name in sum(places, [])])
+            wanted += gn.grad(total, [graph[each] for names in places for each in names])
     feed = {name: each.detach().numpy() for name, each in zip(inputs, leaves, strict=True)}
     found = gn.run(wanted, feed)
     for place, (mine, theirs) in enumerate(zip(found[: len(nodes)], results, strict=True)):
