@@ -32,3 +32,8 @@ def dtype_of(torch: Any, dtype: Any) -> np.dtype[Any]:
 def torch_dtype(torch: Any, dtype: np.dtype[Any]) -> Any:
     """Return PyTorch's dtype for one of NumPy."""
     return getattr(torch, dtype.name)
+
+
+def part_of(torch: Any, dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype for one of PyTorch; of complex numbers, that of each part."""
+    return dtype_of(torch, dtype.to_real() if dtype.is_complex else dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,15 @@ from .._util.text import quoted, short_repr
 from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
 from ..core.graph_tables import checked_name
 from ..core.scopes import Scope
-from ..core.symbolic_shapes import as_dimensions, shown
-from ..errors import GraphnnError, NoRuleError, restated
+from ..core.symbolic_shapes import as_dimensions, product, shown
+from ..errors import GraphnnError, GraphnnWarning, NoRuleError, restated
+from . import complex_numbers
 from .aliases import Tensor
 from .aten import load_rules
 from .aten.call import Call, cast
 from .aten.table import IRRELEVANT, Rule, rule_for
-from .dtypes import dtype_of
+from .complex_numbers import Pair
+from .dtypes import dtype_of, part_of
 
 FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
 OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
@@ -50,7 +53,8 @@ class Stored:
     name: str
     tensor: Any
     kind: str
-    tensor_of: Tensor | None = None
+    tensor_of: Any = None
+    parts: Sequence[Stored] = ()
     made: Node | None = None
 
 
@@ -93,8 +97,17 @@ class Reader:
 
     # --- stored values ---
 
-    def _stored(self, stored: Stored) -> Tensor:
+    def _stored(self, stored: Stored) -> Any:
         """Return the tensor of a weight or the like: its node lies in the scope of the module that owns it."""
+        if stored.tensor_of is None and stored.tensor.is_complex():
+            names = [f"{stored.name}_{part}" for part in ("real", "imag")]
+            kind = "trained" if self.trainable and stored.tensor.requires_grad else stored.kind
+            each = [
+                Stored(name, getattr(stored.tensor.detach().resolve_conj(), part), kind)
+                for name, part in zip(names, ("real", "imag"), strict=True)
+            ]
+            stored.tensor_of = Pair(*map(self._stored, each))
+            stored.parts = each
         if stored.tensor_of is None:
             array = sealed(array_of(self.torch, stored.tensor))
             op = Constant() if stored.kind == "constant" else Parameter(trainable=stored.kind == "trained")
@@ -111,14 +124,23 @@ class Reader:
     def finish(self, kept: Sequence[Stored]) -> None:
         """Make the trained weights that nothing reads, and have written buffers advance."""
         self._place = None, NOWHERE
-        for stored in kept:
+        for stored in [*kept, *(part for each in kept for part in each.parts)]:
             if stored.kind == "trained":
                 self._stored(stored)
+            if stored.parts:
+                continue
             tensor = stored.tensor_of
             if tensor is None:
                 continue
             node = stored.made
             if node is not None and tensor.node is not node and node.op.is_parameter:
+                if stored.kind == "trained":
+                    warnings.warn(
+                        f"the module writes to its weight {quoted(stored.name)}, and a step with updates starts from the "
+                        "weight before that: write to it between steps, or compute the other weight by a parametrization",
+                        GraphnnWarning,
+                        stacklevel=5,
+                    )
                 # It moves with each evaluation of what its module gives.
                 scope = self.graph.scopes.get(stored.name.rpartition(".")[0])
                 moved_by = None if scope is None else scope.result
@@ -131,6 +153,8 @@ class Reader:
         found = self._stored(value) if isinstance(value, Stored) else value
         if isinstance(found, Tensor):
             return found.node
+        if isinstance(found, Pair):
+            raise NoRuleError("a result of the module is complex: return torch.view_as_real(z), or z.real and z.imag")
         if found is None:
             raise NoRuleError("a result of the module is None, or is not computed by graphnn")
         return Call(self, "output", [None], self.default).node(found)
@@ -204,7 +228,7 @@ class Reader:
         if isinstance(argument, dict):
             return {key: self.value(each) for key, each in argument.items()}
         if isinstance(argument, torch.dtype):
-            return dtype_of(torch, argument)
+            return part_of(torch, argument)
         return argument
 
     def _result(self, node: Any) -> Any:
@@ -279,15 +303,15 @@ class Reader:
                     f'rule, by graphnn.torch.aten.table.aten("{name}"), or write it with operations of PyTorch'
                 )
         given = self._bound(schema, node)
-        if name == "sym_size":
-            return given["self"].node.spec.shape[given["dim"]]
-        if name == "size":
-            sizes = given["self"].node.spec.shape
+        if name in ("sym_size", "size", "sym_numel"):
+            whole = given["self"]
+            sizes = (whole.real if isinstance(whole, Pair) else whole).node.spec.shape
+            if name == "sym_numel":
+                return product(sizes)
             return list(sizes) if given.get("dim") is None else sizes[given["dim"]]
-        if name == "sym_numel":
-            from ..core.symbolic_shapes import product
-
-            return product(given["self"].node.spec.shape)
+        metas = values_of(self.torch, node)
+        if complex_numbers.concerns(name, metas, given):
+            return complex_numbers.called(self, node, target, name, given, metas)
         overload = schema.overload_name
         written = [each.name for each in schema.arguments if each.alias_info is not None and each.alias_info.is_write]
         rule = rule_for(name, overload)
@@ -310,7 +334,7 @@ class Reader:
         return {name: self.value(value) for name, value in given.items()}
 
     def _call(self, node: Any, name: str) -> Call:
-        dtypes = [dtype_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)]
+        dtypes = [part_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)]
         call = Call(self, name, dtypes or [None], self.default)
         call.source = node
         return call
@@ -389,7 +413,7 @@ class Reader:
         if any(a is not None and a != b for a, b in zip(expected, shape, strict=True)):
             # PyTorch knows the size that an expression of names comes to.
             made = fn.reshape(made, tuple(b if a is None else a for a, b in zip(expected, shape, strict=True)))
-        return cast(made, dtype_of(self.torch, meta.dtype))
+        return cast(made, part_of(self.torch, meta.dtype))
 
     def _in_place(self, node: Any, target: Any, name: str, given: dict[str, Any]) -> Any:
         """Write to a tensor what the operation that makes a new one gives."""

@@ -44,14 +44,14 @@ TORCHVISION: dict[str, dict[str, Any]] = {
     "vit_b_16": {"image_size": 32, "size": 32},
     "swin_t": {},
     "swin_v2_t": {"size": 64},
-    "maxvit_t": {"input_size": (64, 64), "partition_size": 2, "size": 64},
+    "maxvit_t": {"size": 224},
     "fcn_resnet50": {"size": 32, "weights_backbone": None},
     "deeplabv3_mobilenet_v3_large": {"size": 32, "weights_backbone": None},
     "lraspp_mobilenet_v3_large": {"size": 32, "weights_backbone": None},
     "r3d_18": {"frames": 4, "size": 16},
     "r2plus1d_18": {"frames": 4, "size": 16},
-    "s3d": {"frames": 16, "size": 32},
-    "mvit_v1_b": {"frames": 16, "size": 224},
+    "s3d": {"frames": 16, "size": 224},
+    "mvit_v1_b": {"frames": 16, "size": 64, "spatial_size": (64, 64)},
 }
 TIMM = (
     *("resnet18", "resnet26d", "resnext26ts", "seresnet18", "convnext_atto", "convnextv2_atto", "efficientnet_b0"),
@@ -99,7 +99,7 @@ TRANSFORMERS = {
 }
 
 SMALL: dict[str, Any] = {
-    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embedding_size", "word_embed_proj_dim", "projection_dim"), 32),
+    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embedding_size", "word_embed_proj_dim", "projection_dim", "projection_size"), 32),
     **dict.fromkeys(("emb_dim", "attention_hidden_size", "lru_width", "conv_dim_out", "embed_dim_text"), 32),
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"), 2),
     **dict.fromkeys(("num_decoder_layers", "num_encoder_layers"), 2),
@@ -144,7 +144,7 @@ OWN: dict[str, dict[str, Any]] = {
     "bigbird_pegasus": {"attention_type": "original_full"},
     "longformer": {"attention_window": [4, 4]},
     "led": {"attention_window": [4, 4], "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
-    "siglip": {}, "align": {},
+    "xmod": {"default_language": "en_XX"},
     "mobilebert": {"embedding_size": 16, "true_hidden_size": 16, "intra_bottleneck_size": 16},
     "squeezebert": {**dict.fromkeys(("q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"), 2), "embedding_size": 32},
     "modernbert": {"local_attention": 4, "global_attn_every_n_layers": 2},
@@ -382,6 +382,12 @@ def tried(library: str, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {"library": library, "name": name, "weights": sum(each.numel() for each in module.parameters())}
     sizes = {axis for each in case.names.values() for axis in each.values()}
     given = case.batch(2, 6)
+    with torch.no_grad():
+        try:
+            module(**given)
+        except Exception as error:
+            return row | {"error": f"PyTorch cannot run it: {type(error).__name__}: {str(error)[:200]}", "made": False}
+    row["made"] = True
     open_sizes: list[dict[str, dict[int, str]]] = [case.names]
     if len(sizes) > 1:
         open_sizes.append({key: {axis: n for axis, n in each.items() if n == "n"} for key, each in case.names.items()})
@@ -418,7 +424,7 @@ def _child(library: str, name: str, pipe: Any) -> None:
     try:
         row = tried(library, name)
     except BaseException as error:  # noqa: BLE001 - the row tells it
-        row = {"library": library, "name": name, "error": f"{type(error).__name__}: {str(error)[:400]}"}
+        row = {"library": library, "name": name, "error": f"{type(error).__name__}: {str(error)[:400]}", "made": None}
     pipe.send({**row, "whole": time.perf_counter() - start})
 
 
@@ -453,10 +459,11 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """Return the counts of each library."""
     lines = []
     for library in MAKERS:
-        own = [row for row in rows if row["library"] == library]
+        own = [row for row in rows if row["library"] == library and row.get("made", True)]
         read = [row for row in own if "apart" in row]
-        equal = [row for row in read if max(max(each) for each in row["apart"]) <= 1e-7]
-        lines.append(f"{library}: {len(own)} tried, {len(read)} read, {len(equal)} equal within 1e-7")
+        apart = [max(max(each) for each in row["apart"]) for row in read]
+        within = ", ".join(f"{sum(each <= bound for each in apart)} within {bound:g}" for bound in (1e-9, 1e-6, 1e-5))
+        lines.append(f"{library}: {len(own)} tried, {len(read)} read, {within}")
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ import numpy as np
 
 ENGINES = ("torch", "native")
 SIZES = {"n": 16, "t": 16, "s": 16, "p": 16, "v": 64, "e": 256}
-RATE, STEPS = 0.01, 20
+RATE, STEPS = 0.001, 20
 
 
 def made(name: str, dtype: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -82,7 +82,7 @@ def compiled(name: str, dtype: Any, adam: bool) -> tuple[Any, dict[str, Any]]:
     module, given = made(name, dtype)
     results = tensors(copy.deepcopy(module)(*given))
     graph = gn.from_torch(module, *given, check=False)
-    feed = {key: each.numpy() for key, each in zip(graph.inputs, tensors(given), strict=True)}
+    feed = {key: each.detach().numpy() for key, each in zip(graph.inputs, tensors(given), strict=True)}
     nodes = [node for node, each in zip(graph.outputs.values(), results, strict=True) if each.requires_grad]
     loss = sum(gn.mean(node * node) for node in nodes)
     rule = gn.nn.Adam(RATE) if adam else gn.nn.SGD(RATE)

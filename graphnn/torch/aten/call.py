@@ -184,6 +184,11 @@ def lengths(value: Any, count: int) -> tuple[Any, ...]:
     return tuple(each * count if len(each) == 1 else each)
 
 
+def several(made: Any) -> list[Node]:
+    """Return the nodes of an operation that makes several."""
+    return list(made)
+
+
 def shape_of(x: Node) -> Shape:
     """Return the shape of a node, of plain dimensions."""
     return x.spec.shape

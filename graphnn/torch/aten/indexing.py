@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core import Node, fn
-from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import product
 from .call import axis_of, cast, is_zeros
 from .table import aten, refused
@@ -102,12 +101,12 @@ def index_put(
             call.refuse("it writes by a mask and by places at once: write torch.where")
         mask = masks[0]
         mask = fn.reshape(mask, (*mask.spec.shape, *[1] * (self.ndim - lead - mask.ndim)))
-        if values.ndim > self.ndim - lead - mask.ndim + mask.ndim or (values.ndim and values.spec.shape[0] != 1):
-            if values.ndim and not (values.ndim <= self.ndim - lead - masks[0].ndim):
-                call.refuse(
-                    "x[mask] = values has one value for each true element of the mask, and data decide how many these "
-                    "are: write torch.where(mask, values, x) with values of the shape of x"
-                )
+        rest = self.ndim - lead - masks[0].ndim
+        if values.ndim > rest + 1 or (values.ndim == rest + 1 and values.spec.shape[0] != 1):
+            call.refuse(
+                "x[mask] = values has one value for each true element of the mask, and data decide how many these "
+                "are: write torch.where(mask, values, x) with values of the shape of x"
+            )
         written = self + values if accumulate else values
         return fn.where(mask, written, self)
     if masks:
@@ -203,7 +202,12 @@ def take_along_dim(call: Call, self: Node, indices: Node, dim: int | None = None
 
 @aten("embedding")
 def embedding(
-    call: Call, weight: Node, indices: Node, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+    call: Call,
+    weight: Node,
+    indices: Node,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Node:
     """Return rows of a table; no gradient reaches the row of the padding."""
     if scale_grad_by_freq:
@@ -260,7 +264,9 @@ def embedding_bag(
 
 
 @aten("scatter")
-def scatter(call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None) -> Node:
+def scatter(
+    call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None
+) -> Node:
     """Return x with other elements at places along an axis."""
     given = src if src is not None else value
     if reduce is not None:
@@ -298,9 +304,12 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         src = cast(src, x.spec.dtype)
     else:
         src = fn.broadcast_to(call.node(src, x.spec.dtype), index.spec.shape)
-    wide = all(place == axis or own == asked for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True)))
+    wide = all(
+        place == axis or own == asked
+        for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True))
+    )
     if not wide:
-        from .shapes import part, put_slice
+        from .shapes import part
 
         # Only a corner of x is written to.
         inner = x
@@ -317,12 +326,12 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         if x.spec.dtype.kind != "f" and reduce in ("amax", "amin"):
             limits = np.iinfo(x.spec.dtype)
             start = limits.min if reduce == "amax" else limits.max
-        own = x
+        before = x
         x = fn.where(touched, call.node(start, x.spec.dtype), x)
         if reduce in ("amax", "amin") and x.spec.dtype.kind == "f":
-            # As in PyTorch, an own element that ties counts as one more that shares the gradient, which it does not get.
+            # As in PyTorch, an own element that ties is one more that shares the gradient, and gets none.
             best = fn.put_along_axis(x, index, src, axis=axis, reduce="maximum" if reduce == "amax" else "minimum")
-            x = fn.where(touched & fn.equal(own, best), fn.stop_gradient(own), x)
+            x = fn.where(touched & fn.equal(before, best), fn.stop_gradient(before), x)
     if reduce in ("sum", "mean"):
         added = fn.add_along_axis(src, index, x.spec.shape, axis=axis)
         total = added if is_zeros(x) else x + added
@@ -331,9 +340,8 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         count = fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis)
         count = count + 1 if include_self else fn.maximum(count, call.node(1, count.spec.dtype))
         return total / count if x.spec.dtype.kind == "f" else fn.floor_divide(total, count)
-    return fn.put_along_axis(
-        x, index, src, axis=axis, reduce={"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]  # type: ignore[arg-type]
-    )
+    kind: Any = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]
+    return fn.put_along_axis(x, index, src, axis=axis, reduce=kind)
 
 
 def _corner(call: Call, whole: Node, now: Node, axis: int, place: int) -> Node:
