@@ -2057,6 +2057,37 @@ def test_an_operation_is_right_or_refused(given: Case) -> None:
         )
 
 
+@pytest.mark.parametrize("write", [False, True])
+def test_a_place_out_of_range_is_an_error(write: bool) -> None:
+    """Of places in several axes, each is held against its own axis, and not against all elements."""
+
+    def function(x: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        if not write:
+            return x[i, j]
+        y = x * 1.0
+        y[i, j] = 2.0
+        return y
+
+    graph = gn.from_torch(Operation(function), rand(3, 4), torch.tensor([0, 1]), torch.tensor([0, 3]), check=False)
+    output = graph.outputs["output"]
+    with pytest.raises(IndexError, match="4"):
+        gn.run(output, dict(zip(graph.inputs, [np.ones((3, 4)), [0, 1], [0, 4]], strict=True)))
+
+
+def test_places_and_masks_take_few_nodes() -> None:
+    """Places count from the end by themselves; recurrent steps and images make no chains of nodes."""
+
+    def nodes(function: Any, *examples: torch.Tensor) -> int:
+        return len(read(Case("", function, examples))) - len(examples)
+
+    assert nodes(lambda x, i: x[:, i], rand(3, 4), torch.tensor([0, -1])) == 1
+    assert nodes(lambda x, i: x[i, i], rand(3, 4), torch.tensor([0, -1])) <= 4
+    assert nodes(lambda x: F.gelu(F.softmax(x, -1)), rand(3, 4)) <= 6
+    assert nodes(lambda x: F.interpolate(x, scale_factor=2), rand(1, 2, 3, 3)) == 3
+    assert nodes(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"), rand(1, 2, 3, 3)) <= 5
+    assert nodes(nn.LSTM(4, 5, 2, bidirectional=True).to(f64), rand(6, 2, 4)) < 600
+
+
 def test_most_operations_are_right() -> None:
     """Of 165 small operations or more, at least 150 are read."""
     assert len(CASES) == len({each.name for each in CASES})
