@@ -22,6 +22,7 @@ from ..errors import GraphnnError, UsageError, restated
 from .custom_functions import traced
 from .dtypes import dtype_of
 from .reader import FRAME, OF_TORCH, Stored
+from .unchecked import unchecked
 
 
 @dataclass
@@ -110,7 +111,7 @@ def export(
     with _quiet() as said:
         try:
             sizes = _dynamic(torch, module, args, kwargs, leaves, form, names) if any(names) else None
-            with validated(torch), traced(torch), _followed(torch, module, path):
+            with validated(torch), unchecked(torch), traced(torch), _followed(torch, module, path):
                 program = torch.export.export(module, args, kwargs, dynamic_shapes=sizes, strict=False)
         except Exception as error:
             raise _not_exported(module, error, path) from error

@@ -1569,7 +1569,6 @@ case(
     rand(5, 4),
     rand(5, 4, seed=1),
     rand(5, 4, low=0.1),
-    refused="cannot export",
 )
 case("soft_margin_loss", every(F.soft_margin_loss), rand(5, 4), fixed(rand(5, 4, seed=1).sign()))
 case("hinge_embedding_loss", every(F.hinge_embedding_loss), TIES, rand(3, 4, seed=1).sign())
