@@ -552,6 +552,7 @@ case(
     "logcumsumexp of extremes", lambda x: torch.logcumsumexp(x, -1), [[1000.0, -1000.0, 0.0], [-1000.0, -999.0, 1000.0]]
 )
 case("cummax", lambda x: (*torch.cummax(x, -1), *torch.cummin(x, -1)), TIES)
+case("cummax of ints", lambda i: (*torch.cummax(i, -1), *torch.cummin(i, 0), *torch.cummax(i > 0, 0)), ints(3, 4) - 1)
 case("all any", lambda x: (x.all(), x.any(), (x > 0).all(-1), (x > 0).any(0, keepdim=True)), ZEROS)
 case("count_nonzero", lambda x: (torch.count_nonzero(x), torch.count_nonzero(x, dim=-1)), ZEROS)
 case("nansum nanmean", lambda x: (x.nansum(), x.nansum(-1), x.nanmean(-1)), [[1.0, math.nan, 3.0], [4.0, 2.0, 3.0]])
