@@ -152,7 +152,10 @@ def main() -> None:
         print(f"| {name} | {times[0] * 1e6:,.0f} | {times[1] * 1e6:,.0f} | {ratios[name]:.2f} | {apart:.0e} |")
     if ratios:
         worst = sorted(ratios, key=ratios.__getitem__, reverse=True)[:5]
-        print(f"\nmedian {statistics.median(ratios.values()):.2f}; worst: " + ", ".join(f"{n} {ratios[n]:.2f}" for n in worst))
+        print(
+            f"\nmedian {statistics.median(ratios.values()):.2f}; worst: "
+            + ", ".join(f"{n} {ratios[n]:.2f}" for n in worst)
+        )
     if asked.json:
         asked.json.write_text(json.dumps(rows, indent=1))
 

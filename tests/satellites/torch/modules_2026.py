@@ -272,7 +272,11 @@ class GptTied(nn.Module):
 class BertBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.word, self.place, self.kind = nn.Embedding(13, 16, padding_idx=0), nn.Embedding(32, 16), nn.Embedding(2, 16)
+        self.word, self.place, self.kind = (
+            nn.Embedding(13, 16, padding_idx=0),
+            nn.Embedding(32, 16),
+            nn.Embedding(2, 16),
+        )
         self.register_buffer("places", torch.arange(32)[None], persistent=False)
         self.q, self.k, self.v, self.o = (nn.Linear(16, 16) for _ in range(4))
         self.ln_0, self.ln_1, self.ln_2 = (nn.LayerNorm(16, eps=1e-12) for _ in range(3))
@@ -389,9 +393,7 @@ class Rwkv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         before = self.shift(x)
-        k, v, gate = (
-            f(x * m + before * (1 - m)) for f, m in zip((self.k, self.v, self.r), self.mix, strict=True)
-        )
+        k, v, gate = (f(x * m + before * (1 - m)) for f, m in zip((self.k, self.v, self.r), self.mix, strict=True))
         decay = -torch.exp(self.decay)
         top, over, under = torch.full_like(k[:, 0], -1e38), torch.zeros_like(k[:, 0]), torch.zeros_like(k[:, 0])
         out = torch.empty_like(k)

@@ -75,9 +75,7 @@ def assert_equal(graph: gn.Graph, module: Any, given: Any, close: float) -> None
     results, cotangents, slopes = by_torch(module, given)
     nodes = list(graph.outputs.values())
     places = list(graph.inputs.values())
-    seeds = {
-        node: w.numpy() for node, w in zip(nodes, cotangents, strict=True) if w is not None
-    }
+    seeds = {node: w.numpy() for node, w in zip(nodes, cotangents, strict=True) if w is not None}
     copied = gn.extract(nodes)
     wrt = [graph[name] if not name.isdigit() else places[int(name)] for name in slopes]
     there = [node for node in wrt if node.name in copied.dag]
