@@ -89,9 +89,9 @@ class _Check:
             fetches = replace(fetches, evaluated)
         values, own = self._by_graphnn(fetches, slopes, directions)
         wrong = []
-        for name, value, expected in zip(self.graph.outputs, values, wanted, strict=True):
-            if not _close(value, expected, _VALUES):
-                wrong.append(f"the result {quoted(name)} is {_difference(value, expected)}")
+        for name, value, theirs in zip(self.graph.outputs, values, wanted, strict=True):
+            if not _close(value, theirs, _VALUES):
+                wrong.append(f"the result {quoted(name)} is {_difference(value, theirs)}")
         if not wrong and slopes:
             most = max((_size(each) for each in slopes.values() if each is not None), default=0.0)
             for name, expected in slopes.items():
@@ -220,9 +220,9 @@ class _Check:
                     continue
                 if not _close(values[node], one, 1e3 * _VALUES):
                     raise EvaluationError(
-                        f"{reader.place_of(call)}: {call.target} is not what PyTorch computes: it differs by "
-                        f"{_difference(values[node], one)}; {wrong[0]}. from_torch(…, check=False) reads the module all "
-                        "the same"
+                        f"{reader.place_of(call)}: {call.target} is not what PyTorch computes: it is "
+                        f"{_difference(values[node], one)}; {wrong[0]}. from_torch(…, check=False) reads the module "
+                        "all the same"
                     )
         if by_gradient and (self.found.dtype.itemsize >= 8 or not self._is_near):
             raise EvaluationError(

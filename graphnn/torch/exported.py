@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from .._util.source_location import Origin
-from ..core import Dim
 from ..errors import GraphnnError, UsageError, restated
 from .custom_functions import traced
 from .dtypes import dtype_of
@@ -32,7 +31,7 @@ class Input:
     name: str
     value: Any = None
     is_tensor: bool = False
-    shape: tuple[Dim, ...] = ()
+    shape: tuple[int | str, ...] = ()
     dtype: Any = None
 
 
@@ -198,9 +197,9 @@ def validated(torch: Any) -> Iterator[None]:
     transformer = torch.nn.modules.transformer
     detect = transformer._detect_is_causal_mask
     # Whether a mask is causal is a hint; with the mask at hand, the numbers are the same.
-    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # noqa: PLW0108 - other names
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
     data = torch.Tensor.data
-    torch.Tensor.data = property(lambda self: _data(self, data), lambda self, value: data.__set__(self, value))
+    torch.Tensor.data = property(lambda self: _data(self, data), data.__set__)
     try:
         yield
     finally:
@@ -258,7 +257,7 @@ def _input(torch: Any, program: Any, argument: Any, names: list[dict[int, str]],
         return Input(getattr(argument, "name", ""), getattr(argument, "value", None))
     node = next(each for each in program.graph.nodes if each.op == "placeholder" and each.name == argument.name)
     value = node.meta["val"]
-    shape: list[Dim] = []
+    shape: list[int | str] = []
     for axis, size in enumerate(value.shape):
         name = names[place].get(axis)
         if isinstance(size, torch.SymInt):
@@ -369,7 +368,7 @@ def _followed(torch: Any, module: Any, path: list[str]) -> Iterator[None]:
 _ADVICE = (
     (
         "zuf0",
-        "float(x) or x.item() takes a number out of a tensor, and what follows would depend on data: let it be a tensor",
+        "float(x) or x.item() takes a number out of a tensor, and what follows would depend on data: keep a tensor",
     ),
     (
         "PackedSequence",

@@ -8,16 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import NOWHERE, Origin, user_origin
 from .._util.text import quoted, short_repr
 from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
 from ..core.graph_tables import checked_name
-from ..core.scopes import Scope
 from ..core.symbolic_shapes import as_dimensions, product, shown
 from ..errors import GraphnnError, GraphnnWarning, NoRuleError, restated
 from . import complex_numbers
@@ -27,6 +24,11 @@ from .aten.call import Call, cast
 from .aten.table import IRRELEVANT, Rule, rule_for
 from .complex_numbers import Pair
 from .dtypes import dtype_of, part_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..core.scopes import Scope
 
 FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
 OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
