@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core import Node, fn
 from ...core.symbolic_shapes import broadcast, product
-from .call import axis_of, cast
+from .call import axis_of, cast, is_zeros
 from .shapes import part, put_slice
 from .table import aten, refused
 
@@ -334,7 +334,8 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
             best = fn.put_along_axis(x, index, src, axis=axis, reduce="maximum" if reduce == "amax" else "minimum")
             x = fn.where(touched & fn.equal(before, best), fn.stop_gradient(before), x)
     if reduce in ("sum", "mean"):
-        total = x + fn.add_along_axis(src, index, x.spec.shape, axis=axis)
+        added = fn.add_along_axis(src, index, x.spec.shape, axis=axis)
+        total = added if is_zeros(x) else x + added
         if reduce == "sum":
             return total
         count = fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis)
@@ -364,7 +365,8 @@ def index_add(call: Call, self: Node, dim: int, index: Node, source: Node, alpha
     front = fn.moveaxis(added, axis, 0) if axis else added
     shape = self.spec.shape
     wide = fn.index_add(front, index, (shape[axis], *shape[:axis], *shape[axis + 1 :]), axis=0)
-    return self + (fn.moveaxis(wide, 0, axis) if axis else wide)
+    wide = fn.moveaxis(wide, 0, axis) if axis else wide
+    return wide if is_zeros(self) else self + wide
 
 
 @aten("index_reduce")

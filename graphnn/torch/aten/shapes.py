@@ -12,6 +12,7 @@ from ...core import Dim, Node, fn
 from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import broadcast, floor_divide, minimum, multiply, product, subtract
 from ...core.symbolic_shapes import clamp as clamp_dim
+from ..aliases import unseen
 from .call import axis_of, cast, several
 from .table import aten
 
@@ -50,7 +51,11 @@ def same(call: Call, self: Node) -> Node:
     return self
 
 
-@aten("detach", "detach_copy", write=_same)
+def _unseen(call: Call, whole: Node, now: Node) -> Node:
+    return unseen(whole, now)
+
+
+@aten("detach", "detach_copy", write=_unseen)
 def detach(call: Call, self: Node) -> Node:
     """Return x, through which no gradient passes."""
     return fn.stop_gradient(self) if self.spec.dtype.kind == "f" else self
