@@ -47,7 +47,7 @@ NO_OPERATIONS = (
     "torch/reader.py",
     "view/tables/table.py",
 )
-"""Where a name that an operation has, too, means another thing: of the API, of PyTorch, or of a function in a dimension."""
+"""Where a name that an operation has, means another thing: of the API, of PyTorch, or of a function in a dimension."""
 _UNKNOWN = object()
 _ASKED = ("isinstance", "issubclass")
 
