@@ -21,6 +21,7 @@ from ..errors import EvaluationError, GraphnnWarning
 from ..runtime.interpreter import run
 from ..transforms.extract_replace import extract, replace
 from .dtypes import dtype_of
+from .reader import array_of
 
 if TYPE_CHECKING:
     from ..core import Array
@@ -424,8 +425,6 @@ def _is_known(torch: Any, tensor: Any) -> bool:
 
 
 def _array(torch: Any, tensor: Any) -> Array:
-    from .reader import array_of
-
     return array_of(torch, tensor)
 
 
