@@ -1,11 +1,11 @@
-"""Networks of torchvision, timm and transformers with random weights: read by `gn.from_torch`, and held against PyTorch.
+"""Networks of torchvision, timm and transformers with random weights, read by `gn.from_torch` and held against PyTorch.
 
     python tests/benchmarks/torch_models.py [NAME ...] [--library torchvision|timm|transformers] [--seconds 120]
         [--json FILE] [--table]
 
-A name is one of the architectures below: each is made small, read in float64 with names for the batch and for the length
-of sequences, where PyTorch leaves these open, and compared at the example's sizes and at others, in values and in the
-gradients of all weights. Each runs in a process of its own, which is ended after so many seconds.
+A name is one of the architectures below. Each is made small, and read in float64 with names for the batch and for the
+length of sequences, where PyTorch leaves these open. It is compared at the example's sizes and at others, in values and
+in the gradients of all weights. Each runs in a process of its own, which is ended after so many seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -55,27 +56,102 @@ TORCHVISION: dict[str, dict[str, Any]] = {
 }
 TIMM = (
     *("resnet18", "resnet26d", "resnext26ts", "seresnet18", "convnext_atto", "convnextv2_atto", "efficientnet_b0"),
-    *("mobilenetv3_small_050", "mobilenetv4_conv_small_035", "ghostnet_050", "vit_tiny_patch16_224", "deit_tiny_patch16_224"),
+    *("mobilenetv3_small_050", "mobilenetv4_conv_small_035"),
+    *("ghostnet_050", "vit_tiny_patch16_224", "deit_tiny_patch16_224"),
     *("beit_base_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224", "resmlp_12_224", "gmlp_ti16_224"),
     *("poolformer_s12", "regnetx_002", "regnety_002", "dla34", "darknet53", "hardcorenas_a", "edgenext_xx_small"),
     *("mobilevit_xxs", "levit_128s", "pit_ti_224", "cait_xxs24_224", "crossvit_tiny_240", "coat_lite_tiny"),
     *("tnt_s_patch16_224", "twins_svt_small", "xcit_nano_12_p16_224", "focalnet_tiny_srf", "fastvit_t8", "repvgg_a0"),
     *("rexnet_100", "tinynet_e", "lcnet_035", "fbnetc_100", "inception_next_atto", "caformer_s18", "volo_d1_224"),
-    *("efficientformer_l1", "efficientformerv2_s0", "eva02_tiny_patch14_224", "hiera_tiny_224", "nfnet_f0", "starnet_s1"),
-    *("vitamin_small_224", "res2net50_14w_8s", "skresnet18", "selecsls42", "vovnet39a", "densenet121", "maxvit_rmlp_pico_rw_256"),
+    *("efficientformer_l1", "efficientformerv2_s0", "eva02_tiny_patch14_224"),
+    *("hiera_tiny_224", "nfnet_f0", "starnet_s1"),
+    *("vitamin_small_224", "res2net50_14w_8s", "skresnet18"),
+    *("selecsls42", "vovnet39a", "densenet121", "maxvit_rmlp_pico_rw_256"),
 )  # fmt: skip
 
 _DECODERS = (
-    *("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3", "falcon", "gpt_neox"),
-    *("gptj", "gpt_neo", "opt", "bloom", "mpt", "codegen", "starcoder2", "stablelm", "cohere", "cohere2", "olmo", "olmo2"),
+    *(
+        "gpt2",
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "gemma",
+        "gemma2",
+        "gemma3_text",
+        "phi",
+        "phi3",
+        "falcon",
+        "gpt_neox",
+    ),
+    *(
+        "gptj",
+        "gpt_neo",
+        "opt",
+        "bloom",
+        "mpt",
+        "codegen",
+        "starcoder2",
+        "stablelm",
+        "cohere",
+        "cohere2",
+        "olmo",
+        "olmo2",
+    ),
     *("granite", "glm", "glm4", "nemotron", "persimmon", "smollm3", "ernie4_5", "helium", "exaone4", "biogpt", "xglm"),
     *("mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3", "deepseek_v2", "olmoe", "phimoe", "granitemoe", "gpt_oss"),
-    *("mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "jamba", "bamba", "zamba2", "openai-gpt", "ctrl", "xlnet"),
+    *(
+        "mamba",
+        "mamba2",
+        "falcon_mamba",
+        "rwkv",
+        "recurrent_gemma",
+        "jamba",
+        "bamba",
+        "zamba2",
+        "openai-gpt",
+        "ctrl",
+        "xlnet",
+    ),
 )
 _ENCODERS = (
-    *("bert", "roberta", "distilbert", "albert", "electra", "deberta", "deberta-v2", "mpnet", "xlm-roberta", "camembert"),
-    *("convbert", "squeezebert", "mobilebert", "funnel", "fnet", "nystromformer", "roformer", "modernbert", "ibert", "ernie"),
-    *("megatron-bert", "rembert", "xlm", "flaubert", "layoutlm", "canine", "big_bird", "longformer", "yoso", "mra", "xmod"),
+    *(
+        "bert",
+        "roberta",
+        "distilbert",
+        "albert",
+        "electra",
+        "deberta",
+        "deberta-v2",
+        "mpnet",
+        "xlm-roberta",
+        "camembert",
+    ),
+    *(
+        "convbert",
+        "squeezebert",
+        "mobilebert",
+        "funnel",
+        "fnet",
+        "nystromformer",
+        "roformer",
+        "modernbert",
+        "ibert",
+        "ernie",
+    ),
+    *(
+        "megatron-bert",
+        "rembert",
+        "xlm",
+        "flaubert",
+        "layoutlm",
+        "canine",
+        "big_bird",
+        "longformer",
+        "yoso",
+        "mra",
+        "xmod",
+    ),
     *("esm", "data2vec-text", "splinter", "luke", "nomic_bert", "eurobert"),
 )
 _SEQ2SEQ = (
@@ -85,9 +161,31 @@ _SEQ2SEQ = (
 _IMAGES = (
     *("vit", "deit", "beit", "swin", "swinv2", "dinov2", "dinov3_vit", "convnext", "convnextv2", "segformer", "resnet"),
     *("regnet", "mobilenet_v2", "mobilevit", "poolformer", "pvt", "pvt_v2", "levit", "cvt", "data2vec-vision", "hiera"),
-    *("focalnet", "efficientnet", "vit_mae", "vit_msn", "ijepa", "yolos", "detr", "deformable_detr", "glpn", "dpt", "swiftformer"),
+    *(
+        "focalnet",
+        "efficientnet",
+        "vit_mae",
+        "vit_msn",
+        "ijepa",
+        "yolos",
+        "detr",
+        "deformable_detr",
+        "glpn",
+        "dpt",
+        "swiftformer",
+    ),
 )
-_AUDIO = ("wav2vec2", "hubert", "wavlm", "whisper", "speech_to_text", "audio-spectrogram-transformer", "unispeech", "sew", "data2vec-audio")
+_AUDIO = (
+    "wav2vec2",
+    "hubert",
+    "wavlm",
+    "whisper",
+    "speech_to_text",
+    "audio-spectrogram-transformer",
+    "unispeech",
+    "sew",
+    "data2vec-audio",
+)
 _BOTH = ("clip", "siglip", "blip", "chinese_clip", "clipseg", "groupvit", "align", "altclip")
 TRANSFORMERS = {
     **dict.fromkeys(_DECODERS, "text"),
@@ -99,16 +197,32 @@ TRANSFORMERS = {
 }
 
 SMALL: dict[str, Any] = {
-    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embedding_size", "word_embed_proj_dim", "projection_dim", "projection_size"), 32),
+    **dict.fromkeys(
+        (
+            "hidden_size",
+            "d_model",
+            "n_embd",
+            "dim",
+            "embedding_size",
+            "word_embed_proj_dim",
+            "projection_dim",
+            "projection_size",
+        ),
+        32,
+    ),
     **dict.fromkeys(("emb_dim", "attention_hidden_size", "lru_width", "conv_dim_out", "embed_dim_text"), 32),
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers"), 2),
     **dict.fromkeys(("num_decoder_layers", "num_encoder_layers"), 2),
     **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads"), 4),
     **dict.fromkeys(("decoder_attention_heads", "num_encoder_attention_heads", "num_decoder_attention_heads"), 4),
-    **dict.fromkeys(("intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "encoder_ffn_dim", "decoder_ffn_dim"), 48),
+    **dict.fromkeys(
+        ("intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "encoder_ffn_dim", "decoder_ffn_dim"), 48
+    ),
     **dict.fromkeys(("d_ff", "d_inner", "dff", "moe_intermediate_size", "shared_expert_intermediate_size"), 48),
     **dict.fromkeys(("vocab_size", "src_vocab_size", "tgt_vocab_size"), 99),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_source_positions", "max_target_positions", "n_ctx"), 64),
+    **dict.fromkeys(
+        ("max_position_embeddings", "n_positions", "max_source_positions", "max_target_positions", "n_ctx"), 64
+    ),
     **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "multi_query_group_num"), 2),
     **dict.fromkeys(("head_dim", "d_kv", "attention_head_size", "qk_nope_head_dim", "v_head_dim", "qk_head_dim"), 8),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
@@ -126,19 +240,55 @@ SMALL: dict[str, Any] = {
 OWN: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 4},
     "deepseek_v3": {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "head_dim": 4, "num_key_value_heads": 4},
-    "deepseek_v2": {"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1, "topk_method": "greedy", "head_dim": 4, "num_key_value_heads": 4},
+    "deepseek_v2": {
+        "n_group": 2,
+        "topk_group": 1,
+        "first_k_dense_replace": 1,
+        "topk_method": "greedy",
+        "head_dim": 4,
+        "num_key_value_heads": 4,
+    },
     "qwen2_moe": {"decoder_sparse_step": 1},
     "qwen3_moe": {"decoder_sparse_step": 1},
     "mamba": {"intermediate_size": 64, "state_size": 4, "time_step_rank": 4},
     "falcon_mamba": {"intermediate_size": 64, "state_size": 4, "time_step_rank": 4},
     "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 2, "chunk_size": 4},
-    "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 2, "mamba_chunk_size": 4, "attn_layer_indices": [1]},
-    "zamba2": {"mamba_d_state": 8, "mamba_ngroups": 1, "n_mamba_heads": 8, "chunk_size": 4, "hybrid_layer_ids": [1], "layers_block_type": ["mamba", "hybrid"], "num_mem_blocks": 1, "attention_head_dim": 16, "use_mem_rope": True},
-    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "use_mamba_kernels": False, "mamba_dt_rank": 4, "mamba_d_state": 4},
+    "bamba": {
+        "mamba_n_heads": 8,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_n_groups": 2,
+        "mamba_chunk_size": 4,
+        "attn_layer_indices": [1],
+    },
+    "zamba2": {
+        "mamba_d_state": 8,
+        "mamba_ngroups": 1,
+        "n_mamba_heads": 8,
+        "chunk_size": 4,
+        "hybrid_layer_ids": [1],
+        "layers_block_type": ["mamba", "hybrid"],
+        "num_mem_blocks": 1,
+        "attention_head_dim": 16,
+        "use_mem_rope": True,
+    },
+    "jamba": {
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "expert_layer_period": 2,
+        "use_mamba_kernels": False,
+        "mamba_dt_rank": 4,
+        "mamba_d_state": 4,
+    },
     "recurrent_gemma": {"block_types": ["recurrent", "attention"], "attention_window_size": 8},
     "xlnet": {"d_head": 8},
     "funnel": {"block_sizes": [1, 1], "num_decoder_layers": 1, "d_head": 8},
-    "canine": {"num_hash_buckets": 32, "upsampling_kernel_size": 4, "local_transformer_stride": 8, "downsampling_rate": 2},
+    "canine": {
+        "num_hash_buckets": 32,
+        "upsampling_kernel_size": 4,
+        "local_transformer_stride": 8,
+        "downsampling_rate": 2,
+    },
     "nystromformer": {"segment_means_seq_len": 8, "num_landmarks": 4, "conv_kernel_size": 3},
     "big_bird": {"attention_type": "original_full"},
     "bigbird_pegasus": {"attention_type": "original_full"},
@@ -146,7 +296,12 @@ OWN: dict[str, dict[str, Any]] = {
     "led": {"attention_window": [4, 4], "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
     "xmod": {"default_language": "en_XX"},
     "mobilebert": {"embedding_size": 16, "true_hidden_size": 16, "intra_bottleneck_size": 16},
-    "squeezebert": {**dict.fromkeys(("q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"), 2), "embedding_size": 32},
+    "squeezebert": {
+        **dict.fromkeys(
+            ("q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"), 2
+        ),
+        "embedding_size": 32,
+    },
     "modernbert": {"local_attention": 4, "global_attn_every_n_layers": 2},
     "esm": {"position_embedding_type": "rotary", "mask_token_id": 4},
     "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
@@ -155,19 +310,55 @@ OWN: dict[str, dict[str, Any]] = {
     "xglm": {"attention_heads": 4, "num_layers": 2},
     "swin": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 4, "patch_size": 4},
     "swinv2": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 4, "patch_size": 4},
-    "hiera": {"embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2], "image_size": [32, 32], "patch_size": [7, 7], "patch_stride": [4, 4], "masked_unit_size": [4, 4], "query_stride": [2, 2], "num_query_pool": 1},
-    "focalnet": {"embed_dim": 16, "depths": [1, 1], "hidden_sizes": [16, 32], "focal_levels": [2, 2], "focal_windows": [3, 3], "patch_size": 4},
+    "hiera": {
+        "embed_dim": 16,
+        "depths": [1, 1],
+        "num_heads": [1, 2],
+        "image_size": [32, 32],
+        "patch_size": [7, 7],
+        "patch_stride": [4, 4],
+        "masked_unit_size": [4, 4],
+        "query_stride": [2, 2],
+        "num_query_pool": 1,
+    },
+    "focalnet": {
+        "embed_dim": 16,
+        "depths": [1, 1],
+        "hidden_sizes": [16, 32],
+        "focal_levels": [2, 2],
+        "focal_windows": [3, 3],
+        "patch_size": 4,
+    },
     "convnext": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_stages": 4, "patch_size": 4},
     "convnextv2": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_stages": 4, "patch_size": 4},
     "segformer": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4]},
-    "glpn": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4], "decoder_hidden_size": 16},
+    "glpn": {
+        "hidden_sizes": [8, 16, 16, 32],
+        "depths": [1, 1, 1, 1],
+        "num_attention_heads": [1, 2, 2, 4],
+        "decoder_hidden_size": 16,
+    },
     "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "layer_type": "basic"},
     "regnet": {"embedding_size": 8, "hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "groups_width": 8},
     "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 24, 32], "patch_size": 2},
     "poolformer": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "patch_size": 16},
-    "pvt": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4], "image_size": 64},
+    "pvt": {
+        "hidden_sizes": [8, 16, 16, 32],
+        "depths": [1, 1, 1, 1],
+        "num_attention_heads": [1, 2, 2, 4],
+        "image_size": 64,
+    },
     "pvt_v2": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4]},
-    "levit": {"hidden_sizes": [16, 32], "num_attention_heads": [2, 4], "depths": [1, 1], "key_dim": [8, 8], "mlp_ratio": [2, 2], "attention_ratio": [2, 2], "down_ops": [["Subsample", 8, 2, 4, 2, 2], [""]], "image_size": 64},
+    "levit": {
+        "hidden_sizes": [16, 32],
+        "num_attention_heads": [2, 4],
+        "depths": [1, 1],
+        "key_dim": [8, 8],
+        "mlp_ratio": [2, 2],
+        "attention_ratio": [2, 2],
+        "down_ops": [["Subsample", 8, 2, 4, 2, 2], [""]],
+        "image_size": 64,
+    },
     "cvt": {"embed_dim": [8, 16, 32], "num_heads": [1, 2, 4], "depth": [1, 1, 1]},
     "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320},
     "swiftformer": {"depths": [1, 1, 1, 1], "embed_dims": [8, 16, 16, 32]},
@@ -176,14 +367,32 @@ OWN: dict[str, dict[str, Any]] = {
     "yolos": {"image_size": [32, 32], "num_detection_tokens": 4},
     "dinov3_vit": {"num_register_tokens": 2},
     "whisper": {"num_mel_bins": 8, "max_source_positions": 16},
-    "speech_to_text": {"input_feat_per_channel": 8, "conv_channels": 16, "conv_kernel_sizes": [3, 3], "max_source_positions": 64},
+    "speech_to_text": {
+        "input_feat_per_channel": 8,
+        "conv_channels": 16,
+        "conv_kernel_sizes": [3, 3],
+        "max_source_positions": 64,
+    },
     "audio-spectrogram-transformer": {"num_mel_bins": 16, "max_length": 32},
     "blenderbot-small": {"d_model": 32},
 }
-_SPEECH = {"conv_dim": [8, 8, 8], "conv_kernel": [10, 3, 3], "conv_stride": [5, 2, 2], "num_feat_extract_layers": 3, "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+_SPEECH = {
+    "conv_dim": [8, 8, 8],
+    "conv_kernel": [10, 3, 3],
+    "conv_stride": [5, 2, 2],
+    "num_feat_extract_layers": 3,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
 for _name in ("wav2vec2", "hubert", "wavlm", "unispeech", "data2vec-audio", "sew"):
     OWN[_name] = dict(_SPEECH)
 OWN["sew"] |= {"squeeze_factor": 1, "conv_stride": [5, 2, 2]}
+
+
+def say(text: str) -> None:
+    """Write a line."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 class Case:
@@ -198,7 +407,9 @@ class Case:
         {argument: {axis: name}}.
     """
 
-    def __init__(self, module: Any, batch: Callable[[int, int], dict[str, Any]], names: dict[str, dict[int, str]]) -> None:
+    def __init__(
+        self, module: Any, batch: Callable[[int, int], dict[str, Any]], names: dict[str, dict[int, str]]
+    ) -> None:
         self.module, self.batch, self.names = module.double(), batch, names
         torch.manual_seed(1)
         with torch.no_grad():
@@ -224,7 +435,7 @@ def of_timm(name: str) -> Case:
     try:
         module = timm.create_model(name, img_size=64, **sizes)
         size = 64
-    except Exception:
+    except Exception:  # noqa: BLE001 - the row tells it
         module = timm.create_model(name, **sizes)
         wanted = module.pretrained_cfg["input_size"][-1]
         size = wanted if module.pretrained_cfg.get("fixed_input_size") else 64
@@ -234,7 +445,9 @@ def of_timm(name: str) -> Case:
 def _shrunk(config: Any, more: dict[str, Any]) -> Any:
     """Set in a configuration, and in those inside of it, what makes a small network."""
     for key, value in {**SMALL, **more}.items():
-        if key in more or (hasattr(config, key) and (isinstance(getattr(config, key), int) or getattr(config, key) is None)):
+        if key in more or (
+            hasattr(config, key) and (isinstance(getattr(config, key), int) or getattr(config, key) is None)
+        ):
             try:
                 setattr(config, key, value)
             except (AttributeError, NotImplementedError, ValueError):
@@ -257,23 +470,26 @@ def of_transformers(name: str) -> Case:
     kind = TRANSFORMERS[name]
     base = transformers.CONFIG_MAPPING[name]
     own = dict(OWN.get(name, {}))
-    accepted = {}
     default = base()
-    for key, value in SMALL.items():
-        if hasattr(default, key) and isinstance(getattr(default, key), (int, type(None))):
-            accepted[key] = value
+    accepted = {
+        key: value
+        for key, value in SMALL.items()
+        if hasattr(default, key) and isinstance(getattr(default, key), (int, type(None)))
+    }
     attempts = ({**accepted, **own}, own)
     config = None
     for settings in attempts:
         try:
             config = _shrunk(base(**{key: value for key, value in settings.items() if value is not None}), own)
             break
-        except Exception:
+        except Exception:  # noqa: BLE001 - the row tells it
             continue
     if config is None:
         config = _shrunk(base(), own)
     if name == "detr":
-        config.backbone_config = _shrunk(transformers.ResNetConfig(**OWN["resnet"], out_features=["stage4"]), OWN["resnet"])
+        config.backbone_config = _shrunk(
+            transformers.ResNetConfig(**OWN["resnet"], out_features=["stage4"]), OWN["resnet"]
+        )
     for key in ("use_cache", "output_attentions", "use_kernels"):
         if hasattr(config, key):
             setattr(config, key, False)
@@ -286,7 +502,7 @@ def of_transformers(name: str) -> Case:
         try:
             module = transformers.AutoModel.from_config(config, **kwargs)
             break
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the row tells it
             last = error
     if module is None:
         raise last
@@ -351,7 +567,10 @@ def compared(graph: gn.Graph, module: Any, given: dict[str, Any], derivatives: d
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             derivatives["nodes"] = gn.grad(loss, [graph[name] for name in weights])
-    feed = {name: each.numpy() for name, each in zip([n for n in graph.inputs if not n.startswith("seed")], leaves(given), strict=True)}
+    feed = {
+        name: each.numpy()
+        for name, each in zip([n for n in graph.inputs if not n.startswith("seed")], leaves(given), strict=True)
+    }
     feed |= {f"seed{place}": w.numpy() for place, w in enumerate(factors) if w is not None}
     found = gn.run([*nodes, *derivatives["nodes"]], feed)
     with np.errstate(all="ignore"):
@@ -379,13 +598,17 @@ def tried(library: str, name: str) -> dict[str, Any]:
     torch.set_default_dtype(torch.float64)
     case = MAKERS[library](name)
     module = case.module.eval()
-    row: dict[str, Any] = {"library": library, "name": name, "weights": sum(each.numel() for each in module.parameters())}
+    row: dict[str, Any] = {
+        "library": library,
+        "name": name,
+        "weights": sum(each.numel() for each in module.parameters()),
+    }
     sizes = {axis for each in case.names.values() for axis in each.values()}
     given = case.batch(2, 6)
     with torch.no_grad():
         try:
             module(**given)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the row tells it
             return row | {"error": f"PyTorch cannot run it: {type(error).__name__}: {str(error)[:200]}", "made": False}
     row["made"] = True
     open_sizes: list[dict[str, dict[int, str]]] = [case.names]
@@ -489,12 +712,12 @@ def main() -> None:
     for library, name in [] if asked.table else todo:
         row = apart_from(library, name, asked.seconds)
         rows = [each for each in rows if (each["library"], each["name"]) != (library, name)] + [row]
-        print(shown(row), flush=True)
+        say(shown(row))
         if asked.json:
             asked.json.write_text(json.dumps(rows, indent=1))
     if asked.table:
-        print("\n".join(shown(row) for row in rows))
-    print(summary(rows))
+        say("\n".join(shown(row) for row in rows))
+    say(summary(rows))
 
 
 if __name__ == "__main__":
