@@ -23,7 +23,7 @@ def unseen(before: Node, now: Node) -> Node:
         return now
     now = fn.stop_gradient(now)
     op = before.op
-    if op.is_constant or (op.is_parameter and not op.trainable) or op.name == "stop_gradient":
+    if op.is_constant or (op.is_parameter and not before.trainable) or op.name == "stop_gradient":
         return now
     change = before - fn.stop_gradient(before)
     return now + fn.where(fn.isfinite(before), change, fn.zeros_like(before))

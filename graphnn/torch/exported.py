@@ -201,7 +201,7 @@ def validated(torch: Any) -> Iterator[None]:
     # Whether a mask is causal is a hint; with the mask at hand, the numbers are the same.
     transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
     data = torch.Tensor.data
-    torch.Tensor.data = property(lambda self: _data(self, data), lambda self, value: data.__set__(self, value))
+    torch.Tensor.data = property(lambda self: _data(self, data), data.__set__)
     try:
         yield
     finally:
@@ -414,7 +414,8 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
 
 def _operands_of(error: BaseException) -> str:
     """Return the types of what the functions of PyTorch that failed were given."""
-    found, trace = set(), error.__traceback__
+    found: set[str] = set()
+    trace = error.__traceback__
     while trace is not None:
         if OF_TORCH.search(trace.tb_frame.f_code.co_filename):
             found.update(type(each).__name__ for each in trace.tb_frame.f_locals.values())
