@@ -52,7 +52,6 @@ TORCHVISION: dict[str, dict[str, Any]] = {
     "r3d_18": {"frames": 4, "size": 16},
     "r2plus1d_18": {"frames": 4, "size": 16},
     "s3d": {"frames": 16, "size": 224},
-    "mvit_v1_b": {"frames": 16, "size": 64, "spatial_size": (64, 64)},
 }
 TIMM = (
     *("resnet18", "resnet26d", "resnext26ts", "seresnet18", "convnext_atto", "convnextv2_atto", "efficientnet_b0"),
@@ -108,7 +107,6 @@ _DECODERS = (
         "recurrent_gemma",
         "jamba",
         "bamba",
-        "zamba2",
         "openai-gpt",
         "ctrl",
         "xlnet",
@@ -131,9 +129,7 @@ _ENCODERS = (
         "convbert",
         "squeezebert",
         "mobilebert",
-        "funnel",
         "fnet",
-        "nystromformer",
         "roformer",
         "modernbert",
         "ibert",
@@ -149,18 +145,17 @@ _ENCODERS = (
         "big_bird",
         "longformer",
         "yoso",
-        "mra",
         "xmod",
     ),
     *("esm", "data2vec-text", "splinter", "luke", "nomic_bert", "eurobert"),
 )
 _SEQ2SEQ = (
     *("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "blenderbot", "blenderbot-small", "m2m_100", "plbart"),
-    *("switch_transformers", "longt5", "led", "prophetnet", "bigbird_pegasus", "fsmt", "nllb-moe", "mvp"),
+    *("longt5", "led", "prophetnet", "bigbird_pegasus", "fsmt", "nllb-moe", "mvp"),
 )
 _IMAGES = (
     *("vit", "deit", "beit", "swin", "swinv2", "dinov2", "dinov3_vit", "convnext", "convnextv2", "segformer", "resnet"),
-    *("regnet", "mobilenet_v2", "mobilevit", "poolformer", "pvt", "pvt_v2", "levit", "cvt", "data2vec-vision", "hiera"),
+    *("regnet", "mobilenet_v2", "mobilevit", "poolformer", "pvt", "pvt_v2", "data2vec-vision", "hiera"),
     *(
         "focalnet",
         "efficientnet",
@@ -186,7 +181,7 @@ _AUDIO = (
     "sew",
     "data2vec-audio",
 )
-_BOTH = ("clip", "siglip", "blip", "chinese_clip", "clipseg", "groupvit", "align", "altclip")
+_BOTH = ("clip", "siglip", "blip", "chinese_clip", "clipseg", "groupvit", "altclip")
 TRANSFORMERS = {
     **dict.fromkeys(_DECODERS, "text"),
     **dict.fromkeys(_ENCODERS, "text"),
@@ -261,17 +256,6 @@ OWN: dict[str, dict[str, Any]] = {
         "mamba_chunk_size": 4,
         "attn_layer_indices": [1],
     },
-    "zamba2": {
-        "mamba_d_state": 8,
-        "mamba_ngroups": 1,
-        "n_mamba_heads": 8,
-        "chunk_size": 4,
-        "hybrid_layer_ids": [1],
-        "layers_block_type": ["mamba", "hybrid"],
-        "num_mem_blocks": 1,
-        "attention_head_dim": 16,
-        "use_mem_rope": True,
-    },
     "jamba": {
         "attn_layer_period": 2,
         "attn_layer_offset": 1,
@@ -282,14 +266,12 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "recurrent_gemma": {"block_types": ["recurrent", "attention"], "attention_window_size": 8},
     "xlnet": {"d_head": 8},
-    "funnel": {"block_sizes": [1, 1], "num_decoder_layers": 1, "d_head": 8},
     "canine": {
         "num_hash_buckets": 32,
         "upsampling_kernel_size": 4,
         "local_transformer_stride": 8,
         "downsampling_rate": 2,
     },
-    "nystromformer": {"segment_means_seq_len": 8, "num_landmarks": 4, "conv_kernel_size": 3},
     "big_bird": {"attention_type": "original_full"},
     "bigbird_pegasus": {"attention_type": "original_full"},
     "longformer": {"attention_window": [4, 4]},
@@ -305,7 +287,6 @@ OWN: dict[str, dict[str, Any]] = {
     "modernbert": {"local_attention": 4, "global_attn_every_n_layers": 2},
     "esm": {"position_embedding_type": "rotary", "mask_token_id": 4},
     "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
-    "switch_transformers": {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1, "expert_capacity": 8},
     "prophetnet": {"num_encoder_layers": 2, "num_decoder_layers": 2},
     "xglm": {"attention_heads": 4, "num_layers": 2},
     "swin": {"embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 4, "patch_size": 4},
@@ -349,17 +330,6 @@ OWN: dict[str, dict[str, Any]] = {
         "image_size": 64,
     },
     "pvt_v2": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 2, 4]},
-    "levit": {
-        "hidden_sizes": [16, 32],
-        "num_attention_heads": [2, 4],
-        "depths": [1, 1],
-        "key_dim": [8, 8],
-        "mlp_ratio": [2, 2],
-        "attention_ratio": [2, 2],
-        "down_ops": [["Subsample", 8, 2, 4, 2, 2], [""]],
-        "image_size": 64,
-    },
-    "cvt": {"embed_dim": [8, 16, 32], "num_heads": [1, 2, 4], "depth": [1, 1, 1]},
     "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320},
     "swiftformer": {"depths": [1, 1, 1, 1], "embed_dims": [8, 16, 16, 32]},
     "detr": {"backbone_config": None, "num_queries": 4, "d_model": 32},
