@@ -120,9 +120,7 @@ def _asked(torch: Any, usual: Any) -> Any:
         if is_grads_batched:
             raise NoRuleError("torch.autograd.grad with is_grads_batched=True: ask for one gradient after the other")
         seeds = [None] * len(results) if grad_outputs is None else _listed(torch, grad_outputs)
-        seeds = [
-            torch.ones_like(result) if seed is None else seed for result, seed in zip(results, seeds, strict=True)
-        ]
+        seeds = [torch.ones_like(result) if seed is None else seed for result, seed in zip(results, seeds, strict=True)]
         found = torch.ops.graphnn.gradient(results, seeds, given)
         return tuple(found if create_graph else [each.detach() for each in found])
 

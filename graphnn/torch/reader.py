@@ -5,19 +5,16 @@ from __future__ import annotations
 import operator
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import NOWHERE, Origin, user_origin
 from .._util.text import quoted, short_repr
 from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
 from ..core.graph_tables import checked_name
-from ..core.scopes import Scope
 from ..core.symbolic_shapes import as_dimensions, product, shown
 from ..errors import GraphnnError, GraphnnWarning, NoRuleError, restated
 from . import complex_numbers
@@ -27,6 +24,11 @@ from .aten.call import Call, cast
 from .aten.table import IRRELEVANT, Rule, rule_for
 from .complex_numbers import Pair
 from .dtypes import dtype_of, part_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..core.scopes import Scope
 
 FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
 OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
@@ -136,8 +138,9 @@ class Reader:
             if node is not None and tensor.node is not node and node.op.is_parameter:
                 if stored.kind == "trained":
                     warnings.warn(
-                        f"the module writes to its weight {quoted(stored.name)}, and a step with updates starts from the "
-                        "weight before that: write to it between steps, or compute the other weight by a parametrization",
+                        f"the module writes to its weight {quoted(stored.name)}, and a step with updates starts from "
+                        "the weight before that: write to it between steps, or compute the other weight by a "
+                        "parametrization",
                         GraphnnWarning,
                         stacklevel=5,
                     )
@@ -224,7 +227,11 @@ class Reader:
             found = self.values[argument]
             return self._stored(found) if isinstance(found, Stored) else found
         if isinstance(argument, (list, tuple)):
-            return type(argument)(map(self.value, argument)) if type(argument) in (list, tuple) else [*map(self.value, argument)]
+            return (
+                type(argument)(map(self.value, argument))
+                if type(argument) in (list, tuple)
+                else [*map(self.value, argument)]
+            )
         if isinstance(argument, dict):
             return {key: self.value(each) for key, each in argument.items()}
         if isinstance(argument, torch.dtype):
@@ -237,8 +244,8 @@ class Reader:
             return self._called(node, target)
         if "functorch" in str(getattr(target, "__module__", "")):
             raise NoRuleError(
-                "it is part of torch.vmap or torch.func, which PyTorch's export leaves as they are: write the batch as an "
-                "axis, and torch.autograd.grad(y, x, create_graph=True)"
+                "it is part of torch.vmap or torch.func, which PyTorch's export leaves as they are: write the batch as "
+                "an axis, and torch.autograd.grad(y, x, create_graph=True)"
             )
         args = self.value(node.args)
         if target is operator.getitem:
@@ -259,7 +266,7 @@ class Reader:
         if not any(isinstance(each, str) for each in args):
             return function(*args)
         name = getattr(function, "__name__", str(function))
-        if function in (operator.truediv,) or name in ("int_truediv",):
+        if function is operator.truediv or name == "int_truediv":
             whole = as_dimensions(args[:1])[0] // args[1] if args[1] else None
             if whole is not None and whole * args[1] == args[0]:
                 return plain(whole)
@@ -274,8 +281,8 @@ class Reader:
             a, b = args
             return minimum(a, b) if name.endswith("min") else add(b, clamp(subtract(a, b)))
         raise NoRuleError(
-            f"{name} of a size with a name, {', '.join(map(str, args))}, which graphnn does not compute: leave the size "
-            "out of dims="
+            f"{name} of a size with a name, {', '.join(map(str, args))}, which graphnn does not compute: leave the "
+            "size out of dims="
         )
 
     def _of_numbers(self, function: Any, args: Sequence[Any]) -> Tensor:
@@ -362,7 +369,9 @@ class Reader:
                 found.append(Tensor.of(result))
         return found if several else found[0]
 
-    def _view(self, call: Call, rule: Rule, taken: dict[str, Any], base: Tensor, seen: Node, place: int | None) -> Tensor:
+    def _view(
+        self, call: Call, rule: Rule, taken: dict[str, Any], base: Tensor, seen: Node, place: int | None
+    ) -> Tensor:
         """Return a tensor that shares its elements with another."""
         if seen is base.node:
             return base
@@ -443,7 +452,9 @@ class Reader:
         made = rule.function(self._call(node, name), **{key: nodes_in(value) for key, value in taken.items()})
         shape = tensor.node.spec.shape
         if made.spec.shape != shape:
-            raise NoRuleError(f"out= has the shape {shown(shape)}, and the result {shown(made.spec.shape)}: leave out= out")
+            raise NoRuleError(
+                f"out= has the shape {shown(shape)}, and the result {shown(made.spec.shape)}: leave out= out"
+            )
         return self._overwritten(tensor, cast(made, tensor.node.spec.dtype))
 
     def _overwritten(self, tensor: Tensor, made: Node) -> Tensor:

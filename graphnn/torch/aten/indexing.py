@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core import Node, fn
-from ...core.symbolic_shapes import product
+from ...core.symbolic_shapes import broadcast, product
 from .call import axis_of, cast, is_zeros
 from .table import aten, refused
 
@@ -15,26 +15,25 @@ if TYPE_CHECKING:
     from .call import Call
 
 
-def _places(call: Call, index: Node, size: Any) -> Node:
-    """Return places counted from the front."""
-    index = cast(index, np.int64)
-    if index.op.is_constant and isinstance(size, int):
-        known = call.known(index, "places")
-        return call.graph.constant(np.where(known < 0, known + size, known)) if (known < 0).any() else index
-    return fn.where(fn.less(index, 0), index + call.number(size), index)
-
-
 @aten("index", "_unsafe_index")
 def index(call: Call, self: Node, indices: Any) -> Node:
     """Return elements at places, as NumPy's advanced indexing does."""
     if any(each is not None and each.spec.dtype.kind == "b" for each in indices):
         indices = _of_masks(call, self, indices)
-    front = _in_front(call, self, list(indices))
-    found = fn.take(front.table, front.places, axis=0)
-    if not front.lead:
+    asked = [axis for axis, each in enumerate(indices) if each is not None]
+    if len(asked) == 1:
+        return fn.take(self, cast(indices[asked[0]], np.int64), axis=asked[0])
+    rest = [axis for axis in range(self.ndim) if axis not in asked]
+    places = _beside([indices[axis] for axis in asked])
+    order = (*asked, *rest)
+    front = self if order == tuple(range(self.ndim)) else fn.transpose(self, order)
+    found = fn.gather_nd(front, places)
+    together = asked == list(range(asked[0], asked[0] + len(asked)))
+    lead = len([axis for axis in rest if axis < asked[0]]) if together else 0
+    if not lead:
         return found
-    n = front.places.ndim
-    return fn.transpose(found, (*range(n, n + front.lead), *range(n), *range(n + front.lead, found.ndim)))
+    n = places.ndim - 1
+    return fn.transpose(found, (*range(n, n + lead), *range(n), *range(n + lead, found.ndim)))
 
 
 class _Front(NamedTuple):
@@ -151,12 +150,19 @@ def put_flat(x: Node, places: Node, lead: int, sizes: Any) -> Node:
 
 
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
+    """Return places among the elements of several axes; one that is out of range is an IndexError, as one by itself."""
     if len(indices) == 1:
         return cast(indices[0], np.int64)  # operations count places below 0 from the end
-    found = _places(call, indices[0], sizes[0])
-    for each, size in zip(indices[1:], sizes[1:], strict=True):
-        found = found * call.number(size) + _places(call, each, size)
-    return found
+    every = fn.reshape(fn.arange(product(sizes), graph=call.graph), tuple(sizes))
+    return fn.gather_nd(every, _beside(indices))
+
+
+def _beside(indices: list[Node]) -> Node:
+    """Return the places of several axes, one beside the other."""
+    shape = broadcast([each.spec.shape for each in indices])
+    if shape is None:
+        raise ValueError(f"places of shapes {', '.join(str(each.spec.shape) for each in indices)} do not fit together")
+    return fn.stack([fn.broadcast_to(cast(each, np.int64), shape[0]) for each in indices], axis=-1)
 
 
 @aten("index_select")

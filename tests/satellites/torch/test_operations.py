@@ -552,6 +552,7 @@ case(
     "logcumsumexp of extremes", lambda x: torch.logcumsumexp(x, -1), [[1000.0, -1000.0, 0.0], [-1000.0, -999.0, 1000.0]]
 )
 case("cummax", lambda x: (*torch.cummax(x, -1), *torch.cummin(x, -1)), TIES)
+case("cummax of ints", lambda i: (*torch.cummax(i, -1), *torch.cummin(i, 0), *torch.cummax(i > 0, 0)), ints(3, 4) - 1)
 case("all any", lambda x: (x.all(), x.any(), (x > 0).all(-1), (x > 0).any(0, keepdim=True)), ZEROS)
 case("count_nonzero", lambda x: (torch.count_nonzero(x), torch.count_nonzero(x, dim=-1)), ZEROS)
 case("nansum nanmean", lambda x: (x.nansum(), x.nansum(-1), x.nanmean(-1)), [[1.0, math.nan, 3.0], [4.0, 2.0, 3.0]])
@@ -1569,7 +1570,6 @@ case(
     rand(5, 4),
     rand(5, 4, seed=1),
     rand(5, 4, low=0.1),
-    refused="cannot export",
 )
 case("soft_margin_loss", every(F.soft_margin_loss), rand(5, 4), fixed(rand(5, 4, seed=1).sign()))
 case("hinge_embedding_loss", every(F.hinge_embedding_loss), TIES, rand(3, 4, seed=1).sign())
@@ -1651,6 +1651,19 @@ case(
     rand(3, 5, 6, seed=1),
 )
 
+
+class GivenState(nn.Module):
+    """A recurrent layer that goes on from a state, and gives back its last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.LSTM(4, 3, batch_first=True)
+
+    def forward(self, x: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> Any:
+        found, (last, inner) = self.inner(x, (hidden[None], cell[None]))
+        return found.sum(), last, inner
+
+
 # --- recurrent layers -----------------------------------------------------------------------------------------------
 
 case("lstm", module(lambda: nn.LSTM(4, 3, 2, bidirectional=True)), rand(5, 2, 4), named=False)
@@ -1665,6 +1678,15 @@ case("lstm of one sequence", module(lambda: nn.LSTM(4, 3)), rand(5, 4), named=Fa
 case("gru", module(lambda: nn.GRU(4, 3, 2, bidirectional=True, batch_first=True)), rand(2, 5, 4))
 case("rnn", module(lambda: nn.RNN(4, 3, 2, batch_first=True)), rand(2, 5, 4))
 case("rnn relu", module(lambda: nn.RNN(4, 3, nonlinearity="relu", bidirectional=True, batch_first=True)), rand(2, 5, 4))
+case(
+    "lstm over a time with a name",
+    module(lambda: nn.LSTM(4, 3, 2, bidirectional=True)),
+    rand(5, 2, 4),
+    refused="PyTorch fixes the size",
+)
+case("gru over a time with a name", module(lambda: nn.GRU(4, 3)), rand(5, 2, 4), refused="PyTorch fixes the size")
+case("gru over a long time", module(lambda: nn.GRU(2, 3, bidirectional=True)), rand(70, 1, 2), named=False)
+case("lstm of a given state", module(lambda: GivenState()), rand(2, 5, 4), rand(2, 3), rand(2, 3, seed=1))
 case("lstm cell", module(lambda: nn.LSTMCell(4, 3)), rand(2, 4))
 case("gru cell", module(lambda: nn.GRUCell(4, 3)), rand(2, 4), rand(2, 3))
 case("rnn cell", module(lambda: nn.RNNCell(4, 3)), rand(2, 4))
@@ -2055,6 +2077,50 @@ def test_an_operation_is_right_or_refused(given: Case) -> None:
             given,
             tuple(larger(each) if each.ndim and each.shape[:1] == rows else each for each in given.examples),
         )
+
+
+def test_dropout_between_recurrent_layers_is_off_in_evaluation() -> None:
+    """In training, layers but the last one are dropped from; the evaluated graph is the module's in evaluation."""
+    made = module(lambda: nn.LSTM(4, 3, 3, dropout=0.5, batch_first=True))
+    x = rand(2, 5, 4)
+    graph = gn.from_torch(made, x, check=False)
+    output = next(iter(graph.outputs.values()))
+    feed = {next(iter(graph.inputs)): x.numpy()}
+    wanted = made.eval()(x)[0].detach().numpy()
+    assert not np.allclose(gn.run(output, feed), wanted)
+    evaluated = gn.replace(output, graph.evaluation)
+    np.testing.assert_allclose(gn.run(evaluated, feed), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_place_out_of_range_is_an_error(write: bool) -> None:
+    """Of places in several axes, each is held against its own axis, and not against all elements."""
+
+    def function(x: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        if not write:
+            return x[i, j]
+        y = x * 1.0
+        y[i, j] = 2.0
+        return y
+
+    graph = gn.from_torch(Operation(function), rand(3, 4), torch.tensor([0, 1]), torch.tensor([0, 3]), check=False)
+    output = graph.outputs["output"]
+    with pytest.raises(IndexError, match="4"):
+        gn.run(output, dict(zip(graph.inputs, [np.ones((3, 4)), [0, 1], [0, 4]], strict=True)))
+
+
+def test_places_and_masks_take_few_nodes() -> None:
+    """Places count from the end by themselves; recurrent steps and images make no chains of nodes."""
+
+    def nodes(function: Any, *examples: torch.Tensor) -> int:
+        return len(read(Case("", function, examples))) - len(examples)
+
+    assert nodes(lambda x, i: x[:, i], rand(3, 4), torch.tensor([0, -1])) == 1
+    assert nodes(lambda x, i: x[i, i], rand(3, 4), torch.tensor([0, -1])) <= 4
+    assert nodes(lambda x: F.gelu(F.softmax(x, -1)), rand(3, 4)) <= 7
+    assert nodes(lambda x: F.interpolate(x, scale_factor=2), rand(1, 2, 3, 3)) == 3
+    assert nodes(lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"), rand(1, 2, 3, 3)) <= 5
+    assert nodes(nn.LSTM(4, 5, 2, bidirectional=True).to(f64), rand(6, 2, 4)) < 600
 
 
 def test_most_operations_are_right() -> None:
