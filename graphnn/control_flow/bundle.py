@@ -114,7 +114,7 @@ class LoopItem(Op):
     """One of the arrays that a loop gives: a part of its bundle."""
 
     is_loop_item = True
-    public = False
+    public = computes = False
     start: Dim
     shape: Shape
     dtype: DType
@@ -168,7 +168,7 @@ def _nothing(*asked: Any) -> None:
 class LoopBundle(Linear):
     """A bundle that holds one array at its place, and zeros."""
 
-    public = False
+    public = computes = False
     start: Dim
     size: Dim
     dtype: DType
