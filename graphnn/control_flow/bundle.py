@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core import Array, Dim, DType, Node, Op, Shape, Spec, fn
+from ..core import Array, Dim, DType, Node, Op, Shape, Spec, fn, is_float
 from ..core.symbolic_shapes import add, floor_divide, multiply, product
 from ..ops.base import Linear, no_flops
 
@@ -43,14 +43,14 @@ class Layout:
     """
 
     def __init__(self, items: Sequence[tuple[Shape, np.dtype[Any]]], word: np.dtype[Any] | None = None) -> None:
-        floats = [dtype for _, dtype in items if dtype.kind == "f"]
+        floats = [dtype for _, dtype in items if is_float(dtype)]
         self.dtype = word or (max(floats, key=lambda dtype: dtype.itemsize) if floats else np.dtype(np.uint8))
         self.places: list[Place] = []
         self.size: Dim = 0
         width = self.dtype.itemsize
         for shape, dtype in items:
             words = product(shape)
-            if dtype.kind != "f":
+            if not is_float(dtype):
                 # Where numbers of 8 bytes begin at a multiple of 8, any dtype is aligned.
                 self.size = multiply(floor_divide(add(multiply(self.size, width), 7), 8), 8 // width)
                 words = floor_divide(add(multiply(words, dtype.itemsize), width - 1), width)
@@ -72,7 +72,7 @@ class Layout:
             if begin > end:
                 found.append(slice(end, begin))
             sizes: Any = shape
-            end = begin + math.prod(sizes) * (width if dtype.kind == "f" else dtype.itemsize)
+            end = begin + math.prod(sizes) * (width if is_float(dtype) else dtype.itemsize)
         return found
 
     def words(self, out: Array | None) -> Array:
@@ -95,7 +95,7 @@ def shown_in(words: Array, place: Place) -> Array:
 
 def read(words: Array, place: Place) -> Array:
     """Return an item of a bundle; a view where it can be one."""
-    if place.dtype.kind == "f" and place.dtype != words.dtype:
+    if is_float(place.dtype) and place.dtype != words.dtype:
         return shown_in(words, place._replace(dtype=words.dtype)).astype(place.dtype)
     return shown_in(words, place)
 
@@ -107,7 +107,7 @@ def place_to_write(words: Array, place: Place) -> Array:
 
 def place_written(place: Place, dtype: np.dtype[Any]) -> Place:
     """Return the place of what is written into words of a dtype: floats are kept as words."""
-    return place._replace(dtype=dtype) if place.dtype.kind == "f" else place
+    return place._replace(dtype=dtype) if is_float(place.dtype) else place
 
 
 class LoopItem(Op):

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from .._util.text import MOST_BITS, short_repr
+from .._util.text import MOST_BITS, is_real, short_repr
 from ..errors import DtypeError, GraphnnError, UsageError, ValueRangeError
 from . import symbolic_shapes
 from .storage_dtypes import NAME, bfloat16, is_bfloat16
@@ -149,7 +149,7 @@ class Real(Kind):
         kind = type(value)
         if issubclass(kind, float):
             return float.__float__(value)
-        if issubclass(kind, np.floating):
+        if is_real(value):
             return float(value)
         number = _WHOLE.read(value)
         try:
