@@ -70,6 +70,7 @@ class Tensor:
         """Have other elements; return False if a view is between that cannot be written through."""
         if any(put is None for _, put in self.views):
             return False
+        written = node
         wholes = [self.cell.node]
         for look, _ in self.views[:-1]:
             wholes.append(look(wholes[-1]))
@@ -78,4 +79,5 @@ class Tensor:
             node = put(whole, node)
         self.cell.node = node
         self.cell.writes += 1
+        self._seen, self._at = written, self.cell.writes
         return True

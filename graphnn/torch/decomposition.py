@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 
@@ -15,6 +16,7 @@ def decomposed(torch: Any, node: Any) -> tuple[Any, list[Any]]:
         The call.
     """
     from torch._decomp import decomposition_table
+    from torch._guards import detect_fake_mode
     from torch.fx.experimental.proxy_tensor import make_fx
 
     target = node.target
@@ -31,6 +33,9 @@ def decomposed(torch: Any, node: Any) -> tuple[Any, list[Any]]:
         args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), given.__getitem__)
         return function(*args, **kwargs)
 
-    module = make_fx(once)(*[each.meta["val"] for each in operands])
+    examples = [each.meta["val"] for each in operands]
+    # Within the mode of the examples, so that tensors made inside tell, as these do, which of them share elements.
+    with detect_fake_mode(examples) or nullcontext():
+        module = make_fx(once)(*examples)
     module.meta["inner"] = True
     return module, operands

@@ -168,13 +168,13 @@ class Reader:
                 if outermost:
                     self.taken[node] = {each: self._now(each) for each in node.all_input_nodes}
                 found = self.values[node] = self._result(node)
+                if outermost:
+                    each = found if isinstance(found, (list, tuple)) else [found]
+                    self.made[node] = [one.node if isinstance(one, Tensor) else None for one in each]
         except Exception as error:
             if self.module.meta.get("inner") and isinstance(error, GraphnnError):
                 raise  # told of the operation that PyTorch took apart, which is the one that the user wrote
             raise self.explained(error, node) from error
-        if outermost:
-            each = found if isinstance(found, (list, tuple)) else [found]
-            self.made[node] = [one.node if isinstance(one, Tensor) else None for one in each]
 
     def _now(self, operand: Any) -> Any:
         """Return the node of an operand as it is now, or the number that it is; None of others."""

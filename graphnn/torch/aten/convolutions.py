@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Dim, Node, fn
+from ...core import Array, Dim, Node, fn
 from ...core.symbolic_shapes import add, clamp, floor_divide, multiply, product, subtract
 from .call import lengths
 from .table import aten, refused
@@ -242,8 +242,25 @@ def adaptive_avg_pool(call: Call, self: Node, output_size: Any) -> Node:
     if all(size == 1 for size in output_size):
         return fn.mean(self, tuple(range(self.ndim - axes, self.ndim)), keepdims=True)
     x, alone = _batched(self, axes)
-    found = fn.adaptive_average_pool(x, tuple(output_size))
+    sizes = x.spec.shape[2:]
+    if all(isinstance(size, int) and size % out for size, out in zip(sizes, output_size, strict=True)):
+        from .images import along
+
+        for axis, (size, out) in enumerate(zip(sizes, output_size, strict=True)):
+            x = along(x, call.graph.constant(_shares(int(size), out).astype(x.spec.dtype)), axis + 2)
+        found = x
+    else:
+        found = fn.adaptive_average_pool(x, tuple(output_size))
     return fn.squeeze(found, 0) if alone else found
+
+
+def _shares(size: int, out: int) -> Array:
+    """Return the matrix that takes the means of parts that differ in size or lie over each other."""
+    found = np.zeros((out, size))
+    for row in range(out):
+        first, last = row * size // out, -((row + 1) * size // -out)
+        found[row, first:last] = 1 / (last - first)
+    return found
 
 
 @aten("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")

@@ -292,17 +292,22 @@ def hypot(call: Call, self: Node, other: Node) -> Node:
 @aten("atan2", "arctan2")
 def atan2(call: Call, self: Node, other: Node) -> Node:
     """Return the angle of a point (other, x)."""
-    y, x = call.as_result(self, other)
-    zero = fn.equal(x, 0)
-    angle = fn.arctan(y / fn.where(zero, 1, x))
-    upright = fn.where(fn.greater(y, 0), math.pi / 2, fn.where(fn.less(y, 0), -math.pi / 2, 0.0))
-    # The derivatives on the vertical axis, where the quotient has none.
-    flat = fn.where(zero & fn.not_equal(y, 0), -x / fn.where(fn.equal(y, 0), 1, y), 0.0)
-    # The sign of a zero counts: it tells on which side of the axis the point is.
-    turned = fn.where(fn.less(y, 0) | fn.less(fn.reciprocal(fn.where(fn.equal(y, 0), y, 1)), 0), -math.pi, math.pi)
-    behind = fn.less(x, 0) | (zero & fn.equal(y, 0) & fn.less(fn.reciprocal(fn.where(zero, x, 1)), 0))
-    found = fn.where(zero, upright + flat, angle) + fn.where(behind, turned, 0.0)
-    return cast(found, call.dtype)
+    return angle_of(*call.as_result(self, other))
+
+
+def angle_of(y: Node, x: Node) -> Node:
+    """Return the angle of a point (x, y), by the quotient that is not above 1."""
+    steep = fn.greater(fn.abs(y), fn.abs(x))
+    below = fn.where(steep, y, x)
+    angle = fn.arctan(fn.where(steep, x, y) / fn.where(fn.equal(below, 0), np.inf, below))  # at the origin 0
+    side = fn.where(_is_negative(y), -1.0, 1.0)
+    level = angle + fn.where(_is_negative(x), math.pi, 0.0) * side
+    return cast(fn.where(steep, side * (math.pi / 2) - angle, level), x.spec.dtype)
+
+
+def _is_negative(x: Node) -> Node:
+    """Return whether a number is below 0, or is -0."""
+    return fn.less(x, 0) | (fn.equal(x, 0) & fn.less(fn.reciprocal(x), 0))
 
 
 @aten("logaddexp")
@@ -390,8 +395,7 @@ def heaviside(call: Call, self: Node, values: Node) -> Node:
 def copysign(call: Call, self: Any, other: Any) -> Node:
     """Return x with the sign of another number, that of a zero included."""
     x, y = (call.node(each, call.dtype) for each in (self, other))
-    negative = fn.less(y, 0) | (fn.equal(y, 0) & fn.less(fn.reciprocal(fn.where(fn.equal(y, 0), y, 1.0)), 0))
-    return fn.abs(x) * fn.where(negative, -1.0, 1.0)
+    return fn.abs(x) * fn.where(_is_negative(y), -1.0, 1.0)
 
 
 @aten("signbit")
@@ -399,8 +403,90 @@ def signbit(call: Call, self: Node) -> Node:
     """Return whether a number is negative; −0 is."""
     if self.spec.dtype.kind != "f":
         return fn.less(self, 0)
-    zero = fn.equal(self, 0)
-    return fn.less(self, 0) | fn.less(fn.reciprocal(fn.where(zero, self, 1.0)), 0)
+    return _is_negative(self)
+
+
+_LGAMMA = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_DIGAMMA = (-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12)
+_FAR = 8
+"""From where on Stirling's series is exact to float64 with these terms."""
+
+
+def _series(x: Node, terms: tuple[float, ...]) -> Node:
+    """Return a polynomial by Horner's rule."""
+    found = x * terms[-1] + terms[-2]
+    for term in terms[-3::-1]:
+        found = found * x + term
+    return found
+
+
+def _shifted(x: Node) -> tuple[Node, Node, Node, Node]:
+    """Return x or 1 - x, what is positive; where that is; that, if it is far enough, and else moved there."""
+    below = fn.less_equal(x, 0)
+    y = fn.where(below, 1 - x, x)
+    near = fn.less(y, _FAR)
+    return y, below, near, y + cast(near, x.spec.dtype) * _FAR
+
+
+@aten("lgamma", "special_gammaln")
+def lgamma(call: Call, self: Node) -> Node:
+    """Return the logarithm of the absolute value of the gamma function, by Stirling's series."""
+    x = cast(self, call.dtype)
+    y, below, near, z = _shifted(x)
+    far = (z - 0.5) * fn.log(z) - z + 0.5 * math.log(2 * math.pi) + _series(fn.reciprocal(fn.square(z)), _LGAMMA) / z
+    product = fn.where(near, y, 1.0)
+    for place in range(1, _FAR):
+        product = product * fn.where(near, y + place, 1.0)
+    found = far - fn.log(product)
+    mirrored = math.log(math.pi) - fn.log(fn.abs(fn.sin(fn.where(below, x - fn.floor(x), 0.5) * math.pi))) - found
+    return fn.where(below, mirrored, found)
+
+
+@aten("digamma", "special_digamma", "special_psi")
+def digamma(call: Call, self: Node) -> Node:
+    """Return the derivative of `lgamma`."""
+    x = cast(self, call.dtype)
+    y, below, near, z = _shifted(x)
+    square = fn.reciprocal(fn.square(z))
+    found = fn.log(z) - 0.5 / z + _series(square, _DIGAMMA) * square
+    for place in range(_FAR):
+        found = found - fn.where(near, 1 / (y + place), 0.0)
+    return fn.where(below, found - math.pi / fn.tan(fn.where(below, x - fn.floor(x), 0.5) * math.pi), found)
+
+
+@aten(
+    *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+    *("fake_quantize_per_tensor_affine_cachemask", "fake_quantize_per_channel_affine_cachemask"),
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+)
+def fake_quantize(
+    call: Call,
+    self: Node,
+    scale: Any,
+    zero_point: Any,
+    quant_min: int,
+    quant_max: int,
+    axis: int | None = None,
+    fake_quant_enabled: Any = None,
+) -> Any:
+    """Return numbers as they would be stored in few bits; the gradient passes straight through, within the bounds.
+
+    PyTorch reckons with scales of float32, whatever the dtype of x; and if there is one for all, the product is, too.
+    """
+    size, zero = call.node(scale, np.float32), call.node(zero_point, np.float32)
+    if axis is not None:
+        shape = (-1, *[1] * (self.ndim - axis % self.ndim - 1))
+        size, zero = fn.reshape(size, shape), fn.reshape(zero, shape)
+    places = fn.round(fn.stop_gradient(self) * fn.reciprocal(size)) + zero
+    kept = fn.greater_equal(places, quant_min) & fn.less_equal(places, quant_max)
+    within = np.float32 if axis is None else self.spec.dtype
+    found = cast(fn.clip(places, float(quant_min), float(quant_max)) - zero, within) * cast(size, within)
+    found = cast(found, self.spec.dtype)
+    if fake_quant_enabled is not None:
+        on = fn.not_equal(fake_quant_enabled, 0)
+        found, kept = fn.where(on, found, fn.stop_gradient(self)), fn.logical_not(on) | kept
+    found = found + fn.where(kept, self - fn.stop_gradient(self), 0.0)
+    return (found, kept) if "cachemask" in call.op else found
 
 
 @aten("deg2rad")

@@ -215,7 +215,7 @@ def embedding(
     return found
 
 
-@aten("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
+@aten("embedding_bag", "embedding_bag.padding_idx", "_embedding_bag", "_embedding_bag_forward_only")
 def embedding_bag(
     call: Call,
     weight: Node,
@@ -226,38 +226,37 @@ def embedding_bag(
     sparse: bool = False,
     per_sample_weights: Node | None = None,
     include_last_offset: bool = False,
-    padding_idx: int | None = None,
-) -> list[Node | None]:
-    """Return sums, means or the largest of rows of a table, one for each bag: where each begins, offsets tell."""
-    from .shapes import part
-
+    padding_idx: int | None = -1,
+) -> tuple[Node, None, None, None]:
+    """Return sums, means or the largest of rows of a table, for bags of places: offsets tell where a bag begins."""
     if scale_grad_by_freq:
         call.refuse("its gradient is divided by how often a row is read: write scale_grad_by_freq=False")
+    if any(call.wanted(place) for place in (1, 2, 3)):
+        call.refuse("graphnn gives only the first result of embedding_bag")
     if include_last_offset:
-        offsets = part(offsets, 0, 0, add_dims(offsets.spec.shape[0], -1))
-    (bags,), (count,) = offsets.spec.shape, indices.spec.shape
-    place = fn.expand_dims(fn.arange(count, graph=call.graph), -1)
-    bag = fn.sum(cast(fn.less_equal(cast(offsets, np.int64), place), np.int64), axis=1) - 1
-    rows = fn.take(weight, cast(indices, np.int64), axis=0)
-    kept = None
+        offsets = fn.getitem(offsets, slice(None, -1))
+    count, bags = indices.spec.shape[0], offsets.spec.shape[0]
+    places = fn.expand_dims(fn.arange(count, graph=call.graph), 1)
+    bag = fn.sum(cast(fn.less_equal(offsets, places), np.int64), axis=1) - 1
+    shape = (bags, *weight.spec.shape[1:])
+    rows = fn.take(weight, indices, axis=0)
+    counts = cast(fn.greater_equal(bag, 0), weight.spec.dtype)
     if padding_idx is not None and padding_idx >= 0:
-        kept = fn.expand_dims(fn.not_equal(indices, padding_idx), -1)
+        read = fn.not_equal(indices, padding_idx)
+        counts = counts * cast(read, weight.spec.dtype)
+        rows = fn.where(fn.expand_dims(read, -1), rows, 0.0 if mode < 2 else -np.inf)
     if per_sample_weights is not None:
-        rows = rows * fn.expand_dims(cast(per_sample_weights, rows.spec.dtype), -1)
-    shape = (bags, weight.spec.shape[1])
-    ones = fn.broadcast_to(call.node(1, rows.spec.dtype), (count, 1)) if kept is None else cast(kept, rows.spec.dtype)
-    if mode == 2:
-        if kept is not None:
-            bag = fn.where(fn.squeeze(kept, -1), bag, bags if isinstance(bags, int) else call.counted(bags))
-        places = fn.broadcast_to(fn.expand_dims(bag, -1), rows.spec.shape)
-        start = fn.broadcast_to(call.node(-np.inf, rows.spec.dtype), (add_dims(bags, 1), shape[1]))
-        found = fn.put_along_axis(start, places, rows, axis=0, reduce="maximum")
-        found = part(found, 0, 0, bags)
-        return [fn.where(fn.equal(found, call.node(-np.inf, rows.spec.dtype)), call.node(0, rows.spec.dtype), found), None, None, None]
-    total = fn.index_add(rows if kept is None else rows * ones, bag, shape, axis=0)
-    if mode == 1:
-        total = total / fn.maximum(fn.index_add(ones, bag, (bags, 1), axis=0), call.node(1, rows.spec.dtype))
-    return [total, None, None, None]
+        rows = rows * fn.expand_dims(per_sample_weights, -1)
+    if mode < 2:
+        found = fn.index_add(rows, bag, shape, axis=0)
+        if mode == 1:
+            many = fn.maximum(fn.index_add(counts, bag, (bags,), axis=0), 1)
+            found = found / fn.expand_dims(many, -1)
+        return found, None, None, None
+    lowest = fn.broadcast_to(call.node(-np.inf, weight.spec.dtype), shape)
+    wide = fn.broadcast_to(fn.expand_dims(bag, -1), rows.spec.shape)
+    found = fn.put_along_axis(lowest, wide, rows, axis=0, reduce="maximum")
+    return fn.where(fn.equal(found, -np.inf), 0.0, found), None, None, None
 
 
 @aten("scatter")

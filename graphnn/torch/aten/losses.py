@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .call import Call
 
 
-_SMALL = 1e-12
+_SMALL = float(np.float32(1e-12))
 
 
 def reduced(x: Node, reduction: int) -> Node:

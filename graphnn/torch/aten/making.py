@@ -151,6 +151,13 @@ _window("bartlett_window", lambda t, alpha, beta: 1 - np.abs(2 * t - 1))
 _window("blackman_window", lambda t, alpha, beta: 0.42 - 0.5 * np.cos(2 * np.pi * t) + 0.08 * np.cos(4 * np.pi * t))
 
 
+@aten("kaiser_window", "kaiser_window.periodic", "kaiser_window.beta")
+def kaiser_window(call: Call, window_length: int, periodic: bool = True, beta: float = 12.0, dtype: Any = None) -> Node:
+    """Return a window of Bessel functions."""
+    length = window_length + 1 if periodic and window_length > 1 else window_length
+    return call.graph.constant(np.kaiser(length, beta)[:window_length].astype(call.dtype))
+
+
 @aten("tril_indices")
 def tril_indices(call: Call, row: int, col: int, offset: int = 0, dtype: Any = None) -> Node:
     """Return where the lower triangle of a matrix is."""

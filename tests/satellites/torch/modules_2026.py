@@ -717,7 +717,7 @@ class MoeShared(nn.Module):
         groups = biased.view(-1, 2, 2).topk(2, dim=-1)[0].sum(-1)
         kept = torch.zeros_like(groups).scatter_(1, groups.topk(1, dim=-1)[1], 1)
         mask = kept.unsqueeze(-1).expand(-1, 2, 2).reshape(-1, 4)
-        at = biased.masked_fill(~mask.bool(), 0.0).topk(2, dim=-1)[1]
+        at = biased.masked_fill(~mask.bool(), -torch.inf).topk(2, dim=-1)[1]
         top = scores.gather(1, at)
         top = top / (top.sum(-1, keepdim=True) + 1e-20) * 2.5
         y = torch.zeros_like(x)
@@ -1526,10 +1526,7 @@ class Half(torch.autograd.Function):
         return grad / 2
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
-
-
-@case(lambda: (r(3, 4),), refused="backward")
+@case(lambda n: (r(n, 4),), {0: "n"}, sizes=BATCH)
 class OwnFunction(nn.Module):
     """A function with a gradient of its own."""
 
@@ -1541,7 +1538,7 @@ class OwnFunction(nn.Module):
         return self.two(Half.apply(self.one(x)))
 
 
-@case(lambda: (r(4, 1),), refused="gradient")
+@case(lambda n: (r(n, 1),), {0: "n"}, sizes=BATCH)
 class Pinn(nn.Module):
     """An equation of physics: the second derivative by the place, inside of the module."""
 
@@ -1557,6 +1554,9 @@ class Pinn(nn.Module):
         return second + torch.sin(x)
 
 
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
 @case(lambda: (r(3, 5, 4), torch.tensor([5, 3, 2])), refused="packed")
 class Packed(nn.Module):
     def __init__(self) -> None:
@@ -1569,7 +1569,7 @@ class Packed(nn.Module):
         return nn.utils.rnn.pad_packed_sequence(y, batch_first=True)[0]
 
 
-@case(lambda: (r(3, 4),), refused="while")
+@case(lambda: (r(3, 4),), refused="fixed number of steps")
 class While(nn.Module):
     def __init__(self) -> None:
         super().__init__()

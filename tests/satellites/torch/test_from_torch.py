@@ -299,3 +299,35 @@ def test_an_example_that_does_not_fit_is_told_of(x: torch.Tensor) -> None:
         gn.from_torch(net(), x[:1], dims={0: "n"})
     with pytest.raises(gn.UsageError, match=r'PyTorch fixes the size "n", axis 1 of x, at 4: leave it out of dims='):
         gn.from_torch(net(), x, dims={1: "n"})
+
+
+def test_the_lines_of_the_documentation_run() -> None:
+    page = (Path(gn.__file__).parents[1] / "docs" / "bring-your-model.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"## A module of PyTorch\n.*?```py\n(.*?)```", page, re.DOTALL)
+
+    class Attn(nn.Linear):
+        pass
+
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attn = Attn(10, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.attn(x)
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList([Part()])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.blocks[0](x)
+
+    names: dict[str, Any] = {"gn": gn, "nn": gn.nn, "torch": torch, "model": Model()}
+    feed = {"x": np.ones((3, 10), np.float32)}
+    for line in lines.splitlines():
+        exec(line, names)  # noqa: S102 - lines of ours
+        if line.startswith("g ="):
+            names["loss"], names["feed"] = gn.mean(gn.square(names["g"].outputs["output"])), feed
+    assert float(names["step"](feed)) > float(names["step"](feed))
