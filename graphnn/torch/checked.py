@@ -16,11 +16,11 @@ import numpy as np
 
 from .._util.text import quoted
 from ..autodiff.grad import jvp, vjp
-from ..core import Graph, Node
+from ..core import Graph, Node, is_float, limits
 from ..errors import EvaluationError, GraphnnWarning
 from ..runtime.interpreter import run
 from ..transforms.extract_replace import extract, replace
-from .dtypes import dtype_of
+from .dtypes import array_of, dtype_of, tensor_of
 
 if TYPE_CHECKING:
     from ..core import Array
@@ -33,8 +33,10 @@ _ALONG = "all weights, along PyTorch's"
 _VALUES, _GRADIENTS = 2e3, 2e4
 """How many units of rounding a result and a gradient may be off, relative to the largest element."""
 _TINY = float(np.finfo(np.float64).tiny)
-_NEAR = 0.03
-"""How much of a gradient may differ in float32 where each call has PyTorch's gradient."""
+_SHORT = 1e-4
+"""The rounding from which on a float is short: float16 has .001, and bfloat16 .008."""
+_NEAR, _NEAR_SHORT = 0.03, 0.25
+"""How much of a gradient may differ in float32, and in 16 bits, where each call has PyTorch's gradient."""
 _LOOSE = 1e-7
 """And what float64 may be off at least: PyTorch has the slope of hardsigmoid, 1/6, in float32 for it, too."""
 _DROPOUT = ("dropout", "feature_dropout", "native_dropout", "alpha_dropout", "dropout_")
@@ -101,8 +103,9 @@ class _Check:
                 expected = np.zeros_like(value) if expected is None else expected
                 if not _close(value, expected, _GRADIENTS, most * 1e-3):
                     # In float32, rounding may pass a kink or a jump, and a few elements differ by more.
+                    near = _NEAR if limits(value.dtype).eps < _SHORT else _NEAR_SHORT
                     apart = np.linalg.norm(value.astype(np.float64) - expected)
-                    self._is_near &= bool(apart <= _NEAR * max(np.linalg.norm(expected.astype(np.float64)), most))
+                    self._is_near &= bool(apart <= near * max(np.linalg.norm(expected.astype(np.float64)), most))
                     wrong.append(f"the gradient of {quoted(name)} is {_difference(value, expected)}")
         if wrong:
             self._explain(wrong)
@@ -120,7 +123,7 @@ class _Check:
             if not self.weights or not differentiable:
                 return wanted, {}, None
             total = sum(
-                (each * torch.as_tensor(_factors(tuple(each.shape), _numpy(torch, each.dtype)))).sum()
+                (each * tensor_of(torch, _factors(tuple(each.shape), _numpy(torch, each.dtype)))).sum()
                 for each in flat
                 if each.is_floating_point() and each.requires_grad
             )
@@ -153,7 +156,7 @@ class _Check:
     ) -> tuple[list[Array], dict[str, Array]]:
         """Return results and derivatives, of one run; the graph itself gets no nodes for them."""
         feed = {node.name: array for node, array in self.feed.items()}
-        floats = [node for node in dict.fromkeys(fetches) if node.dtype.kind == "f"]
+        floats = [node for node in dict.fromkeys(fetches) if is_float(node.dtype)]
         if not slopes or not floats:
             return run(list(fetches), feed), {}
         copy = extract(list(fetches))
@@ -266,7 +269,7 @@ class _Check:
             return ""
         with_slope = [(node, one) for node, one in pairs if one.requires_grad]
         total = sum(
-            ((one * torch.as_tensor(_factors(tuple(one.shape), _numpy(torch, one.dtype)))).sum() for _, one in with_slope),
+            ((one * tensor_of(torch, _factors(tuple(one.shape), _numpy(torch, one.dtype)))).sum() for _, one in with_slope),
             start=torch.zeros(()),
         )
         expected: Sequence[Any] = [None] * len(wrt)
@@ -357,7 +360,7 @@ class Program:
                 array = values.get(found)
                 if array is None:
                     array = feed[found] if found in feed else found.value
-                tensors[found] = torch.as_tensor(np.array(array))
+                tensors[found] = tensor_of(torch, np.array(array))
             return tensors[found]
 
         try:
@@ -397,8 +400,6 @@ def _is_known(torch: Any, tensor: Any) -> bool:
 
 
 def _array(torch: Any, tensor: Any) -> Array:
-    from .reader import array_of
-
     return array_of(torch, tensor)
 
 
@@ -426,15 +427,20 @@ def _close(own: Any, expected: Any, units: float, floor: float = 0.0) -> bool:
             size, apart = max(_size(b), floor), _size(a - b)
         if np.isfinite(size) and np.isfinite(apart):
             return apart <= max(units * float(np.finfo(a.dtype).eps), _LOOSE) * max(size, _TINY)
-    if a.dtype.kind != "f" or b.dtype.kind != "f":
+    if not is_float(a.dtype) or not is_float(b.dtype):
         return bool(np.array_equal(a, b))
-    eps = max(float(np.finfo(a.dtype).eps), float(np.finfo(b.dtype).eps)) if a.dtype.name in ("float16", "float32", "float64") else 2**-7
+    eps = max(float(limits(a.dtype).eps), float(limits(b.dtype).eps))
     x, y = a.astype(np.float64), b.astype(np.float64)
     usual = np.isfinite(y)
     if not np.array_equal(usual, np.isfinite(x)) or not np.array_equal(x[~usual], y[~usual], equal_nan=True):
         return False
     size = max(_size(y[usual]), floor, _TINY)
-    return float(np.abs(x - y)[usual].max(initial=0.0)) <= max(units * eps, _LOOSE) * size
+    return float(np.abs(x - y)[usual].max(initial=0.0)) <= max(_relative(units, eps), _LOOSE) * size
+
+
+def _relative(units: float, eps: float) -> float:
+    """Return how far apart numbers may be: of floats of 16 bits, each of which is rounded much, not so many units."""
+    return units * eps if eps < _SHORT else min(units * eps, 1 / 16 if units <= _GRADIENTS else 1 / 2)
 
 
 def _difference(own: Any, expected: Any) -> str:

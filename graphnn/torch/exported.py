@@ -20,7 +20,7 @@ from .._util.source_location import Origin
 from ..core import Dim
 from ..errors import GraphnnError, UsageError, restated
 from .custom_functions import traced
-from .dtypes import dtype_of
+from .dtypes import dtype_of, tensor_of
 from .reader import FRAME, OF_TORCH, Stored
 
 
@@ -141,10 +141,10 @@ def export(
 def _tensors(torch: Any, given: Any) -> Any:
     """Return an example with tensors in the place of arrays, also inside of containers."""
     if isinstance(given, (np.ndarray, np.generic)):
-        return torch.as_tensor(np.asarray(given))
+        return tensor_of(torch, given)
     if type(given) in (list, tuple):
         if given and all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in _flat(given)):
-            return torch.as_tensor(np.asarray(given))
+            return tensor_of(torch, given)
         return type(given)(_tensors(torch, each) for each in given)
     if isinstance(given, dict):
         return {key: _tensors(torch, each) for key, each in given.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..core import fn
+from ..core import fn, is_float
 from ..errors import NoRuleError
 from .aliases import Tensor
 
@@ -34,7 +34,7 @@ def without_gradient(found: Any) -> Any:
     """Return tensors through which no gradient passes."""
     if isinstance(found, (list, tuple)):
         return [without_gradient(each) for each in found]
-    if isinstance(found, Tensor) and found.node.spec.dtype.kind == "f":
+    if isinstance(found, Tensor) and is_float(found.node.spec.dtype):
         return Tensor.of(fn.stop_gradient(found.node))
     return found
 

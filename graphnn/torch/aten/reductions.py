@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from ...core.symbolic_shapes import product
 from .call import axes_of, axis_of, cast
 from .table import aten
@@ -34,7 +34,7 @@ def mean(call: Call, self: Node, dim: Any = None, keepdim: bool = False, dtype: 
 def nansum(call: Call, self: Node, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Node:
     """Return the sum over axes, without what is NaN."""
     x = cast(self, call.dtype)
-    return total(call, fn.where(fn.isnan(x), 0.0, x) if x.spec.dtype.kind == "f" else x, dim, keepdim)
+    return total(call, fn.where(fn.isnan(x), 0.0, x) if is_float(x.spec.dtype) else x, dim, keepdim)
 
 
 @aten("prod")
@@ -277,7 +277,7 @@ def _running(call: Call, x: Node, dim: int, function: Any, worst: float) -> tupl
         return x, call.graph.constant(np.int64(0))
     axis = axis_of(dim, x.ndim)
     size = x.spec.shape[axis]
-    if x.spec.dtype.kind != "f":
+    if not is_float(x.spec.dtype):
         x = cast(x, np.float64)
     seen = fn.flip(_so_far(call, x, axis, worst), -1)  # of equal ones, the last counts
     last = fn.sum(fn.broadcast_to(call.graph.constant(np.int64(1)), (size,))) - 1
