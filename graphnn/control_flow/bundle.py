@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core import Array, Dim, DType, Node, Op, Shape, Spec, fn, is_float
+from ..core import Array, Dim, DType, Node, Op, Shape, Spec, computed_in, fn, is_float
 from ..core.symbolic_shapes import add, floor_divide, multiply, product
 from ..ops.base import Linear, no_flops
 

@@ -144,6 +144,6 @@ def supported_dtype(kind: Any, what: str, array: Array | None = None) -> np.dtyp
         return dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         held = f" ({type(array.flat[0]).__name__})" if dtype.kind == "O" and array is not None and array.size else ""
-        known = "bool, integers, floats of 16, 32 or 64 bits, and bfloat16"
+        known = "bool, integers, and floats of 16, 32 or 64 bits, or bfloat16"
         raise DtypeError(f"{what} is of dtype {dtype}{held}; values are {known}")
     return dtype if dtype.isnative else dtype.newbyteorder("=")

@@ -349,8 +349,8 @@ def _write_archive(
     try:
         _add(archive, file, first, text)
         for name, member, dtype, shape in entries:
-            stored = _as_stored(arrays[name])
-            _add(archive, file, member, _npy_head(stored.dtype, tuple(shape)), _bytes_of(stored))
+            head = _npy_head(_stored_dtype(arrays[name].dtype).newbyteorder("<"), tuple(shape))
+            _add(archive, file, member, head, _bytes_of(_as_stored(arrays[name])))
         archive.close()
     finally:
         archive.fp = None  # else one that was not closed would write to the file when it is collected
@@ -489,7 +489,7 @@ def _place_of(value: object, data: object) -> str:
 def _as_stored(array: Array) -> Array:
     """Return `array` itself if it lies in memory as it will in the file, else a copy that does."""
     kind = _stored_dtype(array.dtype)
-    plain = array if kind == array.dtype else array.view(kind)
+    plain = array.view(kind) if array.dtype.name == NAME else array
     stored: Array = np.asarray(plain, dtype=kind.newbyteorder("<"), order="C")
     if _has_odd_bool(stored):
         stored = stored.view(np.uint8) != 0
@@ -660,7 +660,7 @@ class _Reader:
         if _has_odd_bool(array):
             self.refuse(f"has bytes for booleans that are neither 0 nor 1 in array {short_repr(entry.name)}")
         native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        return native if native.dtype == entry.dtype else native.view(entry.dtype)
+        return native.view(entry.dtype) if entry.dtype.name == NAME else native
 
     def _enter(self, member: ZipInfo, name: str) -> None:
         """Go to the content of a member, which begins where the one before has ended."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..._util.text import short_repr
 from ...core import Array, Graph, Node, as_array, dtype_named, fn, is_float
 from ...core.symbolic_shapes import shown
-from ...errors import DtypeError, ShapeError
+from ...errors import DtypeError, ShapeError, UsageError
 from ..init import Initializer, Rng, checked_rng, drawn
 from .layer import Layer
 
@@ -19,6 +19,8 @@ def float_dtype(dtype: Any) -> np.dtype[Any]:
     """Return a dtype that parameters can have."""
     try:
         kind: np.dtype[Any] = dtype_named(dtype)
+    except UsageError:
+        raise
     except (TypeError, ValueError):
         raise DtypeError(
             f"parameters are floats of 16, 32 or 64 bits, and {short_repr(dtype)} is not a dtype"
