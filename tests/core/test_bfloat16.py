@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.core import Op, registry
 from graphnn._util.text import number
+from graphnn.core import Op, registry
 from graphnn.testing import Draw
 from graphnn.view.formatting import compact
 
@@ -364,8 +364,13 @@ import graphnn as gn
 g = gn.Graph()
 x = g.placeholder("x", 2)
 print(gn.run(gn.exp(x), {x: [0.0, 0.0]}))
-for ask in (lambda: gn.Graph(dtype="bfloat16"), lambda: gn.cast(x, "bfloat16"), lambda: g.placeholder("y", 2, "bfloat16"),
-            lambda: gn.nn.Dense(2, dtype="bfloat16"), lambda: gn.load(sys.argv[1])):
+for ask in (
+    lambda: gn.Graph(dtype="bfloat16"),
+    lambda: gn.cast(x, "bfloat16"),
+    lambda: g.placeholder("y", 2, "bfloat16"),
+    lambda: gn.nn.Dense(2, dtype="bfloat16"),
+    lambda: gn.load(sys.argv[1]),
+):
     try:
         ask()
     except gn.UsageError as error:
@@ -374,8 +379,11 @@ for ask in (lambda: gn.Graph(dtype="bfloat16"), lambda: gn.cast(x, "bfloat16"), 
     g = gn.Graph()
     g.parameter("w", short([1.0]))
     gn.save(g, tmp_path / "a.gnn")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.gnn")], capture_output=True, text=True)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count('bfloat16 needs the package ml_dtypes: pip install "graphnn[bf16]"') == 5, done.stdout
+    done = run(code, str(tmp_path / "a.gnn"))
+    assert done.count('bfloat16 needs the package ml_dtypes: pip install "graphnn[bf16]"') == 5, done
     only = "import graphnn, graphnn.nn, sys; graphnn.Graph().placeholder('x'); print('ml_dtypes' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", only], capture_output=True, text=True).stdout == "False\n"  # noqa: S603
+    assert run(only) == "False\n"
+
+
+def run(code: str, *arguments: str) -> str:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True).stdout

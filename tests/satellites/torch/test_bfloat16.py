@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 import graphnn as gn
 
@@ -30,7 +30,9 @@ class Attention(nn.Module):
         batch, time, width = x.shape
         parts = self.qkv(self.norm(x)).split(width, 2)
         q, k, v = (part.view(batch, time, 4, 8).transpose(1, 2) for part in parts)
-        weights = F.softmax(q @ k.transpose(-1, -2) * 8**-0.5 + torch.triu(x.new_full((time, time), -1e4), 1), -1)
+        weights = functional.softmax(
+            q @ k.transpose(-1, -2) * 8**-0.5 + torch.triu(x.new_full((time, time), -1e4), 1), -1
+        )
         return x + self.out((weights @ v).transpose(1, 2).reshape(batch, time, width))
 
 
@@ -44,7 +46,7 @@ class RMSNormed(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = x.float()
         h = h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-6)
-        return F.silu(self.gate(self.weight * h.to(x.dtype))) * 0.3 + x / 3
+        return functional.silu(self.gate(self.weight * h.to(x.dtype))) * 0.3 + x / 3
 
 
 class Loss(nn.Module):
@@ -55,7 +57,7 @@ class Loss(nn.Module):
         self.linear = nn.Linear(8, 5)
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(self.linear(x), labels)
+        return functional.cross_entropy(self.linear(x), labels)
 
 
 MODULES = {
