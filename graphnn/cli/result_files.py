@@ -13,6 +13,7 @@ import numpy as np
 
 import graphnn as gn
 
+from ..core import widened
 from ..view.formatting import cells_of, visible
 from . import screen
 

@@ -30,8 +30,8 @@ class Place(NamedTuple):
 class Layout:
     """Where the items of a bundle lie.
 
-    Floats are kept as the widest of their dtypes, and everything else by its bytes, from a multiple of 8 bytes on. The
-    places of the first items do not depend on how many more there are.
+    Floats are kept as the widest of their dtypes, bfloat16 as float32, and everything else by its bytes, from a
+    multiple of 8 bytes on. The places of the first items do not depend on how many more there are.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Layout:
     """
 
     def __init__(self, items: Sequence[tuple[Shape, np.dtype[Any]]], word: np.dtype[Any] | None = None) -> None:
-        floats = [dtype for _, dtype in items if is_float(dtype)]
+        floats = [computed_in(dtype) for _, dtype in items if is_float(dtype)]
         self.dtype = word or (max(floats, key=lambda dtype: dtype.itemsize) if floats else np.dtype(np.uint8))
         self.places: list[Place] = []
         self.size: Dim = 0

@@ -22,7 +22,7 @@ from .dag import Dag, NodeData
 from .graph_tables import CheckedDict, Derivatives, KeptDict, Seeds, Table, checked_name
 from .networkx_conversion import filled, flat_of
 from .node import Node, Unmade, as_nodes
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, inferred, misfit, operation, widens
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, inferred, misfit, widens
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
 from .shape_complexity import allow, reading
@@ -332,7 +332,7 @@ class Graph(Shown):
             wide = known.get(node)
             # The first reader's scope has it. What a gradient or an update makes is not for the forward pass to read.
             if wide is None or (wide.phase != "forward" and wide.phase != self._phase()):
-                wide = known[node] = self._add(operation("cast")(WIDER), (node,))
+                wide = known[node] = fn.cast(node, WIDER)
         return wide
 
     def _phase(self) -> str:

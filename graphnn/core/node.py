@@ -391,7 +391,8 @@ def titles_of(graph: Graph) -> dict[Node, str]:
 
 def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
     """Return the operands of an operation as nodes of the graph. Numbers and arrays become constants."""
-    known = [value.dtype if not op.computes else computed_in(value.dtype) for value in values if isinstance(value, Node)]
+    own = computed_in if op.computes else np.dtype
+    known = [own(value.dtype) for value in values if isinstance(value, Node)]
     nodes = []
     for value in values:
         if isinstance(value, Node):

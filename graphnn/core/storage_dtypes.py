@@ -33,7 +33,8 @@ def bfloat16() -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise UsageError('bfloat16 needs the package ml_dtypes: pip install "graphnn[bf16]"') from None
-    return np.dtype(ml_dtypes.bfloat16)
+    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
@@ -64,7 +65,8 @@ def dtype_named(kind: Any) -> np.dtype[Any]:
     """
     if isinstance(kind, str) and kind == NAME:
         return bfloat16()
-    return np.dtype(kind)
+    found: np.dtype[Any] = np.dtype(kind)
+    return found
 
 
 def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -348,7 +348,7 @@ def _write_archive(
     archive = ZipFile(file, "w")
     try:
         _add(archive, file, first, text)
-        for name, member, dtype, shape in entries:
+        for name, member, _, shape in entries:
             head = _npy_head(_stored_dtype(arrays[name].dtype).newbyteorder("<"), tuple(shape))
             _add(archive, file, member, head, _bytes_of(_as_stored(arrays[name])))
         archive.close()

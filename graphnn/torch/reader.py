@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import NOWHERE, Origin, user_origin
 from .._util.text import quoted, short_repr

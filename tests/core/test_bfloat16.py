@@ -292,6 +292,25 @@ def test_a_loop_carries_bfloat16() -> None:
     assert np.isfinite(slope.astype(float)).all()
 
 
+def test_a_loop_carries_floats_of_several_dtypes_and_integers() -> None:
+    """bfloat16 and float16 hold what the other does not."""
+    g = gn.Graph(dtype="float32")
+    w, v = g.parameter("w", short([2.0**100, 1.0])), g.parameter("v", np.float16([1 + 2.0**-10]))
+
+    def step(carried: tuple[gn.Node, gn.Node, gn.Node], x: gn.Node) -> tuple[tuple[gn.Node, gn.Node, gn.Node], gn.Node]:
+        a, b, n = carried
+        return (a[::-1], b * 1.0, n + 1), gn.cast(a, "float32") * x
+
+    (a, b, n), rows = gn.scan(step, (w, v, g.constant(np.int8(3))), g.constant(np.float32([[1.0, 2.0]] * 3)))
+    made = gn.run([a, b, n, rows, gn.grad(gn.sum(rows[:, 0]) + gn.sum(gn.cast(b, "float32")), w)])
+    assert [each.dtype.name for each in made] == ["bfloat16", "float16", "int8", "float32", "bfloat16"]
+    assert made[0].tolist() == [1.0, 2.0**100]
+    assert made[1].tolist() == [1 + 2.0**-10]
+    assert made[2] == 6
+    assert made[3][:, 0].tolist() == [2.0**100, 1.0, 2.0**100]
+    assert made[4].tolist() == [2.0, 1.0]
+
+
 # --- looking at it ------------------------------------------------------------------------------------------------
 
 

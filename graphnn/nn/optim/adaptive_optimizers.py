@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...core import Node, fn, limits
 from ...errors import ValueRangeError
 from ..argument_validation import checked_flag, checked_number
