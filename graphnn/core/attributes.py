@@ -319,7 +319,7 @@ class DtypeName(Kind):
         """Return the name."""
         try:
             named = _TEXT.read(value) if issubclass(type(value), str) else value
-            dtype = bfloat16() if named == NAME and self._storage else np.dtype(named)
+            dtype = bfloat16() if self._storage and type(named) is str and named == NAME else np.dtype(named)
         except UsageError:
             raise
         except Exception:  # noqa: BLE001 - NumPy raises errors of many classes here

@@ -26,7 +26,7 @@ from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, inferred,
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
 from .shape_complexity import allow, reading
-from .storage_dtypes import WIDER, is_bfloat16, is_float
+from .storage_dtypes import WIDER, is_bfloat16, is_float, is_imported
 from .symbolic_shapes import shape_of
 
 _CHECKS = {"name": checked_name, "memory_budget": graph_tables.checked_budget}
@@ -310,7 +310,9 @@ class Graph(Shown):
             if not isinstance(value, Node) or value.graph is not self:
                 inputs = as_nodes(self, op, inputs)
                 break
-        nodes = self._widened(op, tuple(inputs))
+        nodes = tuple(inputs)
+        if is_imported():
+            nodes = self._widened(op, nodes)
         return self._make(op, nodes, self._inferred(op, nodes), name)
 
     # For internal callers: `calls.explain_public` replaces the public method by a wrapper, and this skips it.

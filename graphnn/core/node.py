@@ -15,7 +15,7 @@ from .._util.text import visible, with_article
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
 from .arrays import as_array, own_array, sealed, warn_of_overflow
 from .op import Array, MissingMethods, Op, Parameter, Spec, fn, operation
-from .storage_dtypes import computed_in, is_float
+from .storage_dtypes import computed_in, is_float, is_imported
 from .symbolic_shapes import Dimension, as_dimensions, shown
 
 if TYPE_CHECKING:
@@ -391,8 +391,9 @@ def titles_of(graph: Graph) -> dict[Node, str]:
 
 def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
     """Return the operands of an operation as nodes of the graph. Numbers and arrays become constants."""
-    own = computed_in if op.computes else np.dtype
-    known = [own(value.dtype) for value in values if isinstance(value, Node)]
+    known = [value.dtype for value in values if isinstance(value, Node)]
+    if op.computes and is_imported():
+        known = list(map(computed_in, known))
     nodes = []
     for value in values:
         if isinstance(value, Node):

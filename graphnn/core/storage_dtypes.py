@@ -37,9 +37,14 @@ def bfloat16() -> np.dtype[Any]:
     return found
 
 
+def is_imported() -> bool:
+    """Return whether ml_dtypes has been imported; if not, nothing can be bfloat16, and nothing is looked for."""
+    return "ml_dtypes" in sys.modules
+
+
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     """Return whether a dtype is bfloat16."""
-    return dtype.kind == "V" and "ml_dtypes" in sys.modules and dtype == bfloat16()
+    return dtype.kind == "V" and is_imported() and dtype == bfloat16()
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
