@@ -244,6 +244,23 @@ def test_an_optimizer_moves_a_copy_in_float32() -> None:
     assert w.value.tolist() == [1 - 64 * 2.0**-12]
 
 
+def test_an_average_of_parameters_is_kept_in_float32() -> None:
+    g = gn.Graph(dtype="bfloat16")
+    w, x = g.parameter("w", [1.0]), g.placeholder("x", 1)
+    loss = gn.sum(w * x)
+    ema = nn.EMA(0.5)
+    step = gn.compile(loss, ema.updates(nn.SGD(0.5).updates(loss, loss_scale=nn.LossScale())))
+    values, average = [1.0], 0.0
+    for _ in range(3):
+        step({x: [1.0]})
+        values.append(values[-1] - 0.5)
+        average = values[-1] if len(values) == 2 else average / 2 + values[-1] / 2
+    assert w.value.tolist() == values[-1:]
+    with ema.applied():
+        assert w.value.dtype == BF16
+        assert w.value.tolist() == [average]
+
+
 @pytest.mark.parametrize("optimizer", [nn.SGD(0.1, momentum=0.9), nn.Adam(0.05), nn.RMSProp(0.01)])
 def test_training_in_bfloat16_follows_training_in_float32(optimizer: nn.Optimizer) -> None:
     losses = []

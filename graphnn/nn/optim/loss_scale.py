@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.grad import grad, vjp
-from ...core import Graph, Node, Scope, fn, is_float
+from ...core import Graph, Node, Scope, computed_in, fn, is_float
 from ...core.attributes import whole
 from ..argument_validation import checked_number
 from ..input_validation import as_float
@@ -148,4 +148,4 @@ class Scaled:
 
 def widened(gradient: Node) -> Node:
     """Return a gradient in a dtype in which it can be divided by the scale."""
-    return as_float(gradient, "float32") if gradient.dtype == np.float16 else gradient
+    return as_float(gradient, "float32" if gradient.dtype == np.float16 else computed_in(gradient.dtype))
