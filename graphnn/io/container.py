@@ -551,7 +551,7 @@ class _Reader:
             self.refuse_truncated()
         if not name.endswith(".json") or not _KIND.fullmatch(name[:-5]):
             self.refuse(
-                f"is a zip archive, but not a graphnn file: its first member is {short_repr(name)}, "
+                f"is not a graphnn file: it is a zip archive whose first member is {short_repr(name)}, "
                 "and that of one is graph.json, trace.json or the like"
             )
         return name[:-5]

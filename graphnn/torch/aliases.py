@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..core import Node
+from ..core import Node, fn, is_float
 
 Look = Callable[[Node], Node]
 """From a tensor to a view of it."""
@@ -17,7 +17,19 @@ Put = Callable[[Node, Node], Node]
 """From a tensor, and what its view is now, to the tensor as it is now."""
 
 
-@dataclass
+def unseen(before: Node, now: Node) -> Node:
+    """Return a tensor after a write of which gradients know nothing: other numbers, and the gradient of before."""
+    if not is_float(now.spec.dtype):
+        return now
+    now = fn.stop_gradient(now)
+    op = before.op
+    if op.is_constant or (op.is_parameter and not before.trainable) or op.name == "stop_gradient":
+        return now
+    change = before - fn.stop_gradient(before)
+    return now + fn.where(fn.isfinite(before), change, fn.zeros_like(before))
+
+
+@dataclass(eq=False)
 class Cell:
     """The elements of a tensor, and how often they were written to."""
 

@@ -77,10 +77,8 @@ class _Check:
         self.graph: Graph = reader.graph
         self.by_program = False
         self._is_near = True
-        self.feed = {
-            node: array
-            for node, array in zip(self.graph.placeholders, (_array(torch, each) for each in found.tensors), strict=True)
-        }
+        given = (_array(torch, each) for each in found.tensors)
+        self.feed = dict(zip(self.graph.placeholders, given, strict=True))
         self.weights = dict(found.trained()) if trainable else {}
         self.outputs = list(self.graph.outputs.values())
 
@@ -93,27 +91,28 @@ class _Check:
             fetches = replace(fetches, evaluated)
         values, own = self._by_graphnn(fetches, slopes, directions)
         wrong = []
-        for name, value, expected in zip(self.graph.outputs, values, wanted, strict=True):
-            if not _close(value, expected, _VALUES):
-                wrong.append(f"the result {quoted(name)} is {_difference(value, expected)}")
+        for name, value, theirs in zip(self.graph.outputs, values, wanted, strict=True):
+            if not _close(value, theirs, _VALUES):
+                wrong.append(f"the result {quoted(name)} is {_difference(value, theirs)}")
         if not wrong and slopes:
             most = max((_size(each) for each in slopes.values() if each is not None), default=0.0)
             for name, expected in slopes.items():
                 value = own[name]
-                expected = np.zeros_like(value) if expected is None else expected
-                if not _close(value, expected, _GRADIENTS, most * 1e-3):
+                slope = np.zeros_like(value) if expected is None else expected
+                if not _close(value, slope, _GRADIENTS, most * 1e-3):
                     # In float32, rounding may pass a kink or a jump, and a few elements differ by more.
+                    apart = float(np.linalg.norm(value.astype(np.float64) - slope))
+                    length = float(np.linalg.norm(slope.astype(np.float64)))
                     near = _NEAR if limits(value.dtype).eps < _SHORT else _NEAR_SHORT
-                    apart = np.linalg.norm(value.astype(np.float64) - expected)
-                    self._is_near &= bool(apart <= near * max(np.linalg.norm(expected.astype(np.float64)), most))
-                    wrong.append(f"the gradient of {quoted(name)} is {_difference(value, expected)}")
+                    self._is_near &= apart <= near * max(length, most)
+                    wrong.append(f"the gradient of {quoted(name)} is {_difference(value, slope)}")
         if wrong:
             self._explain(wrong)
 
     # --- both sides ---
 
     def _by_torch(self) -> tuple[list[Array], dict[str, Array | None], Any]:
-        """Return results, and gradients of the sum of results times fixed numbers: of all weights, or in a direction."""
+        """Return results, and gradients of the sum of results times fixed numbers, of all weights or along one way."""
         torch = self.torch
         with _as_before(torch, self.module), torch.enable_grad():
             results = self._results()
@@ -148,7 +147,7 @@ class _Check:
         torch, found = self.torch, self.found
         if not self.by_program:
             made = self.module(*found.args, **found.kwargs)
-            return [each for each in torch.utils._pytree.tree_leaves(made)]
+            return list(torch.utils._pytree.tree_leaves(made))
         return Program(torch, found, plain=True)(found.operands())
 
     def _by_graphnn(
@@ -169,7 +168,9 @@ class _Check:
             if directions is not None:
                 moved = jvp([copy[node.name] for node in floats], {given[name]: x for name, x in directions.items()})
                 *values, last = run([*results, moved], kept)
-                along = sum(float((x.astype(np.float64) * factors[node]).sum()) for node, x in zip(floats, last, strict=True))
+                along = sum(
+                    float((x.astype(np.float64) * factors[node]).sum()) for node, x in zip(floats, last, strict=True)
+                )
                 return values, {_ALONG: np.asarray(along)}
             trained = [name for name in self.weights if name in given]
             found = vjp({copy[node.name]: factors[node] for node in floats}, [given[name] for name in trained])
@@ -184,7 +185,9 @@ class _Check:
         """Raise the error that names the first call that differs; return if what differs is rounding."""
         torch, reader = self.torch, self.reader
         program = Program(torch, self.found, plain=self.by_program, keep=True)
-        made = {call: nodes for call, nodes in reader.made.items() if call.graph is self.found.program.graph_module.graph}
+        made = {
+            call: nodes for call, nodes in reader.made.items() if call.graph is self.found.program.graph_module.graph
+        }
         nodes = list(dict.fromkeys(node for each in made.values() for node in each if node is not None))
         fed = {node.name: array for node, array in self.feed.items()}
         values = dict(zip(nodes, run(nodes, fed), strict=True)) if nodes else {}
@@ -203,7 +206,9 @@ class _Check:
             results = program(self.found.operands())
         exported = [_array(torch, each) for each in results if isinstance(each, torch.Tensor)]
         outside = [_array(torch, each) for each in self._outside()]
-        same = len(exported) == len(outside) and all(_close(a, b, _VALUES) for a, b in zip(exported, outside, strict=True))
+        same = len(exported) == len(outside) and all(
+            _close(a, b, _VALUES) for a, b in zip(exported, outside, strict=True)
+        )
         if not same:
             raise EvaluationError(
                 f"{type(self.module).__name__}: PyTorch's own export of the module computes something else than the "
@@ -218,9 +223,9 @@ class _Check:
                     continue
                 if not _close(values[node], one, 1e3 * _VALUES):
                     raise EvaluationError(
-                        f"{reader.place_of(call)}: {call.target} is not what PyTorch computes: it differs by "
-                        f"{_difference(values[node], one)}; {wrong[0]}. from_torch(…, check=False) reads the module all "
-                        "the same"
+                        f"{reader.place_of(call)}: {call.target} is not what PyTorch computes: it is "
+                        f"{_difference(values[node], one)}; {wrong[0]}. from_torch(…, check=False) reads the module "
+                        "all the same"
                     )
         if by_gradient and (self.found.dtype.itemsize >= 8 or not self._is_near):
             raise EvaluationError(
@@ -269,7 +274,10 @@ class _Check:
             return ""
         with_slope = [(node, one) for node, one in pairs if one.requires_grad]
         total = sum(
-            ((one * tensor_of(torch, _factors(tuple(one.shape), _numpy(torch, one.dtype)))).sum() for _, one in with_slope),
+            (
+                (one * tensor_of(torch, _factors(tuple(one.shape), _numpy(torch, one.dtype)))).sum()
+                for _, one in with_slope
+            ),
             start=torch.zeros(()),
         )
         expected: Sequence[Any] = [None] * len(wrt)
@@ -280,11 +288,19 @@ class _Check:
         own = [copy[node.name] for node in wrt if node.name in copy]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GraphnnWarning)
-            seeds = {copy[node.name]: _factors(tuple(one.shape), node.dtype) for node, one in pairs if not copy[node.name].op.is_placeholder}
+            seeds = {
+                copy[node.name]: _factors(tuple(one.shape), node.dtype)
+                for node, one in pairs
+                if not copy[node.name].op.is_placeholder
+            }
             if not seeds:
                 return ""
             slopes = vjp(seeds, own)
-        feed = {node.name: _array(torch, each) for node, each in tensors.items() if node.name in copy and copy[node.name].op.is_placeholder}
+        feed = {
+            node.name: _array(torch, each)
+            for node, each in tensors.items()
+            if node.name in copy and copy[node.name].op.is_placeholder
+        }
         found = dict(zip((node.name for node in own), run(slopes, feed), strict=True))
         for node, slope in zip(wrt, expected, strict=True):
             value = found.get(node.name, np.zeros(tuple(tensors[node].shape)))
@@ -331,7 +347,16 @@ class Program:
                 if plain and name in _DROPOUT:
                     return (args[0], None) if name == "native_dropout" else args[0]
                 if plain and name == "scaled_dot_product_attention":
-                    return target(*args[:4], 0.0, *args[5:], **{**kwargs, **({"dropout_p": 0.0} if "dropout_p" in kwargs else {})}) if len(args) > 4 else target(*args, **{**kwargs, "dropout_p": 0.0})
+                    return (
+                        target(
+                            *args[:4],
+                            0.0,
+                            *args[5:],
+                            **{**kwargs, **({"dropout_p": 0.0} if "dropout_p" in kwargs else {})},
+                        )
+                        if len(args) > 4
+                        else target(*args, **{**kwargs, "dropout_p": 0.0})
+                    )
                 return super().call_function(target, args, kwargs)
 
         self._interpreter = Interpreter
@@ -359,7 +384,9 @@ class Program:
             if found not in tensors:
                 array = values.get(found)
                 if array is None:
-                    array = feed[found] if found in feed else found.value
+                    array = feed.get(found)
+                if array is None:
+                    array = found.value
                 tensors[found] = tensor_of(torch, np.array(array))
             return tensors[found]
 
@@ -450,9 +477,9 @@ def _difference(own: Any, expected: Any) -> str:
     if a.size == 0:
         return "nothing"
     x, y = a.astype(np.float64), b.astype(np.float64)
-    apart = np.where(np.isfinite(x) & np.isfinite(y), np.abs(x - y), np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0, np.inf))
+    apart = np.where(
+        np.isfinite(x) & np.isfinite(y), np.abs(x - y), np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0, np.inf)
+    )
     place = np.unravel_index(int(np.argmax(apart)), a.shape)
     at = f" at {tuple(int(k) for k in place)}" if a.ndim else ""
     return f"{x[place]:.6g} and not {y[place]:.6g}{at}"
-
-

@@ -1,8 +1,9 @@
 """What PyTorch's export loses of gradients: those that a module writes itself, and those that it asks for.
 
-While a module is exported, its functions, of ``torch.autograd.Function``, run under our hand: forward, and backward for cotangents that are zeros. All of
-it goes into the program, with a call that says which tensors are which. Backward is linear in the cotangents, so its
-transpose, which is the gradient of backward itself, gives what has backward as its gradient.
+While a module is exported, its functions, of ``torch.autograd.Function``, run under our hand: forward, and backward for
+cotangents that are zeros. All of it goes into the program, with a call that says which tensors are which. Backward is
+linear in the cotangents, so its transpose, which is the gradient of backward itself, gives what has backward as its
+gradient.
 
 ``torch.autograd.grad`` becomes a call that says of what and to what; its rule adds the nodes of the gradient.
 """
@@ -115,14 +116,19 @@ def _asked(torch: Any, usual: Any) -> Any:
         results, given = (_listed(torch, each) for each in (outputs, inputs))
         if not any(isinstance(each, FakeTensor) for each in results):
             return usual(
-                outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, is_grads_batched, materialize_grads
+                outputs,
+                inputs,
+                grad_outputs,
+                retain_graph,
+                create_graph,
+                allow_unused,
+                is_grads_batched,
+                materialize_grads,
             )
         if is_grads_batched:
             raise NoRuleError("torch.autograd.grad with is_grads_batched=True: ask for one gradient after the other")
         seeds = [None] * len(results) if grad_outputs is None else _listed(torch, grad_outputs)
-        seeds = [
-            torch.ones_like(result) if seed is None else seed for result, seed in zip(results, seeds, strict=True)
-        ]
+        seeds = [torch.ones_like(result) if seed is None else seed for result, seed in zip(results, seeds, strict=True)]
         found = torch.ops.graphnn.gradient(results, seeds, given)
         return tuple(found if create_graph else [each.detach() for each in found])
 

@@ -35,6 +35,11 @@ def torch_dtype(torch: Any, dtype: np.dtype[Any]) -> Any:
     return getattr(torch, dtype.name)
 
 
+def part_of(torch: Any, dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype for one of PyTorch; of complex numbers, that of each part."""
+    return dtype_of(torch, dtype.to_real() if dtype.is_complex else dtype)
+
+
 def array_of(torch: Any, tensor: Any) -> np.ndarray[Any, Any]:
     """Return the numbers of a tensor."""
     plain = tensor.detach().cpu()

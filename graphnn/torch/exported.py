@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from .._util.source_location import Origin
-from ..core import Dim
 from ..errors import GraphnnError, UsageError, restated
 from .custom_functions import traced
 from .dtypes import dtype_of, tensor_of
 from .reader import FRAME, OF_TORCH, Stored
+from .unchecked import unchecked
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Input:
     name: str
     value: Any = None
     is_tensor: bool = False
-    shape: tuple[Dim, ...] = ()
+    shape: tuple[int | str, ...] = ()
     dtype: Any = None
 
 
@@ -64,7 +64,7 @@ class Exported:
         return {each.name: each.tensor for each in self.inputs if isinstance(each, Stored) and each.kind == "trained"}
 
     def operands(self, given: Sequence[Any] | None = None) -> list[Any]:
-        """Return what the program takes for the example, or for other tensors: these, weights, and copies of buffers."""
+        """Return what the program takes for the example or other tensors: these, weights, and copies of buffers."""
         waiting = iter(self.tensors if given is None else given)
         return [
             (each.tensor if each.kind == "trained" else each.tensor.detach().clone())
@@ -84,9 +84,7 @@ class Exported:
         return found
 
 
-def export(
-    torch: Any, module: Any, examples: Sequence[Any], named: Mapping[str, Any], dims: Any
-) -> Exported:
+def export(torch: Any, module: Any, examples: Sequence[Any], named: Mapping[str, Any], dims: Any) -> Exported:
     """Export a module for examples.
 
     Raises
@@ -110,7 +108,7 @@ def export(
     with _quiet() as said:
         try:
             sizes = _dynamic(torch, module, args, kwargs, leaves, form, names) if any(names) else None
-            with validated(torch), traced(torch), _followed(torch, module, path):
+            with validated(torch), unchecked(torch), traced(torch), _followed(torch, module, path):
                 program = torch.export.export(module, args, kwargs, dynamic_shapes=sizes, strict=False)
         except Exception as error:
             raise _not_exported(module, error, path) from error
@@ -201,7 +199,7 @@ def validated(torch: Any) -> Iterator[None]:
     # Whether a mask is causal is a hint; with the mask at hand, the numbers are the same.
     transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
     data = torch.Tensor.data
-    torch.Tensor.data = property(lambda self: _data(self, data), lambda self, value: data.__set__(self, value))
+    torch.Tensor.data = property(lambda self: _data(self, data), data.__set__)
     try:
         yield
     finally:
@@ -212,7 +210,7 @@ def validated(torch: Any) -> Iterator[None]:
 
 def _data(tensor: Any, usual: Any) -> Any:
     """Return the elements of a tensor, which the export loses sight of, without their history."""
-    return tensor.detach() if type(tensor).__name__ == "FakeTensor" else usual.__get__(tensor)
+    return tensor.detach() if hasattr(tensor, "fake_mode") else usual.__get__(tensor)
 
 
 def _named_sizes(tensors: Sequence[Any], dims: Any) -> list[dict[int, str]]:
@@ -236,12 +234,9 @@ def _dynamic(
     torch: Any, module: Any, args: Any, kwargs: Any, leaves: list[Any], form: Any, names: list[dict[int, str]]
 ) -> Any:
     """Return which sizes may vary, in the form of the arguments."""
-
     waiting = iter(names)
     auto = torch.export.Dim.AUTO
-    given = [
-        dict.fromkeys(next(waiting), auto) if isinstance(each, torch.Tensor) else None for each in leaves
-    ]
+    given = [dict.fromkeys(next(waiting), auto) if isinstance(each, torch.Tensor) else None for each in leaves]
     shaped_args, shaped_kwargs = _nested(torch, form, iter(given))
     bound = inspect.signature(module.forward).bind(*shaped_args, **shaped_kwargs)
     return dict(bound.arguments)
@@ -262,7 +257,7 @@ def _input(torch: Any, program: Any, argument: Any, names: list[dict[int, str]],
         return Input(getattr(argument, "name", ""), getattr(argument, "value", None))
     node = next(each for each in program.graph.nodes if each.op == "placeholder" and each.name == argument.name)
     value = node.meta["val"]
-    shape: list[Dim] = []
+    shape: list[int | str] = []
     for axis, size in enumerate(value.shape):
         name = names[place].get(axis)
         if isinstance(size, torch.SymInt):
@@ -298,7 +293,7 @@ def _written(torch: Any, program: Any) -> set[str]:
     """Return the arguments of a program that calls write to, themselves or through a view."""
     found: set[str] = set()
     for module in program.graph_module.modules():
-        for node in getattr(module, "graph", None).nodes if hasattr(module, "graph") else ():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             schema = getattr(node.target, "_schema", None)
             if schema is None:
                 continue
@@ -373,7 +368,7 @@ def _followed(torch: Any, module: Any, path: list[str]) -> Iterator[None]:
 _ADVICE = (
     (
         "zuf0",
-        "float(x) or x.item() takes a number out of a tensor, and what follows would depend on data: let it be a tensor, x",
+        "float(x) or x.item() takes a number out of a tensor, and what follows would depend on data: keep a tensor",
     ),
     (
         "PackedSequence",
@@ -381,12 +376,15 @@ _ADVICE = (
     ),
     (
         "GuardOnDataDependentSymNode",
-        "data decide which way the program goes here: write torch.where(condition, a, b) for a choice of values, and for a "
-        "loop one of a fixed number of steps, the rest of which torch.where leaves out",
+        "data decide which way the program goes here: write torch.where(condition, a, b) for a choice of values, and "
+        "for a loop one of a fixed number of steps, the rest of which torch.where leaves out",
     ),
     (".numpy() is not supported", "it leaves PyTorch for NumPy: write it with functions of torch"),
     ("UncapturedHigherOrderOpError", "PyTorch cannot follow torch.cond or a loop of its own here: write torch.where"),
-    ("DataDependentOutputException", "data decide the sizes or the course of what follows: write torch.where, or a mask"),
+    (
+        "DataDependentOutputException",
+        "data decide the sizes or the course of what follows: write torch.where, or a mask",
+    ),
     ("DynamicOutputShapeException", "data decide how many elements there are: write torch.where, or weigh by a mask"),
     ("pack_padded_sequence", "sequences of several lengths as one: pad them, and weigh what is computed by a mask"),
 )
@@ -408,13 +406,15 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
     where = ", ".join([*([str(origin)] if origin else []), *([f"in {inner}"] if inner else [])])
     start = f"{where}: " if where else ""
     return restated(
-        UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{f' ({why})' if advice else ''}")
+        UsageError(
+            f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{f' ({why})' if advice else ''}"
+        )
     )
 
 
 def _operands_of(error: BaseException) -> str:
     """Return the types of what the functions of PyTorch that failed were given."""
-    found, trace = set(), error.__traceback__
+    found, trace = set[str](), error.__traceback__
     while trace is not None:
         if OF_TORCH.search(trace.tb_frame.f_code.co_filename):
             found.update(type(each).__name__ for each in trace.tb_frame.f_locals.values())

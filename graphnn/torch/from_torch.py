@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .._util.text import short_repr
 from ..core import Graph
 from ..errors import UsageError
@@ -49,8 +47,8 @@ def from_torch(
     module : torch.nn.Module
         It is not changed.
     *examples : torch.Tensor, array_like, or dict, list, tuple or dataclass of them
-        What the module is called with. Shapes and dtypes are those of the graph's inputs. None, numbers, bools and texts
-        are no inputs, but settings, which stay as they are.
+        What the module is called with. Shapes and dtypes are those of the graph's inputs. None, numbers, bools and
+        texts are no inputs, but settings, which stay as they are.
     dims : dict of int to str, or a sequence of them, optional
         {axis: name} of sizes that may vary, for all inputs or one for each. The example has 2 or more there.
     trainable : bool
@@ -91,8 +89,9 @@ def from_torch(
     -----
     PyTorch is not one of graphnn's extras: install the build for your machine.
 
-    No gradient passes through ``tensor.detach()``, out of ``torch.no_grad()``, or to the row of an embedding's padding. The
-    backward of a ``torch.autograd.Function`` is read, too. Where others decide otherwise at a kink, PyTorch is followed.
+    No gradient passes through ``tensor.detach()``, out of ``torch.no_grad()``, or to the row of an embedding's padding.
+    The backward of a ``torch.autograd.Function`` is read, too. Where others decide otherwise at a kink, PyTorch is
+    followed.
 
     Examples
     --------
@@ -155,7 +154,7 @@ def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:
     graph = Graph(type(module).__name__, found.dtype)
     reader = Reader(graph, torch, trainable)
     stored = found.stored(trainable)
-    operands = []
+    operands: list[Any] = []
     for spec in found.inputs:
         if isinstance(spec, Stored):
             operands.append(spec)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import fn, is_float
 from ..errors import NoRuleError
-from .aliases import Tensor
+from .aliases import Tensor, unseen
 
 if TYPE_CHECKING:
     from .reader import Reader
@@ -25,15 +25,27 @@ def _rule(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @_rule("wrap_with_set_grad_enabled")
 def grad_enabled(reader: Reader, node: Any, enabled: bool, module: Any, *operands: Any) -> Any:
-    """Read a region; no gradient passes out of one under ``torch.no_grad()``."""
+    """Read a region; no gradient passes out of one under ``torch.no_grad()``.
+
+    What such a region writes to is other numbers afterwards, with the gradient that it had before.
+    """
+    cells = {each.cell: each.cell.node for each in operands if isinstance(each, Tensor)}
     found = reader.read(module, operands)
-    return found if enabled else without_gradient(found)
+    if enabled:
+        return found
+    written = {cell for cell, before in cells.items() if cell.node is not before}
+    for cell in written:
+        cell.node = unseen(cells[cell], cell.node)
+        cell.writes += 1
+    return without_gradient(found, written)
 
 
-def without_gradient(found: Any) -> Any:
-    """Return tensors through which no gradient passes."""
+def without_gradient(found: Any, written: Any = ()) -> Any:
+    """Return tensors through which no gradient passes, but for those of the cells that were written to."""
     if isinstance(found, (list, tuple)):
-        return [without_gradient(each) for each in found]
+        return [without_gradient(each, written) for each in found]
+    if isinstance(found, Tensor) and found.cell in written:
+        return found
     if isinstance(found, Tensor) and is_float(found.node.spec.dtype):
         return Tensor.of(fn.stop_gradient(found.node))
     return found

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import NOWHERE, Origin, user_origin
 from .._util.text import quoted, short_repr
 from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
 from ..core.graph_tables import checked_name
-from ..core.scopes import Scope
-from ..core.symbolic_shapes import as_dimensions, shown
-from ..errors import GraphnnError, NoRuleError, restated
+from ..core.symbolic_shapes import as_dimensions, product, shown
+from ..errors import GraphnnError, GraphnnWarning, NoRuleError, restated
+from . import complex_numbers
 from .aliases import Tensor
 from .aten import load_rules
 from .aten.call import Call, cast
 from .aten.table import IRRELEVANT, Rule, rule_for
-from .dtypes import array_of, dtype_of
+from .complex_numbers import Pair
+from .dtypes import array_of, dtype_of, part_of
+
+if TYPE_CHECKING:
+    from ..core.scopes import Scope
 
 FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
 OF_TORCH = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](?:torch|functorch)[/\\]|^torch[/\\]")
@@ -48,7 +53,8 @@ class Stored:
     name: str
     tensor: Any
     kind: str
-    tensor_of: Tensor | None = None
+    tensor_of: Any = None
+    parts: Sequence[Stored] = ()
     made: Node | None = None
 
 
@@ -91,8 +97,17 @@ class Reader:
 
     # --- stored values ---
 
-    def _stored(self, stored: Stored) -> Tensor:
+    def _stored(self, stored: Stored) -> Any:
         """Return the tensor of a weight or the like: its node lies in the scope of the module that owns it."""
+        if stored.tensor_of is None and stored.tensor.is_complex():
+            names = [f"{stored.name}_{part}" for part in ("real", "imag")]
+            kind = "trained" if self.trainable and stored.tensor.requires_grad else stored.kind
+            each = [
+                Stored(name, getattr(stored.tensor.detach().resolve_conj(), part), kind)
+                for name, part in zip(names, ("real", "imag"), strict=True)
+            ]
+            stored.tensor_of = Pair(*map(self._stored, each))
+            stored.parts = each
         if stored.tensor_of is None:
             array = sealed(array_of(self.torch, stored.tensor))
             op = Constant() if stored.kind == "constant" else Parameter(trainable=stored.kind == "trained")
@@ -109,14 +124,24 @@ class Reader:
     def finish(self, kept: Sequence[Stored]) -> None:
         """Make the trained weights that nothing reads, and have written buffers advance."""
         self._place = None, NOWHERE
-        for stored in kept:
+        for stored in [*kept, *(part for each in kept for part in each.parts)]:
             if stored.kind == "trained":
                 self._stored(stored)
+            if stored.parts:
+                continue
             tensor = stored.tensor_of
             if tensor is None:
                 continue
             node = stored.made
             if node is not None and tensor.node is not node and node.op.is_parameter:
+                if stored.kind == "trained":
+                    warnings.warn(
+                        f"the module writes to its weight {quoted(stored.name)}, and a step with updates starts from "
+                        "the weight before that: write to it between steps, or compute the other weight by a "
+                        "parametrization",
+                        GraphnnWarning,
+                        stacklevel=5,
+                    )
                 # It moves with each evaluation of what its module gives.
                 scope = self.graph.scopes.get(stored.name.rpartition(".")[0])
                 moved_by = None if scope is None else scope.result
@@ -129,6 +154,8 @@ class Reader:
         found = self._stored(value) if isinstance(value, Stored) else value
         if isinstance(found, Tensor):
             return found.node
+        if isinstance(found, Pair):
+            raise NoRuleError("a result of the module is complex: return torch.view_as_real(z), or z.real and z.imag")
         if found is None:
             raise NoRuleError("a result of the module is None, or is not computed by graphnn")
         return Call(self, "output", [None], self.default).node(found)
@@ -198,11 +225,15 @@ class Reader:
             found = self.values[argument]
             return self._stored(found) if isinstance(found, Stored) else found
         if isinstance(argument, (list, tuple)):
-            return type(argument)(map(self.value, argument)) if type(argument) in (list, tuple) else [*map(self.value, argument)]
+            return (
+                type(argument)(map(self.value, argument))
+                if type(argument) in (list, tuple)
+                else [*map(self.value, argument)]
+            )
         if isinstance(argument, dict):
             return {key: self.value(each) for key, each in argument.items()}
         if isinstance(argument, torch.dtype):
-            return dtype_of(torch, argument)
+            return part_of(torch, argument)
         return argument
 
     def _result(self, node: Any) -> Any:
@@ -211,8 +242,8 @@ class Reader:
             return self._called(node, target)
         if "functorch" in str(getattr(target, "__module__", "")):
             raise NoRuleError(
-                "it is part of torch.vmap or torch.func, which PyTorch's export leaves as they are: write the batch as an "
-                "axis, and torch.autograd.grad(y, x, create_graph=True)"
+                "it is part of torch.vmap or torch.func, which PyTorch's export leaves as they are: write the batch as "
+                "an axis, and torch.autograd.grad(y, x, create_graph=True)"
             )
         args = self.value(node.args)
         if target is operator.getitem:
@@ -233,7 +264,7 @@ class Reader:
         if not any(isinstance(each, str) for each in args):
             return function(*args)
         name = getattr(function, "__name__", str(function))
-        if function in (operator.truediv,) or name in ("int_truediv",):
+        if function is operator.truediv or name == "int_truediv":
             whole = as_dimensions(args[:1])[0] // args[1] if args[1] else None
             if whole is not None and whole * args[1] == args[0]:
                 return plain(whole)
@@ -248,8 +279,8 @@ class Reader:
             a, b = args
             return minimum(a, b) if name.endswith("min") else add(b, clamp(subtract(a, b)))
         raise NoRuleError(
-            f"{name} of a size with a name, {', '.join(map(str, args))}, which graphnn does not compute: leave the size "
-            "out of dims="
+            f"{name} of a size with a name, {', '.join(map(str, args))}, which graphnn does not compute: leave the "
+            "size out of dims="
         )
 
     def _of_numbers(self, function: Any, args: Sequence[Any]) -> Tensor:
@@ -277,15 +308,15 @@ class Reader:
                     f'rule, by graphnn.torch.aten.table.aten("{name}"), or write it with operations of PyTorch'
                 )
         given = self._bound(schema, node)
-        if name == "sym_size":
-            return given["self"].node.spec.shape[given["dim"]]
-        if name == "size":
-            sizes = given["self"].node.spec.shape
+        if name in ("sym_size", "size", "sym_numel"):
+            whole = given["self"]
+            sizes = (whole.real if isinstance(whole, Pair) else whole).node.spec.shape
+            if name == "sym_numel":
+                return product(sizes)
             return list(sizes) if given.get("dim") is None else sizes[given["dim"]]
-        if name == "sym_numel":
-            from ..core.symbolic_shapes import product
-
-            return product(given["self"].node.spec.shape)
+        metas = values_of(self.torch, node)
+        if complex_numbers.concerns(name, metas, given):
+            return complex_numbers.called(self, node, target, name, given, metas)
         overload = schema.overload_name
         written = [each.name for each in schema.arguments if each.alias_info is not None and each.alias_info.is_write]
         rule = rule_for(name, overload)
@@ -308,7 +339,7 @@ class Reader:
         return {name: self.value(value) for name, value in given.items()}
 
     def _call(self, node: Any, name: str) -> Call:
-        dtypes = [dtype_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)]
+        dtypes = [part_of(self.torch, each.dtype) if each is not None else None for each in values_of(self.torch, node)]
         call = Call(self, name, dtypes or [None], self.default)
         call.source = node
         return call
@@ -336,7 +367,9 @@ class Reader:
                 found.append(Tensor.of(result))
         return found if several else found[0]
 
-    def _view(self, call: Call, rule: Rule, taken: dict[str, Any], base: Tensor, seen: Node, place: int | None) -> Tensor:
+    def _view(
+        self, call: Call, rule: Rule, taken: dict[str, Any], base: Tensor, seen: Node, place: int | None
+    ) -> Tensor:
         """Return a tensor that shares its elements with another."""
         if seen is base.node:
             return base
@@ -384,7 +417,10 @@ class Reader:
         )
         if not fits:
             raise NoRuleError(f"graphnn makes {shown(shape)} of it, and PyTorch {tuple(meta.shape)}")
-        return cast(made, dtype_of(self.torch, meta.dtype))
+        if any(a is not None and a != b for a, b in zip(expected, shape, strict=True)):
+            # PyTorch knows the size that an expression of names comes to.
+            made = fn.reshape(made, tuple(b if a is None else a for a, b in zip(expected, shape, strict=True)))
+        return cast(made, part_of(self.torch, meta.dtype))
 
     def _in_place(self, node: Any, target: Any, name: str, given: dict[str, Any]) -> Any:
         """Write to a tensor what the operation that makes a new one gives."""
@@ -395,6 +431,8 @@ class Reader:
         if rule is None:
             raise NoRuleError(f"graphnn has no rule for aten.{name}_")
         call = self._call(node, name)
+        if rule.takes is not None and "self" not in rule.takes:
+            given = {"input" if key == "self" else key: value for key, value in given.items()}  # as in aten.dropout
         taken = self._taken(node, rule, given)
         made = cast(rule.function(call, **{key: nodes_in(value) for key, value in taken.items()}), before.spec.dtype)
         if rule.write is not None:  # the tensor stays the same elements, in another shape
@@ -412,7 +450,9 @@ class Reader:
         made = rule.function(self._call(node, name), **{key: nodes_in(value) for key, value in taken.items()})
         shape = tensor.node.spec.shape
         if made.spec.shape != shape:
-            raise NoRuleError(f"out= has the shape {shown(shape)}, and the result {shown(made.spec.shape)}: leave out= out")
+            raise NoRuleError(
+                f"out= has the shape {shown(shape)}, and the result {shown(made.spec.shape)}: leave out= out"
+            )
         return self._overwritten(tensor, cast(made, tensor.node.spec.dtype))
 
     def _overwritten(self, tensor: Tensor, made: Node) -> Tensor:

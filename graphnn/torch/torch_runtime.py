@@ -42,5 +42,3 @@ def run_by_torch(
             if node is not None and array is not None:
                 values.setdefault(node, array)
     return ((node, values[node]) for node in nodes if node in values and node not in feed)
-
-

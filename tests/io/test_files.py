@@ -795,7 +795,7 @@ def test_files_of_a_newer_version_or_another_kind_or_with_a_huge_header_are_refu
     refusal(path)
     np.savez(path.with_suffix(".npz"), w=np.ones(3))
     path.write_bytes(path.with_suffix(".npz").read_bytes())
-    assert "is a zip archive, but not a graphnn file: its first member is 'w.npy', and that of one is" in refusal(path)
+    assert "is not a graphnn file: it is a zip archive whose first member is 'w.npy', and that of one" in refusal(path)
     path.write_bytes(b"\x89gnn\r\n\x1a\n" + bytes(90))
     assert "was written by an earlier graphnn" in refusal(path)
     with pytest.raises(FileNotFoundError):

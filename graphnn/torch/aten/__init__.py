@@ -14,3 +14,4 @@ def load_rules() -> None:
     """Import the modules that register the rules."""
     for name in _MODULES:
         import_module(f"{__name__}.{name}")
+    import_module("graphnn.torch.fourier")

@@ -42,13 +42,13 @@ def scaled_dot_product_attention(
         columns = fn.arange(key.spec.shape[-2], graph=call.graph)
         scores = fn.where(fn.greater_equal(rows, columns), scores, -np.inf)
     if attn_mask is not None:
-        if attn_mask.spec.dtype.kind == "b":
-            scores = fn.where(attn_mask, scores, -np.inf)
-        else:
-            scores = scores + attn_mask
         # Of PyTorch's kernels, those on a processor give zeros for a row that is excluded wholly.
-        empty = fn.all(fn.equal(scores, -np.inf), axis=-1, keepdims=True)
-        scores = fn.where(empty, 0.0, scores)
+        if attn_mask.spec.dtype.kind == "b":
+            empty = fn.logical_not(fn.any(attn_mask, axis=-1, keepdims=True))
+            scores = fn.where(attn_mask | empty, scores, -np.inf)
+        else:
+            empty = fn.all(fn.equal(attn_mask, -np.inf), axis=-1, keepdims=True)
+            scores = scores + fn.where(empty, 0.0, attn_mask)
     weights = fn.softmax(scores, axis=-1)
     if empty is not None:
         weights = fn.where(empty, 0.0, weights)

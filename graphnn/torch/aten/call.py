@@ -117,6 +117,15 @@ def cast(x: Node, dtype: Any) -> Node:
     return x if x.spec.dtype == dtype else fn.cast(x, dtype)
 
 
+def is_zeros(x: Node) -> bool:
+    """Tell whether a tensor is zeros that were made as such, to which adding is a waste."""
+    while x.op.name in ("broadcast_to", "reshape", "zeros_like"):
+        if x.op.name == "zeros_like":
+            return True
+        x = x.inputs[0]
+    return x.op.is_constant and x.spec.shape == () and not x.graph._stored(x).any()
+
+
 def promoted(values: Iterable[Any], default: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype that PyTorch computes with, of tensors and numbers.
 
@@ -173,6 +182,11 @@ def lengths(value: Any, count: int) -> tuple[Any, ...]:
     """Return one length for each axis: a number is the same for all."""
     each = list(value) if isinstance(value, (list, tuple)) else [value]
     return tuple(each * count if len(each) == 1 else each)
+
+
+def several(made: Any) -> list[Node]:
+    """Return the nodes of an operation that makes several."""
+    return list(made)
 
 
 def shape_of(x: Node) -> Shape:

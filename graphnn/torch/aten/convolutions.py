@@ -172,7 +172,7 @@ def _places(call: Call, x: Node, spans: Any, steps: Any, pads: Any, spread: Any)
     for axis, (span, step, gap) in enumerate(zip(spans, steps, spread, strict=True)):
         flat = np.lib.stride_tricks.sliding_window_view(flat, (span - 1) * gap + 1, axis=axis)
         flat = flat[(slice(None),) * axis + (slice(None, None, step),)][..., ::gap]
-    table = call.graph.constant(flat.reshape(*shape[2:], math.prod(spans)))
+    table = call.graph.constant(flat.reshape((*map(int, shape[2:]), math.prod(spans))))
     table = fn.broadcast_to(table, (*shape, math.prod(spans)))
     return fn.squeeze(fn.take_along_axis(table, fn.expand_dims(best, -1), axis=-1), -1)
 
@@ -235,7 +235,9 @@ for _axes in (1, 2, 3):
     aten(f"avg_pool{_axes}d")(_avg_pool(_axes))
 
 
-@aten("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d")
+@aten(
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"
+)
 def adaptive_avg_pool(call: Call, self: Node, output_size: Any) -> Node:
     """Return the means of so many parts."""
     axes = len(output_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import Node, fn, is_float, limits
-from .call import cast, kind_of
+from .call import cast, kind_of, several
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -26,19 +26,31 @@ _OF_FLOATS = {
 }
 _OF_ALL = {
     **{name: name for name in ("abs", "floor", "ceil", "sign", "square", "relu", "bitwise_not")},
-    **{"absolute": "abs", "neg": "negative", "negative": "negative", "sgn": "sign"},
+    "absolute": "abs",
+    "neg": "negative",
+    "negative": "negative",
+    "sgn": "sign",
 }
 _TESTS = {"isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite", "logical_not": "logical_not"}
 _COMPARED = {
-    **{"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"},
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
     **{name: name for name in ("less", "less_equal", "greater", "greater_equal", "not_equal")},
 }
 _LOGICAL = ("logical_and", "logical_or", "logical_xor")
 _BITWISE = {
     **{name: name for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
-    **{"__and__": "bitwise_and", "__or__": "bitwise_or", "__xor__": "bitwise_xor"},
-    **{"bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift"},
-    **{"__lshift__": "left_shift", "__rshift__": "right_shift"},
+    "__and__": "bitwise_and",
+    "__or__": "bitwise_or",
+    "__xor__": "bitwise_xor",
+    "bitwise_left_shift": "left_shift",
+    "bitwise_right_shift": "right_shift",
+    "__lshift__": "left_shift",
+    "__rshift__": "right_shift",
 }
 
 
@@ -201,7 +213,7 @@ def clamp(call: Call, self: Node, min: Any = None, max: Any = None) -> Node:
             # A float bound of integers has made floats of them before.
             min, max = (None if each is None else int(each) for each in (min, max))
         if min is not None and max is not None and min > max:
-            return fn.zeros_like(x) + max
+            return fn.add(fn.zeros_like(x), max)
         return fn.clip(x, min, max)
     for bound, least in ((min, True), (max, False)):
         if bound is None:
@@ -632,8 +644,8 @@ def threshold(call: Call, self: Node, threshold: Any, value: Any) -> Node:
 @aten("glu")
 def glu(call: Call, self: Node, dim: int = -1) -> Node:
     """Return one half of x times the sigmoid of the other."""
-    a, b = fn.split(self, 2, axis=dim)
-    return a * fn.sigmoid(b)
+    a, b = several(fn.split(self, 2, axis=dim))
+    return fn.multiply(a, fn.sigmoid(b))
 
 
 @aten("softmax", "_softmax", "special_softmax")

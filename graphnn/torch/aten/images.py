@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core import Array, Node, fn
 from ...core.symbolic_shapes import multiply, product
-from .call import cast
+from .call import cast, several
 from .table import aten
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _CUBIC = -0.75
 _CUBIC_SMOOTHED = -0.5
 
 
-def _cubic(x: Any, a: float) -> Any:
+def _cubic(x: Any, a: float) -> tuple[Any, Any]:
     """Return the weights of cubic convolution for distances up to 2, of an array or a node."""
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * a - 4 * a
@@ -101,7 +101,9 @@ def along(x: Node, matrix: Node, axis: int) -> Node:
     return fn.reshape(flat, (*shape[:axis], flat.spec.shape[-2], *shape[axis + 1 :]))
 
 
-def _resized(call: Call, x: Node, output_size: Any, align_corners: bool, scales: Any, cubic: bool, antialias: bool) -> Node:
+def _resized(
+    call: Call, x: Node, output_size: Any, align_corners: bool, scales: Any, cubic: bool, antialias: bool
+) -> Node:
     before, after, given = _sizes(call, x, output_size, scales)
     for place, (size, out, scale) in enumerate(zip(before, after, given, strict=True)):
         matrix = _matrix(size, out, align_corners, scale, cubic, antialias)
@@ -179,6 +181,7 @@ def nearest(
     for axis, places in enumerate(all_places):
         if not np.array_equal(places, np.arange(before[axis])):
             x = fn.take(x, call.graph.constant(places), axis=axis + 2)
+    assert isinstance(x, Node)
     return x
 
 
@@ -247,9 +250,11 @@ def grid_sample(
         call.refuse("the size of an image has a name: leave the size out of dims=")
     _, *shape, axes = grid.spec.shape
     count = product(shape)
-    coordinates = fn.unbind(fn.reshape(grid, (batch, count, axes)), axis=2)[::-1]
+    coordinates = several(fn.unbind(fn.reshape(grid, (batch, count, axes)), axis=2))[::-1]
     around: _Around = [
-        _around(_unnormalized(each, int(size), align_corners), int(size), interpolation_mode, padding_mode, align_corners)
+        _around(
+            _unnormalized(each, int(size), align_corners), int(size), interpolation_mode, padding_mode, align_corners
+        )
         for each, size in zip(coordinates, sizes, strict=True)
     ]
     axis_places, axis_weights = [], []
@@ -261,9 +266,9 @@ def grid_sample(
         axis_places.append(cast(fn.clip(whole, 0.0, float(size) - 1), np.int64))
     places, weights = axis_places[0], cast(axis_weights[0], input.spec.dtype)
     for more, factor, size in zip(axis_places[1:], axis_weights[1:], sizes[1:], strict=True):
-        several = multiply(places.spec.shape[1], more.spec.shape[1])
-        places = fn.reshape(fn.expand_dims(places, 2) * size + fn.expand_dims(more, 1), (batch, several, count))
-        weights = fn.reshape(fn.expand_dims(weights, 2) * fn.expand_dims(factor, 1), (batch, several, count))
+        together = multiply(places.spec.shape[1], more.spec.shape[1])
+        places = fn.reshape(fn.expand_dims(places, 2) * size + fn.expand_dims(more, 1), (batch, together, count))
+        weights = fn.reshape(fn.expand_dims(weights, 2) * fn.expand_dims(factor, 1), (batch, together, count))
     pixels_of = product(sizes)
     rows = fn.reshape(fn.moveaxis(input, 1, -1), (multiply(batch, pixels_of), channels))
     first = fn.reshape(fn.arange(batch, graph=call.graph) * pixels_of, (batch, 1, 1))

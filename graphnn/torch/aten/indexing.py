@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core import Node, fn, is_float
-from ...core.symbolic_shapes import add as add_dims
-from ...core.symbolic_shapes import product
-from .call import axis_of, cast
+from ...core.symbolic_shapes import broadcast, product
+from .call import axis_of, cast, is_zeros
 from .table import aten, refused
 
 if TYPE_CHECKING:
     from .call import Call
-
-
-def _places(call: Call, index: Node, size: Any) -> Node:
-    """Return places counted from the front."""
-    index = cast(index, np.int64)
-    if index.op.is_constant and isinstance(size, int):
-        known = call.known(index, "places")
-        return call.graph.constant(np.where(known < 0, known + size, known)) if (known < 0).any() else index
-    return fn.where(fn.less(index, 0), index + call.number(size), index)
 
 
 @aten("index", "_unsafe_index")
@@ -30,12 +20,20 @@ def index(call: Call, self: Node, indices: Any) -> Node:
     """Return elements at places, as NumPy's advanced indexing does."""
     if any(each is not None and each.spec.dtype.kind == "b" for each in indices):
         indices = _of_masks(call, self, indices)
-    front = _in_front(call, self, list(indices))
-    found = fn.take(front.table, front.places, axis=0)
-    if not front.lead:
+    asked = [axis for axis, each in enumerate(indices) if each is not None]
+    if len(asked) == 1:
+        return fn.take(self, cast(indices[asked[0]], np.int64), axis=asked[0])
+    rest = [axis for axis in range(self.ndim) if axis not in asked]
+    places = _beside([indices[axis] for axis in asked])
+    order = (*asked, *rest)
+    front = self if order == tuple(range(self.ndim)) else fn.transpose(self, order)
+    found = fn.gather_nd(front, places)
+    together = asked == list(range(asked[0], asked[0] + len(asked)))
+    lead = len([axis for axis in rest if axis < asked[0]]) if together else 0
+    if not lead:
         return found
-    n = front.places.ndim
-    return fn.transpose(found, (*range(n, n + front.lead), *range(n), *range(n + front.lead, found.ndim)))
+    n = places.ndim - 1
+    return fn.transpose(found, (*range(n, n + lead), *range(n), *range(n + lead, found.ndim)))
 
 
 class _Front(NamedTuple):
@@ -102,12 +100,12 @@ def index_put(
             call.refuse("it writes by a mask and by places at once: write torch.where")
         mask = masks[0]
         mask = fn.reshape(mask, (*mask.spec.shape, *[1] * (self.ndim - lead - mask.ndim)))
-        if values.ndim > self.ndim - lead - mask.ndim + mask.ndim or (values.ndim and values.spec.shape[0] != 1):
-            if values.ndim and not (values.ndim <= self.ndim - lead - masks[0].ndim):
-                call.refuse(
-                    "x[mask] = values has one value for each true element of the mask, and data decide how many these "
-                    "are: write torch.where(mask, values, x) with values of the shape of x"
-                )
+        rest = self.ndim - lead - masks[0].ndim
+        if values.ndim > rest + 1 or (values.ndim == rest + 1 and values.spec.shape[0] != 1):
+            call.refuse(
+                "x[mask] = values has one value for each true element of the mask, and data decide how many these "
+                "are: write torch.where(mask, values, x) with values of the shape of x"
+            )
         written = self + values if accumulate else values
         return fn.where(mask, written, self)
     if masks:
@@ -152,12 +150,19 @@ def put_flat(x: Node, places: Node, lead: int, sizes: Any) -> Node:
 
 
 def _flat(call: Call, indices: list[Node], sizes: list[Any]) -> Node:
+    """Return places among the elements of several axes; one that is out of range is an IndexError, as one by itself."""
     if len(indices) == 1:
         return cast(indices[0], np.int64)  # operations count places below 0 from the end
-    found = _places(call, indices[0], sizes[0])
-    for each, size in zip(indices[1:], sizes[1:], strict=True):
-        found = found * call.number(size) + _places(call, each, size)
-    return found
+    every = fn.reshape(fn.arange(product(sizes), graph=call.graph), tuple(sizes))
+    return fn.gather_nd(every, _beside(indices))
+
+
+def _beside(indices: list[Node]) -> Node:
+    """Return the places of several axes, one beside the other."""
+    shape = broadcast([each.spec.shape for each in indices])
+    if shape is None:
+        raise ValueError(f"places of shapes {', '.join(str(each.spec.shape) for each in indices)} do not fit together")
+    return fn.stack([fn.broadcast_to(cast(each, np.int64), shape[0]) for each in indices], axis=-1)
 
 
 @aten("index_select")
@@ -203,7 +208,12 @@ def take_along_dim(call: Call, self: Node, indices: Node, dim: int | None = None
 
 @aten("embedding")
 def embedding(
-    call: Call, weight: Node, indices: Node, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+    call: Call,
+    weight: Node,
+    indices: Node,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Node:
     """Return rows of a table; no gradient reaches the row of the padding."""
     if scale_grad_by_freq:
@@ -260,7 +270,9 @@ def embedding_bag(
 
 
 @aten("scatter")
-def scatter(call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None) -> Node:
+def scatter(
+    call: Call, self: Node, dim: int, index: Node, src: Any = None, value: Any = None, reduce: Any = None
+) -> Node:
     """Return x with other elements at places along an axis."""
     given = src if src is not None else value
     if reduce is not None:
@@ -298,9 +310,12 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         src = cast(src, x.spec.dtype)
     else:
         src = fn.broadcast_to(call.node(src, x.spec.dtype), index.spec.shape)
-    wide = all(place == axis or own == asked for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True)))
+    wide = all(
+        place == axis or own == asked
+        for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True))
+    )
     if not wide:
-        from .shapes import part, put_slice
+        from .shapes import part
 
         # Only a corner of x is written to.
         inner = x
@@ -317,22 +332,22 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         if not is_float(x.spec.dtype) and reduce in ("amax", "amin"):
             limits = np.iinfo(x.spec.dtype)
             start = limits.min if reduce == "amax" else limits.max
-        own = x
+        before = x
         x = fn.where(touched, call.node(start, x.spec.dtype), x)
         if reduce in ("amax", "amin") and is_float(x.spec.dtype):
-            # As in PyTorch, an own element that ties counts as one more that shares the gradient, which it does not get.
+            # As in PyTorch, an own element that ties is one more that shares the gradient, and gets none.
             best = fn.put_along_axis(x, index, src, axis=axis, reduce="maximum" if reduce == "amax" else "minimum")
-            x = fn.where(touched & fn.equal(own, best), fn.stop_gradient(own), x)
+            x = fn.where(touched & fn.equal(before, best), fn.stop_gradient(before), x)
     if reduce in ("sum", "mean"):
-        total = x + fn.add_along_axis(src, index, x.spec.shape, axis=axis)
+        added = fn.add_along_axis(src, index, x.spec.shape, axis=axis)
+        total = added if is_zeros(x) else x + added
         if reduce == "sum":
             return total
         count = fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis)
         count = count + 1 if include_self else fn.maximum(count, call.node(1, count.spec.dtype))
         return total / count if is_float(x.spec.dtype) else fn.floor_divide(total, count)
-    return fn.put_along_axis(
-        x, index, src, axis=axis, reduce={"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]  # type: ignore[arg-type]
-    )
+    kind: Any = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]
+    return fn.put_along_axis(x, index, src, axis=axis, reduce=kind)
 
 
 def _corner(call: Call, whole: Node, now: Node, axis: int, place: int) -> Node:
@@ -357,7 +372,8 @@ def index_add(call: Call, self: Node, dim: int, index: Node, source: Node, alpha
     front = fn.moveaxis(added, axis, 0) if axis else added
     shape = self.spec.shape
     wide = fn.index_add(front, index, (shape[axis], *shape[:axis], *shape[axis + 1 :]), axis=0)
-    return self + (fn.moveaxis(wide, 0, axis) if axis else wide)
+    wide = fn.moveaxis(wide, 0, axis) if axis else wide
+    return wide if is_zeros(self) else self + wide
 
 
 @aten("index_reduce")

@@ -57,9 +57,7 @@ def huber_loss(call: Call, self: Node, target: Node, reduction: int = 1, delta: 
 
 
 @aten("binary_cross_entropy")
-def binary_cross_entropy(
-    call: Call, self: Node, target: Node, weight: Node | None = None, reduction: int = 1
-) -> Node:
+def binary_cross_entropy(call: Call, self: Node, target: Node, weight: Node | None = None, reduction: int = 1) -> Node:
     """Return -t log(p) - (1 - t) log(1 - p); the logarithms are -100 or more."""
     p, t = call.as_result(self, target)
     # At 0 and 1, PyTorch divides by a small number instead of by p (1 - p).
@@ -144,7 +142,7 @@ def cross_entropy_loss(
         each = each if weight is None else each * fn.reshape(weight, shape)
         found = -fn.sum(each, axis=axis)
         if reduction == 1:
-            return fn.sum(found) / _rows(call, found)
+            return fn.divide(fn.sum(found), _rows(call, found))
         return found if reduction == 0 else fn.sum(found)
     plain = _nll(call, logs, target, weight, reduction, ignore_index)
     if not label_smoothing:
@@ -203,9 +201,7 @@ def soft_margin_loss(call: Call, self: Node, target: Node, reduction: int = 1) -
 
 
 @aten("hinge_embedding_loss")
-def hinge_embedding_loss(
-    call: Call, self: Node, target: Node, margin: float = 1.0, reduction: int = 1
-) -> Node:
+def hinge_embedding_loss(call: Call, self: Node, target: Node, margin: float = 1.0, reduction: int = 1) -> Node:
     """Return x where t is 1, and how much it is below a margin where t is -1."""
     below = fn.clip(margin - self, 0.0)  # on the bound, its gradient passes
     found = fn.where(fn.equal(target, 1), 0.0, below) + fn.where(fn.equal(target, -1), 0.0, self)
@@ -231,7 +227,9 @@ def cosine_embedding_loss(
     both = fn.sum(input1 * input2, axis=axis)
     sizes = (fn.sum(fn.square(input1), axis=axis) + eps) * (fn.sum(fn.square(input2), axis=axis) + eps)
     cosine = both / fn.sqrt(sizes)
-    found = fn.where(fn.equal(target, 1), 1 - cosine, fn.where(fn.equal(target, -1), fn.clip(cosine - margin, 0.0), 0.0))
+    found = fn.where(
+        fn.equal(target, 1), 1 - cosine, fn.where(fn.equal(target, -1), fn.clip(cosine - margin, 0.0), 0.0)
+    )
     return reduced(found, reduction)
 
 
@@ -272,7 +270,9 @@ def multilabel_margin_loss(call: Call, self: Node, target: Node, reduction: int 
         call.refuse("labels of classes whose number has a name: leave the size out of dims=")
     counts = fn.equal(fn.cumsum(cast(fn.less(labels, 0), np.int64), axis=-1), 0)
     labels = fn.where(counts, labels, 0)
-    known = fn.any(fn.equal(fn.expand_dims(labels, -1), fn.arange(classes, graph=call.graph)) & fn.expand_dims(counts, -1), axis=-2)
+    known = fn.any(
+        fn.equal(fn.expand_dims(labels, -1), fn.arange(classes, graph=call.graph)) & fn.expand_dims(counts, -1), axis=-2
+    )
     own = fn.take_along_axis(x, labels, axis=-1)
     below = fn.relu(1 - fn.expand_dims(own, -1) + fn.expand_dims(x, -2))
     asked = fn.expand_dims(counts, -1) & fn.logical_not(fn.expand_dims(known, -2))

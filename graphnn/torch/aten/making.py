@@ -24,7 +24,7 @@ def filled(call: Call, shape: Any, value: Any) -> Node:
     if number is None and not any(isinstance(dim, str) for dim in shape) and math.prod(shape) <= 1:
         return call.graph.constant(np.full(tuple(shape), value, dtype))
     start = number if number is not None else call.graph.constant(np.asarray(value, dtype))
-    return fn.broadcast_to(fn.reshape(start, ()), tuple(shape))
+    return fn.broadcast_to(fn.reshape(start, ()) if start.ndim else start, tuple(shape))
 
 
 @aten("full", "new_full", "full.names")

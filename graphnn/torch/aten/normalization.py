@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...core import Node, fn, limits
 from ...core.symbolic_shapes import add, clamp, floor_divide, product, subtract
 from .table import aten
@@ -178,7 +176,9 @@ def renorm(call: Call, self: Node, p: Any, dim: int, maxnorm: Any) -> Node:
 
 
 @aten("local_response_norm")
-def local_response_norm(call: Call, input: Node, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Node:
+def local_response_norm(
+    call: Call, input: Node, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Node:
     """Return x divided by a power of the mean of squares of neighbouring channels."""
     before = size // 2
     wide = fn.pad(fn.square(input), ((0, 0), (before, (size - 1) // 2), *[(0, 0)] * (input.ndim - 2)))

@@ -18,13 +18,15 @@ _FEW = 25
 
 
 @aten("matmul", "mm", "bmm", "mv", "dot", "linalg_matmul", "vdot", "inner")
-def matmul(
-    call: Call, self: Node, other: Any = None, mat2: Any = None, vec: Any = None, tensor: Any = None
-) -> Node:
+def matmul(call: Call, self: Node, other: Any = None, mat2: Any = None, vec: Any = None, tensor: Any = None) -> Node:
     """Return the product of matrices."""
     second = next(each for each in (other, mat2, vec, tensor) if each is not None)
     if call.op == "inner":
-        return fn.matmul(self, fn.swapaxes(second, -1, -2) if second.ndim > 1 else second) if self.ndim and second.ndim else self * second
+        return (
+            fn.matmul(self, fn.swapaxes(second, -1, -2) if second.ndim > 1 else second)
+            if self.ndim and second.ndim
+            else self * second
+        )
     return fn.matmul(self, second)
 
 

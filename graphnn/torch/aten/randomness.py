@@ -23,7 +23,7 @@ def counter(call: Call) -> Node:
             start = graph.parameter(graph.free_name("counter").rpartition("/")[2], np.int64(0), trainable=False)
         known = graph.advances[start, start] = fn.add(start, 1)
         graph.caches["counter of from_torch"] = known
-    return known  # type: ignore[no-any-return]
+    return known
 
 
 def uniform(call: Call, shape: Any, dtype: Any) -> Node:
@@ -88,7 +88,7 @@ def randn(call: Call, size: Any = None, self: Any = None, dtype: Any = None) -> 
 def uniform_between(call: Call, self: Node, to: float = 1.0, **bounds: Any) -> Node:
     """Return random numbers of the shape of x."""
     low = bounds.get("from", 0.0)
-    return uniform(call, self.spec.shape, self.spec.dtype) * (to - low) + low
+    return fn.add(uniform(call, self.spec.shape, self.spec.dtype) * (to - low), low)
 
 
 @aten("normal", "normal_functional")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...control_flow.scan import MOST_UNROLLED, scan
 from ...core import Node, fn
+from .call import several
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Weights:
 
 def _parts(x: Node, count: int) -> list[Node]:
     """Return gates that lie one beside the other along the last axis."""
-    return fn.split(x, count, axis=x.ndim - 1)
+    return several(fn.split(x, count, axis=x.ndim - 1))
 
 
 def _lstm_step(w: _Weights, x: Node, states: _States) -> _States:
@@ -74,9 +75,9 @@ def _one_direction(x: Node, states: _States, step: _Step, reverse: bool) -> tupl
 
         last, results = scan(row, states, x, reverse)
         return results, last
-    each = fn.unbind(x, axis=0)
+    each = several(fn.unbind(x, axis=0))
     found: list[Node] = []
-    for now in reversed(each) if reverse else each:
+    for now in each[::-1] if reverse else each:
         states = step(now, states)
         found.append(states[0])
     return fn.stack(found[::-1] if reverse else found, axis=0), states
@@ -95,7 +96,7 @@ def _layers(
     has_biases, layers, dropout, train, bidirectional, batch_first = settings
     directions = 2 if bidirectional else 1
     each = len(params) // (layers * directions)
-    given = [fn.unbind(state, axis=0) for state in first]
+    given = [several(fn.unbind(state, axis=0)) for state in first]
     x = fn.swapaxes(x, 0, 1) if batch_first else x
     lasts: list[_States] = []
     for layer in range(layers):
@@ -103,8 +104,8 @@ def _layers(
         for direction in range(directions):
             place = layer * directions + direction
             own = params[place * each : (place + 1) * each]
-            biases = own[2:4] if has_biases else [None, None]
-            weights = _Weights(own[0], own[1], *biases, own[-1] if each % 2 else None)
+            b_ih, b_hh = own[2:4] if has_biases else (None, None)
+            weights = _Weights(own[0], own[1], b_ih, b_hh, own[-1] if each % 2 else None)
             start = tuple(state[place] for state in given)
 
             def one(now: Node, states: _States, weights: _Weights = weights) -> _States:

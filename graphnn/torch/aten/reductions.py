@@ -277,8 +277,11 @@ def _running(call: Call, x: Node, dim: int, function: Any, worst: float) -> tupl
         return x, call.graph.constant(np.int64(0))
     axis = axis_of(dim, x.ndim)
     size = x.spec.shape[axis]
+    if x.spec.dtype.kind == "b":
+        x = cast(x, np.int64)
     if not is_float(x.spec.dtype):
-        x = cast(x, np.float64)
+        limits = np.iinfo(x.spec.dtype)
+        worst = limits.min if worst < 0 else limits.max
     seen = fn.flip(_so_far(call, x, axis, worst), -1)  # of equal ones, the last counts
     last = fn.sum(fn.broadcast_to(call.graph.constant(np.int64(1)), (size,))) - 1
     place = fn.moveaxis(last - function(seen, axis=-1), -1, axis)

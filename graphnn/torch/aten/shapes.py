@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from ...core import Dim, Node, fn, is_float
 from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import clamp as clamp_dim
 from ...core.symbolic_shapes import floor_divide, minimum, multiply, product, subtract
-from .call import axis_of, cast
+from ..aliases import unseen
+from .call import axis_of, cast, several
 from .table import aten
 
 if TYPE_CHECKING:
@@ -29,13 +31,31 @@ def _as_whole(call: Call, whole: Node, now: Node, **others: Any) -> Node:
 # --- the same elements ----------------------------------------------------------------------------------------------
 
 
-@aten("alias", "contiguous", "clone", "lift_fresh_copy", "lift_fresh", "lift", "positive", "view_as_real", write=_same)
+@aten(
+    "alias",
+    "contiguous",
+    "clone",
+    "lift_fresh_copy",
+    "lift_fresh",
+    "lift",
+    "positive",
+    "real",
+    "conj",
+    "_conj",
+    "resolve_conj",
+    "resolve_neg",
+    write=_same,
+)
 def same(call: Call, self: Node) -> Node:
     """Return x."""
     return self
 
 
-@aten("detach", "detach_copy", write=_same)
+def _unseen(call: Call, whole: Node, now: Node) -> Node:
+    return unseen(whole, now)
+
+
+@aten("detach", "detach_copy", write=_unseen)
 def detach(call: Call, self: Node) -> Node:
     """Return x, through which no gradient passes."""
     return fn.stop_gradient(self) if is_float(self.spec.dtype) else self
@@ -195,7 +215,9 @@ def repeat_interleave(call: Call, self: Node, repeats: Any, dim: int | None = No
 
 
 @aten("repeat_interleave.self_Tensor", "repeat_interleave.Tensor")
-def repeat_interleave_by(call: Call, self: Node, repeats: Node, dim: int | None = None, output_size: Any = None) -> Node:
+def repeat_interleave_by(
+    call: Call, self: Node, repeats: Node, dim: int | None = None, output_size: Any = None
+) -> Node:
     """Return x with each element as often as a constant says."""
     times = call.known(repeats, "how often elements are repeated")
     x = fn.reshape(self, (-1,)) if dim is None else self
@@ -233,7 +255,7 @@ def rot90(call: Call, self: Node, k: int = 1, dims: Any = (0, 1)) -> Node:
     if turns in (1, 2):
         x = fn.flip(x, second)
     if turns in (2, 3):
-        x = fn.flip(x, first) if turns == 2 else fn.flip(x, first)
+        x = fn.flip(x, first)
     if turns in (1, 3):
         x = fn.swapaxes(self, first, second)
         x = fn.flip(x, first if turns == 1 else second)
@@ -280,7 +302,10 @@ def part(x: Node, axis: int, first: Dim, last: Dim, step: int = 1) -> Node:
     size = x.spec.shape[axis]
     if step == 1 and first == 0 and last == size:
         return x
-    index = (*[slice(None)] * axis, slice(None if first == 0 else first, None if last == size else last, step if step != 1 else None))
+    index = (
+        *[slice(None)] * axis,
+        slice(None if first == 0 else first, None if last == size else last, step if step != 1 else None),
+    )
     return fn.getitem(x, index)
 
 
@@ -309,8 +334,7 @@ def put_slice(call: Call, whole: Node, now: Node, axis: int, first: Dim, last: D
 
 def put_places(call: Call, whole: Node, now: Node, axis: int, places: Any) -> Node:
     """Return x with other elements at known places of an axis."""
-    size = whole.spec.shape[axis]
-    source = np.full(size, -1)
+    source = np.full(int(whole.spec.shape[axis]), -1)
     source[places] = np.arange(len(places))
     taken = fn.take(now, call.graph.constant(np.maximum(source, 0)), axis=axis)
     mask = (source >= 0).reshape((-1, *[1] * (whole.ndim - axis - 1)))
@@ -344,13 +368,14 @@ def narrow(call: Call, self: Node, dim: int, start: Any, length: Any) -> Node:
     return part(self, axis, first, add_dims(first, length))
 
 
-def _selected_back(call: Call, whole: Node, now: Node, dim: int, index: Any) -> Node:
+def selected_back(call: Call, whole: Node, now: Node, dim: int, index: Any) -> Node:
+    """Return x with other elements at one place of an axis."""
     axis = axis_of(dim, whole.ndim)
     first = _from_front(whole.spec.shape[axis], index)
     return put_slice(call, whole, fn.expand_dims(now, axis), axis, first, add_dims(first, 1))
 
 
-@aten("select", write=_selected_back)
+@aten("select", write=selected_back)
 def select(call: Call, self: Node, dim: int, index: Any) -> Node:
     """Return one place of an axis."""
     axis = axis_of(dim, self.ndim)
@@ -370,14 +395,14 @@ def slice_scatter(
 @aten("select_scatter")
 def select_scatter(call: Call, self: Node, src: Node, dim: int, index: Any) -> Node:
     """Return x with other elements at a place of an axis."""
-    return _selected_back(call, self, src, dim, index)
+    return selected_back(call, self, src, dim, index)
 
 
 def _ends(call: Call, x: Node, axis: int, sizes: list[Dim]) -> list[Node]:
     ends: list[Dim] = [0]
     for size in sizes:
         ends.append(add_dims(ends[-1], size))
-    return [part(x, axis, first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    return [part(x, axis, first, last) for first, last in pairwise(ends)]
 
 
 def _pieces(call: Call, size: Dim, each: Any) -> list[Dim]:
@@ -434,7 +459,9 @@ def chunk(call: Call, self: Node, chunks: int, dim: int = 0) -> list[Node]:
 @aten("tensor_split")
 def tensor_split(call: Call, self: Node, sections: Any = None, indices: Any = None, dim: int = 0) -> list[Node]:
     """Return parts of an axis that differ by one element at most."""
-    return fn.split(self, list(indices) if indices is not None else sections, axis=dim) if indices is not None else _equal(call, self, sections, dim)
+    if indices is None:
+        return _equal(call, self, sections, dim)
+    return several(fn.split(self, list(indices), axis=dim))
 
 
 def _equal(call: Call, x: Node, count: int, dim: int) -> list[Node]:
@@ -446,7 +473,7 @@ def _equal(call: Call, x: Node, count: int, dim: int) -> list[Node]:
 
 
 def _unbound_back(call: Call, whole: Node, now: Node, place: int, dim: int = 0) -> Node:
-    return _selected_back(call, whole, now, dim, place)
+    return selected_back(call, whole, now, dim, place)
 
 
 @aten("unbind", write=_unbound_back)
@@ -455,7 +482,7 @@ def unbind(call: Call, self: Node, dim: int = 0) -> list[Node]:
     axis = axis_of(dim, self.ndim)
     if isinstance(self.spec.shape[axis], str):
         call.refuse("it takes apart an axis whose size has a name: leave it out of dims=")
-    return fn.unbind(self, axis=axis)
+    return several(fn.unbind(self, axis=axis))
 
 
 def _diagonal_written(call: Call, whole: Node, now: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
@@ -490,7 +517,9 @@ def diag_embed(call: Call, self: Node, offset: int = 0, dim1: int = -2, dim2: in
     first, second = dim1 % ndim, dim2 % ndim
     shape = (*self.spec.shape[:-1], size, size)
     found = fn.diagonal_add(self, shape, offset, ndim - 2, ndim - 1)
-    return found if (first, second) == (ndim - 2, ndim - 1) else fn.moveaxis(found, (ndim - 2, ndim - 1), (first, second))
+    return (
+        found if (first, second) == (ndim - 2, ndim - 1) else fn.moveaxis(found, (ndim - 2, ndim - 1), (first, second))
+    )
 
 
 @aten("tril")
@@ -535,8 +564,14 @@ def unfold(call: Call, self: Node, dimension: int, size: int, step: int) -> Node
 def _places_of(call: Call, size: Any, stride: Any, offset: Any) -> Any:
     """Return the flat places of elements that lie at strides in the memory of a tensor, where that is as its shape."""
     base = call.source.args[0].meta["val"]
-    if any(isinstance(each, str) for each in (*size, *stride, *base.shape)) or not base.is_contiguous() or base.storage_offset():
-        call.refuse("as_strided of a tensor that is a view, or has a size with a name: write slices, unfold, or clone()")
+    if (
+        any(isinstance(each, str) for each in (*size, *stride, *base.shape))
+        or not base.is_contiguous()
+        or base.storage_offset()
+    ):
+        call.refuse(
+            "as_strided of a tensor that is a view, or has a size with a name: write slices, unfold, or clone()"
+        )
     grid = np.ix_(*(np.arange(count) * step for count, step in zip(size, stride, strict=True)))
     places = np.array(offset or 0) + sum(grid) if grid else np.array(offset or 0)
     return np.broadcast_to(places, tuple(size))
@@ -563,7 +598,7 @@ def fill_diagonal(call: Call, self: Node, fill_value: Any, wrap: bool = False) -
     shape = self.spec.shape
     if any(isinstance(size, str) for size in shape):
         call.refuse("it writes to a diagonal of a size with a name: leave the size out of dims=")
-    mask = np.zeros(shape, bool)
+    mask = np.zeros([int(size) for size in shape], bool)
     np.fill_diagonal(mask, True, wrap)
     return fn.where(call.graph.constant(mask), call.node(fill_value, self.spec.dtype), self)
 
@@ -601,8 +636,8 @@ def meshgrid(call: Call, tensors: Any, indexing: str = "ij") -> list[Node]:
         sizes[place] = each.spec.shape[0]
     found = []
     for place, each in zip(order, flat, strict=True):
-        shape = [1] * len(flat)
-        shape[place] = each.spec.shape[0]  # type: ignore[call-overload]
+        shape: list[Dim] = [1] * len(flat)
+        shape[place] = each.spec.shape[0]
         found.append(fn.broadcast_to(fn.reshape(each, tuple(shape)), tuple(sizes)))
     return found
 
@@ -634,7 +669,7 @@ def pad(call: Call, self: Node, pad: Any, mode: str = "constant", value: Any = 0
         return x
     ours = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
     given = {"constant_values": 0 if value is None else value} if ours == "constant" else {}
-    return fn.pad(x, tuple(pairs), mode=ours, **given)  # type: ignore[arg-type]
+    return fn.pad(x, tuple(pairs), mode=ours, **given)
 
 
 @aten("reflection_pad1d", "reflection_pad2d", "reflection_pad3d")

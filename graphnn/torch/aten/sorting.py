@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import Node, fn, is_float
-from .call import axis_of, cast
+from .call import axis_of, cast, several
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -36,13 +36,12 @@ def msort(call: Call, self: Node) -> Node:
 
 
 @aten("topk")
-def topk(
-    call: Call, self: Node, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> tuple[Node, Node]:
+def topk(call: Call, self: Node, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Node, Node]:
     """Return the largest or the smallest elements along an axis, in order, and where they are."""
     axis = axis_of(dim, self.ndim)
     if largest:
-        return fn.topk(self, k, axis=axis)
+        found, place = several(fn.topk(self, k, axis=axis))
+        return found, place
     place = fn.argsort(self, axis=axis)
     place = fn.getitem(place, (*[slice(None)] * axis, slice(None, k)))
     return fn.take_along_axis(self, place, axis=axis), place

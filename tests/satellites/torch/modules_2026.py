@@ -272,7 +272,11 @@ class GptTied(nn.Module):
 class BertBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.word, self.place, self.kind = nn.Embedding(13, 16, padding_idx=0), nn.Embedding(32, 16), nn.Embedding(2, 16)
+        self.word, self.place, self.kind = (
+            nn.Embedding(13, 16, padding_idx=0),
+            nn.Embedding(32, 16),
+            nn.Embedding(2, 16),
+        )
         self.register_buffer("places", torch.arange(32)[None], persistent=False)
         self.q, self.k, self.v, self.o = (nn.Linear(16, 16) for _ in range(4))
         self.ln_0, self.ln_1, self.ln_2 = (nn.LayerNorm(16, eps=1e-12) for _ in range(3))
@@ -389,9 +393,7 @@ class Rwkv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         before = self.shift(x)
-        k, v, gate = (
-            f(x * m + before * (1 - m)) for f, m in zip((self.k, self.v, self.r), self.mix, strict=True)
-        )
+        k, v, gate = (f(x * m + before * (1 - m)) for f, m in zip((self.k, self.v, self.r), self.mix, strict=True))
         decay = -torch.exp(self.decay)
         top, over, under = torch.full_like(k[:, 0], -1e38), torch.zeros_like(k[:, 0]), torch.zeros_like(k[:, 0])
         out = torch.empty_like(k)
@@ -1514,6 +1516,26 @@ class Fno(nn.Module):
         return F.gelu(y + self.pointwise(x))
 
 
+@case(lambda n: (r(n, 5),), {0: "n"}, sizes=BATCH)
+class Written(nn.Module):
+    """What is written under no_grad, or through data, has the gradient that it had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(5, 4)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.one.weight.div_(self.one.weight.norm(dim=1, keepdim=True))
+        self.one.bias.data.clamp_(max=0.1)
+        y = self.one(x)
+        with torch.no_grad():
+            self.mean.lerp_(y.mean(0), 0.1)
+            y[:, 1:].mul_(2)
+        return self.one(x) * self.mean + y
+
+
 class Half(torch.autograd.Function):
     """Gives x, and half of the gradient."""
 
@@ -1615,14 +1637,14 @@ class Item(nn.Module):
         return y * float(y.detach().abs().max())
 
 
-@case(lambda: (r(3, 8),), refused="complex")
+@case(lambda: (r(3, 8),), refused="tanh of complex")
 class Complex(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.view_as_complex(r(8, 8, 2)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x.to(self.weight.dtype) @ self.weight).abs()
+        return (x.to(self.weight.dtype) @ self.weight).tanh().abs()
 
 
 @case(lambda: (r(4, 8),), refused="topk|experts|data")

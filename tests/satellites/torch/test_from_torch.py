@@ -185,7 +185,9 @@ def test_a_rule_that_is_wrong_is_named_with_its_line(
 ) -> None:
     module = net().train(training).to(dtype)
     with planted("gelu", fault, "self", "approximate"):
-        where = rf"{re.escape(HERE)}:{line_of('# the line of the block')}, in blocks\.0: aten\.gelu\.default is not what"
+        where = (
+            rf"{re.escape(HERE)}:{line_of('# the line of the block')}, in blocks\.0: aten\.gelu\.default is not what"
+        )
         with pytest.raises(gn.EvaluationError, match=where):
             gn.from_torch(module, x.to(dtype))
         gn.from_torch(module, x.to(dtype), check=False)

@@ -1,0 +1,164 @@
+"""Time training steps of PyTorch's modules: by `gn.from_torch` and the native plan, and by PyTorch itself.
+
+    python tests/benchmarks/torch_steps.py [NAME ...] [--adam] [--seconds 0.5] [--json FILE]
+
+A step is forwards, backwards and the update by SGD, or by Adam, in float32 on one thread. Each engine works in a process
+of its own. Before it is timed, the losses of 20 steps in float64 must agree. The modules are those of
+tests/satellites/torch/modules_2026.py, with 16 examples of 16 places, and graphs of 64 nodes and 256 edges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "satellites" / "torch")]
+
+import measure
+import numpy as np
+
+ENGINES = ("torch", "native")
+SIZES = {"n": 16, "t": 16, "s": 16, "p": 16, "v": 64, "e": 256}
+RATE, STEPS = 0.001, 20
+
+
+def made(name: str, dtype: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return a module and a batch."""
+    import modules_2026
+    import torch
+
+    torch.set_default_dtype(dtype)
+    case = modules_2026.CASES[name]
+    torch.manual_seed(0)
+    module = case.make()
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape))
+    open_sizes = {size for names in case.dims for size in names.values()}
+    return module, case.batch(**{key: SIZES[key] if key in open_sizes else size for key, size in case.sizes[0].items()})
+
+
+def by_torch(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
+    """Return the step of PyTorch."""
+    import torch
+    from test_modules import tensors
+
+    module, given = made(name, dtype)
+    weights = [each for each in module.parameters() if each.requires_grad]
+    optimizer = (torch.optim.Adam if adam else torch.optim.SGD)(weights, lr=RATE)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = sum((each * each).mean() for each in tensors(module(*given)) if each.requires_grad)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    return step
+
+
+def by_graphnn(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
+    """Return the step as a native plan."""
+    step, feed = compiled(name, dtype, adam)
+    return lambda: float(step(feed))
+
+
+def compiled(name: str, dtype: Any, adam: bool) -> tuple[Any, dict[str, Any]]:
+    """Return a step of graphnn and its feed."""
+    from test_modules import tensors
+
+    import graphnn as gn
+
+    module, given = made(name, dtype)
+    results = tensors(copy.deepcopy(module)(*given))
+    graph = gn.from_torch(module, *given, check=False)
+    feed = {key: each.detach().numpy() for key, each in zip(graph.inputs, tensors(given), strict=True)}
+    nodes = [node for node, each in zip(graph.outputs.values(), results, strict=True) if each.requires_grad]
+    loss = sum(gn.mean(node * node) for node in nodes)
+    rule = gn.nn.Adam(RATE) if adam else gn.nn.SGD(RATE)
+    return gn.compile(loss, updates=rule.updates(loss), backend="native"), feed
+
+
+def work(engine: str, names: list[str], adam: bool, seconds: float) -> None:
+    """Time steps, and print a line for each module."""
+    import torch
+
+    torch.set_num_threads(1)
+    measure.pin(1)
+    warnings.simplefilter("ignore")
+    maker = by_torch if engine == "torch" else by_graphnn
+    for name in names:
+        try:
+            step = maker(name, torch.float64, adam)
+            losses = [step() for _ in range(STEPS)]
+            step = maker(name, torch.float32, adam)
+            for _ in range(3):
+                step()
+            least, end = float("inf"), time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                start = time.perf_counter()
+                step()
+                least = min(least, time.perf_counter() - start)
+            row: dict[str, Any] = {"losses": losses, "seconds": least}
+        except Exception as error:
+            row = {"error": f"{type(error).__name__}: {str(error)[:200]}"}
+        print(json.dumps({"name": name, "engine": engine, **row}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--adam", action="store_true")
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--work", choices=ENGINES)
+    asked = parser.parse_args()
+    if not asked.names:
+        import modules_2026
+
+        asked.names = [*modules_2026.CASES]
+    if asked.work:
+        work(asked.work, asked.names, asked.adam, asked.seconds)
+        return
+    rows: dict[str, dict[str, Any]] = {}
+    for engine in ENGINES:
+        command = [sys.executable, __file__, *asked.names, "--work", engine, "--seconds", str(asked.seconds)]
+        command += ["--adam"] if asked.adam else []
+        said = subprocess.run(command, env=measure.environment(1), capture_output=True, text=True, check=True).stdout
+        for line in said.splitlines():
+            row = json.loads(line)
+            rows.setdefault(row["name"], {})[engine] = row
+    ratios = {}
+    print("| module | PyTorch, µs | native, µs | ratio | losses apart |\n|---|--:|--:|--:|--:|")
+    for name, both in rows.items():
+        wrong = [row["error"] for row in both.values() if "error" in row]
+        if wrong:
+            print(f"| {name} | {wrong[0]} | | | |")
+            continue
+        a, b = (np.array(both[engine]["losses"]) for engine in ENGINES)
+        apart = float(np.abs(a - b).max() / np.abs(a).max())
+        times = [both[engine]["seconds"] for engine in ENGINES]
+        ratios[name] = times[1] / times[0]
+        print(f"| {name} | {times[0] * 1e6:,.0f} | {times[1] * 1e6:,.0f} | {ratios[name]:.2f} | {apart:.0e} |")
+    if ratios:
+        worst = sorted(ratios, key=ratios.__getitem__, reverse=True)[:5]
+        print(
+            f"\nmedian {statistics.median(ratios.values()):.2f}; worst: "
+            + ", ".join(f"{n} {ratios[n]:.2f}" for n in worst)
+        )
+    if asked.json:
+        asked.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
