@@ -173,6 +173,17 @@ def quoted(name: str) -> str:
     return f'"{short_name(name, 80) if name else name}"'
 
 
+def is_real(value: Any) -> bool:
+    """Return whether a value is a number of a float dtype; that of bfloat16 is no class of NumPy's.
+
+    Examples
+    --------
+    >>> is_real(0.5), is_real(np.float16(0.5)), is_real(1)
+    (True, True, False)
+    """
+    return isinstance(value, (float, np.floating)) or (isinstance(value, np.generic) and value.dtype.name == "bfloat16")
+
+
 def number(value: Any) -> str:
     """Return a number in four digits, fewer if they are exact.
 
@@ -183,11 +194,11 @@ def number(value: Any) -> str:
     >>> number(np.int64(12345)), number(-np.inf), number(np.bool_(True)), number(1e-9)
     ('12345', '-inf', 'True', '1e-09')
     """
-    if not isinstance(value, (float, np.floating)):
+    if not is_real(value):
         return str(value)
     for digits in range(1, 5):
         short = f"{value:.{digits}g}"
-        if type(value)(short) == value:
+        if type(value)(float(short)) == value:
             return f"{float(short):.4g}"
     return f"{value:#.4g}".rstrip(".")
 

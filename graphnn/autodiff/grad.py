@@ -25,6 +25,7 @@ from ..core import (
     current_provenance,
     flatten,
     fn,
+    is_float,
     user_origin,
 )
 from ..core.fetches import ordered, resolve
@@ -188,7 +189,7 @@ def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
     _check_float(wrt, "wrt")
     flow: _Flow = {}
     for node in ordered(results):
-        smooth = node.op.differentiable and node.spec.dtype.kind == "f"
+        smooth = node.op.differentiable and is_float(node.spec.dtype)
         passes = [i for i, operand in enumerate(node.inputs) if smooth and operand in flow and node.op.flows(i)]
         if passes or node in wrt:
             flow[node] = passes
@@ -206,7 +207,7 @@ def flow_of(results: Iterable[Node], wrt: Iterable[Node], mode: str) -> _Flow:
 
 def _check_float(nodes: Iterable[Node], what: str) -> None:
     for node in nodes:
-        if node.dtype.kind != "f":
+        if not is_float(node.dtype):
             raise DtypeError(f'{what}, "{node.name}", is {node.dtype}; only floats have gradients')
 
 
@@ -370,7 +371,11 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
                 attribution.to(slices[0] if len(slices) == 1 else node)
                 _add(slices_put_back(node, slices, parts), node, arrived, attribution)
             if node in arrived:  # by now from all its readers
-                cotangents[node] = arrived.pop(node)
+                whole = arrived.pop(node)
+                if whole.spec.dtype != node.spec.dtype:  # a sum of bfloat16 is float32
+                    attribution.to(node)
+                    whole = fn.cast(whole, node.dtype)
+                cotangents[node] = whole
             # A remembered cotangent is complete, and takes nothing more: whatever `wrt` was, each reader of a node that
             # depends on it depends on it, too, and was in the flow.
             passes = [i for i in flow[node] if node.inputs[i] not in cotangents]
@@ -424,4 +429,4 @@ def _pushed(node: Node, passes: list[int], seeds: Mapping[Node, _Seed], tangents
     given = {i: tangents[node.inputs[i]] for i in passes}
     parts = [given.get(i) for i in range(len(node.inputs))]
     moved = _fitted(node.op.jvp(parts, node, node.inputs), node, "broadcast_to")
-    return moved if tangent is None else tangent + moved
+    return moved if tangent is None else _fitted(tangent + moved, node, "broadcast_to")

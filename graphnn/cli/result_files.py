@@ -13,6 +13,7 @@ import numpy as np
 
 import graphnn as gn
 
+from ..core import widened
 from ..view.formatting import cells_of, visible
 from . import screen
 
@@ -114,4 +115,4 @@ def write(file: str, arrays: Mapping[str, Array]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.lib.format.write_array(member, widened(array), allow_pickle=False)

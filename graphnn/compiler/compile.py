@@ -14,6 +14,7 @@ import numpy as np
 
 from .._util.garbage_collection import collector_paused
 from .._util.text import quoted, short_name
+from ..core import is_float
 from ..core.attributes import whole
 from ..core.fetches import resolve
 from ..core.graph_tables import checked_update
@@ -82,7 +83,7 @@ class Compiled:
         self._latest: Plan | None = None
         self._whole: Plan | None = None
         # A batch without rows has no gradients, and no statistics: those come with the nodes, and not from the caller.
-        self._trains = any(p.trainable or (p not in checked and p.dtype.kind == "f") for p in self.updates)
+        self._trains = any(p.trainable or (p not in checked and is_float(p.dtype)) for p in self.updates)
         # What each call needs, read at once.
         self._for_calls = made, self.rebuild, self.graph.state, updating(self.graph)
 

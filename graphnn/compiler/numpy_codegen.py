@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .._util.rules import Rules
+from ..core import is_bfloat16
 from . import intermediate_representation as do
 from .codegen_functions import Part, written_out
 from .fusion import adds_up, reads
@@ -484,6 +485,6 @@ def _identifier(name: str) -> str:
 @lru_cache(32)
 def _called(dtype: DType) -> str:
     """Return a dtype as the code has it: NumPy makes its name anew each time."""
-    if dtype.kind not in "biuf" or not dtype.isnative:
+    if not (dtype.kind in "biuf" or is_bfloat16(dtype)) or not dtype.isnative:
         raise TypeError(f"values are bool, integers and floats, not {dtype}")
     return repr(dtype.name)

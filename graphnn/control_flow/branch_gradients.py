@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..autodiff.grad import flow_of, jvp, vjp
-from ..core import Graph, Node, Op, Placeholder, Spec, fn
+from ..core import Graph, Node, Op, Placeholder, Spec, fn, is_float
 from .bundle import LoopBundle, found_in, item_of
 from .loop_body import Excerpt, new_graph_of
 from .loop_gradients import _read
@@ -89,7 +89,7 @@ def pulled_back(op: Branch, positions: Sequence[int], cotangent: Node, inputs: t
     arriving = {
         pair: found
         for pair, place in zip(op.kept, op.layout.places, strict=True)
-        if place.dtype.kind == "f" and (found := found_in(cotangent, place)) is not None
+        if is_float(place.dtype) and (found := found_in(cotangent, place)) is not None
     }
     sides = [_Side(op, 0), _Side(op, 1)]
     for side in sides:
@@ -123,7 +123,7 @@ def made_once(op: Op, inputs: tuple[Node, ...]) -> Node:
 def pushed_forward(op: Branch, tangents: Sequence[Node | None], output: Node, inputs: tuple[Node, ...]) -> Node:
     """Return the tangent of a branch's bundle."""
     moving = [place for place, tangent in enumerate(tangents[1:]) if tangent is not None]
-    floats = [(pair, place) for pair, place in zip(op.kept, op.layout.places, strict=True) if place.dtype.kind == "f"]
+    floats = [(pair, place) for pair, place in zip(op.kept, op.layout.places, strict=True) if is_float(place.dtype)]
     bodies, found = [], []
     for side in (_Side(op, 0), _Side(op, 1)):
         moved = {side.inputs[place]: side.added(side.inputs[place], "tangent") for place in moving}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core import Array, Dim, DType, Node, Op, Shape, Spec, fn
+from ..core import Array, Dim, DType, Node, Op, Shape, Spec, computed_in, fn, is_float
 from ..core.symbolic_shapes import add, floor_divide, multiply, product
 from ..ops.base import Linear, no_flops
 
@@ -30,8 +30,8 @@ class Place(NamedTuple):
 class Layout:
     """Where the items of a bundle lie.
 
-    Floats are kept as the widest of their dtypes, and everything else by its bytes, from a multiple of 8 bytes on. The
-    places of the first items do not depend on how many more there are.
+    Floats are kept as the widest of their dtypes, bfloat16 as float32, and everything else by its bytes, from a
+    multiple of 8 bytes on. The places of the first items do not depend on how many more there are.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class Layout:
     """
 
     def __init__(self, items: Sequence[tuple[Shape, np.dtype[Any]]], word: np.dtype[Any] | None = None) -> None:
-        floats = [dtype for _, dtype in items if dtype.kind == "f"]
+        floats = [computed_in(dtype) for _, dtype in items if is_float(dtype)]
         self.dtype = word or (max(floats, key=lambda dtype: dtype.itemsize) if floats else np.dtype(np.uint8))
         self.places: list[Place] = []
         self.size: Dim = 0
         width = self.dtype.itemsize
         for shape, dtype in items:
             words = product(shape)
-            if dtype.kind != "f":
+            if not is_float(dtype):
                 # Where numbers of 8 bytes begin at a multiple of 8, any dtype is aligned.
                 self.size = multiply(floor_divide(add(multiply(self.size, width), 7), 8), 8 // width)
                 words = floor_divide(add(multiply(words, dtype.itemsize), width - 1), width)
@@ -72,7 +72,7 @@ class Layout:
             if begin > end:
                 found.append(slice(end, begin))
             sizes: Any = shape
-            end = begin + math.prod(sizes) * (width if dtype.kind == "f" else dtype.itemsize)
+            end = begin + math.prod(sizes) * (width if is_float(dtype) else dtype.itemsize)
         return found
 
     def words(self, out: Array | None) -> Array:
@@ -95,7 +95,7 @@ def shown_in(words: Array, place: Place) -> Array:
 
 def read(words: Array, place: Place) -> Array:
     """Return an item of a bundle; a view where it can be one."""
-    if place.dtype.kind == "f" and place.dtype != words.dtype:
+    if is_float(place.dtype) and place.dtype != words.dtype:
         return shown_in(words, place._replace(dtype=words.dtype)).astype(place.dtype)
     return shown_in(words, place)
 
@@ -107,14 +107,14 @@ def place_to_write(words: Array, place: Place) -> Array:
 
 def place_written(place: Place, dtype: np.dtype[Any]) -> Place:
     """Return the place of what is written into words of a dtype: floats are kept as words."""
-    return place._replace(dtype=dtype) if place.dtype.kind == "f" else place
+    return place._replace(dtype=dtype) if is_float(place.dtype) else place
 
 
 class LoopItem(Op):
     """One of the arrays that a loop gives: a part of its bundle."""
 
     is_loop_item = True
-    public = False
+    public = computes = False
     start: Dim
     shape: Shape
     dtype: DType
@@ -168,7 +168,7 @@ def _nothing(*asked: Any) -> None:
 class LoopBundle(Linear):
     """A bundle that holds one array at its place, and zeros."""
 
-    public = False
+    public = computes = False
     start: Dim
     size: Dim
     dtype: DType

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._util.callables import check_takes
-from ..core import flatten
+from ..core import flatten, is_float
 from ..core.attributes import whole
 from ..errors import DtypeError, UsageError, ValueRangeError
 from .body_tracing import as_node, graph_of_arguments
@@ -91,7 +91,7 @@ def fixed_point(
     with graph.building:
         first = [as_node(graph, leaf, "fixed_point: a state is") for leaf in leaves]
         for node in first:
-            if node.dtype.kind != "f":
+            if not is_float(node.dtype):
                 raise DtypeError(f'fixed_point: the state is of floats, and "{node.name}" is {node.dtype}')
         items = solved(f, z0, first, tolerance, limit, steps)
     z = rebuild(items[: len(leaves)])

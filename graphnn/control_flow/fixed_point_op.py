@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Graph, Node, Op, Spec, fn
+from ..core import Array, Graph, Node, Op, Spec, fn, is_float, limits
 from ..core.fetches import ordered
 from ..errors import EvaluationError, ShapeError
 from ..transforms.substitutions import Changes
@@ -63,7 +63,7 @@ class FixedPoint(Loop):
         """Return the bundle, if the operands are what the body takes, and the last that is carried is a residual."""
         spec = super().infer(*operands)
         residual = self.nodes[self.carried[-1]] if self.carried else None
-        if residual is None or residual.shape != () or residual.dtype.kind != "f":
+        if residual is None or residual.shape != () or not is_float(residual.dtype):
             raise ShapeError("implicit_loop: the last of what is carried is the residual, one float")
         return spec
 
@@ -156,11 +156,11 @@ def solved(
         as what they are multiplied with.
     """
     graph: Graph = first[0].graph
-    epsilon = max(float(np.finfo(node.dtype).eps) for node in first)
+    epsilon = max(float(limits(node.dtype).eps) for node in first)
     dtype = max([node.dtype for node in first], key=lambda dtype: dtype.itemsize)
     # As the dtype has it, so that the body and the operation compare the residual with the same number.
     most = float(np.asarray(epsilon ** (2 / 3) if tolerance is None else tolerance, dtype))
-    floor = float(np.finfo(dtype).tiny) if relative else 1.0
+    floor = float(limits(dtype).tiny) if relative else 1.0
 
     def ends(state: Any, before: list[Node], after: list[Node]) -> tuple[list[Node], Node]:
         changes = [

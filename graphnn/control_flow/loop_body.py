@@ -14,10 +14,11 @@ import numpy as np
 from .._util.missing import needed
 from .._util.ports import Port
 from ..compiler.symbolic_sizes import any_size, unchecked
-from ..core import Dim, Graph, Kind, Node, Op, Placeholder, Shape, Spec
+from ..core import Dim, Graph, Kind, Node, Op, Placeholder, Shape, Spec, dtype_named
 from ..core.attributes import DimOf, Several, Text
 from ..core.node import put_twin
 from ..core.scopes import mirrored
+from ..core.storage_dtypes import NAME
 from ..core.symbolic_shapes import Constraint, add, shown, size_of, substitute, unify
 from ..errors import DtypeError, FileFormatError, GraphnnError, ShapeError, UsageError
 from ..io.graph_files import from_data, to_data
@@ -70,9 +71,9 @@ def new_graph_of(body: str) -> Graph:
 
 
 def _array(dtype: str, shape: Sequence[int], data: str) -> np.ndarray[Any, np.dtype[Any]]:
-    if dtype not in np.sctypeDict or np.dtype(dtype).kind not in "biuf":
+    if dtype != NAME and (dtype not in np.sctypeDict or np.dtype(dtype).kind not in "biuf"):
         raise FileFormatError(f"{dtype!r} is not the dtype of a constant")
-    return np.frombuffer(base64.b64decode(data, validate=True), dtype).reshape(shape).copy()
+    return np.frombuffer(base64.b64decode(data, validate=True), dtype_named(dtype)).reshape(shape).copy()
 
 
 def text_of(graph: Graph) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..autodiff.grad import flow_of, vjp
 from ..autodiff.grad import jvp as tangents_of
-from ..core import Node, Placeholder, fn
+from ..core import Node, Placeholder, fn, is_float
 from .bundle import LoopBundle, LoopItem, found_in
 from .loop_body import Excerpt, Keeping, new_graph_of
 
@@ -39,7 +39,7 @@ class _Backwards:
         self.rows, self.same = (dict.fromkeys(nodes) for nodes in others)
         self.arriving: dict[Kept, Node] = {}
         for kept, place in zip(op.kept, op.layout.places, strict=True):
-            found = found_in(cotangent, place) if place.dtype.kind == "f" else None
+            found = found_in(cotangent, place) if is_float(place.dtype) else None
             if found is not None:  # what is kept twice gets the cotangents of both
                 self.arriving[kept] = self.arriving[kept] + found if kept in self.arriving else found
 
@@ -54,7 +54,7 @@ class _Backwards:
             seeds[node] = seeds[node] + given if node in seeds else given
             return given
 
-        carried = [k for k, at in enumerate(op.carried) if self.nodes[at].dtype.kind == "f"]
+        carried = [k for k, at in enumerate(op.carried) if is_float(self.nodes[at].dtype)]
         following = [seed(op.carried[k], "cotangent") for k in carried]
         each = [(at, node) for (kind, at), node in self.arriving.items() if kind == "each"]
         of_rows = [seed(at, "arriving") for at, _ in each]
@@ -174,11 +174,11 @@ def pushed_forward(op: Loop, tangents: Sequence[Node | None], output: Node, inpu
     operand_of = dict(zip(names, inputs[first:], strict=True))
     tangent_of = dict(zip(names, tangents[first:], strict=True))
     carries, rows, same = op.split([None] * first + names)
-    moving = [node for node in carries if node.dtype.kind == "f"]
+    moving = [node for node in carries if is_float(node.dtype)]
     moving += [node for node in (*rows, *same) if tangent_of[node] is not None]
     moved = {node: joint._make(Placeholder(), (), node.spec, joint.free_name("tangent")) for node in moving}
-    floats = [(k, p) for k, p in zip(op.kept, op.layout.places, strict=True) if k[0] != "count" and p.dtype.kind == "f"]
-    results = [nodes[at] for at in op.carried if nodes[at].dtype.kind == "f"]
+    floats = [(k, p) for k, p in zip(op.kept, op.layout.places, strict=True) if k[0] != "count" and is_float(p.dtype)]
+    results = [nodes[at] for at in op.carried if is_float(nodes[at].dtype)]
     results = list(dict.fromkeys([*results, *[_node_of(op, nodes, kept) for kept, _ in floats]]))
     flow = flow_of(results, moving, "jvp") if moving else {}
     reached = [node for node in results if node in flow]

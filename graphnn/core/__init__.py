@@ -42,3 +42,11 @@ from .op import registry as registry
 from .provenance import Provenance as Provenance
 from .provenance import current_provenance as current_provenance
 from .scopes import Scope as Scope
+from .storage_dtypes import bfloat16 as bfloat16
+from .storage_dtypes import computed_in as computed_in
+from .storage_dtypes import dtype_named as dtype_named
+from .storage_dtypes import is_bfloat16 as is_bfloat16
+from .storage_dtypes import is_float as is_float
+from .storage_dtypes import limits as limits
+from .storage_dtypes import may_become as may_become
+from .storage_dtypes import widened as widened

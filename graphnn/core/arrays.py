@@ -11,6 +11,7 @@ from .._util.numpy_warnings import quietly
 from .._util.source_location import user_origin
 from .._util.text import short_repr
 from ..errors import DtypeError, GraphnnWarning, ShapeError, UsageError, ValueRangeError, restated
+from .storage_dtypes import dtype_named, is_bfloat16, is_float, limits, may_become
 from .symbolic_shapes import Dimension, shown
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ def cast_in_range(array: Array, dtype: np.dtype[Any], what: str) -> Array:
 
 def warn_of_overflow(given: Array, cast: Array, what: str) -> None:
     """Warn, on the user's line, about the first number that became infinite in another dtype."""
-    if cast.dtype.kind == "f" and cast.dtype != given.dtype:
+    if cast.dtype != given.dtype and is_float(cast.dtype):
         lost = np.isinf(cast) & np.isfinite(given)
         if lost.any():
             index = tuple(int(i) for i in np.argwhere(lost)[0])
             origin = user_origin()
             warnings.warn_explicit(
                 f"{what} holds {given[index]:.6g}, which is {cast[index]} in {cast.dtype}: that ends at "
-                f"{np.finfo(cast.dtype).max:.5g} (at {origin})",
+                f"{float(limits(cast.dtype).max):.5g} (at {origin})",
                 GraphnnWarning,
                 *origin,
             )
@@ -106,7 +107,7 @@ def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -
     typed = hasattr(value, "dtype")
     if dtype is not None:
         array = cast_in_range(given, supported_dtype(dtype, what), what)
-        kind_kept = np.can_cast(given.dtype, array.dtype, "same_kind")
+        kind_kept = may_become(given.dtype, array.dtype)
         if not kind_kept and (typed or not np.array_equal(given, array)):
             raise DtypeError(f"{what} is {given.dtype}; {array.dtype} would change its values: cast it yourself first")
     elif given.dtype == np.float64 != floats and not typed:
@@ -120,7 +121,7 @@ def checked_value(node: Node, value: Any) -> Array:
     array = as_array(value, f'the value of "{node.name}"')
     if array.shape != node.shape:
         raise ShapeError(f'"{node.name}" has shape {shown(node.shape)}; the value given has {shown(array.shape)}')
-    fits = not hasattr(value, "dtype") and np.can_cast(array.dtype, node.dtype, "same_kind")
+    fits = not hasattr(value, "dtype") and may_become(array.dtype, node.dtype)
     if array.dtype != node.dtype and not fits:
         raise DtypeError(
             f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: write value.astype({str(node.dtype)!r})'
@@ -134,11 +135,15 @@ def checked_value(node: Node, value: Any) -> Array:
 def supported_dtype(kind: Any, what: str, array: Array | None = None) -> np.dtype[Any]:
     """Return a supported dtype, in native byte order."""
     try:
-        dtype: np.dtype[Any] = np.dtype(kind)
+        dtype = dtype_named(kind)
+    except UsageError:
+        raise
     except Exception:  # noqa: BLE001 - NumPy parses texts, and raises SyntaxError and more
         raise DtypeError(f"{what}: {short_repr(kind)} is not a dtype") from None
+    if is_bfloat16(dtype):
+        return dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         held = f" ({type(array.flat[0]).__name__})" if dtype.kind == "O" and array is not None and array.size else ""
-        known = "bool, integers, and floats of 16, 32 or 64 bits"
+        known = "bool, integers, and floats of 16, 32 or 64 bits, or bfloat16"
         raise DtypeError(f"{what} is of dtype {dtype}{held}; values are {known}")
     return dtype if dtype.isnative else dtype.newbyteorder("=")

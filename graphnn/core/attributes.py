@@ -19,9 +19,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from .._util.text import MOST_BITS, short_repr
+from .._util.text import MOST_BITS, is_real, short_repr
 from ..errors import DtypeError, GraphnnError, UsageError, ValueRangeError
 from . import symbolic_shapes
+from .storage_dtypes import NAME, bfloat16, is_bfloat16
 
 _LARGEST = 2**63 - 1
 _TYPES = frozenset({type(None), bool, int, float, str, tuple, list, slice})
@@ -148,7 +149,7 @@ class Real(Kind):
         kind = type(value)
         if issubclass(kind, float):
             return float.__float__(value)
-        if issubclass(kind, np.floating):
+        if is_real(value):
             return float(value)
         number = _WHOLE.read(value)
         try:
@@ -309,16 +310,22 @@ class DtypeName(Kind):
 
     def __init__(self, kinds: str = "biuf") -> None:
         self._kinds = kinds
+        self._storage = "b" in kinds
+        """Whether it takes bfloat16 as well, in which nothing is computed or drawn."""
         integers = f"{'bool, ' if 'b' in kinds else ''}int8 to int64, uint8 to uint64, " if "i" in kinds else ""
-        self.said = integers + "float16, float32 or float64"
+        self.said = integers + ("bfloat16, " if self._storage else "") + "float16, float32 or float64"
 
     def read(self, value: Any) -> str:
         """Return the name."""
         try:
-            dtype = np.dtype(_TEXT.read(value) if issubclass(type(value), str) else value)
+            named = _TEXT.read(value) if issubclass(type(value), str) else value
+            dtype = bfloat16() if self._storage and type(named) is str and named == NAME else np.dtype(named)
+        except UsageError:
+            raise
         except Exception:  # noqa: BLE001 - NumPy raises errors of many classes here
             raise DtypeError from None
-        if value is None or dtype.kind not in self._kinds or dtype.itemsize > 8:
+        known = dtype.kind in self._kinds or (self._storage and is_bfloat16(dtype))
+        if value is None or not known or dtype.itemsize > 8:
             raise DtypeError
         return str.__str__(dtype.name)
 

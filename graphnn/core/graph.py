@@ -22,10 +22,11 @@ from .dag import Dag, NodeData
 from .graph_tables import CheckedDict, Derivatives, KeptDict, Seeds, Table, checked_name
 from .networkx_conversion import filled, flat_of
 from .node import Node, Unmade, as_nodes
-from .op import Array, Constant, Op, Parameter, Placeholder, Spec, inferred, misfit
+from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, inferred, misfit, widens
 from .provenance import Provenance, ScopeProvenance, current_provenance
 from .scopes import Scope, bring_back
 from .shape_complexity import allow, reading
+from .storage_dtypes import WIDER, is_bfloat16, is_float, is_imported
 from .symbolic_shapes import shape_of
 
 _CHECKS = {"name": checked_name, "memory_budget": graph_tables.checked_budget}
@@ -89,7 +90,7 @@ class Graph(Shown):
     def __init__(self, name: str = "graph", dtype: Any = np.float64) -> None:
         self.name = name
         self.dtype: np.dtype[Any] = supported_dtype(dtype, "the graph's dtype")
-        if self.dtype.kind != "f":
+        if not is_float(self.dtype):
             raise DtypeError(f"a graph's dtype is a float, not {self.dtype}: give integers their dtype one by one")
         self.scopes: dict[str, Scope] = Table()
         self.state: dict[Node, Array] = KeptDict(
@@ -310,10 +311,35 @@ class Graph(Shown):
                 inputs = as_nodes(self, op, inputs)
                 break
         nodes = tuple(inputs)
+        if is_imported():
+            nodes = self._widened(op, nodes)
         return self._make(op, nodes, self._inferred(op, nodes), name)
 
     # For internal callers: `calls.explain_public` replaces the public method by a wrapper, and this skips it.
     _add = add
+
+    def _widened(self, op: Op, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Return operands as an operation takes them: of bfloat16, as float32, if it computes with them."""
+        for node in nodes:
+            if node.spec.dtype.kind == "V":
+                return tuple(self._wide(each) for each in nodes) if widens(op, nodes) else nodes
+        return nodes
+
+    def _wide(self, node: Node) -> Node:
+        """Return a node of bfloat16 as float32, by one `cast` for all that read it, and any other as it is."""
+        if not is_bfloat16(node.spec.dtype):
+            return node
+        known: dict[Node, Node] = self.caches.setdefault("widened", {})
+        with self.building:
+            wide = known.get(node)
+            # The first reader's scope has it. What a gradient or an update makes is not for the forward pass to read.
+            if wide is None or (wide.phase != "forward" and wide.phase != self._phase()):
+                wide = known[node] = fn.cast(node, WIDER)
+        return wide
+
+    def _phase(self) -> str:
+        scope = current_provenance(self).scope
+        return scope.phase if scope is not None else "forward"
 
     def _inferred(self, op: Op, nodes: tuple[Node, ...]) -> Spec:
         try:

@@ -14,6 +14,7 @@ from ..errors import DtypeError, GraphError, ShapeError, UsageError, ValueRangeE
 from .arrays import checked_value
 from .node import Node
 from .provenance import current_provenance
+from .storage_dtypes import WIDER, is_bfloat16
 from .symbolic_shapes import shown
 
 if TYPE_CHECKING:
@@ -163,7 +164,10 @@ def checked_update(graph: Graph, parameter: Any, node: Any, what: str = "update"
             f'"{parameter.name}" has shape {shown(parameter.shape)}; its {what} "{node.name}" has {shown(node.shape)}'
         )
     if node.dtype != parameter.dtype:
-        raise DtypeError(f'"{parameter.name}" is {parameter.dtype}; its {what} "{node.name}" is {node.dtype}')
+        raise DtypeError(
+            f'"{parameter.name}" is {parameter.dtype}; its {what} "{node.name}" is {node.dtype}'
+            + (': write gn.cast(…, "bfloat16")' if is_bfloat16(parameter.dtype) else "")
+        )
     return parameter, node
 
 
@@ -178,6 +182,8 @@ def checked_evaluation(graph: Graph, replaced: Any, node: Any) -> tuple[Node, No
     """Return an entry of `Graph.evaluation`; refuse a node that cannot replace the other."""
     replaced = owned(graph, replaced, "what is made for training")
     node = owned(graph, node, f'what takes the place of "{replaced.name}" in evaluation')
+    if node.dtype != replaced.dtype == WIDER:
+        node = graph._wide(node)
     if node.spec != replaced.spec:
         error = DtypeError if node.shape == replaced.shape else ShapeError
         raise error(

@@ -16,7 +16,7 @@ from .arrays import own_array, supported_dtype
 from .dag import NODE_TABLES
 from .graph_tables import checked_name
 from .node import Node, put_twin
-from .op import Array, Op, Spec, operation
+from .op import Array, Op, Spec, check_wide, operation
 from .symbolic_shapes import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def restored(
     elif dtype is not None and shape is not None and (op.is_placeholder or op.is_unknown):
         spec = Spec(shape_of(shape), dtype)
     else:
+        check_wide(op, inputs)
         spec = graph._inferred(op, inputs)
     declared = Spec(spec.shape if shape is None else shape, spec.dtype if dtype is None else dtype)
     if declared != spec:

@@ -15,6 +15,7 @@ from .._util.text import visible, with_article
 from ..errors import DtypeError, GraphError, GraphnnError, UsageError, ValueRangeError
 from .arrays import as_array, own_array, sealed, warn_of_overflow
 from .op import Array, MissingMethods, Op, Parameter, Spec, fn, operation
+from .storage_dtypes import computed_in, is_float, is_imported
 from .symbolic_shapes import Dimension, as_dimensions, shown
 
 if TYPE_CHECKING:
@@ -343,8 +344,8 @@ class Node(MissingMethods, Shown):
 
     def __pow__(self, exponent: Any) -> Node:
         # As NumPy's own operator: a literal 2 is a square; 0.5 and -1 of a float are a root and a reciprocal.
-        shorter = {2: "square", 0.5: "sqrt", -1: "reciprocal"} if self.dtype.kind == "f" else {2: "square"}
-        literal = type(exponent) is int or (type(exponent) is float and self.dtype.kind == "f")
+        shorter = {2: "square", 0.5: "sqrt", -1: "reciprocal"} if is_float(self.dtype) else {2: "square"}
+        literal = type(exponent) is int or (type(exponent) is float and is_float(self.dtype))
         if literal and exponent in shorter:
             return self.graph._add(_default_op(shorter[exponent]), (self,))
         return self.graph._add(_default_op("power"), (self, exponent))
@@ -391,6 +392,8 @@ def titles_of(graph: Graph) -> dict[Node, str]:
 def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
     """Return the operands of an operation as nodes of the graph. Numbers and arrays become constants."""
     known = [value.dtype for value in values if isinstance(value, Node)]
+    if op.computes and is_imported():
+        known = list(map(computed_in, known))
     nodes = []
     for value in values:
         if isinstance(value, Node):
@@ -403,7 +406,7 @@ def as_nodes(graph: Graph, op: Op, values: Sequence[Any]) -> list[Node]:
         elif op.weak and known and type(value) in (bool, int, float):
             try:
                 number = op.number(value, known)
-                if number.dtype.kind == "f" and np.isinf(number):
+                if is_float(number.dtype) and np.isinf(number):
                     warn_of_overflow(np.asarray(float(value)), number, f"an operand of {op.name}")
                 nodes.append(graph._holding(sealed(number)))
             except OverflowError:

@@ -32,6 +32,7 @@ from .attributes import Dim, Kind, Name, Row, Several, Shape, checked, kinds_of,
 from .nested import flatten
 from .numeric_traits import Trait
 from .provenance import current_provenance
+from .storage_dtypes import is_bfloat16
 from .symbolic_shapes import Constraint, names_in, product, shape_of, shown, size_of
 
 if TYPE_CHECKING:
@@ -212,6 +213,8 @@ class Op:
     """Whether it holds graphs, as loops do."""
     is_loop_item = False
     """Whether it takes one array out of what a loop gives."""
+    computes = True
+    """Whether it computes with its operands' numbers: then those of bfloat16 become float32 in front of it."""
     traits: ClassVar[Trait] = Trait(0)
     """What is known about its numbers: `graphnn.core.Trait`."""
     bounds: ClassVar[tuple[float, float] | None] = None
@@ -467,6 +470,31 @@ def inferred(op: Op, specs: Sequence[Spec]) -> Spec:
     if not isinstance(spec, Spec):
         raise UsageError(f"{whose} gives {with_article(type(spec).__name__)}: write return gn.Spec(shape, dtype)")
     return Spec(shape_of(spec.shape), supported_dtype(spec.dtype, f"the dtype that {whose} gives"), spec.constraints)
+
+
+def widens(op: Op, operands: Sequence[Any]) -> bool:
+    """Return whether an operation takes operands of bfloat16 as float32.
+
+    Those that compute do, and those that put numbers of several dtypes into one array.
+    """
+    if op.holds_bodies:  # the graphs inside widen for themselves
+        return False
+    others = [each.dtype for each in operands if not is_bfloat16(each.dtype)]
+    return len(others) < len(operands) and (op.computes or any(dtype.kind == "f" for dtype in others))
+
+
+def check_wide(op: Op, operands: Sequence[Any]) -> None:
+    """Refuse operands that an operation does not take without a cast in front of it.
+
+    Raises
+    ------
+    DtypeError
+    """
+    if widens(op, operands):
+        raise DtypeError(
+            f"{op.name} computes in float32, and an operand is bfloat16: a cast to float32 belongs between, "
+            'gn.cast(node, "float32")'
+        )
 
 
 def operation(name: str) -> type[Op]:

@@ -14,7 +14,7 @@ import numpy as np
 from .._util.numpy_warnings import quietly
 from .._util.text import counted, visible
 from ..control_flow.iteration_names import is_bundle
-from ..core import as_array
+from ..core import as_array, is_float
 from ..errors import UsageError, ValueRangeError
 from ..runtime.evaluation_loop import Step
 from .expression_tokens import Tokens
@@ -210,8 +210,8 @@ def _unchanged(step: Step, context: Context) -> bool:
 
 
 _FLAGS: dict[str, _Test] = {
-    "nan": lambda step, context: step.value.dtype.kind == "f" and bool(np.isnan(step.value).any()),
-    "inf": lambda step, context: step.value.dtype.kind == "f" and bool(np.isinf(step.value).any()),
+    "nan": lambda step, context: is_float(step.value.dtype) and bool(np.isnan(step.value).any()),
+    "inf": lambda step, context: is_float(step.value.dtype) and bool(np.isinf(step.value).any()),
     "zero": lambda step, context: step.value.size > 0 and not step.value.any(),
     "saturated": _saturated,
     "unchanged": _unchanged,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..core import is_float
 from ..core.symbolic_shapes import names_in
 from ..errors import NotFoundError, near
 from ..ops import elementwise, indexing, linalg, shape, sliding_windows
@@ -93,7 +94,7 @@ def _seen_through(op: Op, prepared: Prepared, node: Node, in_order: bool) -> boo
     if op.reshapes or isinstance(op, _SAME_ORDER):
         return in_order
     if op.is_loop_item:
-        return True if node.dtype.kind != "f" or node.dtype == node.inputs[0].dtype else None
+        return True if not is_float(node.dtype) or node.dtype == node.inputs[0].dtype else None
     if isinstance(op, shape.SumTo) and not op.over(prepared.shape_of(node.inputs[0])):
         return in_order if node.dtype == node.inputs[0].dtype else None
     if isinstance(op, indexing.Getitem):

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._util.text import quoted
 from ..control_flow.iteration_names import is_bundle
-from ..core import Array, Node, as_array, cast_in_range
+from ..core import Array, Node, as_array, cast_in_range, may_become
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, DtypeError, ShapeError
 from .traces import Stats, stats_of
@@ -70,7 +70,7 @@ class Spot:
             room = np.asarray(whole[index]).shape
         except IndexError:
             raise AxisError(f'"{name}" has shape {shown(whole.shape)}, so it has no such part') from None
-        if not np.can_cast(part.dtype, whole.dtype, "same_kind"):
+        if not may_become(part.dtype, whole.dtype):
             raise DtypeError(f'the value given for "{name}" is {part.dtype}, and the node is {whole.dtype}')
         own = cast_in_range(part, whole.dtype, f'the value of "{name}"')
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import Array, Node, Op, as_array, cast_in_range
+from ..core import Array, Node, Op, as_array, cast_in_range, may_become
 from ..core.op import inferred
 from ..core.symbolic_shapes import shown
 from ..errors import DtypeError, ShapeError
@@ -37,7 +37,7 @@ def with_value(prepared: Prepared, node: Node, value: Any) -> Prepared:
             f"in this run it has {shown(prepared.shape_of(node))}"
             + (f"; np.full({prepared.shape_of(node)}, {array}) has that" if array.ndim == 0 else "")
         )
-    if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+    if not may_become(array.dtype, node.dtype):
         raise DtypeError(f'the value given for "{node.name}" is {array.dtype}, and the node is {node.dtype}')
     own = np.array(cast_in_range(array, node.dtype, f'the value of "{node.name}"'), order="C")
     own.flags.writeable = False

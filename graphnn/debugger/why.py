@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import number, plain, short_repr, visible
-from ..core import Array, Constant, Node, Op, Origin, Parameter
+from ..core import Array, Constant, Node, Op, Origin, Parameter, is_float
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError
 from .window_positions import before_moves
@@ -227,7 +227,7 @@ def explain(
 def first_strange(value: Array) -> Index | None:
     """Return the index of the first NaN, or else infinity, that an array holds; None if there is none."""
     for strange in (np.isnan, np.isinf):
-        if value.dtype.kind == "f" and (found := strange(value)).any():
+        if is_float(value.dtype) and (found := strange(value)).any():
             return tuple(int(i) for i in np.unravel_index(int(found.argmax()), value.shape))
     return None
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..compiler.backends import BACKENDS
 from ..compiler.compile import Compiled
 from ..errors import FileFormatError
-from ..io.container import DTYPES, pack, unpack
+from ..io.container import dtype_of, pack, unpack
 from ..io.graph_files import VERSION, from_data, to_data
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def compiled(block: bytes) -> Compiled:
 
 def _zeros(entry: Any) -> tuple[str, Array]:
     match entry:
-        case [str(name), str(dtype), [*shape]] if dtype in DTYPES and all(type(size) is int for size in shape):
-            return name, np.zeros(shape, DTYPES[dtype])
+        case [str(name), str(dtype), [*shape]] if all(type(size) is int for size in shape):
+            return name, np.zeros(shape, dtype_of(dtype))
     raise FileFormatError("the program does not tell the shapes of its parameters")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .._util.garbage_collection import collector_paused
 from ..autodiff.grad import grad
 from ..compiler.compile import Compiled, compile
-from ..core import Array, Graph, Node, Op, Placeholder, Spec, fn
+from ..core import Array, Graph, Node, Op, Placeholder, Spec, fn, is_float
 from ..errors import DtypeError
 from ..ops.indexing import Getitem
 from ..ops.shape import Reshape
@@ -53,7 +53,7 @@ def attributed(
         When the metric, or the value at a place, is not a float.
     """
     for what, node in (("the metric", pair.metric), *(("the value", place.node) for place in places)):
-        if node.dtype.kind != "f":
+        if not is_float(node.dtype):
             raise DtypeError(
                 f'{what} "{node.name}" is {node.dtype}, which has no gradient: attribution is for floats, and '
                 'method="exact" for any',
@@ -197,7 +197,7 @@ class _Products:
 
 def _first(pair: Pair) -> set[int]:
     """Return the floats whose values differ and that are computed of no float whose value does."""
-    floats = {i for i in pair.reached if pair.order[i].dtype.kind == "f"}
+    floats = {i for i in pair.reached if is_float(pair.order[i].dtype)}
     below = pair.below(floats)
     return {i for i in floats if not any(source in below for source in pair.operands[i])}
 

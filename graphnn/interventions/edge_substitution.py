@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._util.numpy_warnings import quietly
+from ..core import is_float
 from ..runtime.evaluation_loop import evaluate
 from . import patches
 from .run_pair import Pair, same_bits, values_of
@@ -93,7 +94,7 @@ class Substituted:
         varies = pair.reached
         by_run = ablation == "corrupted"
         any_kind = by_run and not floats
-        can = {place for place in varies if any_kind or self.order[place].dtype.kind == "f"}
+        can = {place for place in varies if any_kind or is_float(self.order[place].dtype)}
         ablated = ABLATIONS[ablation].array
         self.ablated = [ablated(value) if place in can else value for place, value in enumerate(corrupted)]
         read = [

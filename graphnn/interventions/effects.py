@@ -9,6 +9,7 @@ import numpy as np
 
 from .._util.numpy_warnings import quietly
 from .._util.text import short_repr
+from ..core import is_float
 from ..core.attributes import whole
 from ..errors import UsageError
 from .attribution import attributed
@@ -157,7 +158,7 @@ def _places(pair: Pair, over: Any, floats: bool) -> list[Place]:
     pair.check_differ()
     if isinstance(over, str) and over in ("nodes", "edges"):
         nodes = [pair.order[i] for i in sorted(pair.reached) if pair.order[i] is not pair.metric]
-        nodes = [node for node in nodes if not floats or node.dtype.kind == "f"]
+        nodes = [node for node in nodes if not floats or is_float(node.dtype)]
         if not nodes:
             raise UsageError(
                 f'nothing {"with floats " if floats else ""}that "{pair.metric.name}" is computed of differs between '

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._util.callables import check_takes
 from .._util.garbage_collection import collector_paused
-from ..core import Array, Graph, Node, as_array, cast_in_range, fn
+from ..core import Array, Graph, Node, as_array, cast_in_range, fn, may_become
 from ..core.fetches import ordered, resolve
 from ..core.graph_tables import owned
 from ..core.symbolic_shapes import shown
@@ -119,7 +119,7 @@ def _value(place: Place, value: Any) -> Any:
     if isinstance(value, (Trace, Record)):
         return partial(_as_recorded, _part_of(place, value[node.name] if isinstance(value, Trace) else value))
     array = as_array(value, what)
-    if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+    if not may_become(array.dtype, node.dtype):
         raise DtypeError(f"{what} is {array.dtype}, and the node is {node.dtype}")
     return cast_in_range(array, node.dtype, what)
 
@@ -156,7 +156,7 @@ def _patch(place: Place, old: Node, value: Any) -> Node:
             f'the patch of {place.name} is "{new.name}" of the graph "{new.graph.name}": a function makes its nodes of '
             "the old one that it is given"
         )
-    if not np.can_cast(new.dtype, old.dtype, "same_kind"):
+    if not may_become(new.dtype, old.dtype):
         raise DtypeError(f"the patch of {place.name} is {new.dtype}, and the node is {old.dtype}")
     new = new if new.dtype == old.dtype else fn.astype(new, old.dtype)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._util.call_errors import explain_public
-from ..core import Node, fn
+from ..core import Node, fn, is_float
 from ..core.attributes import whole
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, DtypeError, UsageError
@@ -45,7 +45,7 @@ class _Mean(Patch):
     axis: int = 0
 
     def __call__(self, old: Node) -> Node:
-        if old.dtype.kind != "f":
+        if not is_float(old.dtype):
             raise DtypeError(f'the mean of "{old.name}" would be a float, and the node is {old.dtype}')
         _check_axis(old, self.axis)
         return fn.broadcast_to(fn.mean(old, axis=self.axis, keepdims=True), old.shape)

@@ -16,7 +16,7 @@ import numpy as np
 from .._util.call_errors import explain_public
 from .._util.text import quoted, short_repr
 from ..autodiff.grad import flow_of, grad, vjp
-from ..core import Array, Node, Provenance, as_array, fn
+from ..core import Array, Node, Provenance, as_array, fn, is_float
 from ..core.attributes import whole
 from ..core.fetches import ancestors, resolve
 from ..core.graph_tables import owned
@@ -484,7 +484,7 @@ def _checked(method: str, y: Any, x: Any) -> tuple[Node, Node]:
             f"{method} explains one number, or one for each of the first axes of {quoted(x.name)}, {shown(x.shape)}; "
             f"{quoted(y.name)} has shape {shown(y.shape)}: select a part, as in y[:, 3], or reduce it (gn.sum, gn.max)"
         )
-    if y.dtype.kind != "f":
+    if not is_float(y.dtype):
         raise DtypeError(f"{method} explains a float, and {quoted(y.name)} is {y.dtype}")
     _check_dependence(method, y, x)
     return y, x
@@ -504,7 +504,7 @@ def _check_dependence(method: str, y: Node, x: Node) -> None:
 
 def _check_weights(node: Node, first: Node, heads: int | None) -> None:
     """Raise an error unless these weights of attention are as the first."""
-    if node.dtype.kind != "f":
+    if not is_float(node.dtype):
         raise DtypeError(f"attention_rollout: weights are floats, and {quoted(node.name)} is {node.dtype}")
     if heads is not None and not 0 <= (heads + node.ndim if heads < 0 else heads) < node.ndim - 2:
         raise AxisError(
@@ -525,7 +525,7 @@ def _baseline(method: str, x: Node, value: Any, what: str = "the baseline") -> A
     else:
         given = as_array(value, f"{method}: {what}")
         value = given.astype(x.dtype, casting="unsafe")
-        if x.dtype.kind != "f" and not np.array_equal(value, given):
+        if not is_float(x.dtype) and not np.array_equal(value, given):
             raise DtypeError(f"{method}: {what} is of the dtype of {quoted(x.name)}, {x.dtype}, not {given.dtype}")
     met = broadcast([value.shape, x.shape])
     if met is None or met[0] != x.shape:

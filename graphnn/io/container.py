@@ -4,7 +4,8 @@ Its members are stored, not compressed, one after the other from the first byte 
 
 - First JSON in UTF-8, called after the kind of the file, ``graph.json`` say: ``{"version": …, "arrays": [[name, member,
   dtype, shape], …], "data": …}``.
-- Then each array in NumPy's format, little-endian and in C order. Its member is called after it, ``dense_1/weight.npy``
+- Then each array in NumPy's format, little-endian and in C order; of bfloat16, which that does not name, the bits as
+  uint16. Its member is called after it, ``dense_1/weight.npy``
   say; where its name would not do in an archive (``../x``, or 10,000 characters), ``array-7.npy`` after its number.
 
 The content of each member begins at a multiple of 64 bytes, and so do the elements of its array, so that they can be
@@ -37,6 +38,7 @@ import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
 from .._util.text import short_repr
+from ..core.storage_dtypes import NAME, dtype_named
 from ..errors import DtypeError, FileFormatError, UsageError
 from .atomic_file import replacing
 from .paths import StrPath, path_of
@@ -59,13 +61,11 @@ _LONGEST_NAME = 200  # bytes
 _KIND = re.compile(r"[a-z]{1,16}")
 _STR = frozenset({str})
 _SCALARS = frozenset({type(None), bool, int, float, str})
-DTYPES = {
-    name: np.dtype(name)
-    for name in (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64"),
-    )
-}
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("bfloat16", "float16", "float32", "float64"),
+)
+"""The names of the dtypes that a file holds."""
 _DTYPE_NAMES = ", ".join(DTYPES)
 _MAX_SIZE = sys.maxsize // 8  # elements, of at most eight bytes each
 _ONE_KIND_OF_BRACKET = bytes.maketrans(b"{}", b"[]")
@@ -81,6 +81,21 @@ class _Entry(NamedTuple):
     member: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+
+
+def dtype_of(name: object) -> np.dtype[Any]:
+    """Return the dtype of a name that a file gives.
+
+    Raises
+    ------
+    FileFormatError
+        When a file holds none of that name.
+    UsageError
+        When it is bfloat16, and ml_dtypes is not installed.
+    """
+    if type(name) is not str or name not in DTYPES:
+        raise FileFormatError(f"{short_repr(name)} is not a dtype; there are {_DTYPE_NAMES}")
+    return dtype_named(name)
 
 
 def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *, version: int = 1) -> None:
@@ -105,7 +120,7 @@ def write(path: StrPath, kind: str, data: object, arrays: Mapping[str, Array], *
         in arrays only).
     arrays : mapping of str to ndarray
         Of any shape and strides, of a boolean, integer or real dtype, in any byte order; big-endian ones
-        come back native. The names are free.
+        come back native. The bits of a bfloat16 are stored as uint16, with its name in the JSON. The names are free.
     version : int
         Version of the content: `read` refuses files of a newer one than it is asked for.
 
@@ -333,8 +348,8 @@ def _write_archive(
     archive = ZipFile(file, "w")
     try:
         _add(archive, file, first, text)
-        for name, member, dtype, shape in entries:
-            head = _npy_head(DTYPES[dtype], tuple(shape))
+        for name, member, _, shape in entries:
+            head = _npy_head(_stored_dtype(arrays[name].dtype).newbyteorder("<"), tuple(shape))
             _add(archive, file, member, head, _bytes_of(_as_stored(arrays[name])))
         archive.close()
     finally:
@@ -473,10 +488,17 @@ def _place_of(value: object, data: object) -> str:
 
 def _as_stored(array: Array) -> Array:
     """Return `array` itself if it lies in memory as it will in the file, else a copy that does."""
-    stored: Array = np.asarray(array, dtype=DTYPES[array.dtype.name].newbyteorder("<"), order="C")
+    kind = _stored_dtype(array.dtype)
+    plain = array.view(kind) if array.dtype.name == NAME else array
+    stored: Array = np.asarray(plain, dtype=kind.newbyteorder("<"), order="C")
     if _has_odd_bool(stored):
         stored = stored.view(np.uint8) != 0
     return stored
+
+
+def _stored_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of a member: NumPy's format has no name for bfloat16, whose bits it holds as uint16."""
+    return np.dtype(np.uint16) if dtype.name == NAME else dtype.newbyteorder("=")
 
 
 def _has_odd_bool(array: Array) -> bool:
@@ -590,7 +612,7 @@ class _Reader:
     def _entry(self, line: Any) -> _Entry:
         match line:
             case [str(name), str(member), str(dtype), list(shape)] if dtype in DTYPES and _is_shape(shape):
-                return _Entry(name, member, DTYPES[dtype].newbyteorder("<"), tuple(shape))
+                return _Entry(name, member, dtype_of(dtype), tuple(shape))
         self.refuse_damaged(
             f"announces the array {short_repr(line)}; it takes a name, a member, a dtype among {_DTYPE_NAMES}, and a"
             f" shape of up to {MAX_NDIM} dimensions"
@@ -614,7 +636,8 @@ class _Reader:
 
     def array(self, member: ZipInfo, entry: _Entry) -> Array:
         self._enter(member, entry.member)
-        wanted = _npy_head(entry.dtype, entry.shape)
+        stored = _stored_dtype(entry.dtype).newbyteorder("<")
+        wanted = _npy_head(stored, entry.shape)
         head = self.file.read(10)
         head += self.file.read(int.from_bytes(head[8:], "little"))
         size = math.prod(entry.shape) * entry.dtype.itemsize
@@ -627,16 +650,17 @@ class _Reader:
         array: Array
         start = self.file.tell()
         if self.mapped is None or entry.dtype == np.bool_ or start % _ALIGNMENT:
-            array = np.empty(entry.shape, entry.dtype)
+            array = np.empty(entry.shape, stored)
             self._fill(_bytes_of(array), head, member)
         else:
-            array = np.ndarray(entry.shape, entry.dtype, self.mapped, start)
+            array = np.ndarray(entry.shape, stored, self.mapped, start)
             self.file.seek(start + size)
             if self.verify:
                 self._check(_bytes_of(array), head, member)
         if _has_odd_bool(array):
             self.refuse(f"has bytes for booleans that are neither 0 nor 1 in array {short_repr(entry.name)}")
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return native.view(entry.dtype) if entry.dtype.name == NAME else native
 
     def _enter(self, member: ZipInfo, name: str) -> None:
         """Go to the content of a member, which begins where the one before has ended."""

@@ -26,7 +26,7 @@ from ..core.scopes import PHASES
 from ..core.shape_complexity import allow, reading
 from ..errors import FileFormatError, GraphnnError, UsageError
 from ..transforms.copied_tables import derivatives_among, with_partners
-from .container import DTYPES, peek, read, write
+from .container import dtype_of, peek, read, write
 from .graph_columns import TABLES, class_of
 
 if TYPE_CHECKING:
@@ -402,7 +402,7 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     tables = _tables(data)
     if type(data["name"]) is not str or type(data["memory_budget"]) not in (type(None), int, float):
         raise FileFormatError("the graph's name is not text, or its memory budget is not a number")
-    graph = Graph(data["name"], _dtype(data["dtype"]))
+    graph = Graph(data["name"], dtype_of(data["dtype"]))
     graph.memory_budget = data["memory_budget"]
     allow(len(data["nodes"]["name"]))
     lines = [Origin(*row) for row in tables["lines"]]
@@ -512,7 +512,7 @@ def _nodes(
     scopes: Sequence[Scope],
     arrays: dict[str, Array],
 ) -> list[Node]:
-    specs = [(_dtype(dtype), _shape(shape)) for dtype, shape in tables["specs"]]
+    specs = [(dtype_of(dtype), _shape(shape)) for dtype, shape in tables["specs"]]
     inputs = [node for (node,) in tables["inputs"]]
     scope_or_none = [*scopes, None]  # -1 is the last
     nodes: list[Node] = []
@@ -571,12 +571,6 @@ def _operation(row: tuple[Any, ...], unknown: bool) -> tuple[Op, int]:
 def from_settings(cls: type[Op], attributes: Mapping[str, Any]) -> Op:
     """Return the operation of some attributes, as a file holds them; what it cannot take raises anything."""
     return cls(**{name: tupled(value) for name, value in attributes.items()})
-
-
-def _dtype(name: Any) -> np.dtype[Any]:
-    if type(name) is not str or name not in DTYPES:
-        raise FileFormatError(f"{short_repr(name)} is not a dtype; there are {', '.join(DTYPES)}")
-    return DTYPES[name]
 
 
 def _shape(dims: list[Any]) -> Shape:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
-import numpy as np
-
-from .fused_kernels import MEMORY, TYPES, Kernel, Operand, Text
+from .fused_kernels import MEMORY, TYPES, Kernel, Operand, Text, size_of
 
 
 @lru_cache(512)  # a text may have 10 kB
@@ -24,7 +22,7 @@ class _Loops:
     def __init__(self, kernel: Kernel, register: int) -> None:
         self._kernel = kernel
         self._operands = [*kernel.inputs, *[operand for _, operand in kernel.outputs]]
-        widest = max(np.dtype(operand.char).itemsize for operand in self._operands)
+        widest = max(size_of(operand.char) for operand in self._operands)
         self._width = max(2, register // widest)
         self._lines: list[str] = []
 
@@ -116,7 +114,7 @@ class _Loops:
             if operand.char == "?":
                 x = text.add(f"zext {kind} {x} to {text.of('i8')}")
                 kind = text.of("i8")
-            size = np.dtype(operand.char).itemsize
+            size = size_of(operand.char)
             if operand.way == "apart" and width > 1:
                 self._scatter(text, operand, (kind, x), pointers[k], index, k)
                 continue
@@ -126,14 +124,14 @@ class _Loops:
 
     def _scatter(self, text: Text, operand: Operand, x: tuple[str, str], pointer: str, index: str, k: int) -> None:
         """Write elements that lie apart, one by one."""
-        size, memory = np.dtype(operand.char).itemsize, MEMORY[operand.char]
+        size, memory = size_of(operand.char), MEMORY[operand.char]
         for lane in range(self._width):
             one = text.add(f"extractelement {x[0]} {x[1]}, i64 {lane}")
             at = self._address(text, operand, pointer, text.add(f"add i64 {index}, {lane}"), k)
             text.lines.append(f"  store {memory} {one}, ptr {at}, align {size}")
 
     def _read(self, text: Text, operand: Operand, pointer: str, index: str, k: int) -> str:
-        size, memory = np.dtype(operand.char).itemsize, MEMORY[operand.char]
+        size, memory = size_of(operand.char), MEMORY[operand.char]
         if operand.way == "apart" and text.of("i8") != "i8":
             return self._gathered(text, operand, pointer, index, k)
         at = self._address(text, operand, pointer, index, k)
@@ -141,7 +139,7 @@ class _Loops:
         return text.add(f"icmp ne {text.of('i8')} {x}, {text.number('b', 0)}") if operand.char == "?" else x
 
     def _gathered(self, text: Text, operand: Operand, pointer: str, index: str, k: int) -> str:
-        size, memory, d = np.dtype(operand.char).itemsize, MEMORY[operand.char], self._kernel.depth - 1
+        size, memory, d = size_of(operand.char), MEMORY[operand.char], self._kernel.depth - 1
         found = "poison"
         for lane in range(self._width):
             i = text.add(f"add i64 {index}, {lane}")
@@ -158,7 +156,7 @@ class _Loops:
         return text.add(f"getelementptr {MEMORY[operand.char]}, ptr {pointer}, i64 {index}")
 
     def _loaded(self, char: str, pointer: str, name: str) -> str:
-        self._add(f"%{name}.m = load {MEMORY[char]}, ptr {pointer}, align {np.dtype(char).itemsize}")
+        self._add(f"%{name}.m = load {MEMORY[char]}, ptr {pointer}, align {size_of(char)}")
         if char != "?":
             return f"%{name}.m"
         self._add(f"%{name} = icmp ne i8 %{name}.m, 0")
@@ -268,7 +266,7 @@ class _Narrow(_Loops):
 
     def _memory(self, text: Text, char: str, pointer: str, index: str) -> str:
         """Read elements that lie side by side."""
-        memory, size = MEMORY[char], np.dtype(char).itemsize
+        memory, size = MEMORY[char], size_of(char)
         at = text.add(f"getelementptr {memory}, ptr {pointer}, i64 {index}")
         x = text.add(f"load {text.of(memory)}, ptr {at}, align {size}")
         return text.add(f"icmp ne {text.of('i8')} {x}, {text.number('b', 0)}") if char == "?" else x
@@ -283,5 +281,5 @@ class _Narrow(_Loops):
                 kind = text.of("i8")
                 x = text.add(f"zext {text.of('i1')} {x} to {kind}")
             at = text.add(f"getelementptr {memory}, ptr %a{k}, i64 {index}")
-            text.lines.append(f"  store {kind} {x}, ptr {at}, align {np.dtype(operand.char).itemsize}")
+            text.lines.append(f"  store {kind} {x}, ptr {at}, align {size_of(operand.char)}")
         self._lines += text.lines

@@ -78,7 +78,9 @@ class Kernel(NamedTuple):
 # --- what is exact ----------------------------------------------------------------------------------------------
 
 _FLOATS, _SIGNED = {"f": "float", "d": "double"}, "bhilq"
-TYPES = {**_FLOATS, "?": "i1", **{char: f"i{8 * np.dtype(char).itemsize}" for char in "bBhHiIlLqQ"}}
+SHORT = "E"
+"""The char of bfloat16, whose bits are a number of 16 bits until they are cast."""
+TYPES = {**_FLOATS, "?": "i1", SHORT: "i16", **{char: f"i{8 * np.dtype(char).itemsize}" for char in "bBhHiIlLqQ"}}
 MEMORY = {**TYPES, "?": "i8"}
 """The types of elements in memory."""
 _INTRINSICS = {"sqrt": "sqrt", "absolute": "fabs", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "rint": "rint"}
@@ -88,6 +90,11 @@ _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul"}
 _LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
 _BITWISE = {"bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "xor"}
 _OF_BOOLS = {"add": "or", "multiply": "and", "maximum": "or", "minimum": "and", **_BITWISE}
+
+
+def size_of(char: str) -> int:
+    """Return the bytes of an element of a dtype."""
+    return 2 if char == SHORT else np.dtype(char).itemsize
 
 
 def is_known(name: str, takes: str, gives: str) -> bool:
@@ -100,6 +107,8 @@ def is_known(name: str, takes: str, gives: str) -> bool:
     """
     if not {*takes, gives} <= TYPES.keys():
         return False
+    if SHORT in (*takes, gives) and name != "select":
+        return name == "cast" and takes + gives in (f"{SHORT}f", f"{SHORT}d", f"f{SHORT}")
     if name == "cast":
         return not (takes in _FLOATS and gives not in "fd?")  # of NaN, or what is out of range, C promises nothing
     if name == "select":
@@ -217,6 +226,8 @@ class Text:
             return self.holds(takes, x)
         if one == other:
             return x
+        if SHORT in (takes, gives):
+            return self._widened(gives, x) if takes == SHORT else self._shortened(x)
         if takes in _FLOATS:
             return self.add(f"{'fpext' if gives == 'd' else 'fptrunc'} {one} {x} to {other}")
         signed = takes in _SIGNED
@@ -225,6 +236,30 @@ class Text:
         before, after = (int(TYPES[char][1:]) for char in (takes, gives))
         how = "trunc" if after < before else "sext" if signed else "zext"
         return self.add(f"{how} {one} {x} to {other}")
+
+    def _widened(self, gives: str, x: str) -> str:
+        """Return numbers of bfloat16 as floats: their bits are the upper half of a float32."""
+        word, single = self.of("i32"), self.type("f")
+        whole = self.add(f"zext {self.type(SHORT)} {x} to {word}")
+        upper = self.add(f"shl {word} {whole}, {self.number('I', 16)}")
+        found = self.add(f"bitcast {word} {upper} to {single}")
+        return found if gives == "f" else self._cast("f", gives, found)
+
+    def _shortened(self, x: str) -> str:
+        """Return numbers of float32 as bfloat16, as ml_dtypes rounds them: to the nearest, and of two to the even one.
+
+        A NaN has no payload there.
+        """
+        word, single = self.of("i32"), self.type("f")
+        bits = self.add(f"bitcast {single} {x} to {word}")
+        upper = self.add(f"lshr {word} {bits}, {self.number('I', 16)}")
+        odd = self.add(f"and {word} {upper}, {self.number('I', 1)}")
+        more = self.add(f"add {word} {odd}, {self.number('I', 0x7FFF)}")
+        rounded = self.add(f"lshr {word} {self.add(f'add {word} {bits}, {more}')}, {self.number('I', 16)}")
+        sign = self.add(f"and {word} {upper}, {self.number('I', 0x8000)}")
+        nan = self.add(f"or {word} {sign}, {self.number('I', 0x7FC0)}")
+        found = self.choice(self.add(f"fcmp uno {single} {x}, {x}"), "I", nan, rounded)
+        return self.add(f"trunc {word} {found} to {self.type(SHORT)}")
 
 
 # --- of floats, and of integers ---------------------------------------------------------------------------------

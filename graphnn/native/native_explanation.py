@@ -13,6 +13,7 @@ from ..compiler import intermediate_representation as do
 from ..compiler.buffer_allocation import most_apart
 from ..compiler.plan_explanation import Explanation, Piece, names_of, same_fate
 from .fused_kernel_loops import written
+from .fused_kernels import SHORT
 from .llvm import engine
 from .loop_rates import expected
 from .row_blocks import flat
@@ -118,7 +119,7 @@ def _lines_of(each: Fused) -> str:
         for place, (operand, part) in enumerate(zip(kernel.inputs, each.parts, strict=False))
     ]
     for place, line in enumerate(kernel.lines, count):
-        name = f"to_{np.dtype(line.gives)}" if line.name == "cast" else line.name
+        name = f"to_{'bfloat16' if line.gives == SHORT else np.dtype(line.gives)}" if line.name == "cast" else line.name
         lines.append(f"x{place} = {name}({', '.join(f'x{x}' for x in line.places)})")
     lines += [f"{_shown(part)} = x{place}" for (place, _), part in zip(kernel.outputs, each.parts[count:], strict=True)]
     return "\n".join(lines)

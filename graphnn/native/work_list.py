@@ -190,7 +190,7 @@ def form_of(value: Value) -> tuple[str, str]:
     return "python", "has no native form"
 
 
-_CHARS = frozenset("?bBhHiIlLqQfd")
+_CHARS = frozenset("?bBhHiIlLqQfdE")
 
 
 @lru_cache(4096)

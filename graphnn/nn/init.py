@@ -19,7 +19,7 @@ import numpy as np
 from .._util.call_errors import explain_public
 from .._util.callables import check_takes
 from .._util.hints import attribute_error, instead
-from ..core import Array, as_array
+from ..core import Array, as_array, may_become
 from ..core.symbolic_shapes import shown
 from ..errors import DtypeError, MemoryBudgetError, ShapeError, UsageError, ValueRangeError
 from .argument_validation import checked_number
@@ -242,7 +242,7 @@ def drawn(initializer: Initializer, shape: tuple[int, ...], dtype: np.dtype[Any]
         raise MemoryBudgetError(f"{what} of shape {shown(shape)} does not fit into memory") from None
     if array.shape != shape:
         raise ShapeError(f"the initializer of {what} returned shape {shown(array.shape)} instead of {shown(shape)}")
-    if not np.can_cast(array.dtype, dtype, "same_kind"):
+    if not may_become(array.dtype, dtype):
         raise DtypeError(f"the initializer of {what} returned {array.dtype} instead of {dtype}")
     return array.astype(dtype)
 

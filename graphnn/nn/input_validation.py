@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core import Array, Graph, Node, Shape, as_array, fitting, fn
+from ..core import Array, Graph, Node, Shape, as_array, fitting, fn, is_float
 from ..core.symbolic_shapes import shown, unify
 from ..errors import DtypeError, ShapeError, UsageError
 from ..ops.base import clash
@@ -44,7 +44,7 @@ def as_nodes(graph: Graph, values: Sequence[Operand]) -> list[Node]:
 
 def as_float(x: Node, dtype: Any = None) -> Node:
     """Return a node as floats: of this dtype; by default its own if that is a float, else the graph's."""
-    dtype = dtype or (x.dtype if x.dtype.kind == "f" else x.graph.dtype)
+    dtype = dtype or (x.dtype if is_float(x.dtype) else x.graph.dtype)
     return x if x.dtype == dtype else fn.cast(x, dtype)
 
 
@@ -75,7 +75,7 @@ def are_one_hot(kind: str, scores: Operand, labels: Operand) -> bool:
         if unbroadcast(rows, given):
             return True
         if not alike(rows[:-1], given):
-            swapped = scores.dtype.kind in "iu" and labels.dtype.kind == "f" and alike(rows, given[:-1])
+            swapped = scores.dtype.kind in "iu" and is_float(labels.dtype) and alike(rows, given[:-1])
             why = ": the labels are the second argument" if swapped else why_no_labels(rows, rows[:-1], given)
             raise ShapeError(
                 f"{kind}: labels for {shown(rows)} are class numbers of shape {shown(rows[:-1])} or one-hot rows of "

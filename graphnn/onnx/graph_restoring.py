@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import Origin
 from .._util.text import counted, quoted
-from ..core import Array, Node, Op, Parameter, Placeholder, Spec, sealed
+from ..core import Array, Node, Op, Parameter, Placeholder, Spec, bfloat16, sealed
 from ..core.networkx_conversion import restored
 from ..core.node import put_twin
 from ..core.scopes import forget
@@ -26,6 +26,7 @@ from ..errors import GraphnnError, GraphnnWarning
 from .function_bodies import domain_of
 from .metadata import TO_THE_USER, Entry, Told, Unfit, about, decoded, entry_of
 from .node_order import in_order, reads
+from .tensors import BFLOAT16
 from .writers.draft import LEAST_OPSET, MOST_OPSET, Draft
 from .writers.group import WRITERS, group_of
 
@@ -111,6 +112,11 @@ class _Group:
     last: int
 
 
+def _own_dtype(number: int, part: Any, dtype: Any) -> Any:
+    """Return the dtype of what is given: bfloat16, which is read as float32, where graphnn has written it."""
+    return bfloat16() if number == BFLOAT16 and about(part).get("dtype") == "bfloat16" else dtype
+
+
 def _spec(op: Op, operands: Sequence[Any]) -> Spec:
     """Return what an operation gives; it may raise anything."""
     if type(op) not in WRITERS or (not op.variadic and len(operands) != len(op.operands)):
@@ -161,6 +167,7 @@ class Restorer:
 
     def input(self, info: Any, dtype: Any, shape: Sequence[Any]) -> Node | None:
         """Return the node of an input, or None where its metadata do not fit it. A parameter is a placeholder."""
+        dtype = _own_dtype(info.type.tensor_type.elem_type, info, dtype)
         told = self._given(info, shape, dtype)
         if told is None:
             return None
@@ -168,6 +175,8 @@ class Restorer:
 
     def stored(self, tensor: Any, array: Array, trainable: bool) -> Node | None:
         """Return the node of an initializer, or None where its metadata tell of none that fits."""
+        dtype = _own_dtype(tensor.data_type, tensor, array.dtype)
+        array = array if array.dtype == dtype else array.astype(dtype)
         told = self._given(tensor, array.shape, array.dtype)
         if told is None or told.op.is_placeholder:
             return None

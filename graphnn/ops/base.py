@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Dim, Node, Op, Shape, Spec, fn
+from ..core import Array, Dim, Node, Op, Shape, Spec, fn, is_float
 from ..core.symbolic_shapes import Constraint, product, shown, unify
 from ..errors import AxisError, DtypeError, NoRuleError, ShapeError
 
@@ -55,6 +55,7 @@ class Rearranging(Linear, abstract=True):
     """Base of the linear operations that move elements and compute nothing."""
 
     rearranges, equation = True, ""
+    computes = False
 
     def _numbers(self, operands: Sequence[Array]) -> tuple[Array, Array]:
         """Number the elements of all operands from 1 on; return where each operand begins, and the numbers, moved."""
@@ -121,7 +122,7 @@ def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
     >>> floating(np.dtype("float32")), floating(np.dtype("int8"))
     (dtype('float32'), dtype('float64'))
     """
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+    return dtype if is_float(dtype) else np.dtype(np.float64)
 
 
 def agreed(*shapes: Shape) -> tuple[Shape, tuple[Constraint, ...]] | None:

@@ -107,7 +107,7 @@ class Where(Elementwise):
     """
 
     traits = Trait.HIDES
-    selects = True
+    selects, computes = True, False
     formula = "{1} if {0} else {2}"
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:

@@ -184,6 +184,7 @@ class Pad(Op):
 
     pad_width: Widths
     constant_values: Constants = 0
+    computes = False
     formula = "pad({0}, {pad_width})"
     equation = ""
 

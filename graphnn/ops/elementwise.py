@@ -440,7 +440,7 @@ class Cast(Elementwise):
     traits = Trait.OVERFLOWS | Trait.WRAPS | Trait.UNDERFLOWS | Trait.STEADY | Trait.SCALES | Trait.KEEPS_SIZE
 
     dtype: DType
-    casts, formula = True, "{dtype}({0})"
+    casts, computes, formula = True, False, "{dtype}({0})"
     trials = (("float64",), ("float32",), ("int64",), ("bool",))
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
@@ -476,7 +476,7 @@ class Same(Elementwise, abstract=True):
 class StopGradient(Same):
     """x, through which no gradient passes."""
 
-    differentiable = False
+    differentiable = computes = False
 
 
 class SumOverBatches(Same):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._util.text import short_repr
-from ..core import Array, Graph, Node, as_array, cast_in_range
+from ..core import Array, Graph, Node, as_array, cast_in_range, is_float, may_become
 from ..core.symbolic_shapes import dimension, names_in, shown, size_of
 from ..errors import DtypeError, GraphError, MemoryBudgetError, NotFoundError, ShapeError, UsageError, near
 from .evaluation_loop import Prepared
@@ -74,7 +74,7 @@ def _cast(node: Node, given: Array) -> Array:
 
     NumPy notes an overflow while it casts, so nothing has to be searched for infinities.
     """
-    if node.dtype.kind != "f":
+    if not is_float(node.dtype):
         return cast_in_range(given, node.dtype, f'the feed of "{node.name}"')
     # Never left, as in `quietly`.
     np.errstate(all="ignore", over="call", call=lambda *_: warn_of_infinity(node, np.inf, ())).__enter__()
@@ -161,7 +161,7 @@ def _fed(graph: Graph, key: Any) -> Node:
 def _castable(node: Node, value: Any) -> Array:
     """Return `value` as an array, if its dtype can be cast to the placeholder's; else raise."""
     array = as_array(value, f'the feed of "{node.name}"')
-    if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+    if not may_become(array.dtype, node.dtype):
         remedy = f"cast it yourself if you mean to, array.astype({str(node.dtype)!r})"
         if _is_one_hot(array, node):
             remedy = "of rows that are one-hot, array.argmax(axis=-1) is the classes"
@@ -190,7 +190,7 @@ def _remedy(node: Node, array: Array) -> str:
         return "; its transpose would fit, array.T"
     if _is_one_hot(array, node):
         return "; of rows that are one-hot, array.argmax(axis=-1) is the classes"
-    classes = node.shape[-1] if node.ndim > 1 and node.dtype.kind == "f" else None
+    classes = node.shape[-1] if node.ndim > 1 and is_float(node.dtype) else None
     whole = array.dtype.kind in "iu" and array.size and _fits(array.shape, node.shape[:-1])
     if isinstance(classes, int) and classes > 1 and whole and array.min() >= 0 and array.max() < classes:
         return f"; if these are classes, np.eye({classes})[array] is one-hot"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._util.text import short_repr
+from ..core import is_float
 from ..errors import ValueRangeError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ LOOK = ": error.debug() looks at it (except gn.GraphnnError as error)"
 
 def violating(guard: str, value: Array) -> Array:
     """Return a mask of the elements that a guard refuses."""
-    if value.dtype.kind != "f":
+    if not is_float(value.dtype):
         return np.zeros(value.shape, bool)
     return np.isnan(value) if guard == "nan" else ~np.isfinite(value)
 

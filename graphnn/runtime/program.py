@@ -13,7 +13,7 @@ import numpy as np
 
 from .._util.garbage_collection import collector_paused
 from .._util.text import listed
-from ..core import Array, Graph, Node, Op, Spec
+from ..core import Array, Graph, Node, Op, Spec, limits
 from ..core.fetches import ordered
 from ..core.symbolic_shapes import concrete, names_in, shown, size_of
 from ..core.topological_order import last_uses
@@ -250,7 +250,7 @@ def warn_of_infinity(node: Node, value: Any, operands: Sequence[Array]) -> None:
         warned: set[Node] = node.graph.caches.setdefault("overflowed", set())
         if node not in warned:
             warned.add(node)
-            largest = f"whose largest number is {np.finfo(node.dtype).max:.5g}"
+            largest = f"whose largest number is {float(limits(node.dtype).max):.5g}"
             told = f'"{node.name}" ({node.op.name}, made at {node.origin}) overflows {node.dtype}, {largest}'
             warnings.warn(f"{told}: its result is infinite where its operands were not", GraphnnWarning, stacklevel=2)
 

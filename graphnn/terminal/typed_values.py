@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..core import Array, Node, as_array, cast_in_range
+from ..core import Array, Node, as_array, cast_in_range, is_float, limits
 from ..core.symbolic_shapes import shown
 from ..debugger.expression_tokens import Tokens
 from ..errors import AxisError, UsageError, ValueRangeError
@@ -100,11 +100,12 @@ def whole(text: str, what: str) -> int:
 def numbers_of(node: Node, literal: Any, text: str) -> Array:
     """Return numbers as they are typed in a node's dtype: they have none of their own."""
     array = as_array(literal, "the value")
-    if array.dtype.kind not in "iuf" or node.dtype.kind not in ("f" if array.dtype.kind == "f" else "iuf"):
+    whole = node.dtype.kind in "iu" and not is_float(array.dtype)
+    if not (is_float(array.dtype) or array.dtype.kind in "iu") or not (whole or is_float(node.dtype)):
         return array
     own = cast_in_range(array, node.dtype, f'the value of "{node.title}"')
-    if node.dtype.kind == "f" and (np.isinf(own) & np.isfinite(array)).any():
-        most = f"{np.finfo(node.dtype).max:.5g}"
+    if is_float(node.dtype) and (np.isinf(own) & np.isfinite(array)).any():
+        most = f"{limits(node.dtype).max:.5g}"
         raise ValueRangeError(f'{text[:40]} does not fit into {node.dtype}, that of "{node.title}": it ends at {most}')
     return own
 

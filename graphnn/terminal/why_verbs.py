@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._util.text import number, short_name
+from ..core import is_float
 from ..debugger.health import check_health
 from ..debugger.health.training_facts import beside_guessing
 from ..debugger.traces import in_short
@@ -120,7 +121,7 @@ def _say_why(session: Session) -> None:
 def _remark(session: Session, why: Why) -> list[str]:
     """Return what else there is to say of a number: how what is bad in it arose, or a loss beside guessing."""
     value = session.dbg[why.node].value
-    if value.dtype.kind == "f" and not np.isfinite(value[why.index]):
+    if is_float(value.dtype) and not np.isfinite(value[why.index]):
         said = _since(session, why)
         return folded(f"  {said}", session.width).split("\n") if said else []
     if value.ndim:

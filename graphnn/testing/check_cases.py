@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core import Array, Graph, Node, Op
+from ..core import Array, Graph, Node, Op, is_float
 from ..runtime.evaluation_loop import collect
 from ..runtime.feed import Feed, checked_feed, prepare
 from ..runtime.interpreter import steps
@@ -48,9 +48,9 @@ class Case(NamedTuple):
 
 def flowing(node: Node) -> list[int]:
     """Return the positions of the operands from which a derivative passes through a node."""
-    if not node.op.differentiable or node.dtype.kind != "f":
+    if not node.op.differentiable or not is_float(node.dtype):
         return []
-    return [i for i, operand in enumerate(node.inputs) if operand.dtype.kind == "f" and node.op.flows(i)]
+    return [i for i, operand in enumerate(node.inputs) if is_float(operand.dtype) and node.op.flows(i)]
 
 
 def reached(outputs: Sequence[Node]) -> set[Node]:
@@ -74,7 +74,7 @@ def copied(graph: Graph, results: Sequence[Node], wrt: Sequence[Node], feed: Fee
 
     def fed(node: Node, name: str) -> Node:
         value = values[node]
-        value = value.astype(np.float64) if value.dtype.kind == "f" else value
+        value = value.astype(np.float64) if is_float(value.dtype) else value
         with target.in_scope(None, origin=node.origin, origin_of_nodes=True):
             placeholder = target.placeholder(name, node.shape, value.dtype)
         given[placeholder] = value

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._util.text import short_repr
-from ..core import Array, Node, Op, Spec
+from ..core import Array, Node, Op, Spec, is_float
 from ..core.attributes import whole
 from ..core.fetches import ancestors, resolve
 from ..core.op import inferred
@@ -122,7 +122,7 @@ def check_grads(
         if not nodes:
             raise ValueRangeError("nothing could be checked: wrt= is empty")
     for node in (*results, *nodes):
-        if node.dtype.kind != "f":
+        if not is_float(node.dtype):
             raise DtypeError(f'"{node.name}" is {node.dtype}; only floats have gradients')
     check = _Check(_checked_modes(modes), rtol, rng)
     case = copied(graph, results, nodes, feed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autodiff.grad import jvp, vjp
+from ..core import is_float
 from ..errors import GraphnnError, NoRuleError
 from ..runtime.evaluation_loop import collect, evaluate
 from ..runtime.feed import prepare
@@ -227,7 +228,7 @@ def _rounding_errors(case: Case, nodes: Sequence[Node], feed: Mapping[Node, Arra
     """
     prepared = prepare(case.wrt[0].graph, list(nodes), feed, case.sizes)
     order, fetches = prepared.program.order, prepared.program.fetches
-    smooth = {node for node in order if node.dtype.kind == "f" and node.op.differentiable}
+    smooth = {node for node in order if is_float(node.dtype) and node.op.differentiable}
     moving = set(case.wrt)
     for node in order:
         if not moving.isdisjoint(node.inputs):

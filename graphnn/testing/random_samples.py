@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..core import is_float
 from ..core.arrays import supported_dtype
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Draw:
     def floats(self, shape: Sequence[int], lo: float = -3.0, hi: float = 3.0) -> Array:
         """Return numbers from `lo` to `hi`, as floats whatever the dtype."""
         numbers: Array = self.rng.uniform(lo, hi, tuple(shape))
-        return np.asarray(numbers).astype(self.dtype if self.dtype.kind == "f" else np.float64)
+        return np.asarray(numbers).astype(self.dtype if is_float(self.dtype) else np.float64)
 
     def integers(self, shape: Sequence[int], lo: int, hi: int) -> Array:
         """Return int64 numbers from `lo` to `hi`, both included."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..core import Node, fn
+from ..core import Node, fn, is_float
 
 Look = Callable[[Node], Node]
 """From a tensor to a view of it."""
@@ -19,7 +19,7 @@ Put = Callable[[Node, Node], Node]
 
 def unseen(before: Node, now: Node) -> Node:
     """Return a tensor after a write of which gradients know nothing: other numbers, and the gradient of before."""
-    if now.spec.dtype.kind != "f":
+    if not is_float(now.spec.dtype):
         return now
     now = fn.stop_gradient(now)
     op = before.op

@@ -19,7 +19,7 @@ import numpy as np
 from .._util.source_location import Origin
 from ..errors import GraphnnError, UsageError, restated
 from .custom_functions import traced
-from .dtypes import dtype_of
+from .dtypes import dtype_of, tensor_of
 from .reader import FRAME, OF_TORCH, Stored
 from .unchecked import unchecked
 
@@ -139,10 +139,10 @@ def export(torch: Any, module: Any, examples: Sequence[Any], named: Mapping[str,
 def _tensors(torch: Any, given: Any) -> Any:
     """Return an example with tensors in the place of arrays, also inside of containers."""
     if isinstance(given, (np.ndarray, np.generic)):
-        return torch.as_tensor(np.asarray(given))
+        return tensor_of(torch, given)
     if type(given) in (list, tuple):
         if given and all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in _flat(given)):
-            return torch.as_tensor(np.asarray(given))
+            return tensor_of(torch, given)
         return type(given)(_tensors(torch, each) for each in given)
     if isinstance(given, dict):
         return {key: _tensors(torch, each) for key, each in given.items()}
@@ -405,11 +405,7 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
     inner = next((name for name in reversed(path) if name), "")
     where = ", ".join([*([str(origin)] if origin else []), *([f"in {inner}"] if inner else [])])
     start = f"{where}: " if where else ""
-    return restated(
-        UsageError(
-            f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{f' ({why})' if advice else ''}"
-        )
-    )
+    return restated(UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}"))
 
 
 def _operands_of(error: BaseException) -> str:

@@ -7,14 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .._util.text import short_repr
 from ..core import Graph
 from ..errors import UsageError
 from ..io.safetensors import read_safetensors
 from .aliases import Tensor
 from .checked import check_read
+from .dtypes import tensor_of
 from .exported import Exported, export
 from .reader import Reader, Stored
 
@@ -143,7 +142,7 @@ def _with_weights(torch: Any, module: Any, weights: Any) -> Any:
     if any(each.is_meta for each in module.parameters()):
         copied = copied.to_empty(device="cpu")
     try:
-        copied.load_state_dict({name: torch.as_tensor(np.asarray(each)) for name, each in weights.items()})
+        copied.load_state_dict({name: tensor_of(torch, each) for name, each in weights.items()})
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise UsageError(f"the weights are not those of {type(module).__name__}: {' '.join(lines[1:])[:500]}") from None

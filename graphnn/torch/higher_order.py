@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..core import fn
+from ..core import fn, is_float
 from ..errors import NoRuleError
 from .aliases import Tensor, unseen
 
@@ -46,7 +46,7 @@ def without_gradient(found: Any, written: Any = ()) -> Any:
         return [without_gradient(each, written) for each in found]
     if isinstance(found, Tensor) and found.cell in written:
         return found
-    if isinstance(found, Tensor) and found.node.spec.dtype.kind == "f":
+    if isinstance(found, Tensor) and is_float(found.node.spec.dtype):
         return Tensor.of(fn.stop_gradient(found.node))
     return found
 

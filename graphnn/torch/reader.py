@@ -23,12 +23,10 @@ from .aten.call import Call, cast
 from .aten.complex_numbers import Pair
 from .aten.table import IRRELEVANT, Rule, rule_for
 from .decomposition import decomposed
-from .dtypes import dtype_of, part_of
+from .dtypes import array_of, dtype_of, part_of
 from .higher_order import HIGHER_ORDER
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..core.scopes import Scope
 
 FRAME = re.compile(r'File "([^"\n]+)", line (\d{1,9})')
@@ -552,14 +550,3 @@ def values_of(torch: Any, node: Any) -> list[Any]:
     found = node.meta.get("val")
     each = found if isinstance(found, (list, tuple)) else [found]
     return [one if isinstance(one, torch.Tensor) else None for one in each]
-
-
-def array_of(torch: Any, tensor: Any) -> np.ndarray[Any, Any]:
-    """Return the numbers of a tensor."""
-    plain_tensor = tensor.detach().cpu()
-    if plain_tensor.is_sparse or plain_tensor.layout != torch.strided:
-        plain_tensor = plain_tensor.to_dense()
-    if plain_tensor.dtype == torch.bfloat16:
-        return plain_tensor.view(torch.int16).numpy().view(dtype_of(torch, torch.bfloat16))  # type: ignore[no-any-return]
-    dtype_of(torch, plain_tensor.dtype)
-    return plain_tensor.resolve_neg().numpy()  # type: ignore[no-any-return]

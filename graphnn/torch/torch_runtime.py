@@ -10,6 +10,7 @@ import numpy as np
 from ..core.symbolic_shapes import concrete
 from ..debugger.diff import runtime
 from .checked import Program
+from .dtypes import tensor_of
 from .from_torch import SOURCE
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run_by_torch(
         if array is None:
             missing = dict.fromkeys((str(dim) for dim in node.spec.shape if isinstance(dim, str)), 2)
             array = np.zeros(concrete(node.spec.shape, {**missing, **sizes}), node.spec.dtype)
-        given.append(torch.as_tensor(np.array(array)))
+        given.append(tensor_of(torch, np.array(array)))
     with torch.no_grad():
         program(found.operands(given))
     values: dict[Node, Array] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from .._util.text import short_repr
 from ..core import Graph, Node, Op, Spec
 from ..core.graph_tables import checked_name, owned
-from ..core.op import over_dimensions
+from ..core.op import check_wide, over_dimensions
 from ..core.symbolic_shapes import Dim, dimension, names_in, shape_of, shown, substitute
 from ..errors import GraphError, GraphnnError, ShapeError, UsageError
 from ..ops.elementwise import DivideBySize
@@ -71,6 +71,7 @@ class Changes:
             When it does not fit any more; also when it holds a number, or meets one, that came from a size.
         """
         try:
+            check_wide(op, inputs)
             spec = target._inferred(op, inputs)
         except GraphnnError as error:
             how = ", ".join(dict.fromkeys(self._resized.values()))

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._util.text import counted as counted
 from .._util.text import in_bytes as in_bytes
+from .._util.text import is_real
 from .._util.text import visible as visible
 from ..core.attributes import whole
 from ..debugger.traces.value_statistics import Stats, in_short
@@ -203,7 +204,7 @@ def compact(value: Any) -> str:
     >>> compact(1 / 3), compact(3), compact(1e-07), compact(0.20001), compact(True)
     ('0.3333', '3', '1e-07', '0.2', 'True')
     """
-    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.4g}" if is_real(value) else str(value)
 
 
 def statistics(value: Any) -> tuple[float, float, float]:

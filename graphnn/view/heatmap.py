@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._util.text import short_name
-from ..core import as_array
+from ..core import as_array, is_float, limits
 from ..core.attributes import whole
 from .formatting import at_least, by_times, compact
 
@@ -170,7 +170,7 @@ def _wide(array: Array) -> Array:
 
 def eps_of(array: Array) -> float:
     """Return how much rounding may change a number of this dtype, in parts of it."""
-    return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    return float(limits(array.dtype).eps) if is_float(array.dtype) else 0.0
 
 
 def _rgb(code: str) -> _Colour:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...core import is_bfloat16, is_float, limits, widened
+
 if TYPE_CHECKING:
     from ...core import Array
 
-TOLERANCES = {2: (1e-3, 1e-5), 4: (1.3e-6, 1e-5), 8: (1e-7, 1e-7)}
-"""Relative and absolute, by the bytes of the narrower float: those of ``torch.testing.assert_close``."""
+TOLERANCES = {"bfloat16": (1.6e-2, 1e-5), "float16": (1e-3, 1e-5), "float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7)}
+"""Relative and absolute, by the coarser float, which stands first: those of ``torch.testing.assert_close``."""
 
-_FIT = {2: 4e-3, 4: 1e-5, 8: 1e-9}
-"""How closely one number must make each element of the other, by the bytes of the narrower float."""
+_FIT = {"bfloat16": 3e-2, "float16": 4e-3, "float32": 1e-5, "float64": 1e-9}
+"""How closely one number must make each element of the other, by the coarser float."""
 _NOTABLE = 1.01  # the least positive factor that is reported
 _MOST_FITTED = 1 << 22  # elements for which such a number is looked for
 _EXACT = 2.0**53  # below which integers are themselves as float64
@@ -40,6 +42,7 @@ class Gap(NamedTuple):
 
 def gap_of(x: Array, y: Array, tolerance: tuple[float, float] | None) -> Gap:
     """Compare block by block, so that temporary arrays stay small; without a tolerance, to the bit."""
+    x, y = widened(x), widened(y)
     found, start = Gap(), 0
     for p, q in _blocks(x, y):
         gap = _gap_of_block(p, q, tolerance)
@@ -64,7 +67,7 @@ def _blocks(*arrays: Array) -> Any:
 
 def _gap_of_block(p: Array, q: Array, tolerance: tuple[float, float] | None) -> Gap:
     same = p == q
-    if p.dtype.kind == "f" or q.dtype.kind == "f":
+    if is_float(p.dtype) or is_float(q.dtype):
         same &= np.signbit(p) == np.signbit(q)
         if same.all():
             return Gap()
@@ -110,7 +113,7 @@ def largest_of(x: Array) -> float:
 
 def digits_of(dtype: np.dtype[Any]) -> float:
     """Return how many decimal digits a float has."""
-    return -math.log10(np.finfo(dtype).eps / 2)
+    return -math.log10(limits(dtype).eps / 2)
 
 
 def rearranged(x: Array, y: Array, tolerance: tuple[float, float]) -> str:
@@ -139,10 +142,10 @@ def made_by_a_number(x: Array, y: Array, expected: Collection[float] = ()) -> Ma
     At least two different numbers must agree on it, unless it is a sign or an `expected` factor. A difference near the
     rounding error is not explained in this way: any step of a training run would be one.
     """
-    exact = "f" not in (x.dtype.kind, y.dtype.kind)
+    exact = not (is_float(x.dtype) or is_float(y.dtype))
     if x.size > _MOST_FITTED or (exact and max(largest_of(x), largest_of(y)) >= _EXACT):
         return None
-    rtol = 0.0 if exact else _FIT[min(dtype.itemsize for dtype in (x.dtype, y.dtype))]
+    rtol = 0.0 if exact else _FIT[_coarser(x.dtype, y.dtype)]
     p, q = x.astype(np.float64).ravel(), y.astype(np.float64).ravel()
     finite = np.isfinite(p) & np.isfinite(q)
     if not finite.any() or not np.array_equal(p[~finite], q[~finite], equal_nan=True):
@@ -176,15 +179,21 @@ def _whole(number: float, rtol: float) -> float:
 
 def closeness(a: np.dtype[Any], b: np.dtype[Any]) -> tuple[float, float]:
     """Return the tolerances, relative and absolute, for values of two dtypes."""
-    floats = [dtype.itemsize for dtype in (a, b) if dtype.kind == "f"]
-    return TOLERANCES[min(floats)] if floats else (0.0, 0.0)
+    return TOLERANCES[_coarser(a, b)] if is_float(a) or is_float(b) else (0.0, 0.0)
+
+
+def _coarser(a: np.dtype[Any], b: np.dtype[Any]) -> str:
+    """Return the name of the coarser float of two dtypes, of which one is a float."""
+    return next(name for name in TOLERANCES if name in (a.name, b.name))
 
 
 def ulps_of(a: Any, b: Any) -> float | None:
     """Return how many steps of their dtype two numbers are apart; None where that says nothing."""
-    if a.dtype != b.dtype or a.dtype.kind != "f" or not (np.isfinite(a) and np.isfinite(b)):
+    if a.dtype != b.dtype or not is_float(a.dtype) or not (np.isfinite(a) and np.isfinite(b)):
         return None
     low, high = sorted((abs(np.float64(a)), abs(np.float64(b))))
     if np.signbit(a) != np.signbit(b) or high > 2 * low:
         return None
+    if is_bfloat16(a.dtype):
+        return (high - low) / math.ldexp(float(limits(a.dtype).eps), max(math.frexp(high)[1] - 1, -126))
     return float((high - low) / np.float64(np.spacing(max(abs(a), abs(b)))))

@@ -102,7 +102,7 @@ def compare(
         Values agree where ``abs(a - b) <= atol + rtol * abs(b)``. If only one is given, the other is 0. Unless given,
         values of the same dtype must be equal to the bit (zeros in sign, too; NaN equals NaN), and floats of two
         dtypes, or arrays from elsewhere, agree to 1.3e-6 and 1e-5 (float32), 1e-7 and 1e-7 (float64), 1e-3 and 1e-5
-        (float16): as ``torch.testing.assert_close`` has it, by the narrower dtype.
+        (float16), 1.6e-2 and 1e-5 (bfloat16): as ``torch.testing.assert_close`` has it, by the coarser dtype.
     names : pair of str, optional
         What the two are called when printed. By default it is what they differ in: the names of their graphs, dtypes,
         feeds or fetches; else a and b.

@@ -14,7 +14,7 @@ from ..._util.text import with_article
 from ...compiler.backends import Backend, backend_of, chosen
 from ...compiler.compile import Compiled, raise_as_interpreter
 from ...control_flow.unrolled_run import counterpart, graph_before, has_loops
-from ...core import Array, Graph, Node, Op, as_array, flatten
+from ...core import Array, Graph, Node, Op, as_array, flatten, is_float
 from ...core.fetches import resolve
 from ...errors import GraphnnError, NotFoundError, UsageError
 from ...io.graph_files import load
@@ -244,13 +244,13 @@ def _retyped(prepared: Prepared, dtype: np.dtype[Any]) -> Prepared:
     graph.memory_budget = source.graph.memory_budget
     copies: dict[Node, Node] = {}
     for node in source.order:
-        kind = dtype if node.dtype.kind == "f" else node.dtype
+        kind = dtype if is_float(node.dtype) else node.dtype
         with graph.in_scope(None, origin=node.origin, origin_of_nodes=True), np.errstate(all="ignore"):
             if node.op.is_placeholder:
                 copies[node] = graph.placeholder(node.name, node.shape, kind)
             elif not node.has_value:
                 op = prepared.declared_op_of(node)
-                if "dtype" in op.attribute_names and np.dtype(op.attributes["dtype"]).kind == "f":
+                if "dtype" in op.attribute_names and is_float(np.dtype(op.attributes["dtype"])):
                     op = replace(op, dtype=dtype.name)  # type: ignore[type-var]
                 copies[node] = graph.add(op, [copies[operand] for operand in node.inputs], node.name)
             else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._util.text import short_repr
 from ...compiler.backends import BACKENDS
+from ...core import dtype_named, is_bfloat16
 from ...errors import DtypeError, UsageError, ValueRangeError
 from .array_difference import TOLERANCES
 
@@ -81,9 +82,13 @@ def _checked_float(kind: Any) -> np.dtype[Any] | None:
     if kind is None:
         return None
     try:
-        dtype: np.dtype[Any] = np.dtype(kind)
+        dtype: np.dtype[Any] = dtype_named(kind)
+    except UsageError:
+        raise
     except TypeError:
         raise DtypeError(f"dtypes=: {short_repr(kind)} is not a dtype") from None
-    if dtype.kind != "f" or dtype.itemsize not in TOLERANCES:
+    if is_bfloat16(dtype):
+        raise DtypeError("dtypes=: nothing is computed in bfloat16, which numbers are only kept in; take float32")
+    if dtype.kind != "f" or dtype.name not in TOLERANCES:
         raise DtypeError(f"dtypes= must be floats of 16, 32 or 64 bits, not {dtype}")
     return dtype.newbyteorder("=")

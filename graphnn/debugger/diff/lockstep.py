@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.text import counted, number
+from ...core import is_float, limits
 from ...ops.reductions import Mean
 from ...runtime.evaluation_loop import compute
 from ..why import read_of
@@ -171,7 +172,7 @@ class Lockstep:
 
     def _made_by_a_number(self, step: Step, p: Array, q: Array) -> str:
         """Return by what number one value is made from the other: a sign, the size of a batch, one class; else ""."""
-        if p.dtype.kind not in "iuf" or not p.size:
+        if not (is_float(p.dtype) or p.dtype.kind in "iu") or not p.size:
             return ""
         (x, more), (y, less) = (p, self.a.name), (q, self.b.name)
         if largest_of(x) < largest_of(y):
@@ -191,7 +192,7 @@ class Lockstep:
     def _count_digits(self, i: int, seen: Seen) -> float | None:
         """Return how many digits of two floats agree; note it if their dtypes differ, or those of their operands."""
         p, q, gap = seen.p, seen.q, seen.gap
-        if p.dtype.kind != "f" or q.dtype.kind != "f":
+        if not is_float(p.dtype) or not is_float(q.dtype):
             return None
         left = most = min(map(digits_of, (p.dtype, q.dtype)))
         if gap is None:
@@ -256,7 +257,7 @@ class Lockstep:
     def _rounding(self, step: Step, other: Step, seen: Seen, operands_equal: bool | None) -> bool | None:
         """Return whether the values differ by no more than rounding may make; None if that is not known."""
         p, q, gap = seen.p, seen.q, seen.gap
-        if gap is None or p.dtype.kind != "f" or q.dtype.kind != "f":
+        if gap is None or not is_float(p.dtype) or not is_float(q.dtype):
             return None
         count = self.a.terms(step.index)
         if gap.absolute <= rounding_of((p.dtype, q.dtype), seen.largest, count):
@@ -412,7 +413,7 @@ def overflown(one: Any, other: Any) -> str:
     """Return that one of two numbers is infinite because its dtype has none so large, if so; else ""."""
     for x, y in ((one, other), (other, one)):
         floats = isinstance(x, np.floating) and isinstance(y, np.floating)
-        if floats and np.isinf(x) and np.finfo(x.dtype).max < abs(y) < np.inf:
+        if floats and np.isinf(x) and limits(x.dtype).max < abs(y) < np.inf:
             return f"it overflows {x.dtype}"
     return ""
 

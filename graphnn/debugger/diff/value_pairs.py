@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..._util.text import number
+from ...core import is_float, limits
 from ...core.symbolic_shapes import shown
 from ...runtime.evaluation_loop import compute
 from ..traces import Stats, digest_of, preview_of, stats_of, steps_of
@@ -80,7 +81,7 @@ class Seen(NamedTuple):
         """Whether the first value holds NaN."""
         if self.stats:
             return self.stats[0].nans > 0
-        return bool(self.p.dtype.kind == "f" and self.p.size and np.isnan(np.minimum.reduce(self.p, None)))
+        return bool(is_float(self.p.dtype) and self.p.size and np.isnan(np.minimum.reduce(self.p, None)))
 
 
 def seen_of(x: Any, y: Any, tolerance: tuple[float, float] | None) -> Seen:
@@ -151,7 +152,7 @@ def _largest(stats: Stats) -> float:
 
 
 def _kind(dtype: np.dtype[Any]) -> str:
-    return "i" if dtype.kind == "u" else dtype.kind
+    return "i" if dtype.kind == "u" else "f" if is_float(dtype) else dtype.kind
 
 
 # --- rounding -------------------------------------------------------------------------------------------------
@@ -168,21 +169,21 @@ def rounding_of(dtypes: Iterable[np.dtype[Any]], largest: float, count: float) -
     count : float
         How many numbers each of them is made of.
     """
-    coarsest = max([float(np.finfo(dtype).eps) for dtype in dtypes if dtype.kind == "f"], default=0.0)
+    coarsest = max([float(limits(dtype).eps) for dtype in dtypes if is_float(dtype)], default=0.0)
     return _ROUNDED * math.sqrt(max(count, 1.0)) * coarsest * largest
 
 
 def is_faithful(op: Op, operands: Sequence[Any], value: Any, count: float) -> bool | None:
     """Return whether a value is what an operation gives for some operands, but for rounding; None if not known."""
-    if not all(isinstance(each, np.ndarray) for each in (*operands, value)) or value.dtype.kind != "f":
+    if not all(isinstance(each, np.ndarray) for each in (*operands, value)) or not is_float(value.dtype):
         return None
-    wide = [each.astype(np.float64) if each.dtype.kind == "f" else each for each in operands]
+    wide = [each.astype(np.float64) if is_float(each.dtype) else each for each in operands]
     try:
         # These operands are from another run, or from none: the one loop does not have them.
         due, terms = compute(op, *wide), compute(op, *[np.abs(each) for each in wide])
     except Exception:  # noqa: BLE001 - what is not known to fit may fail in any way
         return None
-    if due.shape != value.shape or due.dtype.kind != "f":
+    if due.shape != value.shape or not is_float(due.dtype):
         return None
     dtypes = [value.dtype, *[each.dtype for each in operands]]
     limit = rounding_of(dtypes, max(largest_of(due), largest_of(terms)), count)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core import is_float
 from ...ops.random import RandomUniform
 from .attention_weights import MASKED, MOST_FOLLOWED, Weighing, Weighings, depth_of, factors_of, is_learned, is_mask
 from .check_registry import check
@@ -293,7 +294,7 @@ def _matters(run: Evaluation, weights: Node, rows: Array) -> bool:
     except CannotTry:
         return True
     return not all(
-        np.array_equal(one, run.value_of(node), equal_nan=one.dtype.kind == "f")
+        np.array_equal(one, run.value_of(node), equal_nan=is_float(one.dtype))
         for one, node in zip(found, results, strict=True)
     )
 

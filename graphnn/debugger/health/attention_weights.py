@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ...core import is_float
 from ...ops.linalg import Einsum, Matmul
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Weighings:
                 condition = run.values[inputs[0]].astype(bool)
                 for which, branch in ((condition, inputs[1]), (~condition, inputs[2])):
                     value = run.values[branch]
-                    if value.max(initial=MASKED) <= MASKED and value.dtype.kind == "f":
+                    if value.max(initial=MASKED) <= MASKED and is_float(value.dtype):
                         found = found | which
             elif op.signs:
                 for sign, each in zip(op.signs, inputs, strict=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import Array, Node
+from ...core import Array, Node, is_float
 from ...core.symbolic_shapes import shown
 from ...ops.cumulative import Running
 from ...ops.reductions import Norm, Reduction
@@ -74,7 +74,7 @@ def _with_row_changed(run: Evaluation, row: int, held: Mapping[Node, Array]) -> 
             rows = np.moveaxis(new, axis, 0)
             differ = [k for k in range(len(rows)) if not (rows[k] == rows[row]).all()]
             # Larger than the others, too: a maximum shows only what is largest.
-            far = 3 * np.std(rows, axis=0) if rows.dtype.kind == "f" else 0
+            far = 3 * np.std(rows, axis=0) if is_float(rows.dtype) else 0
             rows[row] = rows[differ[0] if differ else row] + far
     return run.all_after(changes, [each.made for each in roles.meetings])
 

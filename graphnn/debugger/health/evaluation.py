@@ -15,7 +15,7 @@ from ..._util.numpy_warnings import quietly
 from ...autodiff.grad import vjp
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.unrolled_run import counterpart
-from ...core import Array, Graph, Node, Op, Trait
+from ...core import Array, Graph, Node, Op, Trait, is_float, widened
 from ...errors import GraphnnError, GraphnnWarning
 from ...ops.reductions import Norm, Reduction, Std, Var
 from ...runtime.evaluation_loop import Prepared, compute, evaluate
@@ -109,6 +109,7 @@ class Evaluation:
             except GraphnnError as error:
                 self.failure = error
         self.graph.caches["overflowed"] = warned  # this run warned nobody, so a later one still may
+        self.values = [value if value is None else widened(value) for value in self.values]
         self.count = sum(value is not None for value in self.values)
         self.magnitudes = [
             np.abs(value).max(initial=0.0) if value is not None and _is_of_floats(node) else 0.0
@@ -392,7 +393,7 @@ class Evaluation:
         trained = any(node.trainable for node in self.order)
         for place, node in enumerate(self.order):
             if node.op.is_variable:
-                found.append(node.trainable if trained else node.dtype.kind == "f")
+                found.append(node.trainable if trained else is_float(node.dtype))
             else:
                 flowing = (found[s] for i, s in enumerate(self.inputs[place]) if self.op(place).flows(i))
                 found.append(node.op.differentiable and any(flowing))
@@ -454,7 +455,7 @@ class Evaluation:
         """Return the finite element of largest magnitude; None if the value is empty or not of floats."""
         place = self.places[node]
         value: Array | None = self.values[place]
-        if value is None or not value.size or value.dtype.kind != "f":
+        if value is None or not value.size or not is_float(value.dtype):
             return None
         sizes = np.abs(value)
         sizes = np.where(np.isfinite(sizes), sizes, 0) if self.bad[place] else sizes
@@ -463,7 +464,7 @@ class Evaluation:
 
 def _is_of_floats(node: Node) -> bool:
     """Whether a node is floats: what a loop gives is arrays of any dtype, in one."""
-    return node.dtype.kind == "f" and not is_bundle(node)
+    return is_float(node.dtype) and not is_bundle(node)
 
 
 def _like(numbers: Array, value: Number) -> Array:

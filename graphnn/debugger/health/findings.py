@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._util.display import Shown
 from ..._util.text import NARROWEST, PAGE, columns_there, counted, in_lines, number, plain, short_name, visible
+from ...core import is_float
 from ...core.attributes import whole
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Element(NamedTuple):
     @property
     def said(self) -> str:
         """Its value in four digits, or fewer if they are exact in its dtype."""
-        return rounded(self.node.dtype.type(self.value) if self.node.dtype.kind == "f" else self.value)
+        return rounded(self.node.dtype.type(self.value) if is_float(self.node.dtype) else self.value)
 
     def __str__(self) -> str:
         return f"{indexed(self.node, self.index)} = {self.said}"

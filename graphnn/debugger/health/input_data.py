@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core import is_float
 from .check_registry import check
 from .evaluation import Evaluation, dependents
 from .findings import at_line, rounded
@@ -183,7 +184,7 @@ def told_by(run: Evaluation, labels: Node, read: Node) -> tuple[str, bool]:
             if len(np.unique(known, axis=0)) == len(classes):
                 single = [j for j in range(kept.size) if len(np.unique(known[:, j])) == len(classes)]
                 tells = [int(kept[single[0]])] if single else [int(k) for k in kept]
-    elif y.dtype.kind == "f" and x.shape[1] > 1 and len(classes) > 2:
+    elif is_float(y.dtype) and x.shape[1] > 1 and len(classes) > 2:
         centred, line = x - x.mean(axis=0), y.astype(np.float64) - y.mean(dtype=np.float64)
         lengths = np.sqrt(np.square(centred).sum(axis=0)) * np.sqrt(np.square(line).sum())
         few = 1e-5 if np.float32 in (given.dtype, wanted.dtype) else 1e-9

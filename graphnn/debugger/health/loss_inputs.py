@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import Array, Node, Trait
+from ...core import Array, Node, Trait, is_float
 from .check_registry import check, declare
 from .evaluation import CannotTry, Evaluation, dependents, only_moves
 from .findings import Finding, and_more, at_line, first_of, rounded
@@ -161,7 +161,7 @@ class Losses:
             x = run.values[source]
             # The sigmoid of a loss is read in two places.
             known = any(each.code != softmax_of_one.code and each.node is run.order[source] for each in self.found)
-            if x is not None and x.dtype.kind == "f" and x.ndim and x.size and not known:
+            if x is not None and is_float(x.dtype) and x.ndim and x.size and not known:
                 look = self._of_probabilities if _READS_FIRST[kind] == "clip" else self._of_logits
                 look(source, x, kind)
 
@@ -223,7 +223,7 @@ class Losses:
             chosen = (
                 meeting.node.op.name in ("pick", "take_along_axis") or x.shape == run.value_of(meeting.labels).shape
             )
-            if not chosen or -1 in meeting.node.op.signs or x.ndim < 2 or x.shape[-1] < 2 or x.dtype.kind != "f":
+            if not chosen or -1 in meeting.node.op.signs or x.ndim < 2 or x.shape[-1] < 2 or not is_float(x.dtype):
                 continue
             if (x <= 0).all() and sums_to_one(np.exp(x), -1):
                 if self._falls_with(made):
@@ -282,7 +282,7 @@ class Losses:
         """Look whether one of each row is picked where the columns sum to 1."""
         run, source = self.run, self.run.inputs[place][0]
         chosen, x = run.order[source], run.values[source]
-        if x.dtype.kind != "f" or x.ndim != 2 or isinstance(chosen.shape[1], str) or min(x.shape) < 2:
+        if not is_float(x.dtype) or x.ndim != 2 or isinstance(chosen.shape[1], str) or min(x.shape) < 2:
             return
         exp = "exp of " if (x <= 0).all() else ""
         x = np.exp(x) if exp else x  # of log_softmax, or a log

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core import is_float
 from ...errors import AxisError, DivisionError, GraphnnError, LabelError, ShapeError
 from ...runtime.evaluation_loop import Stop
 from .check_registry import CHECKS, Check, check, declare
@@ -140,7 +141,7 @@ def _of_bad(run: Evaluation, place: int) -> Iterator[Finding]:
     arises = np.zeros(value.shape, bool)
     for found, strange in ((nan, np.isnan), (inf, _is_not_finite)):
         if found.any():
-            marks = [strange(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool) for x in operands]
+            marks = [strange(x) if is_float(x.dtype) else np.zeros(x.shape, bool) for x in operands]
             arises |= run.fresh(place, found, marks)
     kinds = [each for kind in (arises & nan, arises & inf) if kind.any() for each in _by_cause(run, place, kind)]
     yield from (_arisen(run, place, kind) for kind in sorted(kinds, key=first_of))

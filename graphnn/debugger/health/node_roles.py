@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...core import Array, Node
+from ...core import Array, Node, is_float
 from .evaluation import Evaluation, dependents
 from .training_facts import LOSSES, Training
 
@@ -180,14 +180,14 @@ class Roles:
 def sums_to_one(value: Array, axis: int) -> bool:
     """Return whether numbers lie between 0 and 1, and all lines along an axis sum to 1."""
     few = 1e-3 if value.dtype == np.float16 else 1e-5
-    if value.dtype.kind != "f" or not value.size or not ((value >= 0) & (value <= 1 + few)).all():
+    if not is_float(value.dtype) or not value.size or not ((value >= 0) & (value <= 1 + few)).all():
         return False
     return bool((np.abs(value.sum(axis=axis, dtype=np.float64) - 1) <= few * 10).all())
 
 
 def changed(before: Array, after: Array) -> Array:
     """Return which elements differ by more than rounding."""
-    if before.dtype.kind != "f":
+    if not is_float(before.dtype):
         return np.asarray(before != after)
     few = {2: 1e-2, 4: 1e-5}.get(before.dtype.itemsize, 1e-9)
     size = np.abs(before).max(initial=0.0, where=np.isfinite(before))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...core import Array, Op, Trait
+from ...core import Array, Op, Trait, limits
 from ...ops.base import Linear, Multilinear
 from ...ops.reductions import Reduction
 from .check_registry import declare
@@ -276,7 +276,7 @@ def too_large(case: Case) -> str:
 
 def largest(dtype: np.dtype[Any]) -> str:
     """Return the largest number of a dtype, in words."""
-    return f"{float(np.finfo(dtype).max):.5g}"
+    return f"{float(limits(dtype).max):.5g}"
 
 
 # --- NaN and inf, by operation ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Node, Trait
+from ...core import Array, Node, Trait, is_float, limits
 from ...runtime.evaluation_loop import compute
 from .attention_weights import Weighings
 from .check_registry import check
@@ -75,7 +75,7 @@ def wrapped(run: Evaluation) -> Iterator[Finding]:
 
 @cache
 def _near(dtype: np.dtype[Any]) -> float:
-    return math.pow(float(np.finfo(dtype).max), NEAR_OVERFLOW)
+    return math.pow(float(limits(dtype).max), NEAR_OVERFLOW)
 
 
 @check("near-overflow", "a number close to the largest of its dtype")
@@ -107,7 +107,7 @@ def underflow(run: Evaluation) -> Iterator[Finding]:
         node, traits = run.order[place], run.order[place].op.traits
         if Trait.UNDERFLOWS not in traits or np.count_nonzero(value) == value.size:
             continue
-        if run.values[run.inputs[place][0]].dtype.kind != "f":
+        if not is_float(run.values[run.inputs[place][0]].dtype):
             continue
         fades = Trait.FADES in traits
         lost = run.fresh(place, value == 0, [_explains_0(run, source, fades) for source in run.inputs[place]])
@@ -185,7 +185,7 @@ def _masked(run: Evaluation, place: int) -> Array:
     masked = np.zeros(read.shape, bool)
     if op.selects or op.signs == (1, 1):
         for each in run.inputs[source]:
-            if run.is_given(run.order[each]) and run.order[each].dtype.kind == "f":
+            if run.is_given(run.order[each]) and is_float(run.order[each].dtype):
                 low = run.values[each] <= -MASKED
                 masked |= low & (read == run.values[each]) if op.selects else low
     return masked
@@ -223,7 +223,7 @@ def _clipped(run: Evaluation, way: list[int]) -> Iterator[Finding]:
     if not (turned or np.fmax.reduce(raw, axis=None, initial=0.0) <= 1 + ABOUT_ONE):
         return  # not probabilities
     # 1 - hi is rounded in the argument's dtype.
-    edge = argument <= (1 - float(hi) + np.finfo(argument.dtype).eps if turned else lo * (1 + 1e-6))
+    edge = argument <= (1 - float(hi) + limits(argument.dtype).eps if turned else lo * (1 + 1e-6))
     edge &= _matters(run, way[0], edge)
     lost: dict[Index, None] = {}
     for start in map(tuple, np.argwhere(edge)[:MOST_ASKED].tolist()):

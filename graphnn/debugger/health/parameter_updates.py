@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Node, Trait
+from ...core import Array, Node, Trait, is_float
 from ...errors import GraphnnError
 from ...runtime.state_updates import moves_of
 from ..traces import norm_of
@@ -132,7 +132,7 @@ def _too_large(run: Evaluation, parameter: Node, cause: str, severity: str = "wa
 )
 def scale_overflow(run: Evaluation) -> Iterator[Finding]:
     """Look whether a step is left out because of the scale of its loss."""
-    scales = [node for node in run.updates if is_scaling(node) and node.dtype.kind == "f" and node in run.places]
+    scales = [node for node in run.updates if is_scaling(node) and is_float(node.dtype) and node in run.places]
     for scale in scales:
         alone = [
             node for node in run.order if node.scope == scale.scope and node.op.name == "all" and node.twin is not None
@@ -269,7 +269,7 @@ class Updates:
                 if moves is not None and (moved := self.run.value_of(moves)) is not None and not moved:
                     continue
                 before, after = self.run.value_of(parameter), self.run.value_of(following)
-                if before is not None and after is not None and before.dtype.kind == "f" and np.isfinite(after).all():
+                if before is not None and after is not None and is_float(before.dtype) and np.isfinite(after).all():
                     found[parameter] = after.astype(np.float64) - before
         return found
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core import is_float
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -138,7 +140,7 @@ def beside_guessing(loss: Node, order: Sequence[Node], value_of: Callable[[Node]
     inside = [node for node in order if node.scope == loss.scope and node.phase == "forward"]
     read = [operand for node in inside for operand in node.inputs if operand not in inside and operand.ndim > 1]
     given = next((given for node in read if node.inputs and (given := value_of(node)) is not None), None)
-    if given is None or given.dtype.kind != "f" or given.shape[-1] < 2 or not given.size or not np.isfinite(value):
+    if given is None or not is_float(given.dtype) or given.shape[-1] < 2 or not given.size or not np.isfinite(value):
         return ""
     classes = given.shape[-1]
     guess = math.log(classes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core import is_float, limits
 from .check_registry import check, declare
 from .evaluation import CannotTry, Evaluation, dependents
 from .findings import Finding, at_line, listed, rounded, same_in
@@ -63,13 +64,13 @@ def _gradients_read(run: Evaluation, following: list[Node]) -> dict[Node, Array]
     """Return the gradients from which next values are computed, by nodes that are no gradients, with their values."""
     needed = run.ancestors(following)
     read = {each for node in needed if node.phase != "backward" for each in node.inputs if each.phase == "backward"}
-    return {node: run.value_of(node) for node in needed if node in read and node.dtype.kind == "f"}
+    return {node: run.value_of(node) for node in needed if node in read and is_float(node.dtype)}
 
 
 def _goes_up(run: Evaluation, parameter: Node, slope: Node, turned: Array) -> bool:
     """Return whether an update adds the gradient, as what it would be for the opposite one shows."""
     after, direction = run.value_of(run.updates[parameter]), run.value_of(slope).astype(np.float64)
-    rounding = 8 * float(np.finfo(after.dtype).eps) * float(np.abs(after).max()) * float(np.abs(direction).sum())
+    rounding = 8 * float(limits(after.dtype).eps) * float(np.abs(after).max()) * float(np.abs(direction).sum())
     return float(np.vdot(direction, 0.5 * (after.astype(np.float64) - turned))) > rounding
 
 
@@ -91,7 +92,7 @@ def _of_decay(run: Evaluation, given: Mapping[Node, Array], mirrored: Mapping[No
             continue
         # A step that is far larger than the parameter is rounded by as much as that.
         far = float(np.abs(following).max()) / float(np.abs(value).max())
-        few = 8 * float(np.finfo(following.dtype).eps) * (1 + far)
+        few = 8 * float(limits(following.dtype).eps) * (1 + far)
         share = _share(0.5 * (following.astype(np.float64) - after), value)
         if share > 1 + few:
             grows[p] = share

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..._util.numpy_warnings import quietly
 from ...control_flow.iteration_names import is_bundle
-from ...core import Array, Node, Op, Trait
+from ...core import Array, Node, Op, Trait, is_float
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -40,7 +40,7 @@ def watched_of(prepared: Prepared, wanted: Collection[Node]) -> list[Node]:
     watched, shown = set(wanted), set(wanted)
     order = prepared.program.order
     for node in reversed(order):
-        if node.dtype.kind != "f" or is_bundle(node):
+        if not is_float(node.dtype) or is_bundle(node):
             continue  # it cannot show anything
         if node not in shown and not node.has_value:
             watched.add(node)
@@ -52,7 +52,7 @@ def watched_of(prepared: Prepared, wanted: Collection[Node]) -> list[Node]:
 @lru_cache(4096)
 def _passes_on(op: Op, dtypes: tuple[np.dtype[Any], ...], i: int) -> bool:
     """Return whether any NaN or inf of an operand is sure to make the result NaN or inf."""
-    if dtypes[i].kind != "f":
+    if not is_float(dtypes[i]):
         return False
     if not op.elementwise:
         hides = Trait.HIDES in op.traits

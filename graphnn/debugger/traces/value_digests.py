@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core import Array, Graph, Node
 from ...errors import FileFormatError, NotFoundError
-from ...io.container import DTYPES
+from ...io.container import dtype_of
 from .value_statistics import SAMPLE, Condensed, Stats, digest_of, is_valid, preview_of, stats_of, strides
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def blanks_of(data: Mapping[str, Any]) -> dict[str, Array]:
     """Return the same by name, from the data of a graph."""
     nodes, specs, names = data["nodes"], data["specs"], data["operations"]["name"]
     return {
-        name: _blank(DTYPES[specs["dtype"][spec]], specs["shape"][spec])
+        name: _blank(dtype_of(specs["dtype"][spec]), specs["shape"][spec])
         for name, operation, spec in zip(nodes["name"], nodes["operation"], nodes["spec"], strict=True)
         if names[operation] in _LEAVES
     }

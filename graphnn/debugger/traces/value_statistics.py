@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ..._util.text import number
+from ...core import is_float
 
 if TYPE_CHECKING:
     from ...core import Array
@@ -241,7 +242,7 @@ def in_short(value: Array, most: int = 6, write: Callable[[Any], str] = number) 
     if value.dtype.kind == "b":
         return f"true {np.count_nonzero(value):,} of {value.size:,}"
     stats = stats_of(value)
-    kind = value.dtype.type if value.dtype.kind == "f" else float  # as a float32, 0.1 is written "0.1"
+    kind = value.dtype.type if is_float(value.dtype) else float  # as a float32, 0.1 is written "0.1"
     spread = f"min {write(kind(stats.min))}, mean {write(stats.mean)}, max {write(kind(stats.max))}"
     counts = (("NaN", stats.nans), ("inf", stats.posinfs), ("-inf", stats.neginfs))
     strange = ", ".join(f"{count:,} {what}" for what, count in counts if count)
@@ -314,7 +315,7 @@ class Condensed(NamedTuple):
 
 def digest_of(value: Array) -> str:
     """Return a hash of the bytes of an array, in C order; NaN is NaN, whatever its sign and its payload."""
-    if value.dtype.kind == "f" and (nan := np.isnan(value)).any():
+    if is_float(value.dtype) and (nan := np.isnan(value)).any():
         value = np.where(nan, value.dtype.type(math.nan), value)
     ordered = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))  # the same on every machine
     return blake2b(ordered.view(np.uint8).data, digest_size=16).hexdigest()

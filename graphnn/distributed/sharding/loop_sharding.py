@@ -14,7 +14,7 @@ from functools import lru_cache
 from ...control_flow.branch_op import Branch
 from ...control_flow.bundle import LoopItem
 from ...control_flow.loop_op import Kept, Loop
-from ...core import Constant, Node
+from ...core import Constant, Node, is_float
 from ...core.symbolic_shapes import names_in
 from ...ops import comparison, elementwise, random, reductions, shape
 from ...ops.base import Linear, Multilinear
@@ -172,4 +172,4 @@ def _keeps_sums(node: Node, kinds: Sequence[Kind], empty: set[Node]) -> bool:
         return added == [True, False]
     if isinstance(op, Linear):
         return all(is_added == op.flows(i) for i, is_added in enumerate(added))
-    return isinstance(op, elementwise.Negative) or (isinstance(op, elementwise.Cast) and node.dtype.kind == "f")
+    return isinstance(op, elementwise.Negative) or (isinstance(op, elementwise.Cast) and is_float(node.dtype))

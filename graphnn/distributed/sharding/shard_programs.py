@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from ...core import Dim, Graph, Node, fn
+from ...core import Dim, Graph, Node, fn, is_float
 from ...core.fetches import ancestors, ordered
 from ...core.op import over_dimensions
 from ...core.symbolic_shapes import names_in, product, substitute
@@ -112,7 +112,7 @@ class _Maker:
         self._finals = list(dict.fromkeys(cut.finals))
         self._averaged = [node for node in self._finals if self._parts[node].kind is Kind.LOCAL]
         for node in self._averaged:
-            if node.dtype.kind != "f":
+            if not is_float(node.dtype):
                 raise UsageError(
                     f'each shard has a value of its own of "{node.name}" {node.spec}, and these have no mean: '
                     'train it with nn.Shards(count, statistics="all")'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ...core import Array, Graph, Node, Origin, as_array, fn, user_origin
+from ...core import Array, Graph, Node, Origin, as_array, fn, is_float, user_origin
 from ...core.attributes import checked, kind_of, whole
 from ...core.symbolic_shapes import product, shape_of, shown
 from ...errors import NotFoundError, ShapeError, UsageError, near
@@ -189,7 +189,7 @@ class _InitialValue(NamedTuple):
             raise ShapeError(
                 f"Dense: the {what} of {units} units has shape {shape}; the one given has {shown(array.shape)}"
             )
-        kept = array.dtype if hasattr(value, "dtype") and array.dtype.kind == "f" else None
+        kept = array.dtype if hasattr(value, "dtype") and is_float(array.dtype) else None
         return cls(array, kept, user_origin())
 
     def cast(self, dtype: np.dtype[Any] | None, graph: Graph) -> Array:

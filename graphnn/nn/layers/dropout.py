@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Graph, Node, fn
+from ...core import Graph, Node, fn, is_float
 from ...core.attributes import whole
 from ...errors import DtypeError, UsageError, ValueRangeError
 from ..evaluation_mode import note_evaluation
@@ -86,7 +86,7 @@ class Dropout(Layer):
 
     def call(self, x: Node) -> Node:
         """Return x with some elements 0 and the others scaled up."""
-        if x.dtype.kind != "f":
+        if not is_float(x.dtype):
             raise DtypeError(f'Dropout scales what it keeps, and so takes floats; "{x.name}" is {x.dtype}')
         graph = x.graph
         if self.counter is None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..._util.text import short_repr
-from ...core import Array, Graph, Node, as_array, fn
+from ...core import Array, Graph, Node, as_array, dtype_named, fn, is_float
 from ...core.symbolic_shapes import shown
-from ...errors import DtypeError, ShapeError
+from ...errors import DtypeError, ShapeError, UsageError
 from ..init import Initializer, Rng, checked_rng, drawn
 from .layer import Layer
 
@@ -18,13 +18,15 @@ from .layer import Layer
 def float_dtype(dtype: Any) -> np.dtype[Any]:
     """Return a dtype that parameters can have."""
     try:
-        kind: np.dtype[Any] = np.dtype(dtype)
+        kind: np.dtype[Any] = dtype_named(dtype)
+    except UsageError:
+        raise
     except (TypeError, ValueError):
         raise DtypeError(
             f"parameters are floats of 16, 32 or 64 bits, and {short_repr(dtype)} is not a dtype"
         ) from None
-    if kind.kind != "f" or kind.itemsize > 8:
-        raise DtypeError(f"parameters are floats of 16, 32 or 64 bits, not {kind}")
+    if not is_float(kind) or kind.itemsize > 8:
+        raise DtypeError(f"parameters are floats of 16, 32 or 64 bits, or bfloat16, not {kind}")
     return kind
 
 
@@ -53,7 +55,7 @@ class Weighted(Layer):
         array: Array = as_array(given, f"{kind}: {name}")
         if array.shape != sizes:
             raise ShapeError(f"{kind}: the {name} has shape {shown(sizes)}; the one given has {shown(array.shape)}")
-        kept = array.dtype if self.dtype is None and hasattr(given, "dtype") and array.dtype.kind == "f" else dtype
+        kept = array.dtype if self.dtype is None and hasattr(given, "dtype") and is_float(array.dtype) else dtype
         return graph.parameter(name, array.astype(kept))
 
     def sizes(self, x: Node, axes: Sequence[int], what: str = "its parameters") -> tuple[int, ...]:
@@ -88,7 +90,7 @@ def sizes(kind: str, x: Node, axes: Sequence[int], what: str) -> tuple[int, ...]
 
 def check_float(kind: str, x: Node) -> None:
     """Raise an error unless a node has floats."""
-    if x.dtype.kind != "f":
+    if not is_float(x.dtype):
         raise DtypeError(f'{kind} takes floats, and "{x.name}" is {x.dtype}: gn.cast({x.name}, "float32") makes it so')
 
 

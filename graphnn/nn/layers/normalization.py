@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Array, Node, fn
+from ...core import Array, Node, fn, limits
 from ...core.attributes import checked, kind_of, whole
 from ...core.symbolic_shapes import add, clamp, product, shown, subtract
 from ...errors import ShapeError, UsageError
@@ -162,7 +162,8 @@ class BatchNorm(_Normalization):
     def _moved(self, running: Node, found: Node) -> Node:
         found = fn.reshape(found, running.shape)
         found = found if found.dtype == running.dtype else fn.cast(found, running.dtype)
-        return (1 - self.momentum) * running + self.momentum * found
+        moved = (1 - self.momentum) * running + self.momentum * found
+        return moved if moved.dtype == running.dtype else fn.cast(moved, running.dtype)  # of bfloat16, it is float32
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         return {name: array for name, array in state.items() if name != "num_batches_tracked"}
@@ -250,7 +251,7 @@ class RMSNorm(_Normalization):
         """Return x / sqrt(mean(x²) + epsilon), scaled."""
         check_float("RMSNorm", only_node(self, x))
         axes = _sorted_axes(self, x, self.axes)
-        epsilon = float(np.finfo(x.dtype).eps) if self.epsilon is None else self.epsilon
+        epsilon = float(limits(x.dtype).eps) if self.epsilon is None else self.epsilon
         square = fn.mean(fn.square(x), axes, keepdims=True, name="mean_square")
         return self.scaled(x / fn.sqrt(square + epsilon), axes)
 

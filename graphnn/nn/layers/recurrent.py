@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...control_flow.scan import MOST_UNROLLED, scan
-from ...core import Array, Dim, Graph, Node, fn, user_origin
+from ...core import Array, Dim, Graph, Node, computed_in, fn, user_origin
 from ...core.attributes import whole
 from ...core.symbolic_shapes import shown, unify
 from ...errors import DtypeError, GraphnnWarning, ShapeError, UsageError
@@ -186,7 +186,7 @@ class _Recurrent(Weighted):
             following = self.step(row, states, weight, bias)
             return following, following[0]
 
-        dtype = np.result_type(inputs.dtype, *[state.dtype for state in states])
+        dtype = computed_in(np.result_type(inputs.dtype, *[state.dtype for state in states]))
         sizes = [node.shape[0] for node in (x, *states, *([] if kept is None else [kept]))]
         batch = next((size for size in sizes if isinstance(size, int) and size != 1), x.shape[0])
         first = tuple([_fitting(state, (batch, self.units), dtype) for state in states])

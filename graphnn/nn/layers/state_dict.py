@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._util.numpy_warnings import quietly
 from ...compiler.compile import updating
-from ...core import Array, Node, as_array
+from ...core import Array, Node, as_array, may_become
 from ...core.arrays import warn_of_overflow
 from ...core.symbolic_shapes import shown
 from ...errors import DtypeError, NotFoundError, ShapeError, UsageError, near
@@ -167,7 +167,7 @@ def _fitted(node: Node, path: str, array: Array) -> Array:
     """Return a value as a parameter takes it: of its shape, and of its dtype."""
     if array.shape != node.shape:
         raise ShapeError(f'"{path}" has shape {shown(node.shape)}; the state has {shown(array.shape)} for it')
-    if not np.can_cast(array.dtype, node.dtype, "same_kind"):
+    if not may_become(array.dtype, node.dtype):
         raise DtypeError(f'"{path}" is {node.dtype}; the state has {array.dtype} for it')
     fitted: Array = quietly(array.astype, node.dtype)
     warn_of_overflow(array, fitted, f'"{path}" of the state')

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeGuard
 
-from ...core import Dim, Graph, Node, fitting, fn, user_origin
+from ...core import Dim, Graph, Node, fitting, fn, is_float, user_origin
 from ...core.attributes import whole
 from ...core.fetches import ancestors
 from ...core.symbolic_shapes import shown
@@ -289,7 +289,7 @@ class _Predictions(NamedTuple):
     def of(cls, kind: str, predictions: Any, labels: Any) -> _Predictions:
         graph, given = operands(kind, predictions=predictions, labels=labels)
         predicted, true = given[0].shape, given[1].shape
-        are_probabilities = given[0].dtype.kind == "f"
+        are_probabilities = is_float(given[0].dtype)
         rows = predicted[:-1] if are_probabilities else predicted
         one_hot = len(true) == len(rows) + 1
         with fitting(kind, given):
@@ -305,12 +305,12 @@ class _Predictions(NamedTuple):
                     f"{kind}: labels for predictions of shape {shown(predicted)} are class numbers of shape "
                     f"{shown(rows)} or one-hot rows of shape {shown(hot)}; got shape {shown(true)}{why}"
                 )
-            if not one_hot and given[1].dtype.kind == "f":
+            if not one_hot and is_float(given[1].dtype):
                 raise DtypeError(
                     f"{kind}: labels of shape {shown(true)} are class numbers, and so integers or bools, "
                     f"not {given[1].dtype}; gn.cast(labels, 'int64') makes them so"
                 )
-        if one_hot and not are_probabilities and given[1].dtype.kind == "f":
+        if one_hot and not are_probabilities and is_float(given[1].dtype):
             _warn_if_swapped(kind, *given)
         return cls(kind, graph, given, are_probabilities, one_hot)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ...core import Node
+from ...core import Node, is_float
 from ...core.fetches import ordered
 from ...core.symbolic_shapes import names_in
 
@@ -29,7 +29,7 @@ def parts_of(node: Node) -> list[Node]:
         part = is_part(at)
         if names_in(at.shape) or (at.op.dimension_names and not part):
             return []
-        if part and not at.op.sums_over_batches and at.dtype.kind != "f":
+        if part and not at.op.sums_over_batches and not is_float(at.dtype):
             return []  # such as a number of steps, of which there is no mean
         if part:
             found.append(at)

@@ -6,7 +6,7 @@ import math
 import sys
 from typing import Any
 
-from ...core import Graph, Node, fn
+from ...core import Graph, Node, fn, is_float
 from ...core.attributes import whole
 from ..argument_validation import check_choice
 from ..input_validation import Operand, are_one_hot, as_float, as_nodes, call_scope, check_same_shape, operands
@@ -76,7 +76,7 @@ def roc_auc(scores: Any, labels: Any, average: str | None = "macro", bins: int =
         is_one_question = values.ndim == 1
         if not as_rows:
             answers = fn.one_hot(true, values.shape[-1], "int64")
-        elif true.dtype.kind == "f":
+        elif is_float(true.dtype):
             answers = fn.cast(fn.greater(true, 0.5), "int64")
         else:
             answers = fn.one_hot(fn.cast(true, "int64"), 2, "int64")[..., 1]

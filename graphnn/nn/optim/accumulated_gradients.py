@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...autodiff.grad import grad
-from ...core import Graph, Node, Scope, fn
+from ...core import Graph, Node, Scope, computed_in, fn, is_float
 from ...core.fetches import ancestors
 from ...core.symbolic_shapes import shown
 from ...errors import UsageError
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
     def dtype_of(self, parameter: Node) -> np.dtype[Any]:
         """Return the dtype in which a parameter is moved."""
         is_short = self.scaled is not None and parameter.dtype == np.float16
-        return np.dtype(np.float32) if is_short else parameter.dtype
+        return np.dtype(np.float32) if is_short else computed_in(parameter.dtype)
 
     def gradients_of(self, node: Node, points: Sequence[Node]) -> list[Node]:
         """Return the gradients of a node, times the scale."""
@@ -88,7 +88,7 @@ class Slopes:
 
     def _needed_by(self, part: Node) -> dict[Node, Node]:
         """Return the points that a part needs, if it has gradients."""
-        needed = ancestors([part]) if part.dtype.kind == "f" else set[Node]()
+        needed = ancestors([part]) if is_float(part.dtype) else set[Node]()
         points = {parameter: point for parameter, point in self._points.items() if point in needed}
         if points and part.shape != ():
             raise UsageError(
@@ -125,10 +125,8 @@ class Slopes:
         return Moved(gradients, asked.scaled.moves(gradients, last, result, loss if wants_loss else None), loss)
 
     def _wide(self, gradients: Mapping[Node, Node]) -> dict[Node, Node]:
-        """Return gradients in the dtypes in which the parameters are moved: their own, unless the loss is scaled."""
+        """Return gradients in the dtypes in which the parameters are moved."""
         found = dict(gradients)
-        if self._asked.scaled is None:
-            return found
         for parameter, gradient in gradients.items():
             if gradient.dtype != (dtype := self._asked.dtype_of(parameter)):
                 with parameter.graph.in_scope(None, twin=parameter):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ...core import Node, fn
+from ...core import Node, fn, limits
 from ...errors import ValueRangeError
 from ..argument_validation import checked_flag, checked_number
 from .optimizer import Optimizer, Rate
@@ -208,7 +206,7 @@ class Adafactor(Optimizer):
         return {**found, "kept": 1.0 - rate * self.weight_decay} if self.weight_decay else found
 
     def advance(self, parameter: Node, gradient: Node, rate: Node, slots: Slots) -> Node:
-        epsilon = float(np.finfo(parameter.dtype).eps) if self.epsilon is None else self.epsilon
+        epsilon = float(limits(parameter.dtype).eps) if self.epsilon is None else self.epsilon
         size = fn.maximum(_root_mean_square(parameter), self.epsilon_scale) * slots.scalars["step"]
         if self.weight_decay:
             parameter = parameter * slots.scalars["kept"]

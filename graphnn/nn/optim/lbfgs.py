@@ -11,7 +11,7 @@ import numpy as np
 from ..._util.garbage_collection import collector_paused
 from ..._util.hints import elsewhere
 from ...autodiff.grad import grad
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from ...core.attributes import whole
 from ...core.symbolic_shapes import shown
 from ...errors import DtypeError, MemoryBudgetError, ShapeError, UsageError
@@ -111,7 +111,7 @@ class LBFGS(Optimizer):
                 "gradients= is not enough for the line search of LBFGS, which compares the loss at several points: "
                 "give the loss, or leave out line_search="
             )
-        if searches and asked.loss is not None and (asked.loss.shape != () or asked.loss.dtype.kind != "f"):
+        if searches and asked.loss is not None and (asked.loss.shape != () or not is_float(asked.loss.dtype)):
             grad(asked.loss, list(groups))  # raises the error of such a loss
         graph, result = next(iter(groups)).graph, dict[Node, Node]()
         flat = _Flat(list(groups), asked)

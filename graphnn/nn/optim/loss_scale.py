@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.grad import grad, vjp
-from ...core import Graph, Node, Scope, fn
+from ...core import Graph, Node, Scope, computed_in, fn, is_float
 from ...core.attributes import whole
 from ..argument_validation import checked_number
 from ..input_validation import as_float
@@ -77,7 +77,7 @@ class Scaled:
         initial = given.initial if isinstance(given, LossScale) else given
         self._largest = _LARGEST.get(loss.dtype.name, 2.0**127)
         number = checked_number("loss_scale", initial, _LEAST, 2 * self._largest)
-        if loss.shape != () or loss.dtype.kind != "f":
+        if loss.shape != () or not is_float(loss.dtype):
             grad(loss, chosen)  # raises the error of such a loss
         self._graph: Graph = loss.graph
         with self._graph.new_scope("loss_scale", numbered=True, kind="loss_scale", phase="update") as place:
@@ -148,4 +148,4 @@ class Scaled:
 
 def widened(gradient: Node) -> Node:
     """Return a gradient in a dtype in which it can be divided by the scale."""
-    return as_float(gradient, "float32") if gradient.dtype == np.float16 else gradient
+    return as_float(gradient, "float32" if gradient.dtype == np.float16 else computed_in(gradient.dtype))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._util.text import with_article
 from ...compiler.compile import Compiled, compile, updating
-from ...core import flatten
+from ...core import flatten, is_float
 from ...core.fetches import ancestors, resolve
 from ...core.symbolic_shapes import names_in, shown
 from ...errors import GraphnnError, ShapeError, UsageError
@@ -210,14 +210,17 @@ class _Figure(NamedTuple):
     def specs(self) -> list[tuple[tuple[Any, ...], np.dtype[Any]]]:
         """Shape and dtype of the total of each part."""
         return [
-            (part.shape, (0 + np.zeros((), part.dtype)).dtype if added and part.dtype.kind != "f" else np.dtype(float))
+            (
+                part.shape,
+                (0 + np.zeros((), part.dtype)).dtype if added and not is_float(part.dtype) else np.dtype(float),
+            )
             for part, added in zip(self.parts, self.added, strict=True)
         ]
 
     def add(self, total: list[Any], values: Sequence[Array], size: int) -> None:
         """Add the values of a batch, which has so many rows."""
         for i, (value, added) in enumerate(zip(values, self.added, strict=True)):
-            whole = value if value.dtype.kind != "f" and added else value.astype(np.float64)
+            whole = value if not is_float(value.dtype) and added else value.astype(np.float64)
             total[i] = total[i] + whole * (1 if added else size)
 
     def value(self, total: Sequence[Any], rows: int) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._util.text import quoted, short_repr
 from ...compiler.compile import Compiled
-from ...core import Node
+from ...core import Node, is_float
 from ...core.attributes import whole
 from ...core.fetches import resolve
 from ...errors import UsageError
@@ -200,7 +200,7 @@ def _checked_step(step: Any) -> Compiled:
     if not step.fetches:
         raise UsageError("the step has no fetches; the first is the loss: gn.compile(loss, updates)")
     loss = step.fetches[0]
-    if loss.shape != () or loss.dtype.kind != "f":
+    if loss.shape != () or not is_float(loss.dtype):
         raise UsageError(f'the first fetch of the step is the loss, a float scalar; "{loss.name}" is {loss.spec}')
     return step
 

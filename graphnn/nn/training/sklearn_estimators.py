@@ -16,7 +16,7 @@ from ..._util.call_errors import explain_public
 from ..._util.callables import check_takes
 from ..._util.text import short_repr
 from ...compiler.compile import compile
-from ...core import Array, Graph, Node, fn
+from ...core import Array, Graph, Node, fn, is_float
 from ...core.symbolic_shapes import shown
 from ...errors import ShapeError, UsageError, ValueRangeError
 from ...io.graph_files import load, save
@@ -143,7 +143,7 @@ class _Estimator:
         found = build(x, outputs, rng)
         if not isinstance(found, Node) or found.graph is not x.graph:
             raise UsageError(f"{such} in the graph of x; it returned {short_repr(found)}")
-        if found.shape != ("batch", outputs) or found.dtype.kind != "f":
+        if found.shape != ("batch", outputs) or not is_float(found.dtype):
             raise ShapeError(
                 f'build is to return {outputs} numbers for each row, ("batch", {outputs}); "{found.name}" is '
                 f"{shown(found.shape)} {found.dtype}"

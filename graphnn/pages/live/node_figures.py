@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Node, Trait
+from ...core import Array, Node, Trait, is_float
 from ...debugger.health.check_health import examined
 from ...debugger.health.training_facts import gradients_in
 from ...runtime.feed import memory_budget
@@ -86,7 +86,7 @@ def _activations(run: Evaluation) -> dict[str, Node]:
     forward = [
         node
         for node in run.order
-        if node.phase == "forward" and node.ndim and node.dtype.kind == "f" and not node.op.is_leaf
+        if node.phase == "forward" and node.ndim and is_float(node.dtype) and not node.op.is_leaf
     ]
     layers = {scope.result: path for path, scope in run.graph.scopes.items()}  # of the scopes of one result, the inner
     activated = [node for node in forward if node in layers or Trait.ACTIVATES in node.op.traits]
@@ -115,7 +115,7 @@ def rates_of(order: Sequence[Node], updates: Mapping[Node, Node]) -> list[Node]:
     scopes = order[0].graph.scopes if order else {}
     results = [scope.result for path, scope in scopes.items() if f"/{path}".endswith("/learning_rate")]
     for node in order:
-        if node.phase != "update" or node.shape != () or node.dtype.kind != "f":
+        if node.phase != "update" or node.shape != () or not is_float(node.dtype):
             continue
         if node in results or (node.op.is_parameter and f"/{node.name}".endswith("/learning_rate")):
             found.append(node)
@@ -125,7 +125,7 @@ def rates_of(order: Sequence[Node], updates: Mapping[Node, Node]) -> list[Node]:
             for node in order
             if node.phase == "update" and node not in updates
             for operand in node.inputs
-            if operand.phase == "forward" and operand.shape == () and operand.dtype.kind == "f"
+            if operand.phase == "forward" and operand.shape == () and is_float(operand.dtype)
             if operand not in updates and operand in scheduled
         ]
     return list(dict.fromkeys(found))

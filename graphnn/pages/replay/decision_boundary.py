@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core import is_float
 from ...debugger.what_if_runs import in_state_of
 from ...errors import GraphnnError
 from ...runtime.evaluation_loop import evaluate
@@ -61,7 +62,7 @@ def _labels(trace: Trace, x: Node) -> list[int] | None:
 
 def _classifier(trace: Trace) -> tuple[Node, Node] | None:
     """Return what is fed with two numbers a sample, and the last that the network makes of it alone."""
-    given = [n for n in trace.prepared.program.placeholders if n.ndim == 2 and n.shape[1] == 2 and n.dtype.kind == "f"]
+    given = [n for n in trace.prepared.program.placeholders if n.ndim == 2 and n.shape[1] == 2 and is_float(n.dtype)]
     if len(given) != 1:
         return None
     x = given[0]
@@ -72,7 +73,7 @@ def _classifier(trace: Trace) -> tuple[Node, Node] | None:
             others.add(node)
         elif any(operand in of_x for operand in node.inputs) and node.phase == "forward":
             of_x.add(node)
-            last = node.shape[-1] if node.ndim == 2 and node.dtype.kind == "f" else 0
+            last = node.shape[-1] if node.ndim == 2 and is_float(node.dtype) else 0
             scope = trace.graph.scopes.get(node.scope)
             in_loss = scope is not None and "crossentropy" in scope.kind
             if node.shape[:1] == x.shape[:1] and isinstance(last, int) and 2 <= last <= _MOST_CLASSES and not in_loss:

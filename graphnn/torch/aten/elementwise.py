@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float, limits
 from .call import cast, kind_of, several
 from .table import aten, refused
 
@@ -135,7 +135,7 @@ def div(call: Call, self: Any, other: Any, rounding_mode: str | None = None) -> 
         return fn.divide(a, b)
     if rounding_mode == "floor":
         return fn.floor_divide(a, b)
-    if call.dtype.kind != "f":
+    if not is_float(call.dtype):
         a = a if isinstance(a, Node) else call.node(a, call.dtype)
         return fn.floor_divide(a - fn.fmod(a, b), b)
     return _truncated(fn.divide(a, b))
@@ -168,9 +168,9 @@ def power(call: Call, self: Any = None, exponent: Any = None) -> Node:
             return fn.square(a)
         if b == 1:
             return a
-        if b == 0.5 and call.dtype.kind == "f":
+        if b == 0.5 and is_float(call.dtype):
             return fn.sqrt(a)
-        if b == -1 and call.dtype.kind == "f":
+        if b == -1 and is_float(call.dtype):
             return fn.reciprocal(a)
     return fn.power(a, b)
 
@@ -201,7 +201,7 @@ def _without_nan(call: Call, first: Any, self: Any, other: Any) -> Node:
     """Return one of two numbers, the other one where one is NaN."""
     a, b = (call.node(each, call.dtype) for each in (self, other))
     own = first(a, b)
-    return fn.where(own | fn.isnan(b) if call.dtype.kind == "f" else own, a, b)
+    return fn.where(own | fn.isnan(b) if is_float(call.dtype) else own, a, b)
 
 
 @aten("clamp", "clip")
@@ -245,7 +245,7 @@ def rounded(call: Call, self: Node, decimals: int = 0) -> Node:
 @aten("trunc", "fix")
 def trunc(call: Call, self: Node) -> Node:
     """Return x rounded towards 0."""
-    return _truncated(self) if self.spec.dtype.kind == "f" else self
+    return _truncated(self) if is_float(self.spec.dtype) else self
 
 
 def _truncated(x: Node) -> Node:
@@ -342,7 +342,7 @@ def logaddexp2(call: Call, self: Node, other: Node) -> Node:
 @aten("exp2", "special_exp2")
 def exp2(call: Call, self: Node) -> Node:
     """Return 2 to the x."""
-    return fn.exp(cast(self, call.dtype) * math.log(2)) if call.dtype.kind == "f" else fn.power(2, self)
+    return fn.exp(cast(self, call.dtype) * math.log(2)) if is_float(call.dtype) else fn.power(2, self)
 
 
 @aten("erfc", "special_erfc")
@@ -387,11 +387,11 @@ def xlog1py(call: Call, self: Any, other: Any) -> Node:
 @aten("nan_to_num")
 def nan_to_num(call: Call, self: Node, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Node:
     """Return x with numbers in the place of NaN and the infinities."""
-    if self.spec.dtype.kind != "f":
+    if not is_float(self.spec.dtype):
         return self
-    limits = np.finfo(self.spec.dtype)
-    high = float(limits.max) if posinf is None else posinf
-    low = float(limits.min) if neginf is None else neginf
+    ends = limits(self.spec.dtype)
+    high = float(ends.max) if posinf is None else posinf
+    low = float(ends.min) if neginf is None else neginf
     x = fn.where(fn.isnan(self), 0.0 if nan is None else nan, self)
     return fn.where(fn.equal(x, np.inf), high, fn.where(fn.equal(x, -np.inf), low, x))
 
@@ -413,7 +413,7 @@ def copysign(call: Call, self: Any, other: Any) -> Node:
 @aten("signbit")
 def signbit(call: Call, self: Node) -> Node:
     """Return whether a number is negative; −0 is."""
-    if self.spec.dtype.kind != "f":
+    if not is_float(self.spec.dtype):
         return fn.less(self, 0)
     return _is_negative(self)
 

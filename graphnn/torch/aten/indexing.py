@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from ...core.symbolic_shapes import broadcast, product
 from .call import axis_of, cast, is_zeros
 from .shapes import part, put_slice
@@ -324,12 +324,12 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
     if not include_self and reduce in ("sum", "mean", "prod", "amax", "amin"):
         touched = fn.greater(fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis), 0)
         start = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": -np.inf, "amin": np.inf}[reduce]
-        if x.spec.dtype.kind != "f" and reduce in ("amax", "amin"):
+        if not is_float(x.spec.dtype) and reduce in ("amax", "amin"):
             limits = np.iinfo(x.spec.dtype)
             start = limits.min if reduce == "amax" else limits.max
         before = x
         x = fn.where(touched, call.node(start, x.spec.dtype), x)
-        if reduce in ("amax", "amin") and x.spec.dtype.kind == "f":
+        if reduce in ("amax", "amin") and is_float(x.spec.dtype):
             # As in PyTorch, an own element that ties is one more that shares the gradient, and gets none.
             best = fn.put_along_axis(x, index, src, axis=axis, reduce="maximum" if reduce == "amax" else "minimum")
             x = fn.where(touched & fn.equal(before, best), fn.stop_gradient(before), x)
@@ -340,7 +340,7 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
             return total
         count = fn.add_along_axis(fn.ones_like(src), index, x.spec.shape, axis=axis)
         count = count + 1 if include_self else fn.maximum(count, call.node(1, count.spec.dtype))
-        return total / count if x.spec.dtype.kind == "f" else fn.floor_divide(total, count)
+        return total / count if is_float(x.spec.dtype) else fn.floor_divide(total, count)
     kind: Any = {"prod": "multiply", "amax": "maximum", "amin": "minimum"}[reduce]
     return fn.put_along_axis(x, index, src, axis=axis, reduce=kind)
 
@@ -424,4 +424,4 @@ refused("to_sparse", "_to_sparse", why=_SPARSE)
 def item(call: Call, self: Node) -> Node:
     """Return a number of Python: no gradient passes through one."""
     found = fn.reshape(self, ()) if self.ndim else self
-    return fn.stop_gradient(found) if found.spec.dtype.kind == "f" else found
+    return fn.stop_gradient(found) if is_float(found.spec.dtype) else found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from .call import cast
 from .table import aten
 
@@ -130,7 +130,7 @@ def cross_entropy_loss(
     axis = 1 if self.ndim > 1 else 0
     logs = fn.log_softmax(self, axis=axis)
     shape = (-1, *[1] * (self.ndim - axis - 1))
-    if target.spec.dtype.kind == "f":
+    if is_float(target.spec.dtype):
         classes = self.spec.shape[axis]
         shares = target
         if label_smoothing:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import floor_divide, subtract
 from .call import cast
@@ -106,7 +106,7 @@ def linspace(call: Call, start: Any, end: Any, steps: Any, dtype: Any = None) ->
         shares = np.linspace(0, 1, steps).astype(call.dtype)
         return first + (last - first) * call.graph.constant(shares)
     kind = call.dtype
-    if steps < 2 or kind.kind != "f":
+    if steps < 2 or not is_float(kind):
         return call.graph.constant(np.linspace(start, end, steps).astype(kind))
     # PyTorch reckons from both ends in the dtype of the result.
     step = (kind.type(end) - kind.type(start)) / kind.type(steps - 1)

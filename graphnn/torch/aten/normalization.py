@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...core import Node, fn
+from ...core import Node, fn, limits
 from ...core.symbolic_shapes import add, clamp, floor_divide, product, subtract
 from .table import aten
 
@@ -61,7 +59,7 @@ def rms_norm(
 ) -> Any:
     """Return x divided by the root of the mean of its squares over its last axes."""
     axes = tuple(range(input.ndim - len(normalized_shape), input.ndim))
-    small = float(np.finfo(input.spec.dtype).eps) if eps is None else eps
+    small = float(limits(input.spec.dtype).eps) if eps is None else eps
     spread = fn.sqrt(fn.mean(fn.square(input), axes, keepdims=True) + small)
     found = _affine(input / spread, weight, None)
     return (found, fn.reciprocal(spread)) if call.op == "_fused_rms_norm" else found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from ...core.symbolic_shapes import product
 from .call import axes_of, axis_of, cast
 from .table import aten
@@ -34,7 +34,7 @@ def mean(call: Call, self: Node, dim: Any = None, keepdim: bool = False, dtype: 
 def nansum(call: Call, self: Node, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Node:
     """Return the sum over axes, without what is NaN."""
     x = cast(self, call.dtype)
-    return total(call, fn.where(fn.isnan(x), 0.0, x) if x.spec.dtype.kind == "f" else x, dim, keepdim)
+    return total(call, fn.where(fn.isnan(x), 0.0, x) if is_float(x.spec.dtype) else x, dim, keepdim)
 
 
 @aten("prod")
@@ -279,7 +279,7 @@ def _running(call: Call, x: Node, dim: int, function: Any, worst: float) -> tupl
     size = x.spec.shape[axis]
     if x.spec.dtype.kind == "b":
         x = cast(x, np.int64)
-    if x.spec.dtype.kind != "f":
+    if not is_float(x.spec.dtype):
         limits = np.iinfo(x.spec.dtype)
         worst = limits.min if worst < 0 else limits.max
     seen = fn.flip(_so_far(call, x, axis, worst), -1)  # of equal ones, the last counts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Dim, Node, fn
+from ...core import Dim, Node, fn, is_float
 from ...core.symbolic_shapes import add as add_dims
 from ...core.symbolic_shapes import broadcast, floor_divide, minimum, multiply, product, subtract
 from ...core.symbolic_shapes import clamp as clamp_dim
@@ -58,7 +58,7 @@ def _unseen(call: Call, whole: Node, now: Node) -> Node:
 @aten("detach", "detach_copy", write=_unseen)
 def detach(call: Call, self: Node) -> Node:
     """Return x, through which no gradient passes."""
-    return fn.stop_gradient(self) if self.spec.dtype.kind == "f" else self
+    return fn.stop_gradient(self) if is_float(self.spec.dtype) else self
 
 
 @aten("copy")

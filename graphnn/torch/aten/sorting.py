@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Node, fn
+from ...core import Node, fn, is_float
 from .call import axis_of, cast, several
 from .table import aten, refused
 
@@ -63,7 +63,7 @@ def _of_axis(call: Call, x: Node, axis: int, rank: Any, keepdim: bool) -> tuple[
         place = fn.take_along_axis(order, rank, axis=axis)
     else:
         place = fn.getitem(order, (*[slice(None)] * axis, slice(rank, rank + 1)))
-        if x.spec.dtype.kind == "f":  # the median with a NaN is NaN
+        if is_float(x.spec.dtype):  # the median with a NaN is NaN
             unknown = fn.any(fn.isnan(x), axis=axis, keepdims=True)
             place = fn.where(unknown, fn.argmax(x, axis=axis, keepdims=True), place)
     found = fn.take_along_axis(x, place, axis=axis)
@@ -98,7 +98,7 @@ def median(call: Call, self: Node) -> Node:
     flat = fn.reshape(self, (-1,)) if self.ndim > 1 else self
     along = median_along if call.op == "median" else nanmedian_along
     found = along(call, flat, 0)[0]
-    if self.spec.dtype.kind != "f":
+    if not is_float(self.spec.dtype):
         return found
     found = fn.stop_gradient(found)
     own = fn.equal(flat, found)

@@ -16,7 +16,7 @@ import numpy as np
 from ..._util.text import with_article
 from ...control_flow.iteration_names import first_like, has_bodies
 from ...control_flow.unrolled_run import outside
-from ...core import Graph, Node
+from ...core import Graph, Node, is_float
 from ...debugger.iteration_traces import in_every
 from ...errors import NotFoundError, UsageError
 from ..formatting import compact
@@ -227,7 +227,7 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     found = _at_drawn(row, found, seen)
     merged = {box: _merged(row, box, _arrays_of(box, seen), found) for box in seen.boxes}
     marked = [mark for mark in merged.values() if mark is not None]
-    arrays = [mark.value for mark in marked if mark.value is not None and mark.value.dtype.kind in "fiub"]
+    arrays = [mark.value for mark in marked if mark.value is not None and _holds_numbers(mark.value)]
     scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS), theme)
     within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0, theme)
     patches = {}
@@ -404,6 +404,10 @@ def _fate(mark: Mark) -> str:
     return next((short for begin, short in _FATES.items() if mark.text.startswith(begin)), mark.text)
 
 
+def _holds_numbers(value: Array) -> bool:
+    return is_float(value.dtype) or value.dtype.kind in "iub"
+
+
 class _Cells(NamedTuple):
     """How heatmaps are drawn: at all; with 0 in the middle; what is less is rounding; and on which paper."""
 
@@ -415,7 +419,7 @@ class _Cells(NamedTuple):
     def of(self, mark: Mark) -> list[Panel]:
         """Return the heatmap of a mark, if there is one."""
         value = mark.value
-        if not self.drawn or value is None or value.dtype.kind not in "fiub":
+        if not self.drawn or value is None or not _holds_numbers(value):
             return []
         most = max(_most(value), self.floor)
         scale = Scale(-most, most, signed=True) if self.signed and most else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...autodiff.grad import grad
-from ...core import Graph, Node
+from ...core import Graph, Node, is_float
 from ...core.topological_order import schedule
 from ...debugger.traces import Trace, trace
 from ...errors import GraphnnWarning, NoRuleError, NotFoundError, UsageError
@@ -73,12 +73,12 @@ def _scalar_among(fetched: list[Node]) -> Node:
 
 
 def _scalars(fetched: list[Node]) -> list[Node]:
-    return [node for node in fetched if node.phase == "forward" and node.dtype.kind == "f" and not node.shape]
+    return [node for node in fetched if node.phase == "forward" and is_float(node.dtype) and not node.shape]
 
 
 def _gradients(result: Node) -> list[Node]:
     """Return the gradients of a scalar by all on which it depends, as new nodes of its graph."""
-    leaves = [node for node in schedule([result]) if not node.inputs and node.dtype.kind == "f"]
+    leaves = [node for node in schedule([result]) if not node.inputs and is_float(node.dtype)]
     given = [node for node in leaves if node.op.is_variable]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GraphnnWarning)  # zeros, where it does not depend on one of them

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._util.display import TEXT
 from ..._util.text import NARROWEST, short_names
+from ...core import is_float
 from ...debugger.debugger import Debugger
 from ...debugger.traces import Record, Stats, Trace, stats_of
 from ...errors import GraphnnError
@@ -424,7 +425,7 @@ def letter(dbg: Debugger, node: Node) -> str:
 def ink_of(dbg: Debugger, node: Node) -> tuple[str, ...]:
     """Return what the line of a node means: its state, its phase, or that its value is not finite."""
     value = _value(dbg, node)
-    strange = value is not None and value.dtype.kind == "f" and _is_strange(stats_of(value))
+    strange = value is not None and is_float(value.dtype) and _is_strange(stats_of(value))
     return meanings_of("failed" if node is dbg.failed else dbg.state(node), node.phase, strange)
 
 
