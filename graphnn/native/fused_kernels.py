@@ -107,12 +107,14 @@ def is_known(name: str, takes: str, gives: str) -> bool:
     """
     if not {*takes, gives} <= TYPES.keys():
         return False
-    if SHORT in (*takes, gives) and name != "select":
-        return name == "cast" and takes + gives in (f"{SHORT}f", f"{SHORT}d", f"f{SHORT}")
     if name == "cast":
+        if SHORT in (takes, gives):
+            return takes + gives in (f"{SHORT}f", f"{SHORT}d", f"f{SHORT}")
         return not (takes in _FLOATS and gives not in "fd?")  # of NaN, or what is out of range, C promises nothing
     if name == "select":
         return takes[0] == "?" and takes[1:] == 2 * gives
+    if SHORT in (*takes, gives):
+        return False
     if name == "clip":
         return takes == 3 * gives and gives in _FLOATS
     char = takes[:1]
