@@ -115,16 +115,8 @@ def _asked(torch: Any, usual: Any) -> Any:
     ) -> Any:
         results, given = (_listed(torch, each) for each in (outputs, inputs))
         if not any(isinstance(each, FakeTensor) for each in results):
-            return usual(
-                outputs,
-                inputs,
-                grad_outputs,
-                retain_graph,
-                create_graph,
-                allow_unused,
-                is_grads_batched,
-                materialize_grads,
-            )
+            flags = retain_graph, create_graph, allow_unused, is_grads_batched, materialize_grads
+            return usual(outputs, inputs, grad_outputs, *flags)
         if is_grads_batched:
             raise NoRuleError("torch.autograd.grad with is_grads_batched=True: ask for one gradient after the other")
         seeds = [None] * len(results) if grad_outputs is None else _listed(torch, grad_outputs)

@@ -405,11 +405,7 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
     inner = next((name for name in reversed(path) if name), "")
     where = ", ".join([*([str(origin)] if origin else []), *([f"in {inner}"] if inner else [])])
     start = f"{where}: " if where else ""
-    return restated(
-        UsageError(
-            f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{f' ({why})' if advice else ''}"
-        )
-    )
+    return restated(UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}"))
 
 
 def _operands_of(error: BaseException) -> str:

@@ -15,15 +15,16 @@ from .._util.source_location import NOWHERE, Origin, user_origin
 from .._util.text import quoted, short_repr
 from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
 from ..core.graph_tables import checked_name
-from ..core.symbolic_shapes import as_dimensions, product, shown
+from ..core.symbolic_shapes import add, as_dimensions, clamp, minimum, product, shown, subtract
 from ..errors import GraphnnError, GraphnnWarning, NoRuleError, restated
-from . import complex_numbers
 from .aliases import Tensor
-from .aten import load_rules
+from .aten import complex_numbers, load_rules
 from .aten.call import Call, cast
+from .aten.complex_numbers import Pair
 from .aten.table import IRRELEVANT, Rule, rule_for
-from .complex_numbers import Pair
+from .decomposition import decomposed
 from .dtypes import array_of, dtype_of, part_of
+from .higher_order import HIGHER_ORDER
 
 if TYPE_CHECKING:
     from ..core.scopes import Scope
@@ -249,8 +250,6 @@ class Reader:
         if target is operator.getitem:
             return args[0][args[1]]
         if isinstance(target, torch._ops.HigherOrderOperator):
-            from .higher_order import HIGHER_ORDER
-
             rule = HIGHER_ORDER.get(target.name())
             if rule is None:
                 raise NoRuleError(f"graphnn does not read {target.name()}")
@@ -274,8 +273,6 @@ class Reader:
         if own is not None:
             return plain(own(*as_dimensions(tuple(args))))
         if name in ("sym_max", "sym_min", "max", "min"):
-            from ..core.symbolic_shapes import add, clamp, minimum, subtract
-
             a, b = args
             return minimum(a, b) if name.endswith("min") else add(b, clamp(subtract(a, b)))
         raise NoRuleError(
@@ -462,8 +459,6 @@ class Reader:
 
     def _taken_apart(self, node: Any, target: Any, given: dict[str, Any]) -> Any:
         """Read an operation without a rule as PyTorch takes it apart."""
-        from .decomposition import decomposed
-
         self.decomposed[target._schema.name] = self.decomposed.get(target._schema.name, 0) + 1
         module, operands = decomposed(self.torch, node)
         if module is None:

@@ -37,16 +37,17 @@ REGISTRIES = (
     *("compiler/lowering_rules/", "compiler/elementwise_tracing.py", "control_flow/loop_lowering.py"),
     *("transforms/batching_rules.py", "control_flow/loop_batching.py"),
     *("distributed/sharding/sharding_rules.py", "distributed/sharding/loop_sharding.py"),
-    *("onnx/rules/", "onnx/writers/"),
+    *("onnx/rules/", "onnx/writers/", "torch/aten/"),
 )
 NO_OPERATIONS = (
     "__init__.py",
     "view/__init__.py",
     "core/symbolic_shapes.py",
     "onnx/from_onnx.py",
+    "torch/reader.py",
     "view/tables/table.py",
 )
-"""Where a name that an operation has, too, is that of something else: of the API, or of a function in a dimension."""
+"""Where a name that an operation has, means another thing: of the API, of PyTorch, or of a function in a dimension."""
 _UNKNOWN = object()
 _ASKED = ("isinstance", "issubclass")
 

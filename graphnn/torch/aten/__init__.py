@@ -5,7 +5,7 @@ from importlib import import_module
 
 _MODULES = (
     *("elementwise", "reductions", "shapes", "indexing", "products", "convolutions", "normalization", "losses"),
-    *("making", "attention", "recurrence", "randomness", "sorting", "images"),
+    *("making", "attention", "recurrence", "randomness", "sorting", "images", "fourier"),
 )
 
 
@@ -14,4 +14,3 @@ def load_rules() -> None:
     """Import the modules that register the rules."""
     for name in _MODULES:
         import_module(f"{__name__}.{name}")
-    import_module("graphnn.torch.fourier")

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core import Node, fn
 from ...core.symbolic_shapes import floor_divide
+from .randomness import dropped
 from .table import aten
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def scaled_dot_product_attention(
     if empty is not None:
         weights = fn.where(empty, 0.0, weights)
     if dropout_p:
-        from .randomness import dropped
-
         weights = dropped(call, weights, dropout_p)
     return fn.matmul(weights, value)
 

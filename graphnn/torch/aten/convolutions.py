@@ -10,6 +10,9 @@ import numpy as np
 from ...core import Array, Dim, Node, fn
 from ...core.symbolic_shapes import add, clamp, floor_divide, multiply, product, subtract
 from .call import lengths
+from .images import along
+from .indexing import put_flat
+from .shapes import part
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -182,8 +185,6 @@ def max_unpool(
     call: Call, self: Node, indices: Node, output_size: Any, stride: Any = None, padding: Any = None
 ) -> Node:
     """Return zeros with elements at flat places."""
-    from .indexing import put_flat
-
     lead = self.ndim - len(output_size)
     return put_flat(self, indices, lead, tuple(output_size))
 
@@ -246,8 +247,6 @@ def adaptive_avg_pool(call: Call, self: Node, output_size: Any) -> Node:
     x, alone = _batched(self, axes)
     sizes = x.spec.shape[2:]
     if all(isinstance(size, int) and size % out for size, out in zip(sizes, output_size, strict=True)):
-        from .images import along
-
         for axis, (size, out) in enumerate(zip(sizes, output_size, strict=True)):
             x = along(x, call.graph.constant(_shares(int(size), out).astype(x.spec.dtype)), axis + 2)
         found = x
@@ -303,8 +302,6 @@ def col2im(
     ]
     moving = fn.transpose(fn.reshape(x, (n, channels, *spans, *counts)), (0, 1, 4, 5, 2, 3))
     found = fn.fold(moving, (n, channels, *sizes), spans, steps, gaps, axes=(-2, -1))
-    from .shapes import part
-
     for axis, (pad, size) in enumerate(zip(pads, output_size, strict=True)):
         found = part(found, axis + 2, pad, add(pad, size)) if pad else found
     return fn.squeeze(found, 0) if self.ndim == 2 else found

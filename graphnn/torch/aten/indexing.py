@@ -9,6 +9,7 @@ import numpy as np
 from ...core import Node, fn, is_float
 from ...core.symbolic_shapes import broadcast, product
 from .call import axis_of, cast, is_zeros
+from .shapes import part, put_slice
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -184,8 +185,6 @@ def gather(call: Call, self: Node, dim: int, index: Node, sparse_grad: bool = Fa
 
 def _cut(x: Node, index: Node, axis: int) -> Node:
     """Return x with as many elements as places along all other axes."""
-    from .shapes import part
-
     for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True)):
         if place != axis and own != asked:
             x = part(x, place, 0, asked)
@@ -302,8 +301,6 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
     axis = axis_of(dim, x.ndim)
     index = cast(index, np.int64)
     if isinstance(src, Node):
-        from .shapes import part
-
         for place, (own, asked) in enumerate(zip(src.spec.shape, index.spec.shape, strict=True)):
             if own != asked:
                 src = part(src, place, 0, asked)
@@ -315,8 +312,6 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
         for place, (own, asked) in enumerate(zip(x.spec.shape, index.spec.shape, strict=True))
     )
     if not wide:
-        from .shapes import part
-
         # Only a corner of x is written to.
         inner = x
         for place, asked in enumerate(index.spec.shape):
@@ -352,8 +347,6 @@ def _scattered(call: Call, x: Node, dim: int, index: Node, src: Any, reduce: str
 
 def _corner(call: Call, whole: Node, now: Node, axis: int, place: int) -> Node:
     """Return x with another corner: the first elements of all axes but one."""
-    from .shapes import part, put_slice
-
     if place == whole.ndim:
         return now
     if place == axis or whole.spec.shape[place] == now.spec.shape[place]:

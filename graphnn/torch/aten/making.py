@@ -9,7 +9,7 @@ import numpy as np
 
 from ...core import Node, fn, is_float
 from ...core.symbolic_shapes import add as add_dims
-from ...core.symbolic_shapes import subtract
+from ...core.symbolic_shapes import floor_divide, subtract
 from .call import cast
 from .table import aten
 
@@ -84,8 +84,6 @@ def arange(call: Call, end: Any, start: Any = 0, step: Any = 1, dtype: Any = Non
         if step == 1:
             return cast(fn.arange(start, end, graph=call.graph), call.dtype)
         if isinstance(step, int):
-            from ...core.symbolic_shapes import floor_divide
-
             count = floor_divide(add_dims(subtract(end, start), step - 1), step) if step > 0 else None
             if count is not None:
                 first = call.counted(start) if isinstance(start, str) else start

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core import Node, fn
+from ...core.symbolic_shapes import multiply
 from .call import cast
+from .reductions import norm
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -109,8 +111,6 @@ def kron(call: Call, self: Node, other: Node) -> Node:
     n = max(self.ndim, other.ndim)
     a = fn.reshape(self, (*[1] * (n - self.ndim), *self.spec.shape))
     b = fn.reshape(other, (*[1] * (n - other.ndim), *other.spec.shape))
-    from ...core.symbolic_shapes import multiply
-
     left = fn.reshape(a, tuple(size for each in a.spec.shape for size in (each, 1)))
     right = fn.reshape(b, tuple(size for each in b.spec.shape for size in (1, each)))
     return fn.reshape(left * right, tuple(multiply(x, y) for x, y in zip(a.spec.shape, b.spec.shape, strict=True)))
@@ -247,8 +247,6 @@ def matrix_power(call: Call, self: Node, n: int) -> Node:
 @aten("_weight_norm")
 def weight_norm(call: Call, v: Node, g: Node, dim: int = 0) -> Node:
     """Return a weight of given norms over all axes but one."""
-    from .reductions import norm
-
     rest = [axis for axis in range(v.ndim) if axis != dim % v.ndim or dim == -1]
     return v * (g / norm(call, v, dim=rest, keepdim=True))
 

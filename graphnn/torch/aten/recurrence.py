@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...control_flow.scan import MOST_UNROLLED, scan
 from ...core import Node, fn
 from .call import several
+from .randomness import dropped
 from .table import aten, refused
 
 if TYPE_CHECKING:
@@ -116,8 +117,6 @@ def _layers(
             lasts.append(last)
         x = fn.concatenate(results, axis=2) if bidirectional else results[0]
         if train and dropout and layer + 1 < layers:
-            from .randomness import dropped
-
             x = dropped(call, x, dropout)
     stacked = (fn.stack([last[i] for last in lasts], axis=0) for i in range(len(first)))
     return (fn.swapaxes(x, 0, 1) if batch_first else x), *stacked

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...core import Dim, Node, fn, is_float
 from ...core.symbolic_shapes import add as add_dims
+from ...core.symbolic_shapes import broadcast, floor_divide, minimum, multiply, product, subtract
 from ...core.symbolic_shapes import clamp as clamp_dim
-from ...core.symbolic_shapes import floor_divide, minimum, multiply, product, subtract
 from ..aliases import unseen
 from .call import axis_of, cast, several
 from .table import aten
@@ -645,8 +645,6 @@ def meshgrid(call: Call, tensors: Any, indexing: str = "ij") -> list[Node]:
 @aten("broadcast_tensors")
 def broadcast_tensors(call: Call, tensors: Any) -> list[Node]:
     """Return tensors in the one shape that they broadcast to."""
-    from ...core.symbolic_shapes import broadcast
-
     found = broadcast([each.spec.shape for each in tensors])
     assert found is not None
     return [fn.broadcast_to(each, found[0]) for each in tensors]

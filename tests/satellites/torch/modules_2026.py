@@ -1,14 +1,15 @@
-"""Small networks of the kinds that people write in 2026, in PyTorch alone, each with a batch and the sizes that vary."""
+"""Small networks of the kinds that people write in 2026, in PyTorch alone, with batches and the sizes that vary."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
@@ -518,7 +519,7 @@ class Swin(nn.Module):
         return apart.masked_fill(apart != 0, -100.0).masked_fill(apart == 0, 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        n, h, w, c = x.shape
+        _, h, w, c = x.shape
         moved = torch.roll(self.norm(x), shifts=(-self.shift, -self.shift), dims=(1, 2))
         parts = self.windows(moved)
         b, t, _ = parts.shape
@@ -1329,7 +1330,12 @@ for _loss in ("triplet", "contrastive", "infonce"):
     )(Siamese)  # fmt: skip
 
 
-@case(lambda n, t: (r(n, t, 4), torch.arange(t)[None] < torch.arange(1, n + 1)[:, None]), {0: "n", 1: "t"}, {0: "n", 1: "t"}, sizes=BATCH_TIME)  # fmt: skip
+@case(
+    lambda n, t: (r(n, t, 4), torch.arange(t)[None] < torch.arange(1, n + 1)[:, None]),
+    {0: "n", 1: "t"},
+    {0: "n", 1: "t"},
+    sizes=BATCH_TIME,
+)
 class DeepSet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -1354,7 +1360,7 @@ class NeuralOde(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         times = torch.linspace(0, 1, 4)
         path = [x]
-        for a, b in zip(times[:-1], times[1:], strict=True):
+        for a, b in itertools.pairwise(times):
             h = b - a
             k1 = self.slope(a, x)
             k2 = self.slope(a + h / 2, x + h / 2 * k1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - as PyTorch programs call it
 
 import graphnn as gn
 from graphnn.core import fn
@@ -286,9 +286,9 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_says_where_why_and_what_to_write(name: str, x: torch.Tensor) -> None:
     function, says = REFUSED[name]
-    with warnings.catch_warnings(), pytest.raises(gn.GraphnnError, match=says) as raised:
-        warnings.simplefilter("ignore")
-        gn.from_torch(Of(function), x)
+    module = Of(function)
+    with warnings.catch_warnings(action="ignore"), pytest.raises(gn.GraphnnError, match=says) as raised:
+        gn.from_torch(module, x)
     assert re.search(rf"{re.escape(HERE)}:\d+", str(raised.value)), raised.value
 
 

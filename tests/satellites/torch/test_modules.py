@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,7 @@ def test_a_refusal_names_the_line_and_what_to_write(name: str) -> None:
         gn.from_torch(made(case), *case.batch())
     lines = [int(line) for line in re.findall(r"modules_2026\.py:(\d+)", str(caught.value))]
     assert lines
-    with open(modules_2026.__file__, encoding="utf-8") as file:
-        source = file.read().splitlines()
+    source = Path(modules_2026.__file__).read_text(encoding="utf-8").splitlines()
     first = next(place for place, line in enumerate(source) if line.startswith(f"class {name}("))
     last = next((place for place in range(first + 1, len(source)) if source[place].startswith("@case")), len(source))
     assert first < lines[0] <= last

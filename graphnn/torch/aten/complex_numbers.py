@@ -10,14 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..core import Node, fn
-from ..errors import NoRuleError
-from .aliases import Cell, Tensor
-from .aten.table import rule_for
+from ...core import Node, fn
+from ...errors import NoRuleError
+from ..aliases import Cell, Tensor
+from .call import cast
+from .elementwise import angle_of
+from .shapes import selected_back
+from .table import rule_for
 
 if TYPE_CHECKING:
-    from .aten.call import Call
-    from .reader import Reader
+    from ..reader import Reader
+    from .call import Call
 
 
 @dataclass
@@ -179,8 +182,6 @@ def _rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def parts(call: Call, value: Any) -> tuple[_Part, _Part]:
     """Return real and imaginary part; None is an imaginary part of 0."""
-    from .aten.call import cast
-
     if isinstance(value, Complex):
         return cast(value.real, call.dtype), cast(value.imag, call.dtype)
     if isinstance(value, complex):
@@ -227,8 +228,6 @@ def polar(call: Call, abs: Node, angle: Node) -> Complex:
 
 
 def _view_as_complex(call: Call, self: Tensor) -> Pair:
-    from .aten.shapes import selected_back
-
     def part(place: int) -> Tensor:
         def look(whole: Node) -> Node:
             return fn.getitem(whole, (..., place))
@@ -279,8 +278,6 @@ def absolute(call: Call, self: Complex) -> Node:
 @_rule("angle")
 def angle(call: Call, self: Complex) -> Node:
     """Return angles."""
-    from .aten.elementwise import angle_of
-
     return angle_of(self.imag, self.real)
 
 

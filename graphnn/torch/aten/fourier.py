@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import Array, Node, fn
+from ...core import Array, Node, fn
 from .complex_numbers import COMPLEX, Complex
 
 if TYPE_CHECKING:
-    from .aten.call import Call
+    from .call import Call
 
 _LONGEST = 512
 """The longest axis that one matrix transforms."""
