@@ -405,7 +405,9 @@ def _not_exported(module: Any, error: BaseException, path: Sequence[str]) -> Gra
     inner = next((name for name in reversed(path) if name), "")
     where = ", ".join([*([str(origin)] if origin else []), *([f"in {inner}"] if inner else [])])
     start = f"{where}: " if where else ""
-    return restated(UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}"))
+    # An operation is worth to be named, and what PyTorch says of its own means is not.
+    named = f" ({why})" if advice and why.startswith("aten.") else ""
+    return restated(UsageError(f"{start}PyTorch cannot export {type(module).__name__}: {advice or why}{named}"))
 
 
 def _operands_of(error: BaseException) -> str:
