@@ -89,7 +89,7 @@ def limits(dtype: np.dtype[Any]) -> Any:
     if is_bfloat16(dtype):
         import ml_dtypes
 
-        return ml_dtypes.finfo(dtype)
+        return ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call, unused-ignore]
     return np.finfo(dtype)
 
 
