@@ -57,7 +57,7 @@ def made(name: str, dtype: Any) -> tuple[Any, tuple[Any, ...]]:
 def by_torch(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
     """Return the step of PyTorch."""
     import torch
-    from test_modules import tensors
+    from test_torch_modules import tensors
 
     module, given = made(name, dtype)
     weights = [each for each in module.parameters() if each.requires_grad]
@@ -81,7 +81,7 @@ def by_graphnn(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
 
 def compiled(name: str, dtype: Any, adam: bool) -> tuple[Any, dict[str, Any]]:
     """Return a step of graphnn and its feed."""
-    from test_modules import tensors
+    from test_torch_modules import tensors
 
     import graphnn as gn
 
