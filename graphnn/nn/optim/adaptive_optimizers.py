@@ -169,6 +169,7 @@ class Adafactor(Optimizer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import graphnn as gn
     >>> from graphnn import nn
     >>> w = gn.Graph().parameter("w", np.ones((300, 200)))
