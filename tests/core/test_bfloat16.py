@@ -9,6 +9,7 @@ import ml_dtypes
 import networkx as nx
 import numpy as np
 import pytest
+from everywhere import PLANS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -218,7 +219,7 @@ def test_a_tangent_and_a_seed_have_the_dtype_of_their_node() -> None:
     np.testing.assert_allclose(gn.run(pulled).astype(float), expected, rtol=3 * EPS)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("backend", PLANS)
 def test_a_plan_gives_the_interpreters_bits(backend: str) -> None:
     loss, feed, parameters = network("bfloat16")
     slopes = gn.grad(loss, parameters)
