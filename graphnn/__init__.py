@@ -119,7 +119,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "guard inside": ("control_flow.iteration_guard",),
     "native plans": ("native.size_pattern",),
     "nodes inside": ("control_flow.iteration_lookup",),
-    "operations": ("control_flow",),
+    "operations": ("control_flow", "torch.watching.torch_call"),
     "runs in chunks": ("distributed.dask_run",),
     "runtimes": ("onnx.onnx_runtimes", "torch.torch_runtime"),
     "shards": ("distributed.sharded_fit",),

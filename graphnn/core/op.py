@@ -209,6 +209,8 @@ class Op:
     """Whether it is a leaf whose value the graph keeps."""
     is_unknown = False
     """Whether only its name is known."""
+    is_torch_call = False
+    """Whether PyTorch computes it, which takes operands of any dtype as they are."""
     holds_bodies = False
     """Whether it holds graphs, as loops do."""
     is_loop_item = False
@@ -274,6 +276,11 @@ class Op:
     def __post_init__(self) -> None:
         for attribute, kind in self._kinds.items():
             object.__setattr__(self, attribute, checked(self.name, attribute, kind, getattr(self, attribute)))
+
+    @property
+    def name_in_files(self) -> str:
+        """The name by which a file and `graph.dag` know its class: of a class whose instances differ, that of all."""
+        return type(self).name or self.name
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -477,7 +484,7 @@ def widens(op: Op, operands: Sequence[Any]) -> bool:
 
     Those that compute do, and those that put numbers of several dtypes into one array.
     """
-    if op.holds_bodies:  # the graphs inside widen for themselves
+    if op.holds_bodies or op.is_torch_call:  # the graphs inside widen for themselves
         return False
     others = [each.dtype for each in operands if not is_bfloat16(each.dtype)]
     return len(others) < len(operands) and (op.computes or any(dtype.kind == "f" for dtype in others))
