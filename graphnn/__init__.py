@@ -62,6 +62,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .runtime.evaluation_loop import Step
     from .runtime.interpreter import run, steps
     from .torch.from_torch import from_torch
+    from .torch.watching.watch import watch
     from .transforms.extract_replace import extract, replace
     from .transforms.vmap import vmap
     from .view import draw, summary
@@ -84,6 +85,7 @@ _LATER = {
     "autodiff.jacobian": "hessian hvp jacobian",
     "onnx.from_onnx": "from_onnx",
     "torch.from_torch": "from_torch",
+    "torch.watching.watch": "watch",
     "autodiff.linearize": "Linearization linearize",
     "control_flow": "cond fixed_point scan while_loop",
     "transforms.vmap": "vmap",

@@ -150,10 +150,10 @@ def trace(
     (array([ 2.,  4., 12.]), 6.0)
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    return record(prepared, updates, keep=_checked_keep(keep), guard=guard_of(target))
+    return record(prepared, updates, keep=checked_keep(keep), guard=guard_of(target))
 
 
-def _checked_keep(keep: Any) -> int | None:
+def checked_keep(keep: Any) -> int | None:
     """Return how many bytes of a value are kept; None for digests.
 
     Raises
@@ -340,7 +340,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iter
     """
     if not isinstance(step, Compiled):
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
-    film = Recording(step, whole("every=", every, 1), _checked_keep(keep))
+    film = Recording(step, whole("every=", every, 1), checked_keep(keep))
     step.observers.append(film._asked)
     try:
         yield film

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def tensor_with(torch: Any, array: Array, layout: tuple[Any, ...] | None) -> Any
     if layout is not None and layout and type(layout[0]) is str:
         dtype, layout = layout[0], layout[1:] or None
     kind = torch.bfloat16 if is_bfloat16(array.dtype) else getattr(torch, array.dtype.name)
-    source: Any = np.ascontiguousarray(array)
+    source: Any = np.asarray(array, order="C")
     if is_bfloat16(array.dtype):
         source = source.view(np.int16)
     if dtype in _COMPLEX:
@@ -85,22 +86,22 @@ def tensor_with(torch: Any, array: Array, layout: tuple[Any, ...] | None) -> Any
         _numpy(torch, made).reshape(-1)[...] = source.reshape(-1)
         return made
     offset, *strides = layout
-    extent = _extent(source.shape, offset, strides)
+    spans = extent(source.shape, offset, strides)
     offset %= _ALIGNED
-    made = torch.zeros(offset + extent, dtype=kind)
+    made = torch.zeros(offset + spans, dtype=kind)
     flat = _numpy(torch, made)
     as_strided(flat[offset:], source.shape, [step * flat.itemsize for step in strides])[...] = source
     return torch.as_strided(made, source.shape, strides, offset)
 
 
-def _extent(shape: tuple[int, ...], offset: Any, strides: list[Any]) -> int:
+def extent(shape: tuple[int, ...], offset: Any, strides: Sequence[Any]) -> int:
     """Return how many elements a layout spans."""
     known = len(strides) == len(shape) and all(type(each) is int and each >= 0 for each in (offset, *strides))
-    extent = 1 + sum(step * (n - 1) for step, n in zip(strides, shape, strict=True) if n) if known else 0
+    spans = 1 + sum(step * (n - 1) for step, n in zip(strides, shape, strict=True) if n) if known else 0
     size = int(np.prod(shape, dtype=object))
-    if not known or extent > 2**40 or (extent > 2**24 and extent > 4096 * max(size, 1)):
+    if not known or spans > 2**40 or (spans > 2**24 and spans > 4096 * max(size, 1)):
         raise NoRuleError(f"no tensor of shape {shape} has offset and strides {(offset, *strides)}")
-    return extent if size else 0
+    return spans if size else 0
 
 
 def _numpy(torch: Any, tensor: Any) -> Array:

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ...core import Array, Op, Shape, Spec, dtype_named
 from ...core.attributes import Count, DType, Kind, Name, Several, Text
 from ...errors import NoRuleError, UsageError
 from ...io.graph_columns import OPERATIONS
 from .allowed_calls import overload_of
-from .tensors import array_of, tensor_with, torch_for
+from .tensors import array_of, extent, tensor_with, torch_for
 
+ASSEMBLED = "graphnn::assembled"
+"""A tensor whose memory was written to by way of other tensors: put together of what was written."""
 _CALL = Name()
 _LAYOUTS = Several(Kind())
 
@@ -82,6 +85,8 @@ class TorchCall(Op, abstract=True):
 
     def forward(self, *operands: Array) -> Array:
         """Call PyTorch's kernel."""
+        if self.call == ASSEMBLED:
+            return _assembled(self.arguments, operands, self.shape)
         if self.short_name in IS_EMPTY:
             return np.zeros(self.shape, dtype_named(self.dtype))
         torch = torch_for("a call of PyTorch is computed by its own kernel")
@@ -99,6 +104,28 @@ class TorchCall(Op, abstract=True):
                 found = overload(*args, **kwargs)
         each = results_of(torch, overload, args, kwargs, found)[self.result]
         return np.array(array_of(torch, each), order="C")
+
+
+def _assembled(places: Sequence[Any], operands: Sequence[Array], shape: tuple[Any, ...]) -> Array:
+    """Return part of a storage: of one operand that is all of it, with others written to parts of it."""
+    wanted, *places = [_place(each, x) for each, x in zip(places, (None, *operands), strict=True)]
+    flat = np.zeros(operands[0].size, operands[0].dtype)
+    for (offset, sizes, strides), x in zip(places, operands, strict=True):
+        _part(flat, offset, sizes, strides)[...] = x
+    return _part(flat, *wanted).copy()
+
+
+def _place(place: Any, of: Array | None) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    kind, offset, sizes, strides = place
+    if kind != "geometry" or (of is not None and sizes != of.shape):
+        raise UsageError(f"{ASSEMBLED} does not take the place {place}")
+    return offset, sizes, strides
+
+
+def _part(flat: Array, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    if offset < 0 or offset + extent(sizes, offset, strides) > flat.size:
+        raise UsageError(f"a part at {offset} with strides {strides} is not in {flat.size:,} elements")
+    return as_strided(flat[offset:], sizes, [step * flat.itemsize for step in strides])
 
 
 def _given(torch: Any, value: Any, tensors: Sequence[Any]) -> Any:
