@@ -24,7 +24,7 @@ from ...runtime.program import Program
 from ..iteration_traces import with_iterations
 from ..node_selection import one
 from ..profile import flops_of
-from ..traces import Record, Trace, digest_of, guard_of, prepared_for
+from ..traces import Record, Trace, digest_of, guard_of, prepared_for, traced
 from ..what_if_runs import in_state_of, with_value
 
 
@@ -103,10 +103,11 @@ def from_files(a: Any, b: Any) -> tuple[Any, Any, tuple[str, str] | None]:
     """
     found, files = [], []
     for target in (a, b):
-        thing = target
+        thing = traced(target)
         if isinstance(target, PathLike) or (isinstance(target, str) and target.endswith(".trace")):
             thing = load(target)
             files.append(fspath(target))
+        thing = traced(thing)
         if thing is not target and not isinstance(thing, Trace):
             kind = type(thing).__name__.lower()
             raise UsageError(f"{files[-1]} holds a {kind}, not a trace: load it, and give fetches")

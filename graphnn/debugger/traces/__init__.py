@@ -15,6 +15,7 @@ from .trace import Beside as Beside
 from .trace import Record as Record
 from .trace import Trace as Trace
 from .trace import page_of as page_of
+from .trace import traced as traced
 from .value_statistics import KEEP as KEEP
 from .value_statistics import SAMPLE as SAMPLE
 from .value_statistics import SMALL as SMALL

@@ -22,7 +22,7 @@ from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
 from ...runtime.evaluation_loop import Observer, Prepared, Step, Stop, complete_stop, evaluate
 from ...runtime.feed import Feed, prepare
 from ..source_lines import sources_of
-from .trace import Trace, page_of
+from .trace import Trace, page_of, traced
 from .value_digests import DIGESTS, Digests
 from .value_statistics import KEEP, Condensed, owner_of
 
@@ -42,6 +42,7 @@ def prepared_for(
     feed, sizes, graph
         As `graphnn.run` takes them.
     """
+    target = traced(target)
     if isinstance(target, Recording):
         raise UsageError("a film holds many traces: give one of them, such as film[0]")
     if isinstance(target, (Trace, Compiled)) and graph is not None and graph is not target.graph:

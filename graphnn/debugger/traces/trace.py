@@ -577,6 +577,12 @@ class Beside(NamedTuple):
     recomputed: list[Node] | None = None
 
 
+def traced(target: Any) -> Any:
+    """Return the trace of what holds one, as a run of PyTorch does; anything else as it is."""
+    as_trace = getattr(type(target), "as_trace", None)
+    return target if as_trace is None else as_trace(target)
+
+
 def page_of(thing: object, path: StrPath | None) -> Any:
     """Return the page of what can be replayed, and write it to a file if there is a path."""
     page = needed(PAGE_OF, "to_html", thing)(thing)

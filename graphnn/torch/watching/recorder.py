@@ -22,7 +22,7 @@ from ...debugger.traces.value_digests import row_of
 from ...debugger.traces.value_statistics import Condensed
 from .allowed_calls import SEEN
 from .tensors import array_of, name_of
-from .torch_call import ASSEMBLED, IS_EMPTY, results_of, written_by
+from .torch_call import ASSEMBLED, IS_EMPTY, results_of, tensors_written, written_by
 
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 _WHOLE_LISTS = ("_amp_foreach_non_finite_check_and_unscale_",)
@@ -183,12 +183,12 @@ class Recorder:
             self._is_fresh = plan.name.startswith("aten::lift_fresh")
             call = self._begun(plan, args, kwargs)
             given = self._given
-            written = self._written(plan, args, kwargs)
+            written = self._written(plan, func, args, kwargs)
             start = perf_counter()
             found = func(*args, **kwargs)
             call.time = perf_counter() - start
             self._placed(call, given)
-            self._finished(call, results_of(self.torch, func, args, kwargs, found), written, plan)
+            self._finished(call, results_of(found, written), written, plan)
         return found
 
     def _begun(self, plan: _Plan, args: Any, kwargs: Any) -> RecordedCall:
@@ -202,17 +202,12 @@ class Recorder:
             layouts.append(None)
         return RecordedCall(plan.name, arguments, tuple(keywords), operands, layouts)
 
-    def _written(self, plan: _Plan, args: Any, kwargs: Any) -> set[int]:
-        """Return the storages that a call may write to."""
-        found = set()
-        for place, name in plan.written:
-            given = args[place] if place < len(args) else kwargs.get(name)
-            for each in given if isinstance(given, (list, tuple)) else (given,):
-                if isinstance(each, self._tensor):
-                    found.add(_key_of(each))
-        return found
+    def _written(self, plan: _Plan, func: Any, args: Any, kwargs: Any) -> list[Any]:
+        """Return the tensors that a call may write to."""
+        return [*tensors_written(self.torch, func, plan.written, args, kwargs)] if plan.written else []
 
-    def _finished(self, call: RecordedCall, results: Sequence[Any], written: set[int], plan: _Plan | None) -> None:
+    def _finished(self, call: RecordedCall, results: Sequence[Any], written: Sequence[Any], plan: _Plan | None) -> None:
+        storages = {_key_of(each) for each in written}
         number = len(self.calls)
         self.calls.append(call)
         for i, each in enumerate(results):
@@ -222,7 +217,7 @@ class Recorder:
             self.values[value].path = call.path
             call.results.append(value)
             if isinstance(each, self._tensor):
-                self._known_as(each, value, _key_of(each) in written)
+                self._known_as(each, value, _key_of(each) in storages)
 
     def _each(self, plan: _Plan, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call on lists, and record it as a call for each of their tensors."""
@@ -236,7 +231,7 @@ class Recorder:
             for i in range(count)
         ]
         calls = [self._begun(plan, *part) for part in parts]
-        writes = [self._written(plan, *part) for part in parts]
+        writes = [self._written(plan, func, *part) for part in parts]
         start = perf_counter()
         found = func(*args, **kwargs)
         took = (perf_counter() - start) / count
@@ -246,7 +241,7 @@ class Recorder:
             call.path = self._path_of(call) if call.phase == "update" else calls[0].path
             call.time = took
             given = [found[i]] if isinstance(found, (list, tuple)) and len(found) == count else found
-            self._finished(call, results_of(self.torch, func, *part, given), written, plan)
+            self._finished(call, results_of(given, written), written, plan)
         return found
 
     # --- what it was called with ---
@@ -384,7 +379,7 @@ class Recorder:
         arguments = tuple(("geometry", *each[:3]) for each in (geometry, *places))
         call = RecordedCall(ASSEMBLED, arguments, (), values, [None] * len(values))
         self._placed(call)
-        self._finished(call, [], set(), None)
+        self._finished(call, [], (), None)
         value = self._entered(tensor, len(self.calls) - 1, 0, call.phase)
         self.values[value].path = call.path
         call.results.append(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -102,7 +102,8 @@ class TorchCall(Op, abstract=True):
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 torch.set_rng_state(tensors[seeded[1]])
                 found = overload(*args, **kwargs)
-        each = results_of(torch, overload, args, kwargs, found)[self.result]
+        written = tensors_written(torch, overload, written_by(overload), args, kwargs)
+        each = results_of(found, written)[self.result]
         return np.array(array_of(torch, each), order="C")
 
 
@@ -165,19 +166,27 @@ def written_by(overload: Any) -> list[tuple[int, str]]:
     ]
 
 
-def results_of(torch: Any, overload: Any, args: Sequence[Any], kwargs: dict[str, Any], found: Any) -> list[Any]:
+def tensors_written(
+    torch: Any, overload: Any, written: Sequence[tuple[int, str]], args: Sequence[Any], kwargs: dict[str, Any]
+) -> Iterator[Any]:
+    """Yield the tensors that a call writes to."""
+    if overload._schema.name in WRITES_UNTOLD and not (args[5] if len(args) > 5 else kwargs.get("training")):
+        return
+    for place, name in written:
+        given = args[place] if place < len(args) else kwargs.get(name)
+        for each in given if isinstance(given, (list, tuple)) else (given,):
+            if isinstance(each, torch.Tensor):
+                yield each
+
+
+def results_of(found: Any, written: Iterable[Any]) -> list[Any]:
     """Return the results of a call, in order: what it returns, then what it writes to and does not return."""
     results = list(found) if isinstance(found, (list, tuple)) else [] if found is None else [found]
     flat: list[Any] = []
     for each in results:
         flat.extend(each) if isinstance(each, (list, tuple)) else flat.append(each)
     known = {id(each) for each in flat}
-    for place, name in written_by(overload):
-        given = args[place] if place < len(args) else kwargs.get(name)
-        for each in given if isinstance(given, (list, tuple)) else [given]:
-            if isinstance(each, torch.Tensor) and id(each) not in known:
-                flat.append(each)
-    return flat
+    return flat + [each for each in written if id(each) not in known]
 
 
 OPERATIONS.give(TorchCall.name)(TorchCall)
