@@ -210,6 +210,7 @@ __all__ = [
     "view",
     "vjp",
     "vmap",
+    "watch",
     "while_loop",
 ]
 _ABSENT = {room for room in _SATELLITES if not _is_there(room)}

@@ -11,18 +11,21 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._util.source_location import NOWHERE, Origin
-from ...core import Array
 from ...debugger.traces.value_digests import row_of
 from ...debugger.traces.value_statistics import Condensed
 from .allowed_calls import SEEN
 from .tensors import array_of, name_of
 from .torch_call import ASSEMBLED, IS_EMPTY, results_of, tensors_written, written_by
+
+if TYPE_CHECKING:
+    from ...core import Array
 
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 _WHOLE_LISTS = ("_amp_foreach_non_finite_check_and_unscale_",)
@@ -110,21 +113,27 @@ class _Storage:
         """What was written to parts since."""
 
 
-class _Plan:
+class CallPlan:
     """What is known of a function of PyTorch."""
 
-    __slots__ = ("each", "is_empty", "is_random", "name", "skip", "written")
+    __slots__ = ("each", "func", "is_empty", "is_random", "makes_no_numbers", "name", "skip", "written")
 
     def __init__(self, torch: Any, func: Any) -> None:
         schema = func._schema
         space, _, short = schema.name.partition("::")
+        self.func = func
         self.name = schema.name + (f".{schema.overload_name}" if schema.overload_name else "")
         self.skip = space in ("profiler", "prim")
         self.written = written_by(func)
         self.is_random = torch.Tag.nondeterministic_seeded in func.tags
         self.is_empty = space == "aten" and short in IS_EMPTY
         self.each = short.startswith(("_foreach_", "_fused_")) and short not in _WHOLE_LISTS
+        self.makes_no_numbers = self.skip or self.is_empty or (func.is_view and not self.written)
         SEEN[self.name] = func
+
+    def tensors_written(self, torch: Any, args: Any, kwargs: Any) -> list[Any]:
+        """Return the tensors that a call may write to."""
+        return [*tensors_written(torch, self.func, self.written, args, kwargs)] if self.written else []
 
 
 class Recorder:
@@ -156,7 +165,7 @@ class Recorder:
         self._storages: dict[int, _Storage] = {}
         self._unstored: dict[int, tuple[Any, int]] = {}
         self._twins: dict[int, int] = {}
-        self._plans: dict[Any, _Plan] = {}
+        self._plans: dict[Any, CallPlan] = {}
         self._in_backward = False
         self._given: list[Any] = []
         self._is_fresh = False
@@ -173,7 +182,7 @@ class Recorder:
         """Make a call, and record it."""
         plan = self._plans.get(func)
         if plan is None:
-            plan = self._plans[func] = _Plan(self.torch, func)
+            plan = self._plans[func] = CallPlan(self.torch, func)
         if plan.skip:
             return func(*args, **kwargs)
         with self._lock:
@@ -183,7 +192,7 @@ class Recorder:
             self._is_fresh = plan.name.startswith("aten::lift_fresh")
             call = self._begun(plan, args, kwargs)
             given = self._given
-            written = self._written(plan, func, args, kwargs)
+            written = plan.tensors_written(self.torch, args, kwargs)
             start = perf_counter()
             found = func(*args, **kwargs)
             call.time = perf_counter() - start
@@ -191,7 +200,7 @@ class Recorder:
             self._finished(call, results_of(found, written), written, plan)
         return found
 
-    def _begun(self, plan: _Plan, args: Any, kwargs: Any) -> RecordedCall:
+    def _begun(self, plan: CallPlan, args: Any, kwargs: Any) -> RecordedCall:
         operands: list[int] = []
         layouts: list[Any] = []
         arguments = tuple([self._taken(each, operands, layouts) for each in args])
@@ -202,11 +211,19 @@ class Recorder:
             layouts.append(None)
         return RecordedCall(plan.name, arguments, tuple(keywords), operands, layouts)
 
-    def _written(self, plan: _Plan, func: Any, args: Any, kwargs: Any) -> list[Any]:
-        """Return the tensors that a call may write to."""
-        return [*tensors_written(self.torch, func, plan.written, args, kwargs)] if plan.written else []
+    def alone(
+        self, plan: CallPlan, func: Any, args: Any, kwargs: Any, found: Any, written: Sequence[Any]
+    ) -> RecordedCall:
+        """Record a call that has been made; what it was given is as it was before."""
+        self._given = []
+        call = self._begun(plan, args, kwargs)
+        self._placed(call, self._given)
+        self._finished(call, results_of(found, written), written, plan)
+        return call
 
-    def _finished(self, call: RecordedCall, results: Sequence[Any], written: Sequence[Any], plan: _Plan | None) -> None:
+    def _finished(
+        self, call: RecordedCall, results: Sequence[Any], written: Sequence[Any], plan: CallPlan | None
+    ) -> None:
         storages = {_key_of(each) for each in written}
         number = len(self.calls)
         self.calls.append(call)
@@ -219,7 +236,7 @@ class Recorder:
             if isinstance(each, self._tensor):
                 self._known_as(each, value, _key_of(each) in storages)
 
-    def _each(self, plan: _Plan, func: Any, args: Any, kwargs: Any) -> Any:
+    def _each(self, plan: CallPlan, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call on lists, and record it as a call for each of their tensors."""
         count = len(args[0])
 
@@ -231,12 +248,12 @@ class Recorder:
             for i in range(count)
         ]
         calls = [self._begun(plan, *part) for part in parts]
-        writes = [self._written(plan, func, *part) for part in parts]
+        writes = [plan.tensors_written(self.torch, *part) for part in parts]
         start = perf_counter()
         found = func(*args, **kwargs)
         took = (perf_counter() - start) / count
         self._placed(calls[0])
-        for i, (call, part, written) in enumerate(zip(calls, parts, writes, strict=True)):
+        for i, (call, written) in enumerate(zip(calls, writes, strict=True)):
             call.origin, call.phase = calls[0].origin, calls[0].phase
             call.path = self._path_of(call) if call.phase == "update" else calls[0].path
             call.time = took
@@ -318,7 +335,7 @@ class Recorder:
         known = None
         if key is not None:
             known = self.known.get((key, tensor.storage_offset(), tuple(tensor.shape)))
-        value.origin = _origin_at(frame)
+        value.origin = origin_at(frame)
         if known is None:
             known = ("constant", "constant") if self._is_fresh else (_variable_of(frame, tensor), "input")
         value.name, value.kind = known
@@ -400,14 +417,13 @@ class Recorder:
             self._in_backward = False
             stack = getattr(STACK, "paths", None)
             call.path = stack[-1] if stack else ""
-            call.origin = _origin_at(sys._getframe(1))
+            call.origin = origin_at(sys._getframe(1))
             differentiated = self.torch.is_grad_enabled()
-            if self.in_update and not differentiated:
+            # A gradient that is differentiated again is part of the forward pass; one that is clipped is not.
+            is_again = differentiated and any(each.requires_grad for each in given)
+            follows = any(self.values[each].phase != "forward" for each in call.operands)
+            if (self.in_update and not differentiated) or (follows and not is_again):
                 call.phase = "update"
-            elif any(self.values[each].phase != "forward" for each in call.operands):
-                # A gradient that is differentiated again is part of the forward pass; one that is clipped is not.
-                if not (differentiated and any(each.requires_grad for each in given)):
-                    call.phase = "update"
             if call.phase == "update":
                 call.path = self._path_of(call)
             if call.name == "aten::ones_like":
@@ -429,7 +445,7 @@ class Recorder:
             return
         call.twin = self._twins.get(node._sequence_nr())
         if call.twin is None:
-            call.origin = _origin_at(sys._getframe(2))
+            call.origin = origin_at(sys._getframe(2))
         else:
             twin = self.calls[call.twin]
             call.origin, call.path = twin.origin, twin.path
@@ -526,17 +542,17 @@ def _is_skipped(file: str) -> bool:
     known = _SKIPPED.get(file)
     if known is None:
         torch: Any = sys.modules["torch"]
-        own = (os.path.dirname(torch.__file__) + os.sep, _PACKAGE)
+        own = (f"{Path(torch.__file__).parent}{os.sep}", _PACKAGE)
         known = file.startswith((*own, "<")) and not file.startswith(("<stdin>", "<ipython", "<string>", "<doctest"))
-        known = known or os.path.basename(file) in ("contextlib.py", "functools.py", "threading.py")
+        known = known or Path(file).name in ("contextlib.py", "functools.py", "threading.py")
         _SKIPPED[file] = known
     return known
 
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
+_PACKAGE = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 
 
-def _origin_at(frame: Any) -> Origin:
+def origin_at(frame: Any) -> Origin:
     """Return the innermost line on the stack that is neither PyTorch's nor ours."""
     while frame is not None:
         file = frame.f_code.co_filename

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..._util.text import listed, quoted, short_repr
+from ..._util.text import quoted, short_repr
 from ...core.attributes import whole
 from ...debugger.traces.recording import checked_keep
 from ...debugger.traces.value_statistics import KEEP
 from ...errors import UsageError
+from ...runtime.guard import checked_guard
 from .recorder import STACK, Recorder
 from .tensors import torch_for
+from .watch_guard import Guard
 from .watched_run import Run
-
-if TYPE_CHECKING:
-    from ...core import Array
 
 _REFUSED = {
     "OptimizedModule": "torch.compile has compiled it, and its calls are not seen: watch the module it was made of, or "
@@ -80,8 +78,8 @@ def watch(
     What comes after the last ``step()`` is recorded only if no step was completed. A step that is not recorded costs
     nothing: PyTorch is not asked for its calls. An error in the block goes on its way, and the run has what led to it.
 
-    Numbers are the same to the bit, watched or not. What Python reads from a tensor, as ``.item()`` does, is a node, and
-    what Python makes of it a number like any other.
+    Numbers are the same to the bit, watched or not. What Python reads from a tensor, as ``.item()`` does, is a node,
+    and what Python makes of it is a number like any other.
     """
     torch = torch_for("gn.watch records PyTorch")
     watcher = _Watch(torch, watched, _chosen(steps), checked_guard(guard), checked_keep(keep))
@@ -92,13 +90,6 @@ def watch(
         watcher.end(error)
         raise
     watcher.end(None)
-
-
-def checked_guard(guard: Any) -> str | None:
-    """Return a guard, checked."""
-    from ...runtime.guard import checked_guard as checked
-
-    return checked(guard)
 
 
 def _chosen(steps: Any) -> Callable[[int], bool]:
@@ -202,10 +193,30 @@ class _Watch:
         if not chosen and self.guard is None:
             return
         if chosen:
-            self._recorder = Recorder(self.torch, self._known(), self.paths, self.keep)
-            _enter_modules(self.torch, self.paths)
-        self._mode = _mode(self.torch, self._recorder, self.guard, self)
+            self._recorder = self._new_recorder()
+        self._mode = _mode(self.torch, self._called(), self)
+        _enter_modules(self.torch, self.paths)
         self._mode.__enter__()
+
+    def _new_recorder(self) -> Recorder:
+        recorder = Recorder(self.torch, self._known(), self.paths, self.keep)
+        recorder.in_update = self._in_update
+        return recorder
+
+    def _called(self) -> Callable[..., Any]:
+        """Return what makes the calls of the step that begins."""
+        if self.guard is None:
+            assert self._recorder is not None
+            return self._recorder.called
+        return Guard(self.torch, self.guard, self._recorder, self._new_recorder, self._add_refused)
+
+    def _add_refused(self, recorder: Recorder) -> Run:
+        """Add the step in which a call was refused, and return the run."""
+        self._recorder = None
+        recorder.finish({})
+        self.run.add(self.number, recorder, keep_one=self.chosen is _LAST)
+        self.run.seen = self.number + 1
+        return self.run
 
     def _end_step(self, is_whole: bool) -> None:
         """Leave a step, and keep what was recorded of it: if it is whole, or if there is nothing else."""
@@ -213,8 +224,7 @@ class _Watch:
         if self._mode is not None:
             mode, self._mode = self._mode, None
             mode.__exit__(None, None, None)
-            if recorder is not None:
-                _leave_modules(self.torch)
+            _leave_modules(self.torch)
         if recorder is None:
             return
         self._called_anything |= bool(recorder.calls)
@@ -284,15 +294,9 @@ class _Watch:
 # --- the mode, and the module that is being called ----------------------------------------------------------------
 
 
-def _mode(torch: Any, recorder: Recorder | None, guard: str | None, watch: _Watch) -> Any:
-    """Return what PyTorch tells of each call."""
+def _mode(torch: Any, called: Callable[..., Any], watch: _Watch) -> Any:
+    """Return the mode by which PyTorch tells of each call."""
     from torch.utils._python_dispatch import TorchDispatchMode
-
-    from .watch_guard import Guard
-
-    called = recorder.called if recorder is not None else _call
-    if guard is not None:
-        called = Guard(torch, guard, called, recorder)
 
     class Watching(TorchDispatchMode):  # type: ignore[misc]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -302,13 +306,8 @@ def _mode(torch: Any, recorder: Recorder | None, guard: str | None, watch: _Watc
     return Watching()
 
 
-def _call(func: Any, args: Any, kwargs: Any) -> Any:
-    return func(*args, **kwargs)
-
-
 _lock = threading.RLock()
 _watching: list[Mapping[int, str]] = []
-_original: Any = None
 
 
 def _enter_modules(torch: Any, paths: Mapping[int, str]) -> None:
@@ -316,12 +315,11 @@ def _enter_modules(torch: Any, paths: Mapping[int, str]) -> None:
 
     Hooks would do it, too; but PyTorch computes some modules otherwise when they have hooks.
     """
-    global _original
     with _lock:
         _watching.append(paths)
         if len(_watching) > 1:
             return
-        original = _original = torch.nn.Module.__call__
+        original = torch.nn.Module.__call__
 
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
             path = next((found for each in _watching if (found := each.get(id(self))) is not None), None)
@@ -334,6 +332,7 @@ def _enter_modules(torch: Any, paths: Mapping[int, str]) -> None:
             finally:
                 stack.pop()
 
+        called.original = original  # type: ignore[attr-defined]
         torch.nn.Module.__call__ = called
 
 
@@ -341,4 +340,4 @@ def _leave_modules(torch: Any) -> None:
     with _lock:
         _watching.pop()
         if not _watching:
-            torch.nn.Module.__call__ = _original
+            torch.nn.Module.__call__ = torch.nn.Module.__call__.original
