@@ -101,6 +101,8 @@ class TorchCall(Op, abstract=True):
         else:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 torch.set_rng_state(tensors[seeded[1]])
+                if any(each.name == "generator" for each in overload._schema.arguments):
+                    kwargs["generator"] = torch.default_generator
                 found = overload(*args, **kwargs)
         written = tensors_written(torch, overload, written_by(overload), args, kwargs)
         each = results_of(found, written)[self.result]
