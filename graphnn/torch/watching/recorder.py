@@ -193,9 +193,12 @@ class Recorder:
             call = self._begun(plan, args, kwargs)
             given = self._given
             written = plan.tensors_written(self.torch, args, kwargs)
+            before = self._generator_state(args, kwargs) if plan.is_random else None
             start = perf_counter()
             found = func(*args, **kwargs)
             call.time = perf_counter() - start
+            if before is not None:
+                self._drew(call, before, args, kwargs)
             self._placed(call, given)
             self._finished(call, results_of(found, written), written, plan)
         return found
@@ -205,10 +208,6 @@ class Recorder:
         layouts: list[Any] = []
         arguments = tuple([self._taken(each, operands, layouts) for each in args])
         keywords = [(key, self._taken(each, operands, layouts)) for key, each in kwargs.items() if key != "generator"]
-        if plan.is_random:
-            keywords.append(("generator", ("generator", len(operands))))
-            operands.append(self._generator_state(args, kwargs))
-            layouts.append(None)
         return RecordedCall(plan.name, arguments, tuple(keywords), operands, layouts)
 
     def alone(
@@ -287,20 +286,25 @@ class Recorder:
             return value
         return ("other", f"{kind.__module__}.{kind.__qualname__}"[:200])
 
-    def _generator_state(self, args: Any, kwargs: Any) -> int:
-        """Return the value of the state of the generator that a call draws from."""
+    def _generator_state(self, args: Any, kwargs: Any) -> Any:
+        """Return the state of the generator that a call may draw from."""
         torch = self.torch
         generator = kwargs.get("generator")
-        device = next((each.device for each in args if isinstance(each, self._tensor)), None) or kwargs.get("device")
         if generator is not None:
-            state = generator.get_state()
-        elif device is not None and torch.device(device).type == "cuda":
-            state = torch.cuda.get_rng_state(device)
-        else:
-            state = torch.get_rng_state()
-        value = self._entered(state, -1, 0, "forward")
+            return generator.get_state()
+        device = next((each.device for each in args if isinstance(each, self._tensor)), None) or kwargs.get("device")
+        is_cuda = device is not None and torch.device(device).type == "cuda"
+        return torch.cuda.get_rng_state(device) if is_cuda else torch.get_rng_state()
+
+    def _drew(self, call: RecordedCall, before: Any, args: Any, kwargs: Any) -> None:
+        """Give a call that has drawn numbers the state of the generator before that."""
+        if self.torch.equal(before, self._generator_state(args, kwargs)):
+            return
+        call.keywords = (*call.keywords, ("generator", ("generator", len(call.operands))))
+        value = self._entered(before, -1, 0, "forward")
         self.values[value].kind, self.values[value].name = "generator", "generator_state"
-        return value
+        call.operands.append(value)
+        call.layouts.append(None)
 
     # --- values ---
 
@@ -339,7 +343,7 @@ class Recorder:
         if known is None:
             known = ("constant", "constant") if self._is_fresh else (_variable_of(frame, tensor), "input")
         value.name, value.kind = known
-        value.path = value.name.rpartition(".")[0]
+        value.path = owner_of(value.name, value.kind)
         return number
 
     def _entered(self, tensor: Any, call: int, result: int, phase: str, empty: bool = False) -> int:
@@ -440,7 +444,7 @@ class Recorder:
         if node.name() == "torch::autograd::AccumulateGrad":
             parameter = self.value_of(node.variable)
             call.twin = -1 - parameter
-            call.path = self.values[parameter].name.rpartition(".")[0]
+            call.path = self.values[parameter].path
             call.origin = self.values[parameter].origin
             return
         call.twin = self._twins.get(node._sequence_nr())
@@ -493,6 +497,12 @@ class _Weak:
 
 STACK = threading.local()
 """``paths``: those of the modules that are being called in this thread, from the outermost to the innermost."""
+
+
+def owner_of(name: str, kind: str) -> str:
+    """Return the path of the module that owns what has a name: "0.weight", or "0.weight.exp_avg" of an optimizer."""
+    owner = name.rpartition(".")[0]
+    return owner.rpartition(".")[0] if kind in ("state", "gradient") else owner
 
 
 def _key_of(tensor: Any) -> int | None:
