@@ -287,6 +287,11 @@ class Op:
         """The attributes of this instance, ``{name: value}``."""
         return {attribute: getattr(self, attribute) for attribute in self.attribute_names}
 
+    @property
+    def shown_attributes(self) -> dict[str, Any]:
+        """The attributes as a person reads them, where they are kept in another form."""
+        return self.attributes
+
     def _key(self) -> tuple[Any, ...]:
         return (type(self), *(_bits(value) for value in self.attributes.values()))
 

@@ -113,7 +113,7 @@ class RecordedStep:
                 op = Parameter(trainable=value.kind == "parameter")
             scope = None
             if value.kind in _STORED:
-                scope = self._scope("forward", value.path)
+                scope = self._scope("update" if value.kind == "state" else "forward", value.path)
             node = self._nodes[number] = self._made(op, (), value, value.name, None, value.origin, scope)
             if value.kind in _STORED:
                 self._leaves.setdefault(value.name, node)

@@ -15,6 +15,19 @@ from ...io.graph_columns import OPERATIONS
 from .allowed_calls import overload_of
 from .tensors import array_of, extent, tensor_with, torch_for
 
+
+def _shown(value: Any) -> str:
+    """Return an argument as PyTorch writes it, a tensor as a dot."""
+    if type(value) is not tuple:
+        return str(value)
+    kind, *parts = value
+    if kind == "tensor":
+        return "·"
+    if kind in ("list", "geometry"):
+        return f"[{', '.join(map(_shown, parts))}]"
+    return str(complex(*parts)) if kind == "complex" else str(parts[0]) if parts else "[]"
+
+
 ASSEMBLED = "graphnn::assembled"
 """A tensor whose memory was written to by way of other tensors: put together of what was written."""
 _CALL = Name()
@@ -76,6 +89,16 @@ class TorchCall(Op, abstract=True):
     def short_name(self) -> str:
         """The call's own name, as "addmm"."""
         return self.called.rpartition(".")[2]
+
+    @property
+    def shown_attributes(self) -> dict[str, Any]:
+        """What it was called with beside tensors, and which result it is."""
+        plain = [_shown(each) for each in self.arguments]
+        found: dict[str, Any] = {}
+        if any(each != "·" for each in plain):
+            found["called with"] = f"({', '.join(plain)})"
+        found.update({key: _shown(each) for key, each in self.keywords if key != "generator" and each is not None})
+        return found | ({"result": self.result} if self.result else {})
 
     def infer(self, *operands: Spec) -> Spec:
         """Return what the call gave."""
