@@ -117,7 +117,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "cluster": ("distributed.dask_cluster",),
     "data in chunks": ("distributed.dask_data",),
     "fast loops": ("native.loop_iterations",),
-    "files": ("debugger.traces.trace_file",),
+    "files": ("debugger.traces.trace_file", "torch.watching.run_file"),
     "guard inside": ("control_flow.iteration_guard",),
     "native plans": ("native.size_pattern",),
     "nodes inside": ("control_flow.iteration_lookup",),

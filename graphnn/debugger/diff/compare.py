@@ -77,7 +77,7 @@ def compare(
     ----------
     a : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or path
         Fetches or a compiled step, which are run without making updates; or a recorded run, which is read. A path, or
-        text that ends in ``.trace``, is the file of one. For a trace of digests (``gn.trace(…, keep="digests")``), what
+        text that ends in ``.trace`` or ``.gnt``, is the file of one. For a trace of digests (``gn.trace(…, keep="digests")``), what
         the samples, the statistics and the hashes tell is compared, and it is not run again: beside it, what is run
         needs its feed.
     b : the same, or dict of str to array, optional

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from ..._util.text import short_repr
 from ...core import Array, Op, Shape, Spec, dtype_named
 from ...core.attributes import Count, DType, Kind, Name, Several, Text
 from ...errors import NoRuleError, UsageError
@@ -76,9 +77,17 @@ class TorchCall(Op, abstract=True):
     as_dtype: Annotated[str, Text()] = ""
     """The result's dtype in PyTorch, where NumPy has none like it."""
 
+    _recorded: ClassVar[Any] = None
+    """The function of PyTorch, where this process has recorded the call; of a file, only the name is known."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "name", self.called)
+
+    def recorded_from(self, function: Any) -> Self:
+        """Remember the function that was called."""
+        object.__setattr__(self, "_recorded", function)
+        return self
 
     @property
     def called(self) -> str:
@@ -113,7 +122,7 @@ class TorchCall(Op, abstract=True):
         if self.short_name in IS_EMPTY:
             return np.zeros(self.shape, dtype_named(self.dtype))
         torch = torch_for("a call of PyTorch is computed by its own kernel")
-        overload = overload_of(torch, self.call)
+        overload = self._recorded or overload_of(torch, self.call)
         tensors = [tensor_with(torch, x, layout) for x, layout in zip(operands, self.layouts, strict=True)]
         args = [_given(torch, each, tensors) for each in self.arguments]
         kwargs = {key: _given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
@@ -159,17 +168,19 @@ def _given(torch: Any, value: Any, tensors: Sequence[Any]) -> Any:
     if type(value) is not tuple:
         return value
     kind, *parts = value
-    if kind == "tensor":
+    if kind == "tensor" and type(parts[0]) is int and 0 <= parts[0] < len(tensors):
         return tensors[parts[0]]
     if kind == "list":
         return [_given(torch, each, tensors) for each in parts]
     if kind in ("dtype", "layout", "memory_format"):
-        return getattr(torch, parts[0])
+        found = getattr(torch, parts[0], None)
+        if isinstance(found, getattr(torch, kind)):
+            return found
     if kind == "device":
         return torch.device("cpu")
     if kind == "complex":
         return complex(*parts)
-    raise NoRuleError(f"an argument of the call was {parts[0]}, which cannot be given again")
+    raise NoRuleError(f"an argument of the call was {short_repr(value)}, which cannot be given again")
 
 
 WRITES_UNTOLD = {

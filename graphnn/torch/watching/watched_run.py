@@ -13,7 +13,7 @@ from .recorded_step import RecordedStep
 if TYPE_CHECKING:
     from ...core import Array, Graph, Node
     from ...debugger.traces import Trace
-    from .recorder import Recorder
+    from ...io.paths import StrPath
 
 
 class Run(Shown):
@@ -31,11 +31,31 @@ class Run(Shown):
         self.name = name
         self.steps: list[int] = []
         self._kinds = kinds
-        self._recorded: list[RecordedStep | Recorder] = []
+        self._recorded: list[Any] = []
         self.seen = 0
         """How many steps there were."""
 
-    def add(self, number: int, recorder: Recorder, keep_one: bool = False) -> None:
+    def save(self, path: StrPath) -> None:
+        """Write it to a file, wholly or not at all: each step with its values, or with what was kept of them.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``gn.load(path)`` reads it, with PyTorch or without.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        UsageError
+            When nothing was recorded.
+        """
+        from .run_file import save
+
+        self.step()
+        save(self, path)
+
+    def add(self, number: int, recorder: Any, keep_one: bool = False) -> None:
         """Add a recorded step; with `keep_one`, in the place of the one before."""
         if keep_one:
             self.steps.clear()
@@ -43,7 +63,7 @@ class Run(Shown):
         self.steps.append(number)
         self._recorded.append(recorder)
 
-    def step(self, place: int = -1) -> RecordedStep:
+    def step(self, place: int = -1) -> Any:
         """Return a recorded step, by its place among those recorded."""
         if not self._recorded:
             raise UsageError(
@@ -60,7 +80,9 @@ class Run(Shown):
             raise AxisError(
                 f"there is no recorded step {place}: there are {counted(len(self.steps), 'step')}"
             ) from None
-        if not isinstance(found, RecordedStep):
+        if hasattr(found, "read"):
+            found = self._recorded[place] = found.read()
+        elif hasattr(found, "calls"):
             found = self._recorded[place] = RecordedStep(found, self.name, self._kinds)
         return found
 

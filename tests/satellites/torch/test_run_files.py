@@ -1,0 +1,141 @@
+"""Files of runs: read back as they were, with PyTorch or without; what is forged is refused, and never calls."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - as PyTorch programs call it
+
+import graphnn as gn
+from graphnn.torch.watching.torch_call import TorchCall
+
+
+def _run(**settings: Any) -> Any:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.ReLU(), nn.Dropout(0.2), nn.Linear(4, 3))
+    optimizer = torch.optim.AdamW(model.parameters())
+    x, labels = torch.randn(8, 3), torch.randint(0, 3, (8,))
+    with gn.watch(model, optimizer, **settings) as run:
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), labels).backward()
+            optimizer.step()
+    return run
+
+
+@pytest.mark.parametrize("keep", [2**24, 64, "digests"])
+def test_a_run_is_read_back_as_it_was(keep: Any, tmp_path: Path) -> None:
+    run = _run(steps="all", keep=keep)
+    run.save(tmp_path / "a.gnt")
+    again = gn.load(tmp_path / "a.gnt")
+    assert (again.steps, again.seen, again.name, str(again)) == (run.steps, run.seen, run.name, str(run))
+    for one, other in zip(run.traces, again.traces, strict=True):
+        assert [each.name for each in one] == [each.name for each in other]
+        assert [each.digest for each in one] == [each.digest for each in other]
+        assert [str(each.origin) for each in one] == [str(each.origin) for each in other]
+        assert [each.node.scope for each in one] == [each.node.scope for each in other]
+    assert again.loss.name == run.loss.name
+    assert gn.compare(tmp_path / "a.gnt", run).first is None
+
+
+def test_a_file_is_read_without_pytorch(tmp_path: Path) -> None:
+    _run().save(tmp_path / "a.gnt")
+    program = (
+        "import sys, graphnn as gn\n"
+        f"run = gn.load({str(tmp_path / 'a.gnt')!r})\n"
+        "gn.draw(run.graph).svg(), str(run.trace), gn.debug(run).step(3)\n"
+        "assert gn.compare(run, run).first is None\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(run.trace['4/addmm'].value.shape)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "(8, 3)"
+
+
+def test_steps_are_read_when_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphnn.torch.watching import run_file
+
+    _run(steps="all").save(tmp_path / "a.gnt")
+    read: list[int] = []
+    before = run_file.UnreadStep.read
+
+    def counted(step: Any) -> Any:
+        read.append(step._number)
+        return before(step)
+
+    monkeypatch.setattr(run_file.UnreadStep, "read", counted)
+    run = gn.load(tmp_path / "a.gnt")
+    assert read == []
+    assert run.traces[1]["loss"].value.shape == ()
+    assert run.traces[1] is run.traces[1]
+    assert read == [1]
+
+
+def _call(call: str, *arguments: Any, layouts: tuple[Any, ...] = (None,), shape: Any = (2,), **keywords: Any) -> Any:
+    return TorchCall(call, arguments, tuple(keywords.items()), 0, shape, "float32", layouts)
+
+
+_X = np.array([1.0, 2.0], np.float32)
+_T = ("tensor", 0)
+
+
+def test_a_public_function_is_computed_by_its_name() -> None:
+    np.testing.assert_array_equal(_call("aten::add.Tensor", _T, 2.0).forward(_X), _X + 2)
+    np.testing.assert_array_equal(_call("aten::mul_.Tensor", _T, 3.0).forward(_X), _X * 3)
+    np.testing.assert_array_equal(_X, [1, 2])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("aten::from_file", "aten::resize_", "aten::set_.source_Tensor", "aten::record_stream", "aten::_print"),
+        *("aten::native_layer_norm_backward", "aten::_fused_adamw_", "aten::max_pool2d_with_indices_backward"),
+        *("os::system", "torchvision::nms", "prim::Print", "aten::__class__", "aten::add.__class__", "aten::"),
+        *("aten::add.nothing", "profiler::_record_function_enter", "aten::_cudnn_init_dropout_state", "mm"),
+    ],
+)
+def test_no_other_function_is_called_by_its_name(call: str) -> None:
+    with pytest.raises(gn.NoRuleError, match=r"known from a file alone|has no aten"):
+        _call(call, _T).forward(_X)
+
+
+@pytest.mark.parametrize(
+    ("call", "layouts"),
+    [
+        (("aten::add.Tensor", _T, ("tensor", 5)), (None,)),
+        (("aten::add.Tensor", _T, ("tensor", -1)), (None,)),
+        (("aten::add.Tensor", _T, ("tensor", "0")), (None,)),
+        (("aten::add.Tensor", _T, ("nothing", 1)), (None,)),
+        (("aten::add.Tensor", _T, ()), (None,)),
+        (("aten::add.Tensor", _T, "import os"), (None,)),
+        (("aten::add.Tensor", ("dtype", "os")), (None,)),
+        (("aten::sum", _T, ("dtype", "nn")), (None,)),
+        (("aten::sum", _T, ("dtype", "load")), (None,)),
+        (("aten::neg", _T), ((0, -1),)),
+        (("aten::neg", _T), ((-4, 1),)),
+        (("aten::neg", _T), ((0, 1, 1),)),
+        (("aten::neg", _T), ((0, 2**62),)),
+        (("aten::neg", _T), (("nn",),)),
+        (("aten::neg", _T), (("complex64", 0, 1),)),
+        (("aten::neg", _T), (0,)),
+        (("aten::as_strided", _T, ("list", 4), ("list", 1), 2**40), (None,)),
+        (("aten::index_select", _T, 0, ("list", 7)), (None,)),
+        (("graphnn::assembled", ("geometry", 1, (2,), (1,)), ("geometry", 0, (2,), (1,))), (None,)),
+        (("graphnn::assembled", ("geometry", 0, (2,), (1,)), ("geometry", -1, (2,), (1,))), (None,)),
+        (("graphnn::assembled", ("geometry", 0, (2,), (9,)), ("geometry", 0, (2,), (1,))), (None,)),
+        (("graphnn::assembled", 1, 2), (None,)),
+    ],
+)
+def test_forged_arguments_are_refused(call: tuple[Any, ...], layouts: tuple[Any, ...]) -> None:
+    """What a file may say of a call, without anything of it being looked up or read beyond the operands."""
+    graph = gn.Graph()
+    x = graph.placeholder("x", shape=(2,), dtype="float32")
+    with pytest.raises(gn.GraphnnError):
+        gn.run(_call(call[0], *call[1:], layouts=layouts)(x), {x: _X})
