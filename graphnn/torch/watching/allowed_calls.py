@@ -1,8 +1,8 @@
 """Which functions of PyTorch may be called by the names that a file gives.
 
-A kernel that only PyTorch's own autograd calls trusts what it is given: with operands from a file it would read or write
-beyond them. So of a file, only public functions of ``torch.ops.aten`` are called that check shapes, indices and types
-themselves, that compute with their operands alone, and that neither resize, alias nor free what they are given.
+A kernel that only PyTorch's own autograd calls trusts what it is given: with operands from a file it would read or
+write beyond them. So of a file, only public functions of ``torch.ops.aten`` are called that check shapes, indices and
+types themselves, that compute with their operands alone, and that neither resize, alias nor free what they are given.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...core import Array, Graph, Node
     from ...debugger.traces import Trace
     from ...io.paths import StrPath
+    from .run_file import LoadedStep
 
 
 class Run(Shown):
@@ -63,7 +64,7 @@ class Run(Shown):
         self.steps.append(number)
         self._recorded.append(recorder)
 
-    def step(self, place: int = -1) -> Any:
+    def step(self, place: int = -1) -> RecordedStep | LoadedStep:
         """Return a recorded step, by its place among those recorded."""
         if not self._recorded:
             raise UsageError(
@@ -84,7 +85,8 @@ class Run(Shown):
             found = self._recorded[place] = found.read()
         elif hasattr(found, "calls"):
             found = self._recorded[place] = RecordedStep(found, self.name, self._kinds)
-        return found
+        step: RecordedStep | LoadedStep = found
+        return step
 
     @property
     def graph(self) -> Graph:

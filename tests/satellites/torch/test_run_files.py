@@ -139,3 +139,39 @@ def test_forged_arguments_are_refused(call: tuple[Any, ...], layouts: tuple[Any,
     x = graph.placeholder("x", shape=(2,), dtype="float32")
     with pytest.raises(gn.GraphnnError):
         gn.run(_call(call[0], *call[1:], layouts=layouts)(x), {x: _X})
+
+
+def _trained(at: int, change: float, folder: Path, name: str) -> Path:
+    """Record 64 steps, in one of which a weight is changed by hand; return the file."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    data = torch.randn(64, 5, 3)
+    with gn.watch(model, optimizer, steps="all", keep="digests") as run:
+        for number, x in enumerate(data):
+            optimizer.zero_grad()
+            hidden = model[0](x)
+            hidden = hidden * (change if number == at else 1.0)
+            model[2](model[1](hidden)).square().mean().backward()
+            optimizer.step()
+    run.save(folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("at", [0, 1, 31, 40, 62, 63])
+def test_bisect_finds_the_step_and_the_call(at: int, tmp_path: Path) -> None:
+    a, b = _trained(at, 1.0, tmp_path, "a.gnt"), _trained(at, 1.01, tmp_path, "b.gnt")
+    found = gn.bisect(a, b)
+    assert found.step == at
+    assert found.first is not None
+    assert found.first.node.op.name == "aten.mul"
+    assert len(found.read) <= 8
+    assert f"step {at}" in str(found)
+
+
+def test_bisect_of_equal_runs(tmp_path: Path) -> None:
+    path = _trained(0, 1.0, tmp_path, "a.gnt")
+    found = gn.bisect(path, path)
+    assert (found.step, found.first) == (None, None)
+    with pytest.raises(gn.UsageError, match="bisect takes runs of several steps"):
+        gn.bisect(3, path)
