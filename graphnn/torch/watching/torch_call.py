@@ -105,7 +105,7 @@ class TorchCall(Op, abstract=True):
         plain = [_shown(each) for each in self.arguments]
         found: dict[str, Any] = {}
         if any(each != "·" for each in plain):
-            found["called with"] = f"({', '.join(plain)})"
+            found["arguments"] = f"({', '.join(plain)})"
         found.update({key: _shown(each) for key, each in self.keywords if key != "generator" and each is not None})
         return found | ({"result": self.result} if self.result else {})
 
