@@ -13,8 +13,20 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...core import Node
     from .compared_runs import Side
+
+_MOVES = frozenset(
+    (
+        *("view", "_unsafe_view", "t", "transpose", "permute", "expand", "clone", "contiguous", "detach", "_to_copy"),
+        *("alias", "unsqueeze", "squeeze", "reshape", "lift_fresh"),
+    )
+)
+"""Calls that move, copy or cast what they read."""
+_MOST_INSERTED = 200
+"""So many calls without a counterpart are gone through to what they read."""
 
 
 def make_other_calls(a: Side, b: Side) -> bool:
@@ -25,17 +37,66 @@ def make_other_calls(a: Side, b: Side) -> bool:
 
 def align_calls(a: Side, b: Side) -> dict[int, int]:
     """Return the counterparts of nodes, {position in `a`: position in `b`}."""
-    found: dict[int, int] = {}
-    unsure: dict[int, int] = {}
+    pairs: dict[int, int] = {}
     groups, others = _by_module(a.order), _by_module(b.order)
     for key, places in groups.items():
-        sure, by_name = _matched([a.order[i] for i in places], [b.order[j] for j in others.get(key, ())])
-        found.update((places[i], others[key][j]) for i, j in sure)
-        unsure.update((places[i], others[key][j]) for i, j in by_name)
-    for i, j in sorted(unsure.items()):
-        # Another shape, and nothing that both read: these only have the same name.
-        if any(found.get(source) == other for source, other in zip(a.operands[i], b.operands[j], strict=False)):
-            found[i] = j
+        for i, j in _matched([a.order[i] for i in places], [b.order[j] for j in others.get(key, ())]):
+            pairs[places[i]] = others[key][j]
+    found: dict[int, int] = {}
+    back: dict[int, int] = {}
+    for i, j in sorted(pairs.items()):
+        if _belong(i, j, a, b, found, back):
+            found[i], back[j] = j, i
+    return found
+
+
+def _belong(i: int, j: int, a: Side, b: Side, found: Mapping[int, int], back: Mapping[int, int]) -> bool:
+    """Return whether two calls of one name have something in common that they read.
+
+    Within a module that was written anew, calls may have the same name and nothing more. What reads another module's
+    result belongs together: there the two programs meet again.
+    """
+    mine, its = _sources(i, a), _sources(j, b)
+    if not mine or not its:
+        return not mine and not its
+    if all(
+        any(_module(side.order[each]) != _module(side.order[place]) for each in sources)
+        for side, place, sources in ((a, i, mine), (b, j, its))
+    ):
+        return True
+    known = {found[each] for each in mine if each in found}
+    if not known.isdisjoint(its) or not known.isdisjoint(_behind(its, b, back)):
+        return True
+    return not {back[each] for each in its if each in back}.isdisjoint(_behind(mine, a, found))
+
+
+def _module(node: Node) -> str:
+    """Return the module of a call, in whatever phase."""
+    return node.scope.removeprefix("grad").removeprefix("update").removeprefix("/")
+
+
+def _behind(places: set[int], side: Side, paired: Mapping[int, int]) -> set[int]:
+    """Return what has a counterpart and is read by way of some calls without one: what was inserted reads it."""
+    waiting, seen, found = list(places), set(places), set()
+    while waiting and len(seen) < _MOST_INSERTED:
+        place = waiting.pop()
+        if place in paired:
+            found.add(place)
+            continue
+        more = [each for each in side.operands[place] if each not in seen]
+        seen.update(more)
+        waiting += more
+    return found
+
+
+def _sources(place: int, side: Side) -> set[int]:
+    """Return what a call reads, before it was moved or cast."""
+    found = set()
+    for source in side.operands[place]:
+        each = source
+        while side.order[each].op.name.rpartition(".")[2] in _MOVES and side.operands[each]:
+            each = side.operands[each][0]
+        found.add(each)
     return found
 
 
@@ -48,14 +109,15 @@ def _by_module(order: Sequence[Node]) -> dict[Hashable, list[int]]:
     return found
 
 
-def _matched(first: Sequence[Node], second: Sequence[Node]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _matched(first: Sequence[Node], second: Sequence[Node]) -> list[tuple[int, int]]:
     """Return which of some nodes belong together: by operation and shape; and between these by operation alone."""
     mine, its = ([(_called(node), node.spec.shape) for node in each] for each in (first, second))
-    sure, unsure = _common(mine, its), []
+    sure = _common(mine, its)
+    found = list(sure)
     for (i, j), (to_i, to_j) in pairwise([(-1, -1), *sure, (len(first), len(second))]):
         pairs = _common([name for name, _ in mine[i + 1 : to_i]], [name for name, _ in its[j + 1 : to_j]])
-        unsure += [(i + 1 + k, j + 1 + n) for k, n in pairs]
-    return sure, unsure
+        found += [(i + 1 + k, j + 1 + n) for k, n in pairs]
+    return found
 
 
 def _called(node: Node) -> tuple[str, int]:
