@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -177,6 +177,30 @@ class RecordedStep:
         prepared = prepare(graph, fetches, self.feed)
         kept = [by_node[node].kept for node in program.order]
         return Trace(prepared, kept, times, graph.updates, error=recorder.error)
+
+
+class LoadedStep(NamedTuple):
+    """A step as a file has it.
+
+    Attributes
+    ----------
+    trace : Trace
+    losses : list of Node
+    """
+
+    trace: Trace
+    losses: list[Node]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the step."""
+        return self.trace.graph
+
+    @property
+    def feed(self) -> dict[str, Array]:
+        """What it was given, by the names of placeholders."""
+        trace = self.trace
+        return {node.name: trace.prepared.given[node] for node in trace.graph.placeholders} if trace.has_values else {}
 
 
 def _blank(value: Value) -> Any:

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...debugger.traces import VERSION as TRACE_VERSION
 from ...errors import FileFormatError
-from ...io.container import pack, unpack, write
+from ...io.container import unpack
 from ...io.graph_files import LOADERS, Loader
-from .watched_run import Run
+from .recorded_step import LoadedStep
+from .watched_run import VERSION, Run
 
 if TYPE_CHECKING:
-    from ...core import Array, Graph, Node
+    from ...core import Array, Node
     from ...debugger.traces import Trace
-    from ...io.paths import StrPath
 
-VERSION = 1
 _MOST_STEPS = 10**9
-
-
-class LoadedStep(NamedTuple):
-    """A step as a file has it.
-
-    Attributes
-    ----------
-    trace : Trace
-    losses : list of Node
-    """
-
-    trace: Trace
-    losses: list[Node]
-
-    @property
-    def graph(self) -> Graph:
-        """The graph of the step."""
-        return self.trace.graph
-
-    @property
-    def feed(self) -> dict[str, Array]:
-        """What it was given, by the names of placeholders."""
-        trace = self.trace
-        return {node.name: trace.prepared.given[node] for node in trace.graph.placeholders} if trace.has_values else {}
 
 
 class UnreadStep:
@@ -72,23 +47,6 @@ def _node(trace: Trace, name: str) -> Node:
     if name not in trace.graph.dag:
         raise FileFormatError("its loss is a node that is not in its graph")
     return trace.graph[name]
-
-
-def save(run: Run, path: StrPath) -> None:
-    """Write a run to a file, wholly or not at all."""
-    places = range(len(run.steps))
-    steps = [run.step(place) for place in places]
-    data = {
-        "name": run.name,
-        "seen": run.seen,
-        "steps": list(run.steps),
-        "losses": [[loss.name for loss in step.losses] for step in steps],
-    }
-    arrays = {
-        f"step/{place}": np.frombuffer(pack("trace", *step.trace.encoded(), version=TRACE_VERSION), np.uint8)
-        for place, step in zip(places, steps, strict=True)
-    }
-    write(path, "run", data, arrays, version=VERSION)
 
 
 def _from_data(data: Any, arrays: dict[str, Array]) -> Run:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..._util.display import Shown
 from ..._util.text import counted, quoted
+from ...debugger.traces import VERSION as TRACE_VERSION
 from ...errors import AxisError, UsageError
+from ...io.container import pack, write
 from .recorded_step import RecordedStep
 
 if TYPE_CHECKING:
     from ...core import Array, Graph, Node
     from ...debugger.traces import Trace
     from ...io.paths import StrPath
-    from .run_file import LoadedStep
+    from .recorded_step import LoadedStep
+
+VERSION = 1
+"""That of the files of runs."""
 
 
 class Run(Shown):
@@ -51,10 +58,12 @@ class Run(Shown):
         UsageError
             When nothing was recorded.
         """
-        from .run_file import save
-
-        self.step()
-        save(self, path)
+        steps = [self.step(place) for place in range(len(self.steps) or 1)]
+        losses = [[loss.name for loss in step.losses] for step in steps]
+        data = {"name": self.name, "seen": self.seen, "steps": list(self.steps), "losses": losses}
+        blocks = [pack("trace", *step.trace.encoded(), version=TRACE_VERSION) for step in steps]
+        arrays = {f"step/{place}": np.frombuffer(block, np.uint8) for place, block in enumerate(blocks)}
+        write(path, "run", data, arrays, version=VERSION)
 
     def add(self, number: int, recorder: Any, keep_one: bool = False) -> None:
         """Add a recorded step; with `keep_one`, in the place of the one before."""
