@@ -547,7 +547,8 @@ def fault_of(content: bytes, rng: np.random.Generator, seen: Counter[str], uses:
                     str(error)
                     return f"load ran {executed}" if executed else None
                 seen[f"loaded {type(thing).__name__}"] += 1
-                (thing if isinstance(thing, gn.Graph) else thing.graph).memory_budget = BUDGET
+                if isinstance(thing, (gn.Graph, Trace)):  # a run reads its traces later
+                    (thing if isinstance(thing, gn.Graph) else thing.graph).memory_budget = BUDGET
                 known = USES[type(thing).__name__]
                 for place in rng.permutation(len(known))[:uses]:
                     what = known[place].__name__.strip("_")

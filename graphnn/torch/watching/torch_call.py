@@ -8,31 +8,21 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..._util.text import short_repr
 from ...core import Array, Op, Shape, Spec, dtype_named
-from ...core.attributes import Count, DType, Kind, Name, Several, Text
-from ...errors import NoRuleError, UsageError
+from ...core.attributes import Count, DType, Name, Several, Text
+from ...errors import UsageError
 from ...io.graph_columns import OPERATIONS
 from .allowed_calls import overload_of
+from .call_arguments import Argument, Keyword, Layout, given, shown
 from .tensors import array_of, extent, tensor_with, torch_for
-
-
-def _shown(value: Any) -> str:
-    """Return an argument as PyTorch writes it, a tensor as a dot."""
-    if type(value) is not tuple:
-        return str(value)
-    kind, *parts = value
-    if kind == "tensor":
-        return "·"
-    if kind in ("list", "geometry"):
-        return f"[{', '.join(map(_shown, parts))}]"
-    return str(complex(*parts)) if kind == "complex" else str(parts[0]) if parts else "[]"
 
 
 ASSEMBLED = "graphnn::assembled"
 """A tensor whose memory was written to by way of other tensors: put together of what was written."""
 _CALL = Name()
-_LAYOUTS = Several(Kind())
+_ARGUMENTS = Several(Argument())
+_KEYWORDS = Several(Keyword())
+_LAYOUTS = Several(Layout())
 
 IS_EMPTY = ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided")
 """Calls whose result is memory as it is: its numbers mean nothing, and are recorded as zeros."""
@@ -68,8 +58,8 @@ class TorchCall(Op, abstract=True):
     computes = False
     is_torch_call = True
     call: Annotated[str, _CALL]
-    arguments: Annotated[tuple[Any, ...], Several(Kind())]
-    keywords: Annotated[tuple[Any, ...], Several(Kind())]
+    arguments: Annotated[tuple[Any, ...], _ARGUMENTS]
+    keywords: Annotated[tuple[Any, ...], _KEYWORDS]
     result: Count
     shape: Shape
     dtype: DType
@@ -102,11 +92,11 @@ class TorchCall(Op, abstract=True):
     @property
     def shown_attributes(self) -> dict[str, Any]:
         """What it was called with beside tensors, and which result it is."""
-        plain = [_shown(each) for each in self.arguments]
+        plain = [shown(each) for each in self.arguments]
         found: dict[str, Any] = {}
         if any(each != "·" for each in plain):
             found["arguments"] = f"({', '.join(plain)})"
-        found.update({key: _shown(each) for key, each in self.keywords if key != "generator" and each is not None})
+        found.update({key: shown(each) for key, each in self.keywords if key != "generator" and each is not None})
         return found | ({"result": self.result} if self.result else {})
 
     def infer(self, *operands: Spec) -> Spec:
@@ -124,8 +114,8 @@ class TorchCall(Op, abstract=True):
         torch = torch_for("a call of PyTorch is computed by its own kernel")
         overload = self._recorded or overload_of(torch, self.call)
         tensors = [tensor_with(torch, x, layout) for x, layout in zip(operands, self.layouts, strict=True)]
-        args = [_given(torch, each, tensors) for each in self.arguments]
-        kwargs = {key: _given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
+        args = [given(torch, each, tensors) for each in self.arguments]
+        kwargs = {key: given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
         seeded = dict(self.keywords).get("generator")
         if seeded is None:
             with torch.no_grad():
@@ -151,9 +141,9 @@ def _assembled(places: Sequence[Any], operands: Sequence[Array], shape: tuple[An
 
 
 def _place(place: Any, of: Array | None) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    kind, offset, sizes, strides = place
-    if kind != "geometry" or (of is not None and sizes != of.shape):
+    if type(place) is not tuple or place[0] != "geometry" or (of is not None and place[2] != of.shape):
         raise UsageError(f"{ASSEMBLED} does not take the place {place}")
+    _, offset, sizes, strides = place
     return offset, sizes, strides
 
 
@@ -161,26 +151,6 @@ def _part(flat: Array, offset: int, sizes: tuple[int, ...], strides: tuple[int, 
     if offset < 0 or offset + extent(sizes, offset, strides) > flat.size:
         raise UsageError(f"a part at {offset} with strides {strides} is not in {flat.size:,} elements")
     return as_strided(flat[offset:], sizes, [step * flat.itemsize for step in strides])
-
-
-def _given(torch: Any, value: Any, tensors: Sequence[Any]) -> Any:
-    """Return an argument as PyTorch takes it."""
-    if type(value) is not tuple:
-        return value
-    kind, *parts = value
-    if kind == "tensor" and type(parts[0]) is int and 0 <= parts[0] < len(tensors):
-        return tensors[parts[0]]
-    if kind == "list":
-        return [_given(torch, each, tensors) for each in parts]
-    if kind in ("dtype", "layout", "memory_format"):
-        found = getattr(torch, parts[0], None)
-        if isinstance(found, getattr(torch, kind)):
-            return found
-    if kind == "device":
-        return torch.device("cpu")
-    if kind == "complex":
-        return complex(*parts)
-    raise NoRuleError(f"an argument of the call was {short_repr(value)}, which cannot be given again")
 
 
 WRITES_UNTOLD = {
