@@ -7,6 +7,8 @@ types themselves, that compute with their operands alone, and that neither resiz
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from ...errors import NoRuleError
@@ -34,7 +36,7 @@ _OF_SHAPES = """
 """
 _OF_INDICES = """
     embedding gather index index_add index_select index_put masked_scatter scatter scatter_add scatter_reduce
-    searchsorted select_scatter slice_scatter one_hot
+    searchsorted select_scatter slice_scatter
 """
 _OF_NOTHING = "arange empty eye full linspace ones scalar_tensor zeros new_zeros new_ones new_full full_like"
 _OF_WINDOWS = "avg_pool1d avg_pool2d avg_pool3d constant_pad_nd convolution max_pool2d_with_indices pixel_shuffle"
@@ -66,7 +68,53 @@ def overload_of(torch: Any, call: str) -> Any:
     found = getattr(packet, overload, None) if overload in _overloads(packet) else getattr(packet, "default", None)
     if not isinstance(found, torch._ops.OpOverload) or found._schema.overload_name != overload:
         raise NoRuleError(f"PyTorch {torch.__version__} has no {call}")
+    if any(each.is_out for each in found._schema.arguments) or not all(map(_of_tensors, found._schema.returns)):
+        raise NoRuleError(f"{call} is known from a file alone, and does not make new tensors")
     return found
+
+
+def _of_tensors(returned: Any) -> bool:
+    return str(returned.type) in ("Tensor", "List[Tensor]")
+
+
+def check_sizes(
+    torch: Any,
+    call: Callable[..., list[Any]],
+    overload: Any,
+    args: Any,
+    kwargs: Any,
+    which: int,
+    shape: tuple[int, ...],
+) -> None:
+    """Refuse a call whose results are larger than the file says, before there is memory for them.
+
+    PyTorch tells shapes by its device "meta". Where they depend on numbers, there are no more than were given.
+
+    Raises
+    ------
+    NoRuleError
+        When one of the results is larger, or the one recorded has another shape.
+    """
+    known: list[Any] = []
+
+    def meta(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            known.append(value)
+            return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+        return [meta(each) for each in value] if isinstance(value, list) else value
+
+    args, kwargs = meta(args), {key: meta(each) for key, each in kwargs.items()}
+    if any(each.name == "device" for each in overload._schema.arguments):
+        kwargs["device"] = torch.device("meta")
+    if torch.Tag.dynamic_output_shape in overload.tags and all(
+        each.dtype in (torch.bool, torch.uint8) for each in known[1:]
+    ):
+        return
+    results = call(overload, args, kwargs)
+    most = prod(shape) + sum(each.numel() for each in known)
+    given = [(*each.shape, *([2] if each.is_complex() else [])) for each in results]
+    if which >= len(results) or given[which] != shape or any(each.numel() > most for each in results):
+        raise NoRuleError(f"{overload._schema.name} does not give result {which} of shape {shape} here")
 
 
 def _overloads(packet: Any) -> list[str]:

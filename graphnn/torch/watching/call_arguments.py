@@ -94,7 +94,9 @@ def shown(value: Any) -> str:
     kind, *parts = value
     if kind == "tensor":
         return "·"
-    if kind in ("list", "geometry"):
+    if kind == "geometry":
+        return str(parts)
+    if kind == "list":
         return f"[{', '.join(map(shown, parts))}]"
     return str(complex(*parts)) if kind == "complex" else str(parts[0])
 

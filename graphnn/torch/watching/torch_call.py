@@ -12,10 +12,9 @@ from ...core import Array, Op, Shape, Spec, dtype_named
 from ...core.attributes import Count, DType, Name, Several, Text
 from ...errors import UsageError
 from ...io.graph_columns import OPERATIONS
-from .allowed_calls import overload_of
+from .allowed_calls import check_sizes, overload_of
 from .call_arguments import Argument, Keyword, Layout, given, shown
 from .tensors import array_of, extent, tensor_with, torch_for
-
 
 ASSEMBLED = "graphnn::assembled"
 """A tensor whose memory was written to by way of other tensors: put together of what was written."""
@@ -116,19 +115,32 @@ class TorchCall(Op, abstract=True):
         tensors = [tensor_with(torch, x, layout) for x, layout in zip(operands, self.layouts, strict=True)]
         args = [given(torch, each, tensors) for each in self.arguments]
         kwargs = {key: given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
+        if self._recorded is None:
+            check_sizes(torch, _called, overload, args, kwargs, self.result, tuple(self.shape))
         seeded = dict(self.keywords).get("generator")
         if seeded is None:
-            with torch.no_grad():
-                found = overload(*args, **kwargs)
+            results = _called(overload, args, kwargs)
         else:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]):
                 torch.set_rng_state(tensors[seeded[1]])
                 if any(each.name == "generator" for each in overload._schema.arguments):
                     kwargs["generator"] = torch.default_generator
-                found = overload(*args, **kwargs)
-        written = tensors_written(torch, overload, written_by(overload), args, kwargs)
-        each = results_of(found, written)[self.result]
-        return np.array(array_of(torch, each), order="C")
+                results = _called(overload, args, kwargs)
+        found = np.array(array_of(torch, results[self.result]), order="C")
+        if found.shape != self.shape or found.dtype != dtype_named(self.dtype):
+            raise UsageError(
+                f"{self.call} gives {found.shape} {found.dtype} with PyTorch {torch.__version__}, "
+                f"and gave {self.shape} {self.dtype} when it was recorded"
+            )
+        return found
+
+
+def _called(overload: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """Return the results of a call, in order."""
+    torch = torch_for("")
+    with torch.no_grad():
+        found = overload(*args, **kwargs)
+    return results_of(found, tensors_written(torch, overload, written_by(overload), args, kwargs))
 
 
 def _assembled(places: Sequence[Any], operands: Sequence[Array], shape: tuple[Any, ...]) -> Array:

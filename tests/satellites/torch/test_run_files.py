@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import forged_runs
 import numpy as np
 import pytest
 import torch
@@ -98,11 +100,12 @@ def test_a_public_function_is_computed_by_its_name() -> None:
         *("aten::from_file", "aten::resize_", "aten::set_.source_Tensor", "aten::record_stream", "aten::_print"),
         *("aten::native_layer_norm_backward", "aten::_fused_adamw_", "aten::max_pool2d_with_indices_backward"),
         *("os::system", "torchvision::nms", "prim::Print", "aten::__class__", "aten::add.__class__", "aten::"),
+        *("aten::add.out", "aten::eq.str", "aten::mul.left_t", "aten::as_strided_copy.out", "aten::one_hot"),
         *("aten::add.nothing", "profiler::_record_function_enter", "aten::_cudnn_init_dropout_state", "mm"),
     ],
 )
 def test_no_other_function_is_called_by_its_name(call: str) -> None:
-    with pytest.raises(gn.NoRuleError, match=r"known from a file alone|has no aten"):
+    with pytest.raises(gn.NoRuleError, match=r"is known from a file alone|has no aten"):
         _call(call, _T).forward(_X)
 
 
@@ -130,7 +133,11 @@ def test_no_other_function_is_called_by_its_name(call: str) -> None:
         (("graphnn::assembled", ("geometry", 1, (2,), (1,)), ("geometry", 0, (2,), (1,))), (None,)),
         (("graphnn::assembled", ("geometry", 0, (2,), (1,)), ("geometry", -1, (2,), (1,))), (None,)),
         (("graphnn::assembled", ("geometry", 0, (2,), (9,)), ("geometry", 0, (2,), (1,))), (None,)),
+        (("aten::neg", ("tensor",)), (None,)),
+        (("aten::neg", ("tensor", 0, 0)), (None,)),
+        (("aten::sum", _T, (3, 4)), (None,)),
         (("graphnn::assembled", 1, 2), (None,)),
+        (("graphnn::assembled", ("geometry", 0, 2, 1), ("geometry", 0, (2,), (1,))), (None,)),
     ],
 )
 def test_forged_arguments_are_refused(call: tuple[Any, ...], layouts: tuple[Any, ...]) -> None:
@@ -139,6 +146,93 @@ def test_forged_arguments_are_refused(call: tuple[Any, ...], layouts: tuple[Any,
     x = graph.placeholder("x", shape=(2,), dtype="float32")
     with pytest.raises(gn.GraphnnError):
         gn.run(_call(call[0], *call[1:], layouts=layouts)(x), {x: _X})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(("aten::full", ("list", 2**45), 1.0), ("aten::arange", 2**45), ("aten::repeat", _T, ("list", 2**45))),
+        *(("aten::expand", _T, ("list", 2**45, 2)), ("aten::constant_pad_nd", _T, ("list", 0, 2**45))),
+        *(("aten::as_strided", _T, ("list", 2**45), ("list", 0)), ("aten::eye", 2**24), ("aten::sum", _T)),
+        *(("aten::unsqueeze", _T, 0), ("aten::unbind.int", _T)),
+    ],
+)
+def test_no_memory_is_taken_for_more_than_the_file_says(call: tuple[Any, ...]) -> None:
+    """PyTorch would be asked for it: it has not that much, and would say so in words of its own."""
+    with pytest.raises(gn.NoRuleError, match=r"does not give result 0 of shape \(2,\)"):
+        _call(call[0], *call[1:]).forward(_X)
+
+
+def test_a_result_of_another_dtype_is_refused() -> None:
+    with pytest.raises(gn.UsageError, match="gives .* bool with PyTorch"):
+        _call("aten::gt.Scalar", _T, 1.5).forward(_X)
+
+
+def test_results_whose_shape_depends_on_numbers() -> None:
+    call = TorchCall("aten::nonzero", (_T,), (), 0, (2, 1), "int64", (None,))
+    np.testing.assert_array_equal(call.forward(_X), [[0], [1]])
+    with pytest.raises(gn.UsageError, match=r"gives \(2, 1\) int64"):
+        TorchCall("aten::nonzero", (_T,), (), 0, (9, 1), "int64", (None,)).forward(_X)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dtype", "onnx"), ("layout", "_inductor"), ("memory_format", "_dynamo")])
+def test_nothing_is_imported_for_a_name(kind: str, name: str) -> None:
+    """PyTorch imports some of its modules when they are first looked up."""
+    program = (
+        "import sys, numpy as np, torch\n"
+        "import graphnn as gn\n"
+        "from graphnn.torch.watching.torch_call import TorchCall\n"
+        "before = {*sys.modules}\n"
+        f"call = TorchCall('aten::neg', (('tensor', 0), ({kind!r}, {name!r})), (), 0, (2,), 'float32', (None,))\n"
+        "try:\n"
+        "    call.forward(np.ones(2, np.float32))\n"
+        "except gn.NoRuleError as error:\n"
+        f"    print('torch.{name}' in {{*sys.modules}} - before, error)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("False PyTorch")
+
+
+def test_a_read_run_computes_again_what_may_be_called(tmp_path: Path) -> None:
+    """All of a network's calls of public functions, from a file alone, to the bit."""
+    _run().save(tmp_path / "a.gnt")
+    trace = gn.load(tmp_path / "a.gnt").trace
+    computed, refused = [], set()
+    for record in trace:
+        if not record.op.is_torch_call:
+            continue
+        try:
+            found = record.op.forward(*[trace[each].value for each in record.node.inputs])
+        except gn.NoRuleError:
+            refused.add(record.op.name)
+            continue
+        assert found.tobytes() == record.value.tobytes(), record.name
+        computed.append(record.op.name)
+    assert {"aten.addmm", "aten.relu", "aten.t", "aten.mm", "aten.sum"} <= {*computed}
+    assert "aten.native_layer_norm_backward" in refused
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_forged_runs_are_refused_or_as_good_as_any(part: int) -> None:
+    """`tests/fuzz/fuzz_files.py --runs` tries many more."""
+    sound, seen = forged_runs.sound(), Counter[str]()
+    for number in range(40 * part, 40 * part + 40):
+        rng = np.random.default_rng([1, number])
+        assert forged_runs.fault_of(forged_runs.forged(rng, sound), rng, seen) is None, number
+    assert sum(count for what, count in seen.items() if "FileFormatError" in what or what == "refused") > 10
+
+
+def test_truncated_and_flipped_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.gnt"
+    _run().save(path)
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(content), 60).tolist():
+        path.write_bytes(content[:place])
+        with pytest.raises(gn.FileFormatError):
+            gn.load(path)
+        path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        with pytest.raises(gn.FileFormatError):
+            str(gn.load(path).trace)
 
 
 def _trained(at: int, change: float, folder: Path, name: str) -> Path:

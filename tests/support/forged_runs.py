@@ -1,32 +1,31 @@
-"""Forged files of runs: lies in the trace of a step, in its calls of PyTorch, or in the run around it.
-
-    python tests/satellites/torch/forged_runs.py [--forgeries 2000] [--seed 0]
-"""
+"""Forged files of runs: lies in the trace of a step, in its calls of PyTorch, or in the run around it."""
 
 from __future__ import annotations
 
-import argparse
 import copy
-import sys
+import zipfile
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
+import forging
 import numpy as np
 import torch
 from torch import nn
-
-sys.path.extend(map(str, Path(__file__).parents[2].iterdir()))
-
-import forging
 
 import graphnn as gn
 from graphnn.debugger.traces import VERSION
 from graphnn.torch.watching.watched_run import VERSION as RUN_VERSION
 
 _CALLS = ["aten::from_file", "aten::resize_", "aten::set_.source_Tensor", "aten::add.out", "aten::index.Tensor"]
-_CALLS += ["aten::as_strided", "aten::native_layer_norm_backward", "torchvision::nms", "graphnn::assembled", "os::system"]
+_CALLS += [
+    "aten::as_strided",
+    "aten::native_layer_norm_backward",
+    "torchvision::nms",
+    "graphnn::assembled",
+    "os::system",
+]
 _CALLS += ["aten::embedding", "aten::gather", "aten::expand", "aten::mm", "aten::select.int", "aten::scatter.value"]
 _PARTS: list[Any] = [["tensor", 0], ["tensor", 99], ["tensor", -1], ["tensor", "x"], ["list"], ["dtype", "load"]]
 _PARTS += [["list", 2**40], ["generator", 0], ["geometry", 0, [2], [1]], ["other", "os"], ["complex", 1, 2], []]
@@ -61,7 +60,9 @@ def _lying_calls(rng: np.random.Generator, data: Any) -> None:
     elif draw < 0.7 and row["arguments"]:
         row["arguments"][rng.integers(len(row["arguments"]))] = _PARTS[rng.integers(len(_PARTS))]
     elif draw < 0.9:
-        row["layouts"] = [[int(rng.choice([-1, 0, 3, 2**40])), *rng.integers(-1, 9, size=2).tolist()] for _ in row["layouts"]]
+        row["layouts"] = [
+            [int(rng.choice([-1, 0, 3, 2**40])), *rng.integers(-1, 9, size=2).tolist()] for _ in row["layouts"]
+        ]
     else:
         row["result"] = int(rng.choice([-1, 1, 7, 2**40]))
 
@@ -83,9 +84,6 @@ def forged(rng: np.random.Generator, of: list[forging.Forgery]) -> bytes:
 
 
 def _with_version(content: bytes, kind: str, version: int) -> bytes:
-    import zipfile
-    from io import BytesIO
-
     packed = BytesIO()
     with zipfile.ZipFile(BytesIO(content)) as before, zipfile.ZipFile(packed, "w") as after:
         for name in before.namelist():
@@ -101,7 +99,7 @@ def _looked_at(run: Any) -> None:
         trace.graph.memory_budget = forging.BUDGET
         str(trace)
         for record in trace:
-            str(record), record.stats, record.preview  # noqa: B018 - to have them computed
+            str(record), record.stats, record.preview
 
 
 def _of_trace(use: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -129,26 +127,3 @@ forging.USES["Run"] = [_looked_at, _replayed, *map(_of_trace, forging.USES["Trac
 def fault_of(content: bytes, rng: np.random.Generator, seen: Counter[str]) -> str | None:
     """Return what is wrong with how a forged file ends, or None."""
     return forging.fault_of(content, rng, seen, uses=3)
-
-
-def main() -> int:
-    """Try forgeries; the exit status says whether all is well."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--forgeries", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    settings = parser.parse_args()
-    files, faults, seen = sound(), 0, Counter[str]()
-    for number in range(settings.forgeries):
-        rng = np.random.default_rng([settings.seed, number])
-        fault = fault_of(forged(rng, files), rng, seen)
-        if fault is not None:
-            faults += 1
-            sys.stdout.write(f"{number}: {fault}\n")
-    for what, count in sorted(seen.items()):
-        sys.stdout.write(f"{count:>8,} {what}\n")
-    sys.stdout.write(f"{settings.forgeries:,} forged runs: {faults} faults\n")
-    return bool(faults)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
