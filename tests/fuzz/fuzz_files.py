@@ -92,6 +92,8 @@ def of_runs(forgeries: int, first: int, seed: int) -> int:
             told(f"forgery {number}: {fault}\n")
     for what, count in sorted(seen.items()):
         told(f"{count:>8,} {what}\n")
+    for what, count in sorted(forged_runs.computed.items()):
+        told(f"{count:>8,} single calls: {what}\n")
     told(f"{forgeries:,} forgeries of runs: {faults} faults\n")
     return bool(faults)
 

@@ -84,7 +84,7 @@ def check_sizes(
     args: Any,
     kwargs: Any,
     which: int,
-    shape: tuple[int, ...],
+    shape: tuple[Any, ...],
 ) -> None:
     """Refuse a call whose results are larger than the file says, before there is memory for them.
 

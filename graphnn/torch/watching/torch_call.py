@@ -116,7 +116,7 @@ class TorchCall(Op, abstract=True):
         args = [given(torch, each, tensors) for each in self.arguments]
         kwargs = {key: given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
         if self._recorded is None:
-            check_sizes(torch, _called, overload, args, kwargs, self.result, tuple(self.shape))
+            check_sizes(torch, _called, overload, args, kwargs, self.result, self.shape)
         seeded = dict(self.keywords).get("generator")
         if seeded is None:
             results = _called(overload, args, kwargs)

@@ -164,7 +164,7 @@ def test_no_memory_is_taken_for_more_than_the_file_says(call: tuple[Any, ...]) -
 
 
 def test_a_result_of_another_dtype_is_refused() -> None:
-    with pytest.raises(gn.UsageError, match="gives .* bool with PyTorch"):
+    with pytest.raises(gn.UsageError, match=r"gives .* bool with PyTorch"):
         _call("aten::gt.Scalar", _T, 1.5).forward(_X)
 
 
