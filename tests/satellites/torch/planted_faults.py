@@ -174,8 +174,8 @@ def never_zeroed(watch, faulty):
         for _ in range(3):
             if not faulty:
                 optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()  # planted: never_zeroed
+            F.cross_entropy(model(x), y).backward()  # planted: never_zeroed
+            optimizer.step()
     return run
 
 

@@ -40,3 +40,25 @@ def test_masks_and_halves_overflow_as_planted():
 def test_planted_line_is_recorded(script):
     assert calls_from(script(gn.watch, True), planted.planted_line(script.__name__))
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("script", planted.SCRIPTS, ids=lambda script: script.__name__)
+@pytest.mark.parametrize("faulty", [True, False])
+def test_facts_of_the_script(script, faulty):
+    known = {"never_zeroed": "not-zeroed", "layer_left_out": "left-out", "detached_branch": "left-out"}
+    found = {each.code: each for each in gn.check_health(script(gn.watch, faulty)).findings}
+    expected = {known[script.__name__]} if faulty and script.__name__ in known else set()
+    assert set(known.values()) & set(found) == expected
+
+
+def test_gradients_that_were_not_zeroed_are_named_with_the_line_of_backward():
+    health = gn.check_health(planted.never_zeroed(gn.watch, True))
+    (found,) = health.findings
+    assert found.node.origin.line == planted.planted_line("never_zeroed")
+    assert "optimizer.zero_grad()" in found.remedy
+
+
+def test_parameters_outside_the_optimizer_are_named():
+    (found,) = gn.check_health(planted.layer_left_out(gn.watch, True)).findings
+    assert "2.weight, 2.bias" in found.cause
+    assert "optimizer = AdamW(model.parameters())" in found.remedy
