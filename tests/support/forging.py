@@ -300,7 +300,7 @@ def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
             continue
         if draw < 0.3 and "digests" in arrays:
             rows = arrays["digests"] = np.array(arrays["digests"])
-            rows.flat[rng.integers(rows.size, size=9)] = rng.integers(256, size=9)
+            rows.reshape(-1)[rng.integers(rows.size, size=9)] = rng.integers(256, size=9)
             continue
         if draw < 0.14 and arrays:
             del arrays[list(arrays)[rng.integers(len(arrays))]]

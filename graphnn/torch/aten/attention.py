@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -84,9 +84,12 @@ def flash_attention(
     is_causal: bool = False,
     attn_mask: Node | None = None,
     scale: float | None = None,
-) -> tuple[Node, None]:
-    """Return what queries find."""
-    return scaled_dot_product_attention(call, query, key, value, attn_mask, dropout_p, is_causal, scale), None
-
-
-_Any = Any
+) -> tuple[Node, Node | None]:
+    """Return what queries find, and the logarithms of the sums of exponentials of scores."""
+    found = scaled_dot_product_attention(call, query, key, value, attn_mask, dropout_p, is_causal, scale)
+    if not call.wanted(1):
+        return found, None
+    scores = found
+    while scores.op.name != "softmax":
+        scores = scores.inputs[0]
+    return found, fn.logsumexp(scores.inputs[0], axis=-1)

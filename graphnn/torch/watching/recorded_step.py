@@ -67,7 +67,7 @@ class RecordedStep:
         for i, number in enumerate(call.results):
             value = self._recorder.values[number]
             shape, dtype = value.shape, value.dtype
-            op = TorchCall(call.name, *arguments, i, shape, dtype.name, tuple(call.layouts), value.as_dtype)
+            op = TorchCall(call.name, *arguments, value.result, shape, dtype.name, tuple(call.layouts), value.as_dtype)
             op.recorded_from(call.func)
             name = short if not i else f"{short}_result_{i}"
             node = self._made(op, tuple(operands), value, name, scope, call.origin)

@@ -107,7 +107,7 @@ class TorchCall(Op, abstract=True):
     def forward(self, *operands: Array) -> Array:
         """Call PyTorch's kernel."""
         if self.call == ASSEMBLED:
-            return _assembled(self.arguments, operands, self.shape)
+            return assembled_from(self.arguments, operands, self.shape)
         if self.short_name in IS_EMPTY:
             return np.zeros(self.shape, dtype_named(self.dtype))
         torch = torch_for("a call of PyTorch is computed by its own kernel")
@@ -143,7 +143,7 @@ def _called(overload: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[
     return results_of(found, tensors_written(torch, overload, written_by(overload), args, kwargs))
 
 
-def _assembled(places: Sequence[Any], operands: Sequence[Array], shape: tuple[Any, ...]) -> Array:
+def assembled_from(places: Sequence[Any], operands: Sequence[Array], shape: tuple[Any, ...]) -> Array:
     """Return part of a storage: of one operand that is all of it, with others written to parts of it."""
     wanted, *places = [_place(each, x) for each, x in zip(places, (None, *operands), strict=True)]
     flat = np.zeros(operands[0].size, operands[0].dtype)
