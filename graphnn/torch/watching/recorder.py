@@ -103,9 +103,10 @@ class RecordedCall:
 class _Storage:
     """Memory that tensors share, and which value each of them is."""
 
-    __slots__ = ("known", "version", "weak", "whole", "writes")
+    __slots__ = ("first", "known", "version", "weak", "whole", "writes")
 
-    def __init__(self, weak: Any) -> None:
+    def __init__(self, weak: Any, first: int) -> None:
+        self.first = first
         self.weak = weak  # while it lives, no other storage gets this address
         self.version = 0
         self.known: dict[Any, tuple[int, int]] = {}
@@ -373,7 +374,7 @@ class Recorder:
             return
         storage = self._storages.get(key)
         if storage is None:
-            storage = self._storages[key] = _Storage(_Weak(tensor.untyped_storage()))
+            storage = self._storages[key] = _Storage(_Weak(tensor.untyped_storage()), value)
         geometry = _geometry_of(tensor)
         storage.version += is_written
         known = storage.known.get(geometry)
@@ -445,6 +446,9 @@ class Recorder:
     def _placed_backward(self, call: RecordedCall, node: Any) -> None:
         if node.name() == "torch::autograd::AccumulateGrad":
             parameter = self.value_of(node.variable)
+            storage = self._storages.get(_key_of(node.variable) or 0)
+            if storage is not None and self.values[storage.first].call < 0:
+                parameter = storage.first  # before any update of it in this step
             call.twin = -1 - parameter
             call.path = self.values[parameter].path
             call.origin = self.values[parameter].origin

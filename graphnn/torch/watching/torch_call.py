@@ -138,7 +138,7 @@ class TorchCall(Op, abstract=True):
 def _called(overload: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
     """Return the results of a call, in order."""
     torch = torch_for("")
-    with torch.no_grad():
+    with torch.enable_grad():
         found = overload(*args, **kwargs)
     return results_of(found, tensors_written(torch, overload, written_by(overload), args, kwargs))
 
