@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -116,8 +117,11 @@ def _translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
     operands = [graph.placeholder(name, spec.shape, spec.dtype) for name, spec in zip(names, specs, strict=True)]
     if op.short_name in ("as_strided", "as_strided_copy"):
         return _checked(graph, op, operands, _strided(op, overload, operands))
-    program, results = _Program(torch, op, overload, specs).built()
-    tensors = [Tensor.of(node) for node in operands]
+    if op.short_name == "_local_scalar_dense":
+        return _checked(graph, op, operands, fn.reshape(operands[0], ()))
+    op, given = _with_places(op, operands)
+    program, results = _Program(torch, op, overload, [node.spec for node in given]).built()
+    tensors = [Tensor.of(node) for node in given]
     reader = Reader(graph, torch, trainable=False)
     found = reader.read(program, tensors)
     where = results[op.result]
@@ -125,6 +129,46 @@ def _translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
     if not isinstance(made, Tensor):
         raise NoRuleError(f"graphnn does not compute its result {op.result}")
     return _checked(graph, op, operands, made.node)
+
+
+def _with_places(op: TorchCall, operands: Sequence[Node]) -> tuple[TorchCall, Sequence[Node]]:
+    """Return a call by masks as one by places: how many elements are true, the recorded shapes tell."""
+    at = 1 if op.short_name in ("index", "index_put", "index_put_", "_index_put_impl_") else None
+    if at is None or not isinstance(op.arguments[at], tuple):
+        return op, operands
+    given, listed = list(operands), list[Any]()
+    masks = [each for each in op.arguments[at][1:] if each is not None and operands[each[1]].spec.dtype == bool]
+    if not masks:
+        return op, operands
+    counted = op.shape[:1]
+    if op.short_name != "index":
+        counted = operands[op.arguments[2][1]].spec.shape[:1]
+        if math.prod(operands[op.arguments[2][1]].spec.shape) == 1:
+            return op, operands
+    if len(masks) > 1 or op.arguments[at][1] is not masks[0]:
+        raise NoRuleError("it takes elements by several masks, or by one that is not of the first axes")
+    for each in op.arguments[at][1:]:
+        if each is not masks[0]:
+            listed.append(each)
+            continue
+        for place in _true_places(operands[each[1]], int(counted[0])):
+            listed.append(("tensor", len(given)))
+            given.append(place)
+    arguments = (*op.arguments[:at], ("list", *listed), *op.arguments[at + 1 :])
+    layouts = (*op.layouts, *[None] * (len(given) - len(operands)))
+    return replace(op, arguments=arguments, layouts=layouts), given
+
+
+def _true_places(mask: Node, count: int) -> list[Node]:
+    """Return where a mask is true, as so many places along each of its axes."""
+    flat = fn.reshape(mask, (-1,))
+    size = math.prod(int(each) for each in mask.spec.shape)
+    order = fn.sort(fn.where(flat, mask.graph.constant(np.arange(size)), size))[:count]
+    found = list[Node]()
+    for n in reversed([int(each) for each in mask.spec.shape]):
+        found.append(fn.remainder(order, n))
+        order = fn.floor_divide(order, n)
+    return found[::-1]
 
 
 def _checked(graph: Graph, op: TorchCall, operands: Sequence[Node], result: Node) -> Translation:
@@ -249,6 +293,8 @@ class _Program:
         arguments, keywords = [one(each) for each in op.arguments], [(key, one(each)) for key, each in op.keywords]
         if single.startswith(("addcmul", "addcdiv")) and len(arguments) > 3:
             keywords.append(("value", arguments.pop()))
+        if single.endswith("_") and not hasattr(torch.ops.aten, single):
+            single = single[:-1]
         given = [self._given(each, self.fakes) for each in arguments]
         keys = {key: self._given(each, self.fakes) for key, each in keywords}
         try:
@@ -276,8 +322,11 @@ class _Program:
         """Return the program, which gives the result that is wanted, and for each result the operand that it is."""
         op, graph = self.op, self.graph
         args, kwargs = self._both(self.fakes)
-        with self.mode:
-            found = self.overload(*args, **kwargs)
+        try:
+            with self.mode:
+                found = self.overload(*args, **kwargs)
+        except Exception as error:
+            raise NoRuleError(f"PyTorch does not tell its result without data ({type(error).__name__})") from error
         written = [*tensors_written(self.torch, self.overload, written_by(self.overload), args, kwargs)]
         results = results_of(found, written)
         operands = {id(fake): i for i, fake in enumerate(self.fakes)}
