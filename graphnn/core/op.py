@@ -374,6 +374,13 @@ class Op:
         """
         return (...,) * len(operands)
 
+    def small_graph(self, *operands: Spec) -> tuple[Sequence[Node], Node] | None:
+        """Return placeholders and a result, in a graph of their own, that compute the same; None where there is none.
+
+        An element is then explained through that graph.
+        """
+        return None
+
     def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
         """Return for each operand an array like the output: the flat index of the one element read there, or -1.
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ...core import Array, Op, Shape, Spec, dtype_named
+from ...core import Array, Node, Op, Shape, Spec, dtype_named
 from ...core.attributes import Count, DType, Kind, Name, Several, Text
-from ...errors import NoRuleError, UsageError
+from ...debugger.small_graphs import SmallGraph
+from ...errors import GraphnnError, NoRuleError, UsageError
 from ...io.graph_columns import OPERATIONS
 from .allowed_calls import overload_of
 from .tensors import array_of, extent, tensor_with, torch_for
@@ -105,6 +106,21 @@ class TorchCall(Op, abstract=True):
         if len(operands) != len(self.layouts):
             raise UsageError(f"{self.called} was called with {len(self.layouts)} tensors, not {len(operands)}")
         return Spec(self.shape, dtype_named(self.dtype))
+
+    def small_graph(self, *operands: Spec) -> tuple[Sequence[Node], Node] | None:
+        """Return the call by graphnn's own operations, None where there is no rule."""
+        from .translation import translated
+
+        try:
+            small = translated(self, operands)
+        except GraphnnError:
+            return None
+        return small.operands, small.result
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return which elements made one, as the call's translation tells; all, where it has none."""
+        small = self.small_graph(*[Spec(x.shape, x.dtype) for x in operands])
+        return (...,) * len(operands) if small is None else SmallGraph(*small, operands).reads(index)
 
     def forward(self, *operands: Array) -> Array:
         """Call PyTorch's kernel."""

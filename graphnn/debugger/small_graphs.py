@@ -1,0 +1,256 @@
+"""One element of an operation that explains itself through a small graph: what it read, and its equation.
+
+The equation has as many operations as fit in a line; what does not fit is a step of its own, which says where a number
+came from.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._util.text import number
+from ..core import Array, Node
+from ..core.fetches import ancestors
+from ..errors import ValueRangeError
+from ..runtime.interpreter import run
+from .ancestry import ancestry
+from .why import element_equation, places_of
+from .window_positions import before_moves
+
+LENGTH = 72
+"""How long a line may be before a part of it becomes a step of its own."""
+STEPS = 6
+"""How many steps are told at most."""
+_SUM, _PRODUCT, _ATOM = 0, 1, 2
+_PASSED = ("stop_gradient", "cast", "broadcast_to", "reshape", "where", "squeeze", "expand_dims", "take", "getitem")
+
+
+class SmallGraph:
+    """The small graph of an operation, with the values of a run.
+
+    Parameters
+    ----------
+    operands : sequence of Node
+        Placeholders.
+    result : Node
+    arrays : sequence of ndarray
+        What the operands were.
+    """
+
+    def __init__(self, operands: Sequence[Node], result: Node, arrays: Sequence[Array]) -> None:
+        self.operands, self.result = operands, result
+        feed = dict(zip(operands, arrays, strict=True))
+        made = [node for node in ancestors([result]) if node not in feed]
+        self.values: dict[Node, Array] = feed | dict(
+            zip(made, map(np.asarray, run(made, {k: v for k, v in feed.items() if k in ancestors([result])})), strict=True)
+        )
+        self._steps: dict[tuple[Node, int], str] = {}
+
+    # --- what it read ---
+
+    def reads(self, index: tuple[int, ...]) -> list[Any]:
+        """Return which elements of each operand made an element, as `Op.reads` does."""
+        try:
+            found = ancestry(self.result, index, lambda node: [self.values[x] for x in node.inputs], given=self.operands)
+        except ValueRangeError:
+            return [...] * len(self.operands)
+        entries: list[Any] = []
+        for node in self.operands:
+            places = found.get(node)
+            shape = self.values[node].shape
+            if places is None or not places.size:
+                entries.append(None)
+            elif not shape or places.size == self.values[node].size:
+                entries.append(...)
+            else:
+                entries.append(np.unravel_index(places, shape))
+        return entries
+
+    # --- the equation ---
+
+    def told(self, index: tuple[int, ...]) -> tuple[str, list[str]]:
+        """Return the equation of an element, "" if it is an element of an operand, and the steps of it."""
+        self._steps = {}
+        value = self.values[self.result]
+        cell = int(np.ravel_multi_index(index, value.shape)) if index else 0
+        source, at = self._source(self.result, cell)
+        equation = self._formula(source, at, LENGTH, is_whole=True)
+        lines: list[str] = []
+        done = {(source, at)}
+        while len(lines) < STEPS:
+            waiting = next((key for key in self._steps if key not in done), None)
+            if waiting is None:
+                break
+            done.add(waiting)
+            node, at = waiting
+            formula = self._formula(node, at, LENGTH, is_whole=True)
+            said = self._number(node, at)
+            if formula not in ("", said):
+                lines.append(f"{said} = {formula}{self._first(node, at)}")
+        return equation, list(dict.fromkeys(lines))
+
+    def _number(self, node: Node, cell: int) -> str:
+        return number(self.values[node].flat[cell])
+
+    def _source(self, node: Node, cell: int) -> tuple[Node, int]:
+        """Return the element of which one is a copy: it was moved, chosen or cast."""
+        while node.inputs and cell >= 0:
+            moved, cells = before_moves(node, np.array([cell]), self.values.get, lambda each: each.op)
+            if moved is not node:
+                node, cell = moved, int(cells[0])
+                continue
+            if node.op.name not in _PASSED:
+                break
+            x = node.inputs[0]
+            entries = self._entries(node, cell)
+            read = [i for i, entry in enumerate(entries) if entry is not None]
+            if node.op.name == "where":
+                read = [i for i in read if i]
+            elif node.op.name in ("take", "getitem"):
+                read = [0]
+            if len(read) != 1:
+                break
+            x = node.inputs[read[0]]
+            places = places_of(entries[read[0]], self.values[x].shape).reshape(-1)
+            if places.size != 1 or self.values[x].flat[places[0]] != self.values[node].flat[cell]:
+                break
+            node, cell = x, int(places[0])
+        return node, cell
+
+    def _entries(self, node: Node, cell: int) -> Sequence[Any]:
+        value = self.values[node]
+        at = tuple(int(i) for i in np.unravel_index(cell, value.shape)) if value.ndim else ()
+        return node.op.reads(at, [self.values[each] for each in node.inputs])
+
+    def _cells(self, node: Node, cell: int) -> list[Array]:
+        """Return the places that an element reads, of each operand."""
+        entries = self._entries(node, cell)
+        return [places_of(entry, self.values[x].shape) for x, entry in zip(node.inputs, entries, strict=True)]
+
+    def _formula(self, node: Node, cell: int, room: int, is_whole: bool = False, adds: bool = True) -> str:
+        """Return what an element was computed from, in so many characters if it can be."""
+        if cell < 0:
+            return "0"
+        if not node.inputs:
+            return self._number(node, cell)
+        template = node.op.element_formula
+        cells = self._cells(node, cell)
+        if all(each.size == 1 for each in cells) and "…" not in template:
+            parts = [self._part(x, int(each.reshape(-1)[0]), room, template) for x, each in zip(node.inputs, cells, strict=True)]
+            settings = {key: str(value) for key, value in node.op.attributes.items()}
+            text = filled(template, {str(i): part for i, part in enumerate(parts)} | settings)
+            if len(text) <= room:
+                return text
+            plain = [self._noted(x, int(each.reshape(-1)[0])) for x, each in zip(node.inputs, cells, strict=True)]
+            return filled(template, {str(i): part for i, part in enumerate(plain)} | settings)
+        entries = self._entries(node, cell)
+        given = [None if e is None else np.asarray(self.values[x][e]) for x, e in zip(node.inputs, entries, strict=True)]
+        value = self.values[node]
+        at = tuple(int(i) for i in np.unravel_index(cell, value.shape)) if value.ndim else ()
+        text = element_equation(node.op, given, at)
+        return self._number(node, cell) if text is None else text
+
+    def _part(self, node: Node, cell: int, room: int, around: str) -> str:
+        """Return an operand in an equation: its own equation, if that has room, else its number."""
+        node, cell = self._source(node, cell)
+        if cell < 0:
+            return "0"
+        if not node.inputs:
+            return self._number(node, cell)
+        is_single = all(each.size == 1 for each in self._cells(node, cell))
+        if not is_single and not _adds(around):
+            return self._noted(node, cell)
+        before = dict(self._steps)
+        text = self._formula(node, cell, room - len(around) // 2)
+        if not text or len(text) > (room * 2) // 3:
+            self._steps = before
+            return self._noted(node, cell)
+        return text
+
+    def _noted(self, node: Node, cell: int) -> str:
+        """Return the number of an element, and have a step say where it came from."""
+        node, cell = self._source(node, cell)
+        if cell < 0:
+            return "0"
+        if node.inputs:
+            self._steps.setdefault((node, cell))  # type: ignore[arg-type]
+        return self._number(node, cell)
+
+    def _first(self, node: Node, cell: int) -> str:
+        """Return how the first of many numbers was made, if it was."""
+        cells = self._cells(node, cell)
+        if all(each.size == 1 for each in cells):
+            return ""
+        for x, each in zip(node.inputs, cells, strict=True):
+            if not each.size:
+                continue
+            source, at = self._source(x, int(each.reshape(-1)[0]))
+            if at >= 0 and source.inputs:
+                said, formula = self._number(source, at), self._formula(source, at, LENGTH)
+                if formula not in ("", said):
+                    return f", where {said} = {formula}"
+        return ""
+
+
+def _adds(template: str) -> bool:
+    return re.fullmatch(r"\{0\} [+-] \{1\}", template) is not None
+
+
+def filled(template: str, fields: Mapping[str, str]) -> str:
+    """Return a formula with numbers, or formulas, in its places: in brackets where they would be read otherwise.
+
+    Examples
+    --------
+    >>> filled("{0} / {1}", {"0": "1 + 2", "1": "-3"})
+    '(1 + 2) / (-3)'
+    >>> filled("{0} + {1}", {"0": "2 · 3", "1": "-4"})
+    '2 · 3 - 4'
+    """
+    parts = list(string.Formatter().parse(template))
+    text = ""
+    for i, (literal, name, _, _) in enumerate(parts):
+        text += literal
+        if name is None:
+            continue
+        part = fields.get(name, "…")
+        after = parts[i + 1][0] if i + 1 < len(parts) else ""
+        level = _level(part)
+        first = re.search(r"(^|[(|‖⌊⌈,] ?)$", text) is not None
+        last = re.match(r"$|[)|‖⌋⌉,]", after) is not None
+        added = first or text.endswith((" + ", " - "))
+        goes_on = last or after.startswith((" + ", " - "))
+        if text.endswith(" + ") and part.startswith("-") and level != _SUM and goes_on:
+            text = f"{text[:-2]}- {part[1:]}"
+        elif first and (last or (goes_on and level >= _SUM and not text.endswith(" - "))):
+            text += part
+        elif level == _ATOM and not part.startswith("-"):
+            text += part
+        elif level == _PRODUCT and not part.startswith("-") and added and goes_on:
+            text += part
+        elif level == _SUM and text.endswith(" + ") and goes_on and not part.startswith("-"):
+            text += part
+        elif first and level == _PRODUCT and after.startswith((" · ", "·", " / ")) and not part.startswith("-"):
+            text += part
+        else:
+            text += f"({part})"
+    return text
+
+
+def _level(text: str) -> int:
+    """Return how loosely a formula is held together."""
+    depth, found = 0, _ATOM
+    for i, sign in enumerate(text):
+        depth += (sign in "([⌊⌈") - (sign in ")]⌋⌉")
+        if depth or i == 0:
+            continue
+        if text[i : i + 3] in (" + ", " - ") or (sign == " " and text[i + 1 : i + 2] not in "·/"):
+            if text[i - 1] not in "·/+-":
+                return _SUM
+        elif sign in "·/^²√":
+            found = min(found, _PRODUCT)
+    return _PRODUCT if text[:1] in "√-" and found == _ATOM and text[1:2] == "" else found
