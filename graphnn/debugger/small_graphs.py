@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._util.text import number
-from ..core import Array, Node
+from ..core import Array, Node, is_float
 from ..core.fetches import ancestors
 from ..errors import ValueRangeError
 from ..runtime.interpreter import run
@@ -27,6 +27,7 @@ LENGTH = 72
 STEPS = 6
 """How many steps are told at most."""
 _SUM, _PRODUCT, _ATOM = 0, 1, 2
+_ADDED = "[{0}] + …"
 _PASSED = ("stop_gradient", "cast", "broadcast_to", "reshape", "where", "squeeze", "expand_dims", "take", "getitem")
 
 
@@ -46,17 +47,20 @@ class SmallGraph:
         self.operands, self.result = operands, result
         feed = dict(zip(operands, arrays, strict=True))
         made = [node for node in ancestors([result]) if node not in feed]
-        self.values: dict[Node, Array] = feed | dict(
-            zip(made, map(np.asarray, run(made, {k: v for k, v in feed.items() if k in ancestors([result])})), strict=True)
-        )
-        self._steps: dict[tuple[Node, int], str] = {}
+        needed = ancestors([result])
+        made = [node for node in needed if node not in feed]
+        given = {node: array for node, array in feed.items() if node in needed}
+        self.values: dict[Node, Array] = feed | dict(zip(made, map(np.asarray, run(made, given)), strict=True))
+        self._steps: dict[tuple[Node, int], None] = {}
 
     # --- what it read ---
 
     def reads(self, index: tuple[int, ...]) -> list[Any]:
         """Return which elements of each operand made an element, as `Op.reads` does."""
         try:
-            found = ancestry(self.result, index, lambda node: [self.values[x] for x in node.inputs], given=self.operands)
+            found = ancestry(
+                self.result, index, lambda node: [self.values[x] for x in node.inputs], given=self.operands
+            )
         except ValueRangeError:
             return [...] * len(self.operands)
         entries: list[Any] = []
@@ -79,8 +83,10 @@ class SmallGraph:
         value = self.values[self.result]
         cell = int(np.ravel_multi_index(index, value.shape)) if index else 0
         source, at = self._source(self.result, cell)
-        equation = self._formula(source, at, LENGTH, is_whole=True)
+        equation = self._formula(source, at, LENGTH)
         lines: list[str] = []
+        if source.inputs and at >= 0 and not self._steps:
+            lines += [first] if (first := self._first(source, at)) else []
         done = {(source, at)}
         while len(lines) < STEPS:
             waiting = next((key for key in self._steps if key not in done), None)
@@ -88,10 +94,11 @@ class SmallGraph:
                 break
             done.add(waiting)
             node, at = waiting
-            formula = self._formula(node, at, LENGTH, is_whole=True)
+            formula = self._formula(node, at, LENGTH)
             said = self._number(node, at)
             if formula not in ("", said):
-                lines.append(f"{said} = {formula}{self._first(node, at)}")
+                first = self._first(node, at)
+                lines.append(f"{said} = {formula}{', where ' if first else ''}{first}")
         return equation, list(dict.fromkeys(lines))
 
     def _number(self, node: Node, cell: int) -> str:
@@ -100,13 +107,16 @@ class SmallGraph:
     def _source(self, node: Node, cell: int) -> tuple[Node, int]:
         """Return the element of which one is a copy: it was moved, chosen or cast."""
         while node.inputs and cell >= 0:
+            kept = self._without_effect(node, cell)
+            if kept is not None:
+                node, cell = kept
+                continue
             moved, cells = before_moves(node, np.array([cell]), self.values.get, lambda each: each.op)
             if moved is not node:
                 node, cell = moved, int(cells[0])
                 continue
-            if node.op.name not in _PASSED:
+            if node.op.name not in _PASSED and node.op.element_formula != _ADDED:
                 break
-            x = node.inputs[0]
             entries = self._entries(node, cell)
             read = [i for i, entry in enumerate(entries) if entry is not None]
             if node.op.name == "where":
@@ -122,6 +132,19 @@ class SmallGraph:
             node, cell = x, int(places[0])
         return node, cell
 
+    def _without_effect(self, node: Node, cell: int) -> tuple[Node, int] | None:
+        """Return what 1 was multiplied with, or 0 was added to."""
+        neutral = {"multiply": 1, "divide": 1, "add": 0, "subtract": 0}.get(node.op.name)
+        if neutral is None:
+            return None
+        x, other = node.inputs
+        cells = [int(each.reshape(-1)[0]) for each in self._cells(node, cell)]
+        if node.op.name in ("multiply", "add") and x.op.is_constant:
+            x, other, cells = other, x, cells[::-1]
+        if not other.op.is_constant or self.values[other].flat[cells[1]] != neutral:
+            return None
+        return (x, cells[0]) if self.values[x].flat[cells[0]] == self.values[node].flat[cell] else None
+
     def _entries(self, node: Node, cell: int) -> Sequence[Any]:
         value = self.values[node]
         at = tuple(int(i) for i in np.unravel_index(cell, value.shape)) if value.ndim else ()
@@ -132,7 +155,7 @@ class SmallGraph:
         entries = self._entries(node, cell)
         return [places_of(entry, self.values[x].shape) for x, entry in zip(node.inputs, entries, strict=True)]
 
-    def _formula(self, node: Node, cell: int, room: int, is_whole: bool = False, adds: bool = True) -> str:
+    def _formula(self, node: Node, cell: int, room: int) -> str:
         """Return what an element was computed from, in so many characters if it can be."""
         if cell < 0:
             return "0"
@@ -141,19 +164,26 @@ class SmallGraph:
         template = node.op.element_formula
         cells = self._cells(node, cell)
         if all(each.size == 1 for each in cells) and "…" not in template:
-            parts = [self._part(x, int(each.reshape(-1)[0]), room, template) for x, each in zip(node.inputs, cells, strict=True)]
+            before = dict(self._steps)
+            parts = [
+                self._part(x, int(each.reshape(-1)[0]), room, template)
+                for x, each in zip(node.inputs, cells, strict=True)
+            ]
             settings = {key: str(value) for key, value in node.op.attributes.items()}
             text = filled(template, {str(i): part for i, part in enumerate(parts)} | settings)
             if len(text) <= room:
                 return text
+            self._steps = before
             plain = [self._noted(x, int(each.reshape(-1)[0])) for x, each in zip(node.inputs, cells, strict=True)]
             return filled(template, {str(i): part for i, part in enumerate(plain)} | settings)
         entries = self._entries(node, cell)
-        given = [None if e is None else np.asarray(self.values[x][e]) for x, e in zip(node.inputs, entries, strict=True)]
+        given = [
+            None if e is None else np.asarray(self.values[x][e]) for x, e in zip(node.inputs, entries, strict=True)
+        ]
         value = self.values[node]
         at = tuple(int(i) for i in np.unravel_index(cell, value.shape)) if value.ndim else ()
-        text = element_equation(node.op, given, at)
-        return self._number(node, cell) if text is None else text
+        equation = element_equation(node.op, given, at)
+        return self._number(node, cell) if equation is None else equation
 
     def _part(self, node: Node, cell: int, room: int, around: str) -> str:
         """Return an operand in an equation: its own equation, if that has room, else its number."""
@@ -166,8 +196,8 @@ class SmallGraph:
         if not is_single and not _adds(around):
             return self._noted(node, cell)
         before = dict(self._steps)
-        text = self._formula(node, cell, room - len(around) // 2)
-        if not text or len(text) > (room * 2) // 3:
+        text = self._formula(node, cell, room - (2 if _adds(around) else len(around) // 2))
+        if not text or len(text) > (room if _adds(around) else room * 2 // 3):
             self._steps = before
             return self._noted(node, cell)
         return text
@@ -178,7 +208,7 @@ class SmallGraph:
         if cell < 0:
             return "0"
         if node.inputs:
-            self._steps.setdefault((node, cell))  # type: ignore[arg-type]
+            self._steps.setdefault((node, cell))
         return self._number(node, cell)
 
     def _first(self, node: Node, cell: int) -> str:
@@ -190,10 +220,10 @@ class SmallGraph:
             if not each.size:
                 continue
             source, at = self._source(x, int(each.reshape(-1)[0]))
-            if at >= 0 and source.inputs:
+            if at >= 0 and source.inputs and is_float(self.values[source].dtype):
                 said, formula = self._number(source, at), self._formula(source, at, LENGTH)
                 if formula not in ("", said):
-                    return f", where {said} = {formula}"
+                    return f"{said} = {formula}"
         return ""
 
 
@@ -220,37 +250,32 @@ def filled(template: str, fields: Mapping[str, str]) -> str:
         part = fields.get(name, "…")
         after = parts[i + 1][0] if i + 1 < len(parts) else ""
         level = _level(part)
-        first = re.search(r"(^|[(|‖⌊⌈,] ?)$", text) is not None
-        last = re.match(r"$|[)|‖⌋⌉,]", after) is not None
-        added = first or text.endswith((" + ", " - "))
-        goes_on = last or after.startswith((" + ", " - "))
-        if text.endswith(" + ") and part.startswith("-") and level != _SUM and goes_on:
-            text = f"{text[:-2]}- {part[1:]}"
-        elif first and (last or (goes_on and level >= _SUM and not text.endswith(" - "))):
+        opens = re.search(r"(^|[(|‖⌊⌈,=<>≤≥≠] ?)$", text) is not None
+        closes = re.match(r"$|[)|‖⌋⌉,]| [=<>≤≥≠]", after) is not None
+        adds_on = closes or after.startswith((" + ", " - "))
+        if opens and closes:
             text += part
-        elif level == _ATOM and not part.startswith("-"):
+        elif text.endswith(" + ") and adds_on:
+            # What begins with a sign gives it to the sum.
+            text = f"{text[:-2]}- {part[1:].lstrip()}" if part.startswith("-") else text + part
+        elif (opens and adds_on) or (opens and level >= _PRODUCT and after.startswith((" * ", " / ", "·"))):
             text += part
-        elif level == _PRODUCT and not part.startswith("-") and added and goes_on:
-            text += part
-        elif level == _SUM and text.endswith(" + ") and goes_on and not part.startswith("-"):
-            text += part
-        elif first and level == _PRODUCT and after.startswith((" · ", "·", " / ")) and not part.startswith("-"):
-            text += part
-        else:
+        elif part.startswith("-") or level == _SUM or (level == _PRODUCT and not (text.endswith(" - ") and adds_on)):
             text += f"({part})"
+        else:
+            text += part
     return text
 
 
 def _level(text: str) -> int:
-    """Return how loosely a formula is held together."""
+    """Return how loosely a formula is held together: by sums or words, by products, or not at all."""
     depth, found = 0, _ATOM
     for i, sign in enumerate(text):
         depth += (sign in "([⌊⌈") - (sign in ")]⌋⌉")
-        if depth or i == 0:
+        if depth or not i:
             continue
-        if text[i : i + 3] in (" + ", " - ") or (sign == " " and text[i + 1 : i + 2] not in "·/"):
-            if text[i - 1] not in "·/+-":
-                return _SUM
-        elif sign in "·/^²√":
-            found = min(found, _PRODUCT)
-    return _PRODUCT if text[:1] in "√-" and found == _ATOM and text[1:2] == "" else found
+        if sign == " " and text[i + 1 : i + 2] not in "·/*^" and text[i - 1] not in "·/*^":
+            return _SUM
+        if sign in "·/*^²":
+            found = _PRODUCT
+    return found

@@ -8,7 +8,6 @@ from ...autodiff.grad import vjp
 from ...core import Node, fn
 from .attention import scaled_dot_product_attention
 from .convolutions import adaptive_avg_pool, convolution
-from .recurrence import rnn_layer
 from .table import RULES, aten
 
 if TYPE_CHECKING:
@@ -131,6 +130,11 @@ def weight_norm_backward(
     return tuple(pulled_back(forward, grad_w, [saved_v, saved_g]))
 
 
+def _layer(call: Call, operands: Sequence[Node], settings: Sequence[Any]) -> Sequence[Node | None]:
+    made: Sequence[Node | None] = RULES["mkldnn_rnn_layer"].function(call, *operands, *settings, False, True)
+    return made
+
+
 @aten("mkldnn_rnn_layer_backward")
 def rnn_layer_backward(
     call: Call,
@@ -161,8 +165,7 @@ def rnn_layer_backward(
     """Return the gradients of x, of the weights and of the first states of a layer of long short-term memory."""
     operands = [input, weight1, weight2, weight3, weight4, hx_, cx_tmp]
     alone = [fn.stop_gradient(each) for each in operands]
-    settings = (batch_sizes, mode, hidden_size, num_layers, has_biases, bidirectional, batch_first, train)
-    made = rnn_layer(call, *alone, reverse, *settings)
+    made = _layer(call, alone, (reverse, batch_sizes, mode, hidden_size, num_layers, has_biases, bidirectional))
     seeds = {
         node: fn.reshape(cotangent, node.spec.shape)
         for node, cotangent in zip(made, (grad_output, grad_hy, grad_cy), strict=False)

@@ -88,9 +88,9 @@ def native_group_norm(
     input: Node,
     weight: Node | None,
     bias: Node | None,
-    N: Any,  # noqa: N803 - as PyTorch calls it
-    C: Any,  # noqa: N803
-    HxW: Any,  # noqa: N803
+    N: Any,
+    C: Any,
+    HxW: Any,
     group: int,
     eps: float,
 ) -> tuple[Node, Node, Node]:
@@ -195,9 +195,7 @@ def native_batch_norm(
     flat = fn.reshape(mean, (-1,))
     if running_mean is not None and running_var is not None:
         count = product(input.spec.shape[axis] for axis in axes)
-        unbiased = fn.divide_by_size(
-            fn.sum(fn.square(input - mean), axes), add(1, clamp(subtract(count, 2)))
-        )
+        unbiased = fn.divide_by_size(fn.sum(fn.square(input - mean), axes), add(1, clamp(subtract(count, 2))))
         for name, before, now in (("running_mean", running_mean, flat), ("running_var", running_var, unbiased)):
             call.write(name, before * (1 - momentum) + now * momentum)
     return _affine(found, weight, bias, shape), flat, fn.reshape(fn.reciprocal(spread), (-1,))
