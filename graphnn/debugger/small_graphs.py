@@ -193,7 +193,7 @@ class SmallGraph:
         if not node.inputs:
             return self._number(node, cell)
         is_single = all(each.size == 1 for each in self._cells(node, cell))
-        if not is_single and not _adds(around):
+        if not is_single and not (_adds(around) and "+ …" in node.op.element_formula):
             return self._noted(node, cell)
         before = dict(self._steps)
         text = self._formula(node, cell, room - (2 if _adds(around) else len(around) // 2))

@@ -224,7 +224,8 @@ def _strided(op: TorchCall, overload: Any, operands: Sequence[Node]) -> Node:
     (x,), (layout,) = operands, op.layouts
     shape = tuple(int(size) for size in x.spec.shape)
     size, stride = (tuple(given[key][1:]) for key in ("size", "stride"))
-    offset, *strides = map(int, layout or (0, *(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))))
+    contiguous = (0, *(math.prod(shape[axis + 1 :]) for axis in range(len(shape))))
+    offset, *strides = [step for step in layout or contiguous if isinstance(step, int)]
     first = given.get("storage_offset")
     first = offset if first is None else first
     spans = max(offset + extent(shape, offset, strides), first + extent(size, first, stride))
