@@ -18,7 +18,7 @@ from ..core import Array, Node, is_float
 from ..core.fetches import ancestors
 from ..errors import ValueRangeError
 from ..runtime.interpreter import run
-from .ancestry import ancestry
+from .ancestry import LIMIT, Reading, back, forth
 from .why import element_equation, places_of
 from .window_positions import before_moves
 
@@ -57,23 +57,34 @@ class SmallGraph:
 
     def reads(self, index: tuple[int, ...]) -> list[Any]:
         """Return which elements of each operand made an element, as `Op.reads` does."""
+        cell = int(np.ravel_multi_index(index, self.values[self.result].shape)) if index else 0
         try:
-            found = ancestry(
-                self.result, index, lambda node: [self.values[x] for x in node.inputs], given=self.operands
-            )
+            masks = self.read_by(np.array([cell]))
         except ValueRangeError:
             return [...] * len(self.operands)
-        entries: list[Any] = []
-        for node in self.operands:
-            places = found.get(node)
-            shape = self.values[node].shape
-            if places is None or not places.size:
-                entries.append(None)
-            elif not shape or places.size == self.values[node].size:
-                entries.append(...)
-            else:
-                entries.append(np.unravel_index(places, shape))
-        return entries
+        return [None if not mask.any() else ... if mask.all() else np.nonzero(mask) for mask in masks]
+
+    def read_by(self, cells: Array) -> list[Array]:
+        """Return which elements of each operand these places were made of, as masks."""
+        mark = np.zeros(self.values[self.result].shape, bool)
+        mark.reshape(-1)[cells] = True
+        found = back(Reading(self.result, None, None, LIMIT), self.result, mark, self._given_to, self.operands)
+        masks = [np.zeros(self.values[node].shape, bool) for node in self.operands]
+        for node, mask in zip(self.operands, masks, strict=True):
+            mask.reshape(-1)[found.get(node, [])] = True
+        return masks
+
+    def reached_by(self, marks: Sequence[Array | None]) -> Array:
+        """Return which elements were made of marked ones of the operands, as a mask."""
+        marked = {node: mark for node, mark in zip(self.operands, marks, strict=True) if mark is not None}
+        order = sorted(self.values, key=lambda node: node.index)
+        reading = Reading(self.result, None, None, LIMIT)
+        forth(reading, marked, order, self._given_to, self.values.__getitem__, self.operands)
+        found = marked.get(self.result)
+        return np.zeros(self.values[self.result].shape, bool) if found is None else found
+
+    def _given_to(self, node: Node) -> list[Array]:
+        return [self.values[each] for each in node.inputs]
 
     # --- the equation ---
 

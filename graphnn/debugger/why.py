@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import number, plain, short_repr, visible
-from ..core import Array, Constant, Node, Op, Origin, Parameter, Spec, is_float
+from ..core import Array, Constant, Node, Op, Origin, Parameter, is_float
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError
 from .window_positions import before_moves
@@ -201,13 +201,12 @@ def explain(
     kind = given(node)
     if op is None:
         op = node.op if kind else node.op.bound({})
-    small = None if kind else op.small_graph(*[Spec(x.shape, x.dtype) for x in arrays])
+    account = None if kind else op.account(arrays)
     steps: Sequence[str] = ()
-    if small is None:
-        entries = [None] * len(arrays) if kind else op.reads(at, arrays)
+    if account is not None:
+        entries = account.reads(at)
     else:
-        told_by = small_graphs()(*small, arrays)
-        entries = told_by.reads(at)
+        entries = [None] * len(arrays) if kind else op.reads(at, arrays)
     reads = [
         read_of(operand, position, entry, array, given(operand))
         for position, (operand, entry, array) in enumerate(zip(node.inputs, entries, arrays, strict=True))
@@ -215,14 +214,14 @@ def explain(
     said = number(value[at])
     if kind:
         made = f", {kind}"
-    elif small is not None:
-        formula, steps = told_by.told(at)
+    elif account is not None:
+        formula, steps = account.told(at)
         made = f" = {formula}" if formula not in ("", said) else ""
     else:
         cells = [None if entry is None else np.asarray(x[entry]) for entry, x in zip(entries, arrays, strict=True)]
         formula = element_equation(op, cells, at)
         made = ", from no numbers" if formula is None else f" = {formula}" if formula not in ("", said) else ""
-    if value_of is not None and op_of is not None and not kind and small is None:
+    if value_of is not None and op_of is not None and not kind and account is None:
         told = _Upstream(value_of, op_of, given).told(node, at)
         if told is not None:
             made, reads = told
@@ -236,13 +235,6 @@ def explain(
         source,
         tuple(steps),
     )
-
-
-def small_graphs() -> Any:
-    """Return the class that explains by a small graph, which needs this module itself."""
-    from .small_graphs import SmallGraph
-
-    return SmallGraph
 
 
 def first_strange(value: Array) -> Index | None:

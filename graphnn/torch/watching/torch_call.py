@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ...core import Array, Node, Op, Shape, Spec, dtype_named
+from ...core import Array, Op, Shape, Spec, dtype_named
 from ...core.attributes import Count, DType, Kind, Name, Several, Text
 from ...debugger.small_graphs import SmallGraph
-from ...errors import GraphnnError, NoRuleError, UsageError
+from ...errors import NoRuleError, UsageError
 from ...io.graph_columns import OPERATIONS
 from .allowed_calls import overload_of
 from .tensors import array_of, extent, tensor_with, torch_for
@@ -29,6 +30,9 @@ def _shown(value: Any) -> str:
     return str(complex(*parts)) if kind == "complex" else str(parts[0]) if parts else "[]"
 
 
+_LAST: dict[int, tuple[Any, tuple[Array, ...], SmallGraph]] = {}
+"""The last account, by thread, since elements are asked for one by one."""
+_MOST_KEPT = 2**26
 ASSEMBLED = "graphnn::assembled"
 """A tensor whose memory was written to by way of other tensors: put together of what was written."""
 _CALL = Name()
@@ -107,20 +111,27 @@ class TorchCall(Op, abstract=True):
             raise UsageError(f"{self.called} was called with {len(self.layouts)} tensors, not {len(operands)}")
         return Spec(self.shape, dtype_named(self.dtype))
 
-    def small_graph(self, *operands: Spec) -> tuple[Sequence[Node], Node] | None:
-        """Return the call by graphnn's own operations, None where there is no rule."""
-        from .translation import translated
+    def account(self, operands: Sequence[Array]) -> SmallGraph | None:
+        """Return what tells how elements came about: the call by graphnn's own operations, None without a rule."""
+        last = _LAST.get(threading.get_ident())
+        if last is not None and last[0] is self and all(a is b for a, b in zip(last[1], operands, strict=True)):
+            return last[2]
+        from .translation import translated  # it reads calls, so it imports this module
 
         try:
-            small = translated(self, operands)
-        except GraphnnError:
+            small = translated(self, [Spec(x.shape, x.dtype) for x in operands])
+        except NoRuleError:
             return None
-        return small.operands, small.result
+        account = SmallGraph(small.operands, small.result, operands)
+        _LAST.clear()
+        if sum(each.nbytes for each in account.values.values()) <= _MOST_KEPT:
+            _LAST[threading.get_ident()] = self, tuple(operands), account
+        return account
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return which elements made one, as the call's translation tells; all, where it has none."""
-        small = self.small_graph(*[Spec(x.shape, x.dtype) for x in operands])
-        return (...,) * len(operands) if small is None else SmallGraph(*small, operands).reads(index)
+        account = self.account(operands)
+        return (...,) * len(operands) if account is None else account.reads(index)
 
     def forward(self, *operands: Array) -> Array:
         """Call PyTorch's kernel."""
