@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .core.topological_order import schedule
     from .debugger.critical_path import critical_path, generations
     from .debugger.debugger import Debugger, debug
-    from .debugger.diff import Comparison, compare
+    from .debugger.diff import Bisection, Comparison, bisect, compare
     from .debugger.health import Finding, Health, check_health
     from .debugger.profile import Profile, profile
     from .debugger.traces import Recording, Trace, recording, trace
@@ -74,7 +74,7 @@ _LATER = {
     "runtime.interpreter": "run steps",
     "runtime.evaluation_loop": "Step",
     "io.graph_files": "load save",
-    "debugger.diff": "Comparison compare",
+    "debugger.diff": "Bisection Comparison bisect compare",
     "debugger.debugger": "Debugger debug",
     "debugger.health": "Finding Health check_health",
     "interventions": "Circuit Effects circuit effects patched patches saliency",
@@ -117,7 +117,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "cluster": ("distributed.dask_cluster",),
     "data in chunks": ("distributed.dask_data",),
     "fast loops": ("native.loop_iterations",),
-    "files": ("debugger.traces.trace_file",),
+    "files": ("debugger.traces.trace_file", "torch.watching.run_file"),
     "guard inside": ("control_flow.iteration_guard",),
     "native plans": ("native.size_pattern",),
     "nodes inside": ("control_flow.iteration_lookup",),
@@ -131,6 +131,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AxisError",
+    "Bisection",
     "Circuit",
     "ClusterError",
     "Comparison",
@@ -165,6 +166,7 @@ __all__ = [
     "Trace",
     "UsageError",
     "ValueRangeError",
+    "bisect",
     "check_health",
     "circuit",
     "compare",

@@ -170,6 +170,8 @@ API = {
     ],
     "Comparing runs": [
         "compare",
+        "bisect",
+        "Bisection",
         "Comparison",
         "debugger.diff.Difference",
         "debugger.diff.Counts",

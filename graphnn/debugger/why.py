@@ -215,8 +215,8 @@ def explain(
     if kind:
         made = f", {kind}"
     elif account is not None:
-        formula, steps = account.told(at)
-        made = f" = {formula}" if formula not in ("", said) else ""
+        equation, steps = account.told(at)
+        made = f" = {equation}" if equation not in ("", said) else ""
     else:
         cells = [None if entry is None else np.asarray(x[entry]) for entry, x in zip(entries, arrays, strict=True)]
         formula = element_equation(op, cells, at)

@@ -461,8 +461,12 @@ class Trace(Shown):
         UsageError
             When it is that of a what-if in a run whose loops are over dimensions with names.
         """
+        write(path, "trace", *self.encoded(), version=VERSION)
+
+    def encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return it as plain data and arrays, as a file holds them."""
         kept = needed(LOOPS, "trace.save")(self) if self.has_values else self
-        write(path, "trace", *kept._encoded(), version=VERSION)
+        return kept._encoded()
 
     def to_html(
         self, path: StrPath | None = None, *, beside: Trace | Sequence[Trace] = (), names: Sequence[str] = ()

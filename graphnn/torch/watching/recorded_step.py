@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class RecordedStep:
             value = self._recorder.values[number]
             shape, dtype = value.shape, value.dtype
             op = TorchCall(call.name, *arguments, value.result, shape, dtype.name, tuple(call.layouts), value.as_dtype)
+            op.recorded_from(call.func)
             name = short if not i else f"{short}_result_{i}"
             node = self._made(op, tuple(operands), value, name, scope, call.origin)
             self._nodes[number] = node
@@ -176,6 +177,30 @@ class RecordedStep:
         prepared = prepare(graph, fetches, self.feed)
         kept = [by_node[node].kept for node in program.order]
         return Trace(prepared, kept, times, graph.updates, error=recorder.error)
+
+
+class LoadedStep(NamedTuple):
+    """A step as a file has it.
+
+    Attributes
+    ----------
+    trace : Trace
+    losses : list of Node
+    """
+
+    trace: Trace
+    losses: list[Node]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the step."""
+        return self.trace.graph
+
+    @property
+    def feed(self) -> dict[str, Array]:
+        """What it was given, by the names of placeholders."""
+        trace = self.trace
+        return {node.name: trace.prepared.given[node] for node in trace.graph.placeholders} if trace.has_values else {}
 
 
 def _blank(value: Value) -> Any:

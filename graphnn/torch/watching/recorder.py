@@ -20,9 +20,8 @@ import numpy as np
 from ..._util.source_location import NOWHERE, Origin
 from ...debugger.traces.value_digests import row_of
 from ...debugger.traces.value_statistics import Condensed
-from .allowed_calls import SEEN
+from .call_results import ASSEMBLED, IS_EMPTY, results_of, tensors_written, written_by
 from .tensors import array_of, name_of
-from .torch_call import ASSEMBLED, IS_EMPTY, results_of, tensors_written, written_by
 
 if TYPE_CHECKING:
     from ...core import Array
@@ -69,6 +68,8 @@ class RecordedCall:
     ----------
     name : str
         As `TorchCall.call` has it.
+    func : OpOverload
+        What was called.
     arguments, keywords, layouts : tuple
         As `TorchCall` has them.
     operands, results : list of int
@@ -84,12 +85,14 @@ class RecordedCall:
     """
 
     __slots__ = (
-        *("arguments", "keywords", "layouts", "name", "operands", "origin", "path", "phase", "results", "time"),
+        *("arguments", "func", "keywords", "layouts", "name", "operands", "origin", "path", "phase", "results", "time"),
         "twin",
     )
 
-    def __init__(self, name: str, arguments: Any, keywords: Any, operands: list[int], layouts: list[Any]) -> None:
-        self.name, self.arguments, self.keywords = name, arguments, keywords
+    def __init__(
+        self, name: str, func: Any, arguments: Any, keywords: Any, operands: list[int], layouts: list[Any]
+    ) -> None:
+        self.name, self.func, self.arguments, self.keywords = name, func, arguments, keywords
         self.operands, self.layouts = operands, layouts
         self.results: list[int] = []
         self.origin, self.path, self.phase = NOWHERE, "", "forward"
@@ -129,7 +132,6 @@ class CallPlan:
         self.is_empty = space == "aten" and short in IS_EMPTY
         self.each = short.startswith(("_foreach_", "_fused_")) and short not in _WHOLE_LISTS
         self.makes_no_numbers = self.skip or self.is_empty or (func.is_view and not self.written)
-        SEEN[self.name] = func
 
     def tensors_written(self, torch: Any, args: Any, kwargs: Any) -> list[Any]:
         """Return the tensors that a call may write to."""
@@ -208,7 +210,7 @@ class Recorder:
         layouts: list[Any] = []
         arguments = tuple([self._taken(each, operands, layouts) for each in args])
         keywords = [(key, self._taken(each, operands, layouts)) for key, each in kwargs.items() if key != "generator"]
-        return RecordedCall(plan.name, arguments, tuple(keywords), operands, layouts)
+        return RecordedCall(plan.name, plan.func, arguments, tuple(keywords), operands, layouts)
 
     def alone(
         self, plan: CallPlan, func: Any, args: Any, kwargs: Any, found: Any, written: Sequence[Any]
@@ -398,7 +400,7 @@ class Recorder:
         values = [whole[0], *(value for value, _ in storage.writes)]
         places = [whole[2], *(each for _, each in storage.writes)]
         arguments = tuple(("geometry", *each[:3]) for each in (geometry, *places))
-        call = RecordedCall(ASSEMBLED, arguments, (), values, [None] * len(values))
+        call = RecordedCall(ASSEMBLED, None, arguments, (), values, [None] * len(values))
         self._placed(call)
         self._finished(call, [], (), None)
         value = self._entered(tensor, len(self.calls) - 1, 0, call.phase)

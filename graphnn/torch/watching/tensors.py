@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 from ...core import Array, dtype_named, is_bfloat16
 from ...errors import NoRuleError, UsageError
 from ..dtypes import array_of as plain_array_of
+from .call_arguments import named
 
 _PLAIN = frozenset(
     {"bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16", "float32", "float64"}
@@ -77,10 +78,10 @@ def tensor_with(torch: Any, array: Array, layout: tuple[Any, ...] | None) -> Any
     if is_bfloat16(array.dtype):
         source = source.view(np.int16)
     if dtype in _COMPLEX:
-        kind = getattr(torch, dtype)
+        kind = named(torch, "dtype", dtype)
         source = source.view(f"complex{2 * 8 * source.itemsize}")[..., 0]
     elif dtype:
-        kind = getattr(torch, dtype)
+        kind = named(torch, "dtype", dtype)
     if layout is None:
         made = torch.empty(source.shape, dtype=kind)
         _numpy(torch, made).reshape(-1)[...] = source.reshape(-1)

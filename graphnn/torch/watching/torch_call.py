@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ...core import Array, Op, Shape, Spec, dtype_named
-from ...core.attributes import Count, DType, Kind, Name, Several, Text
+from ...core.attributes import Count, DType, Name, Several, Text
 from ...debugger.small_graphs import SmallGraph
 from ...errors import NoRuleError, UsageError
 from ...io.graph_columns import OPERATIONS
-from .allowed_calls import overload_of
-from .tensors import array_of, extent, tensor_with, torch_for
-
-
-def _shown(value: Any) -> str:
-    """Return an argument as PyTorch writes it, a tensor as a dot."""
-    if type(value) is not tuple:
-        return str(value)
-    kind, *parts = value
-    if kind == "tensor":
-        return "·"
-    if kind in ("list", "geometry"):
-        return f"[{', '.join(map(_shown, parts))}]"
-    return str(complex(*parts)) if kind == "complex" else str(parts[0]) if parts else "[]"
-
+from .allowed_calls import check_sizes, overload_of
+from .call_arguments import Argument, Keyword, Layout, given, shown
+from .call_results import ASSEMBLED, IS_EMPTY, assembled_from, results_of, tensors_written, written_by
+from .tensors import array_of, tensor_with, torch_for
+from .translation import translated
 
 _LAST: dict[int, tuple[Any, tuple[Array, ...], SmallGraph]] = {}
 """The last account, by thread, since elements are asked for one by one."""
 _MOST_KEPT = 2**26
-ASSEMBLED = "graphnn::assembled"
-"""A tensor whose memory was written to by way of other tensors: put together of what was written."""
 _CALL = Name()
-_LAYOUTS = Several(Kind())
-
-IS_EMPTY = ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided")
-"""Calls whose result is memory as it is: its numbers mean nothing, and are recorded as zeros."""
+_ARGUMENTS = Several(Argument())
+_KEYWORDS = Several(Keyword())
+_LAYOUTS = Several(Layout())
 
 
 class TorchCall(Op, abstract=True):
@@ -72,8 +58,8 @@ class TorchCall(Op, abstract=True):
     computes = False
     is_torch_call = True
     call: Annotated[str, _CALL]
-    arguments: Annotated[tuple[Any, ...], Several(Kind())]
-    keywords: Annotated[tuple[Any, ...], Several(Kind())]
+    arguments: Annotated[tuple[Any, ...], _ARGUMENTS]
+    keywords: Annotated[tuple[Any, ...], _KEYWORDS]
     result: Count
     shape: Shape
     dtype: DType
@@ -81,9 +67,17 @@ class TorchCall(Op, abstract=True):
     as_dtype: Annotated[str, Text()] = ""
     """The result's dtype in PyTorch, where NumPy has none like it."""
 
+    _recorded: ClassVar[Any] = None
+    """The function of PyTorch, where this process has recorded the call; of a file, only the name is known."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "name", self.called)
+
+    def recorded_from(self, function: Any) -> Self:
+        """Remember the function that was called."""
+        object.__setattr__(self, "_recorded", function)
+        return self
 
     @property
     def called(self) -> str:
@@ -98,11 +92,11 @@ class TorchCall(Op, abstract=True):
     @property
     def shown_attributes(self) -> dict[str, Any]:
         """What it was called with beside tensors, and which result it is."""
-        plain = [_shown(each) for each in self.arguments]
+        plain = [shown(each) for each in self.arguments]
         found: dict[str, Any] = {}
         if any(each != "·" for each in plain):
-            found["called with"] = f"({', '.join(plain)})"
-        found.update({key: _shown(each) for key, each in self.keywords if key != "generator" and each is not None})
+            found["arguments"] = f"({', '.join(plain)})"
+        found.update({key: shown(each) for key, each in self.keywords if key != "generator" and each is not None})
         return found | ({"result": self.result} if self.result else {})
 
     def infer(self, *operands: Spec) -> Spec:
@@ -116,8 +110,6 @@ class TorchCall(Op, abstract=True):
         last = _LAST.get(threading.get_ident())
         if last is not None and last[0] is self and all(a is b for a, b in zip(last[1], operands, strict=True)):
             return last[2]
-        from .translation import translated  # it reads calls, so it imports this module
-
         try:
             small = translated(self, [Spec(x.shape, x.dtype) for x in operands])
         except NoRuleError:
@@ -140,105 +132,36 @@ class TorchCall(Op, abstract=True):
         if self.short_name in IS_EMPTY:
             return np.zeros(self.shape, dtype_named(self.dtype))
         torch = torch_for("a call of PyTorch is computed by its own kernel")
-        overload = overload_of(torch, self.call)
+        overload = self._recorded or overload_of(torch, self.call)
         tensors = [tensor_with(torch, x, layout) for x, layout in zip(operands, self.layouts, strict=True)]
-        args = [_given(torch, each, tensors) for each in self.arguments]
-        kwargs = {key: _given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
+        args = [given(torch, each, tensors) for each in self.arguments]
+        kwargs = {key: given(torch, each, tensors) for key, each in self.keywords if key != "generator"}
+        if self._recorded is None:
+            check_sizes(torch, _called, overload, args, kwargs, self.result, self.shape)
         seeded = dict(self.keywords).get("generator")
         if seeded is None:
-            with torch.no_grad():
-                found = overload(*args, **kwargs)
+            results = _called(overload, args, kwargs)
         else:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]):
                 torch.set_rng_state(tensors[seeded[1]])
                 if any(each.name == "generator" for each in overload._schema.arguments):
                     kwargs["generator"] = torch.default_generator
-                found = overload(*args, **kwargs)
-        written = tensors_written(torch, overload, written_by(overload), args, kwargs)
-        each = results_of(found, written)[self.result]
-        return np.array(array_of(torch, each), order="C")
+                results = _called(overload, args, kwargs)
+        found = np.array(array_of(torch, results[self.result]), order="C")
+        if found.shape != self.shape or found.dtype != dtype_named(self.dtype):
+            raise UsageError(
+                f"{self.call} gives {found.shape} {found.dtype} with PyTorch {torch.__version__}, "
+                f"and gave {self.shape} {self.dtype} when it was recorded"
+            )
+        return found
 
 
-def assembled_from(places: Sequence[Any], operands: Sequence[Array], shape: tuple[Any, ...]) -> Array:
-    """Return part of a storage: of one operand that is all of it, with others written to parts of it."""
-    wanted, *places = [_place(each, x) for each, x in zip(places, (None, *operands), strict=True)]
-    flat = np.zeros(operands[0].size, operands[0].dtype)
-    for (offset, sizes, strides), x in zip(places, operands, strict=True):
-        _part(flat, offset, sizes, strides)[...] = x
-    return _part(flat, *wanted).copy()
-
-
-def _place(place: Any, of: Array | None) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    kind, offset, sizes, strides = place
-    if kind != "geometry" or (of is not None and sizes != of.shape):
-        raise UsageError(f"{ASSEMBLED} does not take the place {place}")
-    return offset, sizes, strides
-
-
-def _part(flat: Array, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    if offset < 0 or offset + extent(sizes, offset, strides) > flat.size:
-        raise UsageError(f"a part at {offset} with strides {strides} is not in {flat.size:,} elements")
-    return as_strided(flat[offset:], sizes, [step * flat.itemsize for step in strides])
-
-
-def _given(torch: Any, value: Any, tensors: Sequence[Any]) -> Any:
-    """Return an argument as PyTorch takes it."""
-    if type(value) is not tuple:
-        return value
-    kind, *parts = value
-    if kind == "tensor":
-        return tensors[parts[0]]
-    if kind == "list":
-        return [_given(torch, each, tensors) for each in parts]
-    if kind in ("dtype", "layout", "memory_format"):
-        return getattr(torch, parts[0])
-    if kind == "device":
-        return torch.device("cpu")
-    if kind == "complex":
-        return complex(*parts)
-    raise NoRuleError(f"an argument of the call was {parts[0]}, which cannot be given again")
-
-
-WRITES_UNTOLD = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
-"""Arguments that calls write to, though their schemas do not say so."""
-
-
-def written_by(overload: Any) -> list[tuple[int, str]]:
-    """Return positions and names of the arguments that a call may write to."""
-    schema = overload._schema
-    untold = WRITES_UNTOLD.get(schema.name, ())
-    return [
-        (place, each.name)
-        for place, each in enumerate(schema.arguments)
-        if each.name in untold or (each.alias_info is not None and each.alias_info.is_write)
-    ]
-
-
-def tensors_written(
-    torch: Any, overload: Any, written: Sequence[tuple[int, str]], args: Sequence[Any], kwargs: dict[str, Any]
-) -> Iterator[Any]:
-    """Yield the tensors that a call writes to."""
-    if overload._schema.name in WRITES_UNTOLD and not (args[5] if len(args) > 5 else kwargs.get("training")):
-        return
-    for place, name in written:
-        given = args[place] if place < len(args) else kwargs.get(name)
-        for each in given if isinstance(given, (list, tuple)) else (given,):
-            if isinstance(each, torch.Tensor):
-                yield each
-
-
-def results_of(found: Any, written: Iterable[Any]) -> list[Any]:
-    """Return the results of a call, in order: what it returns, then what it writes to and does not return."""
-    results = list(found) if isinstance(found, (list, tuple)) else [] if found is None else [found]
-    flat: list[Any] = []
-    for each in results:
-        flat.extend(each) if isinstance(each, (list, tuple)) else flat.append(each)
-    known = {id(each) for each in flat}
-    return flat + [each for each in written if id(each) not in known]
+def _called(overload: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """Return the results of a call, in order."""
+    torch = torch_for("")
+    with torch.no_grad():
+        found = overload(*args, **kwargs)
+    return results_of(found, tensors_written(torch, overload, written_by(overload), args, kwargs))
 
 
 OPERATIONS.give(TorchCall.name)(TorchCall)

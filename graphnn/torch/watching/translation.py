@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,20 @@ from ...core import Graph, Node, Spec, dtype_named, fn
 from ...core.fetches import ancestors
 from ...errors import GraphnnError, NoRuleError
 from ..aliases import Tensor
+from ..aten import load_rules
+from ..aten.table import rule_for
 from ..reader import Reader
-from .allowed_calls import overload_of
 from .tensors import extent, torch_for
-from .torch_call import ASSEMBLED, IS_EMPTY, TorchCall, assembled_from, results_of, tensors_written, written_by
+
+if TYPE_CHECKING:
+    from .torch_call import TorchCall
+from .call_arguments import given as given_argument
+from .call_results import ASSEMBLED, IS_EMPTY, assembled_from, results_of, tensors_written, written_by
 
 _KEPT = 4096
+_MOST = 2**24
+"""How many elements a node may have, whatever was given."""
+_OWN = ("_local_scalar_dense",)
 
 
 class Translation(NamedTuple):
@@ -58,15 +66,19 @@ def translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
         the table of ATen.
     """
     # By its text: 1, 1.0 and True are equal, and so are 0.0 and -0.0.
-    key = repr((op.call, op.arguments, op.keywords, op.result, op.layouts, op.shape, op.dtype)), tuple(specs)
+    key = (
+        repr((op.call, op.arguments, op.keywords, op.result, op.layouts, op.shape, op.dtype, op._recorded is None)),
+        tuple(specs),
+    )
     found = _TRANSLATED.get(key)
     if found is None:
         while len(_TRANSLATED) >= _KEPT:
             del _TRANSLATED[next(iter(_TRANSLATED))]
         try:
             found = _translated(op, specs)
-        except GraphnnError as error:
-            found = f"{op.called} has no translation: {str(error.reason).splitlines()[0]}"
+        except Exception as error:  # noqa: BLE001 - a rule takes arguments as PyTorch gives them, and a file may give any
+            reason = str(error.reason if isinstance(error, GraphnnError) else error)
+            found = f"{op.called} has no translation: {(reason.splitlines() or [type(error).__name__])[0]}"
         _TRANSLATED[key] = found
     if isinstance(found, str):
         raise NoRuleError(found)
@@ -112,7 +124,7 @@ def _translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
     if op.call == ASSEMBLED:
         return _checked(graph, op, *_put_together(graph, op, specs))
     torch = torch_for("a call of PyTorch is read with its own table")
-    overload = overload_of(torch, op.call)
+    overload = op._recorded or _overload_of(torch, op.call)
     names = _names_of(op, overload, len(specs))
     operands = [graph.placeholder(name, spec.shape, spec.dtype) for name, spec in zip(names, specs, strict=True)]
     if op.short_name in ("as_strided", "as_strided_copy"):
@@ -129,6 +141,30 @@ def _translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
     if not isinstance(made, Tensor):
         raise NoRuleError(f"graphnn does not compute its result {op.result}")
     return _checked(graph, op, operands, made.node)
+
+
+def _overload_of(torch: Any, call: str) -> Any:
+    """Return the function of PyTorch that a call names, if graphnn or PyTorch can take it apart.
+
+    It is only ever called with tensors that have no numbers and no memory, so a name in a file may be any of these.
+    """
+    from torch._decomp import decomposition_table
+
+    load_rules()
+    space, _, rest = call.partition("::")
+    name, _, overload = rest.partition(".")
+    packet = getattr(torch.ops.aten, name, None) if space == "aten" and name.isidentifier() else None
+    overloads = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ()
+    if (overload or "default") not in overloads:
+        raise NoRuleError(f"PyTorch {torch.__version__} has no {call}")
+    found = getattr(packet, overload or "default")
+    plain = name.removeprefix("_foreach_")
+    names = {name, plain, plain.removesuffix("_"), *(("linalg_vector_norm",) if plain == "norm" else ())}
+    if found in decomposition_table or any(rule_for(each, overload) is not None for each in names):
+        return found
+    if name in _OWN or found._can_decompose():
+        return found
+    raise NoRuleError(f"graphnn has no rule for {call}")
 
 
 def _with_places(op: TorchCall, operands: Sequence[Node]) -> tuple[TorchCall, Sequence[Node]]:
@@ -177,8 +213,15 @@ def _checked(graph: Graph, op: TorchCall, operands: Sequence[Node], result: Node
     dtype = dtype_named(op.dtype)
     if result.spec.dtype != dtype:
         result = fn.cast(result, dtype)
+    given = sum(_count(node) for node in (*operands, result))
+    if any(_count(node) > max(_MOST, 1024 * given) for node in ancestors([result])):
+        raise NoRuleError("it takes far more memory than what it is given")
     graph.outputs["result"] = result
     return Translation(graph, tuple(operands), result)
+
+
+def _count(node: Node) -> int:
+    return math.prod(int(size) for size in node.spec.shape)
 
 
 def _names_of(op: TorchCall, overload: Any, count: int) -> list[str]:
@@ -208,7 +251,7 @@ def _put_together(graph: Graph, op: TorchCall, specs: Sequence[Spec]) -> tuple[l
     operands = [graph.placeholder(f"part_{i}", spec.shape, spec.dtype) for i, spec in enumerate(specs)]
     places, start = list[Any](), 0
     for spec in specs:
-        size = math.prod(spec.shape)
+        size = math.prod(int(n) for n in spec.shape)
         places.append(np.arange(start, start + size).reshape(spec.shape))
         start += size
     where = assembled_from(op.arguments, places, op.shape)
@@ -229,6 +272,8 @@ def _strided(op: TorchCall, overload: Any, operands: Sequence[Node]) -> Node:
     first = given.get("storage_offset")
     first = offset if first is None else first
     spans = max(offset + extent(shape, offset, strides), first + extent(size, first, stride))
+    if spans > max(_MOST, 4096 * math.prod(shape)):
+        raise NoRuleError("it gives memory that its operand does not show")
     memory = np.full(spans, -1)
     index = [np.arange(n) * step for n, step in zip(shape, strides, strict=True)]
     memory[offset + _sum(index)] = np.arange(math.prod(shape)).reshape(shape)
@@ -296,28 +341,14 @@ class _Program:
             keywords.append(("value", arguments.pop()))
         if single.endswith("_") and not hasattr(torch.ops.aten, single):
             single = single[:-1]
-        given = [self._given(each, self.fakes) for each in arguments]
-        keys = {key: self._given(each, self.fakes) for key, each in keywords}
+        given = [given_argument(self.torch, each, self.fakes) for each in arguments]
+        keys = {key: given_argument(self.torch, each, self.fakes) for key, each in keywords}
         try:
             with self.mode:
                 which = torch._C._jit_resolve_packet(f"aten::{single}", *given, **keys)
             return getattr(getattr(torch.ops.aten, single), which or "default"), arguments, keywords
         except (RuntimeError, AttributeError):
             raise NoRuleError(f"graphnn has no rule for aten.{name}") from None
-
-    def _given(self, value: Any, tensors: Sequence[Any]) -> Any:
-        if type(value) is not tuple:
-            return value
-        kind, *parts = value
-        if kind == "tensor":
-            return tensors[parts[0]]
-        if kind == "list":
-            return [self._given(each, tensors) for each in parts]
-        if kind in ("dtype", "layout", "memory_format"):
-            return getattr(self.torch, parts[0])
-        if kind == "device":
-            return self.torch.device("cpu")
-        raise NoRuleError(f"it was called with {parts[0] if kind == 'other' else 'a complex number'}")
 
     def built(self) -> tuple[Any, list[int | None]]:
         """Return the program, which gives the result that is wanted, and for each result the operand that it is."""
@@ -334,6 +365,8 @@ class _Program:
         where = [operands.get(id(each)) for each in results]
         if op.result >= len(results):
             raise NoRuleError(f"it has no result {op.result}")
+        if tuple(getattr(results[op.result], "shape", ())) != tuple(op.shape):
+            raise NoRuleError(f"PyTorch does not give result {op.result} of shape {op.shape}")
         args, kwargs = self._both(self.nodes)
         node = graph.call_function(self.overload, tuple(args), kwargs)
         node.meta["val"] = found
@@ -341,8 +374,8 @@ class _Program:
         return SimpleNamespace(graph=graph, meta={}), where
 
     def _both(self, tensors: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        args = [self._given(each, tensors) for each in self.arguments]
-        return args, {key: self._given(each, tensors) for key, each in self.keywords}
+        args = [given_argument(self.torch, each, tensors) for each in self.arguments]
+        return args, {key: given_argument(self.torch, each, tensors) for key, each in self.keywords}
 
     def _result(self, node: Any, found: Any, which: int) -> Any:
         """Return the part of what a call returns that is one of its results, lists in it being counted one by one."""

@@ -14,6 +14,7 @@ from ...debugger.traces.recording import checked_keep
 from ...debugger.traces.value_statistics import KEEP
 from ...errors import UsageError
 from ...runtime.guard import checked_guard
+from . import script_checks as _script_checks  # noqa: F401 - it declares its checks
 from .recorder import STACK, Recorder
 from .tensors import torch_for
 from .watch_guard import Guard

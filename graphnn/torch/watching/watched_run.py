@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..._util.display import Shown
 from ..._util.text import counted, quoted
+from ...debugger.traces import VERSION as TRACE_VERSION
 from ...errors import AxisError, UsageError
+from ...io.container import pack, write
 from .recorded_step import RecordedStep
 
 if TYPE_CHECKING:
     from ...core import Array, Graph, Node
     from ...debugger.traces import Trace
-    from .recorder import Recorder
+    from ...io.paths import StrPath
+    from .recorded_step import LoadedStep
+
+VERSION = 1
+"""That of the files of runs."""
 
 
 class Run(Shown):
@@ -31,11 +39,33 @@ class Run(Shown):
         self.name = name
         self.steps: list[int] = []
         self._kinds = kinds
-        self._recorded: list[RecordedStep | Recorder] = []
+        self._recorded: list[Any] = []
         self.seen = 0
         """How many steps there were."""
 
-    def add(self, number: int, recorder: Recorder, keep_one: bool = False) -> None:
+    def save(self, path: StrPath) -> None:
+        """Write it to a file, wholly or not at all: each step with its values, or with what was kept of them.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``gn.load(path)`` reads it, with PyTorch or without.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        UsageError
+            When nothing was recorded.
+        """
+        steps = [self.step(place) for place in range(len(self.steps) or 1)]
+        losses = [[loss.name for loss in step.losses] for step in steps]
+        data = {"name": self.name, "seen": self.seen, "steps": list(self.steps), "losses": losses}
+        blocks = [pack("trace", *step.trace.encoded(), version=TRACE_VERSION) for step in steps]
+        arrays = {f"step/{place}": np.frombuffer(block, np.uint8) for place, block in enumerate(blocks)}
+        write(path, "run", data, arrays, version=VERSION)
+
+    def add(self, number: int, recorder: Any, keep_one: bool = False) -> None:
         """Add a recorded step; with `keep_one`, in the place of the one before."""
         if keep_one:
             self.steps.clear()
@@ -43,7 +73,7 @@ class Run(Shown):
         self.steps.append(number)
         self._recorded.append(recorder)
 
-    def step(self, place: int = -1) -> RecordedStep:
+    def step(self, place: int = -1) -> RecordedStep | LoadedStep:
         """Return a recorded step, by its place among those recorded."""
         if not self._recorded:
             raise UsageError(
@@ -60,9 +90,12 @@ class Run(Shown):
             raise AxisError(
                 f"there is no recorded step {place}: there are {counted(len(self.steps), 'step')}"
             ) from None
-        if not isinstance(found, RecordedStep):
+        if hasattr(found, "read"):
+            found = self._recorded[place] = found.read()
+        elif hasattr(found, "calls"):
             found = self._recorded[place] = RecordedStep(found, self.name, self._kinds)
-        return found
+        step: RecordedStep | LoadedStep = found
+        return step
 
     @property
     def graph(self) -> Graph:
