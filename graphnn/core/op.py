@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self, dataclass_transform
 
 import numpy as np
 
@@ -108,6 +108,22 @@ def _claim(name: str, new: Any) -> None:
                 f"give {new.__qualname__} another name"
             )
     setattr(MissingMethods, name, Absent("a node", name, _call_of))
+
+
+class Account(Protocol):
+    """How the elements of one value came about, told by other operations."""
+
+    def reads(self, index: tuple[int, ...]) -> Sequence[Any]:
+        """Return which elements of each operand made one, as `Op.reads` does."""
+
+    def read_by(self, cells: Array) -> list[Array]:
+        """Return which elements of each operand these places, in C order, were made of, as masks."""
+
+    def reached_by(self, marks: Sequence[Array | None]) -> Array:
+        """Return which elements were made of marked ones of the operands, as a mask."""
+
+    def told(self, index: tuple[int, ...]) -> tuple[str, Sequence[str]]:
+        """Return the equation of an element, and where numbers in it came from."""
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -373,6 +389,10 @@ class Op:
             products, the entries, broadcast with each other, give the factors.
         """
         return (...,) * len(operands)
+
+    def account(self, operands: Sequence[Array]) -> Account | None:
+        """Return what tells how elements came about, of an operation that is several others; None of others."""
+        return None
 
     def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
         """Return for each operand an array like the output: the flat index of the one element read there, or -1.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _gradient(call: Call, grads: Any, grad_scale: Any, found_inf: Any, maximize: bool) -> Node:
-    if any(len(each) > 1 for each in (grads,)):
+    if len(grads) != 1:
         call.refuse("it updates several tensors at once")
     if found_inf is not None:
         call.refuse("it leaves out the step where a gradient is not finite")
@@ -88,7 +88,8 @@ def fused_sgd(
         gradient = gradient + weight * weight_decay
     if momentum:
         before = momentum_buffer_list[0]
-        moved = gradient if is_first_step else before * momentum + gradient * (1 - dampening)
+        part = gradient * (1 - dampening) if dampening else gradient
+        moved = gradient if is_first_step else before * momentum + part
         call.write("momentum_buffer_list", moved)
         gradient = gradient + moved * momentum if nesterov else moved
     rate = cast(lr, weight.spec.dtype) if isinstance(lr, Node) else lr

@@ -20,8 +20,8 @@ import numpy as np
 from ..._util.source_location import NOWHERE, Origin
 from ...debugger.traces.value_digests import row_of
 from ...debugger.traces.value_statistics import Condensed
+from .call_results import ASSEMBLED, IS_EMPTY, results_of, tensors_written, written_by
 from .tensors import array_of, name_of
-from .torch_call import ASSEMBLED, IS_EMPTY, results_of, tensors_written, written_by
 
 if TYPE_CHECKING:
     from ...core import Array

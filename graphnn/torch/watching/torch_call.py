@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ...core import Array, Op, Shape, Spec, dtype_named
 from ...core.attributes import Count, DType, Name, Several, Text
-from ...errors import UsageError
+from ...debugger.small_graphs import SmallGraph
+from ...errors import NoRuleError, UsageError
 from ...io.graph_columns import OPERATIONS
 from .allowed_calls import check_sizes, overload_of
 from .call_arguments import Argument, Keyword, Layout, given, shown
-from .tensors import array_of, extent, tensor_with, torch_for
+from .call_results import ASSEMBLED, IS_EMPTY, assembled_from, results_of, tensors_written, written_by
+from .tensors import array_of, tensor_with, torch_for
+from .translation import translated
 
-ASSEMBLED = "graphnn::assembled"
-"""A tensor whose memory was written to by way of other tensors: put together of what was written."""
+_LAST: dict[int, tuple[Any, tuple[Array, ...], SmallGraph]] = {}
+"""The last account, by thread, since elements are asked for one by one."""
+_MOST_KEPT = 2**26
 _CALL = Name()
 _ARGUMENTS = Several(Argument())
 _KEYWORDS = Several(Keyword())
 _LAYOUTS = Several(Layout())
-
-IS_EMPTY = ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided")
-"""Calls whose result is memory as it is: its numbers mean nothing, and are recorded as zeros."""
 
 
 class TorchCall(Op, abstract=True):
@@ -104,6 +105,26 @@ class TorchCall(Op, abstract=True):
             raise UsageError(f"{self.called} was called with {len(self.layouts)} tensors, not {len(operands)}")
         return Spec(self.shape, dtype_named(self.dtype))
 
+    def account(self, operands: Sequence[Array]) -> SmallGraph | None:
+        """Return what tells how elements came about: the call by graphnn's own operations, None without a rule."""
+        last = _LAST.get(threading.get_ident())
+        if last is not None and last[0] is self and all(a is b for a, b in zip(last[1], operands, strict=True)):
+            return last[2]
+        try:
+            small = translated(self, [Spec(x.shape, x.dtype) for x in operands])
+        except NoRuleError:
+            return None
+        account = SmallGraph(small.operands, small.result, operands)
+        _LAST.clear()
+        if sum(each.nbytes for each in account.values.values()) <= _MOST_KEPT:
+            _LAST[threading.get_ident()] = self, tuple(operands), account
+        return account
+
+    def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
+        """Return which elements made one, as the call's translation tells; all, where it has none."""
+        account = self.account(operands)
+        return (...,) * len(operands) if account is None else account.reads(index)
+
     def forward(self, *operands: Array) -> Array:
         """Call PyTorch's kernel."""
         if self.call == ASSEMBLED:
@@ -141,70 +162,6 @@ def _called(overload: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[
     with torch.enable_grad():
         found = overload(*args, **kwargs)
     return results_of(found, tensors_written(torch, overload, written_by(overload), args, kwargs))
-
-
-def assembled_from(places: Sequence[Any], operands: Sequence[Array], shape: tuple[Any, ...]) -> Array:
-    """Return part of a storage: of one operand that is all of it, with others written to parts of it."""
-    wanted, *places = [_place(each, x) for each, x in zip(places, (None, *operands), strict=True)]
-    flat = np.zeros(operands[0].size, operands[0].dtype)
-    for (offset, sizes, strides), x in zip(places, operands, strict=True):
-        _part(flat, offset, sizes, strides)[...] = x
-    return _part(flat, *wanted).copy()
-
-
-def _place(place: Any, of: Array | None) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    if type(place) is not tuple or place[0] != "geometry" or (of is not None and place[2] != of.shape):
-        raise UsageError(f"{ASSEMBLED} does not take the place {place}")
-    _, offset, sizes, strides = place
-    return offset, sizes, strides
-
-
-def _part(flat: Array, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    if offset < 0 or offset + extent(sizes, offset, strides) > flat.size:
-        raise UsageError(f"a part at {offset} with strides {strides} is not in {flat.size:,} elements")
-    return as_strided(flat[offset:], sizes, [step * flat.itemsize for step in strides])
-
-
-WRITES_UNTOLD = {
-    "aten::native_batch_norm": ("running_mean", "running_var"),
-    "aten::cudnn_batch_norm": ("running_mean", "running_var"),
-    "aten::miopen_batch_norm": ("running_mean", "running_var"),
-}
-"""Arguments that calls write to, though their schemas do not say so."""
-
-
-def written_by(overload: Any) -> list[tuple[int, str]]:
-    """Return positions and names of the arguments that a call may write to."""
-    schema = overload._schema
-    untold = WRITES_UNTOLD.get(schema.name, ())
-    return [
-        (place, each.name)
-        for place, each in enumerate(schema.arguments)
-        if each.name in untold or (each.alias_info is not None and each.alias_info.is_write)
-    ]
-
-
-def tensors_written(
-    torch: Any, overload: Any, written: Sequence[tuple[int, str]], args: Sequence[Any], kwargs: dict[str, Any]
-) -> Iterator[Any]:
-    """Yield the tensors that a call writes to."""
-    if overload._schema.name in WRITES_UNTOLD and not (args[5] if len(args) > 5 else kwargs.get("training")):
-        return
-    for place, name in written:
-        given = args[place] if place < len(args) else kwargs.get(name)
-        for each in given if isinstance(given, (list, tuple)) else (given,):
-            if isinstance(each, torch.Tensor):
-                yield each
-
-
-def results_of(found: Any, written: Iterable[Any]) -> list[Any]:
-    """Return the results of a call, in order: what it returns, then what it writes to and does not return."""
-    results = list(found) if isinstance(found, (list, tuple)) else [] if found is None else [found]
-    flat: list[Any] = []
-    for each in results:
-        flat.extend(each) if isinstance(each, (list, tuple)) else flat.append(each)
-    known = {id(each) for each in flat}
-    return flat + [each for each in written if id(each) not in known]
 
 
 OPERATIONS.give(TorchCall.name)(TorchCall)

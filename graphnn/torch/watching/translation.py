@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,20 @@ from ...core import Graph, Node, Spec, dtype_named, fn
 from ...core.fetches import ancestors
 from ...errors import GraphnnError, NoRuleError
 from ..aliases import Tensor
+from ..aten import load_rules
+from ..aten.table import rule_for
 from ..reader import Reader
-from .allowed_calls import overload_of
 from .tensors import extent, torch_for
-from .torch_call import ASSEMBLED, IS_EMPTY, TorchCall, assembled_from, results_of, tensors_written, written_by
+
+if TYPE_CHECKING:
+    from .torch_call import TorchCall
+from .call_arguments import given as given_argument
+from .call_results import ASSEMBLED, IS_EMPTY, assembled_from, results_of, tensors_written, written_by
 
 _KEPT = 4096
+_MOST = 2**24
+"""How many elements a node may have, whatever was given."""
+_OWN = ("_local_scalar_dense",)
 
 
 class Translation(NamedTuple):
@@ -57,15 +66,19 @@ def translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
         the table of ATen.
     """
     # By its text: 1, 1.0 and True are equal, and so are 0.0 and -0.0.
-    key = repr((op.call, op.arguments, op.keywords, op.result, op.layouts, op.shape, op.dtype)), tuple(specs)
+    key = (
+        repr((op.call, op.arguments, op.keywords, op.result, op.layouts, op.shape, op.dtype, op._recorded is None)),
+        tuple(specs),
+    )
     found = _TRANSLATED.get(key)
     if found is None:
         while len(_TRANSLATED) >= _KEPT:
             del _TRANSLATED[next(iter(_TRANSLATED))]
         try:
             found = _translated(op, specs)
-        except GraphnnError as error:
-            found = f"{op.called} has no translation: {str(error.reason).splitlines()[0]}"
+        except Exception as error:  # noqa: BLE001 - a rule takes arguments as PyTorch gives them, and a file may give any
+            reason = str(error.reason if isinstance(error, GraphnnError) else error)
+            found = f"{op.called} has no translation: {(reason.splitlines() or [type(error).__name__])[0]}"
         _TRANSLATED[key] = found
     if isinstance(found, str):
         raise NoRuleError(found)
@@ -111,13 +124,16 @@ def _translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
     if op.call == ASSEMBLED:
         return _checked(graph, op, *_put_together(graph, op, specs))
     torch = torch_for("a call of PyTorch is read with its own table")
-    overload = overload_of(torch, op.call)
+    overload = op._recorded or _overload_of(torch, op.call)
     names = _names_of(op, overload, len(specs))
     operands = [graph.placeholder(name, spec.shape, spec.dtype) for name, spec in zip(names, specs, strict=True)]
     if op.short_name in ("as_strided", "as_strided_copy"):
         return _checked(graph, op, operands, _strided(op, overload, operands))
-    program, results = _Program(torch, op, overload, specs).built()
-    tensors = [Tensor.of(node) for node in operands]
+    if op.short_name == "_local_scalar_dense":
+        return _checked(graph, op, operands, fn.reshape(operands[0], ()))
+    op, given = _with_places(op, operands)
+    program, results = _Program(torch, op, overload, [node.spec for node in given]).built()
+    tensors = [Tensor.of(node) for node in given]
     reader = Reader(graph, torch, trainable=False)
     found = reader.read(program, tensors)
     where = results[op.result]
@@ -127,14 +143,85 @@ def _translated(op: TorchCall, specs: Sequence[Spec]) -> Translation:
     return _checked(graph, op, operands, made.node)
 
 
+def _overload_of(torch: Any, call: str) -> Any:
+    """Return the function of PyTorch that a call names, if graphnn or PyTorch can take it apart.
+
+    It is only ever called with tensors that have no numbers and no memory, so a name in a file may be any of these.
+    """
+    from torch._decomp import decomposition_table
+
+    load_rules()
+    space, _, rest = call.partition("::")
+    name, _, overload = rest.partition(".")
+    packet = getattr(torch.ops.aten, name, None) if space == "aten" and name.isidentifier() else None
+    overloads = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ()
+    if (overload or "default") not in overloads:
+        raise NoRuleError(f"PyTorch {torch.__version__} has no {call}")
+    found = getattr(packet, overload or "default")
+    plain = name.removeprefix("_foreach_")
+    names = {name, plain, plain.removesuffix("_"), *(("linalg_vector_norm",) if plain == "norm" else ())}
+    if found in decomposition_table or any(rule_for(each, overload) is not None for each in names):
+        return found
+    if name in _OWN or found._can_decompose():
+        return found
+    raise NoRuleError(f"graphnn has no rule for {call}")
+
+
+def _with_places(op: TorchCall, operands: Sequence[Node]) -> tuple[TorchCall, Sequence[Node]]:
+    """Return a call by masks as one by places: how many elements are true, the recorded shapes tell."""
+    at = 1 if op.short_name in ("index", "index_put", "index_put_", "_index_put_impl_") else None
+    if at is None or not isinstance(op.arguments[at], tuple):
+        return op, operands
+    given, listed = list(operands), list[Any]()
+    masks = [each for each in op.arguments[at][1:] if each is not None and operands[each[1]].spec.dtype == bool]
+    if not masks:
+        return op, operands
+    counted = op.shape[:1]
+    if op.short_name != "index":
+        counted = operands[op.arguments[2][1]].spec.shape[:1]
+        if math.prod(operands[op.arguments[2][1]].spec.shape) == 1:
+            return op, operands
+    if len(masks) > 1 or op.arguments[at][1] is not masks[0]:
+        raise NoRuleError("it takes elements by several masks, or by one that is not of the first axes")
+    for each in op.arguments[at][1:]:
+        if each is not masks[0]:
+            listed.append(each)
+            continue
+        for place in _true_places(operands[each[1]], int(counted[0])):
+            listed.append(("tensor", len(given)))
+            given.append(place)
+    arguments = (*op.arguments[:at], ("list", *listed), *op.arguments[at + 1 :])
+    layouts = (*op.layouts, *[None] * (len(given) - len(operands)))
+    return replace(op, arguments=arguments, layouts=layouts), given
+
+
+def _true_places(mask: Node, count: int) -> list[Node]:
+    """Return where a mask is true, as so many places along each of its axes."""
+    flat = fn.reshape(mask, (-1,))
+    size = math.prod(int(each) for each in mask.spec.shape)
+    order = fn.sort(fn.where(flat, mask.graph.constant(np.arange(size)), size))[:count]
+    found = list[Node]()
+    for n in reversed([int(each) for each in mask.spec.shape]):
+        found.append(fn.remainder(order, n))
+        order = fn.floor_divide(order, n)
+    return found[::-1]
+
+
 def _checked(graph: Graph, op: TorchCall, operands: Sequence[Node], result: Node) -> Translation:
     if tuple(result.spec.shape) != tuple(op.shape):
         raise NoRuleError(f"graphnn makes {result.spec.shape} of it, and PyTorch {op.shape}")
     dtype = dtype_named(op.dtype)
     if result.spec.dtype != dtype:
         result = fn.cast(result, dtype)
+    given = sum(_count(node) for node in (*operands, result))
+    if any(_count(node) > max(_MOST, 1024 * given) for node in ancestors([result])):
+        raise NoRuleError("it takes far more memory than what it is given")
     graph.outputs["result"] = result
     return Translation(graph, tuple(operands), result)
+
+
+def _count(node: Node) -> int:
+    return math.prod(int(size) for size in node.spec.shape)
 
 
 def _names_of(op: TorchCall, overload: Any, count: int) -> list[str]:
@@ -164,7 +251,7 @@ def _put_together(graph: Graph, op: TorchCall, specs: Sequence[Spec]) -> tuple[l
     operands = [graph.placeholder(f"part_{i}", spec.shape, spec.dtype) for i, spec in enumerate(specs)]
     places, start = list[Any](), 0
     for spec in specs:
-        size = math.prod(spec.shape)
+        size = math.prod(int(n) for n in spec.shape)
         places.append(np.arange(start, start + size).reshape(spec.shape))
         start += size
     where = assembled_from(op.arguments, places, op.shape)
@@ -180,10 +267,13 @@ def _strided(op: TorchCall, overload: Any, operands: Sequence[Node]) -> Node:
     (x,), (layout,) = operands, op.layouts
     shape = tuple(int(size) for size in x.spec.shape)
     size, stride = (tuple(given[key][1:]) for key in ("size", "stride"))
-    offset, *strides = layout or (0, *(math.prod(shape[axis + 1 :]) for axis in range(len(shape))))
+    contiguous = (0, *(math.prod(shape[axis + 1 :]) for axis in range(len(shape))))
+    offset, *strides = [step for step in layout or contiguous if isinstance(step, int)]
     first = given.get("storage_offset")
     first = offset if first is None else first
     spans = max(offset + extent(shape, offset, strides), first + extent(size, first, stride))
+    if spans > max(_MOST, 4096 * math.prod(shape)):
+        raise NoRuleError("it gives memory that its operand does not show")
     memory = np.full(spans, -1)
     index = [np.arange(n) * step for n, step in zip(shape, strides, strict=True)]
     memory[offset + _sum(index)] = np.arange(math.prod(shape)).reshape(shape)
@@ -249,8 +339,10 @@ class _Program:
         arguments, keywords = [one(each) for each in op.arguments], [(key, one(each)) for key, each in op.keywords]
         if single.startswith(("addcmul", "addcdiv")) and len(arguments) > 3:
             keywords.append(("value", arguments.pop()))
-        given = [self._given(each, self.fakes) for each in arguments]
-        keys = {key: self._given(each, self.fakes) for key, each in keywords}
+        if single.endswith("_") and not hasattr(torch.ops.aten, single):
+            single = single[:-1]
+        given = [given_argument(self.torch, each, self.fakes) for each in arguments]
+        keys = {key: given_argument(self.torch, each, self.fakes) for key, each in keywords}
         try:
             with self.mode:
                 which = torch._C._jit_resolve_packet(f"aten::{single}", *given, **keys)
@@ -258,32 +350,23 @@ class _Program:
         except (RuntimeError, AttributeError):
             raise NoRuleError(f"graphnn has no rule for aten.{name}") from None
 
-    def _given(self, value: Any, tensors: Sequence[Any]) -> Any:
-        if type(value) is not tuple:
-            return value
-        kind, *parts = value
-        if kind == "tensor":
-            return tensors[parts[0]]
-        if kind == "list":
-            return [self._given(each, tensors) for each in parts]
-        if kind in ("dtype", "layout", "memory_format"):
-            return getattr(self.torch, parts[0])
-        if kind == "device":
-            return self.torch.device("cpu")
-        raise NoRuleError(f"it was called with {parts[0] if kind == 'other' else 'a complex number'}")
-
     def built(self) -> tuple[Any, list[int | None]]:
         """Return the program, which gives the result that is wanted, and for each result the operand that it is."""
         op, graph = self.op, self.graph
         args, kwargs = self._both(self.fakes)
-        with self.mode:
-            found = self.overload(*args, **kwargs)
+        try:
+            with self.mode:
+                found = self.overload(*args, **kwargs)
+        except Exception as error:
+            raise NoRuleError(f"PyTorch does not tell its result without data ({type(error).__name__})") from error
         written = [*tensors_written(self.torch, self.overload, written_by(self.overload), args, kwargs)]
         results = results_of(found, written)
         operands = {id(fake): i for i, fake in enumerate(self.fakes)}
         where = [operands.get(id(each)) for each in results]
         if op.result >= len(results):
             raise NoRuleError(f"it has no result {op.result}")
+        if tuple(getattr(results[op.result], "shape", ())) != tuple(op.shape):
+            raise NoRuleError(f"PyTorch does not give result {op.result} of shape {op.shape}")
         args, kwargs = self._both(self.nodes)
         node = graph.call_function(self.overload, tuple(args), kwargs)
         node.meta["val"] = found
@@ -291,8 +374,8 @@ class _Program:
         return SimpleNamespace(graph=graph, meta={}), where
 
     def _both(self, tensors: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        args = [self._given(each, tensors) for each in self.arguments]
-        return args, {key: self._given(each, tensors) for key, each in self.keywords}
+        args = [given_argument(self.torch, each, tensors) for each in self.arguments]
+        return args, {key: given_argument(self.torch, each, tensors) for key, each in self.keywords}
 
     def _result(self, node: Any, found: Any, which: int) -> Any:
         """Return the part of what a call returns that is one of its results, lists in it being counted one by one."""

@@ -12,8 +12,8 @@ import numpy as np
 from ...errors import GraphnnError, ValueRangeError
 from ...runtime.evaluation_loop import Stop
 from ...runtime.guard import violation
+from .call_results import results_of
 from .recorder import STACK, CallPlan, Recorder, origin_at
-from .torch_call import results_of
 
 if TYPE_CHECKING:
     from ..._util.source_location import Origin
