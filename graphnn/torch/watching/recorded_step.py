@@ -35,11 +35,14 @@ class RecordedStep:
     trace : Trace
     feed : dict of str to array
     losses : list of Node
+    facts : dict
+        What the script has set, as `Recorder` has it.
     """
 
     @collector_paused()
     def __init__(self, recorder: Recorder, name: str, kinds: Mapping[str, str]) -> None:
         self._recorder, self._kinds = recorder, kinds
+        self.facts = recorder.facts
         self.graph = Graph(name, np.float32)
         self._nodes: list[Node | None] = [None] * len(recorder.values)
         self._scopes: dict[tuple[str, str], Scope | None] = {}

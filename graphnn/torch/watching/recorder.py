@@ -109,8 +109,8 @@ class _Storage:
         self.first = first
         self.weak = weak  # while it lives, no other storage gets this address
         self.version = 0
-        self.known: dict[Any, tuple[int, int]] = {}
-        """{geometry: (value, version)}."""
+        self.known: dict[Any, tuple[int, int, Any]] = {}
+        """{geometry, and identity of a tensor: (value, version, geometry)}."""
         self.whole: tuple[int, int, Any] | None = None
         """A value that covers all, the version it is of, its geometry."""
         self.writes: list[tuple[int, Any]] = []
@@ -163,6 +163,8 @@ class Recorder:
         """What ``backward()`` was called on."""
         self.in_update = 0
         self.error = ""
+        self.facts: dict[str, Any] = {}
+        """What the script has set: modules in evaluation mode, and those that stand in several places."""
         self.finals: dict[str, int] = {}
         """What parameters, buffers and states have come to, by name."""
         self._storages: dict[int, _Storage] = {}
@@ -324,9 +326,11 @@ class Recorder:
         storage = self._storages.get(key)
         geometry = _geometry_of(tensor)
         if storage is not None:
-            known = storage.known.get(geometry)
-            if known is not None and known[1] == storage.version:
-                return known[0]
+            # The same object, before another that shows the same elements: what detach() gave is another value.
+            for name in (id(tensor), geometry):
+                known = storage.known.get(name)
+                if known is not None and known[1:] == (storage.version, geometry):
+                    return known[0]
             value = self._assembled(storage, tensor, geometry)
         else:
             value = self._leaf(tensor)
@@ -377,9 +381,11 @@ class Recorder:
             storage = self._storages[key] = _Storage(_Weak(tensor.untyped_storage()), value)
         geometry = _geometry_of(tensor)
         storage.version += is_written
+        entry = value, storage.version, geometry
+        storage.known[id(tensor)] = entry
         known = storage.known.get(geometry)
-        if is_written or known is None or known[1] != storage.version or self.values[known[0]].call >= 0:
-            storage.known[geometry] = value, storage.version  # else it is what was there before the step
+        if known is None or known[1] != storage.version:
+            storage.known[geometry] = entry  # else what was there first
         if _covers(tensor):
             storage.whole = value, storage.version, geometry
             storage.writes.clear()

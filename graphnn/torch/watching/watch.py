@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,12 +15,13 @@ from ...debugger.traces.recording import checked_keep
 from ...debugger.traces.value_statistics import KEEP
 from ...errors import UsageError
 from ...runtime.guard import checked_guard
-from . import script_checks as _script_checks  # noqa: F401 - it declares its checks
 from .recorder import STACK, Recorder
 from .tensors import torch_for
 from .watch_guard import Guard
 from .watched_run import Run
 
+_MODES = re.compile(r"BatchNorm|Dropout|InstanceNorm")
+"""Modules that compute otherwise in evaluation mode."""
 _REFUSED = {
     "OptimizedModule": "torch.compile has compiled it, and its calls are not seen: watch the module it was made of, or "
     'call torch.compiler.set_stance("force_eager") first',
@@ -230,6 +232,7 @@ class _Watch:
             return
         self._called_anything |= bool(recorder.calls)
         if recorder.calls and (is_whole or not self.run.steps):
+            recorder.facts = self._facts()
             recorder.finish(self._finals())
             self.run.add(self.number, recorder, keep_one=self.chosen is _LAST)
             self.run.seen = self.number + 1
@@ -279,6 +282,23 @@ class _Watch:
                     for key, each in dict(optimizer.state.get(parameter) or {}).items():
                         if isinstance(each, self.torch.Tensor):
                             yield f"{name}.{key}", "state", each
+
+    def _facts(self) -> dict[str, Any]:
+        """Return which modules are in evaluation mode, and which stand in several places."""
+        places: dict[int, list[str]] = {}
+        modes = []
+        for prefix, module in self.modules.items():
+            for path, each in module.named_modules(prefix=prefix, remove_duplicate=False):
+                places.setdefault(id(each), []).append(path)
+                if not each.training and _MODES.search(type(each).__name__) and path not in modes:
+                    modes.append(path)
+        shared = {first: others for first, *others in places.values() if others and self._has_weights(first)}
+        inner = {path for path in shared if any(path.startswith(f"{other}.") for other in shared)}
+        return {"evaluating": modes, "shared": {path: each for path, each in shared.items() if path not in inner}}
+
+    def _has_weights(self, path: str) -> bool:
+        named = {path: each for prefix, m in self.modules.items() for path, each in m.named_modules(prefix=prefix)}
+        return path in named and any(True for _ in named[path].parameters())
 
     def _known(self) -> dict[Any, tuple[str, str]]:
         known: dict[Any, tuple[str, str]] = {}

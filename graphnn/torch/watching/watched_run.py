@@ -13,9 +13,11 @@ from ...debugger.traces import VERSION as TRACE_VERSION
 from ...errors import AxisError, UsageError
 from ...io.container import pack, write
 from .recorded_step import RecordedStep
+from .run_health import checked
 
 if TYPE_CHECKING:
     from ...core import Array, Graph, Node
+    from ...debugger.health import Health
     from ...debugger.traces import Trace
     from ...io.paths import StrPath
     from .recorded_step import LoadedStep
@@ -130,6 +132,10 @@ class Run(Shown):
         if not losses:
             raise UsageError("backward() was not called in the recorded step: run.graph.outputs are its results")
         return losses[0] if len(losses) == 1 else losses
+
+    def check_health(self, thorough: bool = False) -> Health:
+        """Return the report about the last recorded step, as `gn.check_health` gives it."""
+        return checked(self.step(), thorough)
 
     def as_trace(self) -> Trace:
         """Return the trace of the last recorded step: what takes a trace takes a run."""
