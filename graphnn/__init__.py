@@ -62,6 +62,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .runtime.evaluation_loop import Step
     from .runtime.interpreter import run, steps
     from .torch.from_torch import from_torch
+    from .torch.watching.check_torch import check_torch
     from .torch.watching.watch import watch
     from .transforms.extract_replace import extract, replace
     from .transforms.vmap import vmap
@@ -85,6 +86,7 @@ _LATER = {
     "autodiff.jacobian": "hessian hvp jacobian",
     "onnx.from_onnx": "from_onnx",
     "torch.from_torch": "from_torch",
+    "torch.watching.check_torch": "check_torch",
     "torch.watching.watch": "watch",
     "autodiff.linearize": "Linearization linearize",
     "control_flow": "cond fixed_point scan while_loop",
@@ -123,6 +125,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "nodes inside": ("control_flow.iteration_lookup",),
     "operations": ("control_flow", "torch.watching.torch_call"),
     "runs in chunks": ("distributed.dask_run",),
+    "scripts": ("torch.watching.check_torch",),
     "runtimes": ("onnx.onnx_runtimes", "torch.torch_runtime"),
     "shards": ("distributed.sharded_fit",),
 }
@@ -168,6 +171,7 @@ __all__ = [
     "ValueRangeError",
     "bisect",
     "check_health",
+    "check_torch",
     "circuit",
     "compare",
     "compile",

@@ -272,7 +272,8 @@ def check_health(
     target : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, Recording, or Run
         Fetches; a graph, for its results and its updates; a compiled step, whose updates are evaluated but not made; a
         trace; or a film, the recorded calls of a step, of which the first with an error is reported, or else the first
-        with a warning; or a run of `gn.watch`, whose last recorded step is looked at, and what the script does around it.
+        with a warning; or a run of `gn.watch`, whose last recorded step is looked at, and what its script does around
+        it.
     feed : mapping of Node or str to array_like, iterable of batches, or function
         What one run is fed, as `graphnn.run` takes it. Or many batches, to be searched: from a loader, a generator, or
         a function that returns one, or of arrays, columns or shards of Dask, as `nn.evaluate` takes them; or of a
@@ -350,7 +351,9 @@ def check_health(
     own: Callable[..., Health] | None = getattr(target, "check_health", None)
     if own is not None:  # a run of PyTorch
         if any(each is not None for each in (feed, sizes, graph, batch_size, client)):
-            raise UsageError("a run holds what it was given: do not pass a feed, sizes=, graph=, batch_size= or client=")
+            raise UsageError(
+                "a run holds what it was given: do not pass a feed, sizes=, graph=, batch_size= or client="
+            )
         return own(thorough)
     if isinstance(target, Graph) and target.updates:
         target = Compiled(target, target.updates, graph=graph)

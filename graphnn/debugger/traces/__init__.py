@@ -10,6 +10,7 @@ from .recording import recording as recording
 from .recording import stopped_trace as stopped_trace
 from .recording import trace as trace
 from .trace import PAGE_OF as PAGE_OF
+from .trace import SCRIPTS as SCRIPTS
 from .trace import VERSION as VERSION
 from .trace import Beside as Beside
 from .trace import Record as Record

@@ -44,6 +44,8 @@ LOOPS: Port[Callable[[Trace], Trace]] = Port("trace of loops")
 """The same run with loops as they are, so that it can be kept."""
 PAGE_OF: Port[Callable[[Any], Any]] = Port("page")
 """The page on which a trace, a film, or runs side by side are replayed."""
+SCRIPTS: Port[Callable[[Any], Any]] = Port("scripts")
+"""Returns the run of one step of what a script's function gave: a model of PyTorch, a batch, and perhaps a loss."""
 _SAME_ELEMENTS = (ExpandDims, Flip, Reshape, Squeeze, Transpose)
 
 

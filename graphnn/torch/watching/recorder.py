@@ -330,12 +330,24 @@ class Recorder:
             for name in (id(tensor), geometry):
                 known = storage.known.get(name)
                 if known is not None and known[1:] == (storage.version, geometry):
+                    if name is geometry and self._is_another_input(tensor, self.values[known[0]]):
+                        break
                     return known[0]
+            else:
+                known = None
+            if known is not None:
+                value = self._leaf(tensor)
+                self._known_as(tensor, value, False)
+                return value
             value = self._assembled(storage, tensor, geometry)
         else:
             value = self._leaf(tensor)
         self._known_as(tensor, value, False)
         return value
+
+    def _is_another_input(self, tensor: Any, value: Value) -> bool:
+        """Return whether a tensor is another variable of the user's that shows the same elements as an input does."""
+        return value.kind == "input" and _variable_of(sys._getframe(1), tensor) not in ("input", value.name)
 
     def _leaf(self, tensor: Any) -> int:
         """Enter the value of a tensor that was there before."""

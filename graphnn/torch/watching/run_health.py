@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...debugger.health import Health, check_health
@@ -26,8 +27,10 @@ def checked(step: Any, thorough: bool) -> Health:
         translated, inner = None, check_health(step.trace)
     known = {each.code for each in own}
     if known & {"detached", "left-out"}:  # which say the same, with the script's words
-        known |= {"no-gradient", "not-updated"}
+        known |= {"no-gradient", "not-updated", "partly-updated"}
     others = [each for each in (*inner.findings, *inner.notes) if each.code not in known]
+    for each in others:
+        each.remedy = in_torch(each.code, each.remedy)
     found = Health(inner.graph, inner.count, [*own, *others])
     found.checked, found.unchecked = dict(inner.checked), dict(inner.unchecked)
     found.evaluations = inner.evaluations
@@ -42,3 +45,27 @@ def checked(step: Any, thorough: bool) -> Health:
         name, why = next(iter(translated.not_updated.items()))
         found.unchecked["updates"] = f"{len(translated.not_updated)} are left out; that of {name}, since {why}"
     return found
+
+
+_REMEDIES = {
+    "labels-are-inputs": "take other labels, such as what comes next, y = tokens[:, 1:]; keep them out of the input",
+    "overflow": "compute it in float32, x.float(); or scale the numbers down first",
+    "uphill": "descend: leave maximize=True out of the optimizer, or turn the sign of the loss",
+    "unscaled-scores": "divide the scores: q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])",
+    "zero-times-inf": "mask by scores.masked_fill(mask, -torch.inf), not by a product with infinity",
+}
+"""What a PyTorch program writes, by the codes of findings."""
+
+
+def in_torch(code: str, remedy: str) -> str:
+    """Return a remedy as a PyTorch program writes it."""
+    known = _REMEDIES.get(code)
+    if known is not None:
+        return known
+    remedy = remedy.replace('gn.cast(x, "float32")', "x.float()").replace("gn.", "torch.")
+    return re.sub(
+        r"torch\.(max|min)imum\((\w+), ([\d.e+-]+)\)", lambda at: f"{at[2]}.clamp({_BOUND[at[1]]}={at[3]})", remedy
+    )
+
+
+_BOUND = {"max": "min", "min": "max"}

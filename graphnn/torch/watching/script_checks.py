@@ -58,7 +58,9 @@ def of_script(step: Any) -> Iterator[Finding]:
     changed = [node for node in parameters if node in graph.updates]
     left = [node for node in parameters if backward[node] and node not in graph.updates]
     if changed and left:
-        yield left_out.of(left[0], f"the optimizer does not hold {listed(left)}: they have gradients and stay as they were")
+        yield left_out.of(
+            left[0], f"the optimizer does not hold {listed(left)}: they have gradients and stay as they were"
+        )
     cut = [node for node in parameters if not backward[node]]
     if trained and cut:
         yield _detached(cut)

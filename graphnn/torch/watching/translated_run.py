@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TranslatedRun:
-    """The graph of a step, by graphnn's operations: forward pass, its gradients, and the updates that were made of them.
+    """The graph of a step, by graphnn's operations: forward pass, its gradients, and the updates made of them.
 
     Calls that have no such operations are constants, with the values that were recorded.
 
@@ -130,7 +130,9 @@ class TranslatedRun:
         if node.op.is_leaf:
             value = self._value(node)
             op = Parameter(trainable=False) if node.op.is_parameter else node.op
-            self.nodes[node] = graph._make(op, (), Spec(value.shape, value.dtype), node.name, value, (None, node.origin))
+            self.nodes[node] = graph._make(
+                op, (), Spec(value.shape, value.dtype), node.name, value, (None, node.origin)
+            )
             return
         scope = mirrored(graph, node.graph.scopes.get(node.scope))
         with Provenance(graph, lambda around: (scope, False), node.origin):

@@ -140,9 +140,14 @@ class Guard:
 
 def _explained(run: Run, refused: ValueRangeError) -> list[str]:
     """Return the equation of the first element that is refused, and what to do about it."""
+    lines: list[str] = []
     with suppress(GraphnnError):  # a value that was not kept
-        return [f"  {line}" for line in str(run.trace.why(refused.node)).splitlines()]
-    return []
+        lines += [f"  {line}" for line in str(run.trace.why(refused.node)).splitlines()]
+    with suppress(GraphnnError):
+        error = next(iter(run.check_health().errors), None)
+        if error is not None:
+            lines += [f"  {error.cause}", f"  → {error.remedy}"]
+    return lines
 
 
 def _fields(refused: ValueRangeError) -> dict[str, Any]:

@@ -67,12 +67,12 @@ def read_tokens(watch, fault):
     tokens = torch.randint(16, (8, 13))
     x, y = tokens[:, :-1], tokens[:, 1:]
     if fault == "labels_shifted":
-        y = tokens[:, :-1]  # planted: labels_shifted
+        y = tokens[:, :-1]
     model = Reader(fault)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     with watch(model, optimizer) as run:
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())  # planted: labels_shifted
         loss.backward()
         optimizer.step()
     return run
@@ -98,10 +98,10 @@ def layer_left_out(watch, faulty):
     (x, y), model = rows(), network()
     optimizer = torch.optim.AdamW(model.parameters())
     if faulty:
-        optimizer = torch.optim.AdamW(model[0].parameters())  # planted: layer_left_out
+        optimizer = torch.optim.AdamW(model[0].parameters())
     with watch(model, optimizer) as run:
         optimizer.zero_grad()
-        F.cross_entropy(model(x), y).backward()
+        F.cross_entropy(model(x), y).backward()  # planted: layer_left_out
         optimizer.step()
     return run
 
@@ -110,11 +110,11 @@ def ascent(watch, faulty):
     (x, y), model = rows(), network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     if faulty:
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)  # planted: ascent
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)
     with watch(model, optimizer) as run:
         optimizer.zero_grad()
         F.cross_entropy(model(x), y).backward()
-        optimizer.step()
+        optimizer.step()  # planted: ascent
     return run
 
 
