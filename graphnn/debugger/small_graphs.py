@@ -27,8 +27,10 @@ LENGTH = 72
 STEPS = 6
 """How many steps are told at most."""
 _SUM, _PRODUCT, _ATOM = 0, 1, 2
-_ADDED = "[{0}] + …"
-_PASSED = ("stop_gradient", "cast", "broadcast_to", "reshape", "where", "squeeze", "expand_dims", "take", "getitem")
+_COPIED = {"": (0,), "{0}": (0,), "{dtype}({0})": (0,), "[{0}] + …": (0,), "{1} if {0} else {2}": (1, 2)}
+"""Formulas of operations that may give an element as it is, and which operands it is of."""
+_NEUTRAL = {"{0} * {1}": 1, "{0} / {1}": 1, "{0} + {1}": 0, "{0} - {1}": 0}
+"""Formulas, and the number that changes nothing."""
 
 
 class SmallGraph:
@@ -126,14 +128,9 @@ class SmallGraph:
             if moved is not node:
                 node, cell = moved, int(cells[0])
                 continue
-            if node.op.name not in _PASSED and node.op.element_formula != _ADDED:
-                break
             entries = self._entries(node, cell)
-            read = [i for i, entry in enumerate(entries) if entry is not None]
-            if node.op.name == "where":
-                read = [i for i in read if i]
-            elif node.op.name in ("take", "getitem"):
-                read = [0]
+            may = _COPIED.get(node.op.element_formula, ())
+            read = [i for i, entry in enumerate(entries) if entry is not None and i in may]
             if len(read) != 1:
                 break
             x = node.inputs[read[0]]
@@ -145,12 +142,13 @@ class SmallGraph:
 
     def _without_effect(self, node: Node, cell: int) -> tuple[Node, int] | None:
         """Return what 1 was multiplied with, or 0 was added to."""
-        neutral = {"multiply": 1, "divide": 1, "add": 0, "subtract": 0}.get(node.op.name)
+        formula = node.op.element_formula
+        neutral = _NEUTRAL.get(formula)
         if neutral is None:
             return None
         x, other = node.inputs
         cells = [int(each.reshape(-1)[0]) for each in self._cells(node, cell)]
-        if node.op.name in ("multiply", "add") and x.op.is_constant:
+        if ("*" in formula or "+" in formula) and x.op.is_constant:
             x, other, cells = other, x, cells[::-1]
         if not other.op.is_constant or self.values[other].flat[cells[1]] != neutral:
             return None
