@@ -348,13 +348,11 @@ def check_health(
     (10, 700, 'log-of-negative', -1.0)
     """
     check_exact(client, exact)
-    own: Callable[..., Health] | None = getattr(target, "check_health", None)
-    if own is not None:  # a run of PyTorch
-        if any(each is not None for each in (feed, sizes, graph, batch_size, client)):
-            raise UsageError(
-                "a run holds what it was given: do not pass a feed, sizes=, graph=, batch_size= or client="
-            )
-        return own(thorough)
+    own = getattr(target, "check_health", None)  # of a run of PyTorch
+    if own is not None:
+        if feed or sizes or graph is not None or batch_size is not None or client is not None:
+            raise UsageError("a run holds what it was given: it takes no feed, sizes=, graph=, batch_size= or client=")
+        return own(thorough)  # type: ignore[no-any-return]
     if isinstance(target, Graph) and target.updates:
         target = Compiled(target, target.updates, graph=graph)
     if batch_size is not None or client is not None or not isinstance(feed, (Mapping, NoneType)) or holds_chunks(feed):

@@ -326,16 +326,15 @@ class Recorder:
         storage = self._storages.get(key)
         geometry = _geometry_of(tensor)
         if storage is not None:
-            # The same object, before another that shows the same elements: what detach() gave is another value.
-            for name in (id(tensor), geometry):
-                known = storage.known.get(name)
-                if known is not None and known[1:] == (storage.version, geometry):
-                    if name is geometry and self._is_another_input(tensor, self.values[known[0]]):
-                        break
-                    return known[0]
-            else:
-                known = None
-            if known is not None:
+            now = storage.version, geometry
+            entry = storage.known.get(id(tensor))
+            if entry is not None and entry[1:] == now:
+                return entry[0]
+            # Another object that shows the same elements; what detach() gave is another value.
+            entry = storage.known.get(geometry)
+            if entry is not None and entry[1:] == now:
+                if not self._is_another_input(tensor, self.values[entry[0]]):
+                    return entry[0]
                 value = self._leaf(tensor)
                 self._known_as(tensor, value, False)
                 return value

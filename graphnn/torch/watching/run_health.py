@@ -68,4 +68,5 @@ def in_torch(code: str, remedy: str) -> str:
     )
 
 
+_EXTREME = re.compile(r"torch\.(max|min)imum\((\w+), ([\d.e+-]+)\)")
 _BOUND = {"max": "min", "min": "max"}

@@ -14,6 +14,7 @@ from ...core import Graph, Node, Parameter, Provenance, Spec, fn
 from ...core.fetches import ancestors
 from ...core.scopes import mirrored
 from ...errors import GraphnnError, GraphnnWarning, NoRuleError
+from .torch_call import TorchCall
 from .translation import translate_into
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class TranslatedRun:
             return
         with Provenance(graph, lambda around: (scope, False), node.origin):
             try:
-                self.nodes[node] = translate_into(graph, node.op, [self.nodes[each] for each in node.inputs])
+                self.nodes[node] = translate_into(graph, _call(node), [self.nodes[each] for each in node.inputs])
             except (GraphnnError, KeyError):
                 self.untranslated.append(node)
                 self.nodes[node] = graph.constant(self._value(node), name=None)
@@ -136,4 +137,9 @@ class TranslatedRun:
             return
         scope = mirrored(graph, node.graph.scopes.get(node.scope))
         with Provenance(graph, lambda around: (scope, False), node.origin):
-            self.nodes[node] = translate_into(graph, node.op, [self.nodes[each] for each in node.inputs])
+            self.nodes[node] = translate_into(graph, _call(node), [self.nodes[each] for each in node.inputs])
+
+
+def _call(node: Node) -> TorchCall:
+    assert isinstance(node.op, TorchCall)
+    return node.op

@@ -15,7 +15,8 @@ import graphnn as gn
 
 _PAGE = Path(__file__).parents[3] / "docs" / "pytorch.md"
 _BLOCKS = re.findall(r"^```py\n(.*?)^```", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-_LINES = re.findall(r"`((?:print|run\.|with gn|gn\.)[^`]*)`", _PAGE.read_text(encoding="utf-8"))
+_TABLE = _PAGE.read_text(encoding="utf-8").partition("## What a run is")[0].partition("| what you see")[2]
+_LINES = re.findall(r"`((?:print|run\.|with gn|gn\.)[^`]*)`", _TABLE)
 
 
 class _Encoder(nn.Module):
