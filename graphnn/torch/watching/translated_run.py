@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -71,7 +71,9 @@ class TranslatedRun:
             return
         with Provenance(graph, lambda around: (scope, False), node.origin):
             try:
-                self.nodes[node] = translate_into(graph, _call(node), [self.nodes[each] for each in node.inputs])
+                self.nodes[node] = translate_into(
+                    graph, cast("TorchCall", node.op), [self.nodes[each] for each in node.inputs]
+                )
             except (GraphnnError, KeyError):
                 self.untranslated.append(node)
                 self.nodes[node] = graph.constant(self._value(node), name=None)
@@ -137,9 +139,6 @@ class TranslatedRun:
             return
         scope = mirrored(graph, node.graph.scopes.get(node.scope))
         with Provenance(graph, lambda around: (scope, False), node.origin):
-            self.nodes[node] = translate_into(graph, _call(node), [self.nodes[each] for each in node.inputs])
-
-
-def _call(node: Node) -> TorchCall:
-    assert isinstance(node.op, TorchCall)
-    return node.op
+            self.nodes[node] = translate_into(
+                graph, cast("TorchCall", node.op), [self.nodes[each] for each in node.inputs]
+            )
