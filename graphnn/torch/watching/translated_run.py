@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ...core import Graph, Node, Parameter, Provenance, Spec, fn
 from ...core.fetches import ancestors
 from ...core.scopes import mirrored
 from ...errors import GraphnnError, GraphnnWarning, NoRuleError
-from .torch_call import TorchCall
 from .translation import translate_into
 
 if TYPE_CHECKING:
@@ -71,12 +70,14 @@ class TranslatedRun:
             return
         with Provenance(graph, lambda around: (scope, False), node.origin):
             try:
-                self.nodes[node] = translate_into(
-                    graph, cast("TorchCall", node.op), [self.nodes[each] for each in node.inputs]
-                )
+                self.nodes[node] = self._translated(node)
             except (GraphnnError, KeyError):
                 self.untranslated.append(node)
                 self.nodes[node] = graph.constant(self._value(node), name=None)
+
+    def _translated(self, node: Node) -> Node:
+        call: Any = node.op
+        return translate_into(self.graph, call, [self.nodes[each] for each in node.inputs])
 
     # --- gradients and updates ---
 
@@ -139,6 +140,4 @@ class TranslatedRun:
             return
         scope = mirrored(graph, node.graph.scopes.get(node.scope))
         with Provenance(graph, lambda around: (scope, False), node.origin):
-            self.nodes[node] = translate_into(
-                graph, cast("TorchCall", node.op), [self.nodes[each] for each in node.inputs]
-            )
+            self.nodes[node] = self._translated(node)
