@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...core import Array, Scope
     from .recorder import RecordedCall, Recorder, Value
 
-_STORED = ("parameter", "buffer", "state", "gradient")
+_STORED = ("parameter", "buffer", "state", "gradient", "unregistered")
 
 
 class RecordedStep:
@@ -114,12 +114,14 @@ class RecordedStep:
             if value.kind == "constant":
                 op = Constant()
             elif value.kind in _STORED:
-                op = Parameter(trainable=value.kind == "parameter")
+                op = Parameter(trainable=value.kind in ("parameter", "unregistered"))
             scope = None
             if value.kind in _STORED:
                 scope = self._scope("update" if value.kind == "state" else "forward", value.path)
             node = self._nodes[number] = self._made(op, (), value, value.name, None, value.origin, scope)
-            if value.kind in _STORED:
+            if value.kind == "unregistered":
+                self.facts.setdefault("unregistered", []).append(node.name)
+            elif value.kind in _STORED:
                 self._leaves.setdefault(value.name, node)
         return node
 

@@ -358,6 +358,8 @@ class Recorder:
         if key is not None:
             known = self.known.get((key, tensor.storage_offset(), tuple(tensor.shape)))
         value.origin = origin_at(frame)
+        if known is None and isinstance(tensor, self.torch.nn.Parameter):
+            known = "unregistered", "unregistered"
         if known is None:
             known = ("constant", "constant") if self._is_fresh else (_variable_of(frame, tensor), "input")
         value.name, value.kind = known

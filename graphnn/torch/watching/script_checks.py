@@ -26,6 +26,11 @@ left_out = declare(
     "give the optimizer all of them, optimizer = AdamW(model.parameters()); or freeze them, "
     "parameter.requires_grad_(False)",
 )
+unregistered = declare(
+    "unregistered",
+    "a PyTorch model computes with parameters that it does not list, so that no optimizer is given them",
+    "keep modules in nn.ModuleList or nn.ModuleDict, or as attributes, not in a list or a dict",
+)
 detached = declare(
     "detached",
     "no gradient reaches some trained parameters of a PyTorch model",
@@ -54,6 +59,12 @@ def of_script(step: Any) -> Iterator[Finding]:
         if node.phase == "backward" and node.twin in backward:
             backward[node.twin].append(node)
     yield from _not_zeroed(step)
+    facts = getattr(step, "facts", {})
+    strays = [graph[name] for name in facts.get("unregistered", ())]
+    if strays:
+        cause = f"the model does not list {len(strays)} of the parameters that it computes with, first here"
+        yield unregistered.of(strays[0], cause)
+    parameters = [node for node in parameters if node not in strays]
     trained = any(backward.values())
     changed = [node for node in parameters if node in graph.updates]
     left = [node for node in parameters if backward[node] and node not in graph.updates]
@@ -64,7 +75,6 @@ def of_script(step: Any) -> Iterator[Finding]:
     cut = [node for node in parameters if not backward[node]]
     if trained and cut:
         yield _detached(cut)
-    facts = getattr(step, "facts", {})
     if trained and (modes := facts.get("evaluating")):
         first = _first_in(graph, modes)
         if first is not None:

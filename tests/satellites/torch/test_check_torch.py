@@ -48,6 +48,24 @@ def test_models_whose_faults_are_in_their_parts() -> None:
     assert [each.code for each in gn.check_torch(network(norm=True).eval(), x, labels).findings] == ["evaluating"]
 
 
+def test_modules_in_a_list_are_not_registered() -> None:
+    class Stacked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = [nn.Linear(8, 8), nn.Linear(8, 3)]
+            self.scale = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: Any) -> Any:
+            for layer in self.layers:
+                x = layer(x * self.scale if x.shape[1] == 8 else x)
+            return x
+
+    x, labels = rows()
+    found = {each.code: each for each in gn.check_torch(Stacked(), x, labels).findings}
+    assert "4 of the parameters" in found["unregistered"].cause
+    assert "nn.ModuleList" in found["unregistered"].remedy
+
+
 def test_an_optimizer_that_goes_up_is_found() -> None:
     (x, labels), model = rows(), network()
     for maximize in (True, False):
