@@ -235,7 +235,7 @@ class Recorder:
             if each is None:
                 continue
             value = self._entered(each, number, i, call.phase, empty=plan is not None and plan.is_empty)
-            self.values[value].path = call.path
+            self.values[value].path, self.values[value].origin = call.path, call.origin
             call.results.append(value)
             if isinstance(each, self._tensor):
                 self._known_as(each, value, _key_of(each) in storages)
@@ -424,7 +424,7 @@ class Recorder:
         self._placed(call)
         self._finished(call, [], (), None)
         value = self._entered(tensor, len(self.calls) - 1, 0, call.phase)
-        self.values[value].path = call.path
+        self.values[value].path, self.values[value].origin = call.path, call.origin
         call.results.append(value)
         return value
 

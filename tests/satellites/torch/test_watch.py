@@ -225,6 +225,17 @@ def test_many_writes_to_parts_do_not_grow_without_end() -> None:
     assert max(len(node.inputs) for node in run.graph) < 12
 
 
+def test_a_gradient_of_what_the_step_has_made_has_its_line() -> None:
+    model = _network()
+    with gn.watch(model) as run:
+        x = model[0](_data()[0]).detach().requires_grad_()  # a leaf of autograd that the step makes
+        model[3](x).sum().backward()
+    gradient = next(node for node in run.graph if node.twin is not None and node.twin.op.name == "aten.detach")
+    assert gradient.phase == "backward"
+    assert gradient.origin == gradient.twin.origin
+    assert [node.name for node in run.graph if not node.op.is_leaf and node.origin.file != __file__] == []
+
+
 def test_random_numbers_are_drawn_again() -> None:
     torch.manual_seed(3)
     with gn.watch(nn.Dropout(0.5)) as run:

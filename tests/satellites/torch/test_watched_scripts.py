@@ -90,6 +90,8 @@ def test_both_ways_of_recomputation() -> None:
         _, *plain = gpt(_nothing, reentrant)
         run, *watched = gpt(gn.watch, reentrant)
         assert _state(*watched) == _state(*plain)
+        calls = [node for node in run.graph if not node.op.is_leaf]
+        assert [node.name for node in calls if node.origin.file != watched_scripts.__file__] == []
         again = [node for node in run.graph if node.phase == "backward" and node.op.name == "aten.gelu"]
         assert len(again) == 1
         assert not _not_again(run.trace)
