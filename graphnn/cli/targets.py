@@ -99,8 +99,8 @@ def _needs_argument(takes: ast.arguments) -> bool:
 
 def _is_torch_module(thing: Any) -> bool:
     """Return whether a thing is a module of PyTorch, which only then has been imported."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.nn.Module)
+    modules = getattr(sys.modules.get("torch"), "nn", None)  # a folder of this name is a package to Python, too
+    return modules is not None and isinstance(thing, modules.Module)
 
 
 def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:

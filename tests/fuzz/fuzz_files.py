@@ -80,6 +80,7 @@ def of_dimensions() -> int:
 
 def of_runs(forgeries: int, first: int, seed: int) -> int:
     """Forge files of runs; the exit status says whether all is well."""
+    sys.path.append(str(Path(__file__).parents[1] / "satellites" / "torch"))
     import forged_runs
 
     told = sys.stdout.write
