@@ -290,9 +290,13 @@ class _Watch:
         for prefix, module in self.modules.items():
             for path, each in module.named_modules(prefix=prefix, remove_duplicate=False):
                 places.setdefault(id(each), []).append(path)
-                if not each.training and _MODES.search(type(each).__name__) and path not in modes:
+                frozen = getattr(each, "running_var", None)  # one that was trained may be kept as it is on purpose
+                fresh = frozen is None or bool((frozen == 1).all())
+                if not each.training and fresh and _MODES.search(type(each).__name__) and path not in modes:
                     modes.append(path)
-        shared = {first: others for first, *others in places.values() if others and self._has_weights(first)}
+        # Parts of a model may share one on purpose; a container that holds it twice was multiplied.
+        within = [[each for each in found if _parent(each) == _parent(found[0])] for found in places.values()]
+        shared = {first: others for first, *others in within if others and self._has_weights(first)}
         inner = {path for path in shared if any(path.startswith(f"{other}.") for other in shared)}
         return {"evaluating": modes, "shared": {path: each for path, each in shared.items() if path not in inner}}
 
@@ -310,6 +314,10 @@ class _Watch:
 
     def _finals(self) -> dict[str, Any]:
         return {name: each for name, kind, each in self._named() if kind != "gradient"}
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 # --- the mode, and the module that is being called ----------------------------------------------------------------

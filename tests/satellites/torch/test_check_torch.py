@@ -66,6 +66,18 @@ def test_modules_in_a_list_are_not_registered() -> None:
     assert "nn.ModuleList" in found["unregistered"].remedy
 
 
+def test_what_is_shared_or_frozen_on_purpose_is_no_fault() -> None:
+    x, labels = rows()
+    model = network(norm=True)
+    for _ in range(5):
+        model(x)
+    model[1].eval()
+    assert gn.check_torch(model, x, labels).ok
+    first = nn.Linear(8, 8)
+    shared = nn.Sequential(nn.Sequential(first, nn.ReLU()), nn.Sequential(first, nn.ReLU()), nn.Linear(8, 3))
+    assert gn.check_torch(shared, x, labels).ok
+
+
 def test_an_optimizer_that_goes_up_is_found() -> None:
     (x, labels), model = rows(), network()
     for maximize in (True, False):
