@@ -23,6 +23,10 @@ from .attributes import Shape as Shape
 from .attributes import Whole as Whole
 from .graph import Graph as Graph
 from .graph_tables import name as name
+from .labels import as_labels as as_labels
+from .labels import labels_along as labels_along
+from .labels import labels_of as labels_of
+from .labels import named_index as named_index
 from .nested import flatten as flatten
 from .node import Node as Node
 from .numeric_traits import Trait as Trait

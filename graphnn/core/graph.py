@@ -20,6 +20,7 @@ from . import graph_tables
 from .arrays import own_array, supported_dtype
 from .dag import Dag, NodeData
 from .graph_tables import CheckedDict, Derivatives, KeptDict, Seeds, Table, checked_name
+from .labels import Labels
 from .networkx_conversion import filled, flat_of
 from .node import Node, Unmade, as_nodes
 from .op import Array, Constant, Op, Parameter, Placeholder, Spec, fn, inferred, misfit, widens
@@ -55,6 +56,9 @@ class Graph(Shown):
         entries and is checked as they are. The other tables cannot be assigned.
     names : dict of str to Node
         The second names that `gn.name` gave. They cannot be removed.
+    labels : mapping
+        Names for positions: ``labels["class"] = ["cat", "dog"]`` for a dimension that has a name, and
+        ``labels[node, axis] = [...]`` for any axis. Every view shows them, of all axes that are the same.
     updates : dict of Node to Node
         {parameter: node of its next value}, as an optimizer entered them.
     state : dict of Node to array
@@ -104,6 +108,7 @@ class Graph(Shown):
         self.advances: dict[Any, Node] = CheckedDict(self, graph_tables.checked_advance)
         self.evaluation: dict[Node, Node] = CheckedDict(self, graph_tables.checked_evaluation)
         self.idle: dict[str, Node] = CheckedDict(self, graph_tables.checked_idle)
+        self.labels = Labels(self)
         self.memory_budget: float | None = None
         self.placeholders: list[Node] = []
         self.cotangents: dict[Seeds, Derivatives] = Table()

@@ -279,6 +279,8 @@ _FIXED = {
     "caches": "graph.caches.clear() forgets what is in it",
     "cotangents": "gn.grad and gn.vjp enter what they make",
     "dtype": "Graph(name, dtype) says it when the graph is made, and gn.cast(node, dtype) changes that of a node",
+    "labels": 'graph.labels["class"] = ["cat", "dog"] names the positions along a dimension, and '
+    "graph.labels[node, axis] = [...] those along an axis",
     "names": 'gn.name(node, "…") gives a node another name',
     "placeholders": "graph.placeholder(name, shape) makes one",
     "scopes": "with graph.scope(name): opens one",

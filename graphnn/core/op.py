@@ -154,6 +154,7 @@ class Op:
     - ``formula``: the equation; ``{0}`` is the first operand, ``{axis}`` an attribute.
     - ``equation``: the same for one element, where that reads otherwise.
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
+    - ``reorders(ndim) -> axes``: along which axes of the output elements stand in another order than in the operand.
     - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the training page need to know.
 
     - ``linear``, ``signs``, ``casts`` and the other properties below: what others need to know of it. They ask for a
@@ -405,6 +406,10 @@ class Op:
     def element_formula(self) -> str:
         """The formula of one element, for these attributes."""
         return self.formula if self.equation is None else self.equation
+
+    def reorders(self, ndim: int) -> Sequence[int]:
+        """Return the axes of an output of `ndim` axes along which elements stand elsewhere than in the operand."""
+        return ()
 
     def flops(self, output: Spec, *inputs: Spec) -> Dim:
         """Return the number of floating-point operations: by default one per element of the output."""

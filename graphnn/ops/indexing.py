@@ -127,6 +127,18 @@ def _indexed(index: tuple[Any, ...], shape: Shape) -> Shape:
     return tuple(result)
 
 
+def _backwards(index: tuple[Any, ...], ndim: int, whole: bool) -> list[int]:
+    """Return the axes that a slice goes along backwards: of the `whole` array that is indexed, or of what comes out."""
+    parts = [part for part in index if part is not None or not whole]
+    parts = [part for part in parts if part is None or part == "..." or isinstance(part, tuple) or whole]
+    found, axis = [], 0
+    for part in parts:
+        if isinstance(part, tuple) and part[2] is not None and part[2] < 0:
+            found.append(axis)
+        axis += ndim - len(parts) + 1 if part == "..." else 1
+    return found
+
+
 class Getitem(Rearranging):
     """x[index], of ints, slices, ellipsis and None.
 
@@ -146,6 +158,9 @@ class Getitem(Rearranging):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.slice_add(cotangent, self.index, inputs[0].shape)
+
+    def reorders(self, ndim: int) -> Sequence[int]:
+        return _backwards(self.index, ndim, whole=False)
 
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
@@ -238,6 +253,9 @@ class SliceAdd(Rearranging):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return Getitem(self.index)(cotangent)
 
+    def reorders(self, ndim: int) -> Sequence[int]:
+        return _backwards(self.index, ndim, whole=True)
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         shape = draw.shape()
@@ -283,6 +301,9 @@ class SlicesAdd(Linear):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return Getitem(self.indices[i])(cotangent)
+
+    def reorders(self, ndim: int) -> Sequence[int]:
+        return [axis for index in self.indices for axis in _backwards(index, ndim, whole=True)]
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         return [_source(part, index, self.shape) for part in self.indices]

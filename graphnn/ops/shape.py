@@ -184,6 +184,9 @@ class Flip(Rearranging):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.flip(cotangent, self.axis)
 
+    def reorders(self, ndim: int) -> tuple[int, ...]:
+        return axes_of(self.name, self.axis, ndim)
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         x = draw.array(draw.shape())

@@ -38,6 +38,9 @@ class Argsort(Op):
         # Backwards twice: so equal elements keep their order.
         return into(out, x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, stable=True), axis))
 
+    def reorders(self, ndim: int) -> tuple[int, ...]:
+        return () if self.axis is None else (self.axis % ndim,)
+
     def reads(self, index: tuple[int, ...], operands: Any) -> Any:
         (x,) = operands
         return (...,) if self.axis is None else (line_of(index, (self.axis % x.ndim,), x.ndim, keepdims=True),)

@@ -80,6 +80,10 @@ class Roll(Rearranging):
         back = tuple(-shift for shift in self.shift) if isinstance(self.shift, tuple) else -self.shift
         return fn.roll(cotangent, back, self.axis)
 
+    def reorders(self, ndim: int) -> tuple[int, ...]:
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        return tuple(place for axis in axes for place in axes_of(self.name, axis, ndim))
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         x = draw.array(draw.shape())
