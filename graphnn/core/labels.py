@@ -378,7 +378,7 @@ class _Alike:
         turned = set(op.reorders(len(shape)))
         kept = {axis for group in self.groups for i, axis in group if i < 0}
         self.new = [axis for axis in self.new if axis not in kept | turned]
-        self.groups = [[(i, axis) for i, axis in group if i >= 0 or axis not in turned] for group in self.groups]
+        self.groups = [group for group in self.groups if not any(i < 0 and axis in turned for i, axis in group)]
 
 
 def _unchanged(before: Shape, after: Shape) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,9 @@ are. A name stands for any size from 0 up; the feed gives it one size per run.
 from __future__ import annotations
 
 import ast
+import keyword
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from itertools import accumulate, chain
@@ -28,6 +30,8 @@ _Poly = Polynomial[str]
 """Over atoms: an atom is a name, or a `_Compound`."""
 _MOST_TERMS, _MOST_FACTORS, _MOST_CHARACTERS, _MOST_NESTED = 1000, 100, 4000, 100
 _MOST_BITS, _MOST_BITS_OF_PRODUCT = 200, 64 * 200
+_WORD, _MARK = re.compile(r"[^\W\d]\w*"), "\u01c3"
+"""A name, and the letter that tells one from a word of Python's while it is read."""
 _SHOWN = 100
 """Characters of a dimension in a shape that a message shows."""
 
@@ -148,7 +152,7 @@ def _from_tree(tree: ast.AST) -> _Poly:
         case ast.Constant(value=int() as value) if type(value) is int:
             return constant(_checked_size(value))
         case ast.Name(id=name) if name != "max":
-            return {(name,): 1}
+            return {(name.removesuffix(_MARK),): 1}
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _combined({}, _from_tree(operand), -1)
         case ast.BinOp(op=ast.Add() | ast.Sub()):
@@ -180,7 +184,30 @@ def _parsed_tree(text: str) -> ast.AST:
     if len(text) > _MOST_CHARACTERS:
         raise ShapeError(f"a dimension of more than {_MOST_CHARACTERS} characters is not supported: {text[:60]}...")
     spend(1 + len(text) // 2)
-    return ast.parse(text, mode="eval").body
+    return ast.parse(_WORD.sub(_no_keyword, text), mode="eval").body
+
+
+def tree_of(dim: str) -> ast.AST:
+    """Return a dimension as Python's parser reads it; `written` gives parts of it back as text."""
+    return _parsed_tree(dim)
+
+
+def written(tree: ast.AST) -> str:
+    """Return a part of what `tree_of` gave as text.
+
+    Examples
+    --------
+    >>> written(tree_of("class*batch + 1"))
+    'class * batch + 1'
+    """
+    return ast.unparse(tree).replace(_MARK, "")
+
+
+def _no_keyword(word: re.Match[str]) -> str:
+    """Return a word as Python's parser takes it for a name: a dimension may be called ``class``."""
+    if _MARK in word[0]:
+        raise ValueError
+    return word[0] + _MARK if keyword.iskeyword(word[0]) and word[0].islower() else word[0]
 
 
 @once("the dimension {}")  # nothing ever writes to a polynomial

@@ -236,6 +236,22 @@ def test_what_is_not_a_size_is_refused(value: Any, error: type[Exception], words
     assert isinstance(caught.value, gn.GraphnnError)
 
 
+def test_a_name_may_be_a_word_of_pythons() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", "class"))
+    twice = gn.concatenate([x, x], axis=1)
+    assert twice.shape == ("batch", "2*class")
+    assert twice[:, 1:].shape == ("batch", "max(2*class-1, 0)")
+    assert dims.dimension("class * 2 + class") == "3*class"
+    assert dims.dimension("import//lambda") == "import//lambda"
+    step = gn.compile(gn.grad(gn.sum(twice**2), x))
+    for _ in range(2):
+        assert np.array_equal(step({x: np.ones((2, 3))}), np.full((2, 3), 4.0))
+    for text in ("class class", "not a", "a if b else c", "lambda a", "True", "class\u01c3", "a\u01c3", "yield a"):
+        with pytest.raises(gn.ShapeError, match="is not a dimension"):
+            dims.dimension(text)
+
+
 def test_a_shape_is_an_int_a_name_or_a_sequence() -> None:
     g = gn.Graph()
     assert g.placeholder("a", shape=3).shape == (3,)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...core.symbolic_shapes import dimension
+from ...core.symbolic_shapes import dimension, tree_of, written
 from ...errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -114,11 +114,11 @@ class Draft:
             raise NotFoundError(
                 f'nothing gives the dimension "{dim}" a size: in an ONNX model, it is that of an axis of an input'
             )
-        return self._of_tree(ast.parse(dim, mode="eval").body)
+        return self._of_tree(tree_of(dim))
 
     def _of_tree(self, tree: ast.AST) -> Value:
         """Return what an expression of sizes gives."""
-        whole = dimension(ast.unparse(tree)) if isinstance(tree, (ast.Name, ast.Call, ast.BinOp)) else 0
+        whole = dimension(written(tree)) if isinstance(tree, (ast.Name, ast.Call, ast.BinOp)) else 0
         if whole in self.sources or isinstance(tree, ast.Name):
             return self.size(whole)
         match tree:

@@ -479,3 +479,11 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(gn.UsageError, match=r'pip install "graphnn\[onnx\]"'):
         gn.to_onnx(x + 1.0)
+
+
+def test_a_size_may_be_called_as_a_word_of_pythons() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", shape=("batch", "class"))
+    y = gn.broadcast_to(gn.zeros((), graph=g), ("batch+1", "2*class"))
+    model = gn.to_onnx({"y": y, "minus": -x})
+    assert run(model, {x: np.ones((2, 3))})["y"].shape == (3, 6)
