@@ -23,7 +23,7 @@ from ..ops.indexing import Getitem
 from ..ops.shape import Reshape
 from ..runtime.evaluation_loop import Prepared
 from ..runtime.program import program_of
-from ..transforms.copied_tables import copy_derivatives
+from ..transforms.copied_tables import copy_derivatives, copy_labels
 from ..transforms.substitutions import Changes
 from .branch_op import Branch
 from .bundle import LoopItem
@@ -378,6 +378,7 @@ class Unrolling:
         for name, node in source.names.items():
             if node in copies and not target._taken(name):
                 target.names[name] = copies[node]
+        copy_labels(source, target, copies)
         copy_derivatives(source, target, copies)
 
 

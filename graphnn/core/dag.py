@@ -166,6 +166,10 @@ class Dag(nx.MultiDiGraph):  # type: ignore[type-arg]
         for table in NODE_TABLES:
             data[table] = {getattr(key, "name", key): node.name for key, node in getattr(graph, table).items()}
         data["advances"] = [[parameter.name, at.name, node.name] for (parameter, at), node in graph.advances.items()]
+        data["labels"] = [
+            [key if isinstance(key, str) else [key[0].name, key[1]], list(labels)]
+            for key, labels in graph.labels.items()
+        ]
         data["scopes"] = {path: _scope_data(scope) for path, scope in graph.scopes.items()}
         return _read_only(data)  # type: ignore[no-any-return]
 

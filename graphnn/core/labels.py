@@ -218,9 +218,9 @@ def _made(key: tuple[Node, int]) -> int:
 
 
 def labels_along(node: Node, shape: Sequence[int] | None = None) -> list[tuple[str, ...] | None]:
-    """Return the labels of each axis, for a value of this shape."""
-    sizes = [None] * node.ndim if shape is None or len(shape) != node.ndim else shape
-    return [labels_of(node, axis, size) for axis, size in enumerate(sizes)]
+    """Return the labels of each axis of a value of this shape; by default, of those whose size is a number alone."""
+    sizes: Sequence[Any] = node.spec.shape if shape is None or len(shape) != node.ndim else shape
+    return [labels_of(node, axis, size) if isinstance(size, int) else None for axis, size in enumerate(sizes)]
 
 
 def named_index(node: Node, index: Sequence[int], shape: Sequence[int] | None = None) -> list[str]:
@@ -232,11 +232,20 @@ def named_index(node: Node, index: Sequence[int], shape: Sequence[int] | None = 
     index : sequence of int
     shape : sequence of int, optional
         That of the value in a run.
+
+    Examples
+    --------
+    >>> from graphnn.core import Graph
+    >>> g = Graph()
+    >>> x = g.placeholder("x", ("batch", 2))
+    >>> g.labels[x, 1] = ["cat", "dog"]
+    >>> named_index(x, (3, 1))
+    ['3', "'dog'"]
     """
     if not node.graph.labels or len(index) != node.ndim:
         return [str(part) for part in index]
     return [
-        str(part) if names is None or not 0 <= part < len(names) else repr(short_name(names[part], _LONG))
+        str(part) if names is None else repr(short_name(names[part], _LONG))
         for part, names in zip(index, labels_along(node, shape), strict=True)
     ]
 

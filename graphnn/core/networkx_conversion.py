@@ -51,6 +51,8 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
     for table in NODE_TABLES:
         for key, name in graph_data.get(table, {}).items():
             getattr(graph, table)[key] = name
+    for named, labels in graph_data.get("labels", ()):
+        graph.labels[named if isinstance(named, str) else tuple(named)] = labels
     graph.advances.update({(parameter, at): name for parameter, at, name in graph_data.get("advances", ())})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFoundError, UsageError
 from .ancestry import LIMIT, ancestry, influence, sample
-from .why import Why, explain, first_strange, given_as
+from .why import Why, element_of, element_typed, explain, first_strange, given_as
 
 if TYPE_CHECKING:
     from ..core import Array, Node
@@ -101,9 +101,10 @@ class Questions:
         Parameters
         ----------
         node : Node or str, optional
-            The current node unless given, or that which failed.
-        index : tuple of int or int, optional
-            Which element, where there are several; the first that is NaN, or infinite, unless given.
+            The current node unless given, or that which failed. A name may end in the index: ``"logits[3, dog]"``.
+        index : tuple of int or str, int or str, optional
+            Which element, where there are several; the first that is NaN, or infinite, unless given. Text is the label
+            of a position, as in ``graph.labels``.
 
         Returns
         -------
@@ -117,6 +118,7 @@ class Questions:
             When the node has not run, or could not be evaluated.
         """
         now = self._now
+        node, index = element_typed(self._now.graph, node, index)
         here = now.failed if node is None and now.failed is not None else self.here(node)
         step = now.known(here)
         prepared = now.tape.prepared
@@ -247,9 +249,10 @@ class Questions:
         return []
 
     def _element(self, node: Node | str | None, index: Any) -> tuple[Node, Any]:
+        node, index = element_typed(self._now.graph, node, index)
         here = self.here(node)
         value = self._now.known(here).value
-        return here, first_strange(value) if index is None else index
+        return here, element_of(here, first_strange(value) if index is None else index, value.shape)
 
     def _set_by_hand(self) -> set[Node]:
         """Return the nodes that were given a value."""

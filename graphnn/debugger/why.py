@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import number, plain, short_repr, visible
-from ..core import Array, Constant, Node, Op, Origin, Parameter, is_float
+from ..core import Array, Constant, Graph, Node, Op, Origin, Parameter, is_float, labels_along, named_index
+from ..core.labels import position_of
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError
 from .window_positions import before_moves
@@ -46,7 +47,8 @@ class Read:
     position : int
         Its position among the operands.
     place : str
-        Which of its elements, as one would index them: ``17, :``; "" of a number, "…" where they lie scattered.
+        Which of its elements, as one would index them: ``17, :``, or ``17, 'dog'`` where positions have names; "" of a
+        number, "…" where they lie scattered.
     count : int
         How many there are.
     indices : tuple of tuple of int
@@ -157,8 +159,9 @@ def explain(
     Parameters
     ----------
     node : Node
-    index : tuple of int, int or None
-        Negative ones count from the end; None is the only element, or the first that is NaN, or infinite.
+    index : tuple of int or str, int, str or None
+        Negative ones count from the end, and text is the label of a position; None is the only element, or the first
+        that is NaN, or infinite.
     value : ndarray
         What the node was in some run.
     operands : sequence of ndarray
@@ -229,7 +232,7 @@ def explain(
         node,
         at,
         value[at].item(),
-        f"{_called(node, ', '.join(map(str, at)))} = {said}{made}",
+        f"{_called(node, ', '.join(named_index(node, at, value.shape)))} = {said}{made}",
         tuple(read for read in reads if read.count),
         node.origin,
         source,
@@ -252,10 +255,12 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
     ------
     AxisError
         When a value of this shape has no such element.
+    NotFoundError, ValueRangeError
+        When no position has that label, or several have it.
     ShapeError
         When it has several and `index` is None.
     UsageError
-        When `index` is not made of ints.
+        When `index` is not made of ints and labels.
     """
     if index is None:
         if math.prod(shape) == 1:
@@ -263,11 +268,72 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
         which = f"say which element, as in index={tuple(n - 1 for n in shape)}" if math.prod(shape) else "it is empty"
         raise ShapeError(f'"{node.title}" has shape {shown(shape)}: {which}')
     parts = index if isinstance(index, (tuple, list)) else (index,)
+    if len(parts) == len(shape):
+        parts = [
+            position_of(node, axis, part, shape[axis]) if isinstance(part, str) else part
+            for axis, part in enumerate(parts)
+        ]
     if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in parts):
         raise UsageError(f'an element of "{node.title}" is given by one int per axis, not by {short_repr(index)}')
     if len(parts) != len(shape) or not all(-n <= i < n for i, n in zip(parts, shape, strict=True)):
         raise AxisError(f'"{node.title}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
+
+
+_PART = re.compile(r"""\s*('[^']*'|"[^"]*"|[^,]*?)\s*(?:,|$)""")
+
+
+def index_parts(text: str) -> list[str]:
+    """Return the parts of an index that is typed, between its commas; a label in quotes is one part.
+
+    Examples
+    --------
+    >>> index_parts("3, 'a, b'"), index_parts("0, :3"), index_parts("")
+    (['3', "'a, b'"], ['0', ':3'], [])
+    """
+    parts, place = [], 0
+    while place < len(text):
+        found = _PART.match(text, place)
+        if found is None or found.end() == place:
+            return [part.strip() for part in text.split(",")]  # a quote that is not closed
+        parts.append(found[1])
+        place = found.end()
+    return parts + ([""] if text.rstrip().endswith(",") else [])
+
+
+def label_in(part: str) -> str:
+    """Return the label that a part of an index writes, in quotes or without.
+
+    Examples
+    --------
+    >>> label_in("dog"), label_in("'a, b'")
+    ('dog', 'a, b')
+    """
+    return part[1:-1] if len(part) > 1 and part[0] == part[-1] and part[0] in "'\"" else part
+
+
+def element_typed(graph: Graph, node: Any, index: Any) -> tuple[Any, Any]:
+    """Return a node and an index, taken from ``logits[3, dog]`` where both are in one text.
+
+    A name of a node that is written so stays one.
+    """
+    if not isinstance(node, str) or index is not None or not node.endswith("]") or node in graph:
+        return node, index
+    name, inside = split_index(node, graph)
+    if not name:
+        return node, index
+    return name, tuple([int(part) if _INT.fullmatch(part) else label_in(part) for part in index_parts(inside)])
+
+
+_INT = re.compile(r"[-+]?[0-9]{1,18}")
+
+
+def split_index(text: str, known: Any) -> tuple[str, str]:
+    """Return the name before a bracket and what is between the brackets; nothing, where no name is `known`."""
+    for found in re.finditer(r"\[", text):
+        if (name := text[: found.start()].rstrip()) in known:
+            return name, text[found.end() : -1]
+    return "", ""
 
 
 def read_of(node: Node, position: int, entry: Any, array: Array, given: str = "") -> Read:
@@ -276,7 +342,7 @@ def read_of(node: Node, position: int, entry: Any, array: Array, given: str = ""
     values = array.flat[cells]
     at = np.unravel_index(cells, array.shape) if array.ndim else ()
     indices = zip(*[axis[:LISTED].tolist() for axis in at], strict=True) if at else [()] * cells.size
-    listed, place = tuple(values[:LISTED].tolist()), _place(at, array.shape, cells.size)
+    listed, place = tuple(values[:LISTED].tolist()), ", ".join(_place(node, at, array.shape, cells.size))
     return Read(node, position, place, cells.size, tuple(indices), listed, _spread(values, at), given)
 
 
@@ -286,17 +352,19 @@ def _cells(entry: Any, shape: Index) -> Array:
     return cells if np.all(np.diff(cells) > 0) else np.unique(cells)
 
 
-def _place(at: Sequence[Array], shape: Index, count: int) -> str:
+def _place(node: Node, at: Sequence[Array], shape: Index, count: int) -> list[str]:
     """Return elements as one would index them, if they are all between two corners."""
     if not count or not shape:
-        return ""
+        return []
     lows, highs = [int(axis.min()) for axis in at], [int(axis.max()) + 1 for axis in at]
+    steps = [1] * len(shape)
     if math.prod(high - low for low, high in zip(lows, highs, strict=True)) != count:
         steps = [_step(axis) for axis in at]
         if math.prod(len(range(*each)) for each in zip(lows, highs, steps, strict=True)) != count:
-            return "…"
-        return ", ".join(map(_between, lows, highs, shape, steps))
-    return ", ".join(map(_between, lows, highs, shape))
+            return ["…"]
+    ones = named_index(node, lows, shape)
+    ends = zip(ones, lows, highs, shape, steps, strict=True)
+    return [one if high - low == 1 else _between(low, high, n, step) for one, low, high, n, step in ends]
 
 
 def _step(places: Array) -> int:
@@ -304,9 +372,9 @@ def _step(places: Array) -> int:
     return int(np.gcd.reduce(places - places.min())) or 1
 
 
-def _between(low: int, high: int, n: int, step: int = 1) -> str:
+def _between(low: int, high: int, n: int, step: int) -> str:
     every = f":{step}" if step > 1 else ""
-    return str(low) if high - low == 1 else f"{low or ''}:{high if high < n else ''}{every}"
+    return f"{low or ''}:{high if high < n else ''}{every}"
 
 
 def given_as(node: Node, prepared: Prepared | None = None, where: str = "by hand") -> str:
@@ -518,9 +586,9 @@ class _Upstream:
         value = self.value_of(node)
         assert value is not None
         entry = np.unravel_index(np.unique(cells), value.shape) if value.ndim else ()
-        read = read_of(node, len(self.reads), entry, value, self.given(node))
-        self.reads.append(read)
-        parts = read.place.split(", ")
+        self.reads.append(read_of(node, len(self.reads), entry, value, self.given(node)))
+        at = entry if value.ndim else ()
+        parts = _place(node, at, value.shape, len(entry[0]) if value.ndim else 1)
         whole = next((k for k, part in enumerate(reversed(parts)) if part != ":"), len(parts))
         return _called(node, ", ".join(parts[: len(parts) - whole] if whole > 1 else parts))
 

@@ -136,7 +136,7 @@ def effects_as_html(effects: Effects) -> str:
         grid = effects.grid()
     except UsageError:  # they are not of such parts
         return page([code(str(effects))])
-    return page([code(str(effects)), heatmap(grid.values, grid.rows, grid.columns)])
+    return page([code(str(effects)), heatmap(grid.values, [[*map(str, grid.rows)], [*map(str, grid.columns)]])])
 
 
 @PLOT.give("effects")

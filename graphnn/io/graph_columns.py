@@ -30,6 +30,8 @@ TABLES: dict[str, dict[str, type | str]] = {
     # What a layer made for training alone, and what takes its place in evaluation; the layers that do nothing there.
     "evaluating": {"training": "nodes", "node": "nodes"},
     "idle": {"path": str, "node": "nodes"},
+    # Names for positions: of a dimension, or else of an axis of a node. A file without any need not have the table.
+    "labels": {"dimension": str, "node": "nodes?", "axis": int, "names": list},
     # What has been differentiated: in which scope, backwards or forwards; the results and their cotangents, or what
     # moves and its tangents; and what each node that was reached has come to.
     "derivatives": {"scope": "scopes", "backwards": bool},

@@ -24,6 +24,7 @@ from ..core.networkx_conversion import restored
 from ..core.node import put_twin
 from ..core.scopes import PHASES
 from ..core.shape_complexity import allow, reading
+from ..core.symbolic_shapes import names_in
 from ..errors import FileFormatError, GraphnnError, UsageError
 from ..transforms.copied_tables import derivatives_among, with_partners
 from .container import dtype_of, peek, read, write
@@ -300,6 +301,11 @@ def _encoded(
             table: [tuple([node_row[n] for n in row]) for row in _node_rows(graph, name) if node_row.keys() >= {*row}]
             for table, name in _BY_NODE.items()
         },
+        "labels": [
+            ("", node_row[key[0]], key[1], list(names)) if isinstance(key, tuple) else (key, -1, 0, list(names))
+            for key, names in graph.labels.items()
+            if (key[0] in node_row if isinstance(key, tuple) else any(key in names_in(dims) for _, dims in specs))
+        ],
         **_derivative_rows(derivatives, node_row, scope_row),
         "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
     }
@@ -311,6 +317,7 @@ def _encoded(
         **{
             table: {column: [row[i] for row in rows[table]] for i, column in enumerate(columns)}
             for table, columns in TABLES.items()
+            if rows[table] or table != "labels"  # so that a file without any is what it was
         },
     }
     return data, {node.name: _value(node, state) for node in nodes if node.has_value}
@@ -417,10 +424,20 @@ def _decoded(data: Any, arrays: dict[str, Array], unknown: bool) -> Graph:
     for table, name in _BY_NODE.items():
         rows = [([nodes[i] for i in row[:-1]], nodes[row[-1]]) for row in tables[table]]
         getattr(graph, name).update(_unique(table, [(k[0] if len(k) == 1 else tuple(k), v) for k, v in rows]))
+    for dimension, at, axis, names in tables["labels"]:
+        _set_labels(graph, dimension if at < 0 else (nodes[at], axis), names)
     graph.scopes.update(_unique("scopes", [(scope.path, scope) for scope in scopes]))
     _restore_derivatives(graph, nodes, scopes, tables)
     graph._counters.update(_unique("counters", list(tables["counters"])))
     return graph
+
+
+def _set_labels(graph: Graph, key: Any, names: list[Any]) -> None:
+    if not {str}.issuperset(map(type, names)):
+        raise FileFormatError("labels are text")
+    if key in graph.labels:
+        raise FileFormatError("the table labels has an entry twice")
+    graph.labels[key] = names
 
 
 def _restore_derivatives(
@@ -454,6 +471,8 @@ def _restore_derivatives(
 
 def _tables(data: Any) -> dict[str, Iterator[tuple[Any, ...]]]:
     """Return the rows of every table, with types and references checked."""
+    if type(data) is dict and "labels" not in data:
+        data = data | {"labels": {column: [] for column in TABLES["labels"]}}
     if type(data) is not dict or data.keys() != {"name", "dtype", "memory_budget", *TABLES}:
         raise FileFormatError("the data do not hold a graph's name, dtype, memory budget and tables")
     lengths = {}

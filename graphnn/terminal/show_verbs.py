@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._util.text import short_name
+from ..core import labels_along
 from ..debugger.source_lines import AROUND
 from ..errors import NotFoundError, near
 from ..view.formatting import by_times, visible
@@ -79,17 +80,27 @@ def print_value(session: Session, part: tuple[Node, Index | None, str]) -> None:
         session.say(f"{name}.{attribute} = {session.dbg.op_of(node).attributes[attribute]!r}")
         return
     value = session.dbg[node].value
+    labels = labels_along(node, value.shape)
     if index is None:
         session.say(f"{short_name(node.title, NAME)}  {by_times(value.shape)} {value.dtype}, {session.dbg.state(node)}")
     else:
+        labels = _left(labels, index, value.ndim)
         value = part_of(node, value, index)
         if value.ndim > 1 or value.size > _NUMBERS:
             called = f"{short_name(node.title, NAME)}{index_text(index)}"
             session.say(f"{called}  {by_times(value.shape)} {value.dtype}, counted from its own beginning")
-    if value.ndim > 1 or value.size > _NUMBERS:
-        session.say(matrix(value, session.width, colour=session.colour), coloured=True)
+    if value.ndim > 1 or value.size > _NUMBERS or (value.ndim and any(labels)):
+        session.say(matrix(value, session.width, colour=session.colour, labels=labels), coloured=True)
     else:
         session.say(np.array2string(value, session.width, precision=6))
+
+
+def _left(labels: list[Any], index: Index, ndim: int) -> list[Any]:
+    """Return the labels along the axes that an index leaves."""
+    parts = [part for each in index for part in ([slice(None)] * (ndim - len(index) + 1) if each is ... else [each])]
+    parts += [slice(None)] * (ndim - len(parts))
+    pairs = zip(labels, parts, strict=False)
+    return [names and names[part] for names, part in pairs if isinstance(part, slice)]
 
 
 @declared("inputs [NODE]", example="inputs softmax_1/divide", takes="node")

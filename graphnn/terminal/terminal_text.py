@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._util.text import short_name
+from ..core import named_index
 from ..view.formatting import elided, visible
 from ..view.formatting import folded as folded
 from ..view.formatting import printable as printable
@@ -51,11 +52,7 @@ def _part_text(part: Any) -> str:
     return "..." if part is ... else str(part)
 
 
-def called(node: Node, index: Sequence[int]) -> str:
-    """Return one number of a node as it is printed."""
-    return indexed(short_name(node.title, NAMED), index)
-
-
-def indexed(name: str, index: Sequence[int]) -> str:
-    """Return a name with an index, if there is one."""
-    return f"{name}{index_text(index)}" if index else name
+def called(node: Node, index: Sequence[int], shape: Sequence[int], most: int = NAMED) -> str:
+    """Return one number of a node as it is printed, with the labels of its position in a value of this shape."""
+    name = short_name(node.title, most)
+    return f"{name}[{', '.join(named_index(node, index, shape))}]" if index else name

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..core import Array, Node, as_array, cast_in_range, is_float, limits
+from ..core import Array, Node, as_array, cast_in_range, is_float, labels_of, limits
+from ..core.labels import position_of
 from ..core.symbolic_shapes import shown
 from ..debugger.expression_tokens import Tokens
+from ..debugger.why import index_parts, label_in
 from ..errors import AxisError, UsageError, ValueRangeError
 from .terminal_text import index_text
 
@@ -22,28 +25,46 @@ _WORDS = {"True": True, "False": False, "None": None, "nan": float("nan")}
 _DEEPEST = 32
 
 
-def index_of(text: str) -> Index:
-    """Return the index that is written between brackets: ints, slices and ``...``.
+def index_of(text: str, node: Node | None = None, shape: Sequence[int] = ()) -> Index:
+    """Return the index that is written between brackets: ints, slices, ``...``, and labels of a node's positions.
+
+    Parameters
+    ----------
+    text : str
+    node : Node, optional
+        Whose labels are meant.
+    shape : sequence of int, optional
+        That of its value.
 
     Raises
     ------
     ValueRangeError
         When it is none.
+    NotFoundError
+        When no position has that label.
 
     Examples
     --------
     >>> index_of("0, :3"), index_of("..., -1")
     ((0, slice(None, 3, None)), (Ellipsis, -1))
     """
-    return tuple(_index_part(part.strip(), text) for part in text.split(",")) if text.strip() else ()
+    parts = index_parts(text)
+    rest = len(shape) - len(parts) if "..." in parts else 0
+    return tuple([
+        _index_part(part, text, node, place + rest * ("..." in parts[:place]), shape) for place, part in enumerate(parts)
+    ])
 
 
-def _index_part(part: str, text: str) -> int | slice | EllipsisType:
+def _index_part(
+    part: str, text: str, node: Node | None, axis: int, shape: Sequence[int]
+) -> int | slice | EllipsisType:
     if part == "...":
         return ...
     if INTEGER.fullmatch(part):
         return int(part)
     found = _SLICE.fullmatch(part)
+    if found is None and part and node is not None and axis < len(shape) and labels_of(node, axis, shape[axis]):
+        return position_of(node, axis, label_in(part), shape[axis])
     if found is None or (found[3] and not int(found[3])):
         raise ValueRangeError(f'"{part}" in [{text}] is not an index: write integers, slices such as 2:5, and ...')
     return slice(*(None if bound is None else int(bound) for bound in found.groups()))

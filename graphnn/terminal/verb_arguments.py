@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core.symbolic_shapes import shown
 from ..debugger.breakpoint_conditions import Condition
 from ..debugger.node_selection import names_in
-from ..debugger.why import first_strange
+from ..debugger.why import first_strange, split_index
 from ..errors import NotFoundError, UsageError
 from .terminal_text import index_text
 from .typed_values import INTEGER, Index, index_of, whole
@@ -72,8 +72,12 @@ def part_of_node(session: Session, text: str) -> tuple[Node, Index | None, str]:
         return node_of(session, text), None, ""
     except NotFoundError:
         if text.endswith("]") and "[" in text:
-            name, _, inside = text[:-1].rpartition("[")
-            return node_of(session, name.rstrip()), index_of(inside), ""
+            name, inside = split_index(text, session.dbg.graph)
+            if not name:
+                name, _, inside = text[:-1].partition("[")
+            node = node_of(session, name.rstrip())
+            shape = session.dbg[node].value.shape if node.graph.labels and session.dbg[node].known else ()
+            return node, index_of(inside, node, shape), ""
         name, dot, attribute = text.rpartition(".")
         if dot and named(session, name) in session.dbg.graph:
             return node_of(session, name), None, attribute

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._util.text import number, short_name
-from ..core import is_float
+from ..core import is_float, named_index
 from ..debugger.health import check_health
 from ..debugger.health.training_facts import beside_guessing
 from ..debugger.traces import in_short
@@ -20,7 +20,7 @@ from ..view.formatting import by_times, visible
 from ..view.tables.table import columns
 from ..view.tables.terminal_colors import inked
 from ..view.tables.trace_table import cut
-from .terminal_text import NAMED, called, folded, index_text, indexed
+from .terminal_text import NAMED, called, folded
 from .typed_values import INTEGER, Index, whole
 from .verb_arguments import element_of
 from .verb_registry import ASK, verb
@@ -93,8 +93,10 @@ def down(session: Session, _: str) -> None:
 
 def _say_why(session: Session) -> None:
     why = session.asked[-1]
-    equation = why.equation.removeprefix(indexed(why.node.title, why.index))
-    lines = folded(f"{called(why.node, why.index)}{equation}", session.width).split("\n")
+    shape = session.dbg[why.node].value.shape
+    index = f"[{', '.join(named_index(why.node, why.index, shape))}]" if shape else ""
+    equation = why.equation.removeprefix(f"{why.node.title}{index}")
+    lines = folded(f"{called(why.node, why.index, shape)}{equation}", session.width).split("\n")
     count = 0
     for read in _different(why):
         listed = _listed(read)
@@ -106,7 +108,8 @@ def _say_why(session: Session) -> None:
             kind = f", {read.given}" if read.given else ""
             value = number(read.node.dtype.type(read.values[k]))
             more = f"; {'at least ' if read.count > len(read.values) else ''}{alike:,} more like it" if alike else ""
-            lines.append(f"{count:>4}  {called(read.node, read.indices[k])} = {value}{kind}{more}")
+            element = called(read.node, read.indices[k], session.dbg[read.node].value.shape)
+            lines.append(f"{count:>4}  {element} = {value}{kind}{more}")
     if why.origin.file:
         source = f": {why.source.strip()}" if why.source else ""
         lines.append(f"  at {why.origin}{source}")
@@ -214,7 +217,8 @@ def _say_cells(session: Session, found: dict[Node, Array]) -> None:
     rows = []
     for node, cells in found.items():
         shape = session.dbg[node].value.shape
-        first = [index_text(np.unravel_index(cell, shape)) for cell in cells[:3]] if shape else []
+        places = [np.unravel_index(cell, shape) for cell in cells[:3]] if shape else []
+        first = [f"[{', '.join(named_index(node, [*map(int, place)], shape))}]" for place in places]
         more = ", …" if len(cells) > len(first) and shape else ""
         rows.append((node.title, len(cells), f"{' '.join(first)}{more}"))
     session.say(columns(rows, ("node", "numbers", "which"), width=session.room))

@@ -1,12 +1,15 @@
-"""What comes along when nodes are copied or saved: updates, replacements in evaluation, and remembered derivatives."""
+"""What comes along when nodes are copied or saved: updates, replacements in evaluation, labels, known derivatives."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+from ..core import labels_of
 from ..core.fetches import ancestors
 from ..core.graph_tables import Derivatives, Table
+from ..errors import GraphnnError
 
 if TYPE_CHECKING:
     from ..core import Graph, Node
@@ -43,6 +46,28 @@ def derivatives_among(
             if root.path in scopes and all(a in nodes and (b is None or b in nodes) for a, b in seeds):
                 kept = {node: other for node, other in of.items() if node in nodes and other in nodes}
                 yield backwards, seeds, Derivatives(root, kept)
+
+
+def copy_labels(source: Graph, target: Graph, copies: Mapping[Node, Node], operand: Any = None) -> None:
+    """Give the nodes of a copy the labels that they have in another graph.
+
+    What comes in for a node, as `operand` says it, takes over its labels. Where a size is another, they do not fit.
+    """
+    for key, labels in source.labels.items():
+        if isinstance(key, tuple):
+            node = copies.get(key[0], copies.get(key[0] if operand is None else operand(None, key[0])))
+            if node is None:
+                continue
+            key = node, key[1]
+        with suppress(GraphnnError):
+            target.labels[key] = labels
+    if source.labels:  # what was set for a node that stayed behind, or for a dimension that is called otherwise
+        for node, copy in copies.items():
+            for axis in range(0 if copy.inputs else min(node.ndim, copy.ndim)):
+                found = labels_of(node, axis)
+                if found is not None and labels_of(copy, axis) is None:
+                    with suppress(GraphnnError):
+                        target.labels[copy, axis] = found
 
 
 def copy_derivatives(source: Graph, target: Graph, copies: Mapping[Node, Node]) -> None:

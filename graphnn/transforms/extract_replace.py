@@ -14,7 +14,7 @@ from ..core.graph_tables import owned
 from ..core.node import put_twin
 from ..core.scopes import TRIED_KINDS, mirrored
 from ..errors import GraphError, UsageError
-from .copied_tables import copy_derivatives, partners
+from .copied_tables import copy_derivatives, copy_labels, partners
 from .substitutions import UNCHANGED, Changes, checked_changes
 
 
@@ -44,7 +44,7 @@ def extract(
     Returns
     -------
     Graph
-        With the same names, origins and scopes; outputs and updates as far as their nodes came along.
+        With the same names, origins, scopes and labels; outputs and updates as far as their nodes came along.
 
     Raises
     ------
@@ -198,6 +198,7 @@ def copied(
         if node.twin in copies:
             put_twin(copy, copies[node.twin])  # only now: the exchange may have put it after
     _copy_tables(source, target, copies, operand, changes)
+    copy_labels(source, target, copies, operand)
     if not exchanged and not changes.cuts:  # else the derivatives may be those of another function
         copy_derivatives(source, target, copies)
     return target, [copies[node] for node in wanted], copies

@@ -6,7 +6,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from .._util.text import counted as counted
 from .._util.text import in_bytes as in_bytes
-from .._util.text import is_real
+from .._util.text import is_real, listed, short_name
 from .._util.text import visible as visible
 from ..core.attributes import whole
 from ..debugger.traces.value_statistics import Stats, in_short
@@ -22,7 +22,7 @@ from ..debugger.traces.value_statistics import Stats, in_short
 # Accents take no room, however many there are on a letter.
 _MOST_MARKS = 4
 _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
-_WORD = 160  # characters of a word in an error
+_WORD, _NAME = 160, 16  # characters of a word in an error, and of the name of a position
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
 
 
@@ -194,6 +194,33 @@ def preview(value: Any, limit: int = 6) -> str:
     'min 0, mean 0.5, max 1; 1 NaN'
     """
     return in_short(np.asarray(value), limit, compact)
+
+
+def named_numbers(names: Iterable[str], value: Any) -> str:
+    """Return the numbers of a value of one axis, each after the name of its position.
+
+    Examples
+    --------
+    >>> named_numbers(("cat", "dog"), [0.25, 2 / 3])
+    'cat 0.25, dog 0.6667'
+    """
+    pairs = zip(names, np.asarray(value).tolist(), strict=True)
+    return ", ".join(f"{short_name(name, _NAME)} {compact(number)}" for name, number in pairs)
+
+
+def names_along(names: Sequence[Sequence[str] | None], most: int = 8) -> list[str]:
+    """Return for each axis whose positions have names a line with the first of them.
+
+    Examples
+    --------
+    >>> names_along([None, ("cat", "dog", "fish")], 2)
+    ['axis 1: cat, dog and 1 more']
+    """
+    return [
+        f"axis {axis}: {listed([short_name(name, _NAME) for name in along[:most]] + [''] * (len(along) - most), most)}"
+        for axis, along in enumerate(names)
+        if along is not None
+    ]
 
 
 def compact(value: Any) -> str:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._util.text import short_name
+from .._util.text import listed, short_name
 from ..core import as_array, is_float, limits
 from ..core.attributes import whole
-from .formatting import at_least, by_times, compact
+from .formatting import at_least, by_times, cells_of, compact, elided, in_cells
 
 if TYPE_CHECKING:
     from ..core import Array
@@ -43,6 +43,7 @@ _TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
 _PIXELS = 480
 _THUMBNAIL = (6, 16)
 _NAME = 40  # the most characters of a name
+_LISTED = 12  # the most names in a line
 _ROUNDED = 4  # numbers that differ by so many units of rounding are one to the eye
 
 
@@ -98,11 +99,16 @@ class Scale(NamedTuple):
         return np.stack(channels, axis=-1).round().astype(int)
 
 
-class _Value:
-    """A value with what its pictures need: slices, scale, and words for what is not finite."""
+Labels = Sequence["Sequence[str] | None"]
+"""For each axis, the names of the positions along it, or None where these are numbered."""
 
-    def __init__(self, value: Any, signed: bool = True) -> None:
+
+class _Value:
+    """A value with what its pictures need: slices, names, scale, and words for what is not finite."""
+
+    def __init__(self, value: Any, signed: bool = True, labels: Labels = ()) -> None:
         self.array = as_array(value, "the value")
+        self.labels = list(labels) if len(labels) == self.array.ndim else [None] * self.array.ndim
         self.wide = _wide(self.array)
         finite = np.isfinite(self.wide)
         self.finite = self.array[finite]
@@ -114,7 +120,31 @@ class _Value:
     def title(self, i: int) -> str:
         """Return the index of a slice; of what has one or two axes, nothing."""
         rest = self.array.shape[:-2]
-        return f"[{', '.join(map(str, np.unravel_index(i, rest)))}, :, :]" if rest else ""
+        return f"[{', '.join(self.index(np.unravel_index(i, rest)))}, :, :]" if rest else ""
+
+    def index(self, places: Iterable[Any]) -> list[str]:
+        """Return the parts of an index: a name in quotes, or a number."""
+        parts = zip(places, self.labels, strict=False)
+        return [str(int(i)) if names is None else repr(short_name(names[i], _NAME)) for i, names in parts]
+
+    def named(self, axis: int) -> Sequence[str] | None:
+        """Return the names along one of the last two axes, -2 or -1, if it has some."""
+        return self.labels[axis] if self.array.ndim >= -axis else None
+
+    def heads(self, axis: int, places: slice) -> list[str]:
+        """Return the names of some positions along one of the last two axes, or their numbers."""
+        names = self.named(axis)
+        count = range(self.planes.shape[axis])[places]
+        return [str(i) if names is None else short_name(names[i], _NAME) for i in count]
+
+    def listed(self, down: slice | None, across: slice) -> list[str]:
+        """Return in words which names the cells have that stand without: of rows from above, of columns from left."""
+        ways = ((-2, down, "from above"), (-1, across, "from the left"))
+        return [
+            f"{way}: {listed(self.heads(axis, places), _LISTED)}"
+            for axis, places, way in ways
+            if places is not None and self.named(axis)
+        ]
 
     def fractions(self, part: Array) -> Array:
         """Return where on the scale the elements of a part lie, from 0 to 1; -1 of what is not finite."""
@@ -157,8 +187,8 @@ class _Value:
         for what, mask in self.masks().items():
             count = np.count_nonzero(mask)
             if count:
-                first = [int(i) for i in np.unravel_index(mask.argmax(), mask.shape)]
-                at = f", {'at' if count == 1 else 'the first at'} {first}" if first else ""
+                first = self.index(np.unravel_index(mask.argmax(), mask.shape))
+                at = f", {'at' if count == 1 else 'the first at'} [{', '.join(first)}]" if first else ""
                 found.append(f"{count:,} {what}{at}")
         return found
 
@@ -197,7 +227,9 @@ def _sign(value: float) -> str:
 # --- in a terminal --------------------------------------------------------------------------------------------
 
 
-def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = False) -> str:
+def matrix(
+    value: Any, width: int = 80, height: int = 16, colour: bool | int = False, labels: Labels = ()
+) -> str:
     """Return a value as a heatmap in text: its numbers where they fit, else cells of a shade or a colour.
 
     Parameters
@@ -211,6 +243,8 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
         The maximum number of lines of cells; what is said comes below them.
     colour : bool or 256
         Whether the terminal has colours, with 24 bits each; 256: it has so many.
+    labels : sequence, optional
+        For each axis, the names of its positions, or None; else they are numbered.
 
     Returns
     -------
@@ -228,6 +262,11 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     0         1  0.25
     1   -0.3333   nan
     from -0.3333 to 1; 1 NaN, at [1, 1]
+    >>> print(matrix([[1.0, 0.25], [-1 / 3, np.nan]], labels=[None, ("cat", "dog")]))
+           cat   dog
+    0        1  0.25
+    1  -0.3333   nan
+    from -0.3333 to 1; 1 NaN, at [1, 'dog']
     >>> print(matrix(np.outer(np.arange(4), np.arange(30)), width=40))
     0 │                              │
     1 │                  ░░░░░░░░░░░░│
@@ -237,7 +276,7 @@ def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = F
     from 52.2, █ from 69.6 to 87
     """
     width, height = at_least(_NARROWEST, width, "width="), at_least(_LOWEST, height, "height=")
-    seen = _Value(value, signed=bool(colour))
+    seen = _Value(value, bool(colour), labels)
     seen.scale = seen.scale._replace(theme="dark")  # as most terminals are
     if not seen.array.ndim:
         return compact(seen.array.item())
@@ -269,13 +308,16 @@ def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | 
         return None
     places = _every(rows, room - 1)
     slices = [[list(map(compact, row)) for row in plane[places].tolist()] for plane in seen.planes[:count]]
-    heads = list(map(str, range(columns)))
-    labels = [f"{i:>{len(str(rows - 1))}}" for i in range(rows)[places]] if seen.array.ndim > 1 else [""]
-    cell = max(len(text) for texts in ([heads], *slices) for row in texts for text in row) + 2
-    label = max(map(len, labels)) + (seen.array.ndim > 1)
+    heads = seen.heads(-1, slice(None))
+    labels, label = _beside(seen, places, width)
+    cell = max(len(text) for texts in slices for row in texts for text in row) + 2
+    if seen.named(-1):  # names are cut to the room that the numbers leave
+        most = max((width - label) // columns, cell) - 2
+        heads = [elided(head, most) for head in heads]
+    cell = max([cell, *(cells_of(head) + 2 for head in heads)])
     if label + cell * columns > width:
         return None
-    header = " " * label + "".join(f"{head:>{cell}}" for head in heads)
+    header = " " * label + "".join(in_cells(head, cell, right=True) for head in heads)
     drawn = []
     for texts, plane in zip(slices, seen.planes, strict=False):
         lines = []
@@ -284,9 +326,22 @@ def _as_numbers(seen: _Value, count: int, width: int, room: int, colour: bool | 
                 cells = _on_colours([f"{text:>{cell - 1}} " for text in row], seen.colours(line), colour)
             else:
                 cells = "".join(f"{text:>{cell}}" for text in row)
-            lines.append(f"{name:<{label}}{cells}")
+            lines.append(f"{in_cells(name, label)}{cells}")
         drawn.append([header, *lines])
     return _Drawing(drawn, seen.range(), _left_out(places, rows, "row"))
+
+
+def _beside(seen: _Value, places: slice, width: int) -> tuple[list[str], int]:
+    """Return what stands before rows, their names or numbers, and how many cells it takes with a blank after it."""
+    if seen.array.ndim < 2:
+        return [""], 0
+    heads = seen.heads(-2, places)
+    if seen.named(-2):
+        heads = [elided(head, max(width // 4, 4)) for head in heads]
+    else:
+        most = len(str(seen.planes.shape[1] - 1))
+        heads = [f"{head:>{most}}" for head in heads]
+    return heads, max(map(cells_of, heads)) + 1
 
 
 def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | int) -> _Drawing:
@@ -294,9 +349,9 @@ def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | in
     _, rows, columns = seen.planes.shape
     halves = bool(colour) and seen.finite.size == seen.array.size
     down = _every(rows, room * 2 if halves else room)
-    label = len(str(rows - 1)) + 1 if seen.array.ndim > 1 else 0
+    heads, label = _beside(seen, down, width)
     across = _every(columns, width - label - 2)
-    labels = [f"{i:>{label - 1}} " if label else "" for i in range(rows)[down]]
+    labels = [in_cells(head, label) for head in heads]
     drawn = []
     for plane in seen.planes[:count]:
         cells = plane[down, across]
@@ -312,7 +367,8 @@ def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | in
     scale = seen.range() if colour else _thresholds(seen)
     if seen.finite.size < seen.array.size:
         scale += "; ? is NaN, + inf, - -inf"
-    return _Drawing(drawn, scale, _left_out(down, rows, "row") + _left_out(across, columns, "column"))
+    names = seen.listed(None, across)
+    return _Drawing(drawn, "; ".join([scale, *names]), _left_out(down, rows, "row") + _left_out(across, columns, "column"))
 
 
 def _thresholds(seen: _Value) -> str:
@@ -470,22 +526,22 @@ _HATCH = "background:repeating-linear-gradient(45deg,#B3261E 0 3px,#7A1712 3px 6
 _STROKES = {"?": "M{x}.2 {y}.2l.6 .6m0 -.6l-.6 .6", "+": "M{x}.2 {y}.5h.6m-.3 -.3v.6", "-": "M{x}.2 {y}.5h.6"}
 
 
-def heatmap(value: Any, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> str:
+def heatmap(value: Any, labels: Labels = ()) -> str:
     """Return a value as a heatmap in HTML: a table with its numbers where they fit, else cells of colours.
 
     Parameters
     ----------
     value : array_like
         For more than two axes, the first slice is shown.
-    rows, columns : sequence of str, optional
-        Their names; else they are numbered.
+    labels : sequence, optional
+        For each axis, the names of its positions, or None; else they are numbered.
 
     Returns
     -------
     str
         With styles of its own, and no script; for light pages and dark ones.
     """
-    seen = _Value(value)
+    seen = _Value(value, labels=labels)
     if not seen.array.ndim:
         return f'<code style="{_PAGE}">{html.escape(compact(seen.array.item()))}</code>'
     if not seen.array.size:
@@ -494,17 +550,15 @@ def heatmap(value: Any, rows: Sequence[str] = (), columns: Sequence[str] = ()) -
     most_across, most_down = _TABLE if width <= _TABLE[0] else _CELLS
     down, across = _every(height, most_down), _every(width, most_across)
     plane = seen.planes[0][down, across]
-    beside, above = [
-        [short_name(str(name), _NAME) for name in (names or range(count))[places]]
-        for names, count, places in ((rows, height, down), (columns, width, across))
-    ]
-    picture = _table(seen, plane, beside, above) if width <= _TABLE[0] else _svg(seen, plane)
-    words = _left_out(down, height, "row") + _left_out(across, width, "column")
-    if rows and width > _TABLE[0]:
-        words.append(f"from above: {', '.join(beside)}")
+    words, names = _left_out(down, height, "row") + _left_out(across, width, "column"), []
+    if width <= _TABLE[0]:
+        picture = _table(seen, plane, seen.heads(-2, down), seen.heads(-1, across))
+    else:
+        picture = _svg(seen, plane)
+        names = seen.listed(down, across)
     if len(seen.planes) > 1:
         words.append(f"the slice {seen.title(0)} of {len(seen.planes):,}")
-    notes = "; ".join([*seen.strange(), *_shown(words)])
+    notes = "; ".join([*names, *seen.strange(), *_shown(words)])
     said = f'<div style="opacity:.75">{html.escape(notes)}</div>' if notes else ""
     return f'<div style="{_PAGE}">{picture}{_gradient(seen)}{said}</div>'
 

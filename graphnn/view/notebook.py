@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .._util.display import HTML
+from ..core import labels_along
 from ..compiler.plan_explanation import Explanation
 from ..debugger.debugger import Debugger
 from ..debugger.diff.differences import Comparison
@@ -139,7 +140,8 @@ def _value(dbg: Debugger, node: Node) -> str:
         return code(str(dbg.why(node, (0,) * value.ndim)).partition("\n")[0])
     operands = ", ".join(_named(operand) for operand in node.inputs)
     made = f" = {visible(node.op.name)}({operands})" if operands else f", {visible(node.op.name)}"
-    return code(f"{_named(node)}{made}, {by_times(value.shape)} {value.dtype}") + heatmap(value)
+    said = code(f"{_named(node)}{made}, {by_times(value.shape)} {value.dtype}")
+    return said + heatmap(value, labels_along(node, value.shape))
 
 
 def _table(trace: Trace) -> str:

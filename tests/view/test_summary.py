@@ -49,6 +49,7 @@ def test_summary_is_plain_data_too() -> None:
         "bytes": 3096,
         "trainable_bytes": 3096,
         "notes": [],
+        "labels": [],
     }
     assert data["rows"][2] == {
         "name": "dense_1",

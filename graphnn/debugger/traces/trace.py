@@ -27,7 +27,7 @@ from ...ops.shape import ExpandDims, Flip, Reshape, Squeeze
 from ..node_selection import many, names_in, one
 from ..source_lines import Lines, line_of, sources_of
 from ..what_if_runs import given_before
-from ..why import Why, explain, given_as
+from ..why import Why, element_typed, explain, given_as
 from .value_digests import Digests, blanks
 from .value_statistics import KEEP, Condensed, Statistics, Stats, digest_of, owner_of, preview_of
 
@@ -390,8 +390,10 @@ class Trace(Shown):
         Parameters
         ----------
         node : Node, NodeInside or str
-        index : tuple of int or int, optional
-            Which element, where there are several; the first that is NaN, or infinite, unless given.
+            A name may end in the index: ``"logits[3, dog]"``.
+        index : tuple of int or str, int or str, optional
+            Which element, where there are several; the first that is NaN, or infinite, unless given. Text is the label
+            of a position, as in ``graph.labels``.
 
         Returns
         -------
@@ -404,6 +406,7 @@ class Trace(Shown):
         NotFoundError
             When the value, or that of an operand, was too large to be kept.
         """
+        node, index = element_typed(self.graph, node, index)
         if is_inside(node, self.graph):
             return self._inside(node).why(node, index)
         record = self[node]

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..formatting import by_times, counted, elided, preview, shortened
+from ...core import labels_of
+from ..formatting import by_times, counted, elided, names_along, preview, shortened
 from .picture import BodyScope, Box, data_inputs, insides, is_named, local_name, numbers_in, own_name, title_of
 from .style import HIGHLIGHTS, KIND_OF_PHASE, MOST_BELOW, MOST_INLINE, Highlight
 
@@ -179,6 +180,7 @@ def tip_of(box: Box) -> list[str]:
     lines = [*dict.fromkeys([node.title, node.name]), f"{node.op!r} {node.spec}", f"made at {node.origin}"]
     if node.twin is not None:
         lines.append(f"for {node.twin.name}")
+    lines += names_along([labels_of(node, axis) for axis in range(node.ndim)])
     return [*lines, *_calls(box.times)]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ...compiler.plan_explanation import Explanation
 from ...control_flow.iteration_names import is_bundle
 from ...control_flow.unrolled_run import decided_by_values, outside
+from ...core import labels_along, labels_of
 from ...core.fetches import ancestors
 from ...debugger.diff.differences import Comparison
 from ...debugger.health.findings import Health
@@ -19,7 +20,7 @@ from ...debugger.health.training_facts import gradients_in
 from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
 from ...errors import NotFoundError
-from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
+from ..formatting import compact, counted, in_bytes, in_seconds, named_numbers, names_along, norm_of, preview, shortened
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
 
 if TYPE_CHECKING:
@@ -47,11 +48,20 @@ def _value(record: Record) -> Mark | None:
         return Mark(written)
     if record.node.dtype.kind == "i":
         return Mark(_classes(record))
-    return Mark(_range(record), value=_shown(record), shape=record.shape)
+    return Mark("\n".join([_range(record), *_names(record)]), value=_shown(record), shape=record.shape)
+
+
+def _names(record: Record) -> list[str]:
+    """Return which positions a heatmap shows, where they have names."""
+    return names_along(labels_along(record.node, record.shape))
 
 
 def _written(record: Record) -> str:
     """Return the numbers of a value, if they are few."""
+    if record.kept and len(record.shape) == 1 and (names := labels_of(record.node, 0, record.shape[0])) is not None:
+        named = named_numbers(names, record.value) if len(names) <= _FEW else ""
+        if 0 < len(named) <= _WRITTEN:
+            return named
     written = preview(record.value, _FEW) if math.prod(record.shape) <= _FEW and record.kept else ""
     return written if len(written) <= _WRITTEN else ""
 
@@ -197,7 +207,7 @@ def _slope(record: Record, signed: bool) -> Mark:
         value = float(_shown(record).item())
         return Mark(f"gradient {compact(value)}", value if signed else abs(value))
     norm, written = norm_of(record.stats), _written(record)
-    text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
+    text = "\n".join([f"gradient {written or _range(record)}", f"norm {compact(norm)}", *_names(record)])
     return Mark(text, norm, value=None if written else _shown(record), shape=record.shape)
 
 

@@ -31,7 +31,7 @@ from ..diagrams.picture import (
 )
 from ..formatting import cells_of, in_bytes, visible
 from .iteration_rows import Bodies
-from .table import columns
+from .table import columns, label_lines
 
 _FIRST_ROWS, _LAST_ROWS = 300, 100
 _MOST_NOTED, _MOST_NAME = 8, 60
@@ -119,6 +119,7 @@ class Summary(Shown):
         self.trainable = numbers_in(nodes, trainable=True)
         self.size = sum(numbers_in([node]) * node.dtype.itemsize for node in nodes)
         self.trainable_size = sum(numbers_in([node], trainable=True) * node.dtype.itemsize for node in nodes)
+        self.labels = label_lines(seen.graph, set(nodes))
         self.notes = _one_sided(seen.graph, nodes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,6 +132,7 @@ class Summary(Shown):
             "bytes": self.size,
             "trainable_bytes": self.trainable_size,
             "notes": self.notes,
+            "labels": self.labels,
         }
         if self.run is not None:
             peak = self.run.peak
@@ -165,6 +167,8 @@ class Summary(Shown):
         parts = [self._layers(width), self._totals()]
         if self.run is not None:
             parts.append(_taken(self.run, self.flops, self.memory))
+        if self.labels:
+            parts.append("\n".join(line for each in self.labels for line in in_lines(each, width, hanging="  ")))
         return "\n\n".join([*parts, *["\n".join(in_lines(note, width)) for note in self.notes]])
 
     def _layers(self, width: int | None) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..._util.text import listed, short_name
 from ...core import Op, fn, registry
+from ...core.symbolic_shapes import names_in
 from ..formatting import cells_of, compact, in_cells, preview, statistics, visible
 
 __all__ = ["columns", "ops_table", "preview", "statistics"]
 
-_NARROWEST = 12
+if TYPE_CHECKING:
+    from ...core import Graph, Node
+
+_NARROWEST, _MOST_LABEL = 12, 24
 _GAP = "  "
 
 
@@ -74,6 +79,19 @@ def columns(
     if headers:
         text.insert(1, _GAP.join("-" * w for w in widths))
     return "\n".join(text)
+
+
+def label_lines(graph: Graph, nodes: Collection[Node]) -> list[str]:
+    """Return for each axis of these nodes that has labels of its own, and each dimension, a line with some of them."""
+    lines = []
+    for key, labels in graph.labels.items():
+        if isinstance(key, str):
+            there, what = any(key in names_in(node.spec.shape) for node in nodes), key
+        else:
+            there, what = key[0] in nodes, f"axis {key[1]} of {key[0].title}"
+        if there:
+            lines.append(visible(f"{what}: {listed([short_name(label, _MOST_LABEL) for label in labels])}"))
+    return lines
 
 
 def _cut(widths: list[int], floors: list[int], total: int | None) -> list[int]:

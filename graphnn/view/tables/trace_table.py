@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._util.display import TEXT
 from ..._util.text import NARROWEST, short_names
-from ...core import is_float
+from ...core import is_float, labels_along, labels_of
 from ...debugger.debugger import Debugger
 from ...debugger.traces import Record, Stats, Trace, stats_of
 from ...errors import GraphnnError
@@ -27,12 +27,13 @@ from ..formatting import (
     in_bytes,
     in_cells,
     in_seconds,
+    named_numbers,
     preview,
     visible,
     wrapped,
 )
 from ..heatmap import matrix, sparkline
-from .table import columns
+from .table import columns, label_lines
 from .terminal_colors import inked, meanings_of
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     lines = [records_table(trace.records, width, colour), ""]
     width = None if width is None else at_least(NARROWEST, width, "width=")
     lines += [inked(line) for line in _wrapped(totals(trace), width)]
+    for said in label_lines(trace.graph, set(trace.order)):
+        lines += [inked(line) for line in _wrapped(said, width)]
     # An infinite constant is meant to be so, and no fault.
     strange = sum(_is_strange(r.stats) and not (r.op.is_constant and not r.stats.nans) for r in trace)
     if strange:
@@ -440,7 +443,13 @@ def _shape(dbg: Debugger, node: Node) -> str:
 
 def _short(dbg: Debugger, node: Node) -> str:
     value = _value(dbg, node)
-    return "" if value is None else preview(value, _FEW)
+    return "" if value is None else _numbers(node, value) or preview(value, _FEW)
+
+
+def _numbers(node: Node, value: Array) -> str:
+    """Return the numbers of a value with the labels of their positions, if it is short and has some."""
+    names = labels_of(node, 0, value.size) if value.ndim == 1 and value.size <= _FEW else None
+    return "" if names is None else named_numbers(names, value)
 
 
 def _row(dbg: Debugger, node: Node) -> tuple[str, ...]:
@@ -452,6 +461,8 @@ def _range(dbg: Debugger, node: Node) -> str:
     value = _value(dbg, node)
     if value is None:
         return ""
+    if named := _numbers(node, value):
+        return named
     if value.size <= _FEW and len(numbers := preview(value)) <= _MOST_NUMBERS:
         return numbers
     if value.dtype.kind == "b":
@@ -470,7 +481,7 @@ def _value_of(dbg: Debugger, node: Node, width: int, colour: bool | int) -> list
     operands = ", ".join(_named(operand) for operand in node.inputs)
     head = f"{_named(node)} = {visible(node.op.name)}({operands}), {by_times(value.shape)} {value.dtype}"
     spread = [cut(sparkline(value, min(32, width - 24)), width)] if value.size > _MANY else []
-    return [cut(head, width), matrix(value, width, _VALUE_LINES, colour), *spread]
+    return [cut(head, width), matrix(value, width, _VALUE_LINES, colour, labels_along(node, value.shape)), *spread]
 
 
 def _first(nodes: Sequence[Node]) -> Iterable[tuple[int, Node]]:

@@ -37,7 +37,7 @@ def test_effects_of_parts_are_a_heatmap_with_names() -> None:
     rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
     assert rows == [["", "0", "1", "2"], ["&lt;b&gt;low", "1", "2", "3"], ["high", "4", "5", "nan"]]
     assert "<table" not in html_of(gn.effects(metric, *feeds, progress=False))
-    wide = heatmap(np.arange(24.0).reshape(2, 12), ["<i>a", "b"])
+    wide = heatmap(np.arange(24.0).reshape(2, 12), [["<i>a", "b"], None])
     assert "from above: &lt;i&gt;a, b" in wide
     assert "<svg" in wide
 
