@@ -2,7 +2,8 @@
 
 Labels are set for a dimension that has a name, or for an axis of a node, and every axis that is the same has them.
 Which axes are the same is what the operations' own shape rules say: `infer` is asked once more, with a fresh name for
-each axis, and where a name comes out again, or two of them meet, the axes are one.
+each axis, and where a name comes out again, or two of them meet, the axes are one. Numbers that are positions along an
+axis, as the classes that an argmax gives, are named by it, too: `points` says which.
 """
 
 from __future__ import annotations
@@ -196,6 +197,30 @@ def labels_of(node: Node, axis: int, size: int | None = None) -> tuple[str, ...]
         return None
     axis %= node.ndim
     known = size if size is not None else node.spec.shape[axis]
+    found = _found(node, axis)
+    return None if found is None or (isinstance(known, int) and known != len(found)) else found
+
+
+def label_of_number(node: Node, value: Any) -> str:
+    """Return the name of the position that a number of a node is, such as of the class that an argmax gives, or "".
+
+    Examples
+    --------
+    >>> from graphnn.core import Graph, fn
+    >>> x = Graph().placeholder("x", (2,))
+    >>> x.graph.labels[x, 0] = ["cat", "dog"]
+    >>> label_of_number(fn.argmax(x, axis=0), 1), label_of_number(x, 1)
+    ('dog', '')
+    """
+    if not node.graph.labels or node.dtype.kind not in "iu":
+        return ""
+    names = _found(node, node.ndim)
+    return names[value] if names is not None and 0 <= value < len(names) else ""
+
+
+def _found(node: Node, axis: int) -> tuple[str, ...] | None:
+    """Return the labels of an axis, or, as of one more, of the numbers."""
+    graph = node.graph
     with graph.building:
         entries: dict[Any, tuple[str, ...]] = graph.labels._entries
         found = entries.get((node, axis))
@@ -208,9 +233,10 @@ def labels_of(node: Node, axis: int, size: int | None = None) -> tuple[str, ...]
                 key = max(before, key=_made) if before else min(others, key=_made)
             else:
                 named = [name for name in entries if isinstance(name, str) and name in axes.named.get(at, ())]
-                key = node.spec.shape[axis] if node.spec.shape[axis] in named else next(iter(named), None)
+                own = node.spec.shape[axis] if axis < node.ndim else None
+                key = own if own in named else next(iter(named), None)
             found = entries.get(key)
-    return None if found is None or (isinstance(known, int) and known != len(found)) else found
+    return found
 
 
 def _made(key: tuple[Node, int]) -> int:
@@ -295,7 +321,7 @@ class _Axes:
         self.names: dict[str, None] = {}
         self.named: dict[int, set[str]] = {}
         self._first: list[int] = []
-        """Of each node, the number of its axis 0."""
+        """Of each node, the number of its axis 0. After its axes comes one more: that of which its numbers are positions."""
         self._parents: list[int] = []
         self._sizes: dict[str, int] = {}
         self._pairs = 0
@@ -335,7 +361,7 @@ class _Axes:
     def _take(self, node: Node) -> None:
         first, shape = len(self._parents), node.spec.shape
         self._first.append(first)
-        self._parents += range(first, first + len(shape))
+        self._parents += range(first, first + len(shape) + 1)
         for dim in shape:
             if isinstance(dim, str) and dim not in self.names:
                 self.names.update(dict.fromkeys([dim, *names_in((dim,))]))
@@ -346,6 +372,11 @@ class _Axes:
         alike = self._alike(node)
         for group in alike.groups:
             for one, other in pairwise(group):
+                self._join(*[
+                    (first if i < 0 else self._first[node.inputs[i].index]) + axis for i, axis in (one, other)
+                ])
+        for one, other in alike.numbers:
+            if not any(i >= 0 and node.inputs[i].op.is_constant for i, _ in (one, other)):
                 self._join(*[
                     (first if i < 0 else self._first[node.inputs[i].index]) + axis for i, axis in (one, other)
                 ])
@@ -370,13 +401,20 @@ class _Alike:
         Pairs of an operand's position, -1 for the output, and an axis.
     new : list of int
         The axes of the output that are none of an operand's.
+    numbers : list of list of (int, int)
+        Two such pairs each; the axis after the last stands for that of which the numbers are positions.
     """
 
     def __init__(self, op: Op, specs: Sequence[Spec], shape: Shape) -> None:
         self.groups: list[list[tuple[int, int]]] = []
         self.new = list(range(len(shape)))
         if not specs:
+            self.numbers: list[list[tuple[int, int]]] = []
             return
+        ndims = [*(len(spec.shape) for spec in specs), len(shape)]
+        self.numbers = [[(i, ndims[i]), (of, axis)] for i, of, axis in op.points(ndims)]
+        if op.rearranges or op.casts:
+            self.numbers += [[(i, ndims[i]), (-1, ndims[-1])] for i, spec in enumerate(specs) if _may_point(op, i, spec)]
         if op.reshapes:
             self.groups = [[(0, one), (-1, other)] for one, other in _unchanged(specs[0].shape, shape)]
         else:
@@ -388,6 +426,10 @@ class _Alike:
         kept = {axis for group in self.groups for i, axis in group if i < 0}
         self.new = [axis for axis in self.new if axis not in kept | turned]
         self.groups = [group for group in self.groups if not any(i < 0 and axis in turned for i, axis in group)]
+
+
+def _may_point(op: Op, i: int, spec: Spec) -> bool:
+    return spec.dtype.kind in "iu" and op.flows(i)
 
 
 def _unchanged(before: Shape, after: Shape) -> Iterator[tuple[int, int]]:

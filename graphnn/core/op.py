@@ -155,6 +155,7 @@ class Op:
     - ``equation``: the same for one element, where that reads otherwise.
     - ``reads(index, operands) -> entries``: which elements of each operand made one element of the output.
     - ``reorders(ndim) -> axes``: along which axes of the output elements stand in another order than in the operand.
+    - ``points(ndims) -> triples``: which numbers are positions along an axis, as those of an argmax are.
     - ``flops``, ``traits``, ``bounds``: what profiles, the health check and the training page need to know.
 
     - ``linear``, ``signs``, ``casts`` and the other properties below: what others need to know of it. They ask for a
@@ -406,6 +407,21 @@ class Op:
     def element_formula(self) -> str:
         """The formula of one element, for these attributes."""
         return self.formula if self.equation is None else self.equation
+
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        """Return whose numbers are positions along which axis: triples of a value, another one, and an axis of that.
+
+        Parameters
+        ----------
+        ndims : sequence of int
+            The number of axes of each operand, and last of the output.
+
+        Returns
+        -------
+        sequence of (int, int, int)
+            Values are the operands by their place, and -1 the output: of an argmax over axis 1, ``(-1, 0, 1)``.
+        """
+        return ()
 
     def reorders(self, ndim: int) -> Sequence[int]:
         """Return the axes of an output of `ndim` axes along which elements stand elsewhere than in the operand."""

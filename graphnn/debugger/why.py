@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._util.text import number, plain, short_repr, visible
+from .._util.text import number, plain, short_name, short_repr, visible
 from ..core import Array, Constant, Graph, Node, Op, Origin, Parameter, is_float, labels_along, named_index
-from ..core.labels import position_of
+from ..core.labels import label_of_number, position_of
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError
 from .window_positions import before_moves
@@ -30,6 +30,7 @@ Index = tuple[int, ...]
 
 LISTED = 4096
 """How many of the elements that an operand gave are listed."""
+_LONG = 40  # characters of a label
 _FEW, _FIRST = 4, 2  # up to how many numbers are written out, and how many of more
 
 
@@ -232,7 +233,7 @@ def explain(
         node,
         at,
         value[at].item(),
-        f"{_called(node, ', '.join(named_index(node, at, value.shape)))} = {said}{made}",
+        f"{_called(node, ', '.join(named_index(node, at, value.shape)))} = {said}{_position(node, value[at])}{made}",
         tuple(read for read in reads if read.count),
         node.origin,
         source,
@@ -343,7 +344,14 @@ def read_of(node: Node, position: int, entry: Any, array: Array, given: str = ""
     at = np.unravel_index(cells, array.shape) if array.ndim else ()
     indices = zip(*[axis[:LISTED].tolist() for axis in at], strict=True) if at else [()] * cells.size
     listed, place = tuple(values[:LISTED].tolist()), ", ".join(_place(node, at, array.shape, cells.size))
-    return Read(node, position, place, cells.size, tuple(indices), listed, _spread(values, at), given)
+    said = _spread(values, at) + (_position(node, values[0]) if values.size == 1 else "")
+    return Read(node, position, place, cells.size, tuple(indices), listed, said, given)
+
+
+def _position(node: Node, value: Any) -> str:
+    """Return in brackets the name of the position that a number is, such as that of a class."""
+    label = label_of_number(node, value)
+    return f" ({short_name(label, _LONG)!r})" if label else ""
 
 
 def _cells(entry: Any, shape: Index) -> Array:

@@ -48,6 +48,9 @@ class OneHot(Op):
     def flows(self, i: int) -> bool:
         return False
 
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        return ((0, -1, ndims[-1] - 1),)
+
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         return (index[:-1],)
 
@@ -106,6 +109,9 @@ class Pick(Rearranging):
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.scatter_labels(cotangent, inputs[1], inputs[0].shape[-1])
 
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        return ((1, 0, ndims[0] - 1),)
+
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         return (*index, int(operands[1][index])), index
 
@@ -134,6 +140,9 @@ class ScatterLabels(Rearranging):
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.pick(cotangent, inputs[1])
+
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        return ((1, -1, ndims[-1] - 1),)
 
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         row = index[:-1]

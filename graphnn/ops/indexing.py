@@ -419,6 +419,10 @@ class Adding(Linear, abstract=True):
     flows = flows_through_first
     flops = flops_of_operand
 
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        """Return that the indices are positions along the axis."""
+        return () if self.axis is None else ((1, -1, self.axis % ndims[-1]),)
+
     def reads(self, index: tuple[int, ...], operands: Sequence[Array]) -> Sequence[Any]:
         """Return the indices that are those of the element, and what is added to it at them."""
         if self.axis is None:
@@ -451,6 +455,9 @@ class Take(Rearranging):
         return into(out, np.take(x, places, self.axis))
 
     flows = flows_through_first
+
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        return () if self.axis is None else ((1, 0, self.axis % ndims[0]),)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.index_add(cotangent, inputs[1], inputs[0].shape, self.axis)
@@ -550,6 +557,9 @@ class TakeAlongAxis(Rearranging):
         return into(out, x[along(self.name, x.shape, indices, self.axis % x.ndim)])
 
     flows = flows_through_first
+
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        return () if self.axis is None else ((1, 0, self.axis % ndims[0]),)
 
     def vjp(self, i: int, cotangent: Node, output: Node, inputs: tuple[Node, ...]) -> Node:
         return fn.add_along_axis(cotangent, inputs[1], inputs[0].shape, self.axis)

@@ -464,6 +464,10 @@ class Position(NonEmpty, NumpyReduction, abstract=True):
     axis: int | None = None
     result_dtype = staticmethod(lambda dtype: np.dtype(np.intp))
 
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        """Return that the result holds positions along the axis."""
+        return () if self.axis is None else ((-1, 0, self.axis % ndims[0]),)
+
     @classmethod
     def samples(cls, draw: Any) -> tuple[Op, tuple[Array, ...]]:
         """Draw an operand and an axis."""

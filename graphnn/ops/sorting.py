@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ class Argsort(Op):
 
     def reorders(self, ndim: int) -> tuple[int, ...]:
         return () if self.axis is None else (self.axis % ndim,)
+
+    def points(self, ndims: Sequence[int]) -> Sequence[tuple[int, int, int]]:
+        return () if self.axis is None else ((-1, 0, self.axis % ndims[0]),)
 
     def reads(self, index: tuple[int, ...], operands: Any) -> Any:
         (x,) = operands

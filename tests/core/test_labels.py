@@ -12,7 +12,7 @@ import pytest
 import graphnn as gn
 from graphnn import Op, Spec, nn
 from graphnn.core import labels_along, labels_of, named_index
-from graphnn.core.labels import MOST, _Alike, position_of
+from graphnn.core.labels import MOST, _Alike, label_of_number, position_of
 from graphnn.testing import Draw
 
 sys.path.append(str(Path(__file__).parents[1] / "ops"))
@@ -188,7 +188,7 @@ def test_of_a_name_every_axis_has_them_but_those_in_another_order() -> None:
         "to the back": gn.moveaxis(x, 1, 0),
     }
     g.labels["class"] = PETS
-    assert {name: labels_along(node) for name, node in nodes.items()} == {
+    assert {name: [labels_of(node, axis) for axis in range(node.ndim)] for name, node in nodes.items()} == {
         "same": [None, PETS],
         "turned": [PETS, None],
         "column": [PETS, None],
@@ -337,3 +337,37 @@ def test_an_index_says_the_label_in_quotes() -> None:
     g.labels[x, 1] = ["it's", "l" * 90]
     assert named_index(x, (3, 0)) == ["3", '"it\'s"']
     assert len(named_index(x, (3, 1))[1]) == 42
+
+
+# --- numbers that are positions -------------------------------------------------------------------------------------
+
+
+def test_the_numbers_of_classes_have_their_names(pets: Any) -> None:
+    g, logits, _ = pets  # the loss picks by y
+    predicted = gn.argmax(gn.softmax(logits), axis=1)
+    order = gn.argsort(logits, axis=1)
+    as_int32, some = gn.cast(predicted, "int32"), gn.reshape(predicted, (-1, 1))[1:]
+    g.labels[logits, 1] = PETS
+    for node in (predicted, order, as_int32, some, g["y"]):
+        assert [label_of_number(node, i) for i in (0, 2, 3, -1)] == ["cat", "fish", "", ""]
+    assert label_of_number(logits, 1) == label_of_number(predicted + 1, 1) == ""
+    assert labels_along(gn.one_hot(predicted, 3)) == [None, PETS]
+    assert labels_along(gn.take(g.parameter("weights", [1.0, 2.0, 3.0]), predicted)) == [None]
+
+
+def test_an_index_that_is_a_constant_names_nothing() -> None:
+    g = gn.Graph()
+    x, z, first = g.placeholder("x", (3,)), g.placeholder("z", (3,)), g.constant([0, 1])
+    gn.take(x, first, axis=0), gn.take(z, first, axis=0)
+    g.labels[x, 0] = PETS
+    assert labels_of(z, 0) is None
+
+
+@pytest.mark.parametrize("metric", [nn.confusion_matrix, lambda p, y: nn.recall(p, y, average=None)])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_metrics_name_their_classes(pets: Any, metric: Any, one_hot: bool) -> None:
+    g, logits, _ = pets
+    y = g.placeholder("hot", ("batch", 3)) if one_hot else g.placeholder("other", ("batch",), "int32")
+    found = metric(gn.softmax(logits), y)
+    g.labels[logits, 1] = PETS
+    assert labels_along(found) == [PETS] * found.ndim

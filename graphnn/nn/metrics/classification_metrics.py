@@ -270,7 +270,8 @@ def _averaged(counts: Node, average: str | None, parts: _Parts) -> Node:
 def _counted(pair: _Predictions, size: int) -> Node:
     """Return the confusion matrix, a product of one-hot rows: exact in float64 for counts up to 2⁵³."""
     rows = [fn.one_hot(fn.reshape(numbers, (-1,)), size, "float64") for numbers in pair.class_numbers()]
-    predicted, true = rows
+    both = fn.stack(rows)  # which says that their classes are the same: so they have the same labels
+    predicted, true = both[0], both[1]
     return fn.sum_over_batches(fn.cast(fn.matmul(true.T, predicted), "int64"), name="counts")
 
 

@@ -207,7 +207,7 @@ def _slope(record: Record, signed: bool) -> Mark:
         value = float(_shown(record).item())
         return Mark(f"gradient {compact(value)}", value if signed else abs(value))
     norm, written = norm_of(record.stats), _written(record)
-    text = "\n".join([f"gradient {written or _range(record)}", f"norm {compact(norm)}", *_names(record)])
+    text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
     return Mark(text, norm, value=None if written else _shown(record), shape=record.shape)
 
 
