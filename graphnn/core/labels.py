@@ -212,10 +212,13 @@ def label_of_number(node: Node, value: Any) -> str:
     >>> label_of_number(fn.argmax(x, axis=0), 1), label_of_number(x, 1)
     ('dog', '')
     """
-    if not node.graph.labels or node.dtype.kind not in "iu":
-        return ""
-    names = _found(node, node.ndim)
+    names = labels_of_numbers(node)
     return names[value] if names is not None and 0 <= value < len(names) else ""
+
+
+def labels_of_numbers(node: Node) -> tuple[str, ...] | None:
+    """Return the labels of the positions that the numbers of a node are, or None."""
+    return _found(node, node.ndim) if node.graph.labels and node.dtype.kind in "iu" else None
 
 
 def _found(node: Node, axis: int) -> tuple[str, ...] | None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.garbage_collection import collector_paused
-from ..._util.text import with_article
+from ..._util.text import short_name, with_article
 from ...control_flow.iteration_names import first_like, has_bodies
 from ...control_flow.unrolled_run import before_unrolling
+from ...core import labels_of
+from ...core.labels import labels_of_numbers
 from ...core.scopes import PHASES
 from ...core.symbolic_shapes import size_of
 from ...debugger.health import check_health
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ...debugger.traces import Record, Trace
 
 _MOST_FINDINGS = 200
+_MOST_LABELS, _LONGEST_LABEL = 4096, 40  # of an axis, and characters of one
 _MOST_ROWS = 8  # samples that are kept since something was found in them
 
 
@@ -64,6 +67,7 @@ class Maker:
         self.reader = Reader(self.values.store)
         self.dim = _batch_dimension(first)
         self.data: dict[str, Any] = {}
+        self._tables: dict[tuple[str, ...], int] = {}
         self._rules: dict[str, int] = {}
         self._rules_by_shapes: dict[Hashable, int] = {}
         self._rule_texts: list[list[Rule]] = []
@@ -83,6 +87,9 @@ class Maker:
             "views": views_of(first, self.place_of, self.loops),
             "loops": self.loops.told(self.place_of),
         }
+        self.data["labels"] = [
+            [len(names), [short_name(name, _LONGEST_LABEL) for name in names[:_MOST_LABELS]]] for names in self._tables
+        ]
         self.data["runs"] = self._runs()
         self.data["opening"] = _opening(self)
         self.data |= {"rules": self._rule_texts, "values": self.values.entries, "arrays": self.values.arrays}
@@ -105,6 +112,8 @@ class Maker:
             "op": [visible(loops.op_of(node)) for node in order],
             "inputs": [[place(operand) for operand in loops.read_by(node)] for node in order],
             "shape": [list(map(str, node.shape)) for node in order],
+            "labels": [self._labels(node) for node in order],
+            "classes": [self._table(labels_of_numbers(node)) for node in order],
             "dtype": [node.dtype.name for node in order],
             "phase": [PHASES.index(loops.phase_of(node)) for node in order],
             "kind": [loops.kind_of(node) or given_as(node) for node in order],
@@ -119,6 +128,16 @@ class Maker:
             "twin": [place(node.twin) for node in order],
             "gradient": [place(gradients.get(node)) for node in order],
         }
+
+    def _labels(self, node: Node) -> list[int]:
+        """Return for each axis of a node which labels it has, -1 where it has none; nothing if no axis has any."""
+        found = [labels_of(node, axis) for axis in range(node.ndim)] if node.graph.labels else []
+        if not any(found):
+            return []
+        return list(map(self._table, found))
+
+    def _table(self, names: tuple[str, ...] | None) -> int:
+        return -1 if names is None else self._tables.setdefault(names, len(self._tables))
 
     def _files(self) -> dict[str, dict[int, str]]:
         return {

@@ -124,6 +124,27 @@ const axisName = (place, axis) => (/^\d*$/.test(nodes.shape[place][axis] ?? "") 
 /** Return a shape with the names of its axes. */
 const namedShape = (place, shape) => shape.map((n, axis) => `${axisName(place, axis)} ${n}`.trim()).join(" × ") || "scalar";
 
+/** Return the name of a position along an axis of a node, null if it has none. */
+function nameAt(place, axis, n, i) {
+  const [count, names] = data.labels[nodes.labels[place]?.[axis]] ?? [];
+  return count === n ? names[i] ?? null : null;
+}
+
+/** Return a position as it stands in an index: its name in quotes, or its number. */
+const partOf = (place, axis, n, i) => inQuotes(nameAt(place, axis, n, i)) ?? String(i);
+
+/** Return in brackets the name of the position that a number of a node is, such as that of a class. */
+const positionText = (place, number) => (nodes.classes[place] < 0 ? "" : ((name) => (name ? ` (${name})` : ""))(inQuotes(data.labels[nodes.classes[place]][1][Number(number)])));
+
+function inQuotes(name) {
+  if (name === null || name === undefined) return null;
+  const mark = name.includes("'") && !name.includes('"') ? '"' : "'";
+  return mark + name.replaceAll("\\", "\\\\").replaceAll(mark, `\\${mark}`) + mark;
+}
+
+/** Return the index of an element, with the names of its positions. */
+const indexOf = (place, index, shape) => index.map((i, axis) => partOf(place, axis, shape[axis], i)).join(", ");
+
 function unravel(place, shape) {
   const index = new Array(shape.length);
   for (let axis = shape.length - 1; axis >= 0; axis--) {

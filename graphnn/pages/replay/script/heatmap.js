@@ -11,7 +11,7 @@ const colourOfClass = (x) => rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES
 const STRANGE = [179, 38, 30];
 const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
 const ROUNDING = { float16: 2 ** -10, float32: 2 ** -23, float64: 2 ** -52 }; // in parts of a number
-const ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7, FINE = 3, LARGE = 1.8, WHOLE = 340; // FINE: pixels of a cell that is drawn with its neighbours at once
+const MOST_LETTERS = 12, ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7, FINE = 3, LARGE = 1.8, WHOLE = 340; // FINE: pixels of a cell that is drawn with its neighbours at once
 
 function rgb(code) {
   return [0, 2, 4].map((at) => parseInt(code.slice(at, at + 2), 16));
@@ -39,6 +39,8 @@ function coloursOf([low, high], rounding = ROUNDING.float64) {
   };
 }
 
+/** Return a name cut to what stands beside a row or above a column. */
+const short = (name) => (name.length > MOST_LETTERS ? `${name.slice(0, MOST_LETTERS - 1)}…` : name);
 const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff");
 const strangeSign = (x) => (Number.isNaN(x) ? "?" : x > 0 ? "+" : "−");
 
@@ -75,13 +77,18 @@ class Heatmap {
     this.rows = down.reduce((rows, kept) => rows.flatMap((row) => kept.map((i) => [...row, i])), [[]]);
     this.columns = across;
     this.keys = this.rows.map((row) => row.join(","));
-    this.labels = this.rows.map((row) => row.slice(this.slice.length).join(","));
+    const named = (i, axis) => nameAt(this.place, axis, value.shape[axis], i);
+    const last = value.shape.length - 1, head = (i, axis) => short(named(i, axis) ?? String(i));
+    this.labels = this.rows.map((row) => row.map(head).slice(this.slice.length).join(","));
+    this.heads = across.map((i) => (axes.length && !this.upright ? head(i, last) : ""));
+    this.longest = this.heads.reduce((most, text) => Math.max(most, text.length), 0);
+    this.named = axes.length > 0 && !this.upright && across.some((i) => named(i, last) !== null);
     this.gutter = this.rows[0]?.length ? 8 + LETTER * Math.max(...this.labels.map((text) => text.length)) : 0;
     this.header = axes.length && !this.upright ? HEADER : 0;
     const cells = this.rows.slice(0, 24).flatMap((_, r) => across.slice(0, 24).map((_, c) => this.cellAt(r, c)));
     const sample = alike.filter(({ size }) => size === value.size).flatMap((each) => cells.map((cell) => each.text(cell)));
     this.large = value.size === 1 ? LARGE : 1;
-    const widest = this.large * Math.max(26, 8 + LETTER * sample.reduce((n, text) => Math.max(n, text.length), 2));
+    const widest = this.large * Math.max(26, 8 + LETTER * [...sample, ...(this.named ? this.heads : [])].reduce((n, text) => Math.max(n, text.length), 2));
     this.numbers = !this.whole && this.gutter + widest * across.length <= this.room;
     const fitting = Math.floor((this.room - this.gutter) / across.length);
     this.cellWidth = this.numbers ? widest : Math.max(4, Math.min(18, fitting));
@@ -274,7 +281,7 @@ class Heatmap {
     pen.fillStyle = ink;
     pen.font = "11px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
     pen.textAlign = "right";
-    const every = Math.ceil(12 / this.cellHeight), apart = Math.ceil((8 + LETTER * String(this.columns[this.columns.length - 1]).length) / this.cellWidth);
+    const every = Math.ceil(12 / this.cellHeight), apart = Math.ceil((8 + LETTER * this.longest) / this.cellWidth);
     for (let r = firstRow; this.gutter && r < lastRow; r++) {
       const y = this.header + (r + 0.5) * this.cellHeight - this.top;
       if (r % every === 0 && y > this.header) pen.fillText(this.labels[r], this.gutter - 4, y);
@@ -282,7 +289,7 @@ class Heatmap {
     pen.textAlign = "center";
     for (let c = firstColumn; this.header && c < lastColumn; c++) {
       const x = this.gutter + (c + 0.5) * this.cellWidth - this.left;
-      if (c % apart === 0 && x > this.gutter) pen.fillText(String(this.columns[c]), x, this.header / 2);
+      if (c % apart === 0 && x > this.gutter) pen.fillText(this.heads[c], x, this.header / 2);
     }
   }
 }
@@ -366,7 +373,7 @@ function tables(place, value, options, caption) {
   const room = Math.floor((options.room - 10 * (across - 1)) / across), height = Math.max(70, (options.height - 34) / Math.min(down, 3) - 18);
   const open = chosen.flatMap((at, axis) => (at === null ? [axis] : []));
   const parts = slices.map((slice) => {
-    const said = open.map((axis) => `${axisTold(place, axis)} = ${slice[axis]}`).join(", ");
+    const said = open.map((axis) => `${axisTold(place, axis)} = ${nameAt(place, axis, value.shape[axis], slice[axis]) ?? slice[axis]}`).join(", ");
     const heat = new Heatmap(place, value, { ...options, label: [options.label, said].filter(Boolean).join(", "), room: Math.max(90, room - 18), height, slice });
     heatmaps.push(heat);
     return make("div", null, said ? make("p", { className: "more" }, said) : null, heat.box);

@@ -143,7 +143,7 @@ function fromIteration(run, place, cell) {
 
 function elementName(place, cell, name) {
   const value = valueOf(shown.run, place);
-  return value === null ? name : called(name, unravel(cell, value.shape).join(", "));
+  return value === null ? name : called(name, indexOf(place, unravel(cell, value.shape), value.shape));
 }
 
 /** Return an element in all iterations that are kept, in the order of their rows; and which of them is shown. */

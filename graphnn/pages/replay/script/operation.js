@@ -185,7 +185,7 @@ function largest(run, place, pick) {
     return kept ? make("button", { type: "button", className: "link", onclick: () => pick(cell) }, text) : text;
   };
   if (peak >= 0 && value.told.stats[3] > 0) {
-    const at = unravel(peak, value.shape).join(", "), found = value.at(peak);
+    const at = indexOf(place, unravel(peak, value.shape), value.shape), found = value.at(peak);
     parts.push("largest: ", point(found === undefined ? `[${at}]` : `[${at}] = ${numeral(found, value.dtype)}`, peak));
   }
   const axis = batchAxis(place);
@@ -342,7 +342,7 @@ function lightBesides() {
   drawHeatmaps(besides);
 }
 
-const elementText = (place, cell, value) => `${called(nodes.name[place], unravel(cell, value.shape).join(", "))} = ${numeral(value.at(cell), value.dtype)}`;
+const elementText = (place, cell, value) => `${called(nodes.name[place], indexOf(place, unravel(cell, value.shape), value.shape))} = ${numeral(value.at(cell), value.dtype)}`;
 const ownName = (name) => name.slice(name.lastIndexOf("/") + 1);
 const visibleShort = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
 

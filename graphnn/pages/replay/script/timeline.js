@@ -73,7 +73,7 @@ function drawCurve() {
 function drawSeries(place, cell) {
   const canvas = $("series");
   if (!canvas) return;
-  const value = valueOf(shown.run, place), index = value ? unravel(cell, value.shape).join(", ") : "";
+  const value = valueOf(shown.run, place), index = value ? indexOf(place, unravel(cell, value.shape), value.shape) : "";
   const name = called(nodes.name[place], index);
   if (loopOf.has(place) && data.kind !== "film") canvas.hidden = !drawNumbers(canvas, ...overIterations(place, cell), 210, 52, name, "iterations");
   else canvas.hidden = !drawLine(canvas, place, cell, 210, 52, name, true);

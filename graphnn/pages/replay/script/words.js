@@ -93,9 +93,9 @@ function grid(start, sizes, steps) {
 function explained(run, place, cell) {
   const value = valueOf(run, place), found = value === null ? undefined : value.at(cell);
   if (found === undefined) return null;
-  const index = unravel(cell, value.shape), name = called(nodes.name[place], index.join(", "));
+  const index = unravel(cell, value.shape), name = called(nodes.name[place], indexOf(place, index, value.shape));
   const said = numeral(found, value.dtype), kind = givenAs(run, place);
-  const told = { run, place, cell, equation: `${name} = ${said}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
+  const told = { run, place, cell, equation: `${name} = ${said}${positionText(place, found)}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
   if (kind || givers.has(place)) return told;
   const read = readBy(run, place, cell);
   if (read === null) return { ...told, missing: true };
@@ -177,7 +177,7 @@ function beforeMoves(run, place, cells, found) {
 function symbolOf(run, place, cells, found) {
   const read = readText(run, place, { count: new Set(cells).size, places: [...new Set(cells)] }, valueOf(run, place));
   found.reads.push(read);
-  const parts = corners(read.places, valueOf(run, place).shape).split(", ");
+  const parts = corners(place, read.places, valueOf(run, place).shape);
   const kept = parts.findLastIndex((part) => part !== ":") + 1;
   return called(nodes.name[place], (parts.length - kept > 1 ? parts.slice(0, kept) : parts).join(", "));
 }
@@ -192,25 +192,25 @@ const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place];
 function readText(run, place, { count, places }, operand) {
   const distinct = [...new Set(places)].sort((a, b) => a - b);
   const kind = givenAs(run, place), whole = count === places.length;
-  const where = whole ? corners(distinct, operand.shape) : "…";
-  const said = spread(distinct, whole ? distinct.length : count, operand);
+  const where = whole ? corners(place, distinct, operand.shape).join(", ") : "…";
+  const said = spread(distinct, whole ? distinct.length : count, operand) + (count === 1 ? positionText(place, operand.at(distinct[0])) : "");
   return { place, places: distinct, count, text: `${called(nodes.name[place], where)} = ${said}${kind ? `, ${kind}` : ""}` };
 }
 
 const divisor = (a, b) => (b ? divisor(b, a % b) : a);
 
 /** Return elements as one would index them, if they are all between two corners, evenly spaced along each axis. */
-function corners(places, shape) {
-  if (!places.length || !shape.length) return "";
+function corners(node, places, shape) {
+  if (!places.length || !shape.length) return [];
   const indices = places.map((place) => unravel(place, shape));
   const lows = shape.map((_, axis) => indices.reduce((low, index) => Math.min(low, index[axis]), Infinity));
   const highs = shape.map((_, axis) => indices.reduce((high, index) => Math.max(high, index[axis] + 1), 0));
   const count = (steps) => product(highs.map((high, axis) => Math.ceil((high - lows[axis]) / steps[axis])));
   let steps = shape.map(() => 1);
   if (count(steps) !== places.length) steps = shape.map((_, axis) => indices.reduce((step, index) => divisor(step, index[axis] - lows[axis]), 0) || 1);
-  if (count(steps) !== places.length) return "…";
-  const between = (low, high, n, step) => (high - low === 1 ? String(low) : `${low || ""}:${high < n ? high : ""}${step > 1 ? `:${step}` : ""}`);
-  return shape.map((n, axis) => between(lows[axis], highs[axis], n, steps[axis])).join(", ");
+  if (count(steps) !== places.length) return ["…"];
+  const between = (low, high, n, step, axis) => (high - low === 1 ? partOf(node, axis, n, low) : `${low || ""}:${high < n ? high : ""}${step > 1 ? `:${step}` : ""}`);
+  return shape.map((n, axis) => between(lows[axis], highs[axis], n, steps[axis], axis));
 }
 
 const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
