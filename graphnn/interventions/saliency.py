@@ -238,12 +238,14 @@ def occlusion(
     counts = [len(each) for each in covers]
     middle = [1] * (x.ndim - y.ndim - len(covers))
     with _method("occlusion", y) as provenance:
-        hidden = _hidden(x, covers)
+        masks = [x.graph.constant(each) for each in covers]  # read twice, so that what comes out has the labels of x
+        hidden = _hidden(x, masks)
         rows = _rows(provenance, y, x, fn.where(hidden, cover, x), math.prod(counts))
         lost = fn.reshape(y - rows, (*counts, *y.shape))
         number = np.ones((), y.dtype)
-        for each in covers:  # the windows along an axis become the elements of that axis, at the end
-            lost = fn.moveaxis(lost, 0, -1) @ y.graph.constant(each.astype(y.dtype))
+        for each, mask in zip(covers, masks, strict=True):
+            # The windows along an axis become the elements of that axis, at the end.
+            lost = fn.moveaxis(lost, 0, -1) @ fn.cast(mask, y.dtype.name)
             number = np.multiply.outer(number, each.sum(0, y.dtype))
         lost = lost / y.graph.constant(number)
         return fn.broadcast_to(fn.reshape(lost, (*y.shape, *middle, *lost.shape[y.ndim :])), x.shape)
@@ -457,13 +459,13 @@ def _covers(y: Node, x: Node, window: Any, stride: Any) -> list[Array]:
     return covers
 
 
-def _hidden(x: Node, covers: Sequence[Array]) -> Node:
+def _hidden(x: Node, covers: Sequence[Node]) -> Node:
     """Return for each window where it covers: it broadcasts with x after the leading axis."""
     count, hidden = len(covers), None
     for axis, each in enumerate(covers):
         shape = [1] * (2 * count)
         shape[axis], shape[count + axis] = each.shape
-        one = x.graph.constant(each.reshape(shape))
+        one = fn.reshape(each, tuple(shape))
         hidden = one if hidden is None else hidden & one
     assert hidden is not None
     sizes = [each.shape[1] for each in covers]
