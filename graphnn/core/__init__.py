@@ -24,6 +24,7 @@ from .attributes import Whole as Whole
 from .graph import Graph as Graph
 from .graph_tables import name as name
 from .labels import as_labels as as_labels
+from .labels import label_of_number as label_of_number
 from .labels import labels_along as labels_along
 from .labels import labels_of as labels_of
 from .labels import named_index as named_index

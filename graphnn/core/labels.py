@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from .._util.text import MOST_BITS, counted, is_real, listed, short_name, short_repr, visible
+from .._util.text import counted, is_real, listed, short_name, short_repr, visible
 from ..errors import AxisError, GraphnnError, NotFoundError, ShapeError, UsageError, ValueRangeError, near
 from .attributes import Name, Several, ShapeOf
 from .graph_tables import owned
@@ -170,7 +170,7 @@ def as_labels(values: Iterable[Any]) -> list[str]:
     >>> as_labels([0, 1.5, "a", "b\\n"])
     ['0', '1.5', 'a', 'b\\\\n']
     """
-    return [visible(f"{value:g}" if is_real(value) else str(value)[:MOST_BITS])[:200] for value in values]
+    return [visible(f"{value:g}" if is_real(value) else str(value)[:200])[:200] for value in values]
 
 
 # --- what the views ask -------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ..view.heatmap import heatmap
 from ..view.notebook import MOST_BOXES, PATIENCE, code, framed, page
 from ..view.plots import PLOT, in_colours, plain
 from .circuit import Circuit
-from .effect_tables import Effects
+from .effect_tables import Effects, column_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,7 +136,7 @@ def effects_as_html(effects: Effects) -> str:
         grid = effects.grid()
     except UsageError:  # they are not of such parts
         return page([code(str(effects))])
-    return page([code(str(effects)), heatmap(grid.values, [[*map(str, grid.rows)], [*map(str, grid.columns)]])])
+    return page([code(str(effects)), heatmap(grid.values, [grid.rows, column_names(effects, grid.columns)])])
 
 
 @PLOT.give("effects")
@@ -176,4 +176,4 @@ def effects(found: Effects, *, title: str | None = None) -> Figure:
     if not isinstance(found, Effects):
         raise UsageError(f"effects draws what gn.effects gives, not {type(found).__name__}")
     grid = found.grid()
-    return in_colours(grid.values, grid.rows, grid.columns, title or f"Effects on {plain(found.metric.title)}")
+    return in_colours(grid.values, grid.rows, column_names(found, grid.columns), title or f"Effects on {plain(found.metric.title)}")

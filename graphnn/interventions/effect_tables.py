@@ -10,6 +10,7 @@ import numpy as np
 
 from .._util.display import Shown
 from .._util.text import PAGE, columns_there, counted, number, plain, quoted, short_names
+from ..core import labels_of
 from ..core.attributes import whole
 from ..errors import NotFoundError, UsageError, near
 from .patch_places import Place, places_in
@@ -76,6 +77,17 @@ class Grid(NamedTuple):
     rows: list[str]
     columns: list[Any]
     values: Array
+
+
+def column_names(found: Effects, columns: Sequence[Any]) -> list[str]:
+    """Return how the columns of a grid are called: by the labels of the axis, if all its nodes have the same."""
+    names = set()
+    for place in found.places:
+        parts = place.index or ()
+        axes = [axis for axis, part in enumerate(parts) if isinstance(part, int)]
+        names.add(labels_of(place.node, axes[0]) if len(axes) == 1 and "..." not in parts else None)
+    (labels,) = names if len(names) == 1 else (None,)
+    return [labels[column] if labels and 0 <= column < len(labels) else str(column) for column in columns]
 
 
 class Effects(Shown):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._util.text import short_repr
-from ..core import Graph
+from ..core import Graph, as_labels
 from ..errors import UsageError
 from ..io.safetensors import read_safetensors
 from .aliases import Tensor
@@ -68,7 +68,8 @@ def from_torch(
     -------
     Graph
         Inputs have the names of the arguments of ``module.forward``. Outputs have the keys of what it returns, if that
-        is a dict or the like; else they are called "output", or "output_1" and so on.
+        is a dict or the like; else they are called "output", or "output_1" and so on. If the module's ``config`` names
+        its classes, ``id2label`` as in transformers, ``graph.labels`` has their names.
 
     Warns
     -----
@@ -168,7 +169,23 @@ def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:
             node = reader.output(value)
             graph.outputs[_free(graph, name, node)] = node
     reader.finish(stored)
+    _name_classes(graph, getattr(module, "config", None))
     return reader
+
+
+def _name_classes(graph: Graph, config: Any) -> None:
+    """Name the classes of the logits as the configuration of a model of transformers does, ``id2label``."""
+    known = getattr(config, "id2label", None)
+    node = graph.outputs.get("logits", next(iter(graph.outputs.values()))) if graph.outputs else None
+    if not isinstance(known, Mapping) or node is None or not known:
+        return
+    names = {str(key): name for key, name in known.items()}
+    ordered = [names.get(str(i)) for i in range(len(names))]
+    if None in ordered or ordered == [f"LABEL_{i}" for i in range(len(names))]:  # nobody has given names
+        return
+    axis = next((axis for axis in (-1, 1) if node.ndim > 1 and node.shape[axis] == len(names)), None)
+    if axis is not None:
+        graph.labels[node, axis] = as_labels(ordered)
 
 
 def _free(graph: Graph, name: str, node: Node) -> str:

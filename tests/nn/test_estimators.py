@@ -295,3 +295,34 @@ else:
     assert pickled(nn.Classifier) is nn.Classifier
     assert "Classifier" in vars(sklearn_estimators)
     assert "sklearn" in sys.modules
+
+
+def test_features_and_classes_have_their_names() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(IRIS, columns=["sepal length", "sepal width", "petal length", "petal\nwidth"])
+    model = nn.Classifier(epochs=1, random_state=0).fit(frame, NAMES)
+    again = pickle.loads(pickle.dumps(model))
+    for g in (model.graph_, again.graph_):
+        assert g.labels["x", 1] == ("sepal length", "sepal width", "petal length", "petal\\nwidth")
+        dbg = gn.debug(g.outputs["probabilities"], {"x": IRIS[:2]})
+        dbg.resume()
+        assert "'setosa'] = " in dbg.why(g.outputs["probabilities"], (1, "setosa")).equation
+        assert gn.core.labels_of(g["dense_1/weight"], 0) == g.labels["x", 1]
+        assert gn.core.labels_of(g["dense_2/bias"], 0) == ("setosa", "versicolor", "virginica")
+    assert gn.core.label_of_number(again.graph_["y"], 2) == "virginica"
+
+
+def test_classes_that_are_numbers_are_text_and_a_regressor_has_features_alone() -> None:
+    model = nn.Classifier(epochs=1, random_state=0).fit(IRIS, SPECIES + 0.0)
+    assert list(model.graph_.labels.values()) == [("0", "1", "2")]
+    assert not nn.Regressor(epochs=1, random_state=0).fit(IRIS, SPECIES).graph_.labels
+
+
+def test_labels_that_a_network_has_of_its_own_stay() -> None:
+    def build(x: gn.Node, outputs: int, rng: np.random.Generator) -> gn.Node:
+        found = nn.Dense(outputs, rng=rng)(x)
+        x.graph.labels[found, 1] = ["a", "b", "c"]
+        return found
+
+    model = nn.Classifier(build, epochs=1, random_state=0).fit(IRIS, NAMES)
+    assert list(model.graph_.labels.values()) == [("a", "b", "c")]

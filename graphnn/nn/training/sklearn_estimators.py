@@ -16,7 +16,7 @@ from ..._util.call_errors import explain_public
 from ..._util.callables import check_takes
 from ..._util.text import short_repr
 from ...compiler.compile import compile
-from ...core import Array, Graph, Node, fn, is_float
+from ...core import Array, Graph, Node, as_labels, fn, is_float, labels_of
 from ...core.symbolic_shapes import shown
 from ...errors import ShapeError, UsageError, ValueRangeError
 from ...io.graph_files import load, save
@@ -115,8 +115,8 @@ class _Estimator:
 
     # Training
 
-    def _begin(self, X: Array, outputs: int) -> None:
-        """Build the network, and what a step of training needs."""
+    def _begin(self, X: Array, outputs: int, classes: Array | None = None) -> None:
+        """Build the network, and what a step of training needs. Its features and classes have their names."""
         from sklearn.utils import check_random_state
 
         seed = check_random_state(self.random_state).randint(2**31)
@@ -125,6 +125,9 @@ class _Estimator:
         x = graph.placeholder("x", ("batch", X.shape[1]))
         y = self._target(graph, outputs)
         found = self._built(x, outputs, rng)
+        for node, names in ((x, getattr(self, "feature_names_in_", None)), (found, classes)):
+            if names is not None and labels_of(node, 1) is None:
+                graph.labels[node, 1] = as_labels(names)
         loss = self._loss_of(found, y)
         graph.outputs[self._prediction] = self._predicted(found)
         graph.outputs["loss"] = loss
@@ -259,7 +262,8 @@ class _Classifier(_Estimator):
     Attributes
     ----------
     graph_ : Graph
-        The trained network. Its outputs are ``probabilities`` and ``loss``.
+        The trained network. Its outputs are ``probabilities`` and ``loss``; ``graph_.labels`` has the names of the
+        features and of the classes.
     history_ : History
         Of the last `fit` or `partial_fit`.
     classes_ : ndarray
@@ -290,7 +294,7 @@ class _Classifier(_Estimator):
         """Build a network and train it, for all epochs. Return the model."""
         X, y = self._checked(X, y, first=True)
         labels, numbers = self._known(y)
-        self._begin(X, len(labels))
+        self._begin(X, len(labels), labels)
         self.classes_ = labels
         self._train_whole(X, numbers)
         return self
@@ -316,7 +320,7 @@ class _Classifier(_Estimator):
         if len(unknown):
             raise ValueRangeError(f"y has labels that are not among the classes: {unknown.tolist()}")
         if first:
-            self._begin(X, len(labels))
+            self._begin(X, len(labels), labels)
             self.classes_ = labels
         self._train(X, np.searchsorted(labels, found)[numbers], epochs=1)
         return self

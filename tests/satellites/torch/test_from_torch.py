@@ -333,3 +333,50 @@ def test_the_lines_of_the_documentation_run() -> None:
         if line.startswith("g ="):
             names["loss"], names["feed"] = gn.mean(gn.square(names["g"].outputs["output"])), feed
     assert float(names["step"](feed)) > float(names["step"](feed))
+
+
+# --- names of classes -----------------------------------------------------------------------------------------------
+
+
+class Config:
+    def __init__(self, id2label: Any) -> None:
+        self.id2label = id2label
+
+
+def classifier(id2label: Any) -> nn.Module:
+    class Pets(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.config = Config(id2label)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"logits": self.head(x), "hidden": 2 * x}
+
+    return Pets()
+
+
+def test_the_classes_of_a_configuration_are_labels() -> None:
+    g = gn.from_torch(classifier({0: "cat", "1": "dog\n", 2: 7}), torch.zeros(2, 4), dims={0: "batch"})
+    logits = g.outputs["logits"]
+    assert dict(g.labels) == {(logits, 1): ("cat", "dog\\n", "7")}
+    why = gn.trace(logits, {g.placeholders[0]: np.ones((1, 4))}).why("logits[0, cat]")
+    assert "logits[0, 'cat'] = " in why.equation or "[0, 'cat'] = " in why.equation
+    assert "'cat'" in str(why.reads[-1])  # of the weights
+
+
+@pytest.mark.parametrize(
+    "id2label",
+    [
+        None,
+        {},
+        {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"},
+        {0: "cat", 1: "dog"},
+        {1: "cat", 2: "dog", 3: "fish"},
+        ["cat", "dog", "fish"],
+        {0: "cat", 1: "dog", 2: None},
+    ],
+)
+def test_what_names_no_classes_of_the_logits_is_left_alone(id2label: Any) -> None:
+    g = gn.from_torch(classifier(id2label), torch.zeros(2, 4), dims={0: "batch"})
+    assert not g.labels
