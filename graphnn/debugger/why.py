@@ -274,14 +274,14 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
             position_of(node, axis, part, shape[axis]) if isinstance(part, str) else part
             for axis, part in enumerate(parts)
         ]
-    if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in parts):
+    if not all(isinstance(i, (int, np.integer, str)) and not isinstance(i, bool) for i in parts):
         raise UsageError(f'an element of "{node.title}" is given by one int per axis, not by {short_repr(index)}')
     if len(parts) != len(shape) or not all(-n <= i < n for i, n in zip(parts, shape, strict=True)):
         raise AxisError(f'"{node.title}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))
 
 
-_PART = re.compile(r"""\s*('[^']*'|"[^"]*"|[^,]*?)\s*(?:,|$)""")
+_PART = re.compile(r"""\s*('[^']*'|"[^"]*")\s*(?:,|$)|([^,]*)(?:,|$)""")
 
 
 def index_parts(text: str) -> list[str]:
@@ -293,13 +293,10 @@ def index_parts(text: str) -> list[str]:
     (['3', "'a, b'"], ['0', ':3'], [])
     """
     parts, place = [], 0
-    while place < len(text):
-        found = _PART.match(text, place)
-        if found is None or found.end() == place:
-            return [part.strip() for part in text.split(",")]  # a quote that is not closed
-        parts.append(found[1])
+    while place < len(text) and (found := _PART.match(text, place)) is not None:
+        parts.append(found[1] or found[2].strip())
         place = found.end()
-    return parts + ([""] if text.rstrip().endswith(",") else [])
+    return parts + ([""] if text.endswith(",") else [])
 
 
 def label_in(part: str) -> str:
@@ -330,8 +327,8 @@ _INT = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 def split_index(text: str, known: Any) -> tuple[str, str]:
-    """Return the name before a bracket and what is between the brackets; nothing, where no name is `known`."""
-    for found in re.finditer(r"\[", text):
+    """Return the longest name before a bracket that is `known`, and what is between the brackets; else nothing."""
+    for found in [*re.finditer(r"\[", text)][::-1]:
         if (name := text[: found.start()].rstrip()) in known:
             return name, text[found.end() : -1]
     return "", ""

@@ -237,7 +237,7 @@ class Restorer:
                 put_twin(node, self._nodes[twin])
 
     def finish(self) -> None:
-        """Take the updates, forget scopes without nodes, and warn of what was changed. The outputs are there."""
+        """Take updates and labels, forget scopes without nodes, and warn of what was changed. The outputs are there."""
         for name, output in self.told.updates.items():
             parameter, node = self.frame.values.get(name), self.graph.outputs.get(str(output))
             if isinstance(parameter, Node) and node is not None:
@@ -247,6 +247,15 @@ class Restorer:
                     self.graph.updates[parameter] = node
                     continue
             self.changed.append(name)
+        for row in self.told.labels:
+            if type(row) is not list or [*map(type, row)] != [str, int, list]:
+                continue
+            name, axis, labels = row
+            with suppress(GraphnnError):
+                if axis < 0:
+                    self.graph.labels[name] = labels
+                elif name in self._nodes:
+                    self.graph.labels[self._nodes[name], axis] = labels
         for path, scope in reversed(self.told.scopes.items()):
             if scope.result is None:
                 forget(self.graph, scope)

@@ -136,6 +136,7 @@ class Told:
         for row in self._json("scopes", list):
             found.append(self._scope(row, found))
         self.updates: dict[Any, Any] = self._json("updates", dict)
+        self.labels: list[Any] = self._json("labels", list)
 
     def _json(self, key: str, kind: type) -> Any:
         try:

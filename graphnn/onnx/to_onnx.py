@@ -17,6 +17,8 @@ Of the model (``ModelProto.metadata_props``):
 - ``scopes``: JSON list of ``[path, kind, phase, origin, parent]``, those around a scope before it; the parent is its
   number in the list, or -1. Only scopes of nodes that are in the model.
 - ``updates``: JSON ``{tensor of a parameter: output that is its next value}``.
+- ``labels``, if there are any: JSON list of ``[name, axis, labels]``: of an axis of the node of that name, or of the
+  dimension of that name, with the axis -1.
 
 Of what computes, or holds, the value of a node of the graph: the last ONNX node of its group; of a constant, and of a
 parameter whose value is in the model, the ``TensorProto``; of an input, the ``ValueInfoProto``:
@@ -416,8 +418,21 @@ def _proto(draft: Draft, asked: _Model, names: _Names, inputs: list[Any], output
     about["scopes"] = _scopes(asked)
     at = dict(asked.outputs)
     about["updates"] = {names.of[p]: names.outputs.get(name, names.of[at[name]]) for p, name in asked.updates.items()}
+    if labels := _labels(asked):
+        about["labels"] = labels
     draft.mark(proto, about)
     return proto
+
+
+def _labels(asked: _Model) -> list[list[Any]]:
+    """Return the names of positions, of nodes and of dimensions that are in the model."""
+    nodes = set(asked.order)
+    names = names_in(dim for node in nodes for dim in node.spec.shape) if asked.graph.labels else frozenset()
+    return [
+        [_text(key[0].name), key[1], list(labels)] if isinstance(key, tuple) else [key, -1, list(labels)]
+        for key, labels in asked.graph.labels.items()
+        if (key[0] in nodes if isinstance(key, tuple) else key in names)
+    ]
 
 
 def _is_as_is(node: Node) -> bool:

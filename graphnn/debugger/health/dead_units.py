@@ -11,7 +11,7 @@ from ..._util.text import counted
 from ...core import Array, Node, Trait
 from .check_registry import check
 from .evaluation import CannotTry, Evaluation, before_constants, cell_of, count_of, dependents
-from .findings import at_line, first_of, rounded
+from .findings import at_line, first_of, indexed, rounded
 from .node_roles import Roles
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _reason(run: Evaluation, place: int, gone: Array, along: tuple[int, ...], us
         others = tuple(axis for axis in range(len(shape)) if axis not in along)
         revived = np.logical_or.reduce([each.any(axis=others) for each in after]) & gone
         if revived.all(where=gone):
-            name = f"{bias.name}[{', '.join(map(str, cell))}]"
+            name = indexed(bias, cell)
             why = (
                 f"; their bias is to blame: {name}{at_line(bias)} = {rounded(value[cell].item())}, and with 0 they live"
             )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._util.display import Shown
 from ..._util.text import NARROWEST, PAGE, columns_there, counted, in_lines, number, plain, short_name, visible
-from ...core import is_float
+from ...core import is_float, named_index
 from ...core.attributes import whole
 
 if TYPE_CHECKING:
@@ -433,7 +433,7 @@ def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
 
 def indexed(node: Node, index: Index) -> str:
     """Return an element as one would index it."""
-    return f"{node.name}[{', '.join(map(str, index))}]" if index else node.name
+    return f"{node.name}[{', '.join(named_index(node, index))}]" if index else node.name
 
 
 def rounded(value: Number) -> str:

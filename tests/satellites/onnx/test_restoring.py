@@ -367,3 +367,46 @@ def test_a_weight_of_which_the_metadata_lie_is_a_parameter_where_it_is_asked_for
         again = gn.from_onnx(model, trainable=True)
     assert [node.name for node in again] == ["x", "w", "matmul"]
     assert [node.name for node in again.parameters] == ["w"]
+
+
+# --- names for positions --------------------------------------------------------------------------------------------
+
+
+def labelled() -> tuple[Any, gn.Node]:
+    g = gn.Graph("pets")
+    x = g.placeholder("x", ("batch", "feature"), "float32")
+    logits = gn.multiply(x @ g.parameter("w", np.ones((2, 3), "float32")), 2.0, name="logits")
+    g.labels["feature"] = ["age", "weight"]
+    g.labels[logits, 1] = ["cat", "dog", "fish"]
+    return gn.to_onnx(gn.softmax(logits)), logits
+
+
+def test_labels_come_back() -> None:
+    model, _ = labelled()
+    again = gn.from_onnx(model)
+    assert {getattr(key[0], "name", key) if isinstance(key, tuple) else key for key in again.labels} == {"feature", "logits"}
+    assert again.labels["logits", 1] == ("cat", "dog", "fish")
+    assert again.labels["feature"] == ("age", "weight")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '[["logits", 1, ["cat"]]]',
+        '[["logits", 1, "cat"]]',
+        '[["logits", 1, [1, 2, 3]]]',
+        '[["logits", 1, ["\\u001b[31m", "b", "c"]]]',
+        '[["logits", 9, ["cat", "dog", "fish"]]]',
+        '[["logits", true, ["cat", "dog", "fish"]]]',
+        '[["other", 0, ["a"]], ["other", -1, ["a"]]]',
+        '[[["logits"], 1, ["cat", "dog", "fish"]], 7, null, {}]',
+        '{"logits": 1}',
+        "[" * 100_000,
+    ],
+)
+def test_labels_that_cannot_be_are_left_out(rows: str) -> None:
+    model, _ = labelled()
+    for each in model.metadata_props:
+        if each.key == "graphnn.labels":
+            each.value = rows
+    assert not gn.from_onnx(model).labels

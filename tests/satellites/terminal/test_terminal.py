@@ -1385,3 +1385,54 @@ def test_a_verb_is_one_function_with_its_help_its_argument_and_its_completion(ta
         assert "x" in other.session.completedefault("", "count ", 6, 6)
     finally:
         VERBS.remove(next(each for each in VERBS if each.name == "count"))
+
+
+# --- names for positions ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pets():
+    g = gn.Graph("pets")
+    x = g.placeholder("x", ("batch", 2))
+    logits = gn.name(nn.Dense(3)(x), "logits")
+    g.labels[logits, 1] = ["cat", "dog", "a, [fish]"]
+    g.labels[x, 1] = ["age", "weight"]
+    talk = Talk(gn.debug(gn.softmax(logits), {x: np.eye(2)}, echo=None))
+    talk("continue")
+    return talk
+
+
+@pytest.mark.parametrize("part", ["1, dog", "1, 'dog'", '1, "dog"', "-1,dog", "..., 1, dog", "1, 1"])
+def test_why_takes_labels(pets, part):
+    if "..." in part:
+        assert "one number" in pets(f"why logits[{part}]")
+        return
+    said = pets(f"why logits[{part}]")
+    assert "logits[1, 'dog'] = " in said
+    assert "dense_1/bias['dog'] = 0, a parameter" in said
+    assert "dense_1/matmul[1, 'dog'] = " in pets("why 1")
+
+
+def test_a_label_with_a_comma_and_brackets_stands_in_quotes(pets):
+    assert "logits[0, 'a, [fish]'] = " in pets("why logits[0, 'a, [fish]']")
+
+
+def test_print_takes_labels_and_shows_them(pets):
+    assert "cat" in pets("print logits").split("\n")[1]
+    part = pets("print logits[:, dog]")
+    assert float(part.replace("[", " ").replace("]", " ").split()[0]) == pytest.approx(pets.dbg["logits"].value[0, 1], abs=1e-5)
+    rows = pets("print dense_1/weight[:, :2]")
+    assert rows.split("\n")[1].split() == ["cat", "dog"]
+    assert rows.split("\n")[2].split()[0] == "age"
+
+
+def test_set_and_ancestry_take_labels(pets):
+    pets("set dense_1/bias[dog] = 5")
+    assert pets.dbg["dense_1/bias"].value.tolist() == [0, 5, 0]
+    assert "[1, 'age']" in pets("ancestry logits[1, cat]")
+
+
+def test_a_label_that_is_not_there_says_which_are(pets):
+    assert "Did you mean \"dog\"?" in pets("why logits[1, dgo]")
+    assert "is not an index" in pets("why logits[x, dog]")
+    assert "is not an index" in pets("print logits[, dog]")
