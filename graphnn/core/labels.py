@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._util.text import counted, is_real, listed, short_name, short_repr, visible
 from ..errors import AxisError, GraphnnError, NotFoundError, ShapeError, UsageError, ValueRangeError, near
-from .attributes import Name, Several, ShapeOf
+from .attributes import Name, ShapeOf
 from .graph_tables import owned
 from .op import Op, Spec, inferred
 from .symbolic_shapes import Shape, names_in, product, shown
@@ -41,7 +41,7 @@ class Labels(MutableMapping[Any, tuple[str, ...]]):
     Raises
     ------
     NotFoundError
-        When no dimension has that name, or no node; or, of reading and deleting, when there are no labels. (A KeyError.)
+        When no dimension has that name, or no node; of reading and deleting, when there are no labels. (A KeyError.)
     AxisError
         When the node has no such axis. (An IndexError.)
     ShapeError
@@ -163,12 +163,12 @@ def checked_labels(labels: Any) -> tuple[str, ...]:
 
 
 def as_labels(values: Iterable[Any]) -> list[str]:
-    """Return what others call their classes or columns as labels, with what cannot be printed written out.
+    r"""Return what others call their classes or columns as labels, with what cannot be printed written out.
 
     Examples
     --------
-    >>> as_labels([0, 1.5, "a", "b\\n"])
-    ['0', '1.5', 'a', 'b\\\\n']
+    >>> as_labels([0, 1.5, "a", "b\n"])
+    ['0', '1.5', 'a', 'b\\n']
     """
     return [visible(f"{value:g}" if is_real(value) else str(value)[:200])[:200] for value in values]
 
@@ -226,20 +226,17 @@ def _found(node: Node, axis: int) -> tuple[str, ...] | None:
     graph = node.graph
     with graph.building:
         entries: dict[Any, tuple[str, ...]] = graph.labels._entries
-        found = entries.get((node, axis))
-        if found is None:
-            axes = _axes_of(graph)
-            at = axes.of(node, axis)
-            others = [key for key in entries if isinstance(key, tuple) and axes.of(*key) == at]
-            if others:
-                before = [key for key in others if key[0].index <= node.index]
-                key = max(before, key=_made) if before else min(others, key=_made)
-            else:
-                named = [name for name in entries if isinstance(name, str) and name in axes.named.get(at, ())]
-                own = node.spec.shape[axis] if axis < node.ndim else None
-                key = own if own in named else next(iter(named), None)
-            found = entries.get(key)
-    return found
+        if (node, axis) in entries:
+            return entries[node, axis]
+        axes = _axes_of(graph)
+        at = axes.of(node, axis)
+        others = [key for key in entries if isinstance(key, tuple) and axes.of(*key) == at]
+        if others:
+            before = [key for key in others if key[0].index <= node.index]
+            return entries[max(before, key=_made) if before else min(others, key=_made)]
+        named = [name for name in entries if isinstance(name, str) and name in axes.named.get(at, ())]
+        own = [name for name in named if axis < node.ndim and name == node.spec.shape[axis]]
+        return entries[(own or named)[0]] if named else None
 
 
 def _made(key: tuple[Node, int]) -> int:
@@ -324,7 +321,7 @@ class _Axes:
         self.names: dict[str, None] = {}
         self.named: dict[int, set[str]] = {}
         self._first: list[int] = []
-        """Of each node, the number of its axis 0. After its axes comes one more: that of which its numbers are positions."""
+        """Of each node, the number of its axis 0. Past the last there is that of which its numbers are positions."""
         self._parents: list[int] = []
         self._sizes: dict[str, int] = {}
         self._pairs = 0
@@ -353,13 +350,17 @@ class _Axes:
 
     def grow(self, graph: Graph) -> None:
         """Take in the nodes that were made since, and the derivatives."""
-        for data in list(graph._nodes.values())[len(self._first) :]:
-            self._take(data.node)
-        for known in (graph.cotangents, graph.tangents):
-            for _, of in known.values():
-                for node, derivative in list(of.items()):
-                    for axis in range(node.ndim):
-                        self._join(self._first[node.index] + axis, self._first[derivative.index] + axis)
+        if len(graph._nodes) > len(self._first):
+            for data in list(graph._nodes.values())[len(self._first) :]:
+                self._take(data.node)
+        known = [of for table in (graph.cotangents, graph.tangents) for _, of in table.values()]
+        if (pairs := sum(map(len, known))) == self._pairs:
+            return
+        for of in known:
+            for node, derivative in of.items():
+                for axis in range(node.ndim):
+                    self._join(self._first[node.index] + axis, self._first[derivative.index] + axis)
+        self._pairs = pairs
 
     def _take(self, node: Node) -> None:
         first, shape = len(self._parents), node.spec.shape
@@ -373,26 +374,21 @@ class _Axes:
                 if isinstance(name, str) and isinstance(size, int):
                     self._sizes.setdefault(name, size)
         alike = self._alike(node)
-        for group in alike.groups:
-            for one, other in pairwise(group):
-                self._join(*[
-                    (first if i < 0 else self._first[node.inputs[i].index]) + axis for i, axis in (one, other)
-                ])
-        for one, other in alike.numbers:
-            if not any(i >= 0 and node.inputs[i].op.is_constant for i, _ in (one, other)):
-                self._join(*[
-                    (first if i < 0 else self._first[node.inputs[i].index]) + axis for i, axis in (one, other)
-                ])
+        # An index that is a constant may be one of several axes.
+        fixed = [operand.op.is_constant for operand in node.inputs] + [False]
+        numbers = [pair for pair in alike.numbers if not any(fixed[i] for i, _ in pair)]
+        for one, other in [pair for group in alike.groups for pair in pairwise(group)] + numbers:
+            self._join(*[(first if i < 0 else self._first[node.inputs[i].index]) + axis for i, axis in (one, other)])
         for axis in alike.new:
             if isinstance(shape[axis], str):
                 self.named.setdefault(self._root(first + axis), set()).add(str(shape[axis]))
 
     def _alike(self, node: Node) -> _Alike:
-        key = node.op, node.spec.shape, tuple([operand.spec.shape for operand in node.inputs])
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = _Alike(node.op, [operand.spec for operand in node.inputs], node.spec.shape)
-        return found
+        specs = tuple([operand.spec for operand in node.inputs])
+        key = node.op, node.spec.shape, specs
+        if key not in self._known:
+            self._known[key] = _Alike(node.op, specs, node.spec.shape)
+        return self._known[key]
 
 
 class _Alike:
@@ -411,28 +407,33 @@ class _Alike:
     def __init__(self, op: Op, specs: Sequence[Spec], shape: Shape) -> None:
         self.groups: list[list[tuple[int, int]]] = []
         self.new = list(range(len(shape)))
-        if not specs:
-            self.numbers: list[list[tuple[int, int]]] = []
+        self.numbers: list[list[tuple[int, int]]] = []
+        try:
+            turned = set(op.reorders(len(shape)))
+            groups = _kept(op, specs, shape)
+            self.numbers = _positions(op, specs, shape)
+        except Exception:  # noqa: BLE001 - of an operation whose rule takes these sizes alone, or one of anybody's own
             return
-        ndims = [*(len(spec.shape) for spec in specs), len(shape)]
-        self.numbers = [[(i, ndims[i]), (of, axis)] for i, of, axis in op.points(ndims)]
-        if op.rearranges or op.casts:
-            self.numbers += [[(i, ndims[i]), (-1, ndims[-1])] for i, spec in enumerate(specs) if _may_point(op, i, spec)]
-        if op.reshapes:
-            self.groups = [[(0, one), (-1, other)] for one, other in _unchanged(specs[0].shape, shape)]
-        else:
-            try:
-                self.groups = _met(op, specs)
-            except Exception:  # noqa: BLE001 - of an operation whose rule takes these sizes alone
-                return
-        turned = set(op.reorders(len(shape)))
-        kept = {axis for group in self.groups for i, axis in group if i < 0}
-        self.new = [axis for axis in self.new if axis not in kept | turned]
-        self.groups = [group for group in self.groups if not any(i < 0 and axis in turned for i, axis in group)]
+        self.groups = [group for group in groups if not any(i < 0 and axis in turned for i, axis in group)]
+        old = {axis for group in groups for i, axis in group if i < 0} | turned
+        self.new = [axis for axis in self.new if axis not in old]
 
 
-def _may_point(op: Op, i: int, spec: Spec) -> bool:
-    return spec.dtype.kind in "iu" and op.flows(i)
+def _positions(op: Op, specs: Sequence[Spec], shape: Shape) -> list[list[tuple[int, int]]]:
+    """Return of which axes the numbers are positions; what moves numbers leaves them what they are."""
+    ndims = [*(len(spec.shape) for spec in specs), len(shape)]
+    found = [[(i, ndims[i]), (of, range(ndims[of])[axis])] for i, of, axis in op.points(ndims)]
+    if op.rearranges or op.casts:
+        moved = [i for i, spec in enumerate(specs) if spec.dtype.kind in "iu" and op.flows(i)]
+        found += [[(i, ndims[i]), (-1, ndims[-1])] for i in moved]
+    return found
+
+
+def _kept(op: Op, specs: Sequence[Spec], shape: Shape) -> list[list[tuple[int, int]]]:
+    """Return the groups of axes that are one."""
+    if not specs:
+        return []
+    return [[(0, i), (-1, j)] for i, j in _unchanged(specs[0].shape, shape)] if op.reshapes else _met(op, specs)
 
 
 def _unchanged(before: Shape, after: Shape) -> Iterator[tuple[int, int]]:
@@ -451,7 +452,7 @@ def _met(op: Op, specs: Sequence[Spec]) -> list[list[tuple[int, int]]]:
         # What is 1 broadcasts, and must stay.
         if dim == 1:
             return 1
-        name = f"axis_{len(places)}"
+        name = f"\u01c2{len(places)}"  # a letter: no name of a user's
         places[name] = (place[0], place[1]) if place else None
         return name
 
@@ -481,5 +482,9 @@ def _met(op: Op, specs: Sequence[Spec]) -> list[list[tuple[int, int]]]:
 def _axes_of(graph: Graph) -> _Axes:
     """Return the axes of a graph as it is now. Hold ``graph.building``."""
     axes: _Axes = graph.caches.setdefault("axes", _Axes())
-    axes.grow(graph)
+    try:
+        axes.grow(graph)
+    except BaseException:  # Ctrl-C: begin anew
+        graph.caches.pop("axes", None)
+        raise
     return axes

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import number, plain, short_name, short_repr, visible
-from ..core import Array, Constant, Graph, Node, Op, Origin, Parameter, is_float, labels_along, named_index
+from ..core import Array, Constant, Graph, Node, Op, Origin, Parameter, is_float, named_index
 from ..core.labels import label_of_number, position_of
 from ..core.symbolic_shapes import shown
 from ..errors import AxisError, ShapeError, UsageError

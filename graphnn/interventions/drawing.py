@@ -176,4 +176,6 @@ def effects(found: Effects, *, title: str | None = None) -> Figure:
     if not isinstance(found, Effects):
         raise UsageError(f"effects draws what gn.effects gives, not {type(found).__name__}")
     grid = found.grid()
-    return in_colours(grid.values, grid.rows, column_names(found, grid.columns), title or f"Effects on {plain(found.metric.title)}")
+    return in_colours(
+        grid.values, grid.rows, column_names(found, grid.columns), title or f"Effects on {plain(found.metric.title)}"
+    )

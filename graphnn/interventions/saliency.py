@@ -16,7 +16,7 @@ import numpy as np
 from .._util.call_errors import explain_public
 from .._util.text import quoted, short_repr
 from ..autodiff.grad import flow_of, grad, vjp
-from ..core import Array, Node, Provenance, as_array, fn, is_float
+from ..core import Array, Dim, Node, Provenance, as_array, fn, is_float
 from ..core.attributes import whole
 from ..core.fetches import ancestors, resolve
 from ..core.graph_tables import owned
@@ -463,8 +463,8 @@ def _hidden(x: Node, covers: Sequence[Node]) -> Node:
     """Return for each window where it covers: it broadcasts with x after the leading axis."""
     count, hidden = len(covers), None
     for axis, each in enumerate(covers):
-        shape = [1] * (2 * count)
-        shape[axis], shape[count + axis] = each.shape
+        shape: list[Dim] = [1] * (2 * count)
+        shape[axis], shape[count + axis] = each.spec.shape
         one = fn.reshape(each, tuple(shape))
         hidden = one if hidden is None else hidden & one
     assert hidden is not None

@@ -50,14 +50,15 @@ def index_of(text: str, node: Node | None = None, shape: Sequence[int] = ()) -> 
     """
     parts = index_parts(text)
     rest = len(shape) - len(parts) if "..." in parts else 0
-    return tuple([
-        _index_part(part, text, node, place + rest * ("..." in parts[:place]), shape) for place, part in enumerate(parts)
-    ])
+    return tuple(
+        [
+            _index_part(part, text, node, place + rest * ("..." in parts[:place]), shape)
+            for place, part in enumerate(parts)
+        ]
+    )
 
 
-def _index_part(
-    part: str, text: str, node: Node | None, axis: int, shape: Sequence[int]
-) -> int | slice | EllipsisType:
+def _index_part(part: str, text: str, node: Node | None, axis: int, shape: Sequence[int]) -> int | slice | EllipsisType:
     if part == "...":
         return ...
     if INTEGER.fullmatch(part):

@@ -227,9 +227,7 @@ def _sign(value: float) -> str:
 # --- in a terminal --------------------------------------------------------------------------------------------
 
 
-def matrix(
-    value: Any, width: int = 80, height: int = 16, colour: bool | int = False, labels: Labels = ()
-) -> str:
+def matrix(value: Any, width: int = 80, height: int = 16, colour: bool | int = False, labels: Labels = ()) -> str:
     """Return a value as a heatmap in text: its numbers where they fit, else cells of a shade or a colour.
 
     Parameters
@@ -368,7 +366,9 @@ def _as_cells(seen: _Value, count: int, width: int, room: int, colour: bool | in
     if seen.finite.size < seen.array.size:
         scale += "; ? is NaN, + inf, - -inf"
     names = seen.listed(None, across)
-    return _Drawing(drawn, "; ".join([scale, *names]), _left_out(down, rows, "row") + _left_out(across, columns, "column"))
+    return _Drawing(
+        drawn, "; ".join([scale, *names]), _left_out(down, rows, "row") + _left_out(across, columns, "column")
+    )
 
 
 def _thresholds(seen: _Value) -> str:

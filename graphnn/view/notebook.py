@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .._util.display import HTML
-from ..core import labels_along
 from ..compiler.plan_explanation import Explanation
+from ..core import labels_along
 from ..debugger.debugger import Debugger
 from ..debugger.diff.differences import Comparison
 from ..debugger.health.findings import Health

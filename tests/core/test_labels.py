@@ -325,9 +325,9 @@ def test_a_position_is_found_by_its_label() -> None:
         position_of(x, 1, "dog")
     g.labels[x, 1] = ["cat", "dog", "cat"]
     assert position_of(x, 1, "dog") == 1
-    with pytest.raises(gn.NotFoundError, match='no position \'dgo\' along axis 1. Did you mean "dog"?'):
+    with pytest.raises(gn.NotFoundError, match=r"no position 'dgo' along axis 1\. Did you mean \"dog\"\?"):
         position_of(x, 1, "dgo")
-    with pytest.raises(gn.ValueRangeError, match="2 positions along axis 1 .* are called 'cat': 0, 2"):
+    with pytest.raises(gn.ValueRangeError, match=r"2 positions along axis 1 .* are called 'cat': 0, 2"):
         position_of(x, 1, "cat")
 
 

@@ -46,7 +46,7 @@ def test_a_copy_has_them() -> None:
 
 
 def test_a_copy_in_which_a_dimension_is_called_otherwise_or_is_a_number() -> None:
-    g, logits = classifier()
+    _, logits = classifier()
     for size in ("column", 2):
         other = gn.extract(logits, sizes={"feature": size})
         assert labels_of(other["x"], 1) == FEATURES

@@ -58,7 +58,7 @@ def test_what_is_said_has_the_labels() -> None:
 @pytest.mark.parametrize(
     ("asked", "error", "says"),
     [
-        ("logits[1, dgo]", gn.NotFoundError, "\"logits\" has no position 'dgo' along axis 1. Did you mean \"dog\"?"),
+        ("logits[1, dgo]", gn.NotFoundError, '"logits" has no position \'dgo\' along axis 1. Did you mean "dog"?'),
         ("logits[one, dog]", gn.NotFoundError, 'the positions along axis 0 of "logits" have no names'),
         ("logits[dog]", gn.AxisError, "so it has no element [dog]"),
         ("logits[1, dog", gn.NotFoundError, 'no node, scope or output "logits[1, dog"'),
@@ -73,7 +73,7 @@ def test_errors_say_which_labels_there_are(asked: str, error: Any, says: str) ->
 
 
 def test_a_label_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(gn.ValueRangeError, match="2 positions along axis 1 .* are called 'cat': 0, 1"):
+    with pytest.raises(gn.ValueRangeError, match=r"2 positions along axis 1 .* are called 'cat': 0, 1"):
         debugger(["cat", "cat", "dog"]).why("logits[0, cat]")
 
 

@@ -301,7 +301,7 @@ def test_features_and_classes_have_their_names() -> None:
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(IRIS, columns=["sepal length", "sepal width", "petal length", "petal\nwidth"])
     model = nn.Classifier(epochs=1, random_state=0).fit(frame, NAMES)
-    again = pickle.loads(pickle.dumps(model))
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301 - its own
     for g in (model.graph_, again.graph_):
         assert g.labels["x", 1] == ("sepal length", "sepal width", "petal length", "petal\\nwidth")
         dbg = gn.debug(g.outputs["probabilities"], {"x": IRIS[:2]})

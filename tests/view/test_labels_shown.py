@@ -78,7 +78,7 @@ def test_labels_of_another_number_of_axes_are_no_labels() -> None:
 
 
 def test_pictures_say_them_below_values_and_in_tooltips() -> None:
-    logits, loss, trace = run()
+    _, loss, trace = run()
     svg = draw(trace, overlay="values", engine="plain").svg()
     assert svg.count(">axis 1: cat, dog, fish<") >= 3  # logits, matmul, weight
     plain = draw(loss, engine="plain").svg()
@@ -94,7 +94,9 @@ def test_whatever_labels_say_is_text(text: str) -> None:
     logits, loss, trace = run([text, "b", "c"])
     svg = draw(trace, overlay="values", engine="plain").svg()
     tree = ET.fromstring(svg)
-    assert not [e for e in tree.iter() if e.tag.rpartition("}")[2] in ("script", "image", "foreignObject", "style", "a")]
+    assert not [
+        e for e in tree.iter() if e.tag.rpartition("}")[2] in ("script", "image", "foreignObject", "style", "a")
+    ]
     said = "".join(tree.itertext())
     assert text[:4].strip() in said
     page = heatmap(trace[logits].value, labels_along(logits, (2, 3)))

@@ -88,8 +88,8 @@ def trace_table(trace: Trace, width: int | None = 80, colour: object = False) ->
     lines = [records_table(trace.records, width, colour), ""]
     width = None if width is None else at_least(NARROWEST, width, "width=")
     lines += [inked(line) for line in _wrapped(totals(trace), width)]
-    for said in label_lines(trace.graph, set(trace.order)):
-        lines += [inked(line) for line in _wrapped(said, width)]
+    for named in label_lines(trace.graph, set(trace.order)):
+        lines += [inked(line) for line in _wrapped(named, width)]
     # An infinite constant is meant to be so, and no fault.
     strange = sum(_is_strange(r.stats) and not (r.op.is_constant and not r.stats.nans) for r in trace)
     if strange:

@@ -384,7 +384,10 @@ def labelled() -> tuple[Any, gn.Node]:
 def test_labels_come_back() -> None:
     model, _ = labelled()
     again = gn.from_onnx(model)
-    assert {getattr(key[0], "name", key) if isinstance(key, tuple) else key for key in again.labels} == {"feature", "logits"}
+    assert {getattr(key[0], "name", key) if isinstance(key, tuple) else key for key in again.labels} == {
+        "feature",
+        "logits",
+    }
     assert again.labels["logits", 1] == ("cat", "dog", "fish")
     assert again.labels["feature"] == ("age", "weight")
 

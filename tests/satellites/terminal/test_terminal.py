@@ -1420,7 +1420,9 @@ def test_a_label_with_a_comma_and_brackets_stands_in_quotes(pets):
 def test_print_takes_labels_and_shows_them(pets):
     assert "cat" in pets("print logits").split("\n")[1]
     part = pets("print logits[:, dog]")
-    assert float(part.replace("[", " ").replace("]", " ").split()[0]) == pytest.approx(pets.dbg["logits"].value[0, 1], abs=1e-5)
+    assert float(part.replace("[", " ").replace("]", " ").split()[0]) == pytest.approx(
+        pets.dbg["logits"].value[0, 1], abs=1e-5
+    )
     rows = pets("print dense_1/weight[:, :2]")
     assert rows.split("\n")[1].split() == ["cat", "dog"]
     assert rows.split("\n")[2].split()[0] == "age"
@@ -1433,6 +1435,6 @@ def test_set_and_ancestry_take_labels(pets):
 
 
 def test_a_label_that_is_not_there_says_which_are(pets):
-    assert "Did you mean \"dog\"?" in pets("why logits[1, dgo]")
+    assert 'Did you mean "dog"?' in pets("why logits[1, dgo]")
     assert "is not an index" in pets("why logits[x, dog]")
     assert "is not an index" in pets("print logits[, dog]")

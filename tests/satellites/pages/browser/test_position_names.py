@@ -48,7 +48,9 @@ def test_the_equations_are_those_of_python(opened: Opened, tmp_path: Path) -> No
             checked += "'cat'" in why.equation
     assert checked > 5
     place = names.index("logits")
-    assert page.evaluate("(place) => explained(0, place, 4).equation", place).startswith("logits['second', \"it's a dog\"]")
+    assert page.evaluate("(place) => explained(0, place, 4).equation", place).startswith(
+        "logits['second', \"it's a dog\"]"
+    )
 
 
 def test_heatmaps_have_them_beside_rows_and_above_columns(opened: Opened, tmp_path: Path) -> None:
