@@ -301,11 +301,7 @@ def _encoded(
             table: [tuple([node_row[n] for n in row]) for row in _node_rows(graph, name) if node_row.keys() >= {*row}]
             for table, name in _BY_NODE.items()
         },
-        "labels": [
-            ("", node_row[key[0]], key[1], list(names)) if isinstance(key, tuple) else (key, -1, 0, list(names))
-            for key, names in graph.labels.items()
-            if (key[0] in node_row if isinstance(key, tuple) else any(key in names_in(dims) for _, dims in specs))
-        ],
+        "labels": _label_rows(graph, node_row),
         **_derivative_rows(derivatives, node_row, scope_row),
         "counters": [(str(path), n) for path, n in graph._counters.items()] if len(nodes) == len(graph) else [],
     }
@@ -325,6 +321,16 @@ def _encoded(
 
 def _node_rows(graph: Graph, table: str) -> list[tuple[Node, ...]]:
     return [(*(key if type(key) is tuple else (key,)), node) for key, node in getattr(graph, table).items()]
+
+
+def _label_rows(graph: Graph, node_row: Mapping[Node, int]) -> list[tuple[Any, ...]]:
+    """Return the rows of names for positions, of these nodes and of their dimensions."""
+    dims = names_in(dim for node in node_row for dim in node.spec.shape) if graph.labels else frozenset()
+    rows = [
+        ("", node_row.get(key[0], -1), key[1], list(names)) if isinstance(key, tuple) else (key, -1, 0, list(names))
+        for key, names in graph.labels.items()
+    ]
+    return [row for row in rows if row[1] >= 0 or row[0] in dims]
 
 
 def _derivative_rows(
