@@ -85,6 +85,9 @@ def draw(
     engine: str | None = None,
     limit: int | None = None,
     timeout: float = 60.0,
+    direction: str | None = None,
+    fit: Any = None,
+    numbers: str | None = None,
 ) -> Diagram:
     """Draw what the fetches need.
 
@@ -216,7 +219,7 @@ def draw(
         shown = overlay if isinstance(overlay, Trace) else trace
         if highlight is None and isinstance(shown, Trace):
             marks = of_graph(set_by_hand(shown), seen.graph)
-        layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme)
+        layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme, numbers == "all")
         return Diagram(seen, Manner(title, levels == "layer", marks, layer, way, theme, remark), limit, timeout, engine)
 
     seen = seen_at("op" if levels is None else levels, False)

@@ -20,6 +20,7 @@ from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
 from ...errors import NotFoundError
 from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
+from .style import MOST_INLINE
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
 
 if TYPE_CHECKING:
@@ -38,16 +39,17 @@ def _of_records(mark: Callable[[Record], Mark | None]) -> Reader:
 
 
 def _value(record: Record) -> Mark | None:
-    if record.op.is_constant:
-        return None  # its value is what is written on it
+    if record.op.is_constant:  # its value is what is written on it, where that is short
+        return Mark("", numbers=record.value) if record.kept and math.prod(record.shape) > MOST_INLINE else None
     if is_bundle(record.node):
         return NOTHING
     written = _written(record)
+    numbers = record.value if record.kept else None
     if written:
-        return Mark(written)
+        return Mark(written, numbers=numbers)
     if record.node.dtype.kind == "i":
-        return Mark(_classes(record))
-    return Mark(_range(record), value=_shown(record), shape=record.shape)
+        return Mark(_classes(record), numbers=numbers)
+    return Mark(_range(record), value=_shown(record), shape=record.shape, numbers=numbers)
 
 
 def _written(record: Record) -> str:
@@ -198,7 +200,9 @@ def _slope(record: Record, signed: bool) -> Mark:
         return Mark(f"gradient {compact(value)}", value if signed else abs(value))
     norm, written = norm_of(record.stats), _written(record)
     text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
-    return Mark(text, norm, value=None if written else _shown(record), shape=record.shape)
+    numbers = record.value if record.kept else None
+    value = None if written else _shown(record)
+    return Mark(text, norm, value=value, shape=record.shape, numbers=numbers, brief="gradient")
 
 
 def _of_gradients(trace: Trace, marks: Mapping[Node, Mark]) -> str:

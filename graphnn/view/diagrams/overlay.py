@@ -19,7 +19,7 @@ from ...control_flow.unrolled_run import outside
 from ...core import Graph, Node, is_float
 from ...debugger.iteration_traces import in_every
 from ...errors import NotFoundError, UsageError
-from ..formatting import compact
+from ..formatting import aligned, compact
 from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
 from .draw_arguments import check_name
 from .edge_strokes import said_of, strokes_on
@@ -37,6 +37,7 @@ _SHADES = 72  # of the scale in the legend: so many that no step is seen
 _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
 
 _MOST_WITH_CELLS = 200  # boxes
+_MOST_NUMBERS, _MOST_COLUMNS = 72, 16  # of a value that is written out
 _MOST_LINES = 6  # of what a user says of a node
 _SIDES = 2  # of a branch
 
@@ -74,6 +75,8 @@ class Panel(NamedTuple):
         The colours of a heatmap; may be empty.
     note : str
         Below that, what of the value it shows; may be empty.
+    matrices : sequence of sequence of sequence of str
+        The numbers of a value, a matrix after the other; may be empty.
     """
 
     lines: Sequence[str] = ()
@@ -81,6 +84,7 @@ class Panel(NamedTuple):
     ink: str = ""
     cells: Sequence[Sequence[str]] = ()
     note: str = ""
+    matrices: Sequence[Sequence[Sequence[str]]] = ()
 
 
 class Patch(NamedTuple):
@@ -149,7 +153,7 @@ _TOGETHER = {
 }
 
 
-def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> Layer:
+def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light", numbers: bool = False) -> Layer:
     """Return an overlay on a picture, or several.
 
     Parameters
@@ -161,6 +165,8 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         What it is read from, if `overlay` says which.
     theme : str
         A key of `THEMES`: of the paper on which the colours are.
+    numbers : bool
+        Whether small values are written out, each number of them.
 
     Returns
     -------
@@ -174,12 +180,12 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         When a name is unknown, or nothing of it is in the picture.
     """
     if not isinstance(overlay, (list, tuple)):
-        return _single(seen, overlay, source, theme)[0]
+        return _single(seen, overlay, source, theme, numbers)[0]
     if not overlay:
         raise UsageError('a list of overlays names at least one, as in ["values", "gradients"]')
     if len(overlay) == 1:
-        return overlaid(seen, overlay[0], source, theme)
-    found = [_single(seen, one, source if isinstance(one, str) else None, theme) for one in overlay]
+        return overlaid(seen, overlay[0], source, theme, numbers)
+    found = [_single(seen, one, source if isinstance(one, str) else None, theme, numbers) for one in overlay]
     strength = list(HIGHLIGHTS).index
     together = {}
     for box in seen.boxes:
@@ -212,11 +218,11 @@ def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
 def _panel(patch: Patch, label: str) -> Panel:
     first, *rest = patch.notes or [""]
     said = f"{label} {first}" if label and patch.level != "waiting" else first
-    cells, note = (patch.panels[0].cells, patch.panels[0].note) if patch.panels else ((), "")
-    return Panel((said, *rest), patch.fill, patch.ink, cells, note)
+    lines = tuple(line for line in (said, *rest) if line)
+    return (patch.panels[0] if patch.panels else Panel())._replace(lines=lines, fill=patch.fill, ink=patch.ink)
 
 
-def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer, Overlay]:
+def _single(seen: Picture, overlay: Any, source: Any, theme: str, numbers: bool) -> tuple[Layer, Overlay]:
     """Return one overlay on a picture, and its row of the table."""
     row, what, marks, lines = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
@@ -229,7 +235,8 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     marked = [mark for mark in merged.values() if mark is not None]
     arrays = [mark.value for mark in marked if mark.value is not None and _holds_numbers(mark.value)]
     scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS), theme)
-    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0, theme)
+    floor = _floor(arrays) if row.signed else 0.0
+    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, floor, theme, numbers)
     patches = {}
     for box, mark in merged.items():
         operations = [node for node in box.nodes if node.inputs and node.graph is seen.graph]
@@ -409,22 +416,38 @@ def _holds_numbers(value: Array) -> bool:
 
 
 class _Cells(NamedTuple):
-    """How heatmaps are drawn: at all; with 0 in the middle; what is less is rounding; and on which paper."""
+    """How values are drawn: as heatmaps at all; with 0 in the middle; what is less is rounding; on which paper; and
+    whether small ones are written out.
+    """
 
     drawn: bool
     signed: bool
     floor: float
     theme: str
+    numbers: bool = False
 
     def of(self, mark: Mark) -> list[Panel]:
-        """Return the heatmap of a mark, if there is one."""
+        """Return the numbers of a mark, or its heatmap, if there is one."""
         value = mark.value
+        if self.numbers and mark.numbers is not None and (written := _matrices(mark.numbers)):
+            return [Panel(matrices=written)]
         if not self.drawn or value is None or not _holds_numbers(value):
             return []
         most = max(_most(value), self.floor)
         scale = Scale(-most, most, signed=True) if self.signed and most else None
         small = thumbnail(value, scale, mark.shape, self.theme)
         return [Panel(cells=small.cells, note=small.note)] if small.cells else []
+
+
+def _matrices(value: Array) -> list[list[list[str]]]:
+    """Return the numbers of a small value as text, a matrix for each place along the axes before the last two."""
+    columns = value.shape[-1] if value.ndim else 1
+    if not 1 < value.size <= _MOST_NUMBERS or columns > _MOST_COLUMNS or not _holds_numbers(value):
+        return []
+    planes = value.reshape(-1, value.shape[-2] if value.ndim > 1 else 1, columns)
+    lines = aligned(planes.reshape(-1, columns))
+    rows = planes.shape[1]
+    return [lines[at : at + rows] for at in range(0, len(lines), rows)]
 
 
 def _most(array: Array) -> float:
@@ -453,14 +476,16 @@ def _patch(
     notes = [f"{missing} of {len(operations)} {row.missing}"] if missing else []
     if mark is None:
         return Patch(notes) if notes else None
-    notes = [line for line in mark.text.split("\n") if line] + notes
+    panels = cells.of(mark)
+    text = mark.brief if panels and panels[0].matrices else mark.text
+    notes = [line for line in text.split("\n") if line] + notes
     fill = scale.fill(mark.number) if scale is not None and mark.number is not None else None
     tip = [line for line in mark.tip.split("\n") if line]
     if row.unit and mark.number is not None:
         tip.append(f"{mark.number:,.0f} {row.unit}")
     if fill is None:
-        return Patch(notes, mark.level, tip=tip, panels=cells.of(mark))
-    return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, cells.of(mark))
+        return Patch(notes, mark.level, tip=tip, panels=panels)
+    return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, panels)
 
 
 class _Colours(NamedTuple):

@@ -30,6 +30,10 @@ class Mark(NamedTuple):
         What is shown as a heatmap: the value, or a preview of it.
     shape : tuple of int
         Of the whole value.
+    numbers : array or None
+        The whole value, if it is there: what is written out where all numbers are asked for.
+    brief : str
+        What is said above these numbers, in the place of the text.
     """
 
     text: str
@@ -38,6 +42,8 @@ class Mark(NamedTuple):
     tip: str = ""
     value: Array | None = None
     shape: tuple[int, ...] = ()
+    numbers: Array | None = None
+    brief: str = ""
 
 
 NOTHING = Mark("")

@@ -40,6 +40,9 @@ _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE = 9.5
 _TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
 _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
+# Of numbers that are written out: between two columns, from line to line, and between two matrices; and how much wider
+# than high several of these stand together.
+_NUMBER_SPACE, _NUMBER_LINE, _MATRIX_SPACE, _WIDER = 4.0, 10.0, 4.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _ARROW_PER_WIDTH = 2.2  # of the line: the arrow is at least so long
@@ -145,7 +148,7 @@ class _Box:
         self.look = look = {**usual, **shape.look}
         lines = _lines(shape, look["fontcolor"])
         # What the middle of the box is written and painted on, by how far below its top that begins.
-        self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap]()
+        self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap | _Matrices]()
         inner, height = max(line.width for line in lines), self._put(lines, 0.0)
         self._named = 1 + bool(shape.below and not shape.small)  # lines that are there before a run
         for panel in shape.panels:
@@ -163,6 +166,10 @@ class _Box:
                 heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey)
                 self.heatmaps.append(heatmap)
                 inner, height = max(inner, heatmap.width), heatmap.top + heatmap.height
+            if panel.matrices:
+                matrices = _Matrices(height + _CELLS_SPACE, panel.matrices, look["fontcolor"], grey)
+                self.heatmaps.append(matrices)
+                inner, height = max(inner, matrices.width), matrices.top + matrices.height
             if panel.note:
                 note = _Line(shortened(panel.note, MOST_BELOW), _NOTE, False, shape.soft)
                 inner, height = max(inner, note.width), self._put([note], height)
@@ -252,6 +259,53 @@ class _Heatmap(NamedTuple):
         rows = [row_of_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
         rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{self.border}"')
         return "".join(["".join(row) for row in rows] + [rim])
+
+
+class _Matrices(NamedTuple):
+    """The numbers of a value, a matrix beside the other, and where they begin, as of `_Heatmap`."""
+
+    top: float
+    matrices: Sequence[Sequence[Sequence[str]]]
+    ink: str
+    border: str
+
+    @property
+    def _column(self) -> float:
+        return max(text_width(each, _SMALL) for rows in self.matrices for row in rows for each in row)
+
+    @property
+    def _size(self) -> tuple[float, float]:
+        """How wide and high one matrix is."""
+        rows = self.matrices[0]
+        return len(rows[0]) * (self._column + _NUMBER_SPACE) + _NUMBER_SPACE, len(rows) * _NUMBER_LINE + 2.0
+
+    @property
+    def _in_a_row(self) -> int:
+        """How many matrices stand beside each other."""
+        wide, high = self._size
+        return min(len(self.matrices), max(1, round(math.sqrt(len(self.matrices) * high / wide * _WIDER))))
+
+    @property
+    def width(self) -> float:
+        return self._in_a_row * (self._size[0] + _MATRIX_SPACE) - _MATRIX_SPACE
+
+    @property
+    def height(self) -> float:
+        return math.ceil(len(self.matrices) / self._in_a_row) * (self._size[1] + _MATRIX_SPACE) - _MATRIX_SPACE
+
+    def svg(self, middle: float, begin: float) -> str:
+        (wide, high), column, parts = self._size, self._column, []
+        for number, rows in enumerate(self.matrices):
+            down, along = divmod(number, self._in_a_row)
+            left = middle - self.width / 2 + along * (wide + _MATRIX_SPACE)
+            top = begin + self.top + down * (high + _MATRIX_SPACE)
+            parts.append(rectangle(left, top, wide, high, 2.0, f' fill="none" stroke="{self.border}"'))
+            for row, numbers in enumerate(rows):
+                for place, each in enumerate(numbers, start=1):
+                    line = _Line(each, _SMALL, False, self.ink)
+                    x = left + place * (column + _NUMBER_SPACE)
+                    parts.append(_text(line, x, top + 1.0 + (row + 0.5) * _NUMBER_LINE, "end"))
+        return "".join(parts)
 
 
 def _lines(shape: Shape, colour: str) -> list[_Line]:
