@@ -105,7 +105,7 @@ def _panel(panel: Panel, soft: str, grey: str) -> Iterator[str]:
     if panel.cells:
         yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells, grey)}</td>'
     if panel.matrices:
-        yield f'<td height="4"></td></tr><tr><td>{_table([_matrix(rows, grey) for rows in panel.matrices])}</td>'
+        yield f'<td height="4"></td></tr><tr><td>{_table([_matrix(rows, grey, panel.ink) for rows in panel.matrices])}</td>'
     if panel.note:
         yield f'<td><font point-size="7" color="{soft}">{_escaped(panel.note, MOST_BELOW)}</font></td>'
 
@@ -124,10 +124,13 @@ def _heatmap(cells: Sequence[Sequence[str]], grey: str) -> str:
     return _table(rows, f'1" color="{grey}" {whole} cellborder="0"')
 
 
-def _matrix(rows: Sequence[Sequence[str]], grey: str) -> str:
+def _matrix(rows: Sequence[Sequence[str]], grey: str, ink: str) -> str:
     """Return a row of a table with the numbers of a matrix, each below the other."""
-    columns = ("<br/>".join(f'<font point-size="8">{_escaped(each, MOST_SHOWN)}</font>' for each in column)
-        for column in zip(*rows, strict=True))
+    look = 'point-size="8"' + (f' color="{ink}"' if ink else "")
+    columns = (
+        "<br/>".join(f"<font {look}>{_escaped(each, MOST_SHOWN)}</font>" for each in column)
+        for column in zip(*rows, strict=True)
+    )
     cells = "".join(f'<td align="right" balign="right" cellpadding="2">{column}</td>' for column in columns)
     border = f'1" color="{grey}" cellborder="0'
     return f"<td>{_table([cells], border)}</td>"

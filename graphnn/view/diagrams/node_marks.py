@@ -20,7 +20,7 @@ from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
 from ...errors import NotFoundError
 from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
-from .style import MOST_INLINE
+from .style import MOST_INLINE, PLUM
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
 
 if TYPE_CHECKING:
@@ -197,12 +197,12 @@ def _slope(record: Record, signed: bool) -> Mark:
     """Return a gradient: its number, or its numbers and their norm."""
     if math.prod(record.shape) == 1:
         value = float(_shown(record).item())
-        return Mark(f"gradient {compact(value)}", value if signed else abs(value))
+        return Mark(f"gradient {compact(value)}", value if signed else abs(value), numbers=_shown(record))
     norm, written = norm_of(record.stats), _written(record)
     text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
     numbers = record.value if record.kept else None
     value = None if written else _shown(record)
-    return Mark(text, norm, value=value, shape=record.shape, numbers=numbers, brief="gradient")
+    return Mark(text, norm, value=value, shape=record.shape, numbers=numbers)
 
 
 def _of_gradients(trace: Trace, marks: Mapping[Node, Mark]) -> str:
@@ -287,7 +287,7 @@ OVERLAYS: dict[str, Overlay] = {
     "statistics": Overlay(
         {Trace: ("means of the values", _of_records(_statistics))}, compact, "result", "signed", "not run"
     ),
-    "gradients": Overlay({Trace: (_of_gradients, _gradients)}, compact, "largest", "logarithm", signed=True),
+    "gradients": Overlay({Trace: (_of_gradients, _gradients)}, compact, "largest", "logarithm", signed=True, ink=PLUM),
     "time": _cost(("time", _time), ("time", "time"), in_seconds),
     "bytes": _cost(("bytes of the values", _of_records(_bytes)), ("bytes written", "written"), _in_bytes, "bytes"),
     "flops": _cost((_FLOPS, _flops), (_FLOPS, "flops"), _in_flops, _FLOPS),

@@ -25,7 +25,7 @@ from .draw_arguments import check_name
 from .edge_strokes import said_of, strokes_on
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay
 from .picture import insides, local_name
-from .style import HIGHLIGHTS, MOST_BELOW, MOST_SAID
+from .style import HIGHLIGHTS, MOST_BELOW, MOST_SAID, THEMES
 
 if TYPE_CHECKING:
     from ...core import Array
@@ -54,6 +54,8 @@ class Legend(NamedTuple):
         Between the ends; none: there is no scale.
     key : str
         What else means something; may be empty.
+    ink : str
+        The colour of its numbers, where all are written out; may be empty.
     """
 
     what: str
@@ -61,6 +63,7 @@ class Legend(NamedTuple):
     high: str = ""
     colours: tuple[str, ...] = ()
     key: str = ""
+    ink: str = ""
 
 
 class Panel(NamedTuple):
@@ -193,7 +196,9 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light", num
         if given:
             panels: list[Panel] = []
             for panel in (_panel(patch, row.label) for patch, row in given if patch.notes or patch.panels):
-                panels += [panel] if panel not in panels else []  # what two say alike, once
+                # What two say alike, once. Of a gradient, its numbers are those of its value.
+                known = [each._replace(ink=panel.ink) for each in panels] if box.phase == "backward" else panels
+                panels += [panel] if panel not in known else []
             level = min((patch.level for patch, _ in given), key=strength)
             together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
     strokes = {edge: stroke for layer, _ in reversed(found) for edge, stroke in layer.strokes.items()}
@@ -216,6 +221,8 @@ def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
 
 
 def _panel(patch: Patch, label: str) -> Panel:
+    if patch.panels and not patch.panels[0].cells and not patch.notes:
+        return patch.panels[0]
     first, *rest = patch.notes or [""]
     said = f"{label} {first}" if label and patch.level != "waiting" else first
     lines = tuple(line for line in (said, *rest) if line)
@@ -236,7 +243,8 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str, numbers: bool)
     arrays = [mark.value for mark in marked if mark.value is not None and _holds_numbers(mark.value)]
     scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS), theme)
     floor = _floor(arrays) if row.signed else 0.0
-    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, floor, theme, numbers)
+    ink = THEMES[theme].get(row.ink, row.ink)
+    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, floor, theme, numbers, ink)
     patches = {}
     for box, mark in merged.items():
         operations = [node for node in box.nodes if node.inputs and node.graph is seen.graph]
@@ -246,7 +254,11 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str, numbers: bool)
     if row.together == "sum":
         shown = dict.fromkeys(node for node in drawn if node.graph is seen.graph)
         what = f"{what}, {row.text_of(math.fsum(found[node].number or 0.0 for node in shown if node in found))} in all"
+    if numbers and not any(patch.fill for patch in patches.values()):
+        scale, what = None, what.removeprefix("norms of the ")
     legend = _legend(row, what, scale, patches)
+    if any(panel.matrices for patch in patches.values() for panel in patch.panels):
+        legend = legend._replace(ink=row.ink)
     if said := said_of(lines, row.of_lines):
         legend = legend._replace(key="; ".join([said, *([legend.key] if legend.key else [])]))
     # A loop's own value is its bundle, whose numbers say nothing; what it takes says something.
@@ -425,12 +437,21 @@ class _Cells(NamedTuple):
     floor: float
     theme: str
     numbers: bool = False
+    ink: str = ""
+
+    def written(self, mark: Mark) -> Panel | None:
+        """Return all numbers of a mark, if they are to be written out and there is room for them."""
+        value = mark.numbers if self.numbers else None
+        if value is None or not _holds_numbers(value):
+            return None
+        if value.size == 1:
+            return Panel((compact(value.item()),), ink=self.ink)
+        written = _matrices(value)
+        return Panel(matrices=written, ink=self.ink) if written else None
 
     def of(self, mark: Mark) -> list[Panel]:
-        """Return the numbers of a mark, or its heatmap, if there is one."""
+        """Return the heatmap of a mark, if there is one."""
         value = mark.value
-        if self.numbers and mark.numbers is not None and (written := _matrices(mark.numbers)):
-            return [Panel(matrices=written)]
         if not self.drawn or value is None or not _holds_numbers(value):
             return []
         most = max(_most(value), self.floor)
@@ -442,7 +463,7 @@ class _Cells(NamedTuple):
 def _matrices(value: Array) -> list[list[list[str]]]:
     """Return the numbers of a small value as text, a matrix for each place along the axes before the last two."""
     columns = value.shape[-1] if value.ndim else 1
-    if not 1 < value.size <= _MOST_NUMBERS or columns > _MOST_COLUMNS or not _holds_numbers(value):
+    if not 0 < value.size <= _MOST_NUMBERS or columns > _MOST_COLUMNS or not _holds_numbers(value):
         return []
     planes = value.reshape(-1, value.shape[-2] if value.ndim > 1 else 1, columns)
     lines = aligned(planes.reshape(-1, columns))
@@ -476,16 +497,16 @@ def _patch(
     notes = [f"{missing} of {len(operations)} {row.missing}"] if missing else []
     if mark is None:
         return Patch(notes) if notes else None
-    panels = cells.of(mark)
-    text = mark.brief if panels and panels[0].matrices else mark.text
-    notes = [line for line in text.split("\n") if line] + notes
+    if written := cells.written(mark):
+        return Patch(notes, mark.level, tip=[line for line in mark.tip.split("\n") if line], panels=[written])
+    notes = [line for line in mark.text.split("\n") if line] + notes
     fill = scale.fill(mark.number) if scale is not None and mark.number is not None else None
     tip = [line for line in mark.tip.split("\n") if line]
     if row.unit and mark.number is not None:
         tip.append(f"{mark.number:,.0f} {row.unit}")
     if fill is None:
-        return Patch(notes, mark.level, tip=tip, panels=panels)
-    return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, panels)
+        return Patch(notes, mark.level, tip=tip, panels=cells.of(mark))
+    return Patch(notes, mark.level, in_hex(fill), in_hex(ink_on(fill)), tip, cells.of(mark))
 
 
 class _Colours(NamedTuple):

@@ -32,8 +32,6 @@ class Mark(NamedTuple):
         Of the whole value.
     numbers : array or None
         The whole value, if it is there: what is written out where all numbers are asked for.
-    brief : str
-        What is said above these numbers, in the place of the text.
     """
 
     text: str
@@ -43,7 +41,6 @@ class Mark(NamedTuple):
     value: Array | None = None
     shape: tuple[int, ...] = ()
     numbers: Array | None = None
-    brief: str = ""
 
 
 NOTHING = Mark("")
@@ -80,6 +77,8 @@ class Overlay(NamedTuple):
         Beside others on one box: what its text is; may be empty.
     signed : bool
         Whether its heatmaps have 0 in the middle, whatever their numbers.
+    ink : str
+        The colour of its numbers where all are written out; may be empty.
     lines : callable or None
         Returns what its lines show: numbers by node and reader; None for a line that is to be pale.
     of_lines : str
@@ -99,6 +98,7 @@ class Overlay(NamedTuple):
     unit: str = ""
     label: str = ""
     signed: bool = False
+    ink: str = ""
     lines: _Lines | None = None
     of_lines: str = ""
     fetches: Callable[[Any], Any] | None = None
