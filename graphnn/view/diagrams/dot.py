@@ -72,6 +72,7 @@ def _label(
     below: str = "",
     above: str = "",
     end: str = "",
+    formula: str = "",
     notes: Sequence[str] = (),
     soft: str = GREY,
     panels: Sequence[Panel] = (),
@@ -84,6 +85,8 @@ def _label(
         blank = '<font point-size="10"> </font>'
         small = f'<font point-size="8" color="{soft}">{_escaped(below, MOST_BELOW)}</font>'
         lines.append(f"{'' if end else blank}{small}{blank}")
+    if formula:
+        lines.append(f'<font point-size="8">{_escaped(formula, MOST_BELOW)}</font>')
     text = f"{above}{(end or '<br/>').join(lines + _notes(notes))}{end}"
     if panels:
         text = _table([f"<td>{text}</td>", *(row for panel in panels for row in _panel(panel, soft, grey))])
@@ -103,9 +106,10 @@ def _panel(panel: Panel, soft: str, grey: str) -> Iterator[str]:
         fill = f' bgcolor="{panel.fill}" cellpadding="2"' if panel.fill else ""
         yield f'<td height="2"></td></tr><tr><td{fill}>{"<br/>".join(_notes(panel.lines, panel.ink))}</td>'
     if panel.cells:
-        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells, grey)}</td>'
+        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells, grey, panel.square)}</td>'
     if panel.matrices:
-        yield f'<td height="4"></td></tr><tr><td>{_table([_matrix(rows, grey, panel.ink) for rows in panel.matrices])}</td>'
+        matrices = [_matrix(rows, grey, panel.ink) for rows in panel.matrices]
+        yield f'<td height="4"></td></tr><tr><td>{_table(matrices)}</td>'
     if panel.note:
         yield f'<td><font point-size="7" color="{soft}">{_escaped(panel.note, MOST_BELOW)}</font></td>'
 
@@ -115,8 +119,8 @@ def _table(rows: Iterable[str], border: str = '0" cellborder="0"') -> str:
     return f'<table border="{border} cellspacing="0" cellpadding="0">{body}</table>'
 
 
-def _heatmap(cells: Sequence[Sequence[str]], grey: str) -> str:
-    width, height = cell_size(cells)
+def _heatmap(cells: Sequence[Sequence[str]], grey: str, square: bool) -> str:
+    width, height = cell_size(cells, square)
     size = f'width="{width:g}" height="{height:g}" fixedsize="true"'
     rows = ["".join(f'<td {size} bgcolor="{colour}"></td>' for colour in row) for row in cells]
     # Of its own size: a cell around a table would stretch it.
@@ -268,6 +272,7 @@ class _Writer:
             shape.title,
             shape.below,
             above,
+            formula=shape.formula,
             notes=shape.notes,
             soft=shape.soft,
             panels=shape.panels,

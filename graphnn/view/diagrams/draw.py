@@ -506,7 +506,8 @@ class Diagram(Shown):
         most = 72 * _MOST_PIXELS / max(picture.width, picture.height)
         dots = asked * picture.scale
         if dots > most:
-            said = f"drawn with {most / picture.scale:.0f} dots an inch, for few programs open more than {_MOST_PIXELS:,} pixels"
+            fewer = f"{most / picture.scale:.0f}"
+            said = f"drawn with {fewer} dots an inch, for few programs open more than {_MOST_PIXELS:,} pixels"
             self.note = "; ".join(filter(None, (self.note, said)))
         return paint(dot_of_paint(picture), wanted, min(dots, most), self._timeout)
 

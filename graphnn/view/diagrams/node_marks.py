@@ -20,8 +20,8 @@ from ...debugger.profile import Profile, flops_of
 from ...debugger.traces import Record, Trace
 from ...errors import NotFoundError
 from ..formatting import compact, counted, in_bytes, in_seconds, norm_of, preview, shortened
-from .style import MOST_INLINE, PLUM
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
+from .style import MOST_INLINE, PLUM
 
 if TYPE_CHECKING:
     from ...core import Array, Node
@@ -196,8 +196,8 @@ def _known(trace: Trace) -> list[dict[Node, Node]]:
 def _slope(record: Record, signed: bool) -> Mark:
     """Return a gradient: its number, or its numbers and their norm."""
     if math.prod(record.shape) == 1:
-        value = float(_shown(record).item())
-        return Mark(f"gradient {compact(value)}", value if signed else abs(value), numbers=_shown(record))
+        number = float(_shown(record).item())
+        return Mark(f"gradient {compact(number)}", number if signed else abs(number), numbers=_shown(record))
     norm, written = norm_of(record.stats), _written(record)
     text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
     numbers = record.value if record.kept else None

@@ -20,7 +20,7 @@ from ...core import Graph, Node, is_float
 from ...debugger.iteration_traces import in_every
 from ...errors import NotFoundError, UsageError
 from ..formatting import aligned, compact
-from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
+from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, small_multiples, thumbnail
 from .draw_arguments import check_name
 from .edge_strokes import said_of, strokes_on
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay
@@ -80,6 +80,8 @@ class Panel(NamedTuple):
         Below that, what of the value it shows; may be empty.
     matrices : sequence of sequence of sequence of str
         The numbers of a value, a matrix after the other; may be empty.
+    square : bool
+        Whether the cells are square: those of images, filters, feature maps, heads.
     """
 
     lines: Sequence[str] = ()
@@ -88,6 +90,7 @@ class Panel(NamedTuple):
     cells: Sequence[Sequence[str]] = ()
     note: str = ""
     matrices: Sequence[Sequence[Sequence[str]]] = ()
+    square: bool = False
 
 
 class Patch(NamedTuple):
@@ -428,8 +431,10 @@ def _holds_numbers(value: Array) -> bool:
 
 
 class _Cells(NamedTuple):
-    """How values are drawn: as heatmaps at all; with 0 in the middle; what is less is rounding; on which paper; and
-    whether small ones are written out.
+    """How values are drawn.
+
+    As heatmaps at all; with 0 in the middle; what is less is rounding; on which paper; whether small ones are written
+    out, and in which colour.
     """
 
     drawn: bool
@@ -456,8 +461,9 @@ class _Cells(NamedTuple):
             return []
         most = max(_most(value), self.floor)
         scale = Scale(-most, most, signed=True) if self.signed and most else None
-        small = thumbnail(value, scale, mark.shape, self.theme)
-        return [Panel(cells=small.cells, note=small.note)] if small.cells else []
+        draw = small_multiples if value.ndim > 2 else thumbnail
+        small = draw(value, scale, mark.shape, self.theme)
+        return [Panel(cells=small.cells, note=small.note, square=value.ndim > 2)] if small.cells else []
 
 
 def _matrices(value: Array) -> list[list[list[str]]]:

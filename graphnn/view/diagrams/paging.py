@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ..._util.text import short_repr
@@ -25,8 +24,11 @@ _SHEETS = {"A3": (841.89, 1190.55), "A4": (595.28, 841.89), "A5": (419.53, 595.2
 _LANDSCAPE = " landscape"
 _MOST_UNEQUAL = 10.0
 _ROOM_FOR_NUMBER = "page 99 of 99"
+_FIRST_TRY = 16  # boxes
 # Of the boxes that have room on a page, how many may be left to the next one, for a better place to turn the page.
 _LEFT = 0.4
+# By how much pages that are to be alike may differ.
+_UNEVEN = 1.25
 # What it costs to turn it there: a line that is cut, a frame that is, and a phase that is not at its end.
 _LINE, _FRAME, _SAME_PHASE = 1.0, 2.0, 1.0
 
@@ -46,7 +48,11 @@ def page_asked(fit: Any) -> Point | None:
         if name in _SHEETS:
             wide, high = _SHEETS[name]
             return (high, wide) if fit.endswith(_LANDSCAPE) else (wide, high)
-    elif isinstance(fit, (tuple, list)) and len(fit) == 2 and all(isinstance(side, Real) and side > 0 for side in fit):
+    elif (
+        isinstance(fit, (tuple, list))
+        and len(fit) == 2
+        and all(isinstance(side, (int, float)) and side > 0 for side in fit)
+    ):
         wide, high = (float(side) for side in fit)
         if max(wide, high) <= _MOST_UNEQUAL * min(wide, high) and math.isfinite(max(wide, high)):
             return wide * _LONGER_SIDE / max(wide, high), high * _LONGER_SIDE / max(wide, high)
@@ -64,21 +70,32 @@ def in_pages(seen: Picture, manner: Manner, page: Point) -> list[tuple[Picture, 
     if has_room(seen, manner, page):
         return [(seen, manner)]
     order = _order(seen)
-    costs = _costs(seen, order)
-    parts: list[tuple[Picture, Manner]] = []
-    start = 0
-    while start < len(order):
-        most = _room_for(seen, manner, page, order, start)
-        if start + most < len(order):
-            least = max(1, math.ceil(most * (1 - _LEFT)))
-            most = min(range(least, most + 1), key=lambda count: (costs[start + count], -count))
-        parts.append(_part(seen, manner, order[start : start + most]))
-        start += most
+    parts = _turned(seen, manner, page, order, len(order))
+    if len(parts[-1][0].boxes) < len(order) / len(parts) / 2:  # the last page is nearly empty: all may be fuller alike
+        even = _turned(seen, manner, page, order, math.ceil(len(order) / len(parts) * _UNEVEN))
+        parts = even if len(even) == len(parts) else parts
     said = [f"page {number} of {len(parts)}" for number in range(1, len(parts) + 1)]
     return [
         (each, its._replace(remark=" · ".join(filter(None, (manner.remark, number)))))
         for (each, its), number in zip(parts, said, strict=True)
     ]
+
+
+def _turned(
+    seen: Picture, manner: Manner, page: Point, order: Sequence[Box], limit: int
+) -> list[tuple[Picture, Manner]]:
+    """Return the pages, of so many boxes at most."""
+    costs = _costs(seen, order)
+    parts: list[tuple[Picture, Manner]] = []
+    start = 0
+    while start < len(order):
+        most = _room_for(seen, manner, page, order, start, min(limit, len(order) - start))
+        if start + most < len(order):
+            least = max(1, math.ceil(most * (1 - _LEFT)))
+            most = min(range(least, most + 1), key=lambda count: (costs[start + count], -count))
+        parts.append(_part(seen, manner, order[start : start + most]))
+        start += most
+    return parts
 
 
 def _part(seen: Picture, manner: Manner, boxes: Sequence[Box]) -> tuple[Picture, Manner]:
@@ -95,18 +112,15 @@ def _part(seen: Picture, manner: Manner, boxes: Sequence[Box]) -> tuple[Picture,
     return part_with(seen, box_of, seen.edges), manner._replace(layer=layer, remark=_ROOM_FOR_NUMBER)
 
 
-def _room_for(seen: Picture, manner: Manner, page: Point, order: Sequence[Box], start: int) -> int:
-    """Return how many boxes from one on have room on a page; at least one."""
-    fits, too_many = 1, len(order) - start + 1
-    count = min(16, too_many - 1)
+def _room_for(seen: Picture, manner: Manner, page: Point, order: Sequence[Box], start: int, limit: int) -> int:
+    """Return how many boxes from one on have room on a page, up to a limit; at least one."""
+    fits, too_many, count = 1, limit + 1, min(_FIRST_TRY, limit)
     while too_many - fits > 1:
         if has_room(*_part(seen, manner, order[start : start + count]), page):
-            fits = count
-            count = min(2 * count, (fits + too_many) // 2 if too_many <= len(order) - start else too_many - 1)
+            fits, count = count, min(2 * count, limit)
         else:
-            too_many = count
-            count = (fits + too_many) // 2
-        count = max(fits + 1, min(count, too_many - 1)) if too_many - fits > 1 else fits
+            too_many, count = count, (fits + count) // 2
+        count = min(max(count, fits + 1), too_many - 1)
     return fits
 
 

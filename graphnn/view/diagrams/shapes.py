@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..formatting import by_times, counted, elided, shortened
 from . import style
 from .box_text import MOST_MARKS, frame_words, mark_of, positions_matter, repeated_title, scope_tip, tip_of, words
+from .formulas import formula_of
 from .overlay import NO_OVERLAY, Layer, Panel, Patch
 from .picture import NEXT, Box, Edge, Picture, data_inputs, scope_path, title_of, value_name
 from .shared_parameters import sharing
@@ -43,6 +44,8 @@ class Shape(NamedTuple):
         The colour of the line below, and of a small title.
     panels : sequence of Panel
         Under all that.
+    formula : str
+        What it computes, under the line below; may be empty.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Shape(NamedTuple):
     kind: str = "name"
     soft: str = style.GREY
     panels: Sequence[Panel] = ()
+    formula: str = ""
 
     @property
     def said(self) -> list[str]:
@@ -288,9 +292,10 @@ class Drawing:
                 look["fontcolor"] = soft = patch.ink
         reads = [f"reads {node.name} {node.spec}" for nodes in told.values() for node in nodes]
         name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *reads, *patch.tip]
+        formula = formula_of(box)
         if kind == "constant" and not notes and not patch.panels:
             return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0, kind=kind, soft=soft)
-        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, panels=patch.panels)
+        return Shape(name, box.around, look, tip, title, below, notes, 0.0, kind, soft, patch.panels, formula)
 
     def _draw_line(self, edges: Sequence[Edge]) -> None:
         edge, nodes = edges[0], dict.fromkeys(edge.node for edge in edges)

@@ -116,6 +116,7 @@ MOST_SHOWN, MOST_BELOW, MOST_SAID, MOST_INLINE, MOST_ABOVE = 32, 48, 1000, 6, 96
 WIDTH_OF_SHADE = 2.0  # of a scale, one colour
 # Of heatmaps: width and height at most, and of a cell.
 _MOST_OF_CELLS, _MOST_OF_CELL = (64.0, 36.0), (10.0, 6.0)
+_MOST_OF_IMAGE = (96.0, 72.0)
 KIND_OF_PHASE = {"backward": "gradient", "update": "update"}
 
 
@@ -123,8 +124,11 @@ Highlight = str | tuple[str, ...]
 """A key of `HIGHLIGHTS`; or that and the lines that are said on the box instead."""
 
 
-def cell_size(cells: Sequence[Sequence[str]]) -> tuple[float, float]:
-    """Return how wide and high a cell of a heatmap is, in points."""
+def cell_size(cells: Sequence[Sequence[str]], square: bool = False) -> tuple[float, float]:
+    """Return how wide and high a cell of a heatmap is, in points; those of an image are square."""
+    if square:
+        side = min(_MOST_OF_IMAGE[0] / len(cells[0]), _MOST_OF_IMAGE[1] / len(cells), _MOST_OF_CELL[1])
+        return max(side, 1.0), max(side, 1.0)
     width, height = (
         max(1.0, min(most // count, of_one))
         for most, count, of_one in zip(_MOST_OF_CELLS, (len(cells[0]), len(cells)), _MOST_OF_CELL, strict=True)

@@ -46,8 +46,8 @@ _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE = 9.5
 _TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
 _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
-# Of numbers that are written out: their size, between two columns, from line to line, and between two matrices; and how much wider
-# than high several of these stand together.
+# Of numbers that are written out: their size, between two columns, from line to line, and between two matrices; and
+# how much wider than high several of these stand together.
 _NUMBER, _NUMBER_SPACE, _NUMBER_LINE, _MATRIX_SPACE, _WIDER = 7.5, 4.0, 9.0, 3.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
@@ -221,7 +221,9 @@ class _Box:
         # What the middle of the box is written and painted on, by how far below its top that begins.
         self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap | _Matrices]()
         inner, height = max(line.width for line in lines), self._put(lines, 0.0)
-        self._named = 1 + bool(shape.below and not shape.small)  # lines that are there before a run
+        self._named = 1 + (not shape.small) * (
+            bool(shape.below) + bool(shape.formula)
+        )  # lines that are there before a run
         for panel in shape.panels:
             said = [
                 _Line(shortened(line, MOST_BELOW), _SMALL, not i, panel.ink or look["fontcolor"])
@@ -234,7 +236,7 @@ class _Box:
                 height = self._put(said, top + edge) + edge
                 self.fills += [_Fill(top, height - top, panel.fill)] if panel.fill else []
             if panel.cells:
-                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey)
+                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey, panel.square)
                 self.heatmaps.append(heatmap)
                 inner, height = max(inner, heatmap.width), heatmap.top + heatmap.height
             if panel.matrices:
@@ -315,17 +317,18 @@ class _Heatmap(NamedTuple):
     top: float
     cells: Sequence[Sequence[str]]
     border: str
+    square: bool = False
 
     @property
     def width(self) -> float:
-        return cell_size(self.cells)[0] * len(self.cells[0])
+        return cell_size(self.cells, self.square)[0] * len(self.cells[0])
 
     @property
     def height(self) -> float:
-        return cell_size(self.cells)[1] * len(self.cells)
+        return cell_size(self.cells, self.square)[1] * len(self.cells)
 
     def svg(self, middle: float, begin: float) -> str:
-        width, height = cell_size(self.cells)
+        width, height = cell_size(self.cells, self.square)
         left, top = middle - self.width / 2, begin + self.top
         rows = [row_of_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
         rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{self.border}"')
@@ -342,13 +345,13 @@ class _Matrices(NamedTuple):
 
     @property
     def _column(self) -> float:
-        return max(text_width(each, _NUMBER) for rows in self.matrices for row in rows for each in row)
+        return max(text_width(each, _NUMBER) for lines in self.matrices for line in lines for each in line)
 
     @property
     def _size(self) -> tuple[float, float]:
         """How wide and high one matrix is."""
-        rows = self.matrices[0]
-        return len(rows[0]) * (self._column + _NUMBER_SPACE) + _NUMBER_SPACE, len(rows) * _NUMBER_LINE + 2.0
+        lines = self.matrices[0]
+        return len(lines[0]) * (self._column + _NUMBER_SPACE) + _NUMBER_SPACE, len(lines) * _NUMBER_LINE + 2.0
 
     @property
     def _in_a_row(self) -> int:
@@ -366,12 +369,12 @@ class _Matrices(NamedTuple):
 
     def svg(self, middle: float, begin: float) -> str:
         (wide, high), column, parts = self._size, self._column, []
-        for number, rows in enumerate(self.matrices):
+        for number, lines in enumerate(self.matrices):
             down, along = divmod(number, self._in_a_row)
             left = middle - self.width / 2 + along * (wide + _MATRIX_SPACE)
             top = begin + self.top + down * (high + _MATRIX_SPACE)
             parts.append(rectangle(left, top, wide, high, 2.0, f' fill="none" stroke="{self.border}"'))
-            for row, numbers in enumerate(rows):
+            for row, numbers in enumerate(lines):
                 for place, each in enumerate(numbers, start=1):
                     line = _Line(each, _NUMBER, False, self.ink)
                     x = left + place * (column + _NUMBER_SPACE)
@@ -385,6 +388,8 @@ def _lines(shape: Shape, colour: str) -> list[_Line]:
     lines = [_Line(shortened(shape.title, MOST_SHOWN), _TITLE, True, colour)]
     if shape.below:
         lines.append(_Line(shortened(shape.below, MOST_BELOW), _SMALL, False, shape.soft))
+    if shape.formula:
+        lines.append(_Line(shortened(shape.formula, MOST_BELOW), _SMALL, False, colour))
     lines += [_Line(shortened(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
     return lines
 
@@ -447,9 +452,10 @@ class _Writer:
         least, most = (LEAST, most) if scale is None else (scale, scale)
         best, tried = 0.0, []
         for sideways in (False, True) if direction is None else (direction == "right",):
-            room = self._room(page, least)[0 if not sideways else 1]
-            for share in (math.inf, *_NARROWER):
-                tried.append((sideways, Arranger(items, frames, links, sideways, room * share)))
+            across = self._room(page, least)[0 if not sideways else 1]
+            tried += [
+                (sideways, Arranger(items, frames, links, sideways, across * share)) for share in (math.inf, *_NARROWER)
+            ]
         sizes = [most]
         while sizes[-1] > least:
             sizes.append(max(sizes[-1] / _STEP, least))
@@ -496,9 +502,10 @@ class _Writer:
                 else _PAD + above + (height - above - 2 * _PAD - placed.height) / 2
             ),
         )
+        pixels = scale * _PIXELS
         parts = [
             '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * scale * _PIXELS)}" height="{n(height * scale * _PIXELS)}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * pixels)}" height="{n(height * pixels)}" '
             f'viewBox="0 0 {n(width)} {n(height)}" font-family="{FAMILIES}" xml:space="preserve">',
             rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
         ]
