@@ -40,7 +40,7 @@ from .picture import Detail, Picture, asked
 from .repeated_blocks import repeated
 from .shapes import Manner
 from .style import NODE, THEMES
-from .svg import below_each_other, headed, plain_svg, size_on_page, svg_on_page
+from .svg import below_each_other, headed, least_pages, plain_svg, size_on_page, svg_on_page
 from .svg_painting import painted, runs_over_titles
 from .text_outline import outline
 
@@ -217,6 +217,10 @@ def draw(
         trace = evaluated(fetches, feed, graph, overlay)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
+    if numbers is not None and trace is None and not isinstance(overlay, Trace):
+        raise UsageError(
+            "numbers= writes out what a run gave: give a feed, as in gn.draw(loss, feed, numbers=…), or a trace"
+        )
     if over is not None and overlay is None:
         overlay, trace = fetches if trace is None else [fetches, trace], None
 
@@ -248,7 +252,7 @@ def draw(
     if page is None or levels is not None or numbers is not None or not whole:
         return drawn
     for detail, merges in _STEPS[1:]:
-        if len(drawn.pages) <= _MOST_PAGES:
+        if drawn._has_few_pages():
             break
         found = seen_at(detail, merges)
         if len(found.boxes) < len(drawn._picture.boxes):
@@ -383,6 +387,13 @@ class Diagram(Shown):
             Diagram(*each, self._limit, self._timeout, None, self._page, size)
             for each, size in zip(parts, of_page, strict=True)
         ]
+
+    def _has_few_pages(self) -> bool:
+        """Return whether it takes as few pages as nobody minds; without counting them if they are surely more."""
+        assert self._page is not None
+        # Lines and frames take as much room as boxes do.
+        surely = least_pages(self._picture, self._manner, self._page) * 2 - 1
+        return surely <= _MOST_PAGES and len(self.pages) <= _MOST_PAGES
 
     @cached_property
     def source(self) -> str:

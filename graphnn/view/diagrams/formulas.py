@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .picture import Box
 
 _NORMALIZED = "(x − mean) / √(variance + ε) · γ + β"
+_LEAST_KERNEL = 2  # axes: more are of a kernel: channels out, channels in, and those of the window
 FORMULAS = {
     "Dense": "x W + b",
     "ReLU": "max(x, 0)",
@@ -37,5 +38,10 @@ def formula_of(box: Box) -> str:
         return ""
     if (known := FORMULAS.get(box.scope.kind or "")) is not None:
         return known
+    if (box.scope.kind or "").startswith("Conv"):
+        kernels = [node.shape for node in box.nodes if node.op.is_parameter and len(node.shape) > _LEAST_KERNEL]
+        if len(kernels) == 1:
+            _, channels, *window = kernels[0]
+            return f"Σ over {' × '.join(map(str, window))} window and {channels} channel{'s' * (channels != 1)}"
     sums = [said for node in box.nodes if node.op.contracts and (said := node.op.in_words(node.inputs))]
     return sums[0] if len(sums) == 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..._util.text import short_repr
@@ -11,7 +12,7 @@ from ...core.scopes import PHASES
 from ...errors import UsageError
 from .crop import part_with, renumbered
 from .picture import scopes_down_to
-from .svg import has_room
+from .svg import has_room, shares_of_page
 
 if TYPE_CHECKING:
     from ..layout.layout_types import Point
@@ -24,7 +25,8 @@ _SHEETS = {"A3": (841.89, 1190.55), "A4": (595.28, 841.89), "A5": (419.53, 595.2
 _LANDSCAPE = " landscape"
 _MOST_UNEQUAL = 10.0
 _ROOM_FOR_NUMBER = "page 99 of 99"
-_FIRST_TRY = 16  # boxes
+# What boxes usually take of a page that is full, and by which part of them more or fewer are tried.
+_USUAL_SHARE, _FURTHER = 0.55, 6
 # Of the boxes that have room on a page, how many may be left to the next one, for a better place to turn the page.
 _LEFT = 0.4
 # By how much pages that are to be alike may differ.
@@ -85,11 +87,12 @@ def _turned(
     seen: Picture, manner: Manner, page: Point, order: Sequence[Box], limit: int
 ) -> list[tuple[Picture, Manner]]:
     """Return the pages, of so many boxes at most."""
-    costs = _costs(seen, order)
+    costs, shares = _costs(seen, order), shares_of_page(seen, manner, page)
     parts: list[tuple[Picture, Manner]] = []
     start = 0
     while start < len(order):
-        most = _room_for(seen, manner, page, order, start, min(limit, len(order) - start))
+        rest = order[start : start + limit]
+        most = _room_for(seen, manner, page, rest, [shares[box.place] for box in rest])
         if start + most < len(order):
             least = max(1, math.ceil(most * (1 - _LEFT)))
             most = min(range(least, most + 1), key=lambda count: (costs[start + count], -count))
@@ -112,15 +115,16 @@ def _part(seen: Picture, manner: Manner, boxes: Sequence[Box]) -> tuple[Picture,
     return part_with(seen, box_of, seen.edges), manner._replace(layer=layer, remark=_ROOM_FOR_NUMBER)
 
 
-def _room_for(seen: Picture, manner: Manner, page: Point, order: Sequence[Box], start: int, limit: int) -> int:
-    """Return how many boxes from one on have room on a page, up to a limit; at least one."""
-    fits, too_many, count = 1, limit + 1, min(_FIRST_TRY, limit)
+def _room_for(seen: Picture, manner: Manner, page: Point, rest: Sequence[Box], shares: Sequence[float]) -> int:
+    """Return how many of some boxes have room on a page; at least one. A share is what one takes of the page."""
+    fits, too_many = 1, len(rest) + 1
+    count = max(sum(total <= _USUAL_SHARE for total in accumulate(shares)), 1)
     while too_many - fits > 1:
-        if has_room(*_part(seen, manner, order[start : start + count]), page):
-            fits, count = count, min(2 * count, limit)
-        else:
-            too_many, count = count, (fits + count) // 2
         count = min(max(count, fits + 1), too_many - 1)
+        if has_room(*_part(seen, manner, rest[:count]), page):
+            fits, count = count, count + max(count // _FURTHER, 1)
+        else:
+            too_many, count = count, count - max(count // _FURTHER, 1)
     return fits
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..formatting import shortened
 from ..layout.layered import Arranger, arrange
-from ..layout.layout_types import TITLE_INSET, TITLE_TOP, Arrangement, Item, Link
+from ..layout.layout_types import SPACE, TITLE_INSET, TITLE_TOP, Arrangement, Item, Link
 from ..layout.layout_types import Frame as Around
 from ..layout.ranks import rows
 from .dot_ranks import set_beside
@@ -35,8 +35,8 @@ _NARROWER, _MANY = (0.8, 0.5, 0.25), 1800
 # A picture of more boxes is high either way, and is not laid out the other way too.
 _MOST_TURNED = 5000
 # On a page: how many times as large as usual a picture is at most, and at least, so that its smallest text, of 7
-# points, has 9 pixels; and by which steps that is tried.
-LARGEST, LEAST, _STEP = 1.8, 9.0 / (4 / 3) / 7.0, 1.06
+# points, has 9 pixels; and by which steps that is tried. Rows may keep to this share of the page.
+LARGEST, LEAST, _STEP, _NARROW = 1.8, 9.0 / (4 / 3) / 7.0, 1.06, 0.3
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
@@ -115,7 +115,18 @@ def size_on_page(seen: Picture, manner: Manner, page: Point) -> float:
 
 def has_room(seen: Picture, manner: Manner, page: Point) -> bool:
     """Return whether a picture that can be read has room on a page."""
-    return bool(_Writer(seen, manner).arrange_on(page, manner.direction, None, LEAST))
+    writer = _Writer(seen, manner)
+    return writer.least_pages(page) <= 1 and bool(writer.arrange_on(page, manner.direction, None, LEAST))
+
+
+def shares_of_page(seen: Picture, manner: Manner, page: Point) -> list[float]:
+    """Return what each box of a picture would take of a page, if there were nothing between them."""
+    return _Writer(seen, manner).shares(page)
+
+
+def least_pages(seen: Picture, manner: Manner, page: Point) -> int:
+    """Return how many pages the boxes alone would fill, so small that they can just be read."""
+    return _Writer(seen, manner).least_pages(page)
 
 
 def height_inside(shape: Shape, usual: Mapping[str, str]) -> float:
@@ -454,9 +465,9 @@ class _Writer:
         for sideways in (False, True) if direction is None else (direction == "right",):
             across = self._room(page, least)[0 if not sideways else 1]
             tried += [
-                (sideways, Arranger(items, frames, links, sideways, across * share)) for share in (math.inf, *_NARROWER)
+                (sideways, Arranger(items, frames, links, sideways, across * share)) for share in (math.inf, _NARROW)
             ]
-        sizes = [most]
+        sizes = [max(min(most, LARGEST if scale is not None else self._largest(page)), least)]
         while sizes[-1] > least:
             sizes.append(max(sizes[-1] / _STEP, least))
         for sideways, arranger in tried:
@@ -472,6 +483,26 @@ class _Writer:
             if scale is None:  # as it is; that it is too small is said
                 best = 0.0
         return best
+
+    def least_pages(self, page: Point) -> int:
+        """Return how many pages the boxes would fill if there were nothing between them."""
+        wide, high = self._room(page, LEAST)
+        return math.ceil(self._taken / ((wide + SPACE) * (high + SPACE)))
+
+    def shares(self, page: Point) -> list[float]:
+        """Return what each box would take of a page, in the order of the picture."""
+        wide, high = self._room(page, LEAST)
+        taken = {box.shape.name: (box.width + SPACE) * (box.height + SPACE) for box in self._boxes}
+        places = range(sum(name.startswith("n") for name in taken))
+        return [taken[f"n{place}"] / (wide * high) for place in places]
+
+    def _largest(self, page: Point) -> float:
+        """Return at which scale the boxes would fill a page if there were nothing between them."""
+        return math.sqrt(page[0] * page[1] / max(self._taken, 1.0))
+
+    @property
+    def _taken(self) -> float:
+        return math.fsum((box.width + SPACE) * (box.height + SPACE) for box in self._boxes)
 
     def _room(self, page: Point, scale: float) -> Point:
         """Return what a page has for boxes, frames and lines, in points of the picture."""

@@ -148,7 +148,7 @@ def painted(svg: str) -> Painted:
     root = ET.fromstring(svg)
     left, top, width, height = map(float, root.attrib["viewBox"].split())
     shown = root.get("width", "")
-    scale = float(shown) * 3 / 4 / width if shown and not shown.endswith("pt") else 1.0
+    scale = round(float(shown) * 3 / 4 / width, 3) if shown and not shown.endswith("pt") else 1.0
     found = Painted(width, height, [Group("", "", [])], scale)
     todo = [(root, (-left, -top), found.groups[0])]
     while todo:

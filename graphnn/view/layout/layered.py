@@ -385,7 +385,7 @@ class Arranger:
             [link.tail for link in links],
             sideways,
         )
-        found = folded(flat, most, widest)
+        found = folded(flat, most, math.inf if strict else widest)
         area = lines.length * max(self._right - self._left, _NARROW)
         if found is None or (not sideways and not strict and found.across * found.along > _EMPTIER * area):
             return None
