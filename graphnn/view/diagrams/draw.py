@@ -34,13 +34,13 @@ from .mermaid import mermaid_source
 from .overlay import NO_OVERLAY, of_graph, overlaid
 from .overlay_types import Overlay, drawn_over
 from .overlay_values import evaluated, needs_no_feed
-from .paging import in_pages, page_asked
+from .paging import in_pages, page_asked, takes_more
 from .pdf import pdf_of
 from .picture import Detail, Picture, asked
 from .repeated_blocks import repeated
 from .shapes import Manner
 from .style import NODE, THEMES
-from .svg import below_each_other, headed, least_pages, plain_svg, size_on_page, svg_on_page
+from .svg import below_each_other, headed, plain_svg, size_on_page, svg_on_page
 from .svg_painting import painted, runs_over_titles
 from .text_outline import outline
 
@@ -252,7 +252,7 @@ def draw(
     if page is None or levels is not None or numbers is not None or not whole:
         return drawn
     for detail, merges in _STEPS[1:]:
-        if drawn._has_few_pages():
+        if not takes_more(drawn._picture, drawn._manner, page, _MOST_PAGES):
             break
         found = seen_at(detail, merges)
         if len(found.boxes) < len(drawn._picture.boxes):
@@ -387,13 +387,6 @@ class Diagram(Shown):
             Diagram(*each, self._limit, self._timeout, None, self._page, size)
             for each, size in zip(parts, of_page, strict=True)
         ]
-
-    def _has_few_pages(self) -> bool:
-        """Return whether it takes as few pages as nobody minds; without counting them if they are surely more."""
-        assert self._page is not None
-        # Lines and frames take as much room as boxes do.
-        surely = least_pages(self._picture, self._manner, self._page) * 2 - 1
-        return surely <= _MOST_PAGES and len(self.pages) <= _MOST_PAGES
 
     @cached_property
     def source(self) -> str:

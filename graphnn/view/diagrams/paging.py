@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 from ..._util.text import short_repr
@@ -72,9 +72,9 @@ def in_pages(seen: Picture, manner: Manner, page: Point) -> list[tuple[Picture, 
     if has_room(seen, manner, page):
         return [(seen, manner)]
     order = _order(seen)
-    parts = _turned(seen, manner, page, order, len(order))
+    parts = list(_turned(seen, manner, page, order, len(order)))
     if len(parts[-1][0].boxes) < len(order) / len(parts) / 2:  # the last page is nearly empty: all may be fuller alike
-        even = _turned(seen, manner, page, order, math.ceil(len(order) / len(parts) * _UNEVEN))
+        even = list(_turned(seen, manner, page, order, math.ceil(len(order) / len(parts) * _UNEVEN)))
         parts = even if len(even) == len(parts) else parts
     said = [f"page {number} of {len(parts)}" for number in range(1, len(parts) + 1)]
     return [
@@ -83,12 +83,20 @@ def in_pages(seen: Picture, manner: Manner, page: Point) -> list[tuple[Picture, 
     ]
 
 
+def takes_more(seen: Picture, manner: Manner, page: Point, count: int) -> bool:
+    """Return whether a picture takes more than so many pages."""
+    shares = shares_of_page(seen, manner, page)
+    if sum(shares) > count:  # the boxes alone do
+        return True
+    turned = _turned(seen, manner, page, _order(seen), len(seen.boxes))
+    return not has_room(seen, manner, page) and len(list(islice(turned, count + 1))) > count
+
+
 def _turned(
     seen: Picture, manner: Manner, page: Point, order: Sequence[Box], limit: int
-) -> list[tuple[Picture, Manner]]:
-    """Return the pages, of so many boxes at most."""
+) -> Iterator[tuple[Picture, Manner]]:
+    """Yield the pages, of so many boxes at most."""
     costs, shares = _costs(seen, order), shares_of_page(seen, manner, page)
-    parts: list[tuple[Picture, Manner]] = []
     start = 0
     while start < len(order):
         rest = order[start : start + limit]
@@ -96,9 +104,8 @@ def _turned(
         if start + most < len(order):
             least = max(1, math.ceil(most * (1 - _LEFT)))
             most = min(range(least, most + 1), key=lambda count: (costs[start + count], -count))
-        parts.append(_part(seen, manner, order[start : start + most]))
+        yield _part(seen, manner, order[start : start + most])
         start += most
-    return parts
 
 
 def _part(seen: Picture, manner: Manner, boxes: Sequence[Box]) -> tuple[Picture, Manner]:

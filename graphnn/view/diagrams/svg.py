@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,17 +117,12 @@ def size_on_page(seen: Picture, manner: Manner, page: Point) -> float:
 def has_room(seen: Picture, manner: Manner, page: Point) -> bool:
     """Return whether a picture that can be read has room on a page."""
     writer = _Writer(seen, manner)
-    return writer.least_pages(page) <= 1 and bool(writer.arrange_on(page, manner.direction, None, LEAST))
+    return sum(writer.shares(page)) <= 1 and bool(writer.arrange_on(page, manner.direction, None, LEAST))
 
 
 def shares_of_page(seen: Picture, manner: Manner, page: Point) -> list[float]:
     """Return what each box of a picture would take of a page, if there were nothing between them."""
     return _Writer(seen, manner).shares(page)
-
-
-def least_pages(seen: Picture, manner: Manner, page: Point) -> int:
-    """Return how many pages the boxes alone would fill, so small that they can just be read."""
-    return _Writer(seen, manner).least_pages(page)
 
 
 def height_inside(shape: Shape, usual: Mapping[str, str]) -> float:
@@ -461,16 +457,16 @@ class _Writer:
         """
         items, frames, links = self._parts
         least, most = (LEAST, most) if scale is None else (scale, scale)
-        best, tried = 0.0, []
-        for sideways in (False, True) if direction is None else (direction == "right",):
-            across = self._room(page, least)[0 if not sideways else 1]
-            tried += [
-                (sideways, Arranger(items, frames, links, sideways, across * share)) for share in (math.inf, _NARROW)
-            ]
+        ways = (page[0] > page[1], page[0] <= page[1]) if direction is None else (direction == "right",)
+        best = 0.0
         sizes = [max(min(most, LARGEST if scale is not None else self._largest(page)), least)]
         while sizes[-1] > least:
             sizes.append(max(sizes[-1] / _STEP, least))
-        for sideways, arranger in tried:
+        for sideways, share in itertools.product(ways, (math.inf, _NARROW)):
+            if best == sizes[0]:
+                break
+            across = self._room(page, least)[0 if not sideways else 1]
+            arranger = Arranger(items, frames, links, sideways, across * share)
             for at in (size for size in sizes if size > best):
                 room = self._room(page, at)
                 placed = arranger.arrangement(room, strict=True)
@@ -478,16 +474,12 @@ class _Writer:
                     best, self._placed, self._sideways = at, placed, sideways
                     break
         if not best:
-            sideways, arranger = tried[0]
-            best, self._placed, self._sideways = least, arranger.arrangement(self._room(page, least), True), sideways
+            best, self._sideways = least, ways[0]
+            arranger = Arranger(items, frames, links, self._sideways)
+            self._placed = arranger.arrangement(self._room(page, least), strict=True)
             if scale is None:  # as it is; that it is too small is said
                 best = 0.0
         return best
-
-    def least_pages(self, page: Point) -> int:
-        """Return how many pages the boxes would fill if there were nothing between them."""
-        wide, high = self._room(page, LEAST)
-        return math.ceil(self._taken / ((wide + SPACE) * (high + SPACE)))
 
     def shares(self, page: Point) -> list[float]:
         """Return what each box would take of a page, in the order of the picture."""
