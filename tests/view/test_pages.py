@@ -15,6 +15,7 @@ from svg_geometry import NEAR, crossed, faults, over_titles, read, scopes_of
 import graphnn as gn
 from graphnn import nn
 from graphnn.view import Diagram
+from graphnn.view.diagrams import animation
 from graphnn.view.diagrams.svg_painting import painted
 
 Drawn = tuple[Any, dict[Any, Any]]
@@ -97,7 +98,11 @@ def sizes(svg: str) -> tuple[float, ...]:
 
 def numbers_said(diagram: Diagram) -> Counter[str]:
     """Return all texts of the pages that are numbers."""
-    texts = [text.said for page in diagram.pages for group in painted(page.svg()).groups for text in group.texts]
+    return sum((numbers_of(page.svg()) for page in diagram.pages), Counter[str]())
+
+
+def numbers_of(svg: str) -> Counter[str]:
+    texts = [text.said for group in painted(svg).groups for text in group.texts]
     return Counter(text for text in texts if re.fullmatch(r"-?[\d.]+(e[-+]\d+)?", text))
 
 
@@ -173,15 +178,7 @@ def test_scopes_are_collapsed_where_nobody_says_how_much_detail() -> None:
     flawless(folded)
 
 
-SMALL = [
-    "tutorial",
-    "tutorial, gradients",
-    "tutorial, by hand",
-    "MLP of 10 layers",
-    "attention",
-    "RNN of 15 steps",
-    "8 residual blocks",
-]
+SMALL = ["tutorial", "tutorial, gradients", "tutorial, by hand", "attention"]
 
 
 @pytest.mark.parametrize("fit", [(16, 9), "A4"])
@@ -239,3 +236,20 @@ def test_feature_maps_are_square_and_side_by_side() -> None:
     rim = box.outlines[-1].around
     wide, high = rim[2] - rim[0], rim[3] - rim[1]
     assert wide / high == pytest.approx(83 / 20, rel=0.05)  # four maps of 20 pixels, and three lines between them
+
+
+def test_a_gif_shows_the_evaluation_and_what_is_to_come_is_empty(tmp_path: Any) -> None:
+    image = pytest.importorskip("PIL.Image")
+    loss, feed = seed_network()
+    diagram = gn.draw(loss, feed, numbers="all", fit=(16, 9))
+    stills = list(animation.stills(diagram.svg(), diagram._picture))
+    operations = sum(bool(node.inputs) for node in gn.schedule(loss))
+    assert len(stills) == operations + 2  # nothing computed, each operation, and all of it for a while
+    said = [numbers_of(svg) for svg, _ in stills]
+    assert [len(one) for one in said] == sorted(len(one) for one in said)
+    assert said[-1] == numbers_of(diagram.svg()) > said[0]  # at first only what is given
+    given = gn.run([node for node in gn.schedule(loss) if node.op.is_variable or node.op.is_placeholder], feed)
+    assert sum(said[0].values()) >= sum(np.size(value) for value in given)
+    with image.open(diagram.save(tmp_path / "seed.gif")) as moving:
+        assert moving.n_frames == len(stills)
+        assert moving.size == pytest.approx((960, 540), abs=2)

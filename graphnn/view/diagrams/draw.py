@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -20,7 +21,7 @@ from ...errors import DrawingError, UsageError
 from ...io.paths import path_of
 from ..formatting import counted, shortened
 from ..layout.graphviz_engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
-from .animation import animated
+from .animation import animated, stills
 from .bitmap import dot_of_paint
 from .boxes import picture
 from .crop import around, of_phases
@@ -575,16 +576,18 @@ class Diagram(Shown):
         """Return the picture as SVG text; raises as `render` does."""
         return self.render("svg").decode()
 
-    def save(self, path: str | Path, *, animate: bool = False) -> Path:
+    def save(self, path: str | Path, *, animate: bool = False, dpi: float | None = None) -> Path:
         """Write the picture to a file; its suffix says in which format.
 
         Parameters
         ----------
         path : str or Path
-            ``.svg``, ``.png``, ``.pdf``, ``.jpg``, ``.json``; ``.dot`` or ``.gv`` for the DOT text, ``.mmd`` for
-            Mermaid, ``.txt`` for lines of text.
+            ``.svg``, ``.png``, ``.pdf``, ``.jpg``, ``.json``; ``.gif`` for the evaluation, box after box; ``.dot`` or
+            ``.gv`` for the DOT text, ``.mmd`` for Mermaid, ``.txt`` for lines of text.
         animate : bool
-            Whether the evaluation is to be seen, as `animation` shows it; SVG only.
+            Whether the evaluation is to be seen, as `animation` shows it; SVG and GIF, which always does, only.
+        dpi : float, optional
+            Dots an inch of a PNG, JPG or GIF; 144 by default, 72 of a GIF.
 
         Returns
         -------
@@ -598,11 +601,36 @@ class Diagram(Shown):
         path = path_of(path)
         if not path.suffix:
             raise UsageError(f'"{path}" has no suffix to say what to draw: .{", .".join(_FORMATS)}')
-        if animate and path.suffix.lower() != ".svg":
-            raise UsageError(f'only SVG can be animated, not "{path}"')
-        drawn = self.animation().encode() if animate else self.render(path.suffix[1:])
+        suffix = path.suffix.lower()
+        if animate and suffix not in (".svg", ".gif"):
+            raise UsageError(f'only SVG and GIF can be animated, not "{path}"')
+        if suffix == ".gif":
+            drawn = self._moving(dpi)
+        else:
+            drawn = self.animation().encode() if animate else self.render(path.suffix[1:], dpi=dpi)
         path.write_bytes(drawn)
         return path
+
+    def _moving(self, dpi: float | None) -> bytes:
+        """Return the evaluation as a GIF."""
+        try:
+            from PIL import Image
+        except ImportError:
+            raise DrawingError("a GIF needs Pillow, which comes with pip install 'graphnn[plot]'") from None
+        if find_engine() is None:
+            raise DrawingError(NO_ENGINE)
+        asked, frames, seconds = 72.0 if dpi is None else dots_asked(dpi), [], []
+        for svg, seen in stills(self._laid_out() if self._page else self._plain(), self._picture):
+            picture = painted(svg)
+            dots = min(asked * picture.scale, 72 * _MOST_PIXELS / max(picture.width, picture.height))
+            png = paint(dot_of_paint(picture), "png", dots, self._timeout)
+            frame = Image.open(io.BytesIO(png)).convert("RGB")
+            frames.append(frame.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
+            seconds.append(seen)
+        found = io.BytesIO()
+        times = [round(1000 * each) for each in seconds]
+        frames[0].save(found, "gif", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=False)
+        return found.getvalue()
 
 
 def _too_long(svg: str) -> bool:
