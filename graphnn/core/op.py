@@ -306,6 +306,11 @@ class Op:
         return {attribute: getattr(self, attribute) for attribute in self.attribute_names}
 
     @property
+    def window_axes(self) -> int:
+        """How many axes at the end of the value are places in a window."""
+        return 0
+
+    @property
     def shown_attributes(self) -> dict[str, Any]:
         """The attributes as a person reads them, where they are kept in another form."""
         return self.attributes
@@ -391,6 +396,10 @@ class Op:
             products, the entries, broadcast with each other, give the factors.
         """
         return (...,) * len(operands)
+
+    def in_words(self, operands: Sequence[Node]) -> str | None:
+        """Return what it does to these, in a few words for a picture; None where its attributes say it."""
+        return None
 
     def account(self, operands: Sequence[Array]) -> Account | None:
         """Return what tells how elements came about, of an operation that is several others; None of others."""

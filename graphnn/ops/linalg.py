@@ -203,6 +203,22 @@ class Einsum(Multilinear):
     subscripts: Annotated[str, Subscripts()]
     formula = "einsum({subscripts})"
 
+    def in_words(self, operands: Sequence[Node]) -> str:
+        """Return what it sums over, by the sizes of these axes: of windows, of how many channels."""
+        terms, right = self._terms()
+        summed: dict[str, tuple[Node, int, Dim]] = {}
+        for term, operand in zip(terms, operands, strict=True):
+            for axis, (letter, dim) in enumerate(zip(term, operand.shape, strict=True)):
+                if letter not in right and (letter not in summed or summed[letter][2] == 1):
+                    summed[letter] = (operand, axis - len(term), dim)
+        inside = [dim for operand, axis, dim in summed.values() if axis >= -operand.op.window_axes]
+        others = [dim for operand, axis, dim in summed.values() if axis < -operand.op.window_axes]
+        parts = [f"{' × '.join(map(str, inside))} window"] if inside else []
+        if others:
+            sizes = " × ".join(map(str, others))
+            parts.append(f"{sizes} channels" if inside and len(others) == 1 else sizes)
+        return f"Σ over {' and '.join(parts)}" if parts else "product"
+
     def _terms(self) -> tuple[list[str], str]:
         left, _, right = self.subscripts.partition("->")
         terms = left.split(",")

@@ -138,6 +138,22 @@ class Windows(_Sliding, Rearranging):
     axes: int | tuple[int, ...] = (-2, -1)
     formula = "windows of {0}, {size}"
 
+    @property
+    def window_axes(self) -> int:
+        """As many as they slide along."""
+        return 1 if isinstance(self.axes, int) else len(self.axes)
+
+    def in_words(self, operands: Sequence[Node]) -> str:
+        """Return their size, and what of stride and dilation is not 1."""
+        said = {name: value if isinstance(value, tuple) else (value,) for name, value in self.attributes.items()}
+        parts = [" × ".join(map(str, said["size"] * (self.window_axes if len(said["size"]) == 1 else 1)))]
+        parts += [
+            f"{name} {' × '.join(map(str, dict.fromkeys(said[name])))}"
+            for name in ("stride", "dilation")
+            if set(said[name]) != {1}
+        ]
+        return ", ".join(parts)
+
     def infer(self, x: Spec) -> Spec:
         return Spec(self.windowed(x.shape), x.dtype)
 

@@ -22,6 +22,8 @@ from ..debugger.traces.value_statistics import Stats, in_short
 # Accents take no room, however many there are on a letter.
 _MOST_MARKS = 4
 _COLOUR = re.compile(r"(\x1b\[[\d;]*m)")
+# Of the largest number of a matrix: where its numbers are written without an exponent.
+_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e6
 _WORD, _NAME = 160, 16  # characters of a word in an error, and of the name of a position
 _LONG = re.compile(rf"\S{{{_WORD + 1},}}")
 
@@ -232,6 +234,32 @@ def compact(value: Any) -> str:
     ('0.3333', '3', '1e-07', '0.2', 'True')
     """
     return f"{value:.4g}" if is_real(value) else str(value)
+
+
+def aligned(plane: Any) -> list[list[str]]:
+    """Return the numbers of a matrix as text: all with as many decimals, so that they stand below each other.
+
+    Floats have three significant digits at least, as far as the largest goes; fewer where that says all of them.
+
+    Examples
+    --------
+    >>> aligned([[1.0, -0.25], [2 / 3, 10.0]])
+    [['1.000', '-0.250'], ['0.667', '10.000']]
+    >>> aligned([[0.5, 1.0]]), aligned([[2, 0]]), aligned([[0.01234, np.nan]]), aligned([[1e-9, 0.0]])
+    ([['0.5', '1.0']], [['2', '0']], [['0.0123', 'nan']], [['1.0e-09', '0.0e+00']])
+    """
+    array = np.asarray(plane)
+    if array.dtype.kind in "iub":
+        return [[str(number) for number in row] for row in array.tolist()]
+    wide = array.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    most = float(np.abs(finite).max(initial=0.0))
+    magnitude = math.floor(math.log10(most)) if most else 0
+    if most and not _LEAST_PLAIN <= most < _MOST_PLAIN:
+        return [[f"{number:.1e}" for number in row] for row in wide.tolist()]
+    needed = max(2 - magnitude, 3) if magnitude < 2 else max(4 - magnitude, 0)
+    decimals = next((few for few in range(needed) if np.array_equal(finite.round(few), finite)), needed)
+    return [[f"{number:.{decimals}f}" for number in row] for row in wide.tolist()]
 
 
 def statistics(value: Any) -> tuple[float, float, float]:

@@ -42,6 +42,8 @@ _BAR_CELLS = 16
 _TABLE, _CELLS, _LEVELS = (10, 12), (96, 48), 32
 _PIXELS = 480
 _THUMBNAIL = (6, 16)
+# Of small multiples: slices, the most of them in a row where they are square, and rows or columns of one.
+_MULTIPLES, _ACROSS, _IMAGE = 8, 4, 28
 _NAME = 40  # the most characters of a name
 _LISTED = 12  # the most names in a line
 _ROUNDED = 4  # numbers that differ by so many units of rounding are one to the eye
@@ -517,6 +519,44 @@ def thumbnail(value: Any, scale: Scale | None = None, shape: Sequence[int] = (),
     counts = zip((1, *shown.shape), (math.prod(whole[:-2]), *whole[-2:]), ("slices", "rows", "columns"), strict=True)
     note = ", ".join(f"{n:,} of {of:,} {what}" for n, of, what in counts if n < of)
     return Thumbnail([[in_hex(colour) for colour in row] for row in seen.colours(shown)], note)
+
+
+def small_multiples(
+    value: Any, scale: Scale | None = None, shape: Sequence[int] = (), theme: str = "light"
+) -> Thumbnail:
+    """Return the colours of a value's first slices, side by side on one scale: filters, feature maps, heads.
+
+    As `thumbnail`; between two slices there is a line of paper.
+
+    Examples
+    --------
+    >>> seen = small_multiples(np.arange(8.0).reshape(2, 2, 2))
+    >>> [len(row) for row in seen.cells], seen.note
+    ([5, 5], '')
+    >>> small_multiples(np.ones((20, 9, 9))).note
+    '8 of 20 slices'
+    """
+    seen = _Value(value)
+    if not seen.array.size:
+        return Thumbnail([])
+    seen.scale = (seen.scale if scale is None else scale)._replace(theme=theme)
+    planes, paper = seen.planes[:_MULTIPLES], in_hex(Scale(-1.0, 1.0, signed=True, theme=theme).colours(np.array(0.5)))
+    across = min(len(planes), max(1, _ACROSS * planes.shape[1] // max(planes.shape[2], 1))) or 1
+    across = -(-len(planes) // -(-len(planes) // across))  # rows as long as each other
+    rows, columns = _every(planes.shape[1], _IMAGE), _every(planes.shape[2], _IMAGE)
+    drawn = [[[in_hex(colour) for colour in row] for row in seen.colours(plane[rows, columns])] for plane in planes]
+    blank = [paper] * len(drawn[0][0])
+    cells: list[list[str]] = []
+    for start in range(0, len(drawn), across):
+        line = drawn[start : start + across]
+        line += [[blank] * len(drawn[0])] * (across - len(line))
+        cells += [[paper] * (across * (len(blank) + 1) - 1)] if cells else []
+        for parts in zip(*line, strict=True):
+            cells.append([colour for part in parts for colour in (*part, paper)][:-1])
+    whole = [1, 1, 1, *(shape or seen.array.shape)]
+    shown = len(planes), len(drawn[0]), len(blank)
+    counts = zip(shown, (math.prod(whole[:-2]), *whole[-2:]), ("slices", "rows", "columns"), strict=True)
+    return Thumbnail(cells, ", ".join(f"{n:,} of {of:,} {what}" for n, of, what in counts if n < of))
 
 
 # --- as HTML --------------------------------------------------------------------------------------------------

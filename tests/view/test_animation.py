@@ -165,7 +165,7 @@ def test_it_is_written_to_svg_only(tmp_path: Path) -> None:
     diagram = draw(line()[-1])
     path = diagram.save(tmp_path / "x.svg", animate=True)
     assert path.read_text(encoding="utf-8") == diagram.animation()
-    with pytest.raises(UsageError, match=r'only SVG can be animated, not ".*x\.png"'):
+    with pytest.raises(UsageError, match=r'only SVG and GIF can be animated, not ".*x\.png"'):
         diagram.save(tmp_path / "x.png", animate=True)
     with pytest.raises(DrawingError, match="4 boxes are more than the 3 that are laid out"):
         draw(line()[-1], limit=3, detail="op").animation()

@@ -235,7 +235,7 @@ def symbols(data: bytes) -> list[str]:
 
 def test_a_side_longer_than_programs_read_is_said_in_larger_units() -> None:
     svg = '<svg viewBox="0 0 100 30000"><rect x="0" y="0" width="100" height="30000" fill="#ffffff"/></svg>'
-    data = pdf_of(painted(svg))
+    data = pdf_of([painted(svg)])
     assert b"/MediaBox [0 0 33.33 10000] /UserUnit 3" in data
     assert content(data)[0][0] == "0.333333 0 0 0.333333 0 0 cm"
 

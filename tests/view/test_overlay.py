@@ -346,7 +346,7 @@ def test_gradients_that_are_rounding_stretch_no_scale() -> None:
 def test_a_heatmap_says_what_of_the_value_it_shows() -> None:
     x = Graph().placeholder("x", shape=("batch", 3, 40))
     trace = gn.trace(x * 1.0, {x: np.ones((5, 3, 40))})
-    assert on(told(draw(x * 1.0, trace=trace).source), "x")[-1] == "1 of 5 slices, 14 of 40 columns"
+    assert on(told(draw(x * 1.0, trace=trace).source), "x")[-1] == "20 of 40 columns"
     doubled = Graph().placeholder("y", shape=(300, 2)) * 2.0
     small = gn.trace(doubled, {"y": np.ones((300, 2))}, keep=1)  # of the value itself, only a preview is kept
     picture = draw(doubled, trace=small, engine="plain")
@@ -681,7 +681,7 @@ def test_it_is_laid_over_the_layers_of_a_network() -> None:
     y = nn.Sequential(nn.Dense(3, weight=np.ones((2, 3))), nn.ReLU())(x)
     trace = gn.trace(y, {x: X})
     box = told(draw(y, "layer", overlay="flops", trace=trace).source).titled("Dense")
-    assert box.lines == ["Dense", "dense_1 · 9 parameters", "30 FLOP"]  # 2 · 2 · 2 · 3, and 6 additions
+    assert box.lines == ["Dense", "dense_1 · 9 parameters", "x W + b", "30 FLOP"]  # 2 · 2 · 2 · 3, and 6 additions
 
 
 # --- how it looks -----------------------------------------------------------------------------------------------

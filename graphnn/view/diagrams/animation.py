@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +13,17 @@ if TYPE_CHECKING:
 
 # Seconds: before the first box, from one to the next, for all of them at most, and after the last.
 _LEAD, _BEAT, _MOST, _REST = 0.6, 0.45, 24.0, 3.0
-_DIM, _CURRENT = 0.25, "#D55E00"
+_DIM, _CURRENT, _PALE = 0.25, "#D55E00", "#C4C9D1"
+_ANY_GROUP = re.compile(r'<g data-name="[^"]*">')
+# Of stills: seconds that one is seen at least, and how many there are at most.
+_LEAST_BEAT, _MOST_STILLS = 0.12, 120
+_FILL, _COLOUR = re.compile(r'fill="(#[0-9A-Fa-f]{6})"'), re.compile(r'stroke="#[0-9A-Fa-f]{6}"')
+_TOLD, _LINE = (
+    re.compile(r'<g class="told">.*?</g>', re.DOTALL),
+    re.compile(r' stroke="#[0-9A-Fa-f]{6}" stroke-width="[\d.]+"'),
+)
+_TEXT_FILL = re.compile(r'(<text [^>]*?)fill="#[0-9A-Fa-f]{6}"')
+_SHAPE_FILL = re.compile(r'(<(?!text)\w+ [^>]*?)fill="#[0-9A-Fa-f]{6}"')
 _INK = re.compile(r'<text [^>]*fill="(#[0-9A-Fa-f]{6})"')
 # The groups of boxes, of references and names, and of arrows, as `plain_svg` calls them.
 _GROUP = re.compile(r'<g data-name="(?:(?P<tail>\w+)-&gt;)?(?P<name>[ntr]\d+(?:_\d+)?)">')
@@ -36,14 +49,8 @@ def animated(svg: str, seen: Picture, ink: str = "") -> str:
     -------
     str
     """
-    computed = [box.place for box in seen.boxes if box.scope is not None or box.node.inputs]
-    beat_of = {f"n{place}": beat for beat, place in enumerate(computed)}
-    for found in _GROUP.finditer(svg):
-        name, tail = found["name"], found["tail"]
-        if name.startswith("t") and tail in beat_of:  # a name lights up with the box that has it
-            beat_of[name] = beat_of[tail]
-        elif name.startswith("r") and (reader := f"n{name.partition('_')[2]}") in beat_of:
-            beat_of[name] = beat_of[reader]
+    computed = _computed(seen)
+    beat_of = _beats(svg, computed)
     beat = min(_BEAT, _MOST / max(len(computed), 1))
     whole = _LEAD + beat * len(computed) + _REST
 
@@ -59,6 +66,65 @@ def animated(svg: str, seen: Picture, ink: str = "") -> str:
     moving = _GROUP.sub(group, svg)
     begin = moving.index(">", moving.index("<svg")) + 1
     return f"{moving[:begin]}\n<style>\n{_common(beat, whole)}\n{chr(10).join(rules)}\n</style>{moving[begin:]}"
+
+
+def stills(svg: str, seen: Picture) -> Iterator[tuple[str, float]]:
+    """Yield the evaluation as pictures, each with how many seconds it is seen: box after box is filled.
+
+    A box that is still to be computed is empty, and pale, as are the arrows that lead to it.
+
+    Parameters
+    ----------
+    svg : str
+        As `plain_svg` returns it.
+    seen : Picture
+        What is drawn in it.
+    """
+    computed = _computed(seen)
+    beat_of = _beats(svg, computed)
+    beat = max(min(_BEAT, _MOST / max(len(computed), 1)), _LEAST_BEAT)
+    paper, groups = _FILL.search(svg), list(_ANY_GROUP.finditer(svg))
+    blank = paper[1] if paper else "#FFFFFF"
+    begins = [0, *(found.start() for found in groups), len(svg)]
+    parts = [svg[begin:end] for begin, end in pairwise(begins)]
+    names = [match["name"] if (match := _GROUP.match(found[0])) else "" for found in groups]
+    at_of = [-1, *(beat_of.get(name, -1) for name in names)]
+    step = max(1, math.ceil(len(computed) / _MOST_STILLS))
+    for number in [-1, *range(step - 1, len(computed), step)]:
+        drawn = [
+            _pending(part, blank) if at > number else _current(part) if at == number >= 0 else part
+            for part, at in zip(parts, at_of, strict=True)
+        ]
+        yield "".join(drawn), _LEAD if number < 0 else beat * step
+    yield svg, _REST
+
+
+def _pending(group: str, blank: str) -> str:
+    """Return a group that says nothing of a run, in pale colours."""
+    bare = _COLOUR.sub(f'stroke="{_PALE}"', _TOLD.sub("", group))
+    return _TEXT_FILL.sub(rf'\1fill="{_PALE}"', _SHAPE_FILL.sub(rf'\1fill="{blank}"', bare))
+
+
+def _current(group: str) -> str:
+    """Return a box whose line is that of what has just been computed; an arrow as it is."""
+    return group if "-&gt;" in group[:40] else _LINE.sub(f' stroke="{_CURRENT}" stroke-width="3"', group, count=1)
+
+
+def _computed(seen: Picture) -> list[int]:
+    """Return the places of the boxes that are computed, in the order of the schedule."""
+    return [box.place for box in seen.boxes if box.scope is not None or box.node.inputs]
+
+
+def _beats(svg: str, computed: Sequence[int]) -> dict[str, int]:
+    """Return with which box each of them lights up, and each name and reference, by the names in the picture."""
+    beat_of = {f"n{place}": beat for beat, place in enumerate(computed)}
+    for found in _GROUP.finditer(svg):
+        name, tail = found["name"], found["tail"]
+        if name.startswith("t") and tail in beat_of:  # a name lights up with the box that has it
+            beat_of[name] = beat_of[tail]
+        elif name.startswith("r") and (reader := f"n{name.partition('_')[2]}") in beat_of:
+            beat_of[name] = beat_of[reader]
+    return beat_of
 
 
 def _ink_of(svg: str, begin: int) -> str:

@@ -105,7 +105,10 @@ def common_settings(box: Box) -> list[str]:
     """Return the settings of an operation; of several that are drawn as one, if they are the same in all."""
     if insides(box.node):
         return []  # the text of a body says nothing here
-    return settings(box.node.op) if all(node.op == box.node.op for node in box.nodes) else []
+    if any(node.op != box.node.op for node in box.nodes):
+        return []
+    said = box.node.op.in_words(box.node.inputs)
+    return settings(box.node.op) if said is None else [said]
 
 
 def settings(op: Op) -> list[str]:

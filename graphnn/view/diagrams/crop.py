@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +83,18 @@ def around(seen: Picture, focus: Any, radius: Any = 2) -> Picture:
 
 def part(seen: Picture, kept: set[Box], crossing: Iterable[Edge]) -> Picture:
     """Return the picture of some boxes; of the edges in `crossing`, those with one end outside are its cuts."""
-    if len(kept) == len(seen.boxes):
-        return seen
+    return seen if len(kept) == len(seen.boxes) else part_with(seen, renumbered(seen, kept), crossing)
+
+
+def renumbered(seen: Picture, kept: set[Box]) -> dict[Box, Box]:
+    """Return some boxes with their places in a picture of them alone."""
     numbered = (box for box in seen.boxes if box in kept)
-    box_of = {box: replace(box, place=place) for place, box in enumerate(numbered)}
+    return {box: replace(box, place=place) for place, box in enumerate(numbered)}
+
+
+def part_with(seen: Picture, box_of: Mapping[Box, Box], crossing: Iterable[Edge]) -> Picture:
+    """Return the picture of some boxes, as `renumbered` gives them."""
+    kept = box_of.keys()
 
     def with_its(edge: Edge) -> Edge:
         return edge._replace(tail=box_of.get(edge.tail, edge.tail), head=box_of.get(edge.head, edge.head))

@@ -72,6 +72,7 @@ def _label(
     below: str = "",
     above: str = "",
     end: str = "",
+    formula: str = "",
     notes: Sequence[str] = (),
     soft: str = GREY,
     panels: Sequence[Panel] = (),
@@ -84,6 +85,8 @@ def _label(
         blank = '<font point-size="10"> </font>'
         small = f'<font point-size="8" color="{soft}">{_escaped(below, MOST_BELOW)}</font>'
         lines.append(f"{'' if end else blank}{small}{blank}")
+    if formula:
+        lines.append(f'<font point-size="8">{_escaped(formula, MOST_BELOW)}</font>')
     text = f"{above}{(end or '<br/>').join(lines + _notes(notes))}{end}"
     if panels:
         text = _table([f"<td>{text}</td>", *(row for panel in panels for row in _panel(panel, soft, grey))])
@@ -103,7 +106,10 @@ def _panel(panel: Panel, soft: str, grey: str) -> Iterator[str]:
         fill = f' bgcolor="{panel.fill}" cellpadding="2"' if panel.fill else ""
         yield f'<td height="2"></td></tr><tr><td{fill}>{"<br/>".join(_notes(panel.lines, panel.ink))}</td>'
     if panel.cells:
-        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells, grey)}</td>'
+        yield f'<td height="4"></td></tr><tr><td>{_heatmap(panel.cells, grey, panel.square)}</td>'
+    if panel.matrices:
+        matrices = [_matrix(rows, grey, panel.ink) for rows in panel.matrices]
+        yield f'<td height="4"></td></tr><tr><td>{_table(matrices)}</td>'
     if panel.note:
         yield f'<td><font point-size="7" color="{soft}">{_escaped(panel.note, MOST_BELOW)}</font></td>'
 
@@ -113,13 +119,25 @@ def _table(rows: Iterable[str], border: str = '0" cellborder="0"') -> str:
     return f'<table border="{border} cellspacing="0" cellpadding="0">{body}</table>'
 
 
-def _heatmap(cells: Sequence[Sequence[str]], grey: str) -> str:
-    width, height = cell_size(cells)
+def _heatmap(cells: Sequence[Sequence[str]], grey: str, square: bool) -> str:
+    width, height = cell_size(cells, square)
     size = f'width="{width:g}" height="{height:g}" fixedsize="true"'
     rows = ["".join(f'<td {size} bgcolor="{colour}"></td>' for colour in row) for row in cells]
     # Of its own size: a cell around a table would stretch it.
     whole = f'fixedsize="true" width="{width * len(cells[0]) + 2:g}" height="{height * len(cells) + 2:g}"'
     return _table(rows, f'1" color="{grey}" {whole} cellborder="0"')
+
+
+def _matrix(rows: Sequence[Sequence[str]], grey: str, ink: str) -> str:
+    """Return a row of a table with the numbers of a matrix, each below the other."""
+    look = 'point-size="8"' + (f' color="{ink}"' if ink else "")
+    columns = (
+        "<br/>".join(f"<font {look}>{_escaped(each, MOST_SHOWN)}</font>" for each in column)
+        for column in zip(*rows, strict=True)
+    )
+    cells = "".join(f'<td align="right" balign="right" cellpadding="2">{column}</td>' for column in columns)
+    border = f'1" color="{grey}" cellborder="0'
+    return f"<td>{_table([cells], border)}</td>"
 
 
 def _beside_line(text: str, colour: str) -> str:
@@ -254,6 +272,7 @@ class _Writer:
             shape.title,
             shape.below,
             above,
+            formula=shape.formula,
             notes=shape.notes,
             soft=shape.soft,
             panels=shape.panels,

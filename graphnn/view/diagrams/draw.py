@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -20,12 +21,12 @@ from ...errors import DrawingError, UsageError
 from ...io.paths import path_of
 from ..formatting import counted, shortened
 from ..layout.graphviz_engine import NO_ENGINE, TookTooLong, find_engine, lay_out, paint
-from .animation import animated
+from .animation import animated, stills
 from .bitmap import dot_of_paint
 from .boxes import picture
 from .crop import around, of_phases
 from .dot import dot_source
-from .draw_arguments import boxes_asked, check_name, highlighted, seconds_asked, set_by_hand
+from .draw_arguments import boxes_asked, check_name, dots_asked, highlighted, seconds_asked, set_by_hand
 from .engine_choice import suits_graphviz
 from .folded_calls import folded
 from .fonts import fitted
@@ -34,18 +35,22 @@ from .mermaid import mermaid_source
 from .overlay import NO_OVERLAY, of_graph, overlaid
 from .overlay_types import Overlay, drawn_over
 from .overlay_values import evaluated, needs_no_feed
+from .paging import in_pages, page_asked, takes_more
 from .pdf import pdf_of
 from .picture import Detail, Picture, asked
 from .repeated_blocks import repeated
 from .shapes import Manner
 from .style import NODE, THEMES
-from .svg import headed, plain_svg
+from .svg import below_each_other, headed, plain_svg, size_on_page, svg_on_page
 from .svg_painting import painted, runs_over_titles
 from .text_outline import outline
 
 if TYPE_CHECKING:
     from ...runtime.feed import Feed
 
+_DIRECTIONS = ("down", "right")
+# Pages that a picture takes before its scopes are collapsed, if nobody says how much detail it is to have.
+_MOST_PAGES = 2
 _FORMATS = ("svg", "png", "pdf", "jpg", "json", "dot", "mmd", "txt")
 _ENGINES = ("dot", "plain")
 # How many boxes are laid out by Graphviz, and how many at all, unless `limit` says otherwise.
@@ -85,6 +90,9 @@ def draw(
     engine: str | None = None,
     limit: int | None = None,
     timeout: float = 60.0,
+    direction: str | None = None,
+    fit: Any = None,
+    numbers: str | None = None,
 ) -> Diagram:
     """Draw what the fetches need.
 
@@ -141,6 +149,16 @@ def draw(
         Set above the picture.
     graph : Graph, optional
         Where names are looked up, if no fetch is a node.
+    direction : "down" or "right", optional
+        Where values go. By default down, and to the right where layers are boxes.
+    fit : (float, float) or str, optional
+        The picture fills a slide of this shape, as ``(16, 9)``, or a sheet: ``"A4"``, ``"A3"``, ``"A5"``, ``"letter"``,
+        or these with ``" landscape"``. It is turned and folded so that it is as large as can be. Where the smallest
+        text would have less than 9 pixels of 1/96 inch (on a slide whose longer side has 1,280), it takes several
+        pages; scopes are collapsed first where no `detail` is given and no numbers are asked for.
+    numbers : "all", optional
+        With values or gradients: write out each number of small ones, of up to 72 numbers, in the place of how far
+        they reach and of their colours.
     engine : "dot" or "plain", optional
         What lays the picture out, in all formats: Graphviz, or graphnn itself, which folds what is too wide or too
         high. By default Graphviz draws small pictures without an update, either without frames or with a backward pass.
@@ -185,6 +203,7 @@ def draw(
     <Diagram of "line": 3 boxes, 2 edges>
     """
     _check_manner(theme, engine, repeats, title)
+    page = _check_page(direction, fit, numbers, engine)
     over = drawn_over(fetches)
     _check_alone(alone, fetches, over)
     if focus is None and radius != _RADIUS:
@@ -199,6 +218,10 @@ def draw(
         trace = evaluated(fetches, feed, graph, overlay)
     if isinstance(fetches, Trace) and trace is None:
         trace = fetches
+    if numbers is not None and trace is None and not isinstance(overlay, Trace):
+        raise UsageError(
+            "numbers= writes out what a run gave: give a feed, as in gn.draw(loss, feed, numbers=…), or a trace"
+        )
     if over is not None and overlay is None:
         overlay, trace = fetches if trace is None else [fetches, trace], None
 
@@ -216,13 +239,26 @@ def draw(
         shown = overlay if isinstance(overlay, Trace) else trace
         if highlight is None and isinstance(shown, Trace):
             marks = of_graph(set_by_hand(shown), seen.graph)
-        layer = NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme)
-        return Diagram(seen, Manner(title, levels == "layer", marks, layer, way, theme, remark), limit, timeout, engine)
+        layer = (
+            NO_OVERLAY if overlay is None and trace is None else overlaid(seen, overlay, trace, theme, numbers == "all")
+        )
+        sideways = levels == "layer" if direction is None else direction == "right"
+        manner = Manner(title, sideways, marks, layer, way, theme, remark, direction)
+        return Diagram(seen, manner, limit, timeout, engine, page)
 
     seen = seen_at("op" if levels is None else levels, False)
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
     whole = levels is not None or len(seen.boxes) <= most
-    return diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
+    drawn = diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
+    if page is None or levels is not None or numbers is not None or not whole:
+        return drawn
+    for detail, merges in _STEPS[1:]:
+        if not takes_more(drawn._picture, drawn._manner, page, _MOST_PAGES):
+            break
+        found = seen_at(detail, merges)
+        if len(found.boxes) < len(drawn._picture.boxes):
+            drawn = diagram(found, detail, _how(seen, found, detail, merges))
+    return drawn
 
 
 def _given(
@@ -252,6 +288,24 @@ def _check_manner(theme: Any, engine: Any, repeats: Any, title: Any) -> None:
         raise UsageError(f"title= is a text, not {type(title).__name__}")
 
 
+def _check_page(direction: Any, fit: Any, numbers: Any, engine: Any) -> tuple[float, float] | None:
+    """Return the size of a page, if one was asked for."""
+    if direction is not None:
+        check_name("a direction", direction, _DIRECTIONS)
+    if numbers is not None:
+        check_name("what numbers= takes", numbers, ("all",))
+    if fit is not None and engine == "dot":
+        raise UsageError('graphnn itself lays out what fills a page: leave out engine="dot", or fit=')
+    return page_asked(fit)
+
+
+def _how(seen: Picture, found: Picture, detail: Detail, repeats: bool) -> str:
+    """Return what is said of a picture that was collapsed."""
+    level = f'"{detail}"' if isinstance(detail, str) else detail
+    said = ([f"detail={level}"] if detail != "op" else []) + (["repeats=True"] if repeats else [])
+    return f"{len(seen.boxes):,} boxes collapsed to {len(found.boxes):,} ({', '.join(said)})"
+
+
 def _check_alone(alone: Any, fetches: Any, over: Overlay | None) -> None:
     if not isinstance(alone, bool) or (alone and not (over and over.alone)):
         raise UsageError(f"alone=True draws a circuit alone; got {short_repr(alone)} for {type(fetches).__name__}")
@@ -279,9 +333,7 @@ def _collapsed(seen: Picture, seen_at: Callable[[Detail, bool], Picture], most: 
         found = seen_at(detail, repeats)
         if len(found.boxes) < len(best.boxes):
             best, chosen = found, detail
-            level = f'"{detail}"' if isinstance(detail, str) else detail
-            said = ([f"detail={level}"] if detail != "op" else []) + (["repeats=True"] if repeats else [])
-            how = f"{len(seen.boxes):,} boxes collapsed to {len(best.boxes):,} ({', '.join(said)})"
+            how = _how(seen, best, detail, repeats)
         if len(best.boxes) <= min(most, _FEW_BOXES) or not seen.open_scopes():
             break
     # A little less is not worth what it hides.
@@ -309,15 +361,33 @@ class Diagram(Shown):
         limit: int | None,
         timeout: float,
         engine: str | None = None,
+        page: tuple[float, float] | None = None,
+        scale: float | None = None,
     ) -> None:
         self.note = manner.remark
         self._picture, self._manner = seen, manner
         self._limit, self._timeout, self._engine = limit, timeout, engine
+        self._page, self._scale = page, scale
 
     def __repr__(self) -> str:
         seen = self._picture
         boxes, edges = counted(len(seen.boxes), "box"), counted(len(seen.edges), "edge")
         return f'<Diagram of "{shortened(seen.graph.name, 32)}": {boxes}, {edges}>'
+
+    @cached_property
+    def pages(self) -> list[Diagram]:
+        """The pages that it takes with ``fit=``, each a diagram; else only itself."""
+        if self._page is None or self._scale is not None:
+            return [self]
+        self._check_size(_MOST_BOXES)
+        parts = in_pages(self._picture, self._manner, self._page)
+        sizes = [size_on_page(*each, self._page) for each in parts]
+        scale = min(sizes)  # 0 if one sticks out: that is as large as it can be
+        of_page = [scale if size else 0.0 for size in sizes] if scale else sizes
+        return [
+            Diagram(*each, self._limit, self._timeout, None, self._page, size)
+            for each, size in zip(parts, of_page, strict=True)
+        ]
 
     @cached_property
     def source(self) -> str:
@@ -391,17 +461,20 @@ class Diagram(Shown):
         ink = THEMES[self._manner.theme].get(NODE["fontcolor"], NODE["fontcolor"])
         return animated(self._plain(), self._picture, "" if self._manner.layer is NO_OVERLAY else ink)
 
-    def render(self, format: str = "svg") -> bytes:
+    def render(self, format: str = "svg", *, dpi: float | None = None) -> bytes:
         """Return the picture; all formats show it in the same way, each box in the same place.
 
         Parameters
         ----------
         format : str
             ``"svg"``, ``"png"``, ``"pdf"``, ``"jpg"``, ``"json"``; or as text ``"dot"``, ``"mmd"``, ``"txt"``.
+        dpi : float, optional
+            Dots an inch of a PNG or JPG, up to 1,200; 144 by default.
 
         Returns
         -------
         bytes
+            Where it takes several pages: of a PDF all of them, else these one below the other.
 
         Raises
         ------
@@ -423,6 +496,8 @@ class Diagram(Shown):
             return f"{self.text()}\n".encode()
         if wanted in _BITMAPS and find_engine() is None:
             raise DrawingError(NO_ENGINE)
+        if wanted == "pdf" and len(self.pages) > 1:
+            return pdf_of([painted(page._laid_out()) for page in self.pages])
         svg = self._laid_out()
         if wanted == "svg":
             return svg.encode()
@@ -430,15 +505,21 @@ class Diagram(Shown):
         if wanted == "json":
             return json_of(picture, self._picture.graph.name)
         if wanted == "pdf":
-            return pdf_of(picture)
-        dots = min(_DOTS, 72 * _MOST_PIXELS / max(picture.width, picture.height))
-        if dots < _DOTS:
-            said = f"drawn with {dots:.0f} dots an inch, for few programs open more than {_MOST_PIXELS:,} pixels"
+            return pdf_of([picture])
+        asked = _DOTS if dpi is None else dots_asked(dpi)
+        # Of the picture's own points, which on a page are larger or smaller than a printer's.
+        most = 72 * _MOST_PIXELS / max(picture.width, picture.height)
+        dots = asked * picture.scale
+        if dots > most:
+            fewer = f"{most / picture.scale:.0f}"
+            said = f"drawn with {fewer} dots an inch, for few programs open more than {_MOST_PIXELS:,} pixels"
             self.note = "; ".join(filter(None, (self.note, said)))
-        return paint(dot_of_paint(picture), wanted, dots, self._timeout)
+        return paint(dot_of_paint(picture), wanted, min(dots, most), self._timeout)
 
     def _laid_out(self) -> str:
         """Return the picture as SVG, of which all other formats are made."""
+        if self._page is not None:
+            return self._on_pages()
         self.note = self._manner.remark
         by_graphviz, plainly = self._engine == "dot", self._engine is None
         if plainly and suits_graphviz(self._picture, self._manner.sideways):
@@ -447,9 +528,7 @@ class Diagram(Shown):
             by_graphviz = True
         if not by_graphviz:
             return self._plain()
-        most = _MOST_BY_GRAPHVIZ if self._limit is None else self._limit
-        if len(self._picture.boxes) > most:
-            raise self._too_large(most)
+        self._check_size(_MOST_BY_GRAPHVIZ)
         source = dot_source(self._picture, self._manner, headed=False)
         try:
             drawn = lay_out(source, self._timeout).decode()
@@ -462,10 +541,26 @@ class Diagram(Shown):
             return self._plain()
         return fitted(headed(drawn, self._picture, self._manner))
 
-    def _plain(self, note: str = "") -> str:
-        most = _MOST_BOXES if self._limit is None else self._limit
+    def _on_pages(self) -> str:
+        """Return the page as SVG, or all of them, one below the other."""
+        assert self._page is not None
+        self.note = self._manner.remark
+        if len(self.pages) > 1:
+            said = f"on {len(self.pages)} pages, or the text would be too small"
+            self.note = "; ".join(filter(None, (self.note, said)))
+            return below_each_other([page._on_pages() for page in self.pages])
+        size = self.pages[0]._scale if self._scale is None else self._scale
+        drawn, _ = svg_on_page(self._picture, self._manner, self._page, size)
+        return fitted(drawn)
+
+    def _check_size(self, most: int) -> None:
+        """Raise a DrawingError if there are more boxes than are laid out."""
+        most = most if self._limit is None else self._limit
         if len(self._picture.boxes) > most:
             raise self._too_large(most)
+
+    def _plain(self, note: str = "") -> str:
+        self._check_size(_MOST_BOXES)
         self.note = "; ".join(filter(None, (self._manner.remark, note)))
         return fitted(plain_svg(self._picture, self._manner))
 
@@ -481,16 +576,18 @@ class Diagram(Shown):
         """Return the picture as SVG text; raises as `render` does."""
         return self.render("svg").decode()
 
-    def save(self, path: str | Path, *, animate: bool = False) -> Path:
+    def save(self, path: str | Path, *, animate: bool = False, dpi: float | None = None) -> Path:
         """Write the picture to a file; its suffix says in which format.
 
         Parameters
         ----------
         path : str or Path
-            ``.svg``, ``.png``, ``.pdf``, ``.jpg``, ``.json``; ``.dot`` or ``.gv`` for the DOT text, ``.mmd`` for
-            Mermaid, ``.txt`` for lines of text.
+            ``.svg``, ``.png``, ``.pdf``, ``.jpg``, ``.json``; ``.gif`` for the evaluation, box after box; ``.dot`` or
+            ``.gv`` for the DOT text, ``.mmd`` for Mermaid, ``.txt`` for lines of text.
         animate : bool
-            Whether the evaluation is to be seen, as `animation` shows it; SVG only.
+            Whether the evaluation is to be seen, as `animation` shows it; SVG and GIF, which always does, only.
+        dpi : float, optional
+            Dots an inch of a PNG, JPG or GIF; 144 by default, 72 of a GIF.
 
         Returns
         -------
@@ -504,11 +601,36 @@ class Diagram(Shown):
         path = path_of(path)
         if not path.suffix:
             raise UsageError(f'"{path}" has no suffix to say what to draw: .{", .".join(_FORMATS)}')
-        if animate and path.suffix.lower() != ".svg":
-            raise UsageError(f'only SVG can be animated, not "{path}"')
-        drawn = self.animation().encode() if animate else self.render(path.suffix[1:])
+        suffix = path.suffix.lower()
+        if animate and suffix not in (".svg", ".gif"):
+            raise UsageError(f'only SVG and GIF can be animated, not "{path}"')
+        if suffix == ".gif":
+            drawn = self._moving(dpi)
+        else:
+            drawn = self.animation().encode() if animate else self.render(path.suffix[1:], dpi=dpi)
         path.write_bytes(drawn)
         return path
+
+    def _moving(self, dpi: float | None) -> bytes:
+        """Return the evaluation as a GIF."""
+        try:
+            from PIL import Image
+        except ImportError:
+            raise DrawingError("a GIF needs Pillow, which comes with pip install 'graphnn[plot]'") from None
+        if find_engine() is None:
+            raise DrawingError(NO_ENGINE)
+        asked, frames, seconds = 72.0 if dpi is None else dots_asked(dpi), [], []
+        for svg, seen in stills(self._laid_out() if self._page else self._plain(), self._picture):
+            picture = painted(svg)
+            dots = min(asked * picture.scale, 72 * _MOST_PIXELS / max(picture.width, picture.height))
+            png = paint(dot_of_paint(picture), "png", dots, self._timeout)
+            frame = Image.open(io.BytesIO(png)).convert("RGB")
+            frames.append(frame.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
+            seconds.append(seen)
+        found = io.BytesIO()
+        times = [round(1000 * each) for each in seconds]
+        frames[0].save(found, "gif", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=False)
+        return found.getvalue()
 
 
 def _too_long(svg: str) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .picture import Picture
 
 _LONGEST = 86_400.0  # seconds
+_MOST_DOTS = 1200
 
 
 def check_name(what: str, given: Any, known: Collection[str]) -> None:
@@ -44,6 +45,13 @@ def seconds_asked(timeout: Any) -> float:
             f"timeout= is a number of seconds, more than 0 and at most a day, not {short_repr(timeout)}"
         )
     return seconds
+
+
+def dots_asked(dpi: Any) -> float:
+    """Return how many dots an inch of a bitmap has."""
+    if isinstance(dpi, bool) or not isinstance(dpi, (int, float)) or not 1 <= dpi <= _MOST_DOTS:
+        raise ValueRangeError(f"dpi= is a number of dots an inch, from 1 to {_MOST_DOTS:,}, not {short_repr(dpi)}")
+    return float(dpi)
 
 
 def set_by_hand(trace: Trace) -> dict[Node, Highlight]:

@@ -22,6 +22,7 @@ from ...debugger.traces import Record, Trace
 from ...errors import NotFoundError
 from ..formatting import compact, counted, in_bytes, in_seconds, named_numbers, names_along, norm_of, preview, shortened
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay, Reader, TextOf
+from .style import MOST_INLINE, PLUM
 
 if TYPE_CHECKING:
     from ...core import Array, Node
@@ -39,21 +40,18 @@ def _of_records(mark: Callable[[Record], Mark | None]) -> Reader:
 
 
 def _value(record: Record) -> Mark | None:
-    if record.op.is_constant:
-        return None  # its value is what is written on it
+    if record.op.is_constant:  # its value is what is written on it, where that is short
+        return Mark("", numbers=record.value) if record.kept and math.prod(record.shape) > MOST_INLINE else None
     if is_bundle(record.node):
         return NOTHING
-    written = _written(record)
+    written, labels = _written(record), labels_along(record.node, record.shape)
+    numbers = record.value if record.kept else None
     if written:
-        return Mark(written)
+        return Mark(written, numbers=numbers, labels=labels)
     if record.node.dtype.kind == "i":
-        return Mark(_classes(record))
-    return Mark("\n".join([_range(record), *_names(record)]), value=_shown(record), shape=record.shape)
-
-
-def _names(record: Record) -> list[str]:
-    """Return which positions a heatmap shows, where they have names."""
-    return names_along(labels_along(record.node, record.shape))
+        return Mark(_classes(record), numbers=numbers)
+    text = "\n".join([_range(record), *names_along(labels)])
+    return Mark(text, value=_shown(record), shape=record.shape, numbers=numbers, labels=labels)
 
 
 def _written(record: Record) -> str:
@@ -204,11 +202,14 @@ def _known(trace: Trace) -> list[dict[Node, Node]]:
 def _slope(record: Record, signed: bool) -> Mark:
     """Return a gradient: its number, or its numbers and their norm."""
     if math.prod(record.shape) == 1:
-        value = float(_shown(record).item())
-        return Mark(f"gradient {compact(value)}", value if signed else abs(value))
+        number = float(_shown(record).item())
+        return Mark(f"gradient {compact(number)}", number if signed else abs(number), numbers=_shown(record))
     norm, written = norm_of(record.stats), _written(record)
     text = f"gradient {written or _range(record)}\nnorm {compact(norm)}"
-    return Mark(text, norm, value=None if written else _shown(record), shape=record.shape)
+    numbers = record.value if record.kept else None
+    value = None if written else _shown(record)
+    labels = labels_along(record.node, record.shape)
+    return Mark(text, norm, value=value, shape=record.shape, numbers=numbers, labels=labels)
 
 
 def _of_gradients(trace: Trace, marks: Mapping[Node, Mark]) -> str:
@@ -293,7 +294,7 @@ OVERLAYS: dict[str, Overlay] = {
     "statistics": Overlay(
         {Trace: ("means of the values", _of_records(_statistics))}, compact, "result", "signed", "not run"
     ),
-    "gradients": Overlay({Trace: (_of_gradients, _gradients)}, compact, "largest", "logarithm", signed=True),
+    "gradients": Overlay({Trace: (_of_gradients, _gradients)}, compact, "largest", "logarithm", signed=True, ink=PLUM),
     "time": _cost(("time", _time), ("time", "time"), in_seconds),
     "bytes": _cost(("bytes of the values", _of_records(_bytes)), ("bytes written", "written"), _in_bytes, "bytes"),
     "flops": _cost((_FLOPS, _flops), (_FLOPS, "flops"), _in_flops, _FLOPS),

@@ -19,13 +19,13 @@ from ...control_flow.unrolled_run import outside
 from ...core import Graph, Node, is_float
 from ...debugger.iteration_traces import in_every
 from ...errors import NotFoundError, UsageError
-from ..formatting import compact
-from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, thumbnail
+from ..formatting import aligned, compact, shortened
+from ..heatmap import NOT_FINITE, Scale, eps_of, in_hex, ink_on, small_multiples, thumbnail
 from .draw_arguments import check_name
 from .edge_strokes import said_of, strokes_on
 from .overlay_types import NOTHING, OVERLAY, Mark, Overlay
 from .picture import insides, local_name
-from .style import HIGHLIGHTS, MOST_BELOW, MOST_SAID
+from .style import HIGHLIGHTS, MOST_BELOW, MOST_SAID, THEMES
 
 if TYPE_CHECKING:
     from ...core import Array
@@ -37,6 +37,7 @@ _SHADES = 72  # of the scale in the legend: so many that no step is seen
 _LOGARITHMIC = 1e3  # from which ratio of the largest to the smallest on
 
 _MOST_WITH_CELLS = 200  # boxes
+_MOST_NUMBERS, _MOST_COLUMNS, _MOST_LABEL = 72, 16, 10  # of a value that is written out
 _MOST_LINES = 6  # of what a user says of a node
 _SIDES = 2  # of a branch
 
@@ -53,6 +54,8 @@ class Legend(NamedTuple):
         Between the ends; none: there is no scale.
     key : str
         What else means something; may be empty.
+    ink : str
+        The colour of its numbers, where all are written out; may be empty.
     """
 
     what: str
@@ -60,6 +63,7 @@ class Legend(NamedTuple):
     high: str = ""
     colours: tuple[str, ...] = ()
     key: str = ""
+    ink: str = ""
 
 
 class Panel(NamedTuple):
@@ -74,6 +78,10 @@ class Panel(NamedTuple):
         The colours of a heatmap; may be empty.
     note : str
         Below that, what of the value it shows; may be empty.
+    matrices : sequence of sequence of sequence of str
+        The numbers of a value, a matrix after the other; may be empty.
+    square : bool
+        Whether the cells are square: those of images, filters, feature maps, heads.
     """
 
     lines: Sequence[str] = ()
@@ -81,6 +89,8 @@ class Panel(NamedTuple):
     ink: str = ""
     cells: Sequence[Sequence[str]] = ()
     note: str = ""
+    matrices: Sequence[Sequence[Sequence[str]]] = ()
+    square: bool = False
 
 
 class Patch(NamedTuple):
@@ -149,7 +159,7 @@ _TOGETHER = {
 }
 
 
-def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> Layer:
+def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light", numbers: bool = False) -> Layer:
     """Return an overlay on a picture, or several.
 
     Parameters
@@ -161,6 +171,8 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         What it is read from, if `overlay` says which.
     theme : str
         A key of `THEMES`: of the paper on which the colours are.
+    numbers : bool
+        Whether small values are written out, each number of them.
 
     Returns
     -------
@@ -174,12 +186,12 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         When a name is unknown, or nothing of it is in the picture.
     """
     if not isinstance(overlay, (list, tuple)):
-        return _single(seen, overlay, source, theme)[0]
+        return _single(seen, overlay, source, theme, numbers)[0]
     if not overlay:
         raise UsageError('a list of overlays names at least one, as in ["values", "gradients"]')
     if len(overlay) == 1:
-        return overlaid(seen, overlay[0], source, theme)
-    found = [_single(seen, one, source if isinstance(one, str) else None, theme) for one in overlay]
+        return overlaid(seen, overlay[0], source, theme, numbers)
+    found = [_single(seen, one, source if isinstance(one, str) else None, theme, numbers) for one in overlay]
     strength = list(HIGHLIGHTS).index
     together = {}
     for box in seen.boxes:
@@ -187,7 +199,9 @@ def overlaid(seen: Picture, overlay: Any, source: Any, theme: str = "light") -> 
         if given:
             panels: list[Panel] = []
             for panel in (_panel(patch, row.label) for patch, row in given if patch.notes or patch.panels):
-                panels += [panel] if panel not in panels else []  # what two say alike, once
+                # What two say alike, once. Of a gradient, its numbers are those of its value.
+                known = [each._replace(ink=panel.ink) for each in panels] if box.phase == "backward" else panels
+                panels += [panel] if panel not in known else []
             level = min((patch.level for patch, _ in given), key=strength)
             together[box] = Patch((), level, tip=[line for patch, _ in given for line in patch.tip], panels=panels)
     strokes = {edge: stroke for layer, _ in reversed(found) for edge, stroke in layer.strokes.items()}
@@ -210,13 +224,15 @@ def _once(legends: Iterable[Legend]) -> Iterator[Legend]:
 
 
 def _panel(patch: Patch, label: str) -> Panel:
+    if patch.panels and not patch.panels[0].cells and not patch.notes:
+        return patch.panels[0]
     first, *rest = patch.notes or [""]
     said = f"{label} {first}" if label and patch.level != "waiting" else first
-    cells, note = (patch.panels[0].cells, patch.panels[0].note) if patch.panels else ((), "")
-    return Panel((said, *rest), patch.fill, patch.ink, cells, note)
+    lines = tuple(line for line in (said, *rest) if line)
+    return (patch.panels[0] if patch.panels else Panel())._replace(lines=lines, fill=patch.fill, ink=patch.ink)
 
 
-def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer, Overlay]:
+def _single(seen: Picture, overlay: Any, source: Any, theme: str, numbers: bool) -> tuple[Layer, Overlay]:
     """Return one overlay on a picture, and its row of the table."""
     row, what, marks, lines = _chosen(overlay, source)
     found = of_graph(marks, seen.graph)
@@ -229,7 +245,9 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     marked = [mark for mark in merged.values() if mark is not None]
     arrays = [mark.value for mark in marked if mark.value is not None and _holds_numbers(mark.value)]
     scale = _scale(row, [mark.number for mark in marked], max(map(eps_of, arrays), default=_EPS), theme)
-    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, _floor(arrays) if row.signed else 0.0, theme)
+    floor = _floor(arrays) if row.signed else 0.0
+    ink = THEMES[theme].get(row.ink, row.ink)
+    within = _Cells(len(seen.boxes) <= _MOST_WITH_CELLS, row.signed, floor, theme, numbers, ink)
     patches = {}
     for box, mark in merged.items():
         operations = [node for node in box.nodes if node.inputs and node.graph is seen.graph]
@@ -239,7 +257,11 @@ def _single(seen: Picture, overlay: Any, source: Any, theme: str) -> tuple[Layer
     if row.together == "sum":
         shown = dict.fromkeys(node for node in drawn if node.graph is seen.graph)
         what = f"{what}, {row.text_of(math.fsum(found[node].number or 0.0 for node in shown if node in found))} in all"
+    if numbers and not any(patch.fill for patch in patches.values()):
+        scale, what = None, what.removeprefix("norms of the ")
     legend = _legend(row, what, scale, patches)
+    if any(panel.matrices for patch in patches.values() for panel in patch.panels):
+        legend = legend._replace(ink=row.ink)
     if said := said_of(lines, row.of_lines):
         legend = legend._replace(key="; ".join([said, *([legend.key] if legend.key else [])]))
     # A loop's own value is its bundle, whose numbers say nothing; what it takes says something.
@@ -409,12 +431,28 @@ def _holds_numbers(value: Array) -> bool:
 
 
 class _Cells(NamedTuple):
-    """How heatmaps are drawn: at all; with 0 in the middle; what is less is rounding; and on which paper."""
+    """How values are drawn.
+
+    As heatmaps at all; with 0 in the middle; what is less is rounding; on which paper; whether small ones are written
+    out, and in which colour.
+    """
 
     drawn: bool
     signed: bool
     floor: float
     theme: str
+    numbers: bool = False
+    ink: str = ""
+
+    def written(self, mark: Mark) -> Panel | None:
+        """Return all numbers of a mark, if they are to be written out and there is room for them."""
+        value = mark.numbers if self.numbers else None
+        if value is None or not _holds_numbers(value):
+            return None
+        if value.size == 1:
+            return Panel((compact(value.item()),), ink=self.ink)
+        written = _matrices(value, mark.labels)
+        return Panel(matrices=written, ink=self.ink) if written else None
 
     def of(self, mark: Mark) -> list[Panel]:
         """Return the heatmap of a mark, if there is one."""
@@ -423,8 +461,30 @@ class _Cells(NamedTuple):
             return []
         most = max(_most(value), self.floor)
         scale = Scale(-most, most, signed=True) if self.signed and most else None
-        small = thumbnail(value, scale, mark.shape, self.theme)
-        return [Panel(cells=small.cells, note=small.note)] if small.cells else []
+        draw = small_multiples if value.ndim > 2 else thumbnail
+        small = draw(value, scale, mark.shape, self.theme)
+        return [Panel(cells=small.cells, note=small.note, square=value.ndim > 2)] if small.cells else []
+
+
+def _matrices(value: Array, labels: Sequence[Sequence[str] | None]) -> list[list[list[str]]]:
+    """Return the numbers of a small value as text, a matrix for each place along the axes before the last two.
+
+    Where positions have names, these stand above the columns and before the rows.
+    """
+    columns = value.shape[-1] if value.ndim else 1
+    if not 0 < value.size <= _MOST_NUMBERS or columns > _MOST_COLUMNS or not _holds_numbers(value):
+        return []
+    planes = value.reshape(-1, value.shape[-2] if value.ndim > 1 else 1, columns)
+    lines = aligned(planes.reshape(-1, columns))
+    rows = planes.shape[1]
+    above, before = ([*reversed(labels), None, None] if len(labels) == value.ndim else [None, None])[:2]
+    if before is not None:
+        lines = [[shortened(before[i % rows], _MOST_LABEL), *line] for i, line in enumerate(lines)]
+    matrices = [lines[at : at + rows] for at in range(0, len(lines), rows)]
+    if above is None:
+        return matrices
+    head = [*([""] if before is not None else []), *[shortened(name, _MOST_LABEL) for name in above]]
+    return [[head, *matrix] for matrix in matrices]
 
 
 def _most(array: Array) -> float:
@@ -453,6 +513,8 @@ def _patch(
     notes = [f"{missing} of {len(operations)} {row.missing}"] if missing else []
     if mark is None:
         return Patch(notes) if notes else None
+    if written := cells.written(mark):
+        return Patch(notes, mark.level, tip=[line for line in mark.tip.split("\n") if line], panels=[written])
     notes = [line for line in mark.text.split("\n") if line] + notes
     fill = scale.fill(mark.number) if scale is not None and mark.number is not None else None
     tip = [line for line in mark.tip.split("\n") if line]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._util.ports import Port
@@ -30,6 +30,10 @@ class Mark(NamedTuple):
         What is shown as a heatmap: the value, or a preview of it.
     shape : tuple of int
         Of the whole value.
+    numbers : array or None
+        The whole value, if it is there: what is written out where all numbers are asked for.
+    labels : sequence
+        For each axis of the value, the names of its positions, or None.
     """
 
     text: str
@@ -38,6 +42,8 @@ class Mark(NamedTuple):
     tip: str = ""
     value: Array | None = None
     shape: tuple[int, ...] = ()
+    numbers: Array | None = None
+    labels: Sequence[Sequence[str] | None] = ()
 
 
 NOTHING = Mark("")
@@ -74,6 +80,8 @@ class Overlay(NamedTuple):
         Beside others on one box: what its text is; may be empty.
     signed : bool
         Whether its heatmaps have 0 in the middle, whatever their numbers.
+    ink : str
+        The colour of its numbers where all are written out; may be empty.
     lines : callable or None
         Returns what its lines show: numbers by node and reader; None for a line that is to be pale.
     of_lines : str
@@ -93,6 +101,7 @@ class Overlay(NamedTuple):
     unit: str = ""
     label: str = ""
     signed: bool = False
+    ink: str = ""
     lines: _Lines | None = None
     of_lines: str = ""
     fetches: Callable[[Any], Any] | None = None

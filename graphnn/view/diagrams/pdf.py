@@ -1,11 +1,11 @@
-"""A picture as PDF: one page with its outlines and texts, in the fonts that every program for PDF has."""
+"""Pictures as PDF: a page each, with its outlines and texts, in the fonts that every program for PDF has."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -30,29 +30,34 @@ _SYMBOLS |= {
 _MOST_OF_A_FONT, _USUAL_WIDTH = 250, 600
 
 
-def pdf_of(picture: Painted) -> bytes:
-    """Return the PDF of a picture, the same in every process.
+def pdf_of(pictures: Sequence[Painted]) -> bytes:
+    """Return the PDF of pictures, a page each, the same in every process.
 
     Letters of other scripts are asked for by name, in whatever font the reader's program puts in the place of
     Helvetica: where that lacks them, they are not seen there, but can be searched for and copied.
     """
     fonts = _Fonts()
-    content = "\n".join(_content(picture, fonts)).encode("ascii")
-    units = max(1, math.ceil(max(picture.width, picture.height) / _LONGEST_SIDE))
-    if units > 1:
-        content = f"{1 / units:.6f} 0 0 {1 / units:.6f} 0 0 cm\n".encode() + content
-    kept = zlib.compress(content, 9)
-    size, unit = f"{n(picture.width / units)} {n(picture.height / units)}", f" /UserUnit {units}" if units > 1 else ""
-    names, described = fonts.described(first=5)
+    drawn = ["\n".join(_content(picture, fonts)) for picture in pictures]
+    # The catalog, the list of pages, then of each page itself and what is painted on it, then the fonts.
+    names, described = fonts.described(first=3 + 2 * len(pictures))
+    kids = " ".join(f"{3 + 2 * number} 0 R" for number in range(len(pictures)))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {size}]{unit} /Contents 4 0 R "
-        f"/Resources << /Font << {names} >> >> >>".encode(),
-        b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(kept), kept),
-        *(each.encode("ascii") for each in described),
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pictures)} >>".encode(),
     ]
-    return _file(objects)
+    for number, (picture, content) in enumerate(zip(pictures, drawn, strict=True)):
+        width, height = picture.width * picture.scale, picture.height * picture.scale
+        units = max(1, math.ceil(max(width, height) / _LONGEST_SIDE))
+        shrunk = picture.scale / units
+        moved = f"{shrunk:.6f} 0 0 {shrunk:.6f} 0 0 cm\n" if shrunk != 1.0 else ""
+        kept = zlib.compress((moved + content).encode("ascii"), 9)
+        size, unit = f"{n(width / units)} {n(height / units)}", f" /UserUnit {units}" if units > 1 else ""
+        objects += [
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {size}]{unit} /Contents {4 + 2 * number} 0 R "
+            f"/Resources << /Font << {names} >> >> >>".encode(),
+            b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(kept), kept),
+        ]
+    return _file([*objects, *(each.encode("ascii") for each in described)])
 
 
 def _file(objects: list[bytes]) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..formatting import by_times, counted, elided, shortened
 from . import style
 from .box_text import MOST_MARKS, frame_words, mark_of, positions_matter, repeated_title, scope_tip, tip_of, words
+from .formulas import formula_of
 from .overlay import NO_OVERLAY, Layer, Panel, Patch
 from .picture import NEXT, Box, Edge, Picture, data_inputs, scope_path, title_of, value_name
 from .shared_parameters import sharing
@@ -43,6 +44,8 @@ class Shape(NamedTuple):
         The colour of the line below, and of a small title.
     panels : sequence of Panel
         Under all that.
+    formula : str
+        What it computes, under the line below; may be empty.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Shape(NamedTuple):
     kind: str = "name"
     soft: str = style.GREY
     panels: Sequence[Panel] = ()
+    formula: str = ""
 
     @property
     def said(self) -> list[str]:
@@ -121,6 +125,8 @@ class Heading(NamedTuple):
         The text after the scale.
     joint : str or None
         If it goes on with the text of the line before: what stands between the two.
+    beside : bool
+        Whether it may stand on the line of the one before, where there is room.
     """
 
     text: str
@@ -130,6 +136,7 @@ class Heading(NamedTuple):
     shades: Sequence[str] = ()
     end: str = ""
     joint: str | None = None
+    beside: bool = False
 
 
 class Manner(NamedTuple):
@@ -151,6 +158,8 @@ class Manner(NamedTuple):
         A key of `THEMES`.
     remark : str
         A line above the picture; may be empty.
+    direction : str or None
+        ``"down"`` or ``"right"``, if it was asked for: then a picture that is too large is not turned.
     """
 
     title: str | None = None
@@ -160,6 +169,7 @@ class Manner(NamedTuple):
     way: Collection[tuple[Node, Node]] = ()
     theme: str = "light"
     remark: str = ""
+    direction: str | None = None
 
 
 USUAL = Manner()
@@ -244,12 +254,12 @@ class Drawing:
     def _all_headings(self) -> Iterator[Heading]:
         ink, grey = self.colour(style.INK), self.colour(style.GREY)
         yield from _heading_lines(self._manner.title or "", 14.0, False, ink)
-        for legend in self._manner.layer.legends:
-            yield from _heading_lines(legend.what, 9.5, True, ink)
+        for number, legend in enumerate(self._manner.layer.legends):
+            yield from _heading_lines(legend.what, 9.5, True, self.colour(legend.ink) or ink, number > 0)
             if legend.colours:
-                yield Heading(legend.low, 8.0, False, ink, legend.colours, legend.high)
-            yield from _heading_lines(legend.key, 8.0, False, grey)
-        yield from _heading_lines(self._manner.remark, 8.0, False, grey)
+                yield Heading(legend.low, 8.0, False, ink, legend.colours, legend.high, beside=True)
+            yield from _heading_lines(legend.key, 8.0, False, grey, bool(legend.what or legend.colours))
+        yield from _heading_lines(self._manner.remark, 8.0, False, grey, bool(self._manner.layer.legends))
 
     def _frame(self, scope: Scope, nodes: list[Node]) -> Frame:
         look = self.look(style.FRAME_OF_PHASE[scope.phase])
@@ -282,9 +292,10 @@ class Drawing:
                 look["fontcolor"] = soft = patch.ink
         reads = [f"reads {node.name} {node.spec}" for nodes in told.values() for node in nodes]
         name, notes, tip = f"n{box.place}", [*notes, *patch.notes], [*tip_of(box), *reads, *patch.tip]
+        formula = formula_of(box)
         if kind == "constant" and not notes and not patch.panels:
             return Shape(name, box.around, look, tip, f"{title} {below}".strip(), small=9.0, kind=kind, soft=soft)
-        return Shape(name, box.around, look, tip, title, below, notes, kind=kind, soft=soft, panels=patch.panels)
+        return Shape(name, box.around, look, tip, title, below, notes, 0.0, kind, soft, patch.panels, formula)
 
     def _draw_line(self, edges: Sequence[Edge]) -> None:
         edge, nodes = edges[0], dict.fromkeys(edge.node for edge in edges)
@@ -326,8 +337,9 @@ class Drawing:
 
     def _new_shape(self, box: Box, node: Node) -> str:
         """Return the shape of a value where it is not that of what it was made from; only once."""
-        if node in self._with_shape or node.op.is_leaf:
-            return ""
+        patch = self._manner.layer.patches.get(box)
+        if node in self._with_shape or node.op.is_leaf or (patch and any(panel.matrices for panel in patch.panels)):
+            return ""  # it was said, or is seen
         self._with_shape.add(node)
         operands = node.inputs if box.scope is None else data_inputs(box.nodes)
         return "" if any(node.shape == operand.shape for operand in operands) else by_times(node.shape)
@@ -375,12 +387,12 @@ class Drawing:
         self.shapes.append(Shape(name, around, self.look(look), tip, title, small=8.0, kind=kind, soft=soft))
 
 
-def _heading_lines(text: str, size: float, bold: bool, colour: str) -> Iterator[Heading]:
+def _heading_lines(text: str, size: float, bold: bool, colour: str, beside: bool = False) -> Iterator[Heading]:
     """Yield the lines of a text above a picture."""
     said, at = shortened(text, style.MOST_SAID) if text else "", 0
     for line in textwrap.wrap(said, style.MOST_ABOVE, expand_tabs=False) or ([said] if text else []):
         start = said.index(line, at)
-        yield Heading(line, size, bold, colour, joint=said[at:start] if at else None)
+        yield Heading(line, size, bold, colour, joint=said[at:start] if at else None, beside=beside and not at)
         at = start + len(line)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-INK, GREY, _PLUM, _GREEN = "#3C4043", "#5F6368", "#8E3B6E", "#00664B"
+INK, GREY, PLUM, _GREEN = "#3C4043", "#5F6368", "#8E3B6E", "#00664B"
 
 # What all boxes and all arrows have, unless more is said. Lengths are in inches, as Graphviz counts them.
 NODE = {
@@ -44,7 +44,7 @@ LOOK: dict[str, dict[str, str]] = {
     "operation": {},
     "input": {"shape": "ellipse", "margin": "0.04,0.02"},
     "layer": {"fillcolor": "#FBE3C0", "color": "#9C5B00"},
-    "gradient": {"style": "rounded,filled,dashed", "fillcolor": "#F6E4EE", "color": _PLUM},
+    "gradient": {"style": "rounded,filled,dashed", "fillcolor": "#F6E4EE", "color": PLUM},
     "update": {"fillcolor": "#D5EFE3", "color": _GREEN, "peripheries": "2"},
 }
 FETCHED = {"color": "#000000", "penwidth": "2.2"}
@@ -69,7 +69,7 @@ FRAME_OF_PHASE = {
     "backward": {"fillcolor": "#FBF3F7", "color": "#D9B8CB"},
     "update": {"fillcolor": "#F1FAF6", "color": "#A9CFC0"},
 }
-ARROW_OF_PHASE = {"forward": {}, "backward": {"color": _PLUM}, "update": {"color": _GREEN}}
+ARROW_OF_PHASE = {"forward": {}, "backward": {"color": PLUM}, "update": {"color": _GREEN}}
 # What goes back to the begin of a frame does not say what is above what.
 BACK = {"style": "dashed", "weight": "0", "constraint": "false"}
 LENT = {"style": "dotted", "color": "#80868B", "weight": "0", "arrowsize": "0.45"}
@@ -95,7 +95,7 @@ THEMES: dict[str, dict[str, str]] = {
         "#FBE3C0": "#4D3711",
         "#9C5B00": "#E6A23C",
         "#F6E4EE": "#44293C",
-        _PLUM: "#D08BB4",
+        PLUM: "#D08BB4",
         "#D5EFE3": "#14432F",
         _GREEN: "#4DC19B",
         "#FCE8E6": "#57201B",
@@ -116,6 +116,7 @@ MOST_SHOWN, MOST_BELOW, MOST_SAID, MOST_INLINE, MOST_ABOVE = 32, 48, 1000, 6, 96
 WIDTH_OF_SHADE = 2.0  # of a scale, one colour
 # Of heatmaps: width and height at most, and of a cell.
 _MOST_OF_CELLS, _MOST_OF_CELL = (64.0, 36.0), (10.0, 6.0)
+_MOST_OF_IMAGE = (96.0, 72.0)
 KIND_OF_PHASE = {"backward": "gradient", "update": "update"}
 
 
@@ -123,8 +124,11 @@ Highlight = str | tuple[str, ...]
 """A key of `HIGHLIGHTS`; or that and the lines that are said on the box instead."""
 
 
-def cell_size(cells: Sequence[Sequence[str]]) -> tuple[float, float]:
-    """Return how wide and high a cell of a heatmap is, in points."""
+def cell_size(cells: Sequence[Sequence[str]], square: bool = False) -> tuple[float, float]:
+    """Return how wide and high a cell of a heatmap is, in points; those of an image are square."""
+    if square:
+        side = min(_MOST_OF_IMAGE[0] / len(cells[0]), _MOST_OF_IMAGE[1] / len(cells), _MOST_OF_CELL[1])
+        return max(side, 1.0), max(side, 1.0)
     width, height = (
         max(1.0, min(most // count, of_one))
         for most, count, of_one in zip(_MOST_OF_CELLS, (len(cells[0]), len(cells)), _MOST_OF_CELL, strict=True)

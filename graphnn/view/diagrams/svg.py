@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..formatting import shortened
-from ..layout.layered import arrange
-from ..layout.layout_types import TITLE_INSET, TITLE_TOP, Arrangement, Item, Link
+from ..layout.layered import Arranger, arrange
+from ..layout.layout_types import SPACE, TITLE_INSET, TITLE_TOP, Arrangement, Item, Link
 from ..layout.layout_types import Frame as Around
 from ..layout.ranks import rows
 from .dot_ranks import set_beside
@@ -20,6 +21,7 @@ from .style import ARROW, GREY, INK, MOST_BELOW, MOST_SAID, MOST_SHOWN, NODE, PA
 from .svg_elements import CUT, LID, cylinder, n, octagon, path, polygon, rectangle, row_of_cells
 
 if TYPE_CHECKING:
+    from ..layout.layout_types import Point
     from .picture import Edge, Picture
 
 # A link over more rows is cut. Where the values are few that skip more, they can be followed further, unless they are
@@ -33,13 +35,21 @@ _HIGHEST, _HARDER = 3000.0, 1.2
 _NARROWER, _MANY = (0.8, 0.5, 0.25), 1800
 # A picture of more boxes is high either way, and is not laid out the other way too.
 _MOST_TURNED = 5000
+# On a page: how many times as large as usual a picture is at most, and at least, so that its smallest text, of 7
+# points, has 9 pixels; and by which steps that is tried. Rows may keep to this share of the page.
+LARGEST, LEAST, _STEP, _NARROW = 1.8, 9.0 / (4 / 3) / 7.0, 1.06, 0.3
 # A point of Graphviz's, as browsers show it.
 _PIXELS = 4 / 3
 _PAD, _HEADING_SPACE = 10.8, 4.0
+# Between two parts of a line above the picture, and how long such a line may be, however narrow the picture is.
+_BESIDE_SPACE, _LEAST_ROW = 14.0, 420.0
 _SHADE_HEIGHT, _SHADE_SPACE, _CELLS_SPACE = 8.0, 6.0, 4.0
 _FRAME_TITLE = 9.5
 _TITLE, _SMALL, _NOTE, _POSITION = 11.0, 8.0, 7.0, 7.0
 _PANEL_SPACE, _PANEL_EDGE = 2.0, 2.0
+# Of numbers that are written out: their size, between two columns, from line to line, and between two matrices; and
+# how much wider than high several of these stand together.
+_NUMBER, _NUMBER_SPACE, _NUMBER_LINE, _MATRIX_SPACE, _WIDER = 7.5, 4.0, 9.0, 3.0, 2.0
 _CORNER, _PERIPHERY = 8.0, 3.5
 _ARROW_LENGTH, _ARROW_SLOPE = 12.0, 0.36
 _ARROW_PER_WIDTH = 2.2  # of the line: the arrow is at least so long
@@ -48,12 +58,71 @@ _OPENING = re.compile(
     r'<svg width="[^"]*" height="[^"]*"\s+'
     r'viewBox="[-\d.]+ [-\d.]+ (?P<width>[\d.]+) (?P<height>[\d.]+)"(?P<more>[^>]*)>'
 )
+# How a page of ours begins.
+_SIZE = re.compile(
+    r'width="(?P<width>[\d.]+)" height="(?P<height>[\d.]+)" viewBox="0 0 (?P<wide>[\d.]+) (?P<high>[\d.]+)"'
+)
+_PAGE = re.compile(f"<svg [^>]*?{_SIZE.pattern}[^>]*>")
 _DASHES = {"dashed": "5,2.5", "dotted": "1,3"}
 
 
 def plain_svg(seen: Picture, manner: Manner = USUAL) -> str:
     """Return a picture as SVG, the same in every process."""
-    return _Writer(Drawing(seen, manner, _far(seen)), _beside(seen), manner.sideways).text()
+    writer = _Writer(seen, manner)
+    writer.arrange_freely()
+    return writer.text()
+
+
+def svg_on_page(seen: Picture, manner: Manner, page: Point, scale: float | None = None) -> tuple[str, float]:
+    """Return a picture that fills a page, and how many times as large as usual it is; not above `LARGEST`.
+
+    Parameters
+    ----------
+    seen : Picture
+    manner : Manner
+    page : (float, float)
+        Width and height, in points.
+    scale : float, optional
+        How large it is to be; by default as large as the page has room for.
+
+    Returns
+    -------
+    str
+    float
+        0 if it cannot be read at any size that has room: then it is as small as it must be.
+    """
+    writer = _Writer(seen, manner)
+    scale = writer.arrange_on(page, manner.direction, scale)
+    return writer.text(page, scale), scale
+
+
+def below_each_other(pages: Sequence[str]) -> str:
+    """Return pages of one size as one picture."""
+    first, found = pages[0], [_PAGE.search(page) for page in pages]
+    sizes = [match for match in found if match is not None]
+    width, height, wide, high = (float(sizes[0][name]) for name in ("width", "height", "wide", "high"))
+    count = len(pages)
+    size = f'width="{n(width)}" height="{n(height * count)}" viewBox="0 0 {n(wide)} {n(high * count)}"'
+    inner = [page[match.end() : page.rindex("</svg>")] for page, match in zip(pages, sizes, strict=True)]
+    moved = [f'<g transform="translate(0 {n(high * number)})">{each}</g>' for number, each in enumerate(inner)]
+    opening = first[sizes[0].start() : sizes[0].end()]
+    return "".join([first[: sizes[0].start()], _SIZE.sub(size, opening), "\n", *moved, "</svg>\n"])
+
+
+def size_on_page(seen: Picture, manner: Manner, page: Point) -> float:
+    """Return how many times as large as usual a picture is that fills a page; 0 if it would be too small to read."""
+    return _Writer(seen, manner).arrange_on(page, manner.direction, None)
+
+
+def has_room(seen: Picture, manner: Manner, page: Point) -> bool:
+    """Return whether a picture that can be read has room on a page."""
+    writer = _Writer(seen, manner)
+    return sum(writer.shares(page)) <= 1 and bool(writer.arrange_on(page, manner.direction, None, LEAST))
+
+
+def shares_of_page(seen: Picture, manner: Manner, page: Point) -> list[float]:
+    """Return what each box of a picture would take of a page, if there were nothing between them."""
+    return _Writer(seen, manner).shares(page)
 
 
 def height_inside(shape: Shape, usual: Mapping[str, str]) -> float:
@@ -64,12 +133,13 @@ def height_inside(shape: Shape, usual: Mapping[str, str]) -> float:
 def headed(svg: str, seen: Picture, manner: Manner) -> str:
     """Return a picture by Graphviz with what is said above it, as a plain one has it."""
     drawn = Drawing(seen, manner)
-    headings, found = [_Heading(heading) for heading in drawn.headings], _OPENING.search(svg)
-    if not headings or found is None:
+    found = _OPENING.search(svg)
+    if not drawn.headings or found is None:
         return svg
     wide, high = float(found["width"]), float(found["height"])
-    above = _PAD + math.fsum(heading.height for heading in headings)
-    width, height = max([wide, *(heading.width + 2 * _PAD for heading in headings)]), high + above
+    headings = _rows(drawn.headings, max(wide - 2 * _PAD, _LEAST_ROW))
+    above = _PAD + math.fsum(row.height for row in headings)
+    width, height = max([wide, *(row.width + 2 * _PAD for row in headings)]), high + above
     size = f'width="{n(width)}pt" height="{n(height)}pt"\n viewBox="0 0 {n(width)} {n(height)}"'
     paper = rectangle(0.0, 0.0, width, height, 0.0, f' fill="{drawn.colour(PAPER)}"')
     end = svg.rindex("</svg>")
@@ -82,12 +152,23 @@ def headed(svg: str, seen: Picture, manner: Manner) -> str:
     )
 
 
-def _said_above(headings: Iterable[_Heading], width: float) -> str:
+def _said_above(headings: Iterable[_Row], width: float) -> str:
     parts, top = [], _PAD
-    for heading in headings:
-        parts.append(heading.svg(width / 2, top))
-        top += heading.height
+    for row in headings:
+        parts.append(row.svg(width / 2, top))
+        top += row.height
     return "\n".join(parts)
+
+
+def _rows(headings: Iterable[Heading], width: float) -> list[_Row]:
+    """Return what is said above a picture in lines; what may stand beside what is before it does, if there is room."""
+    rows: list[_Row] = []
+    for heading in map(_Heading, headings):
+        if heading.beside and rows and rows[-1].width + _BESIDE_SPACE + heading.width <= width:
+            rows[-1] = _Row([*rows[-1].parts, heading])
+        else:
+            rows.append(_Row([heading]))
+    return rows
 
 
 def _far(seen: Picture) -> set[Edge]:
@@ -145,9 +226,11 @@ class _Box:
         self.look = look = {**usual, **shape.look}
         lines = _lines(shape, look["fontcolor"])
         # What the middle of the box is written and painted on, by how far below its top that begins.
-        self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap]()
+        self.lines, self.fills, self.heatmaps = list[_Line](), list[_Fill](), list[_Heatmap | _Matrices]()
         inner, height = max(line.width for line in lines), self._put(lines, 0.0)
-        self._named = 1 + bool(shape.below and not shape.small)  # lines that are there before a run
+        self._named = 1 + (not shape.small) * (
+            bool(shape.below) + bool(shape.formula)
+        )  # lines that are there before a run
         for panel in shape.panels:
             said = [
                 _Line(shortened(line, MOST_BELOW), _SMALL, not i, panel.ink or look["fontcolor"])
@@ -160,9 +243,13 @@ class _Box:
                 height = self._put(said, top + edge) + edge
                 self.fills += [_Fill(top, height - top, panel.fill)] if panel.fill else []
             if panel.cells:
-                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey)
+                heatmap = _Heatmap(height + _CELLS_SPACE, panel.cells, grey, panel.square)
                 self.heatmaps.append(heatmap)
                 inner, height = max(inner, heatmap.width), heatmap.top + heatmap.height
+            if panel.matrices:
+                matrices = _Matrices(height + _MATRIX_SPACE, panel.matrices, panel.ink or look["fontcolor"], grey)
+                self.heatmaps.append(matrices)
+                inner, height = max(inner, matrices.width), matrices.top + matrices.height
             if panel.note:
                 note = _Line(shortened(panel.note, MOST_BELOW), _NOTE, False, shape.soft)
                 inner, height = max(inner, note.width), self._put([note], height)
@@ -237,21 +324,69 @@ class _Heatmap(NamedTuple):
     top: float
     cells: Sequence[Sequence[str]]
     border: str
+    square: bool = False
 
     @property
     def width(self) -> float:
-        return cell_size(self.cells)[0] * len(self.cells[0])
+        return cell_size(self.cells, self.square)[0] * len(self.cells[0])
 
     @property
     def height(self) -> float:
-        return cell_size(self.cells)[1] * len(self.cells)
+        return cell_size(self.cells, self.square)[1] * len(self.cells)
 
     def svg(self, middle: float, begin: float) -> str:
-        width, height = cell_size(self.cells)
+        width, height = cell_size(self.cells, self.square)
         left, top = middle - self.width / 2, begin + self.top
         rows = [row_of_cells(left, top + row * height, width, height, line) for row, line in enumerate(self.cells)]
         rim = rectangle(left, top, self.width, self.height, 0.0, f' fill="none" stroke="{self.border}"')
         return "".join(["".join(row) for row in rows] + [rim])
+
+
+class _Matrices(NamedTuple):
+    """The numbers of a value, a matrix beside the other, and where they begin, as of `_Heatmap`."""
+
+    top: float
+    matrices: Sequence[Sequence[Sequence[str]]]
+    ink: str
+    border: str
+
+    @property
+    def _column(self) -> float:
+        return max(text_width(each, _NUMBER) for lines in self.matrices for line in lines for each in line)
+
+    @property
+    def _size(self) -> tuple[float, float]:
+        """How wide and high one matrix is."""
+        lines = self.matrices[0]
+        return len(lines[0]) * (self._column + _NUMBER_SPACE) + _NUMBER_SPACE, len(lines) * _NUMBER_LINE + 2.0
+
+    @property
+    def _in_a_row(self) -> int:
+        """How many matrices stand beside each other."""
+        wide, high = self._size
+        return min(len(self.matrices), max(1, round(math.sqrt(len(self.matrices) * high / wide * _WIDER))))
+
+    @property
+    def width(self) -> float:
+        return self._in_a_row * (self._size[0] + _MATRIX_SPACE) - _MATRIX_SPACE
+
+    @property
+    def height(self) -> float:
+        return math.ceil(len(self.matrices) / self._in_a_row) * (self._size[1] + _MATRIX_SPACE) - _MATRIX_SPACE
+
+    def svg(self, middle: float, begin: float) -> str:
+        (wide, high), column, parts = self._size, self._column, []
+        for number, lines in enumerate(self.matrices):
+            down, along = divmod(number, self._in_a_row)
+            left = middle - self.width / 2 + along * (wide + _MATRIX_SPACE)
+            top = begin + self.top + down * (high + _MATRIX_SPACE)
+            parts.append(rectangle(left, top, wide, high, 2.0, f' fill="none" stroke="{self.border}"'))
+            for row, numbers in enumerate(lines):
+                for place, each in enumerate(numbers, start=1):
+                    line = _Line(each, _NUMBER, False, self.ink)
+                    x = left + place * (column + _NUMBER_SPACE)
+                    parts.append(_text(line, x, top + 1.0 + (row + 0.5) * _NUMBER_LINE, "end"))
+        return "".join(parts)
 
 
 def _lines(shape: Shape, colour: str) -> list[_Line]:
@@ -260,6 +395,8 @@ def _lines(shape: Shape, colour: str) -> list[_Line]:
     lines = [_Line(shortened(shape.title, MOST_SHOWN), _TITLE, True, colour)]
     if shape.below:
         lines.append(_Line(shortened(shape.below, MOST_BELOW), _SMALL, False, shape.soft))
+    if shape.formula:
+        lines.append(_Line(shortened(shape.formula, MOST_BELOW), _SMALL, False, colour))
     lines += [_Line(shortened(note, MOST_BELOW), _SMALL, not i, colour) for i, note in enumerate(shape.notes)]
     return lines
 
@@ -267,16 +404,18 @@ def _lines(shape: Shape, colour: str) -> list[_Line]:
 class _Writer:
     """Writes one picture. Lengths are in points; what names say is text or a tooltip, and never an attribute."""
 
-    def __init__(self, drawn: Drawing, beside: Mapping[str, str], sideways: bool) -> None:
-        self._drawn, self._sideways = drawn, sideways
-        self._headings = [_Heading(heading) for heading in drawn.headings]
+    def __init__(self, seen: Picture, manner: Manner) -> None:
+        self._drawn = drawn = Drawing(seen, manner, _far(seen))
+        self._sideways, self._turns = manner.sideways, manner.direction is None
         self._grey = drawn.colour(GREY)
         usual = drawn.look(NODE)
         self._boxes = [_Box(shape, usual, self._grey) for shape in _in_order(drawn)]
         self._labels = _labels(drawn.arrows, self._grey)
-        self._placed = self._arrange(beside)
+        self._parts = self._measured(_beside(seen))
+        self._placed: Arrangement
 
-    def _arrange(self, beside: Mapping[str, str]) -> Arrangement:
+    def _measured(self, beside: Mapping[str, str]) -> tuple[list[Item], list[Around], list[Link]]:
+        """Return the boxes, frames and lines with their sizes."""
         number_of = {box.shape.name: number for number, box in enumerate(self._boxes)}
         frame_of = {frame.scope.path: number for number, frame in enumerate(self._drawn.frames)}
         items, frames, links = [], [], []
@@ -296,31 +435,105 @@ class _Writer:
             links.append(
                 Link(number_of[arrow.tail], number_of[arrow.head], light, *size, values.setdefault(same, len(values)))
             )
-        placed = arrange(items, frames, links, self._sideways, _ROOM)
+        return items, frames, links
+
+    def arrange_freely(self) -> None:
+        """Place everything; what is too long is folded."""
+        items, frames, links = self._parts
+        self._placed = placed = arrange(items, frames, links, self._sideways, _ROOM)
         if placed.width <= _ROOM[0] + 0.01 and (placed.height <= _HIGHEST or len(items) > _MOST_TURNED):
-            return placed
-        shares = _NARROWER[: _MANY // len(items)]
+            return
+        shares = _NARROWER[: _MANY // len(items)] if self._turns or not self._sideways else ()
         found = [(arrange(items, frames, links, False, _ROOM, _ROOM[0] * share), False) for share in shares]
         found.append((placed, self._sideways))
-        found.append((arrange(items, frames, links, not self._sideways, _ROOM), not self._sideways))
-        placed, self._sideways = min(found, key=lambda one: _excess(*one))
-        return placed
+        if self._turns:
+            found.append((arrange(items, frames, links, not self._sideways, _ROOM), not self._sideways))
+        self._placed, self._sideways = min(found, key=lambda one: _excess(*one))
 
-    def text(self) -> str:
+    def arrange_on(self, page: Point, direction: str | None, scale: float | None, most: float = LARGEST) -> float:
+        """Place everything on a page, and return how large; as large as it can be, unless that is given.
+
+        Either way of the flow is tried, unless one was asked for; downwards, also with rows that are narrow.
+        """
+        items, frames, links = self._parts
+        least, most = (LEAST, most) if scale is None else (scale, scale)
+        ways = (page[0] > page[1], page[0] <= page[1]) if direction is None else (direction == "right",)
+        best = 0.0
+        sizes = [max(min(most, LARGEST if scale is not None else self._largest(page)), least)]
+        while sizes[-1] > least:
+            sizes.append(max(sizes[-1] / _STEP, least))
+        for sideways, share in itertools.product(ways, (math.inf, _NARROW)):
+            if best == sizes[0]:
+                break
+            across = self._room(page, least)[0 if not sideways else 1]
+            arranger = Arranger(items, frames, links, sideways, across * share)
+            for at in (size for size in sizes if size > best):
+                room = self._room(page, at)
+                placed = arranger.arrangement(room, strict=True)
+                if placed.width <= room[0] + 0.01 and placed.height <= room[1] + 0.01:
+                    best, self._placed, self._sideways = at, placed, sideways
+                    break
+        if not best:
+            best, self._sideways = least, ways[0]
+            arranger = Arranger(items, frames, links, self._sideways)
+            self._placed = arranger.arrangement(self._room(page, least), strict=True)
+            if scale is None:  # as it is; that it is too small is said
+                best = 0.0
+        return best
+
+    def shares(self, page: Point) -> list[float]:
+        """Return what each box would take of a page, in the order of the picture."""
+        wide, high = self._room(page, LEAST)
+        taken = {box.shape.name: (box.width + SPACE) * (box.height + SPACE) for box in self._boxes}
+        places = range(sum(name.startswith("n") for name in taken))
+        return [taken[f"n{place}"] / (wide * high) for place in places]
+
+    def _largest(self, page: Point) -> float:
+        """Return at which scale the boxes would fill a page if there were nothing between them."""
+        return math.sqrt(page[0] * page[1] / max(self._taken, 1.0))
+
+    @property
+    def _taken(self) -> float:
+        return math.fsum((box.width + SPACE) * (box.height + SPACE) for box in self._boxes)
+
+    def _room(self, page: Point, scale: float) -> Point:
+        """Return what a page has for boxes, frames and lines, in points of the picture."""
+        width = page[0] / scale - 2 * _PAD
+        return width, page[1] / scale - 2 * _PAD - self._above(_rows(self._drawn.headings, width))
+
+    @staticmethod
+    def _above(headings: Sequence[_Row]) -> float:
+        """Return how high all is that is said above the picture."""
+        return math.fsum(row.height for row in headings) + _PAD * bool(headings)
+
+    def text(self, page: Point | None = None, scale: float = 1.0) -> str:
         """Return the SVG."""
         placed = self._placed
-        wide = max([placed.width, *(heading.width for heading in self._headings)])
-        above = math.fsum(heading.height for heading in self._headings) + _PAD * bool(self._headings)
+        headings = _rows(
+            self._drawn.headings, max(placed.width, _LEAST_ROW) if page is None else page[0] / (scale or 1.0) - 2 * _PAD
+        )
+        wide, above = max([placed.width, *(row.width for row in headings)]), self._above(headings)
         width, height = wide + 2 * _PAD, placed.height + 2 * _PAD + above
-        across, down = (width - placed.width) / 2, height - placed.height - _PAD
+        if page is not None:
+            scale = scale or min(page[0] / width, page[1] / height)
+            width, height = page[0] / scale, page[1] / scale
+        across, down = (
+            (width - placed.width) / 2,
+            (
+                height - placed.height - _PAD
+                if page is None
+                else _PAD + above + (height - above - 2 * _PAD - placed.height) / 2
+            ),
+        )
+        pixels = scale * _PIXELS
         parts = [
             '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * _PIXELS)}" height="{n(height * _PIXELS)}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{n(width * pixels)}" height="{n(height * pixels)}" '
             f'viewBox="0 0 {n(width)} {n(height)}" font-family="{FAMILIES}" xml:space="preserve">',
             rectangle(0.0, 0.0, width, height, 0.0, f' fill="{self._drawn.colour(PAPER)}"'),
         ]
-        if self._headings:
-            parts.append(_said_above(self._headings, width))
+        if headings:
+            parts.append(_said_above(headings, width))
         parts.append(f'<g transform="translate({n(across)} {n(down)})">')
         for number, frame in enumerate(self._drawn.frames):
             paint = f' fill="{frame.look["fillcolor"]}" stroke="{frame.look["color"]}"'
@@ -380,10 +593,33 @@ class _Writer:
         return "".join(parts)
 
 
+class _Row(NamedTuple):
+    """A line above the picture, of parts beside each other."""
+
+    parts: Sequence[_Heading]
+
+    @property
+    def width(self) -> float:
+        return math.fsum(part.width for part in self.parts) + _BESIDE_SPACE * (len(self.parts) - 1)
+
+    @property
+    def height(self) -> float:
+        return max(part.height for part in self.parts)
+
+    def svg(self, middle: float, top: float) -> str:
+        """Return it around `middle`."""
+        left, parts = middle - self.width / 2, []
+        for part in self.parts:
+            parts.append(part.svg(left + part.width / 2, top + (self.height - part.height) / 2))
+            left += part.width + _BESIDE_SPACE
+        return "".join(parts)
+
+
 class _Heading:
-    """A line above the picture, with its size."""
+    """A part of a line above the picture, with its size."""
 
     def __init__(self, heading: Heading) -> None:
+        self.beside = heading.beside
         self._shades = heading.shades
         self._lines = [
             _Line(shortened(text, MOST_SAID), heading.size, heading.bold, heading.colour)

@@ -116,11 +116,15 @@ class Group(NamedTuple):
 
 
 class Painted(NamedTuple):
-    """A picture, in points from its left upper corner on; groups are in the order of painting."""
+    """A picture, in points from its left upper corner on; groups are in the order of painting.
+
+    It is shown `scale` times as large as that.
+    """
 
     width: float
     height: float
     groups: list[Group]
+    scale: float = 1.0
 
 
 def painted(svg: str) -> Painted:
@@ -143,7 +147,9 @@ def painted(svg: str) -> Painted:
     """
     root = ET.fromstring(svg)
     left, top, width, height = map(float, root.attrib["viewBox"].split())
-    found = Painted(width, height, [Group("", "", [])])
+    shown = root.get("width", "")
+    scale = round(float(shown) * 3 / 4 / width, 3) if shown and not shown.endswith("pt") else 1.0
+    found = Painted(width, height, [Group("", "", [])], scale)
     todo = [(root, (-left, -top), found.groups[0])]
     while todo:
         element, (x, y), group = todo.pop()

@@ -93,14 +93,19 @@ def arrange(
     >>> placed.routes
     [[(30.0, 20.0), (30.0, 34.0), (30.0, 44.0)]]
     """
-    return _Arranger(items, frames, links, sideways, narrow).arrangement(room)
+    return Arranger(items, frames, links, sideways, narrow).arrangement(room)
 
 
-class _Arranger:
+class Arranger:
     """Computes one layout, across and along the flow; only the result is turned if the flow goes sideways."""
 
     def __init__(
-        self, items: Sequence[Item], frames: Sequence[Frame], links: Sequence[Link], sideways: bool, narrow: float
+        self,
+        items: Sequence[Item],
+        frames: Sequence[Frame],
+        links: Sequence[Link],
+        sideways: bool,
+        narrow: float = math.inf,
     ) -> None:
         self._sideways, self._narrow = sideways, narrow
         self._items = [turned_item(item) for item in items] if sideways else items
@@ -293,21 +298,21 @@ class _Arranger:
 
     # --- along the flow
 
-    def arrangement(self, room: Point | None) -> Arrangement:
-        """Return where everything is, folded if that is too long for the room.
+    def arrangement(self, room: Point | None, strict: bool = False) -> Arrangement:
+        """Return where everything is, folded if that is too long for the room; `strict`: also if it is a little.
 
         Where the flow goes sideways, a title may be longer than the first row of its frame. If links cross it behind
         that row, the row gets longer.
         """
         while True:
-            placed = self._arranged(room)
+            placed = self._arranged(room, strict)
             found = titles(self._frames, placed.frames, placed.routes)
             crossed = {frame for frame, places in enumerate(found) if places[0] is None} - self._long
             if not crossed or not self._sideways:
                 return placed._replace(titles=found)
             self._long |= crossed
 
-    def _arranged(self, room: Point | None) -> Arrangement:
+    def _arranged(self, room: Point | None, strict: bool) -> Arrangement:
         items, things = self._items, self._things
         across = [things.across(thing) - self._left for thing in range(len(things.at))]
         leaving, arriving = self._ports.places(across)
@@ -329,7 +334,7 @@ class _Arranger:
             end = across[thing] + things.right[thing] - SPACE / 2
             boxes.append((begin, top, end - begin, bottom - top))
         width, height = (self._right - self._left if items else 0.0), lines.length
-        if room is not None and (found := self._folded(room, across, lines, centres, boxes, routes, labels)):
+        if room is not None and (found := self._folded(room, strict, across, lines, centres, boxes, routes, labels)):
             return found
         pieces = [[box] for box in boxes]
         if not self._sideways:
@@ -347,6 +352,7 @@ class _Arranger:
     def _folded(
         self,
         room: tuple[float, float],
+        strict: bool,
         across: list[float],
         lines: _Lines,
         centres: list[Point],
@@ -357,7 +363,7 @@ class _Arranger:
         """Return the layout in bands, if it is longer than the room."""
         things, items, links, sideways = self._things, self._items, self._links, self._sideways
         most, widest = room if sideways else room[::-1]
-        if lines.length <= most * (1.0 if sideways else _HIGHER):
+        if lines.length <= most * (1.0 if sideways or strict else _HIGHER):
             return None
         held = []
         for thing in (*range(len(items)), *range(len(items) + len(self._frames), len(things.at))):
@@ -379,9 +385,9 @@ class _Arranger:
             [link.tail for link in links],
             sideways,
         )
-        found = folded(flat, most, widest)
+        found = folded(flat, most, math.inf if strict else widest)
         area = lines.length * max(self._right - self._left, _NARROW)
-        if found is None or (not sideways and found.across * found.along > _EMPTIER * area):
+        if found is None or (not sideways and not strict and found.across * found.along > _EMPTIER * area):
             return None
 
         def turned(x: float, y: float) -> Point:
