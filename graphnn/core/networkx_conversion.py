@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 
 from .._util.source_location import Origin, origin_of, user_origin
-from .._util.text import counted
+from .._util.text import counted, short_repr
 from ..errors import DtypeError, GraphError, GraphnnError, ShapeError, UsageError, near
 from .arrays import own_array, supported_dtype
 from .dag import NODE_TABLES
@@ -51,8 +51,12 @@ def filled(graph: Graph, dag: nx.DiGraph[Any]) -> None:
     for table in NODE_TABLES:
         for key, name in graph_data.get(table, {}).items():
             getattr(graph, table)[key] = name
-    for named, labels in graph_data.get("labels", ()):
-        graph.labels[named if isinstance(named, str) else tuple(named)] = labels
+    for row in graph_data.get("labels", ()):
+        if not isinstance(row, (list, tuple)) or len(row) != 2 or not isinstance(row[0], (str, list, tuple)):
+            raise GraphError(
+                f"labels are rows of a dimension, or of a node and an axis, and names; not {short_repr(row)}"
+            )
+        graph.labels[row[0] if isinstance(row[0], str) else tuple(row[0])] = row[1]
     graph.advances.update({(parameter, at): name for parameter, at, name in graph_data.get("advances", ())})
 
 

@@ -43,8 +43,9 @@ declared = partial(verb, group=ASK)
 def why(session: Session, argument: str) -> None:
     """Show which numbers, and which formula, gave a number.
 
-    Without a node, of the current one; without an index, of its first NaN or infinity. Then why N, or up N, goes on
-    to the N-th of the numbers listed, up to what was fed; down goes back.
+    Without a node, of the current one; without an index, of its first NaN or infinity. Where positions have names, an
+    index may be of these: why logits[3, dog]. Then why N, or up N, goes on to the N-th of the numbers listed, up to
+    what was fed; down goes back.
     """
     if INTEGER.fullmatch(argument) and argument not in session.dbg.graph:
         up(session, argument)

@@ -73,6 +73,24 @@ def test_a_dag_of_networkx_has_them() -> None:
     assert named(gn.Graph.from_networkx(copy.deepcopy(g.dag))) == ALL
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [["logits", ["a"]]],
+        [[["logits", 1], ["a", "b"]]],
+        [[["logits", 1], ["a", "b", "\x1b"]]],
+        [["rows", ["a"]]],
+        [7],
+        [[7, ["a"]]],
+    ],
+)
+def test_a_dag_that_lies_about_them_is_refused(labels: Any) -> None:
+    dag = copy.deepcopy(classifier()[0].dag)
+    dag.graph["labels"] = labels
+    with pytest.raises(gn.GraphnnError):
+        gn.Graph.from_networkx(dag)
+
+
 def test_a_loop_that_is_unrolled_in_a_trace_has_them_outside() -> None:
     g = gn.Graph()
     x = g.placeholder("x", ("time", 3))

@@ -89,8 +89,11 @@ def _training() -> tuple[gn.Node, dict[gn.Node, gn.Node], dict[gn.Node, Any]]:
     labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
     rng = np.random.RandomState(0)
     network = nn.Sequential(nn.Dense(3, rng=rng), nn.Tanh(), nn.Dropout(0.25), nn.Dense(3, rng=rng))
-    loss = nn.softmax_crossentropy(network(x, training=False), labels)
+    logits = network(x, training=False)
+    loss = nn.softmax_crossentropy(logits, labels)
     g.outputs["loss"] = loss
+    g.labels[logits, 1] = ["cat", "dog", "fish"]
+    g.labels["batch"] = ["first", "second", "third", "fourth"]
     updates = nn.Adam(0.01).updates(loss)
     return loss, updates, {x: np.ones((4, 2)), labels: np.array([0, 1, 2, 0])}
 
