@@ -149,3 +149,14 @@ def test_findings_name_positions() -> None:
         warnings.simplefilter("ignore")
         found = gn.check_health(gn.trace(loss, {p: [[0.5, 0.0, 0.5]]}))
     assert "log[0, 'dog'] = -inf" in str(found)
+
+
+def test_numbers_that_are_written_out_have_them_above_columns_and_before_rows() -> None:
+    _, loss, _ = run()
+    feed = {"x": np.eye(2, 4), "y": [0, 1]}
+    for engine in ("plain", "dot"):
+        svg = draw(loss, feed, overlay=["values", "gradients"], numbers="all", engine=engine).svg()
+        said = [text.text for text in ET.fromstring(svg).iter() if text.tag.endswith("text")]
+        assert said.count("cat") == said.count("dog") >= 10  # values and gradients of logits, weight, bias, …
+        assert said.count("legs") == 4  # of x and the weight, and of their gradients
+        assert said.count("first") >= 5

@@ -136,7 +136,7 @@ def _matrix(rows: Sequence[Sequence[str]], grey: str, ink: str) -> str:
         for column in zip(*rows, strict=True)
     )
     cells = "".join(f'<td align="right" balign="right" cellpadding="2">{column}</td>' for column in columns)
-    border = f'1" color="{grey}" cellborder="0'
+    border = f'1" color="{grey}" cellborder="0"'
     return f"<td>{_table([cells], border)}</td>"
 
 

@@ -483,7 +483,7 @@ def _matrices(value: Array, labels: Sequence[Sequence[str] | None]) -> list[list
     matrices = [lines[at : at + rows] for at in range(0, len(lines), rows)]
     if above is None:
         return matrices
-    head = [*([""] if before is not None else []), *[shortened(name, _MOST_LABEL) for name in above]]
+    head = [*([" "] if before is not None else []), *[shortened(name, _MOST_LABEL) for name in above]]
     return [[head, *matrix] for matrix in matrices]
 
 
