@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .node import Node
 
-Key = "str | tuple[Node, int]"
 MOST = 2**20
 """The most labels along one axis."""
 _LABEL, _LONG = Name(), 40

@@ -274,8 +274,11 @@ def element_of(node: Node, index: Any, shape: Sequence[int]) -> Index:
             position_of(node, axis, part, shape[axis]) if isinstance(part, str) else part
             for axis, part in enumerate(parts)
         ]
-    if not all(isinstance(i, (int, np.integer, str)) and not isinstance(i, bool) for i in parts):
-        raise UsageError(f'an element of "{node.title}" is given by one int per axis, not by {short_repr(index)}')
+    if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in parts):
+        such = "one int or label per axis" if node.graph.labels else "one int per axis"
+        raise UsageError(
+            f'an element of "{node.title}", {shown(shape)}, is given by {such}, not by {short_repr(index)}'
+        )
     if len(parts) != len(shape) or not all(-n <= i < n for i, n in zip(parts, shape, strict=True)):
         raise AxisError(f'"{node.title}" has shape {shown(shape)}, so it has no element [{", ".join(map(str, parts))}]')
     return tuple(int(i) % n for i, n in zip(parts, shape, strict=True))

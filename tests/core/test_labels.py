@@ -1,22 +1,18 @@
 """Names for positions: what takes them, which axes have them, and what is said of one."""
 
 import math
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_ops import OPS, quietly, sampled
 
 import graphnn as gn
 from graphnn import Op, Spec, nn
 from graphnn.core import labels_along, labels_of, named_index
 from graphnn.core.labels import MOST, _Alike, label_of_number, position_of
 from graphnn.testing import Draw
-
-sys.path.append(str(Path(__file__).parents[1] / "ops"))
-from test_ops import OPS, quietly, sampled
 
 PETS = ("cat", "dog", "fish")
 FEATURES = ("age", "weight", "height", "legs")
@@ -203,6 +199,15 @@ def test_of_a_name_every_axis_has_them_but_those_in_another_order() -> None:
         "flipped rows": [None, PETS],
         "to the back": [PETS, None],
     }
+
+
+def test_both_axes_of_attention_have_the_tokens() -> None:
+    g = gn.Graph()
+    x = g.placeholder("x", ("batch", "time", 8))
+    nn.MultiHeadAttention(2, causal=True)(x)
+    g.labels["time"] = PETS
+    (weights,) = [node for node in g if node.name.endswith("softmax_1/divide")]
+    assert [labels_of(weights, axis) for axis in range(4)] == [None, None, PETS, PETS]
 
 
 def test_a_reshape_keeps_the_axes_before_which_as_many_elements_stand() -> None:

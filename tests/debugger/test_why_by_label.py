@@ -60,7 +60,7 @@ def test_what_is_said_has_the_labels() -> None:
     [
         ("logits[1, dgo]", gn.NotFoundError, '"logits" has no position \'dgo\' along axis 1. Did you mean "dog"?'),
         ("logits[one, dog]", gn.NotFoundError, 'the positions along axis 0 of "logits" have no names'),
-        ("logits[dog]", gn.AxisError, "so it has no element [dog]"),
+        ("logits[dog]", gn.UsageError, '"logits", (2, 3), is given by one int or label per axis, not by'),
         ("logits[1, dog", gn.NotFoundError, 'no node, scope or output "logits[1, dog"'),
         ("logit[1, dog]", gn.NotFoundError, "no node"),
         ("logits[1, 7]", gn.AxisError, "so it has no element [1, 7]"),
