@@ -24,6 +24,7 @@ from ...errors import GraphnnError
 from ...view.diagrams.picture import insides
 from ...view.formatting import by_times, compact, counted, visible
 from .element_reads import Reader, Rule, by_shapes
+from .live_graph import live_of
 from .kept_elements import ROOM, ROOM_A_NODE, Values, array_of, axes_kept, tier_for
 from .page_diagrams import views_of
 from .replay_page import Page
@@ -64,6 +65,8 @@ class Maker:
         self.reader = Reader(self.values.store)
         self.dim = _batch_dimension(first)
         self.data: dict[str, Any] = {}
+        self.live: bool | None = False
+        """Whether the page computes, as `live_of` takes it."""
         self._rules: dict[str, int] = {}
         self._rules_by_shapes: dict[Hashable, int] = {}
         self._rule_texts: list[list[Rule]] = []
@@ -85,6 +88,7 @@ class Maker:
         }
         self.data["runs"] = self._runs()
         self.data["opening"] = _opening(self)
+        self.data["live"] = live_of(self, self.live)
         self.data |= {"rules": self._rule_texts, "values": self.values.entries, "arrays": self.values.arrays}
         return Page(first.graph.name, self.data, bytes(self.values.block))
 

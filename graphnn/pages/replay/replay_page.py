@@ -13,10 +13,12 @@ from typing import Any
 from ..._util.display import HTML, Shown
 from ...io.paths import path_of
 from ...view.formatting import counted, in_bytes, visible
+from ..engine import engine_script
 from ..single_file import one_file, part
 
 _SCRIPT = (
     "data",
+    "live",
     "words",
     "heatmap",
     "operation",
@@ -24,6 +26,8 @@ _SCRIPT = (
     "overlays",
     "timeline",
     "iterations",
+    "training",
+    "tour",
     "panes",
     "saving",
     "printing",
@@ -58,7 +62,7 @@ class Page(Shown):
         return one_file(
             _part("template.html"),
             _part("style.css"),
-            _script(),
+            _script("nodes" in self.data["live"]),
             title=html.escape(f"{visible(self.title)} — replay"),
             data=base64.b64encode(packed).decode(),
         )
@@ -96,5 +100,7 @@ def _part(name: str) -> str:
     return part(__package__, name)
 
 
-def _script() -> str:
-    return "\n".join(['"use strict";\n', *(_part(f"script/{name}.js") for name in _SCRIPT)])
+def _script(computes: bool = True) -> str:
+    """Return the script of a page; one that computes has the engine."""
+    parts = [_part(f"script/{name}.js") for name in _SCRIPT]
+    return "\n".join(['"use strict";\n', *([engine_script()] if computes else []), *parts])

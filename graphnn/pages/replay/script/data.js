@@ -33,11 +33,11 @@ function fromHalf(bits) {
 
 /** A value: its numbers, or some of them. A place is that of an element in C order. */
 class Value {
-  constructor(told) {
+  constructor(told, raw = arrays[told.data], dtype = data.arrays[told.data][0]) {
     this.told = told;
     this.shape = told.shape;
-    this.dtype = data.arrays[told.data][0];
-    this.raw = arrays[told.data];
+    this.dtype = dtype;
+    this.raw = raw;
     this.size = product(told.shape);
     this.partial = told.axes !== null;
     this.axes = told.axes ?? told.shape.map(upTo);
@@ -81,7 +81,7 @@ class Value {
 /** The second of two values less the first, as if it were a value. */
 class Difference extends Value {
   constructor(a, b) {
-    super(a.told);
+    super(a.told, a.raw, a.dtype);
     this.dtype = "float64";
     this.raw = Float64Array.from({ length: a.raw.length }, (_, i) => Number(b.raw[i]) - Number(a.raw[i]));
     this.range = rangeOf([...this.raw.filter(Number.isFinite)]);
@@ -98,7 +98,14 @@ function rangeOf(numbers) {
 
 const known = new Map();
 
+/** Return a value as it is seen: of an exercise without the numbers that are to be found. */
 function valueOf(run, place) {
+  const value = seenValue(run, place), seen = value && answered.get(place);
+  return seen && seen.size < value.size ? new HiddenValue(value, seen) : value;
+}
+
+function seenValue(run, place) {
+  if (isLive(run)) return liveValue(place);
   const number = runs[run].values[place];
   return number === undefined || number < 0 ? null : valueNumbered(number);
 }

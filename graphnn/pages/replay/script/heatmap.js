@@ -32,6 +32,7 @@ function coloursOf([low, high], rounding = ROUNDING.float64) {
   const scale = Math.max(Math.abs(from), Math.abs(to)) || 1;
   const span = to / scale - from / scale, alike = ALIKE[isDark() ? 1 : 0], palette = COLOURS[isDark() ? 1 : 0];
   return (x) => {
+    if (x === undefined) return alike; // it is hidden, or not kept
     if (!Number.isFinite(x)) return STRANGE;
     if (!(span > 4 * rounding)) return alike; // numbers that differ by rounding alone are one
     const at = Math.min(1, Math.max(0, (x / scale - from / scale) / span));
@@ -156,6 +157,10 @@ class Heatmap {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (moves[event.key]) this.move(...moves[event.key]);
     else if (event.key === "Enter" && this.cursor !== null) this.pick(this.cursor);
+    else if (/^[-.0-9]$/.test(event.key) && this.cursor !== null && canCompute()) {
+      this.pick(this.cursor);
+      typeNumber(event.key);
+    }
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -27,7 +27,7 @@ let linesBefore = 1;
 function heightForValues() {
   if (onScreen !== null) return 760; // on paper
   if (window.innerWidth <= 1000) return Math.max(300, window.innerHeight * 0.6);
-  const around = ["node", "about", "equation", "details"].reduce((sum, id) => sum + $(id).offsetHeight, 60);
+  const around = ["node", "about", "equation", "edit", "exercise", "details"].reduce((sum, id) => sum + $(id).offsetHeight, 60);
   return Math.max(240, $("operation").clientHeight - around);
 }
 
@@ -166,7 +166,8 @@ function context(place, value) {
   return parts;
 }
 
-function detailsOf(run, place, { size, told, range, raw }, labelled, pick = (cell) => choose(cell, true)) {
+function detailsOf(run, place, { size, told, range, raw, hidden }, labelled, pick = (cell) => choose(cell, true)) {
+  if (hidden) return null;
   const [zeros, nans, above, below] = told.counts, rows = [];
   if (size > 1) ["min", "max", "mean", "std"].forEach((key, i) => told.stats[i] !== null && rows.push([key, general(told.stats[i], 4)]));
   if (size > 1 || zeros) rows.push(["zeros", grouped(zeros)]);
@@ -227,6 +228,8 @@ function choose(cell, reveal = false) {
   if (shown.row !== null && batchAxis(shown.place) >= 0 && rowOf(shown.place, cell) !== shown.row) return chooseRow(rowOf(shown.place, cell));
   hover(null);
   drawGradient();
+  drawEdit();
+  drawExercise();
   if (reveal) revealChosen();
   lightBesides();
 }
@@ -268,10 +271,11 @@ function lightUp({ place, cell, reads }) {
 function equationLines(told, run, place) {
   if (told === null) {
     const value = valueOf(run, place);
-    return [make("p", { className: "faint" }, value === null ? "It has not run." : value.size ? "This element is not kept." : "It has no element.")];
+    const says = value === null ? (isLive(run) ? "What is inside a loop is not computed here." : "It has not run.") : value.hidden ? "This number is for you to find." : value.size ? "This element is not kept." : "It has no element.";
+    return [make("p", { className: "faint" }, says)];
   }
   const name = data.kind === "pair" ? make("span", { className: "whose" }, `${runs[run].label}: `) : null;
-  const lines = [make("p", { className: "equation" }, name, told.equation)];
+  const lines = [make("p", { className: "equation" }, name, told.equation), recordedText(run, place, told.cell)].filter(Boolean);
   if (told.missing) lines.push(make("p", { className: "faint" }, "Of an operand a part is kept, and not all numbers of this equation are in it."));
   const texts = new Set();
   const reads = told.reads.filter((read) => !texts.has(read.text) && texts.add(read.text)).map((read) => {
@@ -412,19 +416,19 @@ function freeCells(n, side, spots) {
 
 /** Draw which class the network sees where, at this step. */
 function drawBoundary() {
-  const seen = data.boundary;
+  const seen = data.boundary, points = seen && canCompute() && livePoints(seen);
   $("boundary-part").hidden = !seen;
   if (!seen) return;
   const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
-  const [left, right, bottom, top] = seen.ends, kinds = [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
+  const [left, right, bottom, top] = seen.ends, kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
   kinds.forEach((kind, i) => {
     pen.fillStyle = CLASSES[kind];
     pen.fillRect((i % n) * each, side - (Math.floor(i / n) + 1) * each, each + 0.5, each + 0.5);
   });
-  const spots = seen.points.map(([a, b]) => [((a - left) / (right - left)) * side, side - ((b - bottom) / (top - bottom)) * side]);
-  seen.digits ??= freeCells(n, side, spots);
+  const spots = spotsOf(seen, points ? points.points : seen.points, side), labels = points ? points.classes : seen.labels;
+  if (!seen.digits || points) seen.digits = freeCells(n, side, spots);
   pen.font = "11px sans-serif";
   pen.textAlign = "center";
   pen.textBaseline = "middle";
@@ -433,15 +437,26 @@ function drawBoundary() {
   spots.forEach(([x, y], i) => {
     pen.beginPath();
     pen.arc(x, y, 2.2, 0, 2 * Math.PI);
-    pen.fillStyle = seen.labels ? CLASSES[seen.labels[i] % CLASSES.length] : "#222";
+    pen.fillStyle = labels ? CLASSES[labels[i] % CLASSES.length] : "#222";
     pen.fill();
-    pen.lineWidth = 0.8;
+    pen.lineWidth = points && i === pointChosen ? 2.5 : 0.8;
     pen.strokeStyle = "#000";
+    if (points && i === pointChosen) pen.arc(x, y, 5, 0, 2 * Math.PI);
     pen.stroke();
   });
   const said = `The digits say which class ${seen.scores} makes the likeliest; `;
-  const note = make("p", { className: "faint" }, said + (seen.labels ? "a dot has the colour of its own class." : "the dots are what was fed."));
-  $("boundary").replaceChildren(canvas, note);
+  const note = make("p", { className: "faint" }, said + (labels ? "a dot has the colour of its own class." : "the dots are what was fed."));
+  if (!points) return $("boundary").replaceChildren(canvas, note);
+  Object.assign(canvas, { tabIndex: 0, title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it." });
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-roledescription", "points");
+  note.append(" Drag a dot to move it; click beside the dots to add one.");
+  const says = `${grouped(points.points.length)} points`;
+  // What is used already stays as it is: it may be focused or dragged.
+  if ($("boundary").firstChild !== canvas) $("boundary").replaceChildren(canvas, make("div", { id: "point-controls" }), note);
+  if ($("point-controls").dataset.says !== says || !$("point-class")) $("point-controls").replaceChildren(pointControls(seen));
+  $("point-controls").dataset.says = says;
+  $("point-delete").disabled = pointChosen < 0;
 }
 
 /** How wide what depends on it may be; asked for before anything is changed, for the browser lays the page out anew to answer. */

@@ -158,6 +158,9 @@ function drawAll() {
   const told = writeEquation();
   drawGradient();
   drawOperation();
+  drawEdit();
+  drawExercise();
+  drawLive();
   for (const heat of heatmaps) heat.seenNow();
   revealChosen();
   lightUp(told);
@@ -205,6 +208,7 @@ const KEYS = {
   "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
   t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
   h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
+  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo), l: () => canCompute() && data.live.updates.length && toggleTraining(),
 };
 
 function nextOverlay() {
@@ -235,7 +239,7 @@ function onSearchKey(event) {
 
 function onKey(event) {
   const { target } = event;
-  const typing = (target instanceof HTMLInputElement && target.type !== "range") || target instanceof HTMLSelectElement;
+  const typing = (target instanceof HTMLInputElement && target.type !== "range") || (target.type === "range" && (event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End") && target.closest("#live")) || target instanceof HTMLSelectElement;
   if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
   if (event.key === " " && target instanceof HTMLButtonElement) return;
   if ((target.id === "step" || target.id === "iteration") && event.key.startsWith("Arrow")) return;
@@ -302,6 +306,9 @@ function prepare() {
   for (const option of [...$("overlay").options]) if (without.includes(option.value)) option.remove();
   for (const film of document.querySelectorAll(".of-film")) film.hidden = data.kind !== "film";
   prepareLoops();
+  prepareLive();
+  prepareExercise();
+  prepareTour();
   document.body.classList.add(data.kind);
   prepareUnchanged();
 }
@@ -326,6 +333,8 @@ async function start() {
   runTo(place, cell);
   open();
   goToLink();
+  if (tour.open && !location.hash.slice(1)) toStation(0);
+  publishScripting();
   document.documentElement.dataset.ready = "true";
 }
 

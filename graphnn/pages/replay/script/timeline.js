@@ -58,7 +58,7 @@ function nodeUnder(event) {
 
 /** Draw the loss over the steps, with the one that is seen. */
 function drawCurve() {
-  const film = data.kind === "film" && runs.length > 1;
+  const film = data.kind === "film" && runs.length > 1 && !live.on;
   $("film").hidden = !film;
   if (!film) return;
   $("step").value = shown.run;
@@ -120,7 +120,7 @@ function drawNumbers(canvas, numbers, at, wide, high, name, along) {
 
 function toRun(run) {
   const changed = Math.max(0, Math.min(runs.length - 1, run));
-  if (data.kind !== "film" || changed === shown.run) return;
+  if (data.kind !== "film" || changed === shown.run || live.on) return;
   shown.run = changed;
   shown.time = Math.min(shown.time, last());
   keepRows();

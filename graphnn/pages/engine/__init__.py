@@ -1,0 +1,51 @@
+"""The engine of a page that computes: modules of JavaScript, each with a table of the operations that it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from ...io.graph_files import settings_of
+from ..single_file import part
+
+if TYPE_CHECKING:
+    from ...core import Op
+
+_ENTRY = re.compile(r"^  (\w+)\(", re.MULTILINE)
+_TABLE = re.compile(r"^const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
+
+
+def modules() -> list[str]:
+    """Return the names of the modules, in the order in which the page has them."""
+    return sorted(each.name for each in files(__package__).iterdir() if each.name.endswith(".js"))
+
+
+@cache
+def operations() -> frozenset[str]:
+    """Return the names of the operations that the modules have a function for."""
+    tables = [table for name in modules() for table in _TABLE.findall(part(__package__, name))]
+    return frozenset(name for table in tables for name in _ENTRY.findall(table))
+
+
+def missing_operations(ops: Iterable[Op]) -> list[str]:
+    """Return the names of operations that the engine does not have."""
+    given = {op.name for op in ops if not (op.is_placeholder or op.is_parameter or op.is_constant)}
+    return sorted(given - operations())
+
+
+def attributes_of(op: Op) -> dict[str, Any]:
+    """Return the attributes of an operation as the engine reads them."""
+    return settings_of(op)
+
+
+def engine_script() -> str:
+    """Return the modules as one script, which has `makeEngine` and no other name of theirs."""
+    text = "\n".join(_as_script(part(__package__, name)) for name in modules())
+    return f"const {{ makeEngine }} = (() => {{\n{text}\nreturn {{ makeEngine }};\n}})();\n"
+
+
+def _as_script(text: str) -> str:
+    return re.sub(r"^export ", "", re.sub(r"^import .*?;$\n?", "", text, flags=re.MULTILINE | re.DOTALL), flags=re.MULTILINE)

@@ -1,0 +1,132 @@
+"""What a page needs to compute: the graph with its numbers for the engine, or why it cannot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.symbolic_shapes import names_in
+from ...errors import UsageError
+from ...view.formatting import counted, in_bytes, visible
+from ..engine import attributes_of, missing_operations
+from .element_reads import by_shapes
+
+if TYPE_CHECKING:
+    from ...core import Array, Node, Op
+    from .page_data import Maker
+
+MOST_BYTES = 20_000_000
+"""Of the state, the feed and the constants: a page that computes holds them whole."""
+MOST_NODES = 20_000
+
+
+class NotLive(Exception):
+    """Why a page cannot compute, in one line."""
+
+
+def live_of(maker: Maker, live: bool | None) -> dict[str, Any]:
+    """Return what the engine of a page computes with, or ``{"why": …}``.
+
+    Parameters
+    ----------
+    maker : Maker
+    live : bool, optional
+        None: if it can; True: an error says why it cannot; False: not at all.
+
+    Raises
+    ------
+    UsageError
+        When it is asked for and cannot be.
+    """
+    if live is False:
+        return {"why": ""}
+    try:
+        return _Graph(maker).data()
+    except NotLive as why:
+        if live:
+            raise UsageError(f"live=True: this page cannot compute: {why.args[0]}") from None
+        return {"why": visible(str(why.args[0])), "missing": list(why.args[1]) if len(why.args) > 1 else []}
+
+
+class _Graph:
+    """The nodes of a run as the engine has them: numbered in the order of evaluation."""
+
+    def __init__(self, maker: Maker) -> None:
+        trace = maker.first
+        self.maker, self.trace = maker, trace
+        if not trace.has_values:
+            raise NotLive("only digests of its values were kept")
+        if trace.stopped is not None:
+            raise NotLive("the run stopped before its end")
+        self.prepared = trace.prepared
+        self.order: Sequence[Node] = self.prepared.program.order
+        if len(self.order) > MOST_NODES:
+            raise NotLive(f"it has {counted(len(self.order), 'node')}, and a page computes at most {MOST_NODES:,}")
+        self.number = {node: i for i, node in enumerate(self.order)}
+
+    def data(self) -> dict[str, Any]:
+        """Return all of it."""
+        ops = [self.prepared.declared_op_of(node) for node in self.order]
+        missing = missing_operations(ops)
+        if missing:
+            raise NotLive(f"the page cannot compute {', '.join(missing)}", missing)
+        given = self._given()
+        size = sum(array.nbytes for array in given.values())
+        if size > MOST_BYTES:
+            raise NotLive(f"its state and feed take {in_bytes(size)}, and a page holds at most {in_bytes(MOST_BYTES)}")
+        updates = self.trace.updates
+        return {
+            "why": "",
+            "nodes": self._nodes(ops),
+            "sizes": dict(self.prepared.sizes),
+            "places": [self.maker.place_of.get(node, -1) for node in self.order],
+            "given": [[self.number[node], self.maker.values.store(array)] for node, array in given.items()],
+            "updates": [[self.number[p], self.number[node]] for p, node in updates.items() if p in self.number],
+            "fetches": [self.number[node] for node in self.trace.fetches if node in self.number],
+            "rates": self._rates(),
+            "fixed": [int(by_shapes(op)) for op in ops],
+        }
+
+    def _given(self) -> dict[Node, Array]:
+        constants = self.prepared.program.graph._constants
+        found: dict[Node, Array] = {}
+        for node, forward in zip(self.order, self.prepared.binding.forwards, strict=True):
+            if forward is None:
+                found[node] = np.asarray(self.prepared.given[node] if node in self.prepared.given else constants[node])
+        return found
+
+    def _nodes(self, ops: Sequence[Op]) -> dict[str, list[Any]]:
+        return {
+            "name": [visible(node.name) for node in self.order],
+            "op": [op.name for op in ops],
+            "attributes": [attributes_of(op) for op in ops],
+            "tunable": [[name for name, value in op.attributes.items() if type(value) is float] for op in ops],
+            "sized": [list(op.sized) for op in ops],
+            "inputs": [[self.number[operand] for operand in node.inputs] for node in self.order],
+            "shape": [list(node.shape) for node in self.order],
+            "dtype": [node.dtype.name for node in self.order],
+        }
+
+    def _rates(self) -> list[int]:
+        """Return the learning rates: parameters of an optimizer that are one number and called so."""
+        return [
+            self.number[node]
+            for node in self.order
+            if node.op.is_parameter and not node.shape and node.name.rpartition("/")[2] == "learning_rate"
+        ]
+
+
+def playable(maker: Maker, data: Mapping[Node, Array]) -> dict[str, Any]:
+    """Return the data of a playground, by the number of the placeholder, and which dimension counts its rows."""
+    number = {node: i for i, node in enumerate(maker.first.prepared.program.order)}
+    rows = maker.dim
+    return {
+        "rows": rows,
+        "data": [[number[node], maker.values.store(array)] for node, array in data.items() if node in number],
+        "along": sorted(name for node in data for name in names_in(node.shape)),
+        "count": math.prod(next((a.shape[:1] for n, a in data.items() if n.shape[:1] == (rows,)), (0,))),
+    }
+

@@ -1,0 +1,549 @@
+// --- the page computes ------------------------------------------------------------------------------------------
+
+/* A run that is live has the numbers of the engine in place of those that were recorded. What the reader changes is
+   kept in order, so that each change can be taken back; "back to the recording" forgets all of them. */
+
+const live = {
+  on: false, run: 0, engine: null, sizes: {}, given: new Map(), numberOf: new Map(), cache: new Map(), edits: [], past: [], curve: [], steps: 0,
+  settings: new Map(), pool: new Map(), rows: "", count: 0, batch: 0, order: [], at: 0, seed: 1, fresh: false, recomputed: null, grid: null, ticks: new Set(),
+};
+const MOST_PAST = 200, MOST_PAST_BYTES = 5e7, MOST_ROWS = 100000;
+
+const canCompute = () => Boolean(data.live?.nodes);
+
+/** The size of a dimension, as Python writes it: a number, a name, or sums, products, whole quotients and max(…, 0) of them. */
+function sizeOf(dim, sizes) {
+  if (typeof dim === "number") return dim;
+  if (Object.hasOwn(sizes, dim)) return sizes[dim];
+  const parts = dim.match(/\/\/|[-+*(),]|[0-9]+|[^-+*\/(),\s]+/g) ?? [];
+  let at = 0;
+  const atom = () => {
+    const part = parts[at++];
+    if (part === "max" && parts[at] === "(") {
+      at++;
+      const inner = sum();
+      at += 3; // ", 0)"
+      return Math.max(inner, 0);
+    }
+    if (part === "(") {
+      const inner = sum();
+      at++;
+      return inner;
+    }
+    if (part === "-") return -atom();
+    if (/^[0-9]+$/.test(part)) return Number(part);
+    if (!Object.hasOwn(sizes, part)) throw new Error(`the dimension ${part} has no size`);
+    return sizes[part];
+  };
+  const term = () => {
+    let found = atom();
+    while (parts[at] === "*" || parts[at] === "//") {
+      const whole = parts[at++] === "//", by = atom();
+      found = whole ? (by ? Math.floor(found / by) : 0) : found * by;
+    }
+    return found;
+  };
+  const sum = () => {
+    let found = term();
+    while (parts[at] === "+" || parts[at] === "-") found += parts[at++] === "-" ? -term() : term();
+    return found;
+  };
+  return sum();
+}
+
+const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" ? sizeOf(value, sizes) : value);
+
+/** Return the graph with numbers for its dimensions; of it, only what `wanted` are computed from, all unless given. */
+function boundGraph(sizes, given, wanted = null) {
+  const { nodes: told, updates } = data.live, kept = wanted && ancestors(told.inputs, wanted);
+  const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)), at = new Map(numbers.map((i, k) => [i, k]));
+  const pick = (column) => numbers.map((i) => column[i]);
+  const attributes = numbers.map((i) => {
+    const own = { ...told.attributes[i], ...live.settings.get(i) };
+    for (const name of told.sized[i]) own[name] = bound(own[name], sizes);
+    return own;
+  });
+  const leaves = new Map(numbers.filter((i) => given.has(i)).map((i) => [at.get(i), given.get(i)]));
+  return {
+    at,
+    nodes: { name: pick(told.name), op: pick(told.op), attributes, inputs: pick(told.inputs).map((all) => all.map((i) => at.get(i))), shape: pick(told.shape).map((shape) => bound(shape, sizes)), dtype: pick(told.dtype) },
+    given: leaves,
+    updates: wanted ? [] : updates,
+    fetches: wanted ? wanted.map((i) => at.get(i)) : data.live.fetches,
+  };
+}
+
+function ancestors(inputs, wanted) {
+  const found = new Set(wanted);
+  for (let i = inputs.length - 1; i >= 0; i--) if (found.has(i)) for (const input of inputs[i]) found.add(input);
+  return found;
+}
+
+/** Note what was recorded: the state and the feed that the page begins with. */
+function prepareLive() {
+  $("live-why").hidden = canCompute() || !data.live?.why;
+  $("live-why").textContent = data.live?.why ? `This page does not compute: ${data.live.why}.` : "";
+  for (const id of ["edit", "live"]) $(id).hidden = !canCompute();
+  if (!canCompute()) return;
+  data.live.places.forEach((place, i) => place >= 0 && live.numberOf.set(place, i));
+  asRecorded();
+  for (const part of document.querySelectorAll(".of-live")) part.hidden = false;
+  listenToLive();
+}
+
+/** Forget all that was changed: the state and the feed are those of the recorded step. */
+function asRecorded() {
+  const { given, sizes, play } = data.live;
+  stopTraining();
+  Object.assign(live, { on: false, engine: null, grid: null, sizes: { ...sizes }, edits: [], past: [], curve: [], steps: 0, at: 0, seed: 1, fresh: false, recomputed: null });
+  live.settings.clear();
+  live.cache.clear();
+  live.given = new Map(given.map(([i, number]) => [i, arrays[number]]));
+  live.rows = data.dim ?? "";
+  live.pool = new Map();
+  for (const i of fed()) live.pool.set(i, live.given.get(i));
+  for (const [i, number] of play?.data ?? []) live.pool.set(i, arrays[number]);
+  live.count = play?.count ?? sizes[live.rows] ?? 0;
+  live.batch = Math.min(live.count, sizes[live.rows] ?? 0);
+  live.order = upTo(live.count);
+}
+
+/** Return the placeholders that are fed rows. */
+const fed = () => (live.rows ? data.live.nodes.op.flatMap((op, i) => (op === "placeholder" && data.live.nodes.shape[i][0] === live.rows ? [i] : [])) : []);
+const rowSize = (i) => product(bound(data.live.nodes.shape[i].slice(1), live.sizes));
+
+/** Make the engine if there is none, and turn the page to its numbers. */
+function computing() {
+  if (!live.engine) {
+    live.engine = makeEngine(boundGraph(live.sizes, live.given));
+    live.fresh = false;
+  }
+  live.on = true;
+  live.run = shown.run;
+  compute();
+  return live.engine;
+}
+
+function compute() {
+  if (live.fresh) return;
+  live.engine.run();
+  live.fresh = true;
+  live.cache.clear();
+}
+
+function touched() {
+  live.fresh = false;
+}
+
+/** A value that the engine has computed. */
+class LiveValue extends Value {
+  constructor({ shape, dtype, data: raw }) {
+    super({ shape: [...shape], axes: null, ...factsOf(raw, dtype) }, raw, dtype);
+  }
+}
+
+/** Return what is known of some numbers: statistics, counts and the largest. */
+function factsOf(raw, dtype) {
+  let low = Infinity, high = -Infinity, sum = 0, finite = 0, zeros = 0, nans = 0, above = 0, below = 0, peak = -1, most = -1;
+  for (let i = 0; i < raw.length; i++) {
+    const x = Number(raw[i]);
+    if (x === 0) zeros++;
+    if (Number.isNaN(x)) nans++;
+    else if (x === Infinity) above++;
+    else if (x === -Infinity) below++;
+    else {
+      if (x < low) low = x;
+      if (x > high) high = x;
+      if (Math.abs(x) > most) [most, peak] = [Math.abs(x), i];
+      sum += x;
+      finite++;
+    }
+  }
+  const mean = sum / finite;
+  let squares = 0;
+  for (let i = 0; i < raw.length; i++) if (Number.isFinite(Number(raw[i]))) squares += (Number(raw[i]) - mean) ** 2;
+  const stats = finite ? [low, high, mean, Math.sqrt(squares / finite)].map((x) => (Number.isFinite(x) ? x : null)) : [null, null, null, null];
+  return { stats, counts: [zeros, nans, above, below], peak: raw.length > 1 ? peak : -1 };
+}
+
+const isLive = (run) => live.on && run === live.run;
+
+function liveValue(place) {
+  const number = live.numberOf.get(place);
+  if (number === undefined) return null;
+  if (!live.cache.has(place)) live.cache.set(place, new LiveValue(live.engine.value(number)));
+  return live.cache.get(place);
+}
+
+/** Return whether what an element read is known of a live value, too: where it follows from shapes alone, and they are as recorded. */
+function readsHold(place) {
+  const number = live.numberOf.get(place), recorded = (at) => data.values[runs[live.run].values[at]]?.shape;
+  return number !== undefined && Boolean(data.live.fixed[number]) && [place, ...nodes.inputs[place]].every((at) => String(recorded(at)) === String(liveValue(at)?.shape));
+}
+
+// --- what the reader changes
+
+/** Return the number that a text is, for a dtype. Throws what is to be said where it is none. */
+function numberFrom(text, dtype) {
+  const word = text.trim().toLowerCase().replace("−", "-");
+  const words = { nan: NaN, inf: Infinity, "+inf": Infinity, "-inf": -Infinity, infinity: Infinity, "-infinity": -Infinity, true: 1, false: 0 };
+  const named_ = Object.hasOwn(words, word), x = named_ ? words[word] : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(word) ? Number(word) : undefined;
+  const asked = word.length > 24 ? `${word.slice(0, 23)}…` : word;
+  if (x === undefined) throw new Error(word ? `“${asked}” is not a number` : "type a number");
+  if (!named_ && !Number.isFinite(x)) throw new Error(`${asked} is too large; write inf for infinity`);
+  if (dtype === "bool" && x !== 0 && x !== 1) throw new Error("this is True or False: write 1 or 0");
+  if (/^u?int/.test(dtype)) {
+    if (!Number.isInteger(x)) throw new Error(`${dtype} takes whole numbers`);
+    const bits = Number(dtype.match(/\d+/)[0]), least = dtype[0] === "u" ? 0 : -(2 ** (bits - 1)), most = dtype[0] === "u" ? 2 ** bits - 1 : 2 ** (bits - 1) - 1;
+    if (x < least || x > most || !Number.isSafeInteger(x)) throw new Error(`${asked} is beyond what ${dtype} holds`);
+  }
+  return x;
+}
+
+const isGiven = (number) => live.given.has(number);
+
+/** Change numbers of a node, from an element on, and compute what depends on them. */
+function change(place, cell, numbers) {
+  const number = live.numberOf.get(place), engine = computing(), value = engine.value(number);
+  if (cell + numbers.length > value.data.length) throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
+  const before = numbers.map((_, k) => Number(value.data[cell + k]));
+  live.edits.push({ number, cell, before, pinned: isGiven(number) || live.edits.some((edit) => edit.number === number) });
+  try {
+    numbers.forEach((x, k) => engine.set(number, cell + k, x));
+    touched();
+    compute();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+  keepFed(number);
+  tellRecomputed();
+}
+
+/** Change settings of an operation, and compute what depends on it. */
+function changeSetting(place, name, x) {
+  const number = live.numberOf.get(place), engine = computing(), before = live.settings.get(number);
+  live.edits.push({ number, setting: true, before });
+  try {
+    setSettings(number, { ...before, [name]: x });
+    compute();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+  tellRecomputed();
+}
+
+function setSettings(number, settings) {
+  if (settings === undefined) live.settings.delete(number);
+  else live.settings.set(number, settings);
+  const { nodes: told } = data.live, own = { ...told.attributes[number], ...settings };
+  for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
+  live.engine.setOp(number, own);
+  touched();
+}
+
+/** Take the last change back. */
+function undo() {
+  const edit = live.edits.pop();
+  if (!edit || !live.engine) return;
+  if (edit.setting) setSettings(edit.number, edit.before);
+  else {
+    edit.before.forEach((x, k) => live.engine.set(edit.number, edit.cell + k, x));
+    if (!edit.pinned) live.engine.free(edit.number);
+    keepFed(edit.number);
+  }
+  touched();
+  if (!live.edits.length && !live.steps && live.count === (data.live.play?.count ?? live.count)) asRecorded();
+  else compute();
+  tellRecomputed();
+}
+
+/** What is fed from all rows is kept with them. */
+function keepFed(number) {
+  if (live.pool.has(number) && live.batch === live.count) live.pool.set(number, live.engine.value(number).data.slice());
+}
+
+/** Note which places were computed again: what depends on a change. After a step of training that is all. */
+function tellRecomputed() {
+  if (!live.on || live.steps || !live.edits.length) live.recomputed = null;
+  else {
+    const { inputs } = data.live.nodes, found = new Set(live.edits.map((edit) => edit.number));
+    inputs.forEach((all, i) => all.some((input) => found.has(input)) && found.add(i));
+    live.recomputed = new Set([...found].map((i) => data.live.places[i]).filter((place) => place >= 0));
+  }
+  unchanged = live.recomputed ? new Set(upTo(nodes.name.length).filter((place) => !live.recomputed.has(place))) : null;
+  $("same-key").hidden = !unchanged;
+  $("same-key").textContent = "not recomputed";
+}
+
+function backToRecording() {
+  asRecorded();
+  tellRecomputed();
+  tellEdit("");
+  drawAll();
+}
+
+// --- training
+
+/** Return numbers between 0 and 1 that look random, the same for each page. */
+function chance() {
+  live.seed = (Math.imul(live.seed, 1664525) + 1013904223) >>> 0;
+  return live.seed / 2 ** 32;
+}
+
+function shuffled(count) {
+  const order = upTo(count);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(chance() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** Feed the next rows, in an order that is shuffled in each epoch; all of them are as they are. */
+function feedNext() {
+  if (!live.rows || live.batch >= live.count) return;
+  if (live.at + live.batch > live.count || !live.at) [live.order, live.at] = [shuffled(live.count), 0];
+  const rows = live.order.slice(live.at, live.at + live.batch);
+  live.at += live.batch;
+  feed(rows);
+}
+
+function feed(rows) {
+  for (const [i, all] of live.pool) {
+    const wide = rowSize(i), part = new all.constructor(rows.length * wide);
+    rows.forEach((row, k) => part.set(all.subarray(row * wide, (row + 1) * wide), k * wide));
+    live.given.set(i, part);
+    live.engine?.load(i, part);
+  }
+  touched();
+}
+
+/** Have so many rows in a batch; the engine is made anew for them, with the state as it is. */
+function useBatch(batch) {
+  keepState();
+  live.batch = Math.max(1, Math.min(batch, live.count));
+  live.sizes = { ...live.sizes, [live.rows]: live.batch };
+  live.engine = null;
+  live.at = 0;
+  feed(live.batch === live.count ? upTo(live.count) : shuffled(live.count).slice(0, live.batch));
+  live.edits = live.edits.filter((edit) => isGiven(edit.number) && !live.pool.has(edit.number));
+}
+
+/** Take the state out of the engine. */
+function keepState() {
+  if (live.engine) for (const i of live.given.keys()) if (!live.pool.has(i)) live.given.set(i, live.engine.value(i).data.slice());
+}
+
+const lossNow = () => {
+  const [first] = data.live.fetches, value = first === undefined ? null : live.engine.value(first);
+  return value?.data.length === 1 ? Number(value.data[0]) : NaN;
+};
+
+/** Make steps; the state of before each is kept for a while. */
+function trainSteps(count) {
+  if (!data.live.updates.length) throw new Error("this run has no updates: record a compiled step");
+  const engine = computing();
+  for (let k = 0; k < count; k++) {
+    keepPast();
+    feedNext();
+    compute();
+    live.curve.push(lossNow());
+    engine.commit();
+    live.steps++;
+    touched();
+  }
+  compute();
+  live.edits = live.edits.filter((edit) => !isGiven(edit.number)); // what a step has replaced cannot be taken back
+  tellRecomputed();
+}
+
+function keepPast() {
+  const state = data.live.updates.map(([i]) => [i, live.engine.value(i).data.slice()]);
+  const bytes = state.reduce((sum, [, part]) => sum + part.byteLength, 0);
+  live.past.push({ state, feed: live.batch < live.count ? [...live.pool.keys()].map((i) => [i, live.engine.value(i).data.slice()]) : [] });
+  while (live.past.length > MOST_PAST || (live.past.length > 1 && live.past.length * bytes > MOST_PAST_BYTES)) live.past.shift();
+}
+
+/** Go one step of training back. */
+function stepBack() {
+  const before = live.past.pop();
+  if (!before) return;
+  for (const [i, part] of [...before.state, ...before.feed]) live.engine.load(i, part);
+  live.steps--;
+  live.curve.pop();
+  touched();
+  compute();
+  drawAll();
+}
+
+const SPEEDS = [[1000, "1 a second"], [300, "3 a second"], [100, "10 a second"], [30, "30 a second"], [0, "fastest"]];
+const FRAME = 60; // milliseconds of a frame in which steps are made
+
+function toggleTraining() {
+  if (live.timer) return stopTraining();
+  const [pause] = SPEEDS[Number($("speed").value)];
+  const on = () => {
+    const began = performance.now();
+    try {
+      do trainSteps(1);
+      while (!pause && performance.now() - began < FRAME);
+    } catch (error) {
+      stopTraining();
+      return tellEdit(error.message);
+    }
+    drawAll();
+    live.timer = setTimeout(on, Math.max(16, pause - (performance.now() - began)));
+  };
+  live.timer = setTimeout(on, 0);
+  drawLive();
+}
+
+function stopTraining() {
+  clearTimeout(live.timer);
+  live.timer = null;
+}
+
+// --- the data: points that one drags, adds and deletes, and files
+
+/** Change the rows that there are: each placeholder's numbers, row by row. */
+function useRows(pool, count) {
+  if (count < 1) throw new Error("one row must stay");
+  if (count > MOST_ROWS) throw new Error(`a page takes at most ${grouped(MOST_ROWS)} rows`);
+  const all = live.batch === live.count;
+  keepState();
+  live.pool = pool;
+  live.count = count;
+  live.on = true;
+  useBatch(all ? count : Math.min(live.batch, count));
+  live.past = [];
+  computing();
+  tellRecomputed();
+}
+
+/** Add a row like another one, with its first numbers given. */
+function addRow(numbersOf) {
+  const pool = new Map();
+  for (const [i, all] of live.pool) {
+    const wide = rowSize(i), more = new all.constructor(all.length + wide);
+    more.set(all);
+    more.set(numbersOf.get(i) ?? all.subarray(0, wide), all.length);
+    pool.set(i, more);
+  }
+  useRows(pool, live.count + 1);
+}
+
+function removeRow(row) {
+  const pool = new Map();
+  for (const [i, all] of live.pool) {
+    const wide = rowSize(i), less = new all.constructor(all.length - wide);
+    less.set(all.subarray(0, row * wide));
+    less.set(all.subarray((row + 1) * wide), row * wide);
+    pool.set(i, less);
+  }
+  useRows(pool, live.count - 1);
+}
+
+/** Set the numbers of a row of a placeholder. */
+function moveRow(number, row, numbers) {
+  const engine = computing(), wide = rowSize(number), all = live.pool.get(number).slice();
+  numbers.forEach((x, k) => (all[row * wide + k] = x));
+  live.pool.set(number, all);
+  if (live.batch === live.count) numbers.forEach((x, k) => engine.set(number, row * wide + k, x));
+  touched();
+  compute();
+}
+
+/** Return the rows that a table has, for the placeholders: columns are matched by their names, else by their order. */
+function rowsOfTable(text) {
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/).filter((line) => line.trim());
+  if (!lines.length) throw new Error("the file is empty");
+  const cells = lines.map((line) => line.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
+  const columns = [...live.pool.keys()].flatMap((i) => upTo(rowSize(i)).map((k) => ({ i, k, alone: rowSize(i) === 1, name: data.live.nodes.name[i] })));
+  const isHeader = cells[0].every((cell) => Number.isNaN(Number(cell)) && !/^[-+]?(nan|inf)$/i.test(cell));
+  const named_ = ({ k, name, alone }) => [`${name}${k}`, `${name}_${k}`, `${name}[${k}]`, `${name}.${k}`, ...(alone ? [name] : [])];
+  const wanted = columns.map((column) => (column.alone ? column.name : `${column.name}${column.k}`)).slice(0, 12).join(", ") + (columns.length > 12 ? ", …" : "");
+  let places = upTo(columns.length);
+  if (isHeader) {
+    places = columns.map((column) => cells[0].findIndex((cell) => named_(column).includes(cell)));
+    const missing = columns.filter((_, at) => places[at] < 0);
+    if (missing.length) throw new Error(`the file has no column ${missing[0].alone ? missing[0].name : `${missing[0].name}${missing[0].k}`}: this network takes the columns ${wanted}`);
+  } else if (cells[0].length !== columns.length) throw new Error(`the file has ${cells[0].length} columns, and this network takes ${columns.length}: ${wanted}`);
+  const rows = isHeader ? cells.slice(1) : cells;
+  if (!rows.length) throw new Error("the file has a header and no rows");
+  if (rows.length > MOST_ROWS) throw new Error(`the file has ${grouped(rows.length)} rows, and a page takes at most ${grouped(MOST_ROWS)}`);
+  const pool = new Map([...live.pool].map(([i, all]) => [i, new all.constructor(rows.length * rowSize(i))]));
+  rows.forEach((row, r) => columns.forEach(({ i, k }, at) => {
+    const line = r + 1 + isHeader, dtype = data.live.nodes.dtype[i];
+    if (row[places[at]] === undefined) throw new Error(`line ${line} has ${row.length} cells, and not ${cells[0].length}`);
+    let x;
+    try {
+      x = numberFrom(row[places[at]], dtype);
+    } catch (error) {
+      throw new Error(`line ${line}, column ${places[at] + 1}: ${error.message}`);
+    }
+    checkClass(i, x, line);
+    const to = pool.get(i);
+    to[r * rowSize(i) + k] = to instanceof BigInt64Array || to instanceof BigUint64Array ? BigInt(x) : x;
+  }));
+  return [pool, rows.length];
+}
+
+/** A class must be one that the network has: what picks by it would find nothing. */
+function checkClass(number, x, line) {
+  if (!/^u?int/.test(data.live.nodes.dtype[number])) return;
+  const { inputs, op, shape } = data.live.nodes, reader = inputs.findIndex((all, i) => op[i] === "pick" && all[1] === number);
+  if (reader < 0) return;
+  const classes = shape[inputs[reader][0]].at(-1);
+  if (typeof classes === "number" && !(x >= 0 && x < classes)) throw new Error(`line ${line}: the class ${x} is not one of 0 to ${classes - 1}`);
+}
+
+async function readTable(file) {
+  try {
+    if (file.size > 2e7) throw new Error("the file is larger than 20 MB");
+    const [pool, count] = rowsOfTable(await file.text());
+    useRows(pool, count);
+    tellEdit(`${grouped(count)} rows of ${file.name}.`);
+  } catch (error) {
+    tellEdit(`${file.name}: ${error.message}.`);
+  }
+  drawAll();
+}
+
+// --- what the network sees
+
+const GRID = 32;
+
+/** Return which class the network gives to each point of the grid, in the state there is now. */
+function liveClasses(seen) {
+  const x = live.numberOf.get(placeOf.get(seen.x)), scores = live.numberOf.get(placeOf.get(seen.scores));
+  if (x === undefined || scores === undefined) return null;
+  if (!live.grid) {
+    const points = new Float64Array(seen.grid * seen.grid * 2), [left, right, bottom, top] = seen.ends;
+    for (let i = 0; i < seen.grid * seen.grid; i++) {
+      points[2 * i] = left + ((right - left) * (i % seen.grid)) / (seen.grid - 1);
+      points[2 * i + 1] = bottom + ((top - bottom) * Math.floor(i / seen.grid)) / (seen.grid - 1);
+    }
+    const given = new Map(live.given), kind = live.given.get(x).constructor;
+    given.set(x, kind.from(points));
+    const graph = boundGraph({ ...live.sizes, [live.rows]: seen.grid * seen.grid }, given, [scores]);
+    live.grid = { engine: makeEngine(graph), at: graph.at };
+  }
+  const { engine, at } = live.grid;
+  for (const [i, k] of at) if (i !== x && isGiven(i)) engine.load(k, live.engine.value(i).data);
+  engine.run();
+  const { shape, data: raw } = engine.value(at.get(scores)), wide = shape[1];
+  return upTo(shape[0]).map((row) => {
+    let best = 0;
+    for (let k = 1; k < wide; k++) if (raw[row * wide + k] > raw[row * wide + best]) best = k;
+    return best;
+  });
+}
+
+/** Return the points that there are, and their classes. */
+function livePoints(seen) {
+  const x = live.numberOf.get(placeOf.get(seen.x)), raw = live.pool.get(x);
+  const labels = [...live.pool.keys()].find((i) => /^u?int/.test(data.live.nodes.dtype[i]) && data.live.nodes.shape[i].length === 1);
+  return { x, labels, points: upTo(live.count).map((i) => [Number(raw[2 * i]), Number(raw[2 * i + 1])]), classes: labels === undefined ? null : Array.from(live.pool.get(labels), Number) };
+}
