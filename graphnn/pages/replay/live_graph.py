@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.symbolic_shapes import names_in
 from ...errors import UsageError
 from ...view.formatting import counted, in_bytes, visible
 from ..engine import attributes_of, missing_operations
@@ -27,7 +25,7 @@ class NotLive(Exception):
     """Why a page cannot compute, in one line."""
 
 
-def live_of(maker: Maker, live: bool | None) -> dict[str, Any]:
+def live_of(maker: Maker, live: bool | None, data: Mapping[Node, Array] | None = None) -> dict[str, Any]:
     """Return what the engine of a page computes with, or ``{"why": …}``.
 
     Parameters
@@ -35,6 +33,8 @@ def live_of(maker: Maker, live: bool | None) -> dict[str, Any]:
     maker : Maker
     live : bool, optional
         None: if it can; True: an error says why it cannot; False: not at all.
+    data : dict of Node to ndarray, optional
+        The rows of a playground.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def live_of(maker: Maker, live: bool | None) -> dict[str, Any]:
     if live is False:
         return {"why": ""}
     try:
-        return _Graph(maker).data()
+        return _Graph(maker, data or {}).data()
     except NotLive as why:
         if live:
             raise UsageError(f"live=True: this page cannot compute: {why.args[0]}") from None
@@ -54,9 +54,9 @@ def live_of(maker: Maker, live: bool | None) -> dict[str, Any]:
 class _Graph:
     """The nodes of a run as the engine has them: numbered in the order of evaluation."""
 
-    def __init__(self, maker: Maker) -> None:
+    def __init__(self, maker: Maker, data: Mapping[Node, Array]) -> None:
         trace = maker.first
-        self.maker, self.trace = maker, trace
+        self.maker, self.trace, self.rows = maker, trace, data
         if not trace.has_values:
             raise NotLive("only digests of its values were kept")
         if trace.stopped is not None:
@@ -74,7 +74,7 @@ class _Graph:
         if missing:
             raise NotLive(f"the page cannot compute {', '.join(missing)}", missing)
         given = self._given()
-        size = sum(array.nbytes for array in given.values())
+        size = sum(array.nbytes for array in [*given.values(), *self.rows.values()])
         if size > MOST_BYTES:
             raise NotLive(f"its state and feed take {in_bytes(size)}, and a page holds at most {in_bytes(MOST_BYTES)}")
         updates = self.trace.updates
@@ -87,6 +87,7 @@ class _Graph:
             "updates": [[self.number[p], self.number[node]] for p, node in updates.items() if p in self.number],
             "fetches": [self.number[node] for node in self.trace.fetches if node in self.number],
             "rates": self._rates(),
+            "play": self._play(),
             "fixed": [int(by_shapes(op)) for op in ops],
         }
 
@@ -118,15 +119,12 @@ class _Graph:
             if node.op.is_parameter and not node.shape and node.name.rpartition("/")[2] == "learning_rate"
         ]
 
-
-def playable(maker: Maker, data: Mapping[Node, Array]) -> dict[str, Any]:
-    """Return the data of a playground, by the number of the placeholder, and which dimension counts its rows."""
-    number = {node: i for i, node in enumerate(maker.first.prepared.program.order)}
-    rows = maker.dim
-    return {
-        "rows": rows,
-        "data": [[number[node], maker.values.store(array)] for node, array in data.items() if node in number],
-        "along": sorted(name for node in data for name in names_in(node.shape)),
-        "count": math.prod(next((a.shape[:1] for n, a in data.items() if n.shape[:1] == (rows,)), (0,))),
-    }
-
+    def _play(self) -> dict[str, Any] | None:
+        """Return the rows of a playground, by the number of the placeholder, and how many there are."""
+        count = {len(rows) for rows in self.rows.values()}
+        if not count:
+            return None
+        if len(count) > 1:
+            raise NotLive(f"its data have {' and '.join(f'{n:,}' for n in sorted(count))} rows, not as many of each")
+        stored = [[self.number[node], self.maker.values.store(rows)] for node, rows in self.rows.items()]
+        return {"data": stored, "count": count.pop()}

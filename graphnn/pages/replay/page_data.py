@@ -67,6 +67,8 @@ class Maker:
         self.data: dict[str, Any] = {}
         self.live: bool | None = False
         """Whether the page computes, as `live_of` takes it."""
+        self.rows_to_play: dict[Node, Array] = {}
+        """The data of a playground."""
         self._rules: dict[str, int] = {}
         self._rules_by_shapes: dict[Hashable, int] = {}
         self._rule_texts: list[list[Rule]] = []
@@ -88,7 +90,7 @@ class Maker:
         }
         self.data["runs"] = self._runs()
         self.data["opening"] = _opening(self)
-        self.data["live"] = live_of(self, self.live)
+        self.data["live"] = live_of(self, self.live, self.rows_to_play)
         self.data |= {"rules": self._rule_texts, "values": self.values.entries, "arrays": self.values.arrays}
         return Page(first.graph.name, self.data, bytes(self.values.block))
 

@@ -382,7 +382,7 @@ const SPEEDS = [[1000, "1 a second"], [300, "3 a second"], [100, "10 a second"],
 const FRAME = 60; // milliseconds of a frame in which steps are made
 
 function toggleTraining() {
-  if (live.timer) return stopTraining();
+  if (live.timer) return (stopTraining(), drawAll());
   const [pause] = SPEEDS[Number($("speed").value)];
   const on = () => {
     const began = performance.now();

@@ -439,9 +439,13 @@ function drawBoundary() {
     pen.arc(x, y, 2.2, 0, 2 * Math.PI);
     pen.fillStyle = labels ? CLASSES[labels[i] % CLASSES.length] : "#222";
     pen.fill();
-    pen.lineWidth = points && i === pointChosen ? 2.5 : 0.8;
+    pen.lineWidth = 0.8;
     pen.strokeStyle = "#000";
-    if (points && i === pointChosen) pen.arc(x, y, 5, 0, 2 * Math.PI);
+    pen.stroke();
+    if (!points || i !== pointChosen) return;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(x, y, 6, 0, 2 * Math.PI);
     pen.stroke();
   });
   const said = `The digits say which class ${seen.scores} makes the likeliest; `;
