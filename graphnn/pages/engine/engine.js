@@ -9,6 +9,8 @@ const OPERATIONS = {
   relu(a, n) { return zip(n, a, (x) => Math.max(0, x)); },
   exp(a, n) { return zip(n, a, Math.exp); },
   log(a, n) { return zip(n, a, Math.log); },
+  cast(a, n) { return zip(n, a, (x) => Number(x)); },
+  maximum(a, n) { return zip(n, a, (x, y) => Math.max(x, y)); },
   sqrt(a, n) { return zip(n, a, Math.sqrt); },
   square(a, n) { return zip(n, a, (x) => x * x); },
   power(a, n) { return zip(n, a, (x, y) => x ** y); },
@@ -45,13 +47,13 @@ function fold(n, a, f, start) {
 function makeEngine({ nodes: all, given, updates }) {
   const values = [], pinned = new Set();
   const unknown = [...new Set(all.op.filter((op, i) => !given.has(i) && !OPERATIONS[op]))];
-  for (const [i, data] of given) values[i] = { shape: all.shape[i], dtype: all.dtype[i], data: data.slice() };
+  for (const [i, data] of given) values[i] = { shape: all.shape[i], dtype: all.dtype[i], data: data instanceof BigInt64Array ? Float64Array.from(data, Number) : data.slice() };
   const node = (i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: all.attributes[i] });
   const engine = {
     unknown, values,
     value: (i) => values[i],
     set(i, index, x) { values[i].data[index] = x; if (!given.has(i)) pinned.add(i); },
-    load(i, data) { values[i].data.set(data); },
+    load(i, data) { values[i].data.set(data instanceof BigInt64Array ? Float64Array.from(data, Number) : data); },
     free(i) { pinned.delete(i); },
     setOp(i, attributes) { all.attributes[i] = attributes; },
     run() { all.op.forEach((op, i) => { if (!given.has(i) && !pinned.has(i)) values[i] = { shape: all.shape[i], dtype: all.dtype[i], data: OPERATIONS[op](all.inputs[i].map((j) => values[j]), node(i)) }; }); },

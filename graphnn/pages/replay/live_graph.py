@@ -47,7 +47,7 @@ def live_of(maker: Maker, live: bool | None, data: Mapping[Node, Array] | None =
         return _Graph(maker, data or {}).data()
     except NotLive as why:
         if live:
-            raise UsageError(f"live=True: this page cannot compute: {why.args[0]}") from None
+            raise UsageError(f"this page cannot compute: {why.args[0]}") from None
         return {"why": visible(str(why.args[0])), "missing": list(why.args[1]) if len(why.args) > 1 else []}
 
 
@@ -72,7 +72,7 @@ class _Graph:
         ops = [self.prepared.declared_op_of(node) for node in self.order]
         missing = missing_operations(ops)
         if missing:
-            raise NotLive(f"the page cannot compute {', '.join(missing)}", missing)
+            raise NotLive(f"it has {', '.join(missing)}, which the engine of pages does not have", missing)
         given = self._given()
         size = sum(array.nbytes for array in [*given.values(), *self.rows.values()])
         if size > MOST_BYTES:

@@ -116,7 +116,7 @@ function drawLive() {
   if (document.activeElement !== $("batch")) $("batch").value = live.batch;
   $("batch-name").textContent = live.batch === live.count ? `all ${grouped(live.count)}` : `${grouped(live.batch)} of ${grouped(live.count)}`;
   const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
-  const [name] = data.outputs[0] ?? ["loss"];
+  const first = data.live.places[data.live.fetches[0]], [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
   $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made here` : live.on ? "changed" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
   const all = live.curve.length ? [...live.curve, lossNow()] : [], every = Math.max(1, Math.ceil(all.length / 400)), curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
   $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, 130, 30, name, "");
