@@ -63,7 +63,9 @@ def playground(step: Compiled, data: Mapping[Any, Any], path: StrPath | None = "
     300
     """
     if not isinstance(step, Compiled):
-        raise UsageError(f"a playground is of a compiled step, gn.compile(loss, updates=…), not of {type(step).__name__}")
+        raise UsageError(
+            f"a playground is of a compiled step, gn.compile(loss, updates=…), not of {type(step).__name__}"
+        )
     if not step.updates:
         raise UsageError("a playground is of a step that trains: gn.compile(loss, updates=optimizer.updates(loss))")
     if not isinstance(data, Mapping):

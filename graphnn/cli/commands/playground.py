@@ -28,7 +28,9 @@ def _step_of(target: Target) -> tuple[Any, str]:
     loss = numbers.get("loss", next(iter(numbers.values()), None))
     if loss is None:
         raise cli.Misuse("nothing here is one number, which training would make small: let the function return a loss")
-    return gn.compile(loss, updates=nn.Adam(_RATE).updates(loss)), f"it has no updates of its own: Adam({_RATE}) trains it"
+    return gn.compile(
+        loss, updates=nn.Adam(_RATE).updates(loss)
+    ), f"it has no updates of its own: Adam({_RATE}) trains it"
 
 
 @cli.command(

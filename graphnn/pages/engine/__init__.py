@@ -48,4 +48,6 @@ def engine_script() -> str:
 
 
 def _as_script(text: str) -> str:
-    return re.sub(r"^export ", "", re.sub(r"^import .*?;$\n?", "", text, flags=re.MULTILINE | re.DOTALL), flags=re.MULTILINE)
+    return re.sub(
+        r"^export ", "", re.sub(r"^import .*?;$\n?", "", text, flags=re.MULTILINE | re.DOTALL), flags=re.MULTILINE
+    )

@@ -83,5 +83,6 @@ def _classifier(trace: Trace) -> tuple[Node, Node] | None:
 
 def _classes(trace: Trace, x: Node, scores: Node, grid: Array) -> Array:
     prepared = in_state_of(prepare(trace.graph, [scores], {x: grid}), trace.prepared)
-    *_, last = evaluate(prepared)
+    with np.errstate(all="ignore"):
+        *_, last = evaluate(prepared)
     return np.asarray(np.argmax(last.value, axis=-1))

@@ -33,7 +33,8 @@ def page_of_trace(trace: Trace, live: bool | None = None, tour: Any = (), hide: 
     maker = Maker(trace, [trace], [""])
     maker.live = live
     maker.data |= {"tour": stations(maker, tour), "hide": hidden(maker, hide)}
-    maker.data["boundary"] = boundary([trace]) if trace.updates and trace.has_values and live is not False else None
+    if trace.updates and trace.has_values and trace.stopped is None and live is not False:
+        maker.data["boundary"] = boundary([trace])
     return maker.page("run")
 
 

@@ -135,7 +135,7 @@ function inSeconds(nanoseconds) {
 function details(place) {
   const found = seenRuns().map((run) => [run, valueOf(run, place)]).filter(([, value]) => value?.size);
   const alike = found.every(([, value]) => value === found[0][1]);
-  const parts = found.slice(0, alike ? 1 : found.length).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike));
+  const parts = found.slice(0, alike ? 1 : found.length).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike)).filter(Boolean);
   if (found.length) parts.push(...context(place, found[0][1]));
   const several = data.kind === "film" ? runs.length > 1 : loopOf.has(place) && rowsOf(loopOf.get(place)).length > 1;
   if (several && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
@@ -161,7 +161,7 @@ function context(place, value) {
   const many = value.size === 1 ? nodes.inputs[place].find((input) => valueOf(shown.run, input)?.size > 1) : undefined;
   if (many !== undefined && data.kind !== "pair") {
     const of = valueOf(shown.run, many);
-    parts.push(make("div", { id: "made-of" }, make("p", { className: "faint" }, `its ${grouped(of.size)} numbers, ${shortName(many)}:`), detailsOf(shown.run, many, of, false, (cell) => go(many, cell))));
+    parts.push(make("div", { id: "made-of" }, make("p", { className: "faint" }, `its ${grouped(of.size)} numbers, ${shortName(many)}:`), detailsOf(shown.run, many, of, false, (cell) => go(many, cell)) ?? ""));
   }
   return parts;
 }

@@ -26,6 +26,7 @@ function listenToLive() {
   const actions = { undo: () => trying(undo), recording: backToRecording, train: toggleTraining, "train-step": () => trying(() => trainSteps(1)), "train-back": stepBack, reset: backToRecording };
   for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
   for (const part of document.querySelectorAll(".trains")) part.hidden = !trains;
+  $("live-more").open = window.innerWidth > 680;
   $("speed").max = SPEEDS.length - 1;
   $("speed").value = SPEEDS.length - 1;
   $("speed").addEventListener("input", () => {
@@ -90,7 +91,7 @@ function recordedText(run, place, cell) {
   if (!isLive(run)) return null;
   const number = runs[run].values[place], value = number === undefined || number < 0 ? null : valueNumbered(number);
   const before = value && cell < value.size ? value.at(cell) : undefined, now = liveValue(place)?.at(cell);
-  if (before === undefined || now === undefined || Object.is(before, now)) return null;
+  if (before === undefined || now === undefined || numeral(before, value.dtype) === numeral(now, nodes.dtype[place])) return null;
   return make("p", { className: "was" }, `It was ${numeral(before, value.dtype)} when it was recorded.`);
 }
 

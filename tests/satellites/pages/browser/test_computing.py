@@ -1,0 +1,287 @@
+"""The page that computes, as a user uses it: numbers, training, points, tables, tour, exercise, scripting."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+from runs import spiral
+
+import graphnn as gn
+from graphnn import nn
+
+Opened = Callable[..., Page]
+
+
+def step_of(rate: float = 0.1) -> tuple[gn.Graph, gn.Compiled, dict[Any, Any]]:
+    g, loss, feed = spiral()
+    return g, gn.compile(loss, updates=nn.SGD(rate, momentum=0.9).updates(loss)), feed
+
+
+@pytest.fixture
+def page(opened: Opened, tmp_path: Path) -> Page:
+    _, step, feed = step_of()
+    gn.playground(step, feed, tmp_path / "play.html")
+    return opened(tmp_path / "play.html")
+
+
+def number(page: Page, name: str, at: int = 0) -> float:
+    found: float = page.evaluate("([name, at]) => graphnn.value(name).then((v) => Number(v.data[at]))", [name, at])
+    return found
+
+
+def look_at(page: Page, name: str) -> None:
+    page.fill("#search", name)
+    page.press("#search", "Enter")
+
+
+def test_training_in_the_page_is_that_in_python(page: Page) -> None:
+    _, step, feed = step_of()
+    losses = [float(step(feed)) for _ in range(30)]
+    assert page.evaluate("graphnn.unknown") == []
+    np.testing.assert_allclose(page.evaluate("graphnn.train(30)"), losses, rtol=1e-9)
+    assert page.evaluate("graphnn.loss()") == pytest.approx(float(step(feed)), rel=1e-9)
+    page.evaluate("graphnn.reset()")
+    assert page.evaluate("graphnn.loss()") == pytest.approx(losses[0], rel=1e-12)
+
+
+def test_a_number_that_is_typed_changes_what_depends_on_it_and_can_be_taken_back(page: Page) -> None:
+    g, step, feed = step_of()
+    look_at(page, "dense_1/weight")
+    page.focus("#values .heat")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.type("2.5")
+    page.keyboard.press("Enter")
+    changed = g["dense_1/weight"].value.copy()
+    changed[0, 1] = 2.5
+    before = float(gn.run(step.fetches[0], feed))
+    g["dense_1/weight"].value = changed
+    assert page.evaluate("graphnn.loss()") == pytest.approx(float(gn.run(step.fetches[0], feed)), rel=1e-12)
+    expect(page.locator("#same-key")).to_have_text("not recomputed")
+    expect(page.locator("#equation")).to_contain_text("when it was recorded")
+    page.click("#undo")
+    assert page.evaluate("graphnn.loss()") == pytest.approx(before, rel=1e-12)
+    expect(page.locator("#same-key")).to_be_hidden()
+
+
+def test_a_computed_number_that_is_set_stays_set(page: Page) -> None:
+    page.evaluate("graphnn.set('relu_1', [0, 0], 7)")
+    assert number(page, "relu_1") == 7
+    page.evaluate("graphnn.set('dense_1/weight', [0, 0], 3)")
+    assert number(page, "relu_1") == 7
+    page.click("#reset")
+    assert number(page, "relu_1") != 7
+
+
+def test_a_setting_is_changed(page: Page) -> None:
+    look_at(page, "categorical_crossentropy_1/clip")
+    box = page.locator("#edit-settings input").first
+    box.fill("0.5")
+    box.press("Enter")
+    assert min(page.evaluate("graphnn.value('categorical_crossentropy_1/clip').then((v) => [...v.data])")) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("1e999", "too large"), ("abc", "is not a number"), ("", "type a number"), ("<b>1</b>", "is not a number")],
+)
+def test_what_is_no_number_is_said(page: Page, typed: str, says: str) -> None:
+    look_at(page, "dense_1/weight")
+    page.fill("#edit-number", typed)
+    page.click("#set")
+    expect(page.locator("#edit-says")).to_contain_text(says)
+    assert np.isfinite(page.evaluate("graphnn.loss()"))
+
+
+def test_steps_are_made_and_taken_back(page: Page) -> None:
+    first = number(page, "dense_1/weight")
+    page.click("#train-step")
+    second = number(page, "dense_1/weight")
+    page.click("#train-step")
+    page.click("#train-back")
+    assert number(page, "dense_1/weight") == second
+    page.click("#train-back")
+    assert number(page, "dense_1/weight") == first
+    page.click("#train")
+    expect(page.locator("#train-says")).to_contain_text("steps made here")
+    page.keyboard.press("l")
+    expect(page.locator("#train")).to_contain_text("Train")
+    page.click("#reset")
+    assert number(page, "dense_1/weight") == first
+
+
+def test_batches_are_shuffled_rows_of_the_data(page: Page) -> None:
+    page.locator("#batch").evaluate("(each) => (each.value = 20, each.dispatchEvent(new Event('change')))")
+    assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [20, 2]
+    losses = page.evaluate("graphnn.train(60)")
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+
+
+def test_points_are_dragged_added_and_deleted_also_by_the_keyboard(page: Page) -> None:
+    canvas = page.locator("#boundary canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 212, box["y"] + 8)
+    expect(page.locator("#batch-name")).to_have_text("all 61")
+    before = number(page, "x", 120)
+    page.mouse.move(box["x"] + 212, box["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 150, box["y"] + 60, steps=4)
+    page.mouse.up()
+    dragged = number(page, "x", 120)
+    assert dragged < before
+    canvas.press("ArrowLeft")
+    assert number(page, "x", 120) < dragged
+    canvas.press("Delete")
+    expect(page.locator("#batch-name")).to_have_text("all 60")
+
+
+def test_a_table_replaces_the_data_and_a_broken_one_is_said(page: Page) -> None:
+    def upload(text: str) -> None:
+        page.set_input_files("#table", [{"name": "d.csv", "mimeType": "text/csv", "buffer": text.encode()}])
+
+    upload("labels,x1,x0\n1,0.5,0.25\n2,-0.5,-0.25\n")
+    expect(page.locator("#edit-says")).to_have_text("2 rows of d.csv.")
+    assert page.evaluate("graphnn.value('x').then((v) => [...v.data])") == [0.25, 0.5, -0.25, -0.5]
+    for text, says in [
+        ("a,b,c\n1,2,3\n", "no column x0"),
+        ("1,2\n", "2 columns, and this network takes 3"),
+        ("", "is empty"),
+        ("0.1,0.2,7\n", "the class 7 is not one of 0 to 2"),
+        ("0.1,foo,1\n", "line 1, column 2"),
+        ("0.1,1e999,1", "too large"),
+        ("x0,x1,labels\n1,2\n", "line 2 has 2 cells"),
+    ]:
+        upload(text)
+        expect(page.locator("#edit-says")).to_contain_text(says)
+    assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [2, 2]
+
+
+def test_scripting_says_what_is_wrong(page: Page) -> None:
+    for call, says in [
+        ("graphnn.value('nobody')", "no node is called"),
+        ("graphnn.set('dense_1/weight', [9, 9], 1)", "is not an element"),
+        ("graphnn.set('dense_1/weight', [0], 1)", "is not an element"),
+        ("graphnn.set('labels', [0], 0.5)", "whole numbers"),
+        ("graphnn.set('dense_1/weight', [0, 0], '1')", "a number is set"),
+        ("graphnn.train(-1)", "a whole number of steps"),
+    ]:
+        assert says in page.evaluate(f"{call}.then(() => '', (error) => error.message)")
+
+
+def test_a_tour_leads_from_node_to_node(opened: Opened, tmp_path: Path) -> None:
+    _, step, feed = step_of()
+    tour = [("softmax_1/divide", "Each row adds up to 1."), (step.graph["dense_1/weight"], "<b>learned</b>")]
+    gn.trace(step, feed).to_html(tmp_path / "tour.html", tour=tour)
+    page = opened(tmp_path / "tour.html")
+    expect(page.locator("#tour-says")).to_contain_text("Each row adds up to 1.")
+    expect(page.locator("#node")).to_have_text("softmax_1/divide")
+    page.click("#tour-next")
+    expect(page.locator("#node")).to_have_text("dense_1/weight")
+    expect(page.locator("#tour-says")).to_contain_text("<b>learned</b>")
+    page.click("#tour-end")
+    expect(page.locator("#tour")).to_be_hidden()
+
+
+def test_an_exercise_says_which_numbers_are_right(opened: Opened, tmp_path: Path) -> None:
+    _, step, feed = step_of()
+    trace = gn.trace(step, feed)
+    trace.to_html(tmp_path / "hide.html", hide=["grad/dense_2/sum_to"])
+    page = opened(tmp_path / "hide.html")
+    look_at(page, "grad/dense_2/sum_to")
+    expect(page.locator("#equation")).to_have_text("This number is for you to find.")
+    right = float(trace["grad/dense_2/sum_to"].value[0])
+    for typed, says in [("1e999", "too large"), (f"{-right:.4f}", "sign"), (f"{right:.4f}", "Right.")]:
+        page.fill("#answer", typed)
+        page.press("#answer", "Enter")
+        expect(page.locator("#answer-says")).to_contain_text(says)
+    expect(page.locator("#equation")).to_contain_text("60 numbers")
+    expect(page.locator("#answer-count")).to_have_text("1 right, 0 shown, of 3")
+
+
+def test_a_page_that_cannot_compute_says_why_in_one_line(opened: Opened, tmp_path: Path) -> None:
+    g = gn.Graph()
+    a = g.placeholder("a", shape=(3, 3))
+    trace = gn.trace(gn.ops.inverse(a) if hasattr(gn.ops, "inverse") else gn.det(a), {a: np.eye(3)})
+    trace.to_html(tmp_path / "plain.html")
+    page = opened(tmp_path / "plain.html")
+    expect(page.locator("#live-why")).to_contain_text("does not compute: it has")
+    expect(page.locator("#edit")).to_be_hidden()
+    assert len(page.evaluate("graphnn.unknown")) == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_nothing_sticks_out_of_a_playground(opened: Opened, tmp_path: Path, size: str, theme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    _, step, feed = step_of()
+    gn.playground(step, feed, tmp_path / "play.html")
+    page = opened(tmp_path / "play.html", size=size, theme=theme)
+    page.click("#train-step")
+    page.evaluate("graphnn.set('dense_1/weight', [0, 0], 3)")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    found = Axe().run(page).response["violations"]
+    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "javascript:alert(1)",
+    "__proto__",
+    "constructor",
+    "${alert(1)}",
+    "'\"`--><svg onload=alert(1)>",
+    "@@script@@",
+    "url(http://example.invalid/x)",
+    "\u202e\u0000\ufeff",
+    "1e999",
+    "NaN",
+    "-inf",
+    "=cmd|' /C calc'!A0",
+]
+
+
+def test_three_hundred_hostile_pages_run_nothing(opened: Opened, tmp_path: Path) -> None:
+    """Names, texts, tables and numbers from anyone: the fixture sees every request, dialog and line of the console."""
+    rng = random.Random(0)
+    page: Page | None = None
+
+    def text() -> str:
+        return "".join(rng.choice(HOSTILE) for _ in range(rng.randint(1, 3)))
+
+    for k in range(300):
+        g = gn.Graph("g")
+        x = g.placeholder("x", shape=("batch", 2))
+        w = g.parameter("w", [[rng.choice([1e308, -1e308, np.nan, np.inf, 1e-320, 1.0])], [1.0]])
+        y = gn.matmul(x, w)
+        g.outputs["loss"] = loss = gn.mean(y)
+        try:
+            gn.name(y, text())
+        except gn.GraphnnError:
+            pass
+        step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
+        trace = gn.trace(step, {x: [[rng.choice([1e308, np.nan, 0.0]), 1.0], [2.0, 3.0]]})
+        path = tmp_path / "hostile.html"
+        trace.to_html(path, tour=[(y, text()), (w, text())], hide=[y])
+        if page is None:
+            page = opened(path)
+        else:
+            page.goto(path.as_uri())
+            page.wait_for_selector("html[data-ready]", state="attached")
+        page.evaluate("go(placeOf.get('w'), 0)")
+        page.fill("#edit-number", text()[:200])
+        page.press("#edit-number", "Enter")
+        page.evaluate("graphnn.train(2)")
+        if k % 3 == 0:
+            table = "\n".join(",".join(text() for _ in range(rng.randint(1, 3))) for _ in range(3))
+            page.set_input_files(
+                "#table",
+                [{"name": f"{rng.choice(['a', '<b>'])}.csv", "mimeType": "text/csv", "buffer": table.encode()}],
+            )
+            expect(page.locator("#edit-says")).not_to_be_empty()
