@@ -26,6 +26,7 @@ def pages() -> dict[str, Page]:
     """Return each page, by its name."""
     return {
         "spiral": demo.filmed(*demo.build())[0].to_html(),
+        "play": play(),
         "nan": hidden_nan().to_html(),
         "convolution": convolution(),
         "lenet": lenet(),
@@ -36,6 +37,13 @@ def pages() -> dict[str, Page]:
         "vae": vae(),
         "export": export(),
     }
+
+
+def play() -> Page:
+    """Give the network of the demonstration to play with."""
+    fetches, feed = demo.build()
+    step = gn.compile(fetches["loss"], updates=nn.Adam(0.02).updates(fetches["loss"]))
+    return gn.playground(step, feed, path=None)
 
 
 def hidden_nan() -> gn.Trace:

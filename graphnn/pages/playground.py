@@ -13,17 +13,19 @@ from ..debugger.traces import trace
 from ..errors import UsageError
 from .replay.decision_boundary import boundary
 from .replay.page_data import Maker
-from .replay.replay_page import Page
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..core import Array
-    from ..io.paths import StrPath
+    from .replay.replay_page import Page
+
 
 _MOST_ROWS = 512
 """Rows of the step that is recorded; the others are in the page, and come in batches."""
 
 
-def playground(step: Compiled, data: Mapping[Any, Any], path: StrPath | None = "play.html") -> Page:
+def playground(step: Compiled, data: Mapping[Any, Any], path: str | Path | None = "play.html") -> Page:
     """Write a page that trains a network: change its numbers, its learning rate and its data, and see what it learns.
 
     One file, no server, no network: the page computes by itself. It has the whole state, and all rows of `data`, of

@@ -85,7 +85,7 @@ class _Graph:
             "places": [self.maker.place_of.get(node, -1) for node in self.order],
             "given": [[self.number[node], self.maker.values.store(array)] for node, array in given.items()],
             "updates": [[self.number[p], self.number[node]] for p, node in updates.items() if p in self.number],
-            "fetches": [self.number[node] for node in self.trace.fetches if node in self.number],
+            "fetches": [self.number[node] for node in self.trace.fetches if node not in updates.values()],
             "rates": self._rates(),
             "play": self._play(),
             "fixed": [int(by_shapes(op)) for op in ops],

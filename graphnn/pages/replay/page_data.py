@@ -24,8 +24,8 @@ from ...errors import GraphnnError
 from ...view.diagrams.picture import insides
 from ...view.formatting import by_times, compact, counted, visible
 from .element_reads import Reader, Rule, by_shapes
-from .live_graph import live_of
 from .kept_elements import ROOM, ROOM_A_NODE, Values, array_of, axes_kept, tier_for
+from .live_graph import live_of
 from .page_diagrams import views_of
 from .replay_page import Page
 from .replayed_iterations import Iteration, PageLoop, PageLoops, is_bundle, place_in, record_of

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -206,8 +207,7 @@ def test_an_exercise_says_which_numbers_are_right(opened: Opened, tmp_path: Path
 def test_a_page_that_cannot_compute_says_why_in_one_line(opened: Opened, tmp_path: Path) -> None:
     g = gn.Graph()
     a = g.placeholder("a", shape=(3, 3))
-    trace = gn.trace(gn.ops.inverse(a) if hasattr(gn.ops, "inverse") else gn.det(a), {a: np.eye(3)})
-    trace.to_html(tmp_path / "plain.html")
+    gn.trace(gn.det(a), {a: np.eye(3)}).to_html(tmp_path / "plain.html")
     page = opened(tmp_path / "plain.html")
     expect(page.locator("#live-why")).to_contain_text("does not compute: it has")
     expect(page.locator("#edit")).to_be_hidden()
@@ -261,10 +261,8 @@ def test_three_hundred_hostile_pages_run_nothing(opened: Opened, tmp_path: Path)
         w = g.parameter("w", [[rng.choice([1e308, -1e308, np.nan, np.inf, 1e-320, 1.0])], [1.0]])
         y = gn.matmul(x, w)
         g.outputs["loss"] = loss = gn.mean(y)
-        try:
+        with suppress(gn.GraphnnError):
             gn.name(y, text())
-        except gn.GraphnnError:
-            pass
         step = gn.compile(loss, updates=nn.SGD(0.1).updates(loss))
         trace = gn.trace(step, {x: [[rng.choice([1e308, np.nan, 0.0]), 1.0], [2.0, 3.0]]})
         path = tmp_path / "hostile.html"
