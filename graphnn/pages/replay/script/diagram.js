@@ -116,9 +116,12 @@ function settle() {
 
 const SMALLEST = 0.88, BORDER = 12; // of the scale at which a box can be read; about what is to be in sight
 
+/** Return the number of the current box. While the film goes back, that is the one whose gradient is computed. */
+const boxNow = () => picture.boxOf.get(filming() && gradientOf.has(shown.place) ? gradientOf.get(shown.place) : shown.place);
+
 /** Return the extent of the current box and of those it reads, in the diagram; null if it has no box. */
 function nearby() {
-  const now = picture.boxes[picture.boxOf.get(shown.place)];
+  const now = picture.boxes[boxNow()];
   if (!now) return null;
   const read = now.places.flatMap((place) => nodes.inputs[place]).map((input) => picture.boxes[picture.boxOf.get(input)]);
   const extents = [...new Set([now, ...read])].filter(Boolean).map(extentOf);
@@ -378,12 +381,12 @@ function drawStates(middle = false) {
     showView(picture.view);
     return settle();
   }
-  if (!near && !picture.boxOf.has(shown.place)) {
+  if (!near && boxNow() === undefined) {
     const other = levels().filter((i) => placesIn(data.views[i]).has(shown.place));
     const layers = [depthOf(data.views[picture.view]), "layers"].map(named).find((i) => other.includes(i)) ?? other[other.length - 1];
     if (layers !== undefined) return changeView(layers);
   }
-  const now = picture.boxes[picture.boxOf.get(shown.place)];
+  const now = picture.boxes[boxNow()];
   if (now) extentOf(now);
   const { stopped, findings } = runs[shown.run], faults = new Set(findings.map(({ place }) => place));
   picture.boxes.forEach((box, i) => {
@@ -393,6 +396,7 @@ function drawStates(middle = false) {
     if (stopped >= 0 && box.places.includes(stopped)) state = "broke";
     if (box.places.some((place) => faults.has(place))) state += " bad";
     if (unchanged && box.places.every((place) => unchanged.has(place))) state += " same";
+    if (filming() && box.places.some((place) => nodes.gradient[place] >= 0 && nodes.gradient[place] <= shown.time)) state += " graded";
     if (here) state += " now";
     if (picture.states[i] === state) return;
     picture.states[i] = state;

@@ -114,12 +114,17 @@ const rowSize = (i) => product(bound(data.live.nodes.shape[i].slice(1), live.siz
 
 /** Make the engine if there is none, and turn the page to its numbers. */
 function computing() {
+  live.on = true;
+  live.run = shown.run;
+  return computed();
+}
+
+/** Return the engine, with all computed; what is seen stays as it is. */
+function computed() {
   if (!live.engine) {
     live.engine = makeEngine(boundGraph(live.sizes, live.given));
     live.fresh = false;
   }
-  live.on = true;
-  live.run = shown.run;
   compute();
   return live.engine;
 }

@@ -74,6 +74,25 @@ function back() {
   if (before) go(before[0], before[1], false);
 }
 
+const READING = 1400; // milliseconds for an equation
+
+const filming = () => playing?.what === "film";
+
+/** Show the values pass forwards, and then the gradients pass backwards over the same boxes, at reading speed. */
+function playFilm() {
+  const before = playing;
+  stop();
+  if (before?.what === "film") return drawStates();
+  const way = operations.filter((place) => !isLeftOut(place) && place <= last() && (nodes.phase[place] === 0 || gradientOf.has(place)));
+  const names = ["forward operations", "operations", "forward layers", "layers"].map(named).filter((i) => i >= 0);
+  let at = 0;
+  const on = () => (at < way.length ? runTo(way[at++]) : (stop(), drawStates()));
+  playing = { what: "film", timer: setInterval(on, READING) };
+  changeView(names.find((i) => data.views[i].boxes.length <= 60) ?? names[names.length - 1]);
+  tellPlaying();
+  on();
+}
+
 /** Go through the operations, or through the steps of a film, by itself. */
 function play(what = "operations") {
   const before = playing;
@@ -100,6 +119,7 @@ function tellPlaying() {
     $(id).textContent = runs_ ? "❚❚" : "▶";
     $(id).setAttribute("aria-label", runs_ ? "Stop" : name);
   }
+  $("play-film").textContent = filming() ? "❚❚ ∂" : "▶ ∂";
 }
 
 /** Go to the gradient of what is shown, or from a gradient to what it is of. */
@@ -207,7 +227,7 @@ const KEYS = {
   ",": () => iterate(-1), ".": () => iterate(1),
   "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
   t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
-  h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
+  g: () => gradientOf.size && playFilm(), h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
   e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo), l: () => canCompute() && data.live.updates.length && toggleTraining(),
 };
 
@@ -251,7 +271,7 @@ function onKey(event) {
 
 function listen() {
   const actions = {
-    first: KEYS.Home, back: () => step(-1), play: () => play(), on: () => step(1), last: KEYS.End, "play-steps": () => play("steps"),
+    "play-film": playFilm, first: KEYS.Home, back: () => step(-1), play: () => play(), on: () => step(1), last: KEYS.End, "play-steps": () => play("steps"),
     open: openLayer, in: () => zoom(1.25), out: () => zoom(0.8), fit: fitView,
     "iteration-back": () => iterate(-1), "iteration-on": () => iterate(1),
     theme: () => (useTheme(isDark() ? "light" : "dark"), drawAll()),
@@ -300,6 +320,7 @@ function prepare() {
   if ($("says").scrollHeight > $("says").clientHeight + 1) Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
   $("position").max = Math.max(0, nodes.name.length - 1);
   $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;
+  $("play-film").hidden = !gradientOf.size || data.kind === "pair";
   $("step").max = Math.max(0, runs.length - 1);
   $("row-choice").hidden = data.dim === null;
   if (data.dim !== null) $("row-name").textContent = data.dim;

@@ -217,9 +217,7 @@ function publishScripting() {
   const asked = {
     async value(name) {
       needed();
-      if (!live.engine) computing();
-      compute();
-      const { shape, dtype, data: raw } = live.engine.value(numberNamed(name));
+      const { shape, dtype, data: raw } = computed().value(numberNamed(name));
       return { shape: [...shape], dtype, data: raw.slice() };
     },
     async set(name, index, number) {
@@ -241,8 +239,7 @@ function publishScripting() {
     },
     async loss() {
       needed();
-      if (!live.engine) computing();
-      compute();
+      computed();
       return lossNow();
     },
     async reset() {
