@@ -435,6 +435,7 @@ function drawnAsOne(place) {
 
 /** Say what an outline means, while there is one. */
 function tellBad() {
+  $("graded-key").hidden = !filming();
   $("part-key").hidden = !picture.states.some((state) => state.startsWith("part"));
   const broke = runs[shown.run].stopped >= 0, found = picture.boxes.some((box) => box.group.classList.contains("bad"));
   $("bad-key").hidden = !broke && !found;

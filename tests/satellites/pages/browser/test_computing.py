@@ -229,6 +229,26 @@ def test_nothing_sticks_out_of_a_playground(opened: Opened, tmp_path: Path, size
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
 
 
+def test_the_film_goes_forward_and_then_back_over_the_same_boxes(page: Page) -> None:
+    page.evaluate("(playFilm(), clearInterval(playing.timer))")
+    view = page.input_value("#view")
+    page.evaluate("runTo(placeOf.get('relu_1'))")
+    there = page.evaluate("boxNow()")
+    assert page.locator(".box.graded").count() == 0
+    page.evaluate("runTo(nodes.gradient[placeOf.get('relu_1')])")
+    assert page.evaluate("boxNow()") == there
+    assert page.input_value("#view") == view
+    assert page.locator(".box.graded").count() > 0
+    page.keyboard.press("g")
+    assert page.locator(".box.graded").count() == 0
+
+
+def test_asking_changes_nothing(page: Page) -> None:
+    page.evaluate("graphnn.value('x')")
+    page.evaluate("graphnn.loss()")
+    expect(page.locator("#train-says")).to_contain_text("as recorded")
+
+
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(1)</script>",
