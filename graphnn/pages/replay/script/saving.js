@@ -106,7 +106,8 @@ function npyOf(value) {
   const sizes = value.axes.map((kept) => kept.length), shape = sizes.length === 1 ? `${sizes[0]},` : sizes.join(", ");
   const told = `{'descr': '${DESCRIPTIONS[value.dtype]}', 'fortran_order': False, 'shape': (${shape}), }`;
   const text = `${told}${" ".repeat(63 - ((told.length + 10) % 64))}\n`;
-  return [Uint8Array.of(0x93, 78, 85, 77, 80, 89, 1, 0, text.length & 255, text.length >> 8), text, value.raw];
+  const wide = { int64: BigInt64Array, uint64: BigUint64Array }[value.dtype], raw = wide && value.raw instanceof Float64Array ? wide.from(value.raw, BigInt) : value.raw; // the engine holds them as doubles
+  return [Uint8Array.of(0x93, 78, 85, 77, 80, 89, 1, 0, text.length & 255, text.length >> 8), text, raw];
 }
 
 /** Return a value as a table: a line for each place along all axes but the last. */
