@@ -21,6 +21,10 @@ def _listed(array: np.ndarray[Any, Any]) -> list[Any]:
     return [float(x) if array.dtype.kind == "f" else int(x) for x in array.reshape(-1)]
 
 
+def _largest(x: np.ndarray[Any, Any]) -> float:
+    return float(np.max(np.abs(x.astype(float)), initial=0, where=np.isfinite(x)))
+
+
 def _case(op: Op, operands: tuple[Any, ...]) -> dict[str, Any] | None:
     """Return a graph of one operation as a page has it, and what NumPy gives; None if it refuses the operands."""
     operands = tuple(np.asarray(x) for x in operands)
@@ -33,7 +37,8 @@ def _case(op: Op, operands: tuple[Any, ...]) -> dict[str, Any] | None:
             return None
     shape = concrete(spec.shape, {})
     assert (result.shape, result.dtype) == (shape, spec.dtype), op
-    size = max([1.0, *(float(np.max(np.abs(x[np.isfinite(x)]), initial=0)) for x in [result.astype(float)])])
+    size = max([_largest(result), *([] if op.elementwise else map(_largest, operands))])
+    terms = 1 if op.elementwise else max([1, *(x.size for x in operands)]) ** 0.5
     exact = {"float64": 1e-12, "float32": 1e-6, "float16": 2e-3}.get(spec.dtype.name, 0)
     return {
         "nodes": {
@@ -45,8 +50,9 @@ def _case(op: Op, operands: tuple[Any, ...]) -> dict[str, Any] | None:
         },
         "given": [_listed(x) for x in operands],
         "expected": _listed(result),
-        # The order of a sum is the engine's own: a part of the largest number there times the root of how many are summed.
-        "most": 0 if op.name == "random_uniform" else exact * size * max(1, *(x.size for x in operands), 1) ** 0.5,
+        # A part of the largest number of the result. The order of a sum is the engine's own: there, of the largest
+        # number of result and operands, times the root of how many numbers there are.
+        "most": 0 if op.name == "random_uniform" else exact * size * terms,
         "said": f"{op!r} of {', '.join(f'{x.dtype}{list(x.shape)}' for x in operands)}",
     }
 
@@ -77,12 +83,13 @@ function differences(cases) {
   const alike = (x, y, most) => x === y || (x !== x && y !== y) || Math.abs(x - y) <= most;
   return cases.flatMap(({ nodes, given, expected, most, said }) => {
     try {
-      const last = given.length, { unknown, run, value } = makeEngine({ nodes, given: new Map(given.map((data, i) => [i, data])), updates: [] });
+      const last = given.length, leaves = new Map(given.map((data, i) => [i, data]));
+      const { unknown, run, value } = makeEngine({ nodes, given: leaves, updates: [] });
       if (unknown.length) return [`${said}: unknown`];
       run();
       const found = [...value(last).data];
       const wrong = found.length !== expected.length || found.some((x, i) => !alike(Number(x), expected[i], most));
-      return wrong ? [`${said}: ${JSON.stringify(given.map((x) => x.map(String)))} gives ${found}, not ${expected}`] : [];
+      return wrong ? [`${said}: ${given.join(" and ")} gives ${found}, not ${expected}`] : [];
     } catch (error) {
       return [`${said}: ${error.stack}`];
     }
