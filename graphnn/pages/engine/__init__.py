@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...core import Op
 
 _ENTRY = re.compile(r"^  (\w+)\(", re.MULTILINE)
-_TABLE = re.compile(r"^const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^(?:export )?const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 
 
 def modules() -> list[str]:

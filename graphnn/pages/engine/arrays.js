@@ -1,0 +1,119 @@
+/**
+ * What all operations share. A value is `{shape, dtype, data, strides, offset}`: a typed array, and where in it the
+ * elements lie; so a view copies nothing. int64 and uint64 are held as doubles, exact up to 2 ** 53, bool as 0 or 1,
+ * and float16 as float32 that is rounded to float16. What Python refuses gives NaN here, or 0 among integers.
+ *
+ * @typedef {Float64Array | Float32Array | Int32Array | Int16Array | Int8Array | Uint32Array | Uint16Array | Uint8Array} Data
+ * @typedef {{shape: number[], dtype: string, data: Data, strides: number[], offset: number}} Value
+ * @typedef {{shape: number[], dtype: string, attributes: Object<string, any>, out?: Data, kept?: Float64Array[]}} Computed
+ */
+const ARRAY_OF = {
+  float64: Float64Array, float32: Float32Array, float16: Float32Array, int64: Float64Array, uint64: Float64Array, int32: Int32Array,
+  int16: Int16Array, int8: Int8Array, uint32: Uint32Array, uint16: Uint16Array, uint8: Uint8Array, bool: Uint8Array,
+};
+const isFloat = (dtype) => dtype.startsWith("float");
+const bitsOf = (dtype) => (dtype === "bool" ? 1 : Number(dtype.replace(/\D+/, "")));
+const sizeOfShape = (shape) => shape.reduce((size, n) => size * n, 1);
+
+/** Return the strides of an array in C order. */
+function inOrder(shape) {
+  const strides = new Array(shape.length);
+  for (let axis = shape.length - 1, step = 1; axis >= 0; step *= shape[axis--]) strides[axis] = step;
+  return strides;
+}
+
+/** Return a value whose elements lie in C order. */
+const dense = (shape, dtype, data) => ({ shape, dtype, data, strides: inOrder(shape), offset: 0 });
+
+/** Return the array of a result, which is made once. */
+function made(n) {
+  const size = sizeOfShape(n.shape);
+  if (n.out?.length !== size) n.out = new ARRAY_OF[n.dtype](size);
+  return n.out;
+}
+
+/** Return one of the doubles that an operation computes with, which are made once. */
+function scratch(n, which, size) {
+  n.kept ??= [];
+  if (n.kept[which]?.length !== size) n.kept[which] = new Float64Array(size);
+  return n.kept[which];
+}
+
+/** Put doubles into the array of a result, in its dtype. */
+function stored(n, numbers) {
+  const to = made(n);
+  if (n.dtype === "bool") for (let i = 0; i < to.length; i++) to[i] = numbers[i] !== 0 ? 1 : 0;
+  else to.set(numbers);
+  return to;
+}
+
+/** Return the axes that an attribute names, from 0 on: one, several, or all. */
+const axesOf = (axis, ndim) => (axis === null || axis === undefined ? inFront(ndim) : [axis].flat().map((each) => (each < 0 ? each + ndim : each)));
+const axisOf = (axis, ndim) => (axis < 0 ? axis + ndim : axis);
+const inFront = (count) => Array.from({ length: count }, (_, i) => i);
+
+/** Return the strides of a value that is broadcast to a shape. */
+const stretched = (x, shape) => shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
+
+/**
+ * Go through arrays of a shape together: the one strided iterator. Axes that lie one in the other are joined.
+ *
+ * @param {number[]} shape
+ * @param {number[][]} strides of each array
+ * @param {number[]} offsets of each array
+ * @param {(count: number, at: number[], steps: number[]) => void} row is called for each innermost row
+ */
+function walk(shape, strides, offsets, row) {
+  if (shape.includes(0)) return;
+  const many = strides.length, sizes = [], steps = strides.map(() => []);
+  for (let axis = 0; axis < shape.length; axis++) {
+    if (shape[axis] === 1) continue;
+    const last = sizes.length - 1;
+    let joined = last >= 0;
+    for (let k = 0; joined && k < many; k++) joined = steps[k][last] === strides[k][axis] * shape[axis];
+    if (joined) sizes[last] *= shape[axis];
+    else sizes.push(shape[axis]);
+    for (let k = 0; k < many; k++) steps[k][sizes.length - 1] = strides[k][axis];
+  }
+  const axes = Math.max(0, sizes.length - 1), count = sizes[axes] ?? 1;
+  const at = offsets.slice(), within = steps.map((each) => each[axes] ?? 0), index = new Array(axes).fill(0);
+  for (;;) {
+    row(count, at, within);
+    let axis = axes - 1;
+    for (; axis >= 0; axis--) {
+      const more = ++index[axis] < sizes[axis];
+      for (let k = 0; k < many; k++) at[k] += more ? steps[k][axis] : -steps[k][axis] * (sizes[axis] - 1);
+      if (more) break;
+      index[axis] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+/** Copy a value, broadcast to the shape, into an array with these strides. */
+function copied(to, shape, strides, offset, x) {
+  const { data } = x;
+  walk(shape, [strides, stretched(x, shape)], [offset, x.offset], (count, [i, j], [s, t]) => {
+    for (let e = 0; e < count; e++, i += s, j += t) to[i] = data[j];
+  });
+  return to;
+}
+
+const isDense = (x) => x.offset === 0 && x.data.length === sizeOfShape(x.shape) && inOrder(x.shape).every((step, axis) => x.shape[axis] === 1 || x.strides[axis] === step);
+
+/** Return the elements in C order: the array itself, if they lie so. */
+const flat = (x) => (isDense(x) ? x.data : copied(new x.data.constructor(sizeOfShape(x.shape)), x.shape, inOrder(x.shape), 0, x));
+
+/** Return the number nearest to x that a float16 can hold; halves to even. */
+function half(x) {
+  const size = Math.abs(x);
+  if (!(size < 65520)) return size > 0 ? Math.sign(x) * Infinity : x;
+  const unit = 2 ** (Math.max(Math.floor(Math.log2(size || 1)), -14) - 10), scaled = x / unit;
+  return even(scaled) * unit;
+}
+
+/** Return the whole number nearest to x; halves to even. */
+function even(x) {
+  const low = Math.floor(x), rest = x - low;
+  return rest === 0.5 ? (low % 2 === 0 ? low : low + 1) : rest < 0.5 ? low : rest > 0.5 ? low + 1 : x;
+}

@@ -1,0 +1,152 @@
+import { bitsOf, even, isFloat, made, stretched, walk, inOrder } from "./arrays.js";
+import { erf, normal } from "./erf.js";
+
+/** Compute each element of one operand. */
+function each(n, [x], f) {
+  const to = made(n), from = x.data;
+  walk(n.shape, [inOrder(n.shape), stretched(x, n.shape)], [0, x.offset], (count, [i, j], [, s]) => {
+    for (let e = 0; e < count; e++, j += s) to[i + e] = f(from[j]);
+  });
+  return to;
+}
+
+/** Compute each element of two operands that broadcast. */
+function both(n, [x, y], f) {
+  const to = made(n), one = x.data, other = y.data;
+  walk(n.shape, [inOrder(n.shape), stretched(x, n.shape), stretched(y, n.shape)], [0, x.offset, y.offset], (count, [i, j, k], [, s, t]) => {
+    for (let e = 0; e < count; e++, j += s, k += t) to[i + e] = f(one[j], other[k]);
+  });
+  return to;
+}
+
+/** Compute with the bits of integers. */
+function bits(n, a, f) {
+  const cut = n.dtype.startsWith("int") ? BigInt.asIntN : BigInt.asUintN, width = bitsOf(n.dtype);
+  const g = (...all) => Number(cut(width, f(...all.map(BigInt))));
+  return a.length === 1 ? each(n, a, g) : both(n, a, g);
+}
+
+/** x to a whole power, in whole numbers that wrap. */
+function wholePower(x, y) {
+  let power = 1n;
+  for (let base = BigInt(x), left = BigInt(y); left > 0n; left >>= 1n, base = BigInt.asIntN(64, base * base)) if (left & 1n) power = BigInt.asIntN(64, power * base);
+  return power;
+}
+
+function remainder(x, y) {
+  const rest = x % y;
+  return rest === 0 ? (y < 0 ? -0 : 0) : y < 0 !== rest < 0 ? rest + y : rest;
+}
+
+function floorDivide(x, y) {
+  if (y === 0) return x / y;
+  const rest = x % y, quotient = (x - rest) / y - (rest !== 0 && y < 0 !== rest < 0 ? 1 : 0), low = Math.floor(quotient);
+  return quotient - low > 0.5 ? low + 1 : low;
+}
+
+/** Return the function for numbers that are cast to a dtype. */
+function caster(dtype) {
+  if (dtype === "bool") return (x) => (x !== 0 ? 1 : 0);
+  if (dtype === "int64") return (x) => (Math.abs(x) < 2 ** 63 ? Math.trunc(x) : -(2 ** 63));
+  if (dtype === "uint64") return (x) => { const whole = Math.trunc(x); return Number.isFinite(whole) ? (whole < 0 ? whole + 2 ** 64 : whole) : 2 ** 63; };
+  return (x) => x;
+}
+
+const power = (x, y) => (x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y);
+const sigmoid = (x) => { const e = Math.exp(-Math.abs(x)); return Math.max(e, x >= 0 ? 1 : 0) / (1 + e); };
+const LINEAR = 2 * Math.sqrt(2 / Math.PI), CUBIC = 0.044715 * LINEAR;
+const whole = (x, f) => (Number.isFinite(x) ? f(x) : 0);
+const holds = (x) => x !== 0;
+
+export const ELEMENTWISE_OPERATIONS = {
+  add(a, n) { return n.dtype === "bool" ? both(n, a, (x, y) => x | y) : both(n, a, (x, y) => x + y); },
+  subtract(a, n) { return both(n, a, (x, y) => x - y); },
+  multiply(a, n) { return n.dtype === "int64" || n.dtype === "uint64" ? both(n, a, (x, y) => product64(x, y, n.dtype)) : n.dtype.endsWith("32") && !isFloat(n.dtype) ? both(n, a, Math.imul) : both(n, a, (x, y) => x * y); },
+  divide(a, n) { return both(n, a, (x, y) => x / y); },
+  divide_by_size(a, n) { const { count } = n.attributes; return each(n, a, (x) => x / count); },
+  floor_divide(a, n) { return isFloat(n.dtype) ? both(n, a, floorDivide) : both(n, a, (x, y) => whole(floorDivide(x, y), (q) => q)); },
+  remainder(a, n) { return isFloat(n.dtype) ? both(n, a, remainder) : both(n, a, (x, y) => whole(remainder(x, y), (q) => q)); },
+  fmod(a, n) { return isFloat(n.dtype) ? both(n, a, (x, y) => x % y) : both(n, a, (x, y) => whole(x % y, (q) => q)); },
+  negative(a, n) { return each(n, a, (x) => -x); },
+  absolute(a, n) { return each(n, a, Math.abs); },
+  sign(a, n) { return each(n, a, Math.sign); },
+  power(a, n) { return isFloat(n.dtype) ? both(n, a, power) : bits(n, a, wholePower); },
+  square(a, n) { return each(n, a, (x) => x * x); },
+  sqrt(a, n) { return each(n, a, Math.sqrt); },
+  reciprocal(a, n) { return isFloat(n.dtype) ? each(n, a, (x) => 1 / x) : each(n, a, (x) => (x === 0 && /^int(32|64)$/.test(n.dtype) ? -(2 ** (bitsOf(n.dtype) - 1)) : whole(1 / x, Math.trunc))); },
+  exp(a, n) { return each(n, a, Math.exp); },
+  expm1(a, n) { return each(n, a, Math.expm1); },
+  log(a, n) { return each(n, a, Math.log); },
+  log1p(a, n) { return each(n, a, Math.log1p); },
+  log2(a, n) { return each(n, a, Math.log2); },
+  log10(a, n) { return each(n, a, Math.log10); },
+  sin(a, n) { return each(n, a, Math.sin); },
+  cos(a, n) { return each(n, a, Math.cos); },
+  tan(a, n) { return each(n, a, Math.tan); },
+  arcsin(a, n) { return each(n, a, Math.asin); },
+  arccos(a, n) { return each(n, a, Math.acos); },
+  arctan(a, n) { return each(n, a, Math.atan); },
+  sinh(a, n) { return each(n, a, Math.sinh); },
+  cosh(a, n) { return each(n, a, Math.cosh); },
+  tanh(a, n) { return each(n, a, Math.tanh); },
+  arcsinh(a, n) { return each(n, a, Math.asinh); },
+  arccosh(a, n) { return each(n, a, Math.acosh); },
+  arctanh(a, n) { return each(n, a, Math.atanh); },
+  erf(a, n) { return each(n, a, erf); },
+  floor(a, n) { return each(n, a, Math.floor); },
+  ceil(a, n) { return each(n, a, Math.ceil); },
+  round(a, n) {
+    const { decimals } = n.attributes, scale = 10 ** Math.abs(decimals);
+    if (decimals === 0 || (decimals > 0 && !isFloat(n.dtype))) return each(n, a, even);
+    return decimals > 0 ? each(n, a, (x) => even(x * scale) / scale) : each(n, a, (x) => even(x / scale) * scale);
+  },
+  cast(a, n) { return each(n, a, caster(n.dtype)); },
+  stop_gradient(a) { return a[0]; },
+  sum_over_batches(a) { return a[0]; },
+
+  sigmoid(a, n) { return each(n, a, sigmoid); },
+  softplus(a, n) { return each(n, a, (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))); },
+  relu(a, n) { return each(n, a, (x) => Math.max(x, 0)); },
+  leaky_relu(a, n) { const slope = n.attributes.negative_slope; return each(n, a, (x) => (x > 0 ? x : x * slope)); },
+  elu(a, n) { const { alpha } = n.attributes; return each(n, a, (x) => (x > 0 ? x : Math.expm1(x) * alpha)); },
+  prelu(a, n) { return both(n, a, (x, slope) => (x > 0 ? x : x * slope)); },
+  gelu(a, n) { return n.attributes.approximate === "tanh" ? each(n, a, (x) => x * sigmoid(x * (x * x * CUBIC + LINEAR))) : each(n, a, (x) => x * normal(x)); },
+  silu(a, n) { return each(n, a, (x) => x * sigmoid(x)); },
+
+  maximum(a, n) { return both(n, a, (x, y) => Math.max(x, y)); },
+  minimum(a, n) { return both(n, a, (x, y) => Math.min(x, y)); },
+  clip(a, n) { const lo = n.attributes.lo ?? -Infinity, hi = n.attributes.hi ?? Infinity; return each(n, a, (x) => Math.min(hi, Math.max(lo, x))); },
+  where(a, n) {
+    const [c, x, y] = a, to = made(n);
+    walk(n.shape, [inOrder(n.shape), ...a.map((each) => stretched(each, n.shape))], [0, c.offset, x.offset, y.offset], (count, [i, j, k, l], [, s, t, u]) => {
+      for (let e = 0; e < count; e++, j += s, k += t, l += u) to[i + e] = c.data[j] !== 0 ? x.data[k] : y.data[l];
+    });
+    return to;
+  },
+  equal(a, n) { return both(n, a, (x, y) => x === y); },
+  not_equal(a, n) { return both(n, a, (x, y) => x !== y); },
+  less(a, n) { return both(n, a, (x, y) => x < y); },
+  less_equal(a, n) { return both(n, a, (x, y) => x <= y); },
+  greater(a, n) { return both(n, a, (x, y) => x > y); },
+  greater_equal(a, n) { return both(n, a, (x, y) => x >= y); },
+  logical_and(a, n) { return both(n, a, (x, y) => holds(x) && holds(y)); },
+  logical_or(a, n) { return both(n, a, (x, y) => holds(x) || holds(y)); },
+  logical_xor(a, n) { return both(n, a, (x, y) => holds(x) !== holds(y)); },
+  logical_not(a, n) { return each(n, a, (x) => x === 0); },
+  isnan(a, n) { return each(n, a, Number.isNaN); },
+  isfinite(a, n) { return each(n, a, Number.isFinite); },
+  isinf(a, n) { return each(n, a, (x) => Math.abs(x) === Infinity); },
+  bitwise_and(a, n) { return bits(n, a, (x, y) => x & y); },
+  bitwise_or(a, n) { return bits(n, a, (x, y) => x | y); },
+  bitwise_xor(a, n) { return bits(n, a, (x, y) => x ^ y); },
+  invert(a, n) { return bits(n, a, (x) => ~x); },
+  left_shift(a, n) { return bits(n, a, (x, y) => (y < 0n || y >= BigInt(bitsOf(n.dtype)) ? 0n : x << y)); },
+  right_shift(a, n) { return bits(n, a, (x, y) => (y < 0n || y > 64n ? (x < 0n ? -1n : 0n) : x >> y)); },
+};
+
+/** Return the product of whole numbers of 64 bits, which wraps; to the precision of a double beyond 2 ** 53. */
+function product64(x, y, dtype) {
+  const found = x * y;
+  if (Math.abs(found) <= 2 ** 63) return found;
+  return Number((dtype === "int64" ? BigInt.asIntN : BigInt.asUintN)(64, BigInt(x) * BigInt(y)));
+}

@@ -1,0 +1,158 @@
+import { dense, inFront, inOrder, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
+
+/** Add to the rows of `to` the products of matrices of doubles: (rows, inner) by (inner, columns). */
+function addProduct(to, x, y, rows, inner, columns, start, one, other) {
+  if (columns === 1) {
+    for (let i = 0; i < rows; i++) {
+      let total = 0;
+      for (let p = 0, k = one + i * inner; p < inner; p++) total += x[k + p] * y[other + p];
+      to[start + i] += total;
+    }
+    return;
+  }
+  for (let i = 0; i < rows; i++) {
+    const row = start + i * columns, left = one + i * inner;
+    let p = 0;
+    for (; p + 3 < inner; p += 4) {
+      const a = x[left + p], b = x[left + p + 1], c = x[left + p + 2], d = x[left + p + 3];
+      for (let j = 0, k = other + p * columns; j < columns; j++, k++) to[row + j] += a * y[k] + b * y[k + columns] + c * y[k + 2 * columns] + d * y[k + 3 * columns];
+    }
+    for (; p < inner; p++) {
+      const a = x[left + p];
+      for (let j = 0, k = other + p * columns; j < columns; j++, k++) to[row + j] += a * y[k];
+    }
+  }
+}
+
+/** Return the strides of a value by letters; a letter that is there twice takes the diagonal, a side of 1 is repeated. */
+function byLetters(x, term, letters, sizes) {
+  return letters.map((letter) => term.reduce((step, each, axis) => step + (each === letter && !(x.shape[axis] === 1 && sizes.get(letter) !== 1) ? x.strides[axis] : 0), 0));
+}
+
+/** Return doubles of a value, with its letters in an order: its own, if they lie so. */
+function ordered(n, which, x, term, letters, sizes) {
+  const shape = letters.map((letter) => sizes.get(letter)), strides = byLetters(x, term, letters, sizes), wanted = inOrder(shape);
+  if (x.data instanceof Float64Array && x.offset === 0 && x.data.length === sizeOfShape(shape) && strides.every((step, k) => shape[k] === 1 || step === wanted[k])) return x.data;
+  const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
+  walk(shape, [wanted, strides], [0, x.offset], (count, [i, j], [, s]) => {
+    for (let e = 0; e < count; e++, j += s) to[i + e] = data[j];
+  });
+  return to;
+}
+
+/** Return the sum of products that letters describe: `terms` those of each operand, `right` those of the result. */
+function contracted(n, a, terms, right) {
+  const sizes = new Map();
+  terms.forEach((term, k) => term.forEach((letter, axis) => { if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, a[k].shape[axis]); }));
+  const own = terms.map((term, k) => new Set(term.filter((letter, axis) => a[k].shape[axis] === sizes.get(letter))));
+  const all = [...sizes.keys()], summed = all.filter((letter) => !right.includes(letter)), sides = (letters) => letters.map((letter) => sizes.get(letter));
+  const total = sizeOfShape(n.shape);
+  if (a.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) {
+    const letters = [...right, ...summed], to = scratch(n, 2, total).fill(0), places = [...inOrder(n.shape), ...summed.map(() => 0)];
+    walk(sides(letters), [places, ...a.map((x, k) => byLetters(x, terms[k], letters, sizes))], [0, ...a.map((x) => x.offset)], (count, at, steps) => {
+      for (let e = 0; e < count; e++) {
+        let product = 1;
+        for (let k = 0; k < a.length; k++) product *= a[k].data[at[k + 1] + e * steps[k + 1]];
+        to[at[0] + e * steps[0]] += product;
+      }
+    });
+    return stored(n, to);
+  }
+  const batch = right.filter((letter) => own[0].has(letter) === own[1].has(letter));
+  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)), rest = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
+  const [stacks, rows, inner, columns] = [batch, left, summed, rest].map((letters) => sizeOfShape(sides(letters)));
+  const x = ordered(n, 0, a[0], terms[0], [...batch, ...left, ...summed], sizes), y = ordered(n, 1, a[1], terms[1], [...batch, ...summed, ...rest], sizes);
+  const letters = [...batch, ...left, ...rest], straight = letters.every((letter, k) => letter === right[k]);
+  const to = straight && n.dtype === "float64" ? made(n).fill(0) : scratch(n, 2, total).fill(0);
+  for (let k = 0; k < stacks; k++) addProduct(to, x, y, rows, inner, columns, k * rows * columns, k * rows * inner, k * inner * columns);
+  if (straight) return to === n.out ? to : stored(n, to);
+  const turned = scratch(n, 3, total), result = inOrder(n.shape);
+  walk(sides(letters), [letters.map((letter) => result[right.indexOf(letter)]), inOrder(sides(letters))], [0, 0], (count, [i, j], [s, t]) => {
+    for (let e = 0; e < count; e++, i += s, j += t) turned[i] = to[j];
+  });
+  return stored(n, turned);
+}
+
+export const PRODUCT_OPERATIONS = {
+  matmul(a, n) {
+    const [x, y] = a, one = x.shape.length === 1, other = y.shape.length === 1, count = Math.max(x.shape.length, y.shape.length) - 2;
+    const stack = (ndim) => inFront(Math.max(0, count)).slice(Math.max(0, count) - Math.max(0, ndim - 2));
+    const terms = [[...stack(x.shape.length), ...(one ? [] : ["r"]), "s"], [...stack(y.shape.length), "s", ...(other ? [] : ["c"])]];
+    return contracted(n, a, terms, [...inFront(Math.max(0, count)), ...(one ? [] : ["r"]), ...(other ? [] : ["c"])]);
+  },
+  einsum(a, n) {
+    const [left, right] = n.attributes.subscripts.split("->");
+    return contracted(n, a, left.split(",").map((term) => [...term]), [...right]);
+  },
+  outer(a, n) {
+    const whole = (x, letter) => x.shape.map((_, axis) => `${letter}${axis}`), terms = [whole(a[0], "x"), whole(a[1], "y")];
+    const shape = [...a[0].shape, ...a[1].shape];
+    return contracted({ ...n, shape, out: made(n), kept: (n.kept ??= []) }, a, terms, terms.flat());
+  },
+  inv(a, n) { return solved(n, a[0], null); },
+  solve(a, n) { return solved(n, a[0], a[1]); },
+  det(a, n) {
+    const to = scratch(n, 2, sizeOfShape(n.shape)), size = a[0].shape.at(-1), matrices = doubles(n, 0, a[0], a[0].shape);
+    for (let k = 0; k < to.length; k++) to[k] = eliminated(matrices, k * size * size, size, null, 0, 0);
+    return stored(n, to);
+  },
+  cholesky(a, n) {
+    const [x] = a, size = x.shape.at(-1), from = doubles(n, 0, x, x.shape), to = scratch(n, 1, from.length).fill(0);
+    for (let at = 0; at < from.length; at += size * size) {
+      for (let i = 0; i < size; i++) for (let j = 0; j <= i; j++) {
+        let left = (from[at + i * size + j] + from[at + j * size + i]) / 2;
+        for (let k = 0; k < j; k++) left -= to[at + i * size + k] * to[at + j * size + k];
+        to[at + i * size + j] = i === j ? Math.sqrt(left) : left / to[at + j * size + j];
+      }
+    }
+    return stored(n, to);
+  },
+};
+
+/** Return a copy of a value, broadcast to a shape, in doubles. */
+function doubles(n, which, x, shape) {
+  const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
+  const strides = shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
+  walk(shape, [inOrder(shape), strides], [0, x.offset], (count, [i, j], [, s]) => {
+    for (let e = 0; e < count; e++, j += s) to[i + e] = data[j];
+  });
+  return to;
+}
+
+/** Eliminate a matrix by rows, with the right side beside it, which becomes the solution; return the determinant. */
+function eliminated(m, at, size, b, from, wide) {
+  let determinant = 1;
+  const swap = (array, one, other, count) => { for (let j = 0; j < count; j++) [array[one + j], array[other + j]] = [array[other + j], array[one + j]]; };
+  for (let k = 0; k < size; k++) {
+    let most = k;
+    for (let i = k + 1; i < size; i++) if (Math.abs(m[at + i * size + k]) > Math.abs(m[at + most * size + k])) most = i;
+    if (most !== k) {
+      determinant = -determinant;
+      swap(m, at + k * size, at + most * size, size);
+      if (b) swap(b, from + k * wide, from + most * wide, wide);
+    }
+    const pivot = m[at + k * size + k];
+    determinant *= pivot;
+    if (pivot === 0 && !b) return 0;
+    for (let i = k + 1; i < size; i++) {
+      const factor = m[at + i * size + k] / pivot;
+      for (let j = k; j < size; j++) m[at + i * size + j] -= factor * m[at + k * size + j];
+      for (let j = 0; j < wide; j++) b[from + i * wide + j] -= factor * b[from + k * wide + j];
+    }
+  }
+  for (let k = size - 1; b && k >= 0; k--) for (let j = 0; j < wide; j++) {
+    for (let i = k + 1; i < size; i++) b[from + k * wide + j] -= m[at + k * size + i] * b[from + i * wide + j];
+    b[from + k * wide + j] /= m[at + k * size + k];
+  }
+  return determinant;
+}
+
+/** Return the solutions of equations with matrices; of those with the identity, unless a right side is given. */
+function solved(n, a, b) {
+  const size = a.shape.at(-1), vector = b?.shape.length === 1, wide = vector ? 1 : n.shape.at(-1), stack = vector ? n.shape.slice(0, -1) : n.shape.slice(0, -2);
+  const matrices = doubles(n, 0, a, [...stack, size, size]), right = scratch(n, 1, sizeOfShape(n.shape));
+  if (b) right.set(doubles(n, 2, b, n.shape));
+  else for (let at = 0; at < right.length; at += size * size) for (let i = 0; i < size * size; i++) right[at + i] = i % (size + 1) === 0 ? 1 : 0;
+  for (let k = 0, count = sizeOfShape(stack); k < count; k++) eliminated(matrices, k * size * size, size, right, k * size * wide, wide);
+  return stored(n, right);
+}

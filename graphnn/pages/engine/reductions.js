@@ -1,0 +1,144 @@
+import { axesOf, axisOf, dense, flat, inOrder, made, scratch, stored, stretched, walk, sizeOfShape } from "./arrays.js";
+
+/** Return the strides, along the axes of x, of a result of which these axes are gone: 0 along them. */
+function without(shape, axes) {
+  const gone = new Set(axes), strides = new Array(shape.length).fill(0);
+  for (let axis = shape.length - 1, step = 1; axis >= 0; axis--) if (!gone.has(axis)) { strides[axis] = step; step *= shape[axis]; }
+  return strides;
+}
+
+/** Join the elements over axes, in double precision; `f` is given the total, an element and the place of the total. */
+function folded(n, x, axes, start, f) {
+  const to = scratch(n, 0, sizeOfShape(n.shape)).fill(start), { data } = x;
+  walk(x.shape, [without(x.shape, axes), x.strides], [0, x.offset], (count, [i, j], [s, t]) => {
+    if (s === 0) {
+      let total = to[i];
+      for (let e = 0; e < count; e++, j += t) total = f(total, data[j], i);
+      to[i] = total;
+    } else for (let e = 0; e < count; e++, i += s, j += t) to[i] = f(to[i], data[j], i);
+  });
+  return to;
+}
+
+const plus = (total, x) => total + x;
+const reduced = (n, x, start, f) => stored(n, folded(n, x, axesOf(n.attributes.axis, x.shape.length), start, f));
+const counted = (x, axes) => axes.reduce((count, axis) => count * x.shape[axis], 1);
+
+/** Return the variances over axes. */
+function moments(n, x) {
+  const axes = axesOf(n.attributes.axis, x.shape.length), count = counted(x, axes), left = count - n.attributes.ddof;
+  const means = scratch(n, 1, sizeOfShape(n.shape));
+  means.set(folded(n, x, axes, 0, plus));
+  for (let i = 0; i < means.length; i++) means[i] /= count;
+  const found = folded(n, x, axes, 0, (total, each, i) => total + (each - means[i]) ** 2);
+  for (let i = 0; i < found.length; i++) found[i] = left > 0 ? found[i] / left : NaN;
+  return found;
+}
+
+/** Return a value with its axes one, of all its elements in order, if there is no axis; and the axis. */
+function alongOne(x, axis) {
+  return axis === null || axis === undefined ? [dense([sizeOfShape(x.shape)], x.dtype, flat(x)), 0] : [x, axisOf(axis, x.shape.length)];
+}
+
+/** Go along an axis: `line` is given where each line begins in the value and in the result, and the steps in both. */
+function lines(x, axis, toShape, line) {
+  const shape = x.shape.slice(), to = inOrder(toShape), count = shape[axis];
+  shape[axis] = 1;
+  walk(shape, [x.strides, to], [x.offset, 0], (many, [j, i], [t, s]) => {
+    for (let e = 0; e < many; e++, i += s, j += t) line(j, i, x.strides[axis], to[axis], count);
+  });
+}
+
+function running(n, [operand], start, f) {
+  const [x, axis] = alongOne(operand, n.attributes.axis), to = scratch(n, 0, sizeOfShape(n.shape)), { data } = x;
+  lines(x, axis, n.shape, (j, i, t, s, count) => {
+    for (let k = 0, total = start; k < count; k++, i += s, j += t) to[i] = total = f(total, data[j]);
+  });
+  return stored(n, to);
+}
+
+/** Return where along an axis the first element is that no other is better than; NaN is best. */
+function position(n, [operand], better) {
+  const [x, axis] = alongOne(operand, n.attributes.axis), to = made(n), { data } = x, shape = x.shape.slice();
+  shape[axis] = 1;
+  lines(x, axis, shape, (j, i, t, _, count) => {
+    let best = 0, most = data[j];
+    for (let k = 1; k < count && most === most; k++) { const each = data[j + k * t]; if (better(each, most) || each !== each) [best, most] = [k, each]; }
+    to[i] = best;
+  });
+  return to;
+}
+
+export const REDUCTION_OPERATIONS = {
+  sum(a, n) { return reduced(n, a[0], 0, plus); },
+  sum_to(a, n) {
+    const [x] = a, extra = x.shape.length - n.shape.length;
+    return stored(n, folded(n, x, axesOf(null, x.shape.length).filter((axis) => axis < extra || n.shape[axis - extra] === 1), 0, plus));
+  },
+  mean(a, n) {
+    const axes = axesOf(n.attributes.axis, a[0].shape.length), count = counted(a[0], axes), found = folded(n, a[0], axes, 0, plus);
+    for (let i = 0; i < found.length; i++) found[i] /= count;
+    return stored(n, found);
+  },
+  prod(a, n) { return reduced(n, a[0], 1, (total, x) => total * x); },
+  max(a, n) { return reduced(n, a[0], -Infinity, (total, x) => Math.max(total, x)); },
+  min(a, n) { return reduced(n, a[0], Infinity, (total, x) => Math.min(total, x)); },
+  any(a, n) { return reduced(n, a[0], 0, (total, x) => (x !== 0 ? 1 : total)); },
+  all(a, n) { return reduced(n, a[0], 1, (total, x) => (x !== 0 ? total : 0)); },
+  var(a, n) { return stored(n, moments(n, a[0])); },
+  std(a, n) { return stored(n, moments(n, a[0]).map(Math.sqrt)); },
+  logsumexp(a, n) {
+    const [x] = a, axes = axesOf(n.attributes.axis, x.shape.length), largest = scratch(n, 1, sizeOfShape(n.shape));
+    largest.set(folded(n, x, axes, -Infinity, (total, each) => Math.max(total, each)));
+    for (let i = 0; i < largest.length; i++) if (!Number.isFinite(largest[i])) largest[i] = 0;
+    const found = folded(n, x, axes, 0, (total, each, i) => total + Math.exp(each - largest[i]));
+    for (let i = 0; i < found.length; i++) found[i] = Math.log(found[i]) + largest[i];
+    return stored(n, found);
+  },
+  norm(a, n) {
+    const { ord } = n.attributes, size = Math.abs;
+    if (ord === Infinity) return reduced(n, a[0], 0, (total, x) => Math.max(total, size(x)));
+    if (ord === -Infinity) return reduced(n, a[0], Infinity, (total, x) => Math.min(total, size(x)));
+    if (ord === 1) return reduced(n, a[0], 0, (total, x) => total + size(x));
+    const axes = axesOf(n.attributes.axis, a[0].shape.length), power = ord ?? 2;
+    const found = folded(n, a[0], axes, 0, power === 2 ? (total, x) => total + x * x : (total, x) => total + size(x) ** power);
+    for (let i = 0; i < found.length; i++) found[i] = power === 2 ? Math.sqrt(found[i]) : found[i] ** (1 / power);
+    return stored(n, found);
+  },
+  argmax(a, n) { return position(n, a, (x, most) => x > most); },
+  argmin(a, n) { return position(n, a, (x, least) => x < least); },
+  cumsum(a, n) { return running(n, a, 0, plus); },
+  cumprod(a, n) { return running(n, a, 1, (total, x) => total * x); },
+  prod_others(a, n) {
+    const [x] = a, { data } = x, to = scratch(n, 0, sizeOfShape(n.shape));
+    lines(x, axisOf(n.attributes.axis, x.shape.length), n.shape, (j, i, t, s, count) => {
+      for (let k = 0, before = 1; k < count; before *= data[j + k++ * t]) to[i + k * s] = before;
+      for (let k = count - 1, after = 1; k >= 0; after *= data[j + k-- * t]) to[i + k * s] *= after;
+    });
+    return stored(n, to);
+  },
+  first_occurrence(a, n) {
+    const [x, y] = a, axes = axesOf(n.attributes.axis, x.shape.length), places = without(x.shape, axes), to = made(n);
+    const found = new Set(), one = stretched(y, x.shape);
+    walk(x.shape, [inOrder(n.shape), x.strides, one, places], [0, x.offset, y.offset, 0], (count, [i, j, k, l], [, s, t, u]) => {
+      for (let e = 0; e < count; e++, i++, j += s, k += t, l += u) {
+        const here = x.data[j], wanted = y.data[k];
+        to[i] = (here === wanted || (here !== here && wanted !== wanted)) && !found.has(l) ? 1 : 0;
+        if (to[i]) found.add(l);
+      }
+    });
+    return to;
+  },
+  argsort(a, n) {
+    const [x, axis] = alongOne(a[0], n.attributes.axis), down = n.attributes.descending ? -1 : 1, to = made(n), { data } = x;
+    lines(x, axis, n.shape, (j, i, t, s, count) => {
+      const order = Float64Array.from({ length: count }, (_, k) => k);
+      order.sort((p, q) => {
+        const one = data[j + p * t], other = data[j + q * t];
+        return down * (one < other ? -1 : one > other ? 1 : (one !== one) - (other !== other)) || p - q;
+      });
+      for (let k = 0; k < count; k++) to[i + k * s] = order[k];
+    });
+    return to;
+  },
+};
