@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .core.topological_order import schedule
     from .debugger.critical_path import critical_path, generations
     from .debugger.debugger import Debugger, debug
-    from .debugger.diff import Comparison, compare
+    from .debugger.diff import Bisection, Comparison, bisect, compare
     from .debugger.health import Finding, Health, check_health
     from .debugger.profile import Profile, profile
     from .debugger.traces import Recording, Trace, recording, trace
@@ -63,6 +63,8 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .runtime.evaluation_loop import Step
     from .runtime.interpreter import run, steps
     from .torch.from_torch import from_torch
+    from .torch.watching.check_torch import check_torch
+    from .torch.watching.watch import watch
     from .transforms.extract_replace import extract, replace
     from .transforms.vmap import vmap
     from .view import draw, summary
@@ -74,7 +76,7 @@ _LATER = {
     "runtime.interpreter": "run steps",
     "runtime.evaluation_loop": "Step",
     "io.graph_files": "load save",
-    "debugger.diff": "Comparison compare",
+    "debugger.diff": "Bisection Comparison bisect compare",
     "debugger.debugger": "Debugger debug",
     "debugger.health": "Finding Health check_health",
     "interventions": "Circuit Effects circuit effects patched patches saliency",
@@ -85,6 +87,8 @@ _LATER = {
     "autodiff.jacobian": "hessian hvp jacobian",
     "onnx.from_onnx": "from_onnx",
     "torch.from_torch": "from_torch",
+    "torch.watching.check_torch": "check_torch",
+    "torch.watching.watch": "watch",
     "autodiff.linearize": "Linearization linearize",
     "control_flow": "cond fixed_point scan while_loop",
     "transforms.vmap": "vmap",
@@ -117,12 +121,13 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "cluster": ("distributed.dask_cluster",),
     "data in chunks": ("distributed.dask_data",),
     "fast loops": ("native.loop_iterations",),
-    "files": ("debugger.traces.trace_file",),
+    "files": ("debugger.traces.trace_file", "torch.watching.run_file"),
     "guard inside": ("control_flow.iteration_guard",),
     "native plans": ("native.size_pattern",),
     "nodes inside": ("control_flow.iteration_lookup",),
-    "operations": ("control_flow",),
+    "operations": ("control_flow", "torch.watching.torch_call"),
     "runs in chunks": ("distributed.dask_run",),
+    "scripts": ("torch.watching.check_torch",),
     "runtimes": ("onnx.onnx_runtimes", "torch.torch_runtime"),
     "shards": ("distributed.sharded_fit",),
 }
@@ -131,6 +136,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AxisError",
+    "Bisection",
     "Circuit",
     "ClusterError",
     "Comparison",
@@ -165,7 +171,9 @@ __all__ = [
     "Trace",
     "UsageError",
     "ValueRangeError",
+    "bisect",
     "check_health",
+    "check_torch",
     "circuit",
     "compare",
     "compile",
@@ -211,6 +219,7 @@ __all__ = [
     "view",
     "vjp",
     "vmap",
+    "watch",
     "while_loop",
 ]
 _ABSENT = {room for room in _SATELLITES if not _is_there(room)}

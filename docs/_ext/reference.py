@@ -122,7 +122,7 @@ def _rest(cls: type[Op]) -> str:
 # The sections of docs/api.md. A name that ends with ".*" is all that the module defines.
 API = {
     "Graphs": ["Graph", "Node", "Scope", "Spec", "Op", "name", "extract", "replace"],
-    "Models of other libraries": ["from_onnx", "from_torch", "to_onnx"],
+    "Models of other libraries": ["from_onnx", "from_torch", "to_onnx", "watch", "check_torch"],
     "Evaluation": ["run", "steps", "Step", "compile", "Compiled"],
     "Recording a run": [
         "trace",
@@ -171,6 +171,8 @@ API = {
     ],
     "Comparing runs": [
         "compare",
+        "bisect",
+        "Bisection",
         "Comparison",
         "debugger.diff.Difference",
         "debugger.diff.Counts",

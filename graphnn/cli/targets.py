@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 
 import graphnn as gn
 
+from .._util.missing import needed
 from .._util.text import counted
 from ..core import Graph, Node, flatten
 from ..core.fetches import resolve, results_of
+from ..debugger.traces import SCRIPTS
 from ..errors import GraphnnError, near
 from ..runtime.feed import checked_feed
 from .command_registry import Misuse, Value, naming
@@ -60,7 +62,7 @@ def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainabl
         result: Any = _made(existing(file), function, text)
     elif _MODULE.fullmatch(text) and not Path(text).is_file():
         result = _of_module(file, function, text)
-    elif not (Path(text).is_file() or text.endswith((".gnn", ".trace"))):
+    elif not (Path(text).is_file() or text.endswith((".gnn", ".trace", ".gnt"))):
         raise Misuse(
             f'"{text}" is not a target: write FILE.py:FUNCTION, MODULE:FUNCTION, FILE.gnn, MODEL.onnx, or the file of '
             "a trace"
@@ -68,6 +70,9 @@ def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainabl
     else:
         return _meant_by(gn.load(existing(text)), {}, text)
     feed: dict[Any, Any] = {}
+    if isinstance(result, tuple) and result and _is_torch_module(result[0]):
+        note(f"{text} is a model of PyTorch: one step of a copy of it is watched")
+        result = needed(SCRIPTS, "a script of PyTorch")(result)
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping) and _is_feed(result[1]):
         result, feed = result[0], dict(result[1])
     return _meant_by(result, feed, text)
@@ -92,7 +97,15 @@ def _needs_argument(takes: ast.arguments) -> bool:
     return len(takes.posonlyargs + takes.args) > len(takes.defaults) or None in takes.kw_defaults
 
 
+def _is_torch_module(thing: Any) -> bool:
+    """Return whether a thing is a module of PyTorch, which only then has been imported."""
+    modules = getattr(sys.modules.get("torch"), "nn", None)  # a folder of this name is a package to Python, too
+    return modules is not None and isinstance(thing, modules.Module)
+
+
 def _meant_by(result: Any, feed: dict[Any, Any], text: str) -> Target:
+    if hasattr(type(result), "as_trace"):
+        return Target(result.graph, result.as_trace().fetches, {}, result)
     if isinstance(result, Graph):
         results = results_of(result)
         return Target(result, results, feed, results)

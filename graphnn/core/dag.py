@@ -77,7 +77,7 @@ class NodeData(_ReadOnly, Mapping[str, Any]):
         """Return everything except the value, which may be large."""
         node = self.node
         data: dict[str, Any] = {
-            "op": node.op.name,
+            "op": node.op.name_in_files,
             "attributes": node.op.attributes,
             "shape": node.spec.shape,
             "dtype": node.dtype.name,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, Self, dataclass_transform
 
 import numpy as np
 
@@ -110,6 +110,22 @@ def _claim(name: str, new: Any) -> None:
     setattr(MissingMethods, name, Absent("a node", name, _call_of))
 
 
+class Account(Protocol):
+    """How the elements of one value came about, told by other operations."""
+
+    def reads(self, index: tuple[int, ...]) -> Sequence[Any]:
+        """Return which elements of each operand made one, as `Op.reads` does."""
+
+    def read_by(self, cells: Array) -> list[Array]:
+        """Return which elements of each operand these places, in C order, were made of, as masks."""
+
+    def reached_by(self, marks: Sequence[Array | None]) -> Array:
+        """Return which elements were made of marked ones of the operands, as a mask."""
+
+    def told(self, index: tuple[int, ...]) -> tuple[str, Sequence[str]]:
+        """Return the equation of an element, and where numbers in it came from."""
+
+
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Op:
     """A kind of computation; an instance of it holds the attributes of one use.
@@ -209,6 +225,8 @@ class Op:
     """Whether it is a leaf whose value the graph keeps."""
     is_unknown = False
     """Whether only its name is known."""
+    is_torch_call = False
+    """Whether PyTorch computes it, which takes operands of any dtype as they are."""
     holds_bodies = False
     """Whether it holds graphs, as loops do."""
     is_loop_item = False
@@ -276,9 +294,19 @@ class Op:
             object.__setattr__(self, attribute, checked(self.name, attribute, kind, getattr(self, attribute)))
 
     @property
+    def name_in_files(self) -> str:
+        """The name by which a file and `graph.dag` know its class: of a class whose instances differ, that of all."""
+        return type(self).name or self.name
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """The attributes of this instance, ``{name: value}``."""
         return {attribute: getattr(self, attribute) for attribute in self.attribute_names}
+
+    @property
+    def shown_attributes(self) -> dict[str, Any]:
+        """The attributes as a person reads them, where they are kept in another form."""
+        return self.attributes
 
     def _key(self) -> tuple[Any, ...]:
         return (type(self), *(_bits(value) for value in self.attributes.values()))
@@ -361,6 +389,10 @@ class Op:
             products, the entries, broadcast with each other, give the factors.
         """
         return (...,) * len(operands)
+
+    def account(self, operands: Sequence[Array]) -> Account | None:
+        """Return what tells how elements came about, of an operation that is several others; None of others."""
+        return None
 
     def sources(self, operands: Sequence[Array]) -> tuple[Array, ...] | None:
         """Return for each operand an array like the output: the flat index of the one element read there, or -1.
@@ -477,7 +509,7 @@ def widens(op: Op, operands: Sequence[Any]) -> bool:
 
     Those that compute do, and those that put numbers of several dtypes into one array.
     """
-    if op.holds_bodies:  # the graphs inside widen for themselves
+    if op.holds_bodies or op.is_torch_call:  # the graphs inside widen for themselves
         return False
     others = [each.dtype for each in operands if not is_bfloat16(each.dtype)]
     return len(others) < len(operands) and (op.computes or any(dtype.kind == "f" for dtype in others))

@@ -92,9 +92,16 @@ def ancestry(
     >>> {node.name: places.tolist() for node, places in ancestry(y, 1, arrays.__getitem__).items()}
     {'sum': [1], 'exp': [2, 3], 'x': [2, 3]}
     """
-    reading = _Reading(node, sizes, op_of, limit)
+    reading = Reading(node, sizes, op_of, limit)
     shape = concrete(node.shape, sizes or {})
-    marks = {node: _marked(element_of(node, index, shape), shape)}
+    return back(reading, node, _marked(element_of(node, index, shape), shape), operands_of, given)
+
+
+def back(
+    reading: Reading, node: Node, mark: Array, operands_of: Callable[[Node], Sequence[Array]], given: Container[Node]
+) -> ByNode:
+    """Return all elements that marked ones of a node were computed from."""
+    marks = {node: mark}
     found = ByNode({}, _NO_PART)
     waiting = [(-node.index, node)]
     while waiting:
@@ -161,17 +168,30 @@ def influence(
     >>> {node.name: places.tolist() for node, places in reached.items()}
     {'x': [0], 'cumsum': [0, 1]}
     """
-    reading = _Reading(node, sizes, op_of, limit)
+    reading = Reading(node, sizes, op_of, limit)
     shape = value_of(node).shape
     marks = {node: _marked(element_of(node, index, shape), shape)}
+    forth(reading, marks, order, operands_of, value_of, given)
+    return ByNode({at: np.flatnonzero(mark) for at, mark in marks.items()}, _NO_PART)
+
+
+def forth(
+    reading: Reading,
+    marks: dict[Node, Array],
+    order: Sequence[Node],
+    operands_of: Callable[[Node], Sequence[Array]],
+    value_of: Callable[[Node], Array],
+    given: Container[Node],
+) -> None:
+    """Mark all elements that were computed from marked ones."""
+    begun = {*marks}
     for at in order:
-        if at is node or at in given or not any(operand in marks for operand in at.inputs):
+        if at in begun or at in given or not any(operand in marks for operand in at.inputs):
             continue
         operands, shape = operands_of(at), value_of(at).shape
         reached = reading.reached_by(at, shape, operands, [marks.get(operand) for operand in at.inputs])
         if reached.any():
             marks[at] = reached
-    return ByNode({at: np.flatnonzero(mark) for at, mark in marks.items()}, _NO_PART)
 
 
 def _marked(index: Index, shape: Index) -> Array:
@@ -180,7 +200,7 @@ def _marked(index: Index, shape: Index) -> Array:
     return mark
 
 
-class _Reading:
+class Reading:
     """Finds what elements of a node read, and counts how many were asked one by one."""
 
     def __init__(
@@ -196,6 +216,9 @@ class _Reading:
     def read_by(self, node: Node, cells: Array, shape: Index, operands: Sequence[Array]) -> list[Array]:
         """Return which elements of each operand these places of a node read, as masks."""
         op = self.op_of(node)
+        account = op.account(operands)
+        if account is not None:
+            return account.read_by(cells)
         masks = [np.zeros(x.shape, bool) for x in operands]
         sources = op.sources(operands)
         if sources is not None:
@@ -212,6 +235,9 @@ class _Reading:
     def reached_by(self, node: Node, shape: Index, operands: Sequence[Array], marks: Sequence[Array | None]) -> Array:
         """Return which elements of a node read a marked one, as a mask."""
         op = self.op_of(node)
+        account = op.account(operands)
+        if account is not None:
+            return account.reached_by(marks)
         reached = np.zeros(shape, bool)
         if op.elementwise:
             for mark in marks:

@@ -23,6 +23,7 @@ from .node_selection import names_in
 from .questions import Questions
 from .stepping import Cursor
 from .traces import Trace, guard_of, prepared_for, stopped_trace
+from .traces import traced as as_traced
 from .what_if import WhatIfs
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ def debug(
         raise UsageError(f"echo= is a function that takes a text, as print does, or None, not {type(echo).__name__}")
     if not isinstance(at, str):
         raise UsageError(f'at= is the name of an iteration, such as "scan_1@137", not {type(at).__name__}')
+    target = as_traced(target)
     prepared, updates = prepared_for(target, feed, sizes, graph)
     traced = target if isinstance(target, Trace) else None
     if has_loops(prepared):

@@ -103,6 +103,8 @@ class Why:
         The user's line.
     source : str or None
         The text of that line.
+    steps : tuple of str
+        Where numbers of the equation came from, of an operation that is several of graphnn's: ``2.973 = 0.99 + 1.98``.
     """
 
     node: Node
@@ -112,9 +114,11 @@ class Why:
     reads: tuple[Read, ...]
     origin: Origin
     source: str | None
+    steps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [visible(self.equation), *dict.fromkeys(f"  {read}" for read in self.reads)]
+        lines = [visible(self.equation), *[f"  where {visible(step)}" for step in self.steps]]
+        lines += dict.fromkeys(f"  {read}" for read in self.reads)
         if self.origin.file:
             source = f": {self.source.strip()}" if self.source and self.source.strip() else ""
             lines.append(visible(f"  at {self.origin}{source}"))
@@ -133,7 +137,7 @@ class Why:
             "reads": [read.to_dict() for read in self.reads],
             "origin": str(self.origin),
             "source": self.source,
-        }
+        } | ({"steps": list(self.steps)} if self.steps else {})
 
 
 def explain(
@@ -197,7 +201,12 @@ def explain(
     kind = given(node)
     if op is None:
         op = node.op if kind else node.op.bound({})
-    entries = [None] * len(arrays) if kind else op.reads(at, arrays)
+    account = None if kind else op.account(arrays)
+    steps: Sequence[str] = ()
+    if account is not None:
+        entries = account.reads(at)
+    else:
+        entries = [None] * len(arrays) if kind else op.reads(at, arrays)
     reads = [
         read_of(operand, position, entry, array, given(operand))
         for position, (operand, entry, array) in enumerate(zip(node.inputs, entries, arrays, strict=True))
@@ -205,11 +214,14 @@ def explain(
     said = number(value[at])
     if kind:
         made = f", {kind}"
+    elif account is not None:
+        equation, steps = account.told(at)
+        made = f" = {equation}" if equation not in ("", said) else ""
     else:
         cells = [None if entry is None else np.asarray(x[entry]) for entry, x in zip(entries, arrays, strict=True)]
-        formula = _equation(op, cells, at)
+        formula = element_equation(op, cells, at)
         made = ", from no numbers" if formula is None else f" = {formula}" if formula not in ("", said) else ""
-    if value_of is not None and op_of is not None and not kind:
+    if value_of is not None and op_of is not None and not kind and account is None:
         told = _Upstream(value_of, op_of, given).told(node, at)
         if told is not None:
             made, reads = told
@@ -221,6 +233,7 @@ def explain(
         tuple(read for read in reads if read.count),
         node.origin,
         source,
+        tuple(steps),
     )
 
 
@@ -345,7 +358,7 @@ _CLOSES = re.compile(r"$|[)|‖⌋⌉]")
 _GOES_ON = re.compile(r"$|[)|‖⌋⌉,·]| (?!\^)")
 
 
-def _equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
+def element_equation(op: Op, cells: Sequence[Array | None], at: Index) -> str | None:
     """Return an operation's formula with the numbers that an element was made of, or None if there are none."""
     template = op.element_formula
     row = {"row": [f"row {', '.join(map(str, at))}" if at else "the row"]}
@@ -492,7 +505,7 @@ class _Upstream:
         there = np.all([each >= 0 for _, each in sources], axis=0)  # beside padding, products are 0
         symbols = [self._read(each, places[there]) for each, places in sources]
         values = [array.flat[places[there]] for each, places in sources if (array := self.value_of(each)) is not None]
-        formula = _equation(op, values, at)
+        formula = element_equation(op, values, at)
         return None if formula is None else (f"Σ {' · '.join(symbols)}", formula)
 
     def _before(self, node: Node, cells: Array) -> tuple[Node, Array]:

@@ -40,12 +40,13 @@ TABLES: dict[str, dict[str, type | str]] = {
 }
 
 
-_OPERATIONS: Port[type[Op]] = Port("operations")
-"""Operations that are not loaded with `ops`, by their classes."""
+OPERATIONS: Port[type[Op]] = Port("operations")
+"""Operations that are not loaded with `ops`: registered by being loaded, or given by their names in files."""
 
 
 def class_of(operation: str) -> type[Op] | None:
     """Return the class of an operation, which may be in a module that is loaded only now."""
-    if operation not in registry:
-        _OPERATIONS.load()
-    return registry.get(operation)
+    if operation in registry:
+        return registry[operation]
+    given = OPERATIONS.load()
+    return registry.get(operation) or given.get(operation)

@@ -289,7 +289,7 @@ def _encoded(
             )
             for scope in scopes
         ],
-        "operations": [(op.name, _foreign_module(op), count, settings_of(op)) for op, count in operations],
+        "operations": [(op.name_in_files, _foreign_module(op), count, settings_of(op)) for op, count in operations],
         "specs": [(dtype.name, list(shape)) for dtype, shape in specs],
         "lines": [(origin.file, origin.line or 0) for origin in lines],
         **{

@@ -249,6 +249,8 @@ class Reader:
         args = self.value(node.args)
         if target is operator.getitem:
             return args[0][args[1]]
+        if isinstance(target, type) and issubclass(target, tuple):
+            return args[0]  # results with names
         if isinstance(target, torch._ops.HigherOrderOperator):
             rule = HIGHER_ORDER.get(target.name())
             if rule is None:
@@ -323,7 +325,7 @@ class Reader:
             return self._taken_apart(node, target, given)
         if written == ["out"]:
             return self._into(node, rule, name, given)
-        if written:
+        if written and not rule.writes:
             raise NoRuleError(f"it writes to {', '.join(written)}")
         return self._applied(node, rule, name, given)
 
@@ -344,7 +346,10 @@ class Reader:
     def _applied(self, node: Any, rule: Rule, name: str, given: dict[str, Any]) -> Any:
         call = self._call(node, name)
         taken = self._taken(node, rule, given)
-        call.tensors = {key: value for key, value in taken.items() if isinstance(value, Tensor)}
+        for key, value in taken.items():
+            alone = value[0] if isinstance(value, list) and len(value) == 1 else value
+            if isinstance(alone, Tensor):
+                call.tensors[key] = alone
         first = next((each for each in taken.values() if isinstance(each, Tensor)), None)
         made = rule.function(call, **{key: nodes_in(value) for key, value in taken.items()})
         several = isinstance(made, (tuple, list))

@@ -235,7 +235,7 @@ def test_two_processes_are_compared_by_their_files(tmp_path: Path) -> None:
     assert first_of(found).cause == "the constant's value changed"
     assert first_of(found).rounding is None
     gn.save(network()[0], tmp_path / "net.gnn")
-    with pytest.raises(gn.UsageError, match="holds a graph, not a trace"):
+    with pytest.raises(gn.UsageError, match="holds a graph, not a recorded run"):
         gn.compare(here, tmp_path / "net.gnn")
 
 

@@ -3,6 +3,7 @@
     python tests/fuzz/fuzz_files.py [--forgeries 20000] [--seed 0] [--first 0] [--memory 2048]
     python tests/fuzz/fuzz_files.py --archives [--forgeries 20000] [--seed 0]
     python tests/fuzz/fuzz_files.py --dimensions
+    python tests/fuzz/fuzz_files.py --runs [--forgeries 2000] [--seed 0]
 
 Every truncation and every bit flip of a small file are tried first: these, and with --archives as many archives whose
 records lie (headers, directory, names, lengths, order), are refused, or hold what the sound file holds.
@@ -13,6 +14,8 @@ given.
 
 With --dimensions it loads files, models and graphs of at most 100 kB whose dimensions are long, and prints for each
 kind how many there are and the longest time that one took. All is well if none takes a second.
+
+With --runs it forges files of runs of PyTorch instead, and calls what they name as far as that is allowed.
 """
 
 import argparse
@@ -75,6 +78,27 @@ def of_dimensions() -> int:
     return bool(wrong)
 
 
+def of_runs(forgeries: int, first: int, seed: int) -> int:
+    """Forge files of runs; the exit status says whether all is well."""
+    sys.path.append(str(Path(__file__).parents[1] / "satellites" / "torch"))
+    import forged_runs
+
+    told = sys.stdout.write
+    sound, seen, faults = forged_runs.sound(), Counter[str](), 0
+    for number in range(first, first + forgeries):
+        rng = np.random.default_rng([seed, number])
+        fault = forged_runs.fault_of(forged_runs.forged(rng, sound), rng, seen)
+        if fault is not None:
+            faults += 1
+            told(f"forgery {number}: {fault}\n")
+    for what, count in sorted(seen.items()):
+        told(f"{count:>8,} {what}\n")
+    for what, count in sorted(forged_runs.computed.items()):
+        told(f"{count:>8,} single calls: {what}\n")
+    told(f"{forgeries:,} forgeries of runs: {faults} faults\n")
+    return bool(faults)
+
+
 def main() -> int:
     """Try the forgeries; the exit status says whether all is well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,9 +108,12 @@ def main() -> int:
     parser.add_argument("--memory", type=int, default=2048, help="MiB of address space beyond what is in use")
     parser.add_argument("--archives", action="store_true", help="forge the records of archives instead")
     parser.add_argument("--dimensions", action="store_true", help="load files whose dimensions are long instead")
+    parser.add_argument("--runs", action="store_true", help="forge files of runs of PyTorch instead")
     settings = parser.parse_args()
     if settings.dimensions:
         return of_dimensions()
+    if settings.runs:
+        return of_runs(settings.forgeries, settings.first, settings.seed)
 
     told = sys.stdout.write
     sound = forging.sound()

@@ -300,7 +300,7 @@ def forged(rng: np.random.Generator, of: list[Forgery]) -> Forgery:
             continue
         if draw < 0.3 and "digests" in arrays:
             rows = arrays["digests"] = np.array(arrays["digests"])
-            rows.flat[rng.integers(rows.size, size=9)] = rng.integers(256, size=9)
+            rows.reshape(-1)[rng.integers(rows.size, size=9)] = rng.integers(256, size=9)
             continue
         if draw < 0.14 and arrays:
             del arrays[list(arrays)[rng.integers(len(arrays))]]
@@ -547,7 +547,8 @@ def fault_of(content: bytes, rng: np.random.Generator, seen: Counter[str], uses:
                     str(error)
                     return f"load ran {executed}" if executed else None
                 seen[f"loaded {type(thing).__name__}"] += 1
-                (thing if isinstance(thing, gn.Graph) else thing.graph).memory_budget = BUDGET
+                if isinstance(thing, (gn.Graph, Trace)):  # a run reads its traces later
+                    (thing if isinstance(thing, gn.Graph) else thing.graph).memory_budget = BUDGET
                 known = USES[type(thing).__name__]
                 for place in rng.permutation(len(known))[:uses]:
                     what = known[place].__name__.strip("_")

@@ -1,5 +1,7 @@
 """Where two runs differ, and by how much."""
 
+from .bisect import Bisection as Bisection
+from .bisect import bisect as bisect
 from .compare import compare as compare
 from .differences import Agreement as Agreement
 from .differences import Comparison as Comparison

@@ -75,11 +75,11 @@ def compare(
 
     Parameters
     ----------
-    a : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or path
+    a : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, Run, or path
         Fetches or a compiled step, which are run without making updates; or a recorded run, which is read. A path, or
-        text that ends in ``.trace``, is the file of one. For a trace of digests (``gn.trace(…, keep="digests")``), what
-        the samples, the statistics and the hashes tell is compared, and it is not run again: beside it, what is run
-        needs its feed.
+        text that ends in ``.trace`` or ``.gnt``, is the file of one. For a trace of digests
+        (``gn.trace(…, keep="digests")``), what the samples, the statistics and the hashes tell is compared, and it is
+        not run again: beside it, what is run needs its feed.
     b : the same, or dict of str to array, optional
         What it is compared with, of the same graph or another. Or arrays from elsewhere by the names of nodes: only
         those are compared. By default `a` again: with another feed, at another dtype, or a trace that is run again.

@@ -24,7 +24,7 @@ from ...runtime.program import Program
 from ..iteration_traces import with_iterations
 from ..node_selection import one
 from ..profile import flops_of
-from ..traces import Record, Trace, digest_of, guard_of, prepared_for
+from ..traces import Record, Trace, digest_of, guard_of, prepared_for, traced
 from ..what_if_runs import in_state_of, with_value
 
 
@@ -94,7 +94,7 @@ class Side(NamedTuple):
 def from_files(a: Any, b: Any) -> tuple[Any, Any, tuple[str, str] | None]:
     """Return two targets, traces in the place of their files; and what to call the two, if both come from files.
 
-    A file is a path, or text that ends in ``.trace``.
+    A file is a path, or text that ends in ``.trace`` or ``.gnt``.
 
     Raises
     ------
@@ -103,13 +103,14 @@ def from_files(a: Any, b: Any) -> tuple[Any, Any, tuple[str, str] | None]:
     """
     found, files = [], []
     for target in (a, b):
-        thing = target
-        if isinstance(target, PathLike) or (isinstance(target, str) and target.endswith(".trace")):
+        thing = traced(target)
+        if isinstance(target, PathLike) or (isinstance(target, str) and target.endswith((".trace", ".gnt"))):
             thing = load(target)
             files.append(fspath(target))
+        thing = traced(thing)
         if thing is not target and not isinstance(thing, Trace):
             kind = type(thing).__name__.lower()
-            raise UsageError(f"{files[-1]} holds a {kind}, not a trace: load it, and give fetches")
+            raise UsageError(f"{files[-1]} holds a {kind}, not a recorded run: load it, and give fetches")
         found.append(thing)
     return found[0], found[1], (files[0], files[1]) if len({*files}) == 2 else None
 

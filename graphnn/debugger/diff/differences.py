@@ -423,8 +423,13 @@ def _lost(digits: Mapping[str, Digits], most: int | None, longest: int | None) -
 
 def _first(found: Comparison, first: Difference, longest: int | None) -> Iterator[str]:
     node, other = first.node, first.other
-    renamed = f" beside {quoted(other, longest)} of {found.b}" if other is not None and other.name != node.name else ""
-    yield f"{quoted(node, longest)} ({node.op.name}, step {first.index}){renamed}, made at {node.origin}"
+    made, renamed = f", made at {node.origin}", ""
+    if other is not None and other.op.is_torch_call and other.origin != node.origin:
+        renamed = f"{made}, beside {quoted(other, longest)} of {found.b}"
+        made = f", made at {other.origin}"
+    elif other is not None and other.name != node.name:
+        renamed = f" beside {quoted(other, longest)} of {found.b}"
+    yield f"{quoted(node, longest)} ({node.op.name}, step {first.index}){renamed}{made}"
     yield f"  {first.cause}"
     if first.misfit not in first.cause:
         yield f"  {first.misfit}"

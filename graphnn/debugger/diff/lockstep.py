@@ -15,6 +15,7 @@ from ...ops.reductions import Mean
 from ...runtime.evaluation_loop import compute
 from ..why import read_of
 from .array_difference import closeness, digits_of, gap_of, largest_of, made_by_a_number, rearranged, ulps_of
+from .call_alignment import make_other_calls
 from .differences import NOTHING, Agreement, Comparison, Counts, Difference, Digits, beside, in_short, part_of, quoted
 from .node_alignment import Pairs, align
 from .value_pairs import Seen, is_faithful, rounding_of, seen_of
@@ -59,6 +60,8 @@ class Lockstep:
         self.tolerance = tolerance
         self.foreign = foreign
         """Whether `b` is arrays that were given, and not a run."""
+        self.other_calls = not foreign and make_other_calls(a, b)
+        """Whether they make other calls of PyTorch: then rounding differs, and values agree within tolerances."""
         self.counterparts, pairs = alignment
         self.states: dict[int, int] = {}
         self.digits: dict[int, Digits] = {}
@@ -150,7 +153,7 @@ class Lockstep:
         """Compare two values, note a difference, and return how they agree."""
         x: Any = step.value
         y: Any = other.value
-        usual = self.foreign or x.dtype != y.dtype
+        usual = self.foreign or self.other_calls or x.dtype != y.dtype
         seen = seen_of(x, y, self._closeness(x.dtype, y.dtype) if usual else self.tolerance)
         digits = self._count_digits(step.index, seen)
         state = DIFFERING if not seen.agrees else EQUAL if seen.gap is not None and seen.gap.equal else WITHIN
@@ -399,9 +402,10 @@ class Lockstep:
         if op.name != other_op.name:
             edits.append(f"op changed: {op.name} → {other_op.name}")
         elif op != other_op:
-            given, other = op.attributes, other_op.attributes
+            given, other = op.shown_attributes, other_op.shown_attributes
             changed = [name for name in {**given, **other} if repr(given.get(name)) != repr(other.get(name))]
-            edits += [f"{name} changed: {given.get(name)!r} → {other.get(name)!r}" for name in changed]
+            write = str if op.is_torch_call else repr
+            edits += [f"{name} changed: {write(given.get(name))} → {write(other.get(name))}" for name in changed]
         for position, (mine, its) in enumerate(zip_longest(a.operands[i], b.operands[j])):
             if mine is None or its is None or self.counterparts.get(mine) != its:
                 before = _described(a, mine, self.counterparts, "removed")

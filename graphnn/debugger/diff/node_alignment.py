@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...core import Node
+from .call_alignment import align_calls, make_other_calls
 
 if TYPE_CHECKING:
     from .compared_runs import Side
@@ -32,6 +33,8 @@ def align(a: Side, b: Side, match_results: MatchResults) -> tuple[dict[int, int]
     if complete and all(a.order[fetches_a[i]] is b.order[fetches_b[j]] for i, j in results):
         positions = {node: position for position, node in enumerate(b.order)}
         return {i: positions[node] for i, node in enumerate(a.order)}, results
+    if make_other_calls(a, b):
+        return align_calls(a, b), []
     return _Alignment(a, b, results).find(match_results)
 
 

@@ -269,10 +269,11 @@ def check_health(
 
     Parameters
     ----------
-    target : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, or Recording
+    target : Node, str, or list, tuple or dict of them, Graph, Compiled, Trace, Recording, or Run
         Fetches; a graph, for its results and its updates; a compiled step, whose updates are evaluated but not made; a
         trace; or a film, the recorded calls of a step, of which the first with an error is reported, or else the first
-        with a warning.
+        with a warning; or a run of `gn.watch`, whose last recorded step is looked at, and what its script does around
+        it.
     feed : mapping of Node or str to array_like, iterable of batches, or function
         What one run is fed, as `graphnn.run` takes it. Or many batches, to be searched: from a loader, a generator, or
         a function that returns one, or of arrays, columns or shards of Dask, as `nn.evaluate` takes them; or of a
@@ -347,6 +348,11 @@ def check_health(
     (10, 700, 'log-of-negative', -1.0)
     """
     check_exact(client, exact)
+    own = getattr(target, "check_health", None)  # of a run of PyTorch
+    if own is not None:
+        if feed or sizes or graph is not None or batch_size is not None or client is not None:
+            raise UsageError("a run holds what it was given: it takes no feed, sizes=, graph=, batch_size= or client=")
+        return own(thorough)  # type: ignore[no-any-return]
     if isinstance(target, Graph) and target.updates:
         target = Compiled(target, target.updates, graph=graph)
     if batch_size is not None or client is not None or not isinstance(feed, (Mapping, NoneType)) or holds_chunks(feed):

@@ -10,11 +10,13 @@ from .recording import recording as recording
 from .recording import stopped_trace as stopped_trace
 from .recording import trace as trace
 from .trace import PAGE_OF as PAGE_OF
+from .trace import SCRIPTS as SCRIPTS
 from .trace import VERSION as VERSION
 from .trace import Beside as Beside
 from .trace import Record as Record
 from .trace import Trace as Trace
 from .trace import page_of as page_of
+from .trace import traced as traced
 from .value_statistics import KEEP as KEEP
 from .value_statistics import SAMPLE as SAMPLE
 from .value_statistics import SMALL as SMALL

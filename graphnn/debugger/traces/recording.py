@@ -22,7 +22,7 @@ from ...errors import AxisError, GraphnnError, UsageError, ValueRangeError
 from ...runtime.evaluation_loop import Observer, Prepared, Step, Stop, complete_stop, evaluate
 from ...runtime.feed import Feed, prepare
 from ..source_lines import sources_of
-from .trace import Trace, page_of
+from .trace import Trace, page_of, traced
 from .value_digests import DIGESTS, Digests
 from .value_statistics import KEEP, Condensed, owner_of
 
@@ -42,6 +42,7 @@ def prepared_for(
     feed, sizes, graph
         As `graphnn.run` takes them.
     """
+    target = traced(target)
     if isinstance(target, Recording):
         raise UsageError("a film holds many traces: give one of them, such as film[0]")
     if isinstance(target, (Trace, Compiled)) and graph is not None and graph is not target.graph:
@@ -150,10 +151,10 @@ def trace(
     (array([ 2.,  4., 12.]), 6.0)
     """
     prepared, updates = prepared_for(target, feed, sizes, graph)
-    return record(prepared, updates, keep=_checked_keep(keep), guard=guard_of(target))
+    return record(prepared, updates, keep=checked_keep(keep), guard=guard_of(target))
 
 
-def _checked_keep(keep: Any) -> int | None:
+def checked_keep(keep: Any) -> int | None:
     """Return how many bytes of a value are kept; None for digests.
 
     Raises
@@ -348,7 +349,7 @@ def recording(step: Compiled, every: int = 1, *, keep: int | str = KEEP) -> Iter
     """
     if not isinstance(step, Compiled):
         raise UsageError(f"recording takes a compiled step (gn.compile(…)), not {type(step).__name__}")
-    film = Recording(step, whole("every=", every, 1), _checked_keep(keep))
+    film = Recording(step, whole("every=", every, 1), checked_keep(keep))
     step.observers.append(film._asked)
     try:
         yield film

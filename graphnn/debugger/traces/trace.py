@@ -44,6 +44,8 @@ LOOPS: Port[Callable[[Trace], Trace]] = Port("trace of loops")
 """The same run with loops as they are, so that it can be kept."""
 PAGE_OF: Port[Callable[..., Any]] = Port("page")
 """The page on which a trace, a film, or runs side by side are replayed."""
+SCRIPTS: Port[Callable[[Any], Any]] = Port("scripts")
+"""Returns the run of one step of what a script's function gave: a model of PyTorch, a batch, and perhaps a loss."""
 _SAME_ELEMENTS = (ExpandDims, Flip, Reshape, Squeeze, Transpose)
 
 
@@ -461,8 +463,12 @@ class Trace(Shown):
         UsageError
             When it is that of a what-if in a run whose loops are over dimensions with names.
         """
+        write(path, "trace", *self.encoded(), version=VERSION)
+
+    def encoded(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return it as plain data and arrays, as a file holds them."""
         kept = needed(LOOPS, "trace.save")(self) if self.has_values else self
-        write(path, "trace", *kept._encoded(), version=VERSION)
+        return kept._encoded()
 
     def to_html(
         self,
@@ -598,6 +604,12 @@ class Beside(NamedTuple):
     runs: tuple[Trace, ...]
     names: tuple[str, ...]
     recomputed: list[Node] | None = None
+
+
+def traced(target: Any) -> Any:
+    """Return the trace of what holds one, as a run of PyTorch does; anything else as it is."""
+    as_trace = getattr(type(target), "as_trace", None)
+    return target if as_trace is None else as_trace(target)
 
 
 def page_of(thing: object, path: StrPath | None, **asked: Any) -> Any:

@@ -40,9 +40,7 @@ class Digests(Sequence[Any]):
 
     def append(self, value: Array) -> None:
         """Take the next value: what is kept of it."""
-        stats, part = stats_of(value), preview_of(value, SAMPLE)
-        sample = part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes()
-        self._rows += _ROW.pack(*stats[:8], bytes.fromhex(digest_of(value)), sample)
+        self._rows += row_of(value)
 
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
@@ -67,6 +65,13 @@ class Digests(Sequence[Any]):
     def encoded(self) -> Array:
         """Return the rows, as a file holds them."""
         return np.frombuffer(bytes(self._rows), np.uint8).reshape(-1, _ROW.size)
+
+
+def row_of(value: Array) -> bytes:
+    """Return what is kept of a value: a row of bytes."""
+    stats, part = stats_of(value), preview_of(value, SAMPLE)
+    sample = part.astype(part.dtype.newbyteorder("<"), copy=False).tobytes()
+    return _ROW.pack(*stats[:8], bytes.fromhex(digest_of(value)), sample)
 
 
 def decoded(prepared: Prepared, rows: Array) -> Digests:

@@ -359,7 +359,7 @@ def _visible(text: str) -> str:
 
 
 def _settings(op: Op, sizes: Mapping[str, int]) -> dict[str, str]:
-    return {key: visible(str(value)) for key, value in op.bound(sizes).attributes.items()}
+    return {key: visible(str(value)) for key, value in op.bound(sizes).shown_attributes.items()}
 
 
 def _short(file: str) -> str:

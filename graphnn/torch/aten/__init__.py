@@ -6,6 +6,7 @@ from importlib import import_module
 _MODULES = (
     *("elementwise", "reductions", "shapes", "indexing", "products", "convolutions", "normalization", "losses"),
     *("making", "attention", "recurrence", "randomness", "sorting", "images", "fourier"),
+    *("backward", "updates"),
 )
 
 

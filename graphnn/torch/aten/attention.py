@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +31,19 @@ def scaled_dot_product_attention(
     """Return what queries find. A row of scores that a mask excludes wholly finds zeros."""
     if enable_gqa:
         key, value = (_repeated(each, query) for each in (key, value))
+    scores, empty = _scores(call, query, key, attn_mask, is_causal, scale)
+    weights = fn.softmax(scores, axis=-1)
+    if empty is not None:
+        weights = fn.where(empty, 0.0, weights)
+    if dropout_p:
+        weights = dropped(call, weights, dropout_p)
+    return fn.matmul(weights, value)
+
+
+def _scores(
+    call: Call, query: Node, key: Node, attn_mask: Node | None, is_causal: bool, scale: float | None
+) -> tuple[Node, Node | None]:
+    """Return how well keys fit queries, and which rows a mask excludes wholly."""
     if scale is None:
         size = query.spec.shape[-1]
         if isinstance(size, str):
@@ -50,12 +63,7 @@ def scaled_dot_product_attention(
         else:
             empty = fn.all(fn.equal(attn_mask, -np.inf), axis=-1, keepdims=True)
             scores = scores + fn.where(empty, 0.0, attn_mask)
-    weights = fn.softmax(scores, axis=-1)
-    if empty is not None:
-        weights = fn.where(empty, 0.0, weights)
-    if dropout_p:
-        weights = dropped(call, weights, dropout_p)
-    return fn.matmul(weights, value)
+    return scores, empty
 
 
 def _free(call: Call, base: str) -> str | None:
@@ -84,9 +92,10 @@ def flash_attention(
     is_causal: bool = False,
     attn_mask: Node | None = None,
     scale: float | None = None,
-) -> tuple[Node, None]:
-    """Return what queries find."""
-    return scaled_dot_product_attention(call, query, key, value, attn_mask, dropout_p, is_causal, scale), None
-
-
-_Any = Any
+) -> tuple[Node, Node | None]:
+    """Return what queries find, and the logarithms of the sums of exponentials of scores."""
+    found = scaled_dot_product_attention(call, query, key, value, attn_mask, dropout_p, is_causal, scale)
+    if not call.wanted(1):
+        return found, None
+    scores = _scores(call, query, key, attn_mask, is_causal, scale)[0]
+    return found, fn.logsumexp(scores, axis=-1)

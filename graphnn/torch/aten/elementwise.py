@@ -599,7 +599,7 @@ def softplus(call: Call, self: Node, beta: Any = 1, threshold: Any = 20) -> Node
 def log_sigmoid(call: Call, self: Node) -> Any:
     """Return log(σ(x))."""
     found = -fn.softplus(-self)
-    return (found, fn.zeros_like(self)) if call.op == "log_sigmoid_forward" else found
+    return (found, fn.exp(-fn.abs(self))) if call.op == "log_sigmoid_forward" else found
 
 
 @aten("mish")

@@ -99,17 +99,28 @@ def nll_loss(
 @aten("nll_loss_forward", "nll_loss2d_forward")
 def nll_loss_forward(
     call: Call, self: Node, target: Node, weight: Node | None, reduction: int, ignore_index: int
-) -> tuple[Node, None]:
-    """Return the loss of `nll_loss`."""
-    return _nll(call, self, target, weight, reduction, ignore_index), None
+) -> tuple[Node, Node | None]:
+    """Return the loss of `nll_loss`, and the sum of the weights."""
+    loss = _nll(call, self, target, weight, reduction, ignore_index)
+    if not call.wanted(1):
+        return loss, None
+    if reduction == 0:
+        return loss, call.node(0, self.spec.dtype)
+    return loss, fn.sum(_shares(self, target, weight, ignore_index)[0])
+
+
+def _shares(x: Node, target: Node, weight: Node | None, ignored: int) -> tuple[Node, Node, Node]:
+    """Return the weight of each label, labels with 0 for those to ignore, and which count."""
+    counts = fn.not_equal(target, ignored)
+    label = fn.where(counts, target, 0)
+    share = cast(counts, x.spec.dtype) if weight is None else fn.where(counts, fn.take(weight, label, axis=0), 0.0)
+    return share, label, counts
 
 
 def _nll(call: Call, x: Node, target: Node, weight: Node | None, reduction: int, ignored: int) -> Node:
     axis = 1 if x.ndim > 1 else 0
-    counts = fn.not_equal(target, ignored)
-    label = fn.where(counts, target, 0)
+    share, label, counts = _shares(x, target, weight, ignored)
     found = -fn.squeeze(fn.take_along_axis(x, fn.expand_dims(label, axis), axis=axis), axis)
-    share = cast(counts, x.spec.dtype) if weight is None else fn.where(counts, fn.take(weight, label, axis=0), 0.0)
     each = fn.where(counts, found if weight is None else found * share, 0.0)
     if reduction == 0:
         return each

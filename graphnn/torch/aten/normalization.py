@@ -82,6 +82,26 @@ def group_norm(
     return _affine(found, weight, bias, (-1, *[1] * len(rest)))
 
 
+@aten("native_group_norm")
+def native_group_norm(
+    call: Call,
+    input: Node,
+    weight: Node | None,
+    bias: Node | None,
+    N: Any,
+    C: Any,
+    HxW: Any,
+    group: int,
+    eps: float,
+) -> tuple[Node, Node, Node]:
+    """Return x normalized over groups of its channels, with mean and 1 / standard deviation of each."""
+    grouped = fn.reshape(input, (N, group, floor_divide(C, group), HxW))
+    found, mean, spread = standardized(grouped, (2, 3), eps)
+    shape = (-1, *[1] * (input.ndim - 2))
+    result = _affine(fn.reshape(found, input.spec.shape), weight, bias, shape)
+    return result, fn.reshape(mean, (N, group)), fn.reshape(fn.reciprocal(spread), (N, group))
+
+
 @aten("instance_norm")
 def instance_norm(
     call: Call,
@@ -151,8 +171,38 @@ def batch_norm(
     return result
 
 
-@aten("_native_batch_norm_legit_no_training")
+@aten("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit.no_stats", writes=True)
 def native_batch_norm(
+    call: Call,
+    input: Node,
+    weight: Node | None,
+    bias: Node | None,
+    running_mean: Node | None = None,
+    running_var: Node | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[Node, Node, Node]:
+    """Return x normalized over all but the channels, with mean and 1 / standard deviation; running statistics move."""
+    shape = (-1, *[1] * (input.ndim - 2))
+    if not training:
+        assert running_mean is not None
+        empty = call.node(0, input.spec.dtype)
+        nothing = fn.broadcast_to(empty, (0,))
+        return _by_statistics(input, running_mean, running_var, weight, bias, eps, shape), nothing, nothing
+    axes = (0, *range(2, input.ndim))
+    found, mean, spread = standardized(input, axes, eps)
+    flat = fn.reshape(mean, (-1,))
+    if running_mean is not None and running_var is not None:
+        count = product(input.spec.shape[axis] for axis in axes)
+        unbiased = fn.divide_by_size(fn.sum(fn.square(input - mean), axes), add(1, clamp(subtract(count, 2))))
+        for name, before, now in (("running_mean", running_mean, flat), ("running_var", running_var, unbiased)):
+            call.write(name, before * (1 - momentum) + now * momentum)
+    return _affine(found, weight, bias, shape), flat, fn.reshape(fn.reciprocal(spread), (-1,))
+
+
+@aten("_native_batch_norm_legit_no_training")
+def batch_norm_by_statistics(
     call: Call,
     input: Node,
     weight: Node | None,

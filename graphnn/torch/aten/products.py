@@ -91,6 +91,27 @@ def bilinear(call: Call, input1: Node, input2: Node, weight: Node, bias: Node | 
     return found if bias is None else found + bias
 
 
+@aten("_trilinear")
+def trilinear(
+    call: Call,
+    i1: Node,
+    i2: Node,
+    i3: Node,
+    expand1: Any,
+    expand2: Any,
+    expand3: Any,
+    sumdim: Any,
+    unroll_dim: int = 1,
+) -> Node:
+    """Return sums of products of three tensors, each with axes of one put in."""
+    each = []
+    for x, axes in ((i1, expand1), (i2, expand2), (i3, expand3)):
+        for axis in sorted(axes):
+            x = fn.expand_dims(x, axis)
+        each.append(x)
+    return fn.sum(each[0] * each[1] * each[2], tuple(sumdim))
+
+
 @aten("tensordot")
 def tensordot(call: Call, self: Node, other: Node, dims_self: Any, dims_other: Any) -> Node:
     """Return the sum of products over pairs of axes."""

@@ -186,3 +186,37 @@ def _cell(name: str, step: Callable[[_Weights, Node, _States], _States], both: b
 _cell("gru_cell", _gru_step, both=False)
 _cell("rnn_tanh_cell", _tanh_step, both=True)
 _cell("rnn_relu_cell", _relu_step, both=True)
+
+
+@aten("mkldnn_rnn_layer")
+def rnn_layer(
+    call: Call,
+    input: Node,
+    weight0: Node,
+    weight1: Node,
+    weight2: Node,
+    weight3: Node,
+    hx_: Node,
+    cx_: Node,
+    reverse: bool,
+    batch_sizes: Any,
+    mode: int,
+    hidden_size: int,
+    num_layers: int,
+    has_biases: bool,
+    bidirectional: bool,
+    batch_first: bool,
+    train: bool,
+) -> tuple[Node | None, ...]:
+    """Return the results of one layer of long short-term memory in one direction, and its last states."""
+    if mode != 2 or num_layers != 1 or bidirectional or batch_sizes:
+        call.refuse("it is not one layer of an LSTM in one direction")
+    weights = _Weights(weight0, weight1, weight2 if has_biases else None, weight3 if has_biases else None)
+    shape = (input.spec.shape[1], weight1.spec.shape[1])
+    start = tuple(fn.reshape(each, shape) for each in (hx_, cx_))
+
+    def step(now: Node, states: _States) -> _States:
+        return _lstm_step(weights, now, states)
+
+    found, last = _one_direction(weights.inputs(input, True), start, step, reverse)
+    return found, *(fn.reshape(each, of.spec.shape) for each, of in zip(last, (hx_, cx_), strict=True)), None

@@ -39,21 +39,24 @@ class Rule(NamedTuple):
         The arguments that it names; None for all.
     write : callable or None
         How a view is written to.
+    writes : bool
+        Whether the rule itself writes to what the operation writes to, by `Call.write`.
     """
 
     function: Callable[..., Any]
     takes: frozenset[str] | None
     write: Write | None = None
+    writes: bool = False
 
 
 RULES: dict[str, Rule] = {}
 
 
-def aten(*names: str, write: Write | None = None) -> Callable[[_F], _F]:
+def aten(*names: str, write: Write | None = None, writes: bool = False) -> Callable[[_F], _F]:
     """Return a decorator that registers a rule for operations of ATen."""
 
     def register(function: _F) -> _F:
-        rule = Rule(function, frozenset([*inspect.signature(function).parameters][1:]), write)
+        rule = Rule(function, frozenset([*inspect.signature(function).parameters][1:]), write, writes)
         for name in names:
             if name in RULES:
                 raise ValueError(f"there are two rules for aten.{name}")

@@ -110,7 +110,7 @@ def common_settings(box: Box) -> list[str]:
 def settings(op: Op) -> list[str]:
     """Return the attributes that are not as they are by default: ``axis=1``, ``keepdims``."""
     defaults = {attribute.name: attribute.default for attribute in fields(op)}  # type: ignore[arg-type]
-    attributes = op.attributes.items()  # an operation that is not defined here may have others than its fields
+    attributes = op.shown_attributes.items()  # an operation that is not defined here may have others than its fields
     return [_setting(name, value) for name, value in attributes if value != defaults.get(name, MISSING)]
 
 

@@ -206,7 +206,8 @@ def asked(fetches: Any, graph: Graph | None) -> tuple[Graph, dict[Node, list[str
     else:
         graph, wanted, _ = resolve(fetches, graph)
     fetched: dict[Node, list[str]] = {node: [] for node in wanted}
-    named = list(graph.outputs.items())
+    # What a PyTorch program leaves unread is a result, too; it is called after its node, and needs no label.
+    named = [(name, node) for name, node in graph.outputs.items() if name != node.name or not node.op.is_torch_call]
     if isinstance(fetches, Mapping):
         named += [(name, graph[given] if isinstance(given, str) else given) for name, given in fetches.items()]
     for name, node in named:
