@@ -1,4 +1,4 @@
-import { ARRAY_OF, dense, flat, half, isDense } from "./arrays.js";
+import { ARRAY_OF, dense, fitted, flat, isDense } from "./arrays.js";
 import { ELEMENTWISE_OPERATIONS } from "./elementwise.js";
 import { INDEXING_OPERATIONS } from "./indexing.js";
 import { PRODUCT_OPERATIONS } from "./products.js";
@@ -32,7 +32,7 @@ export function makeEngine({ nodes: all, given, updates }) {
   function compute(i) {
     const n = computed[i], found = functions.get(all.op[i])(all.inputs[i].map((j) => values[j]), n);
     values[i] = found.strides ? { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset } : dense(n.shape, n.dtype, found);
-    if (n.dtype === "float16" && !found.strides) for (let k = 0; k < found.length; k++) found[k] = half(found[k]);
+    if (!found.strides) fitted(n.dtype, found);
   }
 
   /** Return a value whose elements lie in order, in an array that is no other's if it is `own`. */
