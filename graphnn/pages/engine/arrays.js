@@ -104,6 +104,13 @@ const isDense = (x) => x.offset === 0 && x.data.length === sizeOfShape(x.shape) 
 /** Return the elements in C order: the array itself, if they lie so. */
 const flat = (x) => (isDense(x) ? x.data : copied(new x.data.constructor(sizeOfShape(x.shape)), x.shape, inOrder(x.shape), 0, x));
 
+/** Make numbers fit their dtype where the array that holds them is wider: float16, and integers of 64 bits, which wrap. */
+function fitted(dtype, data) {
+  if (dtype === "float16") for (let i = 0; i < data.length; i++) data[i] = half(data[i]);
+  else if (dtype === "int64") for (let i = 0; i < data.length; i++) data[i] += data[i] >= 2 ** 63 ? -(2 ** 64) : data[i] < -(2 ** 63) ? 2 ** 64 : 0;
+  else if (dtype === "uint64") for (let i = 0; i < data.length; i++) data[i] += data[i] >= 2 ** 64 ? -(2 ** 64) : data[i] < 0 ? 2 ** 64 : 0;
+}
+
 /** Return the number nearest to x that a float16 can hold; halves to even. */
 function half(x) {
   const size = Math.abs(x);
@@ -112,8 +119,8 @@ function half(x) {
   return even(scaled) * unit;
 }
 
-/** Return the whole number nearest to x; halves to even. */
+/** Return the whole number nearest to x, with its sign; halves to even. */
 function even(x) {
   const low = Math.floor(x), rest = x - low;
-  return rest === 0.5 ? (low % 2 === 0 ? low : low + 1) : rest < 0.5 ? low : rest > 0.5 ? low + 1 : x;
+  return (rest === 0.5 ? (low % 2 === 0 ? low : low + 1) : rest < 0.5 ? low : rest > 0.5 ? low + 1 : x) || x * 0;
 }

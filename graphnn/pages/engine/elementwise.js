@@ -41,7 +41,7 @@ function remainder(x, y) {
 function floorDivide(x, y) {
   if (y === 0) return x / y;
   const rest = x % y, quotient = (x - rest) / y - (rest !== 0 && y < 0 !== rest < 0 ? 1 : 0), low = Math.floor(quotient);
-  return quotient - low > 0.5 ? low + 1 : low;
+  return quotient === 0 ? (x / y) * 0 : quotient - low > 0.5 ? low + 1 : low;
 }
 
 /** Return the function for numbers that are cast to a dtype. */
@@ -69,7 +69,7 @@ export const ELEMENTWISE_OPERATIONS = {
   fmod(a, n) { return isFloat(n.dtype) ? both(n, a, (x, y) => x % y) : both(n, a, (x, y) => whole(x % y, (q) => q)); },
   negative(a, n) { return each(n, a, (x) => -x); },
   absolute(a, n) { return each(n, a, Math.abs); },
-  sign(a, n) { return each(n, a, Math.sign); },
+  sign(a, n) { return each(n, a, (x) => Math.sign(x) + 0); },
   power(a, n) { return isFloat(n.dtype) ? both(n, a, power) : bits(n, a, wholePower); },
   square(a, n) { return each(n, a, (x) => x * x); },
   sqrt(a, n) { return each(n, a, Math.sqrt); },
