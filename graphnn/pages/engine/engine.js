@@ -1,6 +1,7 @@
 import { ARRAY_OF, dense, fitted, flat, isDense } from "./arrays.js";
 import { ELEMENTWISE_OPERATIONS } from "./elementwise.js";
 import { INDEXING_OPERATIONS } from "./indexing.js";
+import { LOOP_OPERATIONS } from "./loops.js";
 import { PRODUCT_OPERATIONS } from "./products.js";
 import { RANDOM_OPERATIONS } from "./random.js";
 import { REDUCTION_OPERATIONS } from "./reductions.js";
@@ -9,7 +10,7 @@ import { WINDOW_OPERATIONS } from "./windows.js";
 
 /** Return the functions of all operations, by name. */
 const operations = () => new Map([
-  ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS,
+  ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS, LOOP_OPERATIONS,
 ].flatMap(Object.entries));
 
 /** Return an attribute as the functions read it: JSON has no infinity, no NaN and no integer beyond 2 ** 53, so these come as text. */
@@ -27,27 +28,30 @@ const held = (dtype, data) => (data instanceof BigInt64Array || data instanceof 
 /**
  * Make an engine of a graph: it computes the nodes in order, each into an array that is made once.
  *
- * @param {{nodes: {op: string[], attributes: object[], inputs: number[][], shape: number[][], dtype: string[]}, given: Map<number, any>, updates: number[][]}} graph
+ * @param {{nodes: {op: string[], attributes: object[], inputs: number[][], shape: number[][], dtype: string[], bodies?: object[][]}, given: Map<number, any>, updates?: number[][], inputs?: number[]}} graph
  *   `given` has the numbers of leaves; of an update, the first is the parameter, the second its next value.
+ *   A body of a loop is such a graph: its `inputs` are leaves that the loop gives; -1 stands for one that is not read.
  */
-export function makeEngine({ nodes: all, given, updates }) {
+export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
   const functions = operations(), values = [], pinned = new Set(), spare = new Map();
-  const unknown = [...new Set(all.op.filter((op, i) => !given.has(i) && !functions.has(op)))];
-  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]) }));
+  const leaves = new Set([...given.keys(), ...inputs]);
+  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]), bodies: (all.bodies?.[i] ?? []).map(makeEngine) }));
+  const unknown = [...new Set([...all.op.filter((op, i) => !leaves.has(i) && !functions.has(op)), ...computed.flatMap(({ bodies }) => bodies.flatMap((body) => body.unknown))])];
   const stale = new Uint8Array(all.op.length).fill(1), changed = new Uint8Array(all.op.length);
   for (const [i, data] of given) values[i] = dense(all.shape[i], all.dtype[i], held(all.dtype[i], data));
 
   /** Compute a node. */
   function compute(i) {
     const n = computed[i], found = functions.get(all.op[i])(all.inputs[i].map((j) => values[j]), n);
-    values[i] = found.strides ? { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset } : dense(n.shape, n.dtype, found);
+    if (found.strides) values[i] = { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset };
+    else if (values[i]?.data !== found) values[i] = dense(n.shape, n.dtype, found);
     if (!found.strides) fitted(n.dtype, found);
   }
 
   /** Return a value whose elements lie in order, in an array that is no other's if it is `own`. */
   function whole(i, own = false) {
     const x = values[i];
-    if (!isDense(x) || (own && !given.has(i) && x.data !== computed[i].out)) {
+    if (!isDense(x) || (own && !leaves.has(i) && x.data !== computed[i].out)) {
       const data = flat(x);
       values[i] = dense(x.shape, x.dtype, data === x.data ? data.slice() : data);
       if (own) computed[i].out = values[i].data;
@@ -56,12 +60,23 @@ export function makeEngine({ nodes: all, given, updates }) {
   }
 
   return {
-    unknown, values,
+    unknown, values, inputs,
+    /** Have an input be a value, which nobody changes until the next time. */
+    give(i, value) {
+      values[i] = value;
+      stale[i] = 1;
+    },
+    /** Compute a loop or a branch again: `seen` is called with each row, and the engine of the body that has its values. */
+    inside(i, seen) {
+      computed[i].seen = seen;
+      compute(i);
+      computed[i].seen = null;
+    },
     value: (i) => whole(i),
     set(i, index, x) {
       whole(i, true).data[index] = x;
       stale[i] = 1;
-      if (!given.has(i)) pinned.add(i);
+      if (!leaves.has(i)) pinned.add(i);
     },
     load(i, data) { values[i].data.set(held(all.dtype[i], data)); stale[i] = 1; },
     free(i) { pinned.delete(i); stale[i] = 1; },
@@ -69,7 +84,7 @@ export function makeEngine({ nodes: all, given, updates }) {
     /** Compute what depends on what was set since the last time. */
     run() {
       for (let i = 0; i < computed.length; i++) {
-        const leaf = given.has(i) || pinned.has(i);
+        const leaf = leaves.has(i) || pinned.has(i);
         changed[i] = stale[i] || (!leaf && all.inputs[i].some((j) => changed[j])) ? 1 : 0;
         stale[i] = 0;
         if (changed[i] && !leaf) compute(i);

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import UsageError
 from ...view.formatting import counted, in_bytes, visible
-from ..engine import attributes_of, missing_operations
+from ..engine import attributes_of, missing_operations, sized_attributes
+from ..engine.loop_bodies import bodies_of
 from .element_reads import by_shapes
 
 if TYPE_CHECKING:
@@ -102,13 +103,8 @@ class _Graph:
     def _nodes(self, ops: Sequence[Op]) -> dict[str, list[Any]]:
         return {
             "name": [visible(node.name) for node in self.order],
-            "op": [op.name for op in ops],
-            "attributes": [attributes_of(op) for op in ops],
-            "tunable": [[name for name, value in op.attributes.items() if type(value) is float] for op in ops],
-            "sized": [list(op.sized) for op in ops],
-            "inputs": [[self.number[operand] for operand in node.inputs] for node in self.order],
-            "shape": [list(node.shape) for node in self.order],
-            "dtype": [node.dtype.name for node in self.order],
+            "tunable": [_tunable(op) for op in ops],
+            **columns(self.order, ops, self.maker.values.store),
         }
 
     def _rates(self) -> list[int]:
@@ -128,3 +124,46 @@ class _Graph:
             raise NotLive(f"its data have {' and '.join(f'{n:,}' for n in sorted(count))} rows, not as many of each")
         stored = [[self.number[node], self.maker.values.store(rows)] for node, rows in self.rows.items()]
         return {"data": stored, "count": count.pop()}
+
+
+def _tunable(op: Op) -> list[str]:
+    """Return which attributes a reader may change; the tolerance of a loop stands in its body, too."""
+    return [] if op.holds_bodies else [name for name, value in op.attributes.items() if type(value) is float]
+
+
+def columns(order: Sequence[Node], ops: Sequence[Op], store: Callable[[Array], Any]) -> dict[str, list[Any]]:
+    """Return nodes as the engine has them, with the bodies of loops and branches.
+
+    Parameters
+    ----------
+    order : sequence of Node
+    ops : sequence of Op
+        What computes each.
+    store : callable
+        Takes a constant of a body, and returns what stands for it.
+    """
+    number = {node: i for i, node in enumerate(order)}
+    return {
+        "op": [op.name for op in ops],
+        "attributes": [attributes_of(op) for op in ops],
+        "sized": [sized_attributes(op) for op in ops],
+        "inputs": [[number[operand] for operand in node.inputs] for node in order],
+        "shape": [list(node.shape) for node in order],
+        "dtype": [node.dtype.name for node in order],
+        "bodies": [_bodies(op, store) for op in ops],
+    }
+
+
+def _bodies(op: Any, store: Callable[[Array], Any]) -> dict[str, Any] | None:
+    """Return the bodies of a loop or a branch, with what the names of their dimensions stand for."""
+    found = [
+        {
+            "nodes": columns(body.order, [node.op for node in body.order], store),
+            "given": [
+                [i, store(node.graph._constants[node])] for i, node in enumerate(body.order) if node.op.is_constant
+            ],
+            "inputs": body.inputs,
+        }
+        for body in bodies_of(op)
+    ]
+    return {"names": list(op.names), "dims": list(op.dims), "graphs": found} if found else None

@@ -1,0 +1,90 @@
+import { ARRAY_OF, copied, dense, flat, inOrder, isFloat, made, sizeOfShape } from "./arrays.js";
+
+/* A loop gives several arrays as one value, its bundle, in which they lie as in Python: floats as words of the bundle, and
+   all else by its bytes. So a bundle is a value as any other, and what is read of it is a view. */
+
+/** Return where an item lies in a bundle, as a value that may have a wider dtype. */
+function placed(words, start, shape, dtype) {
+  if (isFloat(dtype)) return { shape, dtype, data: words, strides: inOrder(shape), offset: start };
+  return dense(shape, dtype, new ARRAY_OF[dtype](words.buffer, words.byteOffset + start * words.BYTES_PER_ELEMENT, sizeOfShape(shape)));
+}
+
+/** Write a value into a bundle; of an item that has a row for each iteration, into its row. */
+const written = (words, start, x, row = 0) => copied(...into(placed(words, start, x.shape, x.dtype), row), x);
+const into = ({ data, shape, strides, offset }, row) => [data, shape, strides, offset + row * sizeOfShape(shape)];
+
+/** Give an input of a body a value, if the body reads it. */
+const give = (body, k, x) => body.inputs[k] >= 0 && body.give(body.inputs[k], x);
+
+/** Return how many iterations there are, if no condition ends them before. */
+function most({ counted, length }, [count]) {
+  if (!counted) return length;
+  const whole = count.data[count.offset];
+  return whole && count.dtype === "bool" ? length : Math.min(Math.max(whole, 0), length);
+}
+
+/** Return what is carried in arrays of their own: two for each, since a state may be what another one was. */
+function carriedOn(n, body, done) {
+  const { carried } = n.attributes, side = done % 2;
+  n.carry ??= [[], []];
+  carried.forEach((at, k) => {
+    const x = body.values[at], size = sizeOfShape(x.shape);
+    if (n.carry[side][k]?.data.length !== size) n.carry[side][k] = dense(x.shape, x.dtype, new x.data.constructor(size));
+    copied(n.carry[side][k].data, x.shape, n.carry[side][k].strides, 0, x);
+  });
+  return n.carry[side];
+}
+
+/** Compute the iterations; return the bundle, what is carried out of the last one, and how many there were. */
+function iterated(a, n) {
+  const [body] = n.bodies, { carried, rows, indexed, counted, backwards, goes_on: goesOn, kept, starts } = n.attributes;
+  const limit = most(n.attributes, a), words = made(n).fill(0), operands = a.slice(counted ? 1 : 0), first = indexed ? 1 : 0, stacks = carried.length + rows;
+  let carry = operands.slice(0, carried.length), done = 0;
+  operands.forEach((x, k) => { if (k >= stacks) give(body, first + k, x); });
+  for (let more = true; more && done < limit; ) {
+    const row = backwards ? limit - 1 - done : done;
+    if (indexed) give(body, 0, dense([], "int64", Float64Array.of(row)));
+    carry.forEach((x, k) => give(body, first + k, x));
+    for (let k = carried.length; k < stacks; k++) {
+      const { shape, dtype, data, strides, offset } = operands[k];
+      give(body, first + k, { shape: shape.slice(1), dtype, data, strides: strides.slice(1), offset: offset + row * strides[0] });
+    }
+    body.run();
+    kept.forEach(([kind, at], k) => { if (kind === "each") written(words, starts[k], body.values[at], row); });
+    n.seen?.(row, body);
+    if (goesOn >= 0) more = body.values[goesOn].data[body.values[goesOn].offset] !== 0;
+    carry = carriedOn(n, body, done++);
+  }
+  kept.forEach(([kind, at], k) => {
+    if (kind === "last") written(words, starts[k], carry[at]);
+    else if (kind === "count") placed(words, starts[k], [], "int64").data[0] = done;
+  });
+  return { bundle: dense(n.shape, n.dtype, words), carry, done };
+}
+
+export const LOOP_OPERATIONS = {
+  loop(a, n) { return iterated(a, n).bundle; },
+  implicit_loop(a, n) {
+    const { bundle, carry, done } = iterated(a, n), { tolerance, length } = n.attributes, residual = carry.at(-1).data[carry.at(-1).offset];
+    const spoilt = carry.slice(0, -1).some((x) => flat(x).some(Number.isNaN));
+    if (!(residual <= tolerance || spoilt)) throw new Error(`the state of a fixed point does not stay as it is: in step ${done} of at most ${length}, its largest change is ${residual.toPrecision(3)}, and the tolerance ${tolerance.toPrecision(3)}`);
+    return bundle;
+  },
+  branch([flag, ...operands], n) {
+    const side = flag.data[flag.offset] !== 0 ? 0 : 1, body = n.bodies[side], words = made(n).fill(0), { kept, starts } = n.attributes;
+    operands.forEach((x, k) => give(body, k, x));
+    body.run();
+    kept.forEach((pair, k) => { if (pair[side] >= 0) written(words, starts[k], body.values[pair[side]]); });
+    n.seen?.(side, body);
+    return dense(n.shape, n.dtype, words);
+  },
+  loop_item([bundle], n) {
+    const x = placed(flat(bundle), n.attributes.start, n.shape, n.dtype);
+    return x.data instanceof ARRAY_OF[n.dtype] ? x : copied(made(n), n.shape, inOrder(n.shape), 0, x);
+  },
+  loop_bundle([x], n) {
+    const words = made(n).fill(0);
+    written(words, n.attributes.start, x);
+    return dense(n.shape, n.dtype, words);
+  },
+};
