@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -14,7 +15,10 @@ from ..single_file import part
 if TYPE_CHECKING:
     from ...core import Op
 
+_LARGEST_EXACT = 2**53
+"""Of the integers that JavaScript reads without rounding."""
 _ENTRY = re.compile(r"^  (\w+)\(", re.MULTILINE)
+_EXPORTS = "makeEngine, readAttribute"
 _TABLE = re.compile(r"^(?:export )?const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 
 
@@ -37,14 +41,22 @@ def missing_operations(ops: Iterable[Op]) -> list[str]:
 
 
 def attributes_of(op: Op) -> dict[str, Any]:
-    """Return the attributes of an operation as the engine reads them."""
-    return settings_of(op)
+    """Return the attributes of an operation as the engine reads them, in what JSON can hold."""
+    return {name: _in_json(value) for name, value in settings_of(op).items()}
+
+
+def _in_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_json(part) for part in value]
+    if type(value) is float and not math.isfinite(value):
+        return {"number": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
+    return {"number": str(value)} if type(value) is int and abs(value) > _LARGEST_EXACT else value
 
 
 def engine_script() -> str:
-    """Return the modules as one script, which has `makeEngine` and no other name of theirs."""
+    """Return the modules as one script, which has `makeEngine` and `readAttribute` and no other name of theirs."""
     text = "\n".join(_as_script(part(__package__, name)) for name in modules())
-    return f"const {{ makeEngine }} = (() => {{\n{text}\nreturn {{ makeEngine }};\n}})();\n"
+    return f"const {{ {_EXPORTS} }} = (() => {{\n{text}\nreturn {{ {_EXPORTS} }};\n}})();\n"
 
 
 def _as_script(text: str) -> str:

@@ -12,6 +12,15 @@ const operations = () => new Map([
   ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS,
 ].flatMap(Object.entries));
 
+/** Return an attribute as the functions read it: JSON has no infinity, no NaN and no integer beyond 2 ** 53, so these come as text. */
+export function readAttribute(value) {
+  if (Array.isArray(value)) return value.map(readAttribute);
+  if (typeof value?.number !== "string") return value;
+  return /^-?\d+$/.test(value.number) ? BigInt(value.number) : Number(value.number);
+}
+
+const readAttributes = (attributes) => Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)]));
+
 /** Return numbers as the engine holds those of a dtype, in an array of its own. */
 const held = (dtype, data) => (data instanceof BigInt64Array || data instanceof BigUint64Array ? Float64Array.from(data, Number) : ARRAY_OF[dtype].from(data));
 
@@ -24,7 +33,7 @@ const held = (dtype, data) => (data instanceof BigInt64Array || data instanceof 
 export function makeEngine({ nodes: all, given, updates }) {
   const functions = operations(), values = [], pinned = new Set(), spare = new Map();
   const unknown = [...new Set(all.op.filter((op, i) => !given.has(i) && !functions.has(op)))];
-  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: all.attributes[i] }));
+  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]) }));
   const stale = new Uint8Array(all.op.length).fill(1), changed = new Uint8Array(all.op.length);
   for (const [i, data] of given) values[i] = dense(all.shape[i], all.dtype[i], held(all.dtype[i], data));
 
@@ -56,7 +65,7 @@ export function makeEngine({ nodes: all, given, updates }) {
     },
     load(i, data) { values[i].data.set(held(all.dtype[i], data)); stale[i] = 1; },
     free(i) { pinned.delete(i); stale[i] = 1; },
-    setOp(i, attributes) { computed[i].attributes = all.attributes[i] = attributes; stale[i] = 1; },
+    setOp(i, attributes) { computed[i].attributes = readAttributes(attributes); stale[i] = 1; },
     /** Compute what depends on what was set since the last time. */
     run() {
       for (let i = 0; i < computed.length; i++) {

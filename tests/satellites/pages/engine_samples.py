@@ -13,7 +13,13 @@ from graphnn.errors import GraphnnError
 from graphnn.pages.engine import attributes_of, engine_script, operations
 from graphnn.testing import Draw
 
-DTYPES = ["float64", "float32", "float16", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (64, 32, 16, 8)), "bool"]
+DTYPES = [
+    "float64",
+    "float32",
+    "float16",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (64, 32, 16, 8)),
+    "bool",
+]
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5]
 RELATIVE = {"float64": 1e-12, "float32": 1e-6, "float16": 5e-3}
 OF_ZEROS = {"maximum", "minimum", "relu", "clip", "elu"}

@@ -51,7 +51,7 @@ function sizeOf(dim, sizes) {
   return sum();
 }
 
-const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" ? sizeOf(value, sizes) : value);
+const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" && value !== "..." ? sizeOf(value, sizes) : value);
 
 /** Return the graph with numbers for its dimensions; of it, only what `wanted` are computed from, all unless given. */
 function boundGraph(sizes, given, wanted = null) {
