@@ -1,50 +1,73 @@
 import { bitsOf, even, isFloat, made, stretched, walk, inOrder } from "./arrays.js";
 import { erf, normal } from "./erf.js";
+/** @import { Computed, Data, Operations, Value } from "./arrays.js" */
 
-/** Compute each element of one operand. */
+/**
+ * Compute each element of one operand.
+ *
+ * @type {(n: Computed, operands: Value[], f: (x: number) => number | boolean) => Data}
+ */
 function each(n, [x], f) {
   const to = made(n), from = x.data;
   walk(n.shape, [inOrder(n.shape), stretched(x, n.shape)], [0, x.offset], (count, [i, j], [, s]) => {
-    for (let e = 0; e < count; e++, j += s) to[i + e] = f(from[j]);
+    for (let e = 0; e < count; e++, j += s) to[i + e] = /** @type {number} */ (f(from[j]));
   });
   return to;
 }
 
-/** Compute each element of two operands that broadcast. */
+/**
+ * Compute each element of two operands that broadcast.
+ *
+ * @type {(n: Computed, operands: Value[], f: (x: number, y: number) => number | boolean) => Data}
+ */
 function both(n, [x, y], f) {
   const to = made(n), one = x.data, other = y.data;
   walk(n.shape, [inOrder(n.shape), stretched(x, n.shape), stretched(y, n.shape)], [0, x.offset, y.offset], (count, [i, j, k], [, s, t]) => {
-    for (let e = 0; e < count; e++, j += s, k += t) to[i + e] = f(one[j], other[k]);
+    for (let e = 0; e < count; e++, j += s, k += t) to[i + e] = /** @type {number} */ (f(one[j], other[k]));
   });
   return to;
 }
 
-/** Compute with the bits of integers. */
+/**
+ * Compute with the bits of integers.
+ *
+ * @type {(n: Computed, operands: Value[], f: (...x: bigint[]) => bigint) => Data}
+ */
 function bits(n, a, f) {
   const cut = n.dtype.startsWith("int") ? BigInt.asIntN : BigInt.asUintN, width = bitsOf(n.dtype);
-  const g = (...all) => Number(cut(width, f(...all.map(BigInt))));
+  const g = (/** @type {number[]} */ ...all) => Number(cut(width, f(...all.map(BigInt))));
   return a.length === 1 ? each(n, a, g) : both(n, a, g);
 }
 
-/** x to a whole power, in whole numbers that wrap. */
+/**
+ * x to a whole power, in whole numbers that wrap.
+ *
+ * @type {(x: bigint, y: bigint) => bigint}
+ */
 function wholePower(x, y) {
   let power = 1n;
   for (let base = BigInt(x), left = BigInt(y); left > 0n; left >>= 1n, base = BigInt.asIntN(64, base * base)) if (left & 1n) power = BigInt.asIntN(64, power * base);
   return power;
 }
 
+/** @type {(x: number, y: number) => number} */
 function remainder(x, y) {
   const rest = x % y;
   return rest === 0 ? (y < 0 ? -0 : 0) : y < 0 !== rest < 0 ? rest + y : rest;
 }
 
+/** @type {(x: number, y: number) => number} */
 function floorDivide(x, y) {
   if (y === 0) return x / y;
   const rest = x % y, quotient = (x - rest) / y - (rest !== 0 && y < 0 !== rest < 0 ? 1 : 0), low = Math.floor(quotient);
   return quotient === 0 ? (x / y) * 0 : quotient - low > 0.5 ? low + 1 : low;
 }
 
-/** Return the function for numbers that are cast to a dtype. */
+/**
+ * Return the function for numbers that are cast to a dtype.
+ *
+ * @type {(dtype: string) => (x: number) => number}
+ */
 function caster(dtype) {
   if (dtype === "bool") return (x) => (x !== 0 ? 1 : 0);
   if (dtype === "int64") return (x) => (Math.abs(x) < 2 ** 63 ? Math.trunc(x) : -(2 ** 63));
@@ -52,12 +75,17 @@ function caster(dtype) {
   return (x) => x;
 }
 
+/** @type {(x: number, y: number) => number} */
 const power = (x, y) => (x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y);
+/** @type {(x: number) => number} */
 const sigmoid = (x) => { const e = Math.exp(-Math.abs(x)); return Math.max(e, x >= 0 ? 1 : 0) / (1 + e); };
 const LINEAR = 2 * Math.sqrt(2 / Math.PI), CUBIC = 0.044715 * LINEAR;
+/** @type {(x: number, f: (x: number) => number) => number} */
 const whole = (x, f) => (Number.isFinite(x) ? f(x) : 0);
+/** @type {(x: number) => boolean} */
 const holds = (x) => x !== 0;
 
+/** @type {Operations} */
 export const ELEMENTWISE_OPERATIONS = {
   add(a, n) { return n.dtype === "bool" ? both(n, a, (x, y) => x | y) : both(n, a, (x, y) => x + y); },
   subtract(a, n) { return both(n, a, (x, y) => x - y); },
@@ -144,7 +172,11 @@ export const ELEMENTWISE_OPERATIONS = {
   right_shift(a, n) { return bits(n, a, (x, y) => (y < 0n || y > 64n ? (x < 0n ? -1n : 0n) : x >> y)); },
 };
 
-/** Return the product of whole numbers of 64 bits, which wraps; to the precision of a double beyond 2 ** 53. */
+/**
+ * Return the product of whole numbers of 64 bits, which wraps; to the precision of a double beyond 2 ** 53.
+ *
+ * @type {(x: number, y: number, dtype: string) => number}
+ */
 function product64(x, y, dtype) {
   const found = x * y;
   if (Math.abs(found) <= 2 ** 63) return found;

@@ -1,6 +1,12 @@
-import { dense, inFront, inOrder, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
+import { fromEnd, inFront, inOrder, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
+/** @import { Computed, Data, Operations, Value } from "./arrays.js" */
+/** @typedef {string | number} Letter of an axis */
 
-/** Add to the rows of `to` the products of matrices of doubles: (rows, inner) by (inner, columns). */
+/**
+ * Add to the rows of `to` the products of matrices of doubles: (rows, inner) by (inner, columns).
+ *
+ * @type {(to: Data, x: Float64Array, y: Float64Array, rows: number, inner: number, columns: number, start: number, one: number, other: number) => void}
+ */
 function addProduct(to, x, y, rows, inner, columns, start, one, other) {
   if (columns === 1) {
     for (let i = 0; i < rows; i++) {
@@ -24,14 +30,22 @@ function addProduct(to, x, y, rows, inner, columns, start, one, other) {
   }
 }
 
-/** Return the strides of a value by letters; a letter that is there twice takes the diagonal, a side of 1 is repeated. */
+/**
+ * Return the strides of a value by letters; a letter that is there twice takes the diagonal, a side of 1 is repeated.
+ *
+ * @type {(x: Value, term: Letter[], letters: Letter[], sizes: Map<Letter, number>) => number[]}
+ */
 function byLetters(x, term, letters, sizes) {
-  return letters.map((letter) => term.reduce((step, each, axis) => step + (each === letter && !(x.shape[axis] === 1 && sizes.get(letter) !== 1) ? x.strides[axis] : 0), 0));
+  return letters.map((letter) => term.reduce((/** @type {number} */ step, each, axis) => step + (each === letter && !(x.shape[axis] === 1 && sizes.get(letter) !== 1) ? x.strides[axis] : 0), 0));
 }
 
-/** Return doubles of a value, with its letters in an order: its own, if they lie so. */
+/**
+ * Return doubles of a value, with its letters in an order: its own, if they lie so.
+ *
+ * @type {(n: Computed, which: number, x: Value, term: Letter[], letters: Letter[], sizes: Map<Letter, number>) => Float64Array}
+ */
 function ordered(n, which, x, term, letters, sizes) {
-  const shape = letters.map((letter) => sizes.get(letter)), strides = byLetters(x, term, letters, sizes), wanted = inOrder(shape);
+  const shape = letters.map((letter) => sizes.get(letter) ?? 1), strides = byLetters(x, term, letters, sizes), wanted = inOrder(shape);
   if (x.data instanceof Float64Array && x.offset === 0 && x.data.length === sizeOfShape(shape) && strides.every((step, k) => shape[k] === 1 || step === wanted[k])) return x.data;
   const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
   walk(shape, [wanted, strides], [0, x.offset], (count, [i, j], [, s]) => {
@@ -40,12 +54,17 @@ function ordered(n, which, x, term, letters, sizes) {
   return to;
 }
 
-/** Return the sum of products that letters describe: `terms` those of each operand, `right` those of the result. */
+/**
+ * Return the sum of products that letters describe: `terms` those of each operand, `right` those of the result.
+ *
+ * @type {(n: Computed, operands: Value[], terms: Letter[][], right: Letter[]) => Data}
+ */
 function contracted(n, a, terms, right) {
+  /** @type {Map<Letter, number>} */
   const sizes = new Map();
   terms.forEach((term, k) => term.forEach((letter, axis) => { if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, a[k].shape[axis]); }));
   const own = terms.map((term, k) => new Set(term.filter((letter, axis) => a[k].shape[axis] === sizes.get(letter))));
-  const all = [...sizes.keys()], summed = all.filter((letter) => !right.includes(letter)), sides = (letters) => letters.map((letter) => sizes.get(letter));
+  const all = [...sizes.keys()], summed = all.filter((letter) => !right.includes(letter)), sides = (/** @type {Letter[]} */ letters) => letters.map((letter) => sizes.get(letter) ?? 1);
   const total = sizeOfShape(n.shape);
   if (a.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) {
     const letters = [...right, ...summed], to = scratch(n, 2, total).fill(0), places = [...inOrder(n.shape), ...summed.map(() => 0)];
@@ -73,10 +92,11 @@ function contracted(n, a, terms, right) {
   return stored(n, turned);
 }
 
+/** @type {Operations} */
 export const PRODUCT_OPERATIONS = {
   matmul(a, n) {
     const [x, y] = a, one = x.shape.length === 1, other = y.shape.length === 1, count = Math.max(x.shape.length, y.shape.length) - 2;
-    const stack = (ndim) => inFront(Math.max(0, count)).slice(Math.max(0, count) - Math.max(0, ndim - 2));
+    const stack = (/** @type {number} */ ndim) => inFront(Math.max(0, count)).slice(Math.max(0, count) - Math.max(0, ndim - 2));
     const terms = [[...stack(x.shape.length), ...(one ? [] : ["r"]), "s"], [...stack(y.shape.length), "s", ...(other ? [] : ["c"])]];
     return contracted(n, a, terms, [...inFront(Math.max(0, count)), ...(one ? [] : ["r"]), ...(other ? [] : ["c"])]);
   },
@@ -85,19 +105,19 @@ export const PRODUCT_OPERATIONS = {
     return contracted(n, a, left.split(",").map((term) => [...term]), [...right]);
   },
   outer(a, n) {
-    const whole = (x, letter) => x.shape.map((_, axis) => `${letter}${axis}`), terms = [whole(a[0], "x"), whole(a[1], "y")];
+    const whole = (/** @type {Value} */ x, /** @type {string} */ letter) => x.shape.map((_, axis) => `${letter}${axis}`), terms = [whole(a[0], "x"), whole(a[1], "y")];
     const shape = [...a[0].shape, ...a[1].shape];
     return contracted({ ...n, shape, out: made(n), kept: (n.kept ??= []) }, a, terms, terms.flat());
   },
   inv(a, n) { return solved(n, a[0], null); },
   solve(a, n) { return solved(n, a[0], a[1]); },
   det(a, n) {
-    const to = scratch(n, 2, sizeOfShape(n.shape)), size = a[0].shape.at(-1), matrices = doubles(n, 0, a[0], a[0].shape);
+    const to = scratch(n, 2, sizeOfShape(n.shape)), size = fromEnd(a[0].shape), matrices = doubles(n, 0, a[0], a[0].shape);
     for (let k = 0; k < to.length; k++) to[k] = eliminated(matrices, k * size * size, size, null, 0, 0);
     return stored(n, to);
   },
   cholesky(a, n) {
-    const [x] = a, size = x.shape.at(-1), from = doubles(n, 0, x, x.shape), to = scratch(n, 1, from.length).fill(0);
+    const [x] = a, size = fromEnd(x.shape), from = doubles(n, 0, x, x.shape), to = scratch(n, 1, from.length).fill(0);
     for (let at = 0; at < from.length; at += size * size) {
       for (let i = 0; i < size; i++) for (let j = 0; j <= i; j++) {
         let left = (from[at + i * size + j] + from[at + j * size + i]) / 2;
@@ -109,7 +129,11 @@ export const PRODUCT_OPERATIONS = {
   },
 };
 
-/** Return a copy of a value, broadcast to a shape, in doubles. */
+/**
+ * Return a copy of a value, broadcast to a shape, in doubles.
+ *
+ * @type {(n: Computed, which: number, x: Value, shape: number[]) => Float64Array}
+ */
 function doubles(n, which, x, shape) {
   const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
   const strides = shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
@@ -119,9 +143,14 @@ function doubles(n, which, x, shape) {
   return to;
 }
 
-/** Eliminate a matrix by rows, with the right side beside it, which becomes the solution; return the determinant. */
+/**
+ * Eliminate a matrix by rows, with the right side beside it, which becomes the solution; return the determinant.
+ *
+ * @type {(m: Float64Array, at: number, size: number, b: Float64Array | null, from: number, wide: number) => number}
+ */
 function eliminated(m, at, size, b, from, wide) {
   let determinant = 1;
+  /** @type {(array: Float64Array, one: number, other: number, count: number) => void} */
   const swap = (array, one, other, count) => { for (let j = 0; j < count; j++) [array[one + j], array[other + j]] = [array[other + j], array[one + j]]; };
   for (let k = 0; k < size; k++) {
     let most = k;
@@ -137,7 +166,7 @@ function eliminated(m, at, size, b, from, wide) {
     for (let i = k + 1; i < size; i++) {
       const factor = m[at + i * size + k] / pivot;
       for (let j = k; j < size; j++) m[at + i * size + j] -= factor * m[at + k * size + j];
-      for (let j = 0; j < wide; j++) b[from + i * wide + j] -= factor * b[from + k * wide + j];
+      for (let j = 0; b && j < wide; j++) b[from + i * wide + j] -= factor * b[from + k * wide + j];
     }
   }
   for (let k = size - 1; b && k >= 0; k--) for (let j = 0; j < wide; j++) {
@@ -147,9 +176,13 @@ function eliminated(m, at, size, b, from, wide) {
   return determinant;
 }
 
-/** Return the solutions of equations with matrices; of those with the identity, unless a right side is given. */
+/**
+ * Return the solutions of equations with matrices; of those with the identity, unless a right side is given.
+ *
+ * @type {(n: Computed, a: Value, b: Value | null) => Data}
+ */
 function solved(n, a, b) {
-  const size = a.shape.at(-1), vector = b?.shape.length === 1, wide = vector ? 1 : n.shape.at(-1), stack = vector ? n.shape.slice(0, -1) : n.shape.slice(0, -2);
+  const size = fromEnd(a.shape), vector = b?.shape.length === 1, wide = vector ? 1 : fromEnd(n.shape), stack = vector ? n.shape.slice(0, -1) : n.shape.slice(0, -2);
   const matrices = doubles(n, 0, a, [...stack, size, size]), right = scratch(n, 1, sizeOfShape(n.shape));
   if (b) right.set(doubles(n, 2, b, n.shape));
   else for (let at = 0; at < right.length; at += size * size) for (let i = 0; i < size * size; i++) right[at + i] = i % (size + 1) === 0 ? 1 : 0;

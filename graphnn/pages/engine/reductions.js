@@ -1,13 +1,22 @@
 import { axesOf, axisOf, dense, flat, inOrder, made, scratch, stored, stretched, walk, sizeOfShape } from "./arrays.js";
+/** @import { Axis, Computed, Data, Operations, Value } from "./arrays.js" */
 
-/** Return the strides, along the axes of x, of a result of which these axes are gone: 0 along them. */
+/**
+ * Return the strides, along the axes of x, of a result of which these axes are gone: 0 along them.
+ *
+ * @type {(shape: number[], axes: number[]) => number[]}
+ */
 function without(shape, axes) {
   const gone = new Set(axes), strides = new Array(shape.length).fill(0);
   for (let axis = shape.length - 1, step = 1; axis >= 0; axis--) if (!gone.has(axis)) { strides[axis] = step; step *= shape[axis]; }
   return strides;
 }
 
-/** Join the elements over axes, in double precision; `f` is given the total, an element and the place of the total. */
+/**
+ * Join the elements over axes, in double precision; `f` is given the total, an element and the place of the total.
+ *
+ * @type {(n: Computed, x: Value, axes: number[], start: number, f: (total: number, x: number, i: number) => number) => Float64Array}
+ */
 function folded(n, x, axes, start, f) {
   const to = scratch(n, 0, sizeOfShape(n.shape)).fill(start), { data } = x;
   walk(x.shape, [without(x.shape, axes), x.strides], [0, x.offset], (count, [i, j], [s, t]) => {
@@ -20,11 +29,18 @@ function folded(n, x, axes, start, f) {
   return to;
 }
 
+/** @type {(total: number, x: number) => number} */
 const plus = (total, x) => total + x;
+/** @type {(n: Computed, x: Value, start: number, f: (total: number, x: number) => number) => Data} */
 const reduced = (n, x, start, f) => stored(n, folded(n, x, axesOf(n.attributes.axis, x.shape.length), start, f));
+/** @type {(x: Value, axes: number[]) => number} */
 const counted = (x, axes) => axes.reduce((count, axis) => count * x.shape[axis], 1);
 
-/** Return the variances over axes. */
+/**
+ * Return the variances over axes.
+ *
+ * @type {(n: Computed, x: Value) => Float64Array}
+ */
 function moments(n, x) {
   const axes = axesOf(n.attributes.axis, x.shape.length), count = counted(x, axes), left = count - n.attributes.ddof;
   const means = scratch(n, 1, sizeOfShape(n.shape));
@@ -35,12 +51,20 @@ function moments(n, x) {
   return found;
 }
 
-/** Return a value with its axes one, of all its elements in order, if there is no axis; and the axis. */
+/**
+ * Return a value with its axes one, of all its elements in order, if there is no axis; and the axis.
+ *
+ * @type {(x: Value, axis: Axis) => [Value, number]}
+ */
 function alongOne(x, axis) {
   return axis === null || axis === undefined ? [dense([sizeOfShape(x.shape)], x.dtype, flat(x)), 0] : [x, axisOf(axis, x.shape.length)];
 }
 
-/** Go along an axis: `line` is given where each line begins in the value and in the result, and the steps in both. */
+/**
+ * Go along an axis: `line` is given where each line begins in the value and in the result, and the steps in both.
+ *
+ * @type {(x: Value, axis: number, toShape: number[], line: (from: number, to: number, step: number, toStep: number, count: number) => void) => void}
+ */
 function lines(x, axis, toShape, line) {
   const shape = x.shape.slice(), to = inOrder(toShape), count = shape[axis];
   shape[axis] = 1;
@@ -49,6 +73,7 @@ function lines(x, axis, toShape, line) {
   });
 }
 
+/** @type {(n: Computed, operands: Value[], start: number, f: (total: number, x: number) => number) => Data} */
 function running(n, [operand], start, f) {
   const [x, axis] = alongOne(operand, n.attributes.axis), to = scratch(n, 0, sizeOfShape(n.shape)), { data } = x;
   lines(x, axis, n.shape, (j, i, t, s, count) => {
@@ -57,7 +82,11 @@ function running(n, [operand], start, f) {
   return stored(n, to);
 }
 
-/** Return where along an axis the first element is that no other is better than; NaN is best. */
+/**
+ * Return where along an axis the first element is that no other is better than; NaN is best.
+ *
+ * @type {(n: Computed, operands: Value[], better: (x: number, best: number) => boolean) => Data}
+ */
 function position(n, [operand], better) {
   const [x, axis] = alongOne(operand, n.attributes.axis), to = made(n), { data } = x, shape = x.shape.slice();
   shape[axis] = 1;
@@ -69,6 +98,7 @@ function position(n, [operand], better) {
   return to;
 }
 
+/** @type {Operations} */
 export const REDUCTION_OPERATIONS = {
   sum(a, n) { return reduced(n, a[0], 0, plus); },
   sum_to(a, n) {
@@ -135,7 +165,7 @@ export const REDUCTION_OPERATIONS = {
       const order = Float64Array.from({ length: count }, (_, k) => k);
       order.sort((p, q) => {
         const one = data[j + p * t], other = data[j + q * t];
-        return down * (one < other ? -1 : one > other ? 1 : (one !== one) - (other !== other)) || p - q;
+        return down * (one < other ? -1 : one > other ? 1 : Number(one !== one) - Number(other !== other)) || p - q;
       });
       for (let k = 0; k < count; k++) to[i + k * s] = order[k];
     });
