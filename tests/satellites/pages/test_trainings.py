@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainings import COMPUTED, OF_DIGITS, TRAININGS, losses
+from trainings import OF_DIGITS, TRAININGS, losses
 
 import graphnn as gn
 from graphnn.pages import replay
@@ -45,7 +45,7 @@ def test_no_training_is_chaotic(name: str) -> None:
 
 if node := shutil.which("node"):
 
-    @pytest.mark.parametrize("name", COMPUTED)
+    @pytest.mark.parametrize("name", TRAININGS)
     def test_a_page_trains_as_python_does(name: str, tmp_path: Path) -> None:
         if name in OF_DIGITS:
             pytest.importorskip("sklearn")

@@ -191,8 +191,6 @@ def forward_mode() -> Training:
 
 _ALL = (readme, lenet, lstm, transformer, batch_norm, dropout, vae, momentum, adam, adamw, accumulation, by_hand)
 TRAININGS: dict[str, Callable[[], Training]] = {each.__name__: each for each in (*_ALL, forward_mode)}
-COMPUTED = [name for name in TRAININGS if name not in {"lstm", "vae"}]
-"""A page can compute these; the others need loops and random_normal."""
 OF_DIGITS = {"lenet", "vae"}
 """These need scikit-learn, for the images."""
 

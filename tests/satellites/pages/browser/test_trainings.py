@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from trainings import COMPUTED, TRAININGS, losses
+from trainings import TRAININGS, losses
 
 import graphnn as gn
 
 
-@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize("name", TRAININGS)
 def test_a_page_trains_as_python_does(name: str, opened: Callable[..., Page], tmp_path: Path) -> None:
     step, feed = TRAININGS[name]()
     gn.trace(step, feed).to_html(tmp_path / "page.html", live=True)
