@@ -1,31 +1,32 @@
-import { fromEnd, inFront, inOrder, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
+import { copied, fromEnd, inFront, inOrder, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
 /** @import { Computed, Data, Operations, Value } from "./arrays.js" */
 /** @typedef {string | number} Letter of an axis */
 
 /**
- * Add to the rows of `to` the products of matrices of doubles: (rows, inner) by (inner, columns).
+ * Put into the rows of `to` the products of matrices of doubles, (rows, inner) by (inner, columns): eight elements at a
+ * time, which stay in registers. Of an odd number of rows the last is computed twice, and so are the last columns.
  *
  * @type {(to: Data, x: Float64Array, y: Float64Array, rows: number, inner: number, columns: number, start: number, one: number, other: number) => void}
  */
-function addProduct(to, x, y, rows, inner, columns, start, one, other) {
-  if (columns === 1) {
-    for (let i = 0; i < rows; i++) {
-      let total = 0;
-      for (let p = 0, k = one + i * inner; p < inner; p++) total += x[k + p] * y[other + p];
-      to[start + i] += total;
+function putProduct(to, x, y, rows, inner, columns, start, one, other) {
+  for (let i = 0; i < rows; i += 2) {
+    const from = one + i * inner, end = from + inner, more = i + 1 < rows ? 1 : 0, under = more * inner, row = start + i * columns, below = more * columns;
+    for (let j = 0; columns > 3 && j < columns; j += 4) {
+      const column = Math.min(j, columns - 4), at = row + column;
+      let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+      for (let p = from, k = other + column; p < end; p++, k += columns) {
+        const u = x[p], v = x[p + under], q = y[k], r = y[k + 1], s = y[k + 2], t = y[k + 3];
+        a += u * q; b += u * r; c += u * s; d += u * t;
+        e += v * q; f += v * r; g += v * s; h += v * t;
+      }
+      to[at] = a; to[at + 1] = b; to[at + 2] = c; to[at + 3] = d;
+      to[at + below] = e; to[at + below + 1] = f; to[at + below + 2] = g; to[at + below + 3] = h;
     }
-    return;
-  }
-  for (let i = 0; i < rows; i++) {
-    const row = start + i * columns, left = one + i * inner;
-    let p = 0;
-    for (; p + 3 < inner; p += 4) {
-      const a = x[left + p], b = x[left + p + 1], c = x[left + p + 2], d = x[left + p + 3];
-      for (let j = 0, k = other + p * columns; j < columns; j++, k++) to[row + j] += a * y[k] + b * y[k + columns] + c * y[k + 2 * columns] + d * y[k + 3 * columns];
-    }
-    for (; p < inner; p++) {
-      const a = x[left + p];
-      for (let j = 0, k = other + p * columns; j < columns; j++, k++) to[row + j] += a * y[k];
+    for (let j = 0; columns < 4 && j < columns; j++) {
+      let a = 0, e = 0;
+      for (let p = from, k = other + j; p < end; p++, k += columns) { a += x[p] * y[k]; e += x[p + under] * y[k]; }
+      to[row + j] = a;
+      to[row + j + below] = e;
     }
   }
 }
@@ -48,8 +49,8 @@ function ordered(n, which, x, term, letters, sizes) {
   const shape = letters.map((letter) => sizes.get(letter) ?? 1), strides = byLetters(x, term, letters, sizes), wanted = inOrder(shape);
   if (x.data instanceof Float64Array && x.offset === 0 && x.data.length === sizeOfShape(shape) && strides.every((step, k) => shape[k] === 1 || step === wanted[k])) return x.data;
   const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
-  walk(shape, [wanted, strides], [0, x.offset], (count, [i, j], [, s]) => {
-    for (let e = 0; e < count; e++, j += s) to[i + e] = data[j];
+  walk(shape, [wanted, strides], [0, x.offset], (count, [i, j], [r, s]) => {
+    for (let e = 0; e < count; e++, i += r, j += s) to[i] = data[j];
   });
   return to;
 }
@@ -82,8 +83,8 @@ function contracted(n, a, terms, right) {
   const [stacks, rows, inner, columns] = [batch, left, summed, rest].map((letters) => sizeOfShape(sides(letters)));
   const x = ordered(n, 0, a[0], terms[0], [...batch, ...left, ...summed], sizes), y = ordered(n, 1, a[1], terms[1], [...batch, ...summed, ...rest], sizes);
   const letters = [...batch, ...left, ...rest], straight = letters.every((letter, k) => letter === right[k]);
-  const to = straight && n.dtype === "float64" ? made(n).fill(0) : scratch(n, 2, total).fill(0);
-  for (let k = 0; k < stacks; k++) addProduct(to, x, y, rows, inner, columns, k * rows * columns, k * rows * inner, k * inner * columns);
+  const to = straight && n.dtype === "float64" ? made(n) : scratch(n, 2, total);
+  for (let k = 0; k < stacks; k++) putProduct(to, x, y, rows, inner, columns, k * rows * columns, k * rows * inner, k * inner * columns);
   if (straight) return to === n.out ? to : stored(n, to);
   const turned = scratch(n, 3, total), result = inOrder(n.shape);
   walk(sides(letters), [letters.map((letter) => result[right.indexOf(letter)]), inOrder(sides(letters))], [0, 0], (count, [i, j], [s, t]) => {
@@ -134,14 +135,7 @@ export const PRODUCT_OPERATIONS = {
  *
  * @type {(n: Computed, which: number, x: Value, shape: number[]) => Float64Array}
  */
-function doubles(n, which, x, shape) {
-  const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
-  const strides = shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
-  walk(shape, [inOrder(shape), strides], [0, x.offset], (count, [i, j], [, s]) => {
-    for (let e = 0; e < count; e++, j += s) to[i + e] = data[j];
-  });
-  return to;
-}
+const doubles = (n, which, x, shape) => copied(scratch(n, which, sizeOfShape(shape)), shape, inOrder(shape), 0, x);
 
 /**
  * Eliminate a matrix by rows, with the right side beside it, which becomes the solution; return the determinant.
