@@ -6,7 +6,7 @@
  * @typedef {Float64Array | Float32Array | Int32Array | Int16Array | Int8Array | Uint32Array | Uint16Array | Uint8Array} Data
  * @typedef {{shape: number[], dtype: string, data: Data, strides: number[], offset: number}} Value
  * @typedef {{new (size: number): Data, from(numbers: ArrayLike<number>): Data}} DataConstructor
- * @typedef {{shape: number[], dtype: string, attributes: Attributes, out?: Data, kept?: Float64Array[]}} Computed a node
+ * @typedef {{shape: number[], dtype: string, attributes: Attributes, out?: Data, kept?: Float64Array[], plan?: import("./products.js").Contraction}} Computed a node
  * @typedef {Data | {data: Data, strides: number[], offset: number}} Result new numbers, or a view of an operand's
  * @typedef {number | number[] | null | undefined} Axis
  * @typedef {number | "..." | null | (number | null)[]} Part of an index: a number, an ellipsis, a new axis or a slice

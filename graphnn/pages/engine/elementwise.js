@@ -152,9 +152,9 @@ export const ELEMENTWISE_OPERATIONS = {
   minimum(a, n) { return both(n, a, (x, y) => Math.min(x, y)); },
   clip(a, n) { const lo = n.attributes.lo ?? -Infinity, hi = n.attributes.hi ?? Infinity; return each(n, a, (x) => Math.min(hi, Math.max(lo, x))); },
   where(a, n) {
-    const [c, x, y] = a, to = made(n);
+    const [c, x, y] = a, to = made(n), [flags, one, other] = a.map(({ data }) => data);
     walk(n.shape, [inOrder(n.shape), ...a.map((each) => stretched(each, n.shape))], [0, c.offset, x.offset, y.offset], (count, [i, j, k, l], [r, s, t, u]) => {
-      for (let e = 0; e < count; e++, i += r, j += s, k += t, l += u) to[i] = c.data[j] !== 0 ? x.data[k] : y.data[l];
+      for (let e = 0; e < count; e++, i += r, j += s, k += t, l += u) to[i] = flags[j] !== 0 ? one[k] : other[l];
     });
     return to;
   },

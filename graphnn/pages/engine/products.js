@@ -1,4 +1,4 @@
-import { copied, fromEnd, inFront, inOrder, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
+import { copied, dense, flat, fromEnd, inFront, inOrder, isDense, made, scratch, sizeOfShape, stored, walk } from "./arrays.js";
 /** @import { Computed, Data, Operations, Value } from "./arrays.js" */
 /** @typedef {string | number} Letter of an axis */
 
@@ -32,6 +32,41 @@ function putProduct(to, x, y, rows, inner, columns, start, one, other) {
 }
 
 /**
+ * How a sum of products is computed, which follows from the shapes alone: as stacks of products of matrices where it can be.
+ *
+ * @typedef {object} Contraction
+ * @property {Letter[][]} terms those of each operand
+ * @property {Map<Letter, number>} sizes
+ * @property {Letter[]} every those of the result, and then those that are summed over
+ * @property {Letter[] | null} letters those of the products, in order; null: there are no matrices
+ * @property {Letter[][]} sides those of each matrix
+ * @property {boolean[]} straight whether each operand, and then the result, has its letters in the order of the matrices
+ * @property {number[]} counts of stacks, rows, inner sides and columns
+ */
+
+/**
+ * Return how to compute the sum of products that letters describe: `terms` those of each operand, `right` those of the result.
+ *
+ * @type {(shapes: number[][], terms: Letter[][], right: Letter[]) => Contraction}
+ */
+function contraction(shapes, terms, right) {
+  /** @type {Map<Letter, number>} */
+  const sizes = new Map();
+  terms.forEach((term, k) => term.forEach((letter, axis) => { if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, shapes[k][axis]); }));
+  const own = terms.map((term, k) => new Set(term.filter((letter, axis) => shapes[k][axis] === sizes.get(letter))));
+  const summed = [...sizes.keys()].filter((letter) => !right.includes(letter)), every = [...right, ...summed];
+  if (shapes.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) return { terms, sizes, every, letters: null, sides: [], straight: [], counts: [] };
+  const batch = right.filter((letter) => own[0].has(letter) === own[1].has(letter));
+  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)), rest = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
+  const letters = [...batch, ...left, ...rest], sides = [[...batch, ...left, ...summed], [...batch, ...summed, ...rest]];
+  const straight = [...terms, right].map((term, k) => { const wanted = sides[k] ?? letters; return term.length === wanted.length && term.every((letter, axis) => letter === wanted[axis] && (k === 2 || shapes[k][axis] === sizes.get(letter))); });
+  return { terms, sizes, every, letters, sides, straight, counts: [batch, left, summed, rest].map((part) => sizeOfShape(sized(part, sizes))) };
+}
+
+/** @type {(letters: Letter[], sizes: Map<Letter, number>) => number[]} */
+const sized = (letters, sizes) => letters.map((letter) => sizes.get(letter) ?? 1);
+
+/**
  * Return the strides of a value by letters; a letter that is there twice takes the diagonal, a side of 1 is repeated.
  *
  * @type {(x: Value, term: Letter[], letters: Letter[], sizes: Map<Letter, number>) => number[]}
@@ -41,35 +76,30 @@ function byLetters(x, term, letters, sizes) {
 }
 
 /**
- * Return doubles of a value, with its letters in an order: its own, if they lie so.
+ * Return doubles of an operand as matrices: its own, if they lie so.
  *
- * @type {(n: Computed, which: number, x: Value, term: Letter[], letters: Letter[], sizes: Map<Letter, number>) => Float64Array}
+ * @type {(n: Computed, k: number, x: Value, plan: Contraction) => Float64Array}
  */
-function ordered(n, which, x, term, letters, sizes) {
-  const shape = letters.map((letter) => sizes.get(letter) ?? 1), strides = byLetters(x, term, letters, sizes), wanted = inOrder(shape);
-  if (x.data instanceof Float64Array && x.offset === 0 && x.data.length === sizeOfShape(shape) && strides.every((step, k) => shape[k] === 1 || step === wanted[k])) return x.data;
-  const to = scratch(n, which, sizeOfShape(shape)), { data } = x;
-  walk(shape, [wanted, strides], [0, x.offset], (count, [i, j], [r, s]) => {
+function asMatrices(n, k, x, { straight, terms, sides, sizes }) {
+  if (straight[k] && x.data instanceof Float64Array && isDense(x)) return x.data;
+  const shape = sized(sides[k], sizes), to = scratch(n, k, sizeOfShape(shape)), { data } = x;
+  walk(shape, [inOrder(shape), byLetters(x, terms[k], sides[k], sizes)], [0, x.offset], (count, [i, j], [r, s]) => {
     for (let e = 0; e < count; e++, i += r, j += s) to[i] = data[j];
   });
   return to;
 }
 
 /**
- * Return the sum of products that letters describe: `terms` those of each operand, `right` those of the result.
+ * Return the sum of products that letters describe.
  *
- * @type {(n: Computed, operands: Value[], terms: Letter[][], right: Letter[]) => Data}
+ * @type {(n: Computed, operands: Value[], described: () => [Letter[][], Letter[]]) => Data}
  */
-function contracted(n, a, terms, right) {
-  /** @type {Map<Letter, number>} */
-  const sizes = new Map();
-  terms.forEach((term, k) => term.forEach((letter, axis) => { if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, a[k].shape[axis]); }));
-  const own = terms.map((term, k) => new Set(term.filter((letter, axis) => a[k].shape[axis] === sizes.get(letter))));
-  const all = [...sizes.keys()], summed = all.filter((letter) => !right.includes(letter)), sides = (/** @type {Letter[]} */ letters) => letters.map((letter) => sizes.get(letter) ?? 1);
-  const total = sizeOfShape(n.shape);
-  if (a.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) {
-    const letters = [...right, ...summed], to = scratch(n, 2, total).fill(0), places = [...inOrder(n.shape), ...summed.map(() => 0)];
-    walk(sides(letters), [places, ...a.map((x, k) => byLetters(x, terms[k], letters, sizes))], [0, ...a.map((x) => x.offset)], (count, at, steps) => {
+function contracted(n, a, described) {
+  n.plan ??= contraction(a.map((x) => x.shape), ...described());
+  const { plan } = n, { terms, sizes, every, letters, straight, counts: [stacks, rows, inner, columns] } = plan, total = sizeOfShape(n.shape);
+  if (!letters) {
+    const to = scratch(n, 2, total).fill(0), own = inOrder(n.shape);
+    walk(sized(every, sizes), [every.map((_, k) => own[k] ?? 0), ...a.map((x, k) => byLetters(x, terms[k], every, sizes))], [0, ...a.map((x) => x.offset)], (count, at, steps) => {
       for (let e = 0; e < count; e++) {
         let product = 1;
         for (let k = 0; k < a.length; k++) product *= a[k].data[at[k + 1] + e * steps[k + 1]];
@@ -78,38 +108,30 @@ function contracted(n, a, terms, right) {
     });
     return stored(n, to);
   }
-  const batch = right.filter((letter) => own[0].has(letter) === own[1].has(letter));
-  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)), rest = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
-  const [stacks, rows, inner, columns] = [batch, left, summed, rest].map((letters) => sizeOfShape(sides(letters)));
-  const x = ordered(n, 0, a[0], terms[0], [...batch, ...left, ...summed], sizes), y = ordered(n, 1, a[1], terms[1], [...batch, ...summed, ...rest], sizes);
-  const letters = [...batch, ...left, ...rest], straight = letters.every((letter, k) => letter === right[k]);
-  const to = straight && n.dtype === "float64" ? made(n) : scratch(n, 2, total);
+  const x = asMatrices(n, 0, a[0], plan), y = asMatrices(n, 1, a[1], plan), to = straight[2] && n.dtype === "float64" ? made(n) : scratch(n, 2, total);
   for (let k = 0; k < stacks; k++) putProduct(to, x, y, rows, inner, columns, k * rows * columns, k * rows * inner, k * inner * columns);
-  if (straight) return to === n.out ? to : stored(n, to);
-  const turned = scratch(n, 3, total), result = inOrder(n.shape);
-  walk(sides(letters), [letters.map((letter) => result[right.indexOf(letter)]), inOrder(sides(letters))], [0, 0], (count, [i, j], [s, t]) => {
-    for (let e = 0; e < count; e++, i += s, j += t) turned[i] = to[j];
-  });
-  return stored(n, turned);
+  if (straight[2]) return to === n.out ? to : stored(n, to);
+  const right = every.slice(0, n.shape.length), own = inOrder(n.shape), strides = inOrder(sized(letters, sizes));
+  const turned = { shape: n.shape, dtype: "float64", data: to, strides: right.map((letter) => strides[letters.indexOf(letter)]), offset: 0 };
+  return stored(n, copied(scratch(n, 3, total), n.shape, own, 0, turned));
 }
 
 /** @type {Operations} */
 export const PRODUCT_OPERATIONS = {
   matmul(a, n) {
-    const [x, y] = a, one = x.shape.length === 1, other = y.shape.length === 1, count = Math.max(x.shape.length, y.shape.length) - 2;
-    const stack = (/** @type {number} */ ndim) => inFront(Math.max(0, count)).slice(Math.max(0, count) - Math.max(0, ndim - 2));
-    const terms = [[...stack(x.shape.length), ...(one ? [] : ["r"]), "s"], [...stack(y.shape.length), "s", ...(other ? [] : ["c"])]];
-    return contracted(n, a, terms, [...inFront(Math.max(0, count)), ...(one ? [] : ["r"]), ...(other ? [] : ["c"])]);
+    return contracted(n, a, () => {
+      const [x, y] = a.map(({ shape }) => shape.length), count = Math.max(x, y, 2) - 2, stack = (/** @type {number} */ ndim) => inFront(count).slice(count - Math.max(0, ndim - 2));
+      const row = x === 1 ? [] : ["r"], column = y === 1 ? [] : ["c"];
+      return [[[...stack(x), ...row, "s"], [...stack(y), "s", ...column]], [...inFront(count), ...row, ...column]];
+    });
   },
   einsum(a, n) {
-    const [left, right] = n.attributes.subscripts.split("->");
-    return contracted(n, a, left.split(",").map((term) => [...term]), [...right]);
+    return contracted(n, a, () => {
+      const [left, right] = n.attributes.subscripts.split("->");
+      return [left.split(",").map((term) => [...term]), [...right]];
+    });
   },
-  outer(a, n) {
-    const whole = (/** @type {Value} */ x, /** @type {string} */ letter) => x.shape.map((_, axis) => `${letter}${axis}`), terms = [whole(a[0], "x"), whole(a[1], "y")];
-    const shape = [...a[0].shape, ...a[1].shape];
-    return contracted({ ...n, shape, out: made(n), kept: (n.kept ??= []) }, a, terms, terms.flat());
-  },
+  outer(a, n) { return contracted(n, a.map((x) => dense([sizeOfShape(x.shape)], x.dtype, flat(x))), () => [[["x"], ["y"]], ["x", "y"]]); },
   inv(a, n) { return solved(n, a[0], null); },
   solve(a, n) { return solved(n, a[0], a[1]); },
   det(a, n) {

@@ -160,10 +160,10 @@ export const REDUCTION_OPERATIONS = {
   },
   first_occurrence(a, n) {
     const [x, y] = a, axes = axesOf(n.attributes.axis, x.shape.length), places = without(x.shape, axes), to = made(n);
-    const found = new Uint8Array(x.data.length), one = stretched(y, x.shape);
+    const { data } = x, sought = y.data, found = new Uint8Array(data.length), one = stretched(y, x.shape);
     walk(x.shape, [inOrder(n.shape), x.strides, one, places], [0, x.offset, y.offset, 0], (count, [i, j, k, l], [, s, t, u]) => {
       for (let e = 0; e < count; e++, i++, j += s, k += t, l += u) {
-        const here = x.data[j], wanted = y.data[k];
+        const here = data[j], wanted = sought[k];
         to[i] = (here === wanted || (here !== here && wanted !== wanted)) && !found[l] ? 1 : 0;
         found[l] |= to[i];
       }
