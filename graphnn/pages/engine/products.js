@@ -41,6 +41,7 @@ function putProduct(to, x, y, rows, inner, columns, start, one, other) {
  * @property {Letter[] | null} letters those of the products, in order; null: there are no matrices
  * @property {Letter[][]} sides those of each matrix
  * @property {boolean[]} straight whether each operand, and then the result, has its letters in the order of the matrices
+ * @property {boolean} again whether the first matrix is the same for all stacks
  * @property {number[]} counts of stacks, rows, inner sides and columns
  */
 
@@ -55,12 +56,15 @@ function contraction(shapes, terms, right) {
   terms.forEach((term, k) => term.forEach((letter, axis) => { if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, shapes[k][axis]); }));
   const own = terms.map((term, k) => new Set(term.filter((letter, axis) => shapes[k][axis] === sizes.get(letter))));
   const summed = [...sizes.keys()].filter((letter) => !right.includes(letter)), every = [...right, ...summed];
-  if (shapes.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) return { terms, sizes, every, letters: null, sides: [], straight: [], counts: [] };
+  if (shapes.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) return { terms, sizes, every, letters: null, sides: [], straight: [], again: false, counts: [] };
   const batch = right.filter((letter) => own[0].has(letter) === own[1].has(letter));
-  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)), rest = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
-  const letters = [...batch, ...left, ...rest], sides = [[...batch, ...left, ...summed], [...batch, ...summed, ...rest]];
+  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)), beside = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
+  // One matrix by a stack of them, as a convolution has it: it is used again for each, so that nothing is turned.
+  const last = beside.findIndex((letter, k) => batch.length || k === beside.length - 1 || right[k] !== letter || terms[1][k] !== letter);
+  const leading = beside.slice(0, Math.max(0, last)), rest = beside.slice(leading.length);
+  const letters = [...batch, ...leading, ...left, ...rest], sides = [[...batch, ...left, ...summed], [...batch, ...leading, ...summed, ...rest]];
   const straight = [...terms, right].map((term, k) => { const wanted = sides[k] ?? letters; return term.length === wanted.length && term.every((letter, axis) => letter === wanted[axis] && (k === 2 || shapes[k][axis] === sizes.get(letter))); });
-  return { terms, sizes, every, letters, sides, straight, counts: [batch, left, summed, rest].map((part) => sizeOfShape(sized(part, sizes))) };
+  return { terms, sizes, every, letters, sides, straight, again: leading.length > 0, counts: [[...batch, ...leading], left, summed, rest].map((part) => sizeOfShape(sized(part, sizes))) };
 }
 
 /** @type {(letters: Letter[], sizes: Map<Letter, number>) => number[]} */
@@ -96,7 +100,7 @@ function asMatrices(n, k, x, { straight, terms, sides, sizes }) {
  */
 function contracted(n, a, described) {
   n.plan ??= contraction(a.map((x) => x.shape), ...described());
-  const { plan } = n, { terms, sizes, every, letters, straight, counts: [stacks, rows, inner, columns] } = plan, total = sizeOfShape(n.shape);
+  const { plan } = n, { terms, sizes, every, letters, straight, again, counts: [stacks, rows, inner, columns] } = plan, total = sizeOfShape(n.shape);
   if (!letters) {
     const to = scratch(n, 2, total).fill(0), own = inOrder(n.shape);
     walk(sized(every, sizes), [every.map((_, k) => own[k] ?? 0), ...a.map((x, k) => byLetters(x, terms[k], every, sizes))], [0, ...a.map((x) => x.offset)], (count, at, steps) => {
@@ -109,7 +113,7 @@ function contracted(n, a, described) {
     return stored(n, to);
   }
   const x = asMatrices(n, 0, a[0], plan), y = asMatrices(n, 1, a[1], plan), to = straight[2] && n.dtype === "float64" ? made(n) : scratch(n, 2, total);
-  for (let k = 0; k < stacks; k++) putProduct(to, x, y, rows, inner, columns, k * rows * columns, k * rows * inner, k * inner * columns);
+  for (let k = 0; k < stacks; k++) putProduct(to, x, y, rows, inner, columns, k * rows * columns, again ? 0 : k * rows * inner, k * inner * columns);
   if (straight[2]) return to === n.out ? to : stored(n, to);
   const right = every.slice(0, n.shape.length), own = inOrder(n.shape), strides = inOrder(sized(letters, sizes));
   const turned = { shape: n.shape, dtype: "float64", data: to, strides: right.map((letter) => strides[letters.indexOf(letter)]), offset: 0 };
