@@ -1,4 +1,5 @@
 import { ARRAY_OF, copied, dense, flat, inOrder, isFloat, made, sizeOfShape } from "./arrays.js";
+import { EXACT_OF, held, widened } from "./exact.js";
 
 /* A loop gives several arrays as one value, its bundle, in which they lie as in Python: floats as words of the bundle, and
    all else by its bytes. So a bundle is a value as any other, and what is read of it is a view. */
@@ -6,12 +7,14 @@ import { ARRAY_OF, copied, dense, flat, inOrder, isFloat, made, sizeOfShape } fr
 /** Return where an item lies in a bundle, as a value that may have a wider dtype. */
 function placed(words, start, shape, dtype) {
   if (isFloat(dtype)) return { shape, dtype, data: words, strides: inOrder(shape), offset: start };
-  return dense(shape, dtype, new ARRAY_OF[dtype](words.buffer, words.byteOffset + start * words.BYTES_PER_ELEMENT, sizeOfShape(shape)));
+  return dense(shape, dtype, new (EXACT_OF[dtype] ?? ARRAY_OF[dtype])(words.buffer, words.byteOffset + start * words.BYTES_PER_ELEMENT, sizeOfShape(shape)));
 }
 
-/** Write a value into a bundle; of an item that has a row for each iteration, into its row. */
-const written = (words, start, x, row = 0) => copied(...into(placed(words, start, x.shape, x.dtype), row), x);
-const into = ({ data, shape, strides, offset }, row) => [data, shape, strides, offset + row * sizeOfShape(shape)];
+/** Write a value into a bundle; where it is a row of an item, into that row. */
+function written(words, start, x, row = 0, rows = 1) {
+  const to = placed(words, start, [rows, ...x.shape], x.dtype);
+  copied(to.data, x.shape, to.strides.slice(1), to.offset + row * to.strides[0], widened(x));
+}
 
 /** Give an input of a body a value, if the body reads it. */
 const give = (body, k, x) => body.inputs[k] >= 0 && body.give(body.inputs[k], x);
@@ -29,7 +32,8 @@ function carriedOn(n, body, done) {
   n.carry ??= [[], []];
   carried.forEach((at, k) => {
     const x = body.values[at], size = sizeOfShape(x.shape);
-    if (n.carry[side][k]?.data.length !== size) n.carry[side][k] = dense(x.shape, x.dtype, new x.data.constructor(size));
+    const known = n.carry[side][k]?.data;
+    if (known?.length !== size || known.constructor !== x.data.constructor) n.carry[side][k] = dense(x.shape, x.dtype, new x.data.constructor(size));
     copied(n.carry[side][k].data, x.shape, n.carry[side][k].strides, 0, x);
   });
   return n.carry[side];
@@ -50,14 +54,14 @@ function iterated(a, n) {
       give(body, first + k, { shape: shape.slice(1), dtype, data, strides: strides.slice(1), offset: offset + row * strides[0] });
     }
     body.run();
-    kept.forEach(([kind, at], k) => { if (kind === "each") written(words, starts[k], body.values[at], row); });
+    kept.forEach(([kind, at], k) => { if (kind === "each") written(words, starts[k], body.values[at], row, n.attributes.length); });
     n.seen?.(row, body);
     if (goesOn >= 0) more = body.values[goesOn].data[body.values[goesOn].offset] !== 0;
     carry = carriedOn(n, body, done++);
   }
   kept.forEach(([kind, at], k) => {
     if (kind === "last") written(words, starts[k], carry[at]);
-    else if (kind === "count") placed(words, starts[k], [], "int64").data[0] = done;
+    else if (kind === "count") placed(words, starts[k], [], "int64").data[0] = BigInt(done);
   });
   return { bundle: dense(n.shape, n.dtype, words), carry, done };
 }
@@ -80,6 +84,7 @@ export const LOOP_OPERATIONS = {
   },
   loop_item([bundle], n) {
     const x = placed(flat(bundle), n.attributes.start, n.shape, n.dtype);
+    if (EXACT_OF[n.dtype]) return held(n.dtype, x.data);
     return x.data instanceof ARRAY_OF[n.dtype] ? x : copied(made(n), n.shape, inOrder(n.shape), 0, x);
   },
   loop_bundle([x], n) {
