@@ -150,11 +150,11 @@ def columns(order: Sequence[Node], ops: Sequence[Op], store: Callable[[Array], A
         "inputs": [[number[operand] for operand in node.inputs] for node in order],
         "shape": [list(node.shape) for node in order],
         "dtype": [node.dtype.name for node in order],
-        "bodies": [_bodies(op, store) for op in ops],
+        "bodies": [bodies_told(op, store) for op in ops],
     }
 
 
-def _bodies(op: Any, store: Callable[[Array], Any]) -> dict[str, Any] | None:
+def bodies_told(op: Any, store: Callable[[Array], Any]) -> dict[str, Any] | None:
     """Return the bodies of a loop or a branch, with what the names of their dimensions stand for."""
     found = [
         {
