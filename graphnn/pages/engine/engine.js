@@ -65,7 +65,7 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
       values[i] = value;
       stale[i] = 1;
     },
-    /** Compute a loop or a branch again: `seen` is called with each row, and the engine of the body that has its values. */
+    /** Compute a loop or a branch again: `seen` is called with each row, the engine of the body that has its values, and which body it is. */
     inside(i, seen) {
       computed[i].seen = seen;
       compute(i);

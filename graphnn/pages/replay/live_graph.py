@@ -12,10 +12,12 @@ from ...view.formatting import counted, in_bytes, visible
 from ..engine import attributes_of, missing_operations, sized_attributes
 from ..engine.loop_bodies import Computed, bodies_of, computed
 from .element_reads import by_shapes
+from .replayed_iterations import is_bundle
 
 if TYPE_CHECKING:
     from ...core import Array, Node, Op
     from .page_data import Maker
+    from .replayed_iterations import PageLoop
 
 MOST_BYTES = 20_000_000
 """Of the state, the feed and the constants: a page that computes holds them whole."""
@@ -94,6 +96,7 @@ class _Graph:
             "fetches": [self.number[node] for node in self.trace.fetches if node not in updates.values()],
             "rates": self._rates(),
             "play": self._play(),
+            "loops": [self._inside(loop) for loop in self.maker.loops.all],
             "fixed": [int(by_shapes(op)) for op in ops],
         }
 
@@ -105,6 +108,13 @@ class _Graph:
             if forward is None:
                 found[node] = np.asarray(self.prepared.given[node] if node in self.prepared.given else constants[node])
         return found
+
+    def _inside(self, loop: PageLoop) -> dict[str, Any]:
+        """Return which node computes a loop that the page shows, and the numbers in its body of what is shown."""
+        body = bodies_of(self.nodes.ops[self.number[loop.loop]])[loop.body]
+        shown = [-1 if is_bundle(node) else body.number.get(node.index, -1) for node in loop.nodes]
+        fixed = [int(by_shapes(node.op)) for node in loop.nodes]
+        return {"node": self.number[loop.loop], "body": loop.body, "numbers": shown, "fixed": fixed}
 
     def _rates(self) -> list[int]:
         """Return the learning rates: parameters of an optimizer that are one number and called so."""
