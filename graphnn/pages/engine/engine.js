@@ -1,5 +1,6 @@
-import { ARRAY_OF, dense, fitted, flat, isDense } from "./arrays.js";
+import { dense, fitted, flat, isDense } from "./arrays.js";
 import { ELEMENTWISE_OPERATIONS } from "./elementwise.js";
+import { exactly, held, isExact } from "./exact.js";
 import { INDEXING_OPERATIONS } from "./indexing.js";
 import { LOOP_OPERATIONS } from "./loops.js";
 import { PRODUCT_OPERATIONS } from "./products.js";
@@ -22,9 +23,6 @@ export function readAttribute(value) {
 
 const readAttributes = (attributes) => Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)]));
 
-/** Return numbers as the engine holds those of a dtype, in an array of its own. */
-const held = (dtype, data) => (data instanceof BigInt64Array || data instanceof BigUint64Array ? Float64Array.from(data, Number) : ARRAY_OF[dtype].from(data));
-
 /**
  * Make an engine of a graph: it computes the nodes in order, each into an array that is made once.
  *
@@ -42,10 +40,11 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
 
   /** Compute a node. */
   function compute(i) {
-    const n = computed[i], found = functions.get(all.op[i])(all.inputs[i].map((j) => values[j]), n);
+    const n = computed[i], op = all.op[i], f = functions.get(op), operands = all.inputs[i].map((j) => values[j]);
+    const found = operands.some(({ data }) => isExact(data)) ? exactly(op, f, operands, n) : f(operands, n);
     if (found.strides) values[i] = { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset };
     else if (values[i]?.data !== found) values[i] = dense(n.shape, n.dtype, found);
-    if (!found.strides) fitted(n.dtype, found);
+    if (!found.strides && !isExact(found)) fitted(n.dtype, found);
   }
 
   /** Return a value whose elements lie in order, in an array that is no other's if it is `own`. */
@@ -66,7 +65,7 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
       values[i] = value;
       stale[i] = 1;
     },
-    /** Compute a loop or a branch again: `seen` is called with each row, and the engine of the body that has its values. */
+    /** Compute a loop or a branch again: `seen` is called with each row, the engine of the body that has its values, and which body it is. */
     inside(i, seen) {
       computed[i].seen = seen;
       compute(i);
@@ -74,11 +73,17 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
     },
     value: (i) => whole(i),
     set(i, index, x) {
-      whole(i, true).data[index] = x;
+      const value = whole(i, true);
+      value.data[index] = isExact(value.data) ? BigInt(x) : x;
       stale[i] = 1;
       if (!leaves.has(i)) pinned.add(i);
     },
-    load(i, data) { values[i].data.set(held(all.dtype[i], data)); stale[i] = 1; },
+    load(i, data) {
+      const next = held(all.dtype[i], data);
+      if (next.constructor === values[i].data.constructor) values[i].data.set(next);
+      else values[i] = dense(all.shape[i], all.dtype[i], next);
+      stale[i] = 1;
+    },
     free(i) { pinned.delete(i); stale[i] = 1; },
     setOp(i, attributes) { computed[i].attributes = readAttributes(attributes); stale[i] = 1; },
     /** Compute what depends on what was set since the last time. */
@@ -93,8 +98,8 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
     /** Make the updates, all at once; what was computed keeps the numbers that it was computed from. */
     commit() {
       const next = updates.map(([to, from]) => {
-        const { data } = values[to], kept = spare.get(to) ?? new data.constructor(data.length);
-        kept.set(flat(values[from]));
+        const next = flat(values[from]), known = spare.get(to), kept = known?.constructor === next.constructor ? known : new next.constructor(next.length);
+        kept.set(next);
         return kept;
       });
       updates.forEach(([to], k) => {

@@ -1,17 +1,23 @@
 import { ARRAY_OF, copied, dense, flat, inOrder, isFloat, made, sizeOfShape } from "./arrays.js";
+import { EXACT_OF, held, isExact, widened } from "./exact.js";
 
 /* A loop gives several arrays as one value, its bundle, in which they lie as in Python: floats as words of the bundle, and
    all else by its bytes. So a bundle is a value as any other, and what is read of it is a view. */
 
 /** Return where an item lies in a bundle, as a value that may have a wider dtype. */
-function placed(words, start, shape, dtype) {
-  if (isFloat(dtype)) return { shape, dtype, data: words, strides: inOrder(shape), offset: start };
-  return dense(shape, dtype, new ARRAY_OF[dtype](words.buffer, words.byteOffset + start * words.BYTES_PER_ELEMENT, sizeOfShape(shape)));
+function placed({ data, dtype: word }, start, shape, dtype) {
+  if (isFloat(dtype) || dtype === word) return { shape, dtype, data, strides: inOrder(shape), offset: start };
+  return dense(shape, dtype, new (EXACT_OF[dtype] ?? ARRAY_OF[dtype])(data.buffer, data.byteOffset + start * data.BYTES_PER_ELEMENT, sizeOfShape(shape)));
 }
 
-/** Write a value into a bundle; of an item that has a row for each iteration, into its row. */
-const written = (words, start, x, row = 0) => copied(...into(placed(words, start, x.shape, x.dtype), row), x);
-const into = ({ data, shape, strides, offset }, row) => [data, shape, strides, offset + row * sizeOfShape(shape)];
+/** Return a bundle with zeros, as a value: its words are left as they are, whatever lies in them. */
+const emptied = (n) => dense(n.shape, n.dtype, made(n).fill(0));
+
+/** Write a value into a bundle; where it is a row of an item, into that row. */
+function written(bundle, start, x, row = 0, rows = 1) {
+  const to = placed(bundle, start, [rows, ...x.shape], x.dtype);
+  copied(to.data, x.shape, to.strides.slice(1), to.offset + row * to.strides[0], isExact(to.data) ? widened(x) : x);
+}
 
 /** Give an input of a body a value, if the body reads it. */
 const give = (body, k, x) => body.inputs[k] >= 0 && body.give(body.inputs[k], x);
@@ -29,7 +35,8 @@ function carriedOn(n, body, done) {
   n.carry ??= [[], []];
   carried.forEach((at, k) => {
     const x = body.values[at], size = sizeOfShape(x.shape);
-    if (n.carry[side][k]?.data.length !== size) n.carry[side][k] = dense(x.shape, x.dtype, new x.data.constructor(size));
+    const known = n.carry[side][k]?.data;
+    if (known?.length !== size || known.constructor !== x.data.constructor) n.carry[side][k] = dense(x.shape, x.dtype, new x.data.constructor(size));
     copied(n.carry[side][k].data, x.shape, n.carry[side][k].strides, 0, x);
   });
   return n.carry[side];
@@ -38,7 +45,7 @@ function carriedOn(n, body, done) {
 /** Compute the iterations; return the bundle, what is carried out of the last one, and how many there were. */
 function iterated(a, n) {
   const [body] = n.bodies, { carried, rows, indexed, counted, backwards, goes_on: goesOn, kept, starts } = n.attributes;
-  const limit = most(n.attributes, a), words = made(n).fill(0), operands = a.slice(counted ? 1 : 0), first = indexed ? 1 : 0, stacks = carried.length + rows;
+  const limit = most(n.attributes, a), bundle = emptied(n), operands = a.slice(counted ? 1 : 0), first = indexed ? 1 : 0, stacks = carried.length + rows;
   let carry = operands.slice(0, carried.length), done = 0;
   operands.forEach((x, k) => { if (k >= stacks) give(body, first + k, x); });
   for (let more = true; more && done < limit; ) {
@@ -50,16 +57,16 @@ function iterated(a, n) {
       give(body, first + k, { shape: shape.slice(1), dtype, data, strides: strides.slice(1), offset: offset + row * strides[0] });
     }
     body.run();
-    kept.forEach(([kind, at], k) => { if (kind === "each") written(words, starts[k], body.values[at], row); });
-    n.seen?.(row, body);
+    kept.forEach(([kind, at], k) => { if (kind === "each") written(bundle, starts[k], body.values[at], row, n.attributes.length); });
+    n.seen?.(row, body, 0);
     if (goesOn >= 0) more = body.values[goesOn].data[body.values[goesOn].offset] !== 0;
     carry = carriedOn(n, body, done++);
   }
   kept.forEach(([kind, at], k) => {
-    if (kind === "last") written(words, starts[k], carry[at]);
-    else if (kind === "count") placed(words, starts[k], [], "int64").data[0] = done;
+    if (kind === "last") written(bundle, starts[k], carry[at]);
+    else if (kind === "count") placed(bundle, starts[k], [], "int64").data[0] = BigInt(done);
   });
-  return { bundle: dense(n.shape, n.dtype, words), carry, done };
+  return { bundle, carry, done };
 }
 
 export const LOOP_OPERATIONS = {
@@ -71,20 +78,21 @@ export const LOOP_OPERATIONS = {
     return bundle;
   },
   branch([flag, ...operands], n) {
-    const side = flag.data[flag.offset] !== 0 ? 0 : 1, body = n.bodies[side], words = made(n).fill(0), { kept, starts } = n.attributes;
+    const side = flag.data[flag.offset] !== 0 ? 0 : 1, body = n.bodies[side], bundle = emptied(n), { kept, starts } = n.attributes;
     operands.forEach((x, k) => give(body, k, x));
     body.run();
-    kept.forEach((pair, k) => { if (pair[side] >= 0) written(words, starts[k], body.values[pair[side]]); });
-    n.seen?.(side, body);
-    return dense(n.shape, n.dtype, words);
+    kept.forEach((pair, k) => { if (pair[side] >= 0) written(bundle, starts[k], body.values[pair[side]]); });
+    n.seen?.(0, body, side);
+    return bundle;
   },
   loop_item([bundle], n) {
-    const x = placed(flat(bundle), n.attributes.start, n.shape, n.dtype);
+    const x = placed(bundle, n.attributes.start, n.shape, n.dtype);
+    if (isExact(x.data)) return held(n.dtype, x.data);
     return x.data instanceof ARRAY_OF[n.dtype] ? x : copied(made(n), n.shape, inOrder(n.shape), 0, x);
   },
   loop_bundle([x], n) {
-    const words = made(n).fill(0);
-    written(words, n.attributes.start, x);
-    return dense(n.shape, n.dtype, words);
+    const bundle = emptied(n);
+    written(bundle, n.attributes.start, x);
+    return bundle;
   },
 };
