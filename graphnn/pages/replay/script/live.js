@@ -451,6 +451,7 @@ function stepBack() {
   drawAll();
 }
 
+/** @type {[pause: number, name: string][]} */
 const SPEEDS = [[1000, "1 a second"], [300, "3 a second"], [100, "10 a second"], [30, "30 a second"], [0, "fastest"]];
 const FRAME = 60; // milliseconds of a frame in which steps are made
 

@@ -128,7 +128,9 @@ function othersLike(place) {
 }
 
 function inSeconds(nanoseconds) {
-  const [unit, size] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3]].find(([, least]) => nanoseconds >= least) ?? ["µs", 1e3];
+  /** @type {[string, number][]} */
+  const units = [["s", 1e9], ["ms", 1e6], ["µs", 1e3]];
+  const [unit, size] = units.find(([, least]) => nanoseconds >= least) ?? units[2];
   return `${general(nanoseconds / size, 3)} ${unit}`;
 }
 
@@ -470,7 +472,7 @@ function measureRooms() {
   $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(nodes.name.length)}`; // it takes room from the timeline
   rooms.values = Math.max(200, $("values").clientWidth - 4);
   rooms.gradient = Math.max(160, $("gradient").clientWidth - 20);
-  rooms.ticks = $("ticks").parentNode.clientWidth;
+  rooms.ticks = $("ticks").parentElement.clientWidth;
 }
 
 /** Return a canvas of a size in pixels of the page, and its pen; the one that is given, if it is one. */

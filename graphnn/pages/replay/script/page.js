@@ -354,7 +354,7 @@ async function start() {
   if (loop !== undefined) toRow(loop, iteration);
   startDiagram();
   runTo(place, cell);
-  open();
+  showWhole();
   goToLink();
   if (tour.open && !location.hash.slice(1)) toStation(0);
   publishScripting();
