@@ -166,7 +166,9 @@ def bodies_told(op: Any, store: Callable[[Array], Any]) -> dict[str, Any] | None
         {
             "nodes": columns(body.nodes, store),
             "given": [
-                [i, store(node.graph._constants[node])] for i, node in enumerate(body.nodes.order) if node.op.is_constant
+                [i, store(node.graph._constants[node])]
+                for i, node in enumerate(body.nodes.order)
+                if node.op.is_constant
             ],
             "inputs": body.inputs,
         }
