@@ -9,8 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from ...control_flow.loop_body import Keeping
 from ...io.graph_files import settings_of
 from ..single_file import part
+from .loop_bodies import settings_of_loop, with_inner
 
 if TYPE_CHECKING:
     from ...core import Op
@@ -35,14 +37,24 @@ def operations() -> frozenset[str]:
 
 
 def missing_operations(ops: Iterable[Op]) -> list[str]:
-    """Return the names of operations that the engine does not have."""
-    given = {op.name for op in ops if not (op.is_placeholder or op.is_parameter or op.is_constant)}
+    """Return the names of operations that the engine does not have, also in the bodies of loops and branches."""
+    given = {op.name for op in with_inner(list(ops)) if not (op.is_placeholder or op.is_parameter or op.is_constant)}
     return sorted(given - operations())
 
 
 def attributes_of(op: Op) -> dict[str, Any]:
     """Return the attributes of an operation as the engine reads them, in what JSON can hold."""
-    return {name: _in_json(value) for name, value in settings_of(op).items()}
+    settings = settings_of_loop(op) if isinstance(op, Keeping) else settings_of(op)
+    return {name: _in_json(value) for name, value in settings.items()}
+
+
+def sized_attributes(op: Op) -> list[str]:
+    """Return which of the attributes may hold names of dimensions."""
+    return (
+        [name for name in settings_of_loop(op) if name in ("length", "starts")]
+        if isinstance(op, Keeping)
+        else list(op.sized)
+    )
 
 
 def _in_json(value: Any) -> Any:

@@ -273,7 +273,7 @@ function lightUp({ place, cell, reads }) {
 function equationLines(told, run, place) {
   if (told === null) {
     const value = valueOf(run, place);
-    const says = value === null ? (isLive(run) ? "What is inside a loop is not computed here." : "It has not run.") : value.hidden ? "This number is for you to find." : value.size ? "This element is not kept." : "It has no element.";
+    const says = value === null ? "It has not run." : value.hidden ? "This number is for you to find." : value.size ? "This element is not kept." : "It has no element.";
     return [make("p", { className: "faint" }, says)];
   }
   const name = data.kind === "pair" ? make("span", { className: "whose" }, `${runs[run].label}: `) : null;

@@ -218,7 +218,7 @@ function publishScripting() {
   const asked = {
     async value(name) {
       needed();
-      const { shape, dtype, data: raw } = computed().value(numberNamed(name));
+      const engine = computed(), { shape, dtype, data: raw } = valueInside(String(name)) ?? engine.value(numberNamed(name));
       return { shape: [...shape], dtype, data: raw.slice() };
     },
     async set(name, index, number) {

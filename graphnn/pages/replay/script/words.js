@@ -58,8 +58,8 @@ const FEW = 4, FIRST = 2;
 
 /** Return, of each operand, how many elements an element read, and which; null where the page does not know. */
 function readBy(run, place, cell) {
-  const number = runs[run].rules[place], value = valueOf(run, place);
-  if (number === undefined || number < 0 || value === null || (isLive(run) && !readsHold(place))) return null;
+  const value = valueOf(run, place), number = value === null ? -1 : ruleOf(run, place);
+  if (number < 0) return null;
   const slot = value.slot(cell);
   if (slot < 0) return null;
   const inputs = nodes.inputs[place], index = unravel(cell, value.shape);
