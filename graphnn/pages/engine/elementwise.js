@@ -1,13 +1,13 @@
 import { bitsOf, even, isFloat, made, stretched, walk, inOrder } from "./arrays.js";
 import { erf, normal } from "./erf.js";
-/** @import { Computed, Data, Operations, Value } from "./arrays.js" */
+/** @import { Data, Made, Operations, Value } from "./arrays.js" */
 
 /**
  * Compute each element of one operand.
  *
- * @type {(n: Computed, operands: Value[], f: (x: number) => number | boolean) => Data}
+ * @type {(n: Made, operands: Value[], f: (x: number) => number | boolean) => Data}
  */
-function each(n, [x], f) {
+export function each(n, [x], f) {
   const to = made(n), from = x.data;
   walk(n.shape, [inOrder(n.shape), stretched(x, n.shape)], [0, x.offset], (count, [i, j], [, s]) => {
     for (let e = 0; e < count; e++, j += s) to[i + e] = /** @type {number} */ (f(from[j]));
@@ -18,9 +18,9 @@ function each(n, [x], f) {
 /**
  * Compute each element of two operands that broadcast.
  *
- * @type {(n: Computed, operands: Value[], f: (x: number, y: number) => number | boolean) => Data}
+ * @type {(n: Made, operands: Value[], f: (x: number, y: number) => number | boolean) => Data}
  */
-function both(n, [x, y], f) {
+export function both(n, [x, y], f) {
   const to = made(n), one = x.data, other = y.data;
   walk(n.shape, [inOrder(n.shape), stretched(x, n.shape), stretched(y, n.shape)], [0, x.offset, y.offset], (count, [i, j, k], [, s, t]) => {
     for (let e = 0; e < count; e++, j += s, k += t) to[i + e] = /** @type {number} */ (f(one[j], other[k]));
@@ -31,7 +31,7 @@ function both(n, [x, y], f) {
 /**
  * Compute with the bits of integers.
  *
- * @type {(n: Computed, operands: Value[], f: (...x: bigint[]) => bigint) => Data}
+ * @type {(n: Made, operands: Value[], f: (...x: bigint[]) => bigint) => Data}
  */
 function bits(n, a, f) {
   const cut = n.dtype.startsWith("int") ? BigInt.asIntN : BigInt.asUintN, width = bitsOf(n.dtype);
