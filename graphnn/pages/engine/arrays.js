@@ -16,6 +16,7 @@
  * @property {Attributes} attributes
  * @property {Float64Array[]} [kept]
  * @property {Made} [exact]
+ * @property {import("./products.js").Contraction} [plan]
  * @property {AnyValue[][]} [carry]
  * @property {Engine[]} bodies
  * @property {Seen | null} [seen]
@@ -189,14 +190,16 @@ export const inFront = (count) => Array.from({ length: count }, (_, i) => i);
 export const stretched = (x, shape) => shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
 
 /**
- * Go through arrays of a shape together: the one strided iterator. Axes that lie one in the other are joined.
+ * Go through arrays of a shape together: the one strided iterator. Axes that lie one in the other are joined, and the
+ * longest one is the innermost where the last is short, unless the elements must come in order.
  *
  * @param {number[]} shape
  * @param {number[][]} strides of each array
  * @param {number[]} offsets of each array
  * @param {(count: number, at: number[], steps: number[]) => void} row is called for each innermost row
+ * @param {boolean} ordered
  */
-export function walk(shape, strides, offsets, row) {
+export function walk(shape, strides, offsets, row, ordered = false) {
   if (shape.includes(0)) return;
   const many = strides.length, /** @type {number[]} */ sizes = [], steps = strides.map(() => /** @type {number[]} */ ([]));
   for (let axis = 0; axis < shape.length; axis++) {
@@ -208,7 +211,9 @@ export function walk(shape, strides, offsets, row) {
     else sizes.push(shape[axis]);
     for (let k = 0; k < many; k++) steps[k][sizes.length - 1] = strides[k][axis];
   }
-  const axes = Math.max(0, sizes.length - 1), count = sizes[axes] ?? 1;
+  const axes = Math.max(0, sizes.length - 1), longest = sizes.indexOf(Math.max(...sizes));
+  if (!ordered && sizes[axes] < 16 && longest < axes) for (const list of [sizes, ...steps]) list.push(...list.splice(longest, 1));
+  const count = sizes[axes] ?? 1;
   const at = offsets.slice(), within = steps.map((each) => each[axes] ?? 0), index = new Array(axes).fill(0);
   for (;;) {
     row(count, at, within);
@@ -237,7 +242,11 @@ export function copied(to, shape, strides, offset, x) {
 }
 
 /** @type {(x: AnyValue) => boolean} */
-export const isDense = (x) => x.offset === 0 && x.data.length === sizeOfShape(x.shape) && inOrder(x.shape).every((step, axis) => x.shape[axis] === 1 || x.strides[axis] === step);
+export function isDense({ shape, strides, offset, data }) {
+  let step = 1;
+  for (let axis = shape.length - 1; axis >= 0; step *= shape[axis--]) if (shape[axis] !== 1 && strides[axis] !== step) return false;
+  return offset === 0 && data.length === step;
+}
 
 /**
  * Return an array of the kind of another, of zeros.

@@ -46,7 +46,7 @@ function along(shape, axis, indices, f) {
       const place = fromFront(indices.data[j], n);
       f(within(place, n) ? i + place * step : -1, number++);
     }
-  });
+  }, true);
 }
 
 /**

@@ -1,10 +1,8 @@
-import { axesOf, axisOf, copied, dense, flat, fromEnd, inFront, inOrder, made, sizeOfShape, stretched, walk } from "./arrays.js";
+import { axesOf, axisOf, copied, dense, flat, fromEnd, inFront, inOrder, isDense, made, sizeOfShape, stretched, walk } from "./arrays.js";
 /** @import { Attributes, Computed, Data, Operations, Part, Result, Value } from "./arrays.js" */
 
 /** @type {(x: Value, strides: number[], offset?: number) => Result} */
 const viewed = (x, strides, offset = x.offset) => ({ data: x.data, strides, offset });
-/** @type {(x: Value, shape: number[]) => Result} */
-const reshaped = (x, shape) => ({ data: flat(x), strides: inOrder(shape), offset: 0 });
 
 /**
  * Return where the elements that an index points to lie in an array with these strides.
@@ -84,7 +82,7 @@ function diagonals({ offset, axis1, axis2 }, shape, strides, start) {
 
 /** @type {Operations} */
 export const SHAPE_OPERATIONS = {
-  reshape(a, n) { return reshaped(a[0], n.shape); },
+  reshape([x], n) { return { data: isDense(x) ? x.data : copied(made(n), x.shape, inOrder(x.shape), 0, x), strides: inOrder(n.shape), offset: 0 }; },
   expand_dims(a, n) { return reshapedView(a[0], n.shape); },
   squeeze(a, n) { return reshapedView(a[0], n.shape); },
   transpose(a, n) { const { axes } = n.attributes, ndim = n.shape.length; return viewed(a[0], (axes === null ? inFront(ndim).reverse() : axesOf(axes, ndim)).map((axis) => a[0].strides[axis])); },

@@ -16,9 +16,9 @@ function slid({ size, stride, dilation, axes }, strides) {
 export const WINDOW_OPERATIONS = {
   windows(a, n) { return { data: a[0].data, strides: slid(n.attributes, a[0].strides), offset: a[0].offset }; },
   fold(a, n) {
-    const [x] = a, to = n.dtype === "float64" ? made(n).fill(0) : scratch(n, 0, sizeOfShape(n.shape)).fill(0);
+    const [x] = a, { data } = x, to = n.dtype === "float64" ? made(n).fill(0) : scratch(n, 0, sizeOfShape(n.shape)).fill(0);
     walk(x.shape, [slid(n.attributes, inOrder(n.shape)), x.strides], [0, x.offset], (count, [i, j], [s, t]) => {
-      for (let e = 0; e < count; e++, i += s, j += t) to[i] += x.data[j];
+      for (let e = 0; e < count; e++, i += s, j += t) to[i] += data[j];
     });
     return to === n.out ? to : stored(n, to);
   },
