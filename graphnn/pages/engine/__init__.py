@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LARGEST_EXACT = 2**53
 """Of the integers that JavaScript reads without rounding."""
-_ENTRY = re.compile(r"^  (\w+)\(", re.MULTILINE)
+_ENTRY = re.compile(r"^  (\w+)(?:\(|: )", re.MULTILINE)
 _EXPORTS = "makeEngine, readAttribute"
 _TABLE = re.compile(r"^(?:export )?const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 

@@ -422,7 +422,7 @@ function drawBoundary() {
   $("boundary-part").hidden = !seen;
   if (!seen) return;
   const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
-  const [left, right, bottom, top] = seen.ends, kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
+  const kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
   kinds.forEach((kind, i) => {
