@@ -4,9 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile_operations
+import numpy as np
 import pytest
-from hostile import Hostile
+from hostile import TEXTS, Hostile
 from playwright.sync_api import Page, expect
+
+import graphnn as gn
 
 CHUNKS, SIZE = 20, 15
 
@@ -101,3 +105,17 @@ def test_hostile_pages_run_nothing(chunk: int, opened: Callable[..., Page], tmp_
             page.wait_for_selector("html[data-ready]", state="attached")
         used(page, hostile)
         assert (number, page.evaluate(CHECKS)) == (number, FINE)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_settings_of_operations_are_text(text: str, opened: Callable[..., Page], tmp_path: Path) -> None:
+    assert hostile_operations.HostileOperation.name == "hostile_operation"
+    x = gn.Graph().placeholder("x", ("batch", 2))
+    y = gn.hostile_operation(x, text=text, constructor=text)  # type: ignore[attr-defined]
+    gn.trace(y, {x: np.ones((3, 2))}).to_html(tmp_path / "page.html")
+    page = opened(tmp_path / "page.html")
+    page.evaluate("go(placeOf.get('hostile_operation'), 0)")
+    expect(page.locator("#equation")).to_contain_text("</script><b>")
+    expect(page.locator("#live-why")).to_contain_text("it has hostile_operation, which")
+    assert page.evaluate("graphnn.unknown") == ["hostile_operation"]
+    assert page.evaluate(CHECKS) == FINE
