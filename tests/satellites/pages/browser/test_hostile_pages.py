@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import hostile_operations
 import numpy as np
@@ -70,6 +71,10 @@ def used(page: Page, hostile: Hostile) -> None:
         expect(page.locator("#edit-says")).not_to_be_empty()
     for overlay in ["values", "gradients"]:
         page.get_by_label("What is laid over the diagram").select_option(overlay)
+    saved = {
+        each.tag.rpartition("}")[2] for each in ElementTree.fromstring(page.evaluate("inFull(pictureText)")).iter()
+    }
+    assert saved <= {"svg", "g", "title", "rect", "ellipse", "path", "polygon", "text", "tspan"}
     names = [node.name for node in hostile.nodes]
     assert page.evaluate(CALLS, names) == []
 
