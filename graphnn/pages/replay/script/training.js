@@ -207,6 +207,7 @@ function numberNamed(name) {
   if (number >= 0) return number;
   const output = data.outputs.find(([each]) => each === name);
   if (output && live.numberOf.has(output[1])) return live.numberOf.get(output[1]);
+  if (insideNamed(String(name))) throw new Error("what is inside a loop or a branch follows from its operands: set these");
   throw new Error(`no node is called “${String(name).slice(0, 80)}”`);
 }
 
