@@ -16,9 +16,19 @@ function trying(what) {
   drawAll();
 }
 
+/** Compute once while a number is typed, so that what it changes is seen at once. */
+function warm() {
+  try {
+    computed();
+  } catch {
+    // it is said when the number is set
+  }
+}
+
 function listenToLive() {
   const { updates, rates } = data.live, trains = updates.length > 0;
   $("set").addEventListener("click", setTyped);
+  $("edit-number").addEventListener("focus", warm);
   $("edit-number").addEventListener("keydown", (event) => {
     if (event.key === "Enter") setTyped();
     if (event.key === "Escape" || event.key === "Enter") chosenHeatmap()?.box.focus();
