@@ -38,6 +38,7 @@ UNFOLD = """() => new Promise((done) => {
 })"""
 # From the key that ends a number until the page shows what follows from it.
 EDIT = """(number) => new Promise((done) => {
+  $("edit-number").focus();
   $("edit-number").value = number;
   const start = performance.now();
   $("edit-number").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
