@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .page_data import Maker
     from .replayed_iterations import PageLoop
 
-MOST_BYTES = 20_000_000
+MOST_BYTES = 20 * 2**20
 """Of the state, the feed and the constants: a page that computes holds them whole."""
 MOST_NODES = 20_000
 
