@@ -39,6 +39,11 @@ def pages() -> dict[str, Page]:
     }
 
 
+def _lesson(name: str) -> dict[str, Any]:
+    """Return what the program of a lesson defines."""
+    return runpy.run_path(str(EXAMPLES / f"lesson_{name}.py"))
+
+
 def play() -> Page:
     """Give the network of the demonstration to play with."""
     fetches, feed = demo.build()
@@ -57,66 +62,56 @@ def hidden_nan() -> gn.Trace:
 
 
 def convolution() -> Page:
-    """Change an element of a kernel, and show both runs."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_convolution.py"))
-    dbg = gn.debug(lesson["build"](), lesson["feed"], echo=None)
-    dbg.resume()
-    dbg["conv2d_1/weight"][0, 0, 1, 2] = 3.0
-    return dbg.to_html()
+    """Show the lesson's kernels, with the one to change."""
+    lesson = _lesson("convolution")
+    tour = [
+        ("conv2d_1/weight", "Two kernels. Choose the 2 in [0, 0, 1, 2], and type 3."),
+        ("conv2d_1/add", "Only the first map changed, where the picture is not 0 under that number."),
+    ]
+    return gn.trace(lesson["build"](), lesson["feed"]).to_html(tour=tour)
 
 
 def lenet() -> Page:
     """Train the network of the lesson for an epoch, and show how it reads four digits."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_lenet.py"))
+    lesson = _lesson("lenet")
     images, digits = lesson["data"]()
-    step, probabilities, _ = lesson["build"](dtype="float64")
+    step, probabilities, _ = lesson["build"]()
     for start in range(4, len(images) - 32, 32):
         step({"x": images[start : start + 32], "labels": digits[start : start + 32]})
     return gn.trace(probabilities, {"x": images[:4]}).to_html()
 
 
 def batch_norm() -> Page:
-    """Show the first steps of the lesson."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_batch_norm.py"))
+    """Show a step of the lesson, in training and in use."""
+    lesson = _lesson("batch_norm")
     step, _ = lesson["build"]()
-    rng = np.random.default_rng(0)
-    with gn.recording(step, every=20) as film:
-        for _ in range(101):
-            step(lesson["batch"](rng))
-    return film.to_html()
+    return gn.trace(step, lesson["batch"](np.random.default_rng(0))).to_html()
 
 
 def transformer() -> Page:
-    """Change a character of a text, and show what changes: nothing before it."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_transformer.py"))
+    """Show how a text is continued, with the character to change."""
+    lesson = _lesson("transformer")
     g, network = lesson["build"]()
     network.load_state_dict(dict(np.load(EXAMPLES / "lesson_transformer.npz")))
-    dbg = gn.debug(g.outputs["probabilities"], {"characters": lesson["numbers"]("the value")[None]}, echo=None)
-    dbg.resume()
-    dbg["characters"][0, 6] = lesson["SYMBOLS"].index("x")
-    return dbg.to_html()
+    return gn.trace(g.outputs["probabilities"], {"characters": lesson["numbers"]("the value")[None]}).to_html()
 
 
 def adding() -> Page:
-    """Change a bit of a number, and show how the carry goes through all steps."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_adding.py"))
+    """Show how the carry of 63 + 1 goes through all steps, with the bit to change."""
+    lesson = _lesson("adding")
     g, _ = lesson["build"]()
     lesson["train"](g, 300)
     pair = lesson["binary"]([63, 1], lesson["BITS"]).T[None].astype(float)
-    dbg = gn.debug(g.outputs["probabilities"], {"bits": pair}, echo=None)
-    dbg.resume()
-    dbg["bits"][0, 0, 1] = 0.0
-    return dbg.to_html()
+    return gn.trace(g.outputs["probabilities"], {"bits": pair}).to_html()
 
 
 def vae() -> Page:
-    """Train for some epochs, and show the next step for four images."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_vae.py"))
+    """Train for some epochs, and show what is made of two images."""
+    lesson = _lesson("vae")
     images = lesson["load_digits"](return_X_y=True)[0] / 16
     g = lesson["build"]()
     lesson["train"](g, images, 5)
-    step = gn.compile(dict(g.outputs), updates=nn.SGD(0.01).updates(g.outputs["loss"]))
-    return gn.trace(step, {"images": images[:4]}).to_html()
+    return gn.trace(dict(g.outputs), {"images": images[:2]}).to_html()
 
 
 def told(file: str) -> dict[str, Any]:
@@ -140,19 +135,14 @@ def export() -> Page:
 
 
 def induction() -> Page:
-    """Take what two heads say about a letter away, and show how it is not found any more."""
-    lesson = runpy.run_path(str(EXAMPLES / "lesson_induction.py"))
+    """Show how a letter is found that was seen before, with the letter to change."""
+    lesson = _lesson("induction")
     g = lesson["build"]()
     for name, value in np.load(EXAMPLES / "lesson_induction.npz").items():
         g[name].value = value
     text = "NETWORK" * 4
     letters = np.array([[lesson["LETTERS"].index(letter) for letter in text[: lesson["LENGTH"]]]])
-    dbg = gn.debug(g["logits"], {"letters": letters}, echo=None)
-    dbg.resume()
-    heads = dbg["heads_1"].value.copy()
-    heads[0, 1:3, 3] = 0.0
-    dbg.what_if("heads_1", heads)
-    return dbg.to_html()
+    return gn.trace(g["logits"], {"letters": letters}).to_html()
 
 
 def main() -> None:

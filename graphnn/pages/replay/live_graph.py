@@ -81,6 +81,7 @@ class _Graph:
         return {
             "why": "",
             "nodes": self._nodes(ops),
+            "called": self._called(),
             "sizes": dict(self.prepared.sizes),
             "places": [self.maker.place_of.get(node, -1) for node in self.order],
             "given": [[self.number[node], self.maker.values.store(array)] for node, array in given.items()],
@@ -110,6 +111,12 @@ class _Graph:
             "shape": [list(node.shape) for node in self.order],
             "dtype": [node.dtype.name for node in self.order],
         }
+
+    def _called(self) -> dict[str, int]:
+        """Return what a name is of that no node has, as Python looks it up: the result of a scope, a second name."""
+        graph = self.trace.graph
+        found = {name: graph._find(name) for name in [*graph.scopes, *graph.names, *graph.outputs]}
+        return {visible(name): self.number[node] for name, node in found.items() if node in self.number}
 
     def _rates(self) -> list[int]:
         """Return the learning rates: parameters of an optimizer that are one number and called so."""

@@ -1,5 +1,6 @@
 """The page that computes, as a user uses it: numbers, training, points, tables, tour, exercise, scripting."""
 
+import html
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_samples import script
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from runs import spiral
 
 import graphnn as gn
@@ -163,6 +164,13 @@ def test_a_table_replaces_the_data_and_a_broken_one_is_said(page: Page) -> None:
     assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [2, 2]
 
 
+def test_scripting_knows_names_as_python_does(page: Page) -> None:
+    g, _, feed = step_of()
+    for name in ("dense_1", "loss", "x"):
+        found = page.evaluate("(name) => graphnn.value(name).then((v) => [...v.data])", name)
+        np.testing.assert_allclose(found, np.ravel(gn.run(g[name], feed)), rtol=1e-12)
+
+
 def test_scripting_says_what_is_wrong(page: Page) -> None:
     for call, says in [
         ("graphnn.value('nobody')", "no node is called"),
@@ -173,6 +181,44 @@ def test_scripting_says_what_is_wrong(page: Page) -> None:
         ("graphnn.train(-1)", "a whole number of steps"),
     ]:
         assert says in page.evaluate(f"{call}.then(() => '', (error) => error.message)")
+
+
+EMBEDDING = """<!doctype html><title>A page around it</title>
+<iframe {source} title="A network to play with" width="900" height="600"></iframe>"""
+
+
+@pytest.mark.parametrize("way", ["a file, cut off", "written into the page", "from a server"])
+def test_it_works_in_a_frame(browser: Browser, tmp_path: Path, way: str) -> None:
+    _, step, feed = step_of()
+    text = gn.playground(step, feed, tmp_path / "play.html").html
+    cut_off = way == "a file, cut off"
+    source = {
+        "a file, cut off": 'src="play.html" sandbox="allow-scripts"',
+        "written into the page": f'srcdoc="{html.escape(text)}"',
+        "from a server": 'src="play.html"',
+    }[way]
+    around = tmp_path / "around.html"
+    around.write_text(EMBEDDING.format(source=source), encoding="utf-8")
+    page, complaints = browser.new_page(), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    if way == "from a server":
+        page.route("**", lambda route: route.fulfill(path=tmp_path / route.request.url.rpartition("/")[2]))
+        page.goto("https://lessons.test/around.html")
+    else:
+        page.goto(around.as_uri())
+    frame = page.frame_locator("iframe")
+    frame.locator("#train-step").click()
+    expect(frame.locator("#train-says")).to_contain_text("1 step made here")
+    if cut_off:  # what runs in it reaches nothing of the page around it, and the other way round
+        assert page.evaluate(
+            "(() => { try { return frames[0].graphnn; } catch (error) { return error.name; } })()"
+        ) == ("SecurityError")
+    else:
+        losses = page.evaluate("frames[0].graphnn.reset().then(() => frames[0].graphnn.train(20))")
+        np.testing.assert_allclose(losses, [float(step(feed)) for _ in range(20)], rtol=1e-9)
+    assert not complaints
+    page.close()
 
 
 def test_a_tour_leads_from_node_to_node(opened: Opened, tmp_path: Path) -> None:
