@@ -1,6 +1,8 @@
-import { ARRAY_OF, dense, fitted, flat, isDense } from "./arrays.js";
+import { dense, fitted, flat, isDense } from "./arrays.js";
 import { ELEMENTWISE_OPERATIONS } from "./elementwise.js";
+import { exactly, held, isExact } from "./exact.js";
 import { INDEXING_OPERATIONS } from "./indexing.js";
+import { LOOP_OPERATIONS } from "./loops.js";
 import { PRODUCT_OPERATIONS } from "./products.js";
 import { RANDOM_OPERATIONS } from "./random.js";
 import { REDUCTION_OPERATIONS } from "./reductions.js";
@@ -9,36 +11,46 @@ import { WINDOW_OPERATIONS } from "./windows.js";
 
 /** Return the functions of all operations, by name. */
 const operations = () => new Map([
-  ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS,
+  ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS, LOOP_OPERATIONS,
 ].flatMap(Object.entries));
 
-/** Return numbers as the engine holds those of a dtype, in an array of its own. */
-const held = (dtype, data) => (data instanceof BigInt64Array || data instanceof BigUint64Array ? Float64Array.from(data, Number) : ARRAY_OF[dtype].from(data));
+/** Return an attribute as the functions read it: JSON has no infinity, no NaN and no integer beyond 2 ** 53, so these come as text. */
+export function readAttribute(value) {
+  if (Array.isArray(value)) return value.map(readAttribute);
+  if (typeof value?.number !== "string") return value;
+  return /^-?\d+$/.test(value.number) ? BigInt(value.number) : Number(value.number);
+}
+
+const readAttributes = (attributes) => Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)]));
 
 /**
  * Make an engine of a graph: it computes the nodes in order, each into an array that is made once.
  *
- * @param {{nodes: {op: string[], attributes: object[], inputs: number[][], shape: number[][], dtype: string[]}, given: Map<number, any>, updates: number[][]}} graph
+ * @param {{nodes: {op: string[], attributes: object[], inputs: number[][], shape: number[][], dtype: string[], bodies?: object[][]}, given: Map<number, any>, updates?: number[][], inputs?: number[]}} graph
  *   `given` has the numbers of leaves; of an update, the first is the parameter, the second its next value.
+ *   A body of a loop is such a graph: its `inputs` are leaves that the loop gives; -1 stands for one that is not read.
  */
-export function makeEngine({ nodes: all, given, updates }) {
+export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
   const functions = operations(), values = [], pinned = new Set(), spare = new Map();
-  const unknown = [...new Set(all.op.filter((op, i) => !given.has(i) && !functions.has(op)))];
-  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: all.attributes[i] }));
+  const leaves = new Set([...given.keys(), ...inputs]);
+  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]), bodies: (all.bodies?.[i] ?? []).map(makeEngine) }));
+  const unknown = [...new Set([...all.op.filter((op, i) => !leaves.has(i) && !functions.has(op)), ...computed.flatMap(({ bodies }) => bodies.flatMap((body) => body.unknown))])];
   const stale = new Uint8Array(all.op.length).fill(1), changed = new Uint8Array(all.op.length);
   for (const [i, data] of given) values[i] = dense(all.shape[i], all.dtype[i], held(all.dtype[i], data));
 
   /** Compute a node. */
   function compute(i) {
-    const n = computed[i], found = functions.get(all.op[i])(all.inputs[i].map((j) => values[j]), n);
-    values[i] = found.strides ? { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset } : dense(n.shape, n.dtype, found);
-    if (!found.strides) fitted(n.dtype, found);
+    const n = computed[i], op = all.op[i], f = functions.get(op), operands = all.inputs[i].map((j) => values[j]);
+    const found = operands.some(({ data }) => isExact(data)) ? exactly(op, f, operands, n) : f(operands, n);
+    if (found.strides) values[i] = { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset };
+    else if (values[i]?.data !== found) values[i] = dense(n.shape, n.dtype, found);
+    if (!found.strides && !isExact(found)) fitted(n.dtype, found);
   }
 
   /** Return a value whose elements lie in order, in an array that is no other's if it is `own`. */
   function whole(i, own = false) {
     const x = values[i];
-    if (!isDense(x) || (own && !given.has(i) && x.data !== computed[i].out)) {
+    if (!isDense(x) || (own && !leaves.has(i) && x.data !== computed[i].out)) {
       const data = flat(x);
       values[i] = dense(x.shape, x.dtype, data === x.data ? data.slice() : data);
       if (own) computed[i].out = values[i].data;
@@ -47,20 +59,37 @@ export function makeEngine({ nodes: all, given, updates }) {
   }
 
   return {
-    unknown, values,
+    unknown, values, inputs,
+    /** Have an input be a value, which nobody changes until the next time. */
+    give(i, value) {
+      values[i] = value;
+      stale[i] = 1;
+    },
+    /** Compute a loop or a branch again: `seen` is called with each row, and the engine of the body that has its values. */
+    inside(i, seen) {
+      computed[i].seen = seen;
+      compute(i);
+      computed[i].seen = null;
+    },
     value: (i) => whole(i),
     set(i, index, x) {
-      whole(i, true).data[index] = x;
+      const value = whole(i, true);
+      value.data[index] = isExact(value.data) ? BigInt(x) : x;
       stale[i] = 1;
-      if (!given.has(i)) pinned.add(i);
+      if (!leaves.has(i)) pinned.add(i);
     },
-    load(i, data) { values[i].data.set(held(all.dtype[i], data)); stale[i] = 1; },
+    load(i, data) {
+      const next = held(all.dtype[i], data);
+      if (next.constructor === values[i].data.constructor) values[i].data.set(next);
+      else values[i] = dense(all.shape[i], all.dtype[i], next);
+      stale[i] = 1;
+    },
     free(i) { pinned.delete(i); stale[i] = 1; },
-    setOp(i, attributes) { computed[i].attributes = all.attributes[i] = attributes; stale[i] = 1; },
+    setOp(i, attributes) { computed[i].attributes = readAttributes(attributes); stale[i] = 1; },
     /** Compute what depends on what was set since the last time. */
     run() {
       for (let i = 0; i < computed.length; i++) {
-        const leaf = given.has(i) || pinned.has(i);
+        const leaf = leaves.has(i) || pinned.has(i);
         changed[i] = stale[i] || (!leaf && all.inputs[i].some((j) => changed[j])) ? 1 : 0;
         stale[i] = 0;
         if (changed[i] && !leaf) compute(i);
@@ -69,8 +98,8 @@ export function makeEngine({ nodes: all, given, updates }) {
     /** Make the updates, all at once; what was computed keeps the numbers that it was computed from. */
     commit() {
       const next = updates.map(([to, from]) => {
-        const { data } = values[to], kept = spare.get(to) ?? new data.constructor(data.length);
-        kept.set(flat(values[from]));
+        const next = flat(values[from]), known = spare.get(to), kept = known?.constructor === next.constructor ? known : new next.constructor(next.length);
+        kept.set(next);
         return kept;
       });
       updates.forEach(([to], k) => {

@@ -121,7 +121,7 @@ function normalNumber(random) {
 
 /** Draw all numbers of a result. */
 function drawn(n, [counter], f) {
-  const { seed, stream } = n.attributes, random = new Philox(seed, stream, Math.max(0, counter.data[counter.offset])), to = made(n);
+  const { seed, stream } = n.attributes, block = counter.data[counter.offset], random = new Philox(seed, stream, block > 0 ? block : 0), to = made(n);
   for (let i = 0; i < to.length; i++) to[i] = f(random);
   return to;
 }

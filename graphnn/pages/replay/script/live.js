@@ -51,26 +51,33 @@ function sizeOf(dim, sizes) {
   return sum();
 }
 
-const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" ? sizeOf(value, sizes) : value);
+const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" && value !== "..." ? sizeOf(value, sizes) : value);
 
 /** Return the graph with numbers for its dimensions; of it, only what `wanted` are computed from, all unless given. */
 function boundGraph(sizes, given, wanted = null) {
   const { nodes: told, updates } = data.live, kept = wanted && ancestors(told.inputs, wanted);
   const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)), at = new Map(numbers.map((i, k) => [i, k]));
-  const pick = (column) => numbers.map((i) => column[i]);
-  const attributes = numbers.map((i) => {
-    const own = { ...told.attributes[i], ...live.settings.get(i) };
-    for (const name of told.sized[i]) own[name] = bound(own[name], sizes);
-    return own;
-  });
-  const leaves = new Map(numbers.filter((i) => given.has(i)).map((i) => [at.get(i), given.get(i)]));
+  const pick = (column) => numbers.map((i) => column[i]), settings = told.attributes.map((own, i) => ({ ...own, ...live.settings.get(i) }));
+  const columns = { ...told, attributes: settings, inputs: told.inputs.map((all) => all.map((i) => at.get(i))) };
   return {
     at,
-    nodes: { name: pick(told.name), op: pick(told.op), attributes, inputs: pick(told.inputs).map((all) => all.map((i) => at.get(i))), shape: pick(told.shape).map((shape) => bound(shape, sizes)), dtype: pick(told.dtype) },
-    given: leaves,
+    nodes: boundNodes(Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, pick(column)])), sizes),
+    given: new Map(numbers.filter((i) => given.has(i)).map((i) => [at.get(i), given.get(i)])),
     updates: wanted ? [] : updates,
     fetches: wanted ? wanted.map((i) => at.get(i)) : data.live.fetches,
   };
+}
+
+/** Return nodes with numbers for their dimensions, also those in the bodies of loops, which have names of their own. */
+function boundNodes(told, sizes) {
+  const attributes = told.attributes.map((own, i) => ({ ...own, ...Object.fromEntries(told.sized[i].map((name) => [name, bound(own[name], sizes)])) }));
+  return { ...told, attributes, shape: told.shape.map((shape) => bound(shape, sizes)), bodies: told.bodies.map((inside) => boundBodies(inside, sizes)) };
+}
+
+function boundBodies(inside, sizes) {
+  if (!inside) return [];
+  const inner = Object.fromEntries(inside.names.map((name, k) => [name, bound(inside.dims[k], sizes)]));
+  return inside.graphs.map(({ nodes: told, given, inputs }) => ({ nodes: boundNodes(told, inner), given: new Map(given.map(([i, number]) => [i, arrays[number]])), inputs }));
 }
 
 function ancestors(inputs, wanted) {

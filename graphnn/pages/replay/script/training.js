@@ -80,7 +80,7 @@ function drawEdit() {
   if (document.activeElement !== $("edit-number")) $("edit-number").value = found === undefined ? "" : typeof found === "boolean" ? String(Number(found)) : general(Number(found), 6);
   const tunable = isGiven(number) ? [] : data.live.nodes.tunable[number];
   $("edit-settings").replaceChildren(...tunable.map((name) => {
-    const now = { ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name];
+    const now = readAttribute({ ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name]);
     const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")));
     return make("label", null, `${name} `, make("input", { type: "text", inputMode: "decimal", autocomplete: "off", value: String(now), onchange: set }));
   }));

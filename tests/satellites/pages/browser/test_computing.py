@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_samples import script
+from engine_samples import of_an_operation_of_its_own, script
 from playwright.sync_api import Browser, Page, expect
 from runs import spiral
 
@@ -252,13 +252,11 @@ def test_an_exercise_says_which_numbers_are_right(opened: Opened, tmp_path: Path
 
 
 def test_a_page_that_cannot_compute_says_why_in_one_line(opened: Opened, tmp_path: Path) -> None:
-    g = gn.Graph()
-    counter = g.placeholder("counter", shape=(), dtype=np.int64)
-    gn.trace(gn.random_normal(counter, (3,)), {counter: 1}).to_html(tmp_path / "plain.html")
+    of_an_operation_of_its_own().to_html(tmp_path / "plain.html")
     page = opened(tmp_path / "plain.html")
     expect(page.locator("#live-why")).to_contain_text("does not compute: it has")
     expect(page.locator("#edit")).to_be_hidden()
-    assert len(page.evaluate("graphnn.unknown")) == 1
+    assert page.evaluate("graphnn.unknown") == ["halved"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
