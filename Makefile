@@ -6,6 +6,9 @@ BIN    := $(VENV)/bin
 BENCH  ?= $(VENV)/bench
 QUIET  := --disable-pip-version-check --quiet --no-input
 PIP    := $(BIN)/python -m pip $(QUIET)
+NPM    := $(VENV)/npm
+PRETTIER := $(BIN)/node $(NPM)/node_modules/prettier/bin/prettier.cjs --log-level warn "**/*.js"
+TSC    := $(BIN)/node $(NPM)/node_modules/typescript/bin/tsc --project tests/tools/javascript
 
 # Arguments for pytest: make test ARGS="-k floors"
 ARGS ?=
@@ -27,9 +30,9 @@ help:
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
 	@echo "make fuzz         compare, forge and interrupt at length, for hours   (ARGS='--share 0.01' for minutes)"
 	@echo "make satellites   delete each satellite in a copy, and test the rest   (ALL=1: all at once)"
-	@echo "make lint         check style, format, imports, spelling and workflows"
+	@echo "make lint         check style, format, imports, spelling and workflows, and the types of JavaScript"
 	@echo "make format       mend style and format where a tool can"
-	@echo "make types        check types"
+	@echo "make types        check the types of Python"
 	@echo "make docs         build the documentation into docs/_build/html"
 	@echo "make clean        remove what the above have made; distclean removes .venv too"
 	@echo
@@ -85,18 +88,23 @@ fuzz: $(VENV)/test.stamp
 satellites: $(VENV)/test.stamp $(VENV)/lint.stamp
 	@$(BIN)/python tests/tools/satellites.py $(if $(ALL),--all) $(ARGS)
 
-lint: $(VENV)/lint.stamp
+lint: $(VENV)/lint.stamp $(VENV)/npm.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell
+	@$(PRETTIER) --check
+	@$(TSC)/engine.json
+	@$(TSC)/replay.json
+	@$(TSC)/live.json
 	@if test -x $(BIN)/actionlint; then $(BIN)/actionlint; \
 	  else $(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && \
 	  echo "the workflows were held against their schema only: actionlint could not be installed"; fi
 
-format: $(VENV)/lint.stamp
+format: $(VENV)/lint.stamp $(VENV)/npm.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(PRETTIER) --write
 
 types: $(VENV)/lint.stamp
 	@$(BIN)/mypy --strict graphnn
@@ -157,6 +165,14 @@ $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn, and what checks style and types ..."
 	@$(PIP) install --editable ".[all]" --group lint
 	@$(PIP) install --group workflows 2>/dev/null || echo "not installed: actionlint, which checks the workflows" >&2
+	@touch $@
+
+$(VENV)/npm.stamp: tests/tools/javascript/package.json $(VENV)/lint.stamp
+	@echo "Installing what checks JavaScript ..."
+	@mkdir -p $(NPM)
+	@cp tests/tools/javascript/package.json $(NPM)
+	@$(BIN)/npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null || { \
+	  echo "TypeScript and Prettier, which check the JavaScript of pages, could not be installed: npm says why above" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp

@@ -50,7 +50,11 @@ def attributes_of(op: Op) -> dict[str, Any]:
 
 def sized_attributes(op: Op) -> list[str]:
     """Return which of the attributes may hold names of dimensions."""
-    return [name for name in settings_of_loop(op) if name in ("length", "starts")] if isinstance(op, Keeping) else list(op.sized)
+    return (
+        [name for name in settings_of_loop(op) if name in ("length", "starts")]
+        if isinstance(op, Keeping)
+        else list(op.sized)
+    )
 
 
 def _in_json(value: Any) -> Any:

@@ -65,7 +65,7 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
       values[i] = value;
       stale[i] = 1;
     },
-    /** Compute a loop or a branch again: `seen` is called with each row, and the engine of the body that has its values. */
+    /** Compute a loop or a branch again: `seen` is called with each row, the engine of the body that has its values, and which body it is. */
     inside(i, seen) {
       computed[i].seen = seen;
       compute(i);
@@ -92,7 +92,13 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
         const leaf = leaves.has(i) || pinned.has(i);
         changed[i] = stale[i] || (!leaf && all.inputs[i].some((j) => changed[j])) ? 1 : 0;
         stale[i] = 0;
-        if (changed[i] && !leaf) compute(i);
+        if (!changed[i] || leaf) continue;
+        try {
+          compute(i);
+        } catch (error) {
+          stale.fill(1); // what was not reached is not known to be as it was
+          throw error;
+        }
       }
     },
     /** Make the updates, all at once; what was computed keeps the numbers that it was computed from. */

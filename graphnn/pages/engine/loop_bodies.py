@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...control_flow.branch_op import Branch
 from ...control_flow.bundle import LoopItem
 from ...control_flow.fixed_point_op import FixedPoint
 from ...control_flow.loop_body import Keeping, graph_of
 from ...control_flow.loop_op import Loop
-from ...core import Node, Op, Spec
 from ...runtime.program import program_of
+
+if TYPE_CHECKING:
+    from ...core import Node, Op, Spec
 
 _MOST_ITERATIONS = 2**53 - 1
 """Of a loop that only its condition ends, as the page counts."""
@@ -43,7 +45,10 @@ def computed(order: Sequence[Node], fetches: Iterable[Node], op_of: Callable[[No
     for node in kept:
         alike.setdefault((node.inputs, _keeping(op_of(node), ())), []).append(node)
     first = {node: nodes[0] for nodes in alike.values() for node in nodes}
-    one = {nodes[0]: _keeping(op_of(nodes[0]), {each: None for node in nodes for each in kept[node]}) for nodes in alike.values()}
+    one = {
+        nodes[0]: _keeping(op_of(nodes[0]), {each: None for node in nodes for each in kept[node]})
+        for nodes in alike.values()
+    }
     order = [node for node in order if first.get(node, node) is node]
     ops, specs = [], []
     for node in order:
@@ -123,7 +128,7 @@ def with_inner(ops: Sequence[Op]) -> Iterator[Op]:
 
 
 def settings_of_loop(op: Keeping) -> dict[str, Any]:
-    """Return what the engine computes a loop or a branch by: numbers of nodes of its bodies, and where a bundle has what."""
+    """Return what the engine computes a loop or a branch by: numbers of nodes of its bodies, and where items lie."""
     bodies = bodies_of(op)
     starts = [place.start for place in op.layout.places]  # type: ignore[attr-defined]
     if isinstance(op, Branch):

@@ -58,7 +58,7 @@ function iterated(a, n) {
     }
     body.run();
     kept.forEach(([kind, at], k) => { if (kind === "each") written(bundle, starts[k], body.values[at], row, n.attributes.length); });
-    n.seen?.(row, body);
+    n.seen?.(row, body, 0);
     if (goesOn >= 0) more = body.values[goesOn].data[body.values[goesOn].offset] !== 0;
     carry = carriedOn(n, body, done++);
   }
@@ -82,7 +82,7 @@ export const LOOP_OPERATIONS = {
     operands.forEach((x, k) => give(body, k, x));
     body.run();
     kept.forEach((pair, k) => { if (pair[side] >= 0) written(bundle, starts[k], body.values[pair[side]]); });
-    n.seen?.(side, body);
+    n.seen?.(0, body, side);
     return bundle;
   },
   loop_item([bundle], n) {

@@ -1,6 +1,11 @@
 import { half, made } from "./arrays.js";
+/** @import { Computed, Data, Operations, Value } from "./arrays.js" */
 
-/** Put the product of two words of 32 bits into two words of a list, the high one first. */
+/**
+ * Put the product of two words of 32 bits into two words of a list, the high one first.
+ *
+ * @type {(a: number, b: number, to: Uint32Array, at: number) => void}
+ */
 function halfProduct(a, b, to, at) {
   const low = (a & 0xffff) * (b & 0xffff), one = (a >>> 16) * (b & 0xffff), other = (a & 0xffff) * (b >>> 16);
   const middle = (low >>> 16) + (one & 0xffff) + (other & 0xffff);
@@ -10,7 +15,11 @@ function halfProduct(a, b, to, at) {
 
 const parts = new Uint32Array(8);
 
-/** Put the product of two words of 64 bits, in halves of 32, into four words of a list, the highest first. */
+/**
+ * Put the product of two words of 64 bits, in halves of 32, into four words of a list, the highest first.
+ *
+ * @type {(aHigh: number, aLow: number, bHigh: number, bLow: number, to: Uint32Array, at: number) => void}
+ */
 function wordProduct(aHigh, aLow, bHigh, bLow, to, at) {
   halfProduct(aHigh, bHigh, parts, 0);
   halfProduct(aHigh, bLow, parts, 2);
@@ -25,9 +34,17 @@ function wordProduct(aHigh, aLow, bHigh, bLow, to, at) {
 
 /** The words of 64 bits of Philox 4x64-10, of which each block of four is a pure function of key and counter. */
 class Philox {
+  /**
+   * @param {number | bigint} seed
+   * @param {number | bigint} stream
+   * @param {number} block
+   */
   constructor(seed, stream, block) {
     this.key = [seed, stream, block].flatMap((x) => [Number(BigInt(x) >> 32n), Number(BigInt(x) & 0xffffffffn)]);
-    [this.count, this.at, this.words, this.products] = [0, 8, new Uint32Array(8), new Uint32Array(8)];
+    this.count = 0;
+    this.at = 8;
+    this.words = new Uint32Array(8);
+    this.products = new Uint32Array(8);
   }
 
   /** Go to the next word. */
@@ -60,6 +77,7 @@ class Philox {
   }
 }
 
+/** @type {(words: Uint32Array, at: number, high: number, low: number) => void} */
 function increase(words, at, high, low) {
   const sum = words[at + 1] + low;
   words[at + 1] = sum;
@@ -94,16 +112,19 @@ const ENDS =
   "oxKuBcRJwzxAqDN60mnDPApBVpKzisM8+oiucHWswzymBBezJ8/DPHX0YKrb8sM82uW5nKQXxDyUXlQVmD3EPBU6p0TOZMQ8vEOcdWKNxDwnWmudc7fEPAKJ" +
   "zQ0l48Q8QazpU58QxTxCfjpSEUDFPBvkSqmxccU82Y1xi8ClxTz+0DokitzFPEwehs9pFsY86moAe85TxjzD5Z++QJXGPDLiCY1r28Y8NHpf8CgnxzxzBglW" +
   "lXnHPIzO1vQt1Mc8NPIpBQM5yDwUfKq/D6vIPJZEb5TgLsk8q1dAAe7LyTxad5R43I/KPLH9eDgfmMs8M60JgrQ7zTw=";
+/** @type {{width: Float64Array, height: Float64Array, inside: Float64Array} | undefined} */
 let strips;
 
+/** @type {() => NonNullable<typeof strips>} */
 function ziggurat() {
   if (strips) return strips;
-  const width = new Float64Array(Uint8Array.from(atob(ENDS), (c) => c.charCodeAt(0)).buffer), end = (k) => width[k] * UNIT;
+  const width = new Float64Array(Uint8Array.from(atob(ENDS), (c) => c.charCodeAt(0)).buffer), end = (/** @type {number} */ k) => width[k] * UNIT;
   const height = width.map((_, k) => (k ? Math.exp(-0.5 * end(k) ** 2) : 1));
   const inside = width.map((_, k) => (k === 1 ? 0 : Math.floor((k ? end(k - 1) / end(k) : TAIL / end(0)) * UNIT)));
   return (strips = { width, height, inside });
 }
 
+/** @type {(random: Philox) => number} */
 function normalNumber(random) {
   const { width, height, inside } = ziggurat();
   for (;;) {
@@ -119,15 +140,21 @@ function normalNumber(random) {
   }
 }
 
-/** Draw all numbers of a result. */
+/**
+ * Draw all numbers of a result.
+ *
+ * @type {(n: Computed, operands: Value[], f: (random: Philox) => number) => Data}
+ */
 function drawn(n, [counter], f) {
   const { seed, stream } = n.attributes, block = counter.data[counter.offset], random = new Philox(seed, stream, block > 0 ? block : 0), to = made(n);
   for (let i = 0; i < to.length; i++) to[i] = f(random);
   return to;
 }
 
+/** @type {Record<string, number>} */
 const BELOW_ONE = { float64: 1, float32: 1 - 2 ** -24, float16: 1 - 2 ** -11 };
 
+/** @type {Operations} */
 export const RANDOM_OPERATIONS = {
   random_uniform(a, n) { const most = BELOW_ONE[n.dtype]; return drawn(n, a, (random) => Math.min(most, n.dtype === "float16" ? half(random.number()) : random.number())); },
   random_normal(a, n) { return drawn(n, a, normalNumber); },

@@ -12,10 +12,12 @@ from ...view.formatting import counted, in_bytes, visible
 from ..engine import attributes_of, missing_operations, sized_attributes
 from ..engine.loop_bodies import Computed, bodies_of, computed
 from .element_reads import by_shapes
+from .replayed_iterations import is_bundle
 
 if TYPE_CHECKING:
     from ...core import Array, Node, Op
     from .page_data import Maker
+    from .replayed_iterations import PageLoop
 
 MOST_BYTES = 20_000_000
 """Of the state, the feed and the constants: a page that computes holds them whole."""
@@ -95,6 +97,7 @@ class _Graph:
             "fetches": [self.number[node] for node in self.trace.fetches if node not in updates.values()],
             "rates": self._rates(),
             "play": self._play(),
+            "loops": [self._inside(loop) for loop in self.maker.loops.all],
             "fixed": [int(by_shapes(op)) for op in ops],
         }
 
@@ -111,7 +114,16 @@ class _Graph:
         """Return what a name is of that no node has, as Python looks it up: the result of a scope, a second name."""
         graph = self.trace.graph
         found = {name: graph._find(name) for name in [*graph.scopes, *graph.names, *graph.outputs]}
-        return {visible(name): self.number[node] for name, node in found.items() if node in self.number}
+        return {
+            visible(name): self.number[node] for name, node in found.items() if node is not None and node in self.number
+        }
+
+    def _inside(self, loop: PageLoop) -> dict[str, Any]:
+        """Return which node computes a loop that the page shows, and the numbers in its body of what is shown."""
+        body = bodies_of(self.nodes.ops[self.number[loop.loop]])[loop.body]
+        shown = [-1 if is_bundle(node) else body.number.get(node.index, -1) for node in loop.nodes]
+        fixed = [int(by_shapes(node.op)) for node in loop.nodes]
+        return {"node": self.number[loop.loop], "body": loop.body, "numbers": shown, "fixed": fixed}
 
     def _rates(self) -> list[int]:
         """Return the learning rates: parameters of an optimizer that are one number and called so."""
@@ -163,7 +175,9 @@ def bodies_told(op: Any, store: Callable[[Array], Any]) -> dict[str, Any] | None
         {
             "nodes": columns(body.nodes, store),
             "given": [
-                [i, store(node.graph._constants[node])] for i, node in enumerate(body.nodes.order) if node.op.is_constant
+                [i, store(node.graph._constants[node])]
+                for i, node in enumerate(body.nodes.order)
+                if node.op.is_constant
             ],
             "inputs": body.inputs,
         }

@@ -36,7 +36,7 @@ function fillWith(id) {
   }
   measure();
   drawAll();
-  if (id === "picture" || id === null) open();
+  if (id === "picture" || id === null) showWhole();
 }
 
 function listenToPanes() {

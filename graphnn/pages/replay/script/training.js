@@ -142,6 +142,7 @@ function listenToPoints() {
     const box = host.querySelector("canvas").getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
+  /** @type {(spot: number[]) => number[]} */
   const numbersAt = ([across, down]) => {
     const [left, right, bottom, top] = seen.ends, within = (x) => Math.max(0, Math.min(SIDE, x));
     return [left + (within(across) / SIDE) * (right - left), top - (within(down) / SIDE) * (top - bottom)].map((x) => Number(x.toPrecision(6)));
@@ -216,7 +217,7 @@ function publishScripting() {
   const asked = {
     async value(name) {
       needed();
-      const { shape, dtype, data: raw } = computed().value(numberNamed(name));
+      const engine = computed(), { shape, dtype, data: raw } = valueInside(String(name)) ?? engine.value(numberNamed(name));
       return { shape: [...shape], dtype, data: raw.slice() };
     },
     async set(name, index, number) {
