@@ -188,19 +188,21 @@ def test_scripting_says_what_is_wrong(page: Page) -> None:
 @pytest.mark.parametrize("way", ["cut off", "from a server", "written into the page"])
 def test_it_works_in_a_frame_as_the_documentation_has_it(browser: Browser, tmp_path: Path, way: str) -> None:
     _, step, feed = step_of()
-    text = gn.playground(step, feed, tmp_path / "play.html").html
+    (tmp_path / "replay").mkdir()
+    text = gn.playground(step, feed, tmp_path / "replay" / "play.html").html
     told = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
     cut_off, scripted = re.findall(r"```html\n(.*?)```", told, re.DOTALL)
     embedding = cut_off if way == "cut off" else scripted
     if way == "written into the page":
-        embedding = embedding.replace('src="play.html"', f'srcdoc="{html.escape(text)}"')
+        embedding = embedding.replace('src="replay/play.html"', f'srcdoc="{html.escape(text)}"')
     (tmp_path / "around.html").write_text(f"<!doctype html><title>Around it</title>{embedding}", encoding="utf-8")
     page, complaints = browser.new_page(), list[str]()
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     if way == "from a server":
-        page.route("**", lambda route: route.fulfill(path=tmp_path / route.request.url.rpartition("/")[2]))
-        page.goto("https://lessons.test/around.html")
+        server = "https://lessons.test/"
+        page.route("**", lambda route: route.fulfill(path=tmp_path / route.request.url.removeprefix(server)))
+        page.goto(f"{server}around.html")
     else:
         page.goto((tmp_path / "around.html").as_uri())
     frame = page.frame_locator("iframe")
