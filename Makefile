@@ -7,8 +7,10 @@ BENCH  ?= $(VENV)/bench
 QUIET  := --disable-pip-version-check --quiet --no-input
 PIP    := $(BIN)/python -m pip $(QUIET)
 NPM    := $(VENV)/npm
+
+# What checks and formats JavaScript; tests/tools/javascript says how strictly.
 PRETTIER := $(BIN)/node $(NPM)/node_modules/prettier/bin/prettier.cjs --log-level warn "**/*.js"
-TSC    := $(BIN)/node $(NPM)/node_modules/typescript/bin/tsc --project tests/tools/javascript
+TSC      := $(BIN)/node $(NPM)/node_modules/typescript/bin/tsc --project tests/tools/javascript
 
 # Arguments for pytest: make test ARGS="-k floors"
 ARGS ?=
@@ -16,7 +18,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page torch lint format types docs bench bench-quick bench-scale fuzz satellites clean distclean
+.PHONY: help demo test lowest dist page torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw, replay and play with a network"
@@ -30,9 +32,10 @@ help:
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
 	@echo "make fuzz         compare, forge and interrupt at length, for hours   (ARGS='--share 0.01' for minutes)"
 	@echo "make satellites   delete each satellite in a copy, and test the rest   (ALL=1: all at once)"
-	@echo "make lint         check style, format, imports, spelling and workflows, and the types of JavaScript"
+	@echo "make lint         check style, format, imports, spelling and workflows, and JavaScript"
+	@echo "make javascript   of that, JavaScript only: its types and its format"
 	@echo "make format       mend style and format where a tool can"
-	@echo "make types        check the types of Python"
+	@echo "make types        check types"
 	@echo "make docs         build the documentation into docs/_build/html"
 	@echo "make clean        remove what the above have made; distclean removes .venv too"
 	@echo
@@ -88,18 +91,20 @@ fuzz: $(VENV)/test.stamp
 satellites: $(VENV)/test.stamp $(VENV)/lint.stamp
 	@$(BIN)/python tests/tools/satellites.py $(if $(ALL),--all) $(ARGS)
 
-lint: $(VENV)/lint.stamp $(VENV)/npm.stamp
+lint: $(VENV)/lint.stamp javascript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell
-	@$(PRETTIER) --check
-	@$(TSC)/engine.json
-	@$(TSC)/replay.json
-	@$(TSC)/live.json
 	@if test -x $(BIN)/actionlint; then $(BIN)/actionlint; \
 	  else $(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && \
 	  echo "the workflows were held against their schema only: actionlint could not be installed"; fi
+
+javascript: $(VENV)/npm.stamp
+	@$(TSC)/engine.json
+	@$(TSC)/replay.json
+	@$(TSC)/live.json
+	@$(PRETTIER) --check
 
 format: $(VENV)/lint.stamp $(VENV)/npm.stamp
 	@$(BIN)/ruff check --fix .

@@ -9,7 +9,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from ...control_flow.loop_body import Keeping
 from ...io.graph_files import settings_of
 from ..single_file import part
 from .loop_bodies import settings_of_loop, with_inner
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _LARGEST_EXACT = 2**53
 """Of the integers that JavaScript reads without rounding."""
-_ENTRY = re.compile(r"^  (\w+)\(", re.MULTILINE)
+_ENTRY = re.compile(r"^  (\w+)(?:\(|: )", re.MULTILINE)
 _EXPORTS = "makeEngine, readAttribute"
 _TABLE = re.compile(r"^(?:export )?const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 
@@ -44,16 +43,14 @@ def missing_operations(ops: Iterable[Op]) -> list[str]:
 
 def attributes_of(op: Op) -> dict[str, Any]:
     """Return the attributes of an operation as the engine reads them, in what JSON can hold."""
-    settings = settings_of_loop(op) if isinstance(op, Keeping) else settings_of(op)
+    settings = settings_of_loop(op) if op.holds_bodies else settings_of(op)
     return {name: _in_json(value) for name, value in settings.items()}
 
 
 def sized_attributes(op: Op) -> list[str]:
     """Return which of the attributes may hold names of dimensions."""
     return (
-        [name for name in settings_of_loop(op) if name in ("length", "starts")]
-        if isinstance(op, Keeping)
-        else list(op.sized)
+        [name for name in settings_of_loop(op) if name in ("length", "starts")] if op.holds_bodies else list(op.sized)
     )
 
 

@@ -4,10 +4,49 @@
  * and float16 as float32 that is rounded to float16. What Python refuses gives NaN here, or 0 among integers.
  *
  * @typedef {Float64Array | Float32Array | Int32Array | Int16Array | Int8Array | Uint32Array | Uint16Array | Uint8Array} Data
- * @typedef {{shape: number[], dtype: string, data: Data, strides: number[], offset: number}} Value
- * @typedef {{new (size: number): Data, from(numbers: ArrayLike<number>): Data}} DataConstructor
- * @typedef {{shape: number[], dtype: string, attributes: Attributes, out?: Data, kept?: Float64Array[], plan?: import("./products.js").Contraction}} Computed a node
- * @typedef {Data | {data: Data, strides: number[], offset: number}} Result new numbers, or a view of an operand's
+ * @typedef {BigInt64Array | BigUint64Array} ExactData integers that doubles would round: exact.js
+ * @typedef {Data | ExactData} AnyData
+ * @typedef {ValueOf<Data>} Value
+ * @typedef {ValueOf<AnyData>} AnyValue
+ * @typedef {{new (size: number): Data, new (buffer: ArrayBufferLike, at: number, size: number): Data, from(numbers: ArrayLike<number>): Data}} DataConstructor
+ *
+ * @typedef {{shape: number[], dtype: string, out?: AnyData}} Made what has an array that is made once
+ *
+ * @typedef {object} Node
+ * @property {Attributes} attributes
+ * @property {Float64Array[]} [kept]
+ * @property {Made} [exact]
+ * @property {import("./products.js").Contraction} [plan]
+ * @property {AnyValue[][]} [carry]
+ * @property {Engine[]} bodies
+ * @property {Seen | null} [seen]
+ *
+ * @typedef {Made & Node} Computed a node, and the arrays that are made for it once
+ * @typedef {(row: number, body: Engine, which: number) => void} Seen
+ *
+ * @typedef {ArrayLike<number> | ExactData} Numbers
+ *
+ * @typedef {object} Graph
+ * @property {{op: string[], attributes: object[], inputs: number[][], shape: number[][], dtype: string[], bodies?: Graph[][]}} nodes
+ * @property {Map<number, Numbers>} given the numbers of leaves
+ * @property {number[][]} [updates] of each, the parameter and its next value
+ * @property {number[]} [inputs] of a body: leaves that the loop gives; -1 stands for one that is not read
+ *
+ * @typedef {object} Engine
+ * @property {string[]} unknown the operations that it does not have
+ * @property {AnyValue[]} values
+ * @property {number[]} inputs
+ * @property {(i: number, value: AnyValue) => void} give
+ * @property {(i: number, seen: Seen) => void} inside
+ * @property {(i: number) => AnyValue} value
+ * @property {(i: number, index: number, x: number | bigint) => void} set
+ * @property {(i: number, data: Numbers) => void} load
+ * @property {(i: number) => void} free
+ * @property {(i: number, attributes: object) => void} setOp
+ * @property {() => void} run
+ * @property {() => void} commit
+ *
+ * @typedef {AnyData | {data: AnyData, strides: number[], offset: number}} Result new numbers, or a view of an operand's
  * @typedef {number | number[] | null | undefined} Axis
  * @typedef {number | "..." | null | (number | null)[]} Part of an index: a number, an ellipsis, a new axis or a slice
  *
@@ -18,16 +57,23 @@
  * @property {Axis} axis
  * @property {number} axis1
  * @property {number} axis2
+ * @property {boolean} backwards
+ * @property {number[]} carried
  * @property {number | number[] | number[][]} constant_values
  * @property {number} count
+ * @property {boolean} counted
  * @property {number} ddof
  * @property {number} decimals
  * @property {boolean} descending
  * @property {number | number[]} dilation
+ * @property {number} goes_on
  * @property {number | null} hi
  * @property {Part[]} index
+ * @property {boolean} indexed
  * @property {Part[][]} indices
  * @property {number} k
+ * @property {[string | number, number][]} kept
+ * @property {number} length
  * @property {number | null} lo
  * @property {number} negative_slope
  * @property {number} offset
@@ -35,16 +81,24 @@
  * @property {number | number[] | number[][]} pad_width
  * @property {number} repeats
  * @property {number | number[]} reps
+ * @property {number} rows
  * @property {number | bigint} seed
  * @property {number | number[]} shift
  * @property {number[]} size
  * @property {number} start
+ * @property {number[]} starts
  * @property {number} step
  * @property {number | bigint} stream
  * @property {number | number[]} stride
  * @property {string} subscripts
+ * @property {number} tolerance
  *
- * @typedef {Record<string, (operands: Value[], node: Computed) => Result>} Operations
+ * @typedef {(operands: Value[], node: Computed) => Result} Operation
+ * @typedef {Record<string, Operation>} Operations
+ */
+/**
+ * @template {AnyData} D
+ * @typedef {{shape: number[], dtype: string, data: D, strides: number[], offset: number}} ValueOf
  */
 /** @type {Record<string, DataConstructor>} */
 export const ARRAY_OF = {
@@ -79,19 +133,19 @@ export function inOrder(shape) {
 /**
  * Return a value whose elements lie in C order.
  *
- * @type {(shape: number[], dtype: string, data: Data) => Value}
+ * @type {<D extends AnyData>(shape: number[], dtype: string, data: D) => ValueOf<D>}
  */
 export const dense = (shape, dtype, data) => ({ shape, dtype, data, strides: inOrder(shape), offset: 0 });
 
 /**
  * Return the array of a result, which is made once.
  *
- * @type {(n: Computed) => Data}
+ * @type {(n: Made) => Data}
  */
 export function made(n) {
   const size = sizeOfShape(n.shape);
   if (n.out?.length !== size) n.out = new ARRAY_OF[n.dtype](size);
-  return n.out;
+  return /** @type {Data} */ (n.out);
 }
 
 /**
@@ -108,7 +162,7 @@ export function scratch(n, which, size) {
 /**
  * Put doubles into the array of a result, in its dtype.
  *
- * @type {(n: Computed, numbers: ArrayLike<number>) => Data}
+ * @type {(n: Made, numbers: ArrayLike<number>) => Data}
  */
 export function stored(n, numbers) {
   const to = made(n);
@@ -131,7 +185,7 @@ export const inFront = (count) => Array.from({ length: count }, (_, i) => i);
 /**
  * Return the strides of a value that is broadcast to a shape.
  *
- * @type {(x: Value, shape: number[]) => number[]}
+ * @type {(x: AnyValue, shape: number[]) => number[]}
  */
 export const stretched = (x, shape) => shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
 
@@ -177,17 +231,17 @@ export function walk(shape, strides, offsets, row, ordered = false) {
 /**
  * Copy a value, broadcast to the shape, into an array with these strides.
  *
- * @type {<T extends Data>(to: T, shape: number[], strides: number[], offset: number, x: Value) => T}
+ * @type {<D extends AnyData>(to: D, shape: number[], strides: number[], offset: number, x: AnyValue) => D}
  */
 export function copied(to, shape, strides, offset, x) {
-  const { data } = x;
+  const { data } = /** @type {Value} */ (x), into = /** @type {Data} */ (to);
   walk(shape, [strides, stretched(x, shape)], [offset, x.offset], (count, [i, j], [s, t]) => {
-    for (let e = 0; e < count; e++, i += s, j += t) to[i] = data[j];
+    for (let e = 0; e < count; e++, i += s, j += t) into[i] = data[j];
   });
   return to;
 }
 
-/** @type {(x: Value) => boolean} */
+/** @type {(x: AnyValue) => boolean} */
 export function isDense({ shape, strides, offset, data }) {
   let step = 1;
   for (let axis = shape.length - 1; axis >= 0; step *= shape[axis--]) if (shape[axis] !== 1 && strides[axis] !== step) return false;
@@ -197,14 +251,14 @@ export function isDense({ shape, strides, offset, data }) {
 /**
  * Return an array of the kind of another, of zeros.
  *
- * @type {(data: Data, size: number) => Data}
+ * @type {<D extends AnyData>(data: D, size: number) => D}
  */
-export const emptyLike = (data, size) => new (/** @type {DataConstructor} */ (data.constructor))(size);
+export const emptyLike = (data, size) => new (/** @type {new (size: number) => typeof data} */ (data.constructor))(size);
 
 /**
  * Return the elements in C order: the array itself, if they lie so.
  *
- * @type {(x: Value) => Data}
+ * @type {<D extends AnyData>(x: ValueOf<D>) => D}
  */
 export const flat = (x) => (isDense(x) ? x.data : copied(emptyLike(x.data, sizeOfShape(x.shape)), x.shape, inOrder(x.shape), 0, x));
 

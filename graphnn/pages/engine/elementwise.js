@@ -1,11 +1,11 @@
 import { bitsOf, even, isDense, isFloat, made, stretched, walk, inOrder } from "./arrays.js";
 import { erf, normal } from "./erf.js";
-/** @import { Computed, Data, Operations, Value } from "./arrays.js" */
+/** @import { Data, Made, Operations, Value } from "./arrays.js" */
 
 /**
  * Compute rows of a result. What takes most of a training has a loop of its own for this: `f` below is called for each element.
  *
- * @type {(n: Computed, operands: Value[], row: (to: Data, count: number, h: number, r: number, x: Data, i: number, s: number, y: Data, j: number, t: number) => void) => Data}
+ * @type {(n: Made, operands: Value[], row: (to: Data, count: number, h: number, r: number, x: Data, i: number, s: number, y: Data, j: number, t: number) => void) => Data}
  */
 function rows(n, a, row) {
   const to = made(n), [x, y = x] = a, one = straight(x, to.length), other = straight(y, to.length);
@@ -24,21 +24,21 @@ const straight = (x, size) => (x.data.length === 1 ? 0 : x.data.length === size 
 /**
  * Compute each element of one operand.
  *
- * @type {(n: Computed, operands: Value[], f: (x: number) => number | boolean) => Data}
+ * @type {(n: Made, operands: Value[], f: (x: number) => number | boolean) => Data}
  */
-const each = (n, a, f) => rows(n, a, (to, count, h, r, x, i, s) => { for (; count > 0; count--, h += r, i += s) to[h] = /** @type {number} */ (f(x[i])); });
+export const each = (n, a, f) => rows(n, a, (to, count, h, r, x, i, s) => { for (; count > 0; count--, h += r, i += s) to[h] = /** @type {number} */ (f(x[i])); });
 
 /**
  * Compute each element of two operands that broadcast.
  *
- * @type {(n: Computed, operands: Value[], f: (x: number, y: number) => number | boolean) => Data}
+ * @type {(n: Made, operands: Value[], f: (x: number, y: number) => number | boolean) => Data}
  */
-const both = (n, a, f) => rows(n, a, (to, count, h, r, x, i, s, y, j, t) => { for (; count > 0; count--, h += r, i += s, j += t) to[h] = /** @type {number} */ (f(x[i], y[j])); });
+export const both = (n, a, f) => rows(n, a, (to, count, h, r, x, i, s, y, j, t) => { for (; count > 0; count--, h += r, i += s, j += t) to[h] = /** @type {number} */ (f(x[i], y[j])); });
 
 /**
  * Compute with the bits of integers.
  *
- * @type {(n: Computed, operands: Value[], f: (...x: bigint[]) => bigint) => Data}
+ * @type {(n: Made, operands: Value[], f: (...x: bigint[]) => bigint) => Data}
  */
 function bits(n, a, f) {
   const cut = n.dtype.startsWith("int") ? BigInt.asIntN : BigInt.asUintN, width = bitsOf(n.dtype);

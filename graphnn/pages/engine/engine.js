@@ -1,4 +1,4 @@
-import { dense, fitted, flat, isDense } from "./arrays.js";
+import { dense, emptyLike, fitted, flat, isDense } from "./arrays.js";
 import { ELEMENTWISE_OPERATIONS } from "./elementwise.js";
 import { exactly, held, isExact } from "./exact.js";
 import { INDEXING_OPERATIONS } from "./indexing.js";
@@ -8,46 +8,69 @@ import { RANDOM_OPERATIONS } from "./random.js";
 import { REDUCTION_OPERATIONS } from "./reductions.js";
 import { SHAPE_OPERATIONS } from "./shapes.js";
 import { WINDOW_OPERATIONS } from "./windows.js";
+/** @import { AnyData, AnyValue, Attributes, Computed, Data, Engine, Graph, Operation, Value } from "./arrays.js" */
 
-/** Return the functions of all operations, by name. */
+/**
+ * Return the functions of all operations, by name.
+ *
+ * @type {() => Map<string, Operation>}
+ */
 const operations = () => new Map([
   ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS, LOOP_OPERATIONS,
 ].flatMap(Object.entries));
 
-/** Return an attribute as the functions read it: JSON has no infinity, no NaN and no integer beyond 2 ** 53, so these come as text. */
+/**
+ * Return an attribute as the functions read it: JSON has no infinity, no NaN and no integer beyond 2 ** 53, so these come as text.
+ *
+ * @type {(value: any) => unknown}
+ */
 export function readAttribute(value) {
   if (Array.isArray(value)) return value.map(readAttribute);
   if (typeof value?.number !== "string") return value;
   return /^-?\d+$/.test(value.number) ? BigInt(value.number) : Number(value.number);
 }
 
-const readAttributes = (attributes) => Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)]));
+/** @type {(attributes: object) => Attributes} */
+const readAttributes = (attributes) => /** @type {Attributes} */ (Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)])));
 
 /**
  * Make an engine of a graph: it computes the nodes in order, each into an array that is made once.
  *
- * @param {{nodes: {op: string[], attributes: object[], inputs: number[][], shape: number[][], dtype: string[], bodies?: object[][]}, given: Map<number, any>, updates?: number[][], inputs?: number[]}} graph
- *   `given` has the numbers of leaves; of an update, the first is the parameter, the second its next value.
- *   A body of a loop is such a graph: its `inputs` are leaves that the loop gives; -1 stands for one that is not read.
+ * @type {(graph: Graph) => Engine}
  */
 export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
-  const functions = operations(), values = [], pinned = new Set(), spare = new Map();
+  /** @type {AnyValue[]} */
+  const values = [];
+  /** @type {Map<number, AnyData>} */
+  const spare = new Map();
+  const functions = operations(), pinned = new Set();
   const leaves = new Set([...given.keys(), ...inputs]);
-  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]), bodies: (all.bodies?.[i] ?? []).map(makeEngine) }));
+  /** @type {Computed[]} */
+  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]), bodies: (all.bodies?.[i] ?? []).map((body) => makeEngine(body)) }));
   const unknown = [...new Set([...all.op.filter((op, i) => !leaves.has(i) && !functions.has(op)), ...computed.flatMap(({ bodies }) => bodies.flatMap((body) => body.unknown))])];
   const stale = new Uint8Array(all.op.length).fill(1), changed = new Uint8Array(all.op.length);
   for (const [i, data] of given) values[i] = dense(all.shape[i], all.dtype[i], held(all.dtype[i], data));
 
-  /** Compute a node. */
+  /**
+   * Compute a node.
+   *
+   * @type {(i: number) => void}
+   */
   function compute(i) {
-    const n = computed[i], op = all.op[i], f = functions.get(op), operands = all.inputs[i].map((j) => values[j]);
-    const found = operands.some(({ data }) => isExact(data)) ? exactly(op, f, operands, n) : f(operands, n);
-    if (found.strides) values[i] = { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset };
-    else if (values[i]?.data !== found) values[i] = dense(n.shape, n.dtype, found);
-    if (!found.strides && !isExact(found)) fitted(n.dtype, found);
+    const n = computed[i], op = all.op[i], f = /** @type {Operation} */ (functions.get(op)), operands = all.inputs[i].map((j) => values[j]);
+    const found = operands.some(({ data }) => isExact(data)) ? exactly(op, f, operands, n) : f(/** @type {Value[]} */ (operands), n);
+    if ("strides" in found) values[i] = { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset };
+    else {
+      if (values[i]?.data !== found) values[i] = dense(n.shape, n.dtype, found);
+      if (!isExact(found)) fitted(n.dtype, found);
+    }
   }
 
-  /** Return a value whose elements lie in order, in an array that is no other's if it is `own`. */
+  /**
+   * Return a value whose elements lie in order, in an array that is no other's if it is `own`.
+   *
+   * @type {(i: number, own?: boolean) => AnyValue}
+   */
   function whole(i, own = false) {
     const x = values[i];
     if (!isDense(x) || (own && !leaves.has(i) && x.data !== computed[i].out)) {
@@ -80,7 +103,7 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
     },
     load(i, data) {
       const next = held(all.dtype[i], data);
-      if (next.constructor === values[i].data.constructor) values[i].data.set(next);
+      if (next.constructor === values[i].data.constructor) /** @type {Data} */ (values[i].data).set(/** @type {Data} */ (next));
       else values[i] = dense(all.shape[i], all.dtype[i], next);
       stale[i] = 1;
     },
@@ -104,8 +127,8 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
     /** Make the updates, all at once; what was computed keeps the numbers that it was computed from. */
     commit() {
       const next = updates.map(([to, from]) => {
-        const next = flat(values[from]), known = spare.get(to), kept = known?.constructor === next.constructor ? known : new next.constructor(next.length);
-        kept.set(next);
+        const next = flat(values[from]), known = spare.get(to), kept = known?.constructor === next.constructor ? known : emptyLike(next, next.length);
+        /** @type {Data} */ (kept).set(/** @type {Data} */ (next));
         return kept;
       });
       updates.forEach(([to], k) => {

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...control_flow.branch_op import Branch
 from ...control_flow.bundle import LoopItem
 from ...control_flow.fixed_point_op import FixedPoint
-from ...control_flow.loop_body import Keeping, graph_of
 from ...control_flow.loop_op import Loop
 from ...runtime.program import program_of
 
 if TYPE_CHECKING:
-    from ...core import Node, Op, Spec
+    from ...core import Graph, Node, Op, Spec
 
 _MOST_ITERATIONS = 2**53 - 1
 """Of a loop that only its condition ends, as the page counts."""
@@ -38,15 +37,15 @@ class Computed(NamedTuple):
     number: dict[Node, int]
 
 
-def computed(order: Sequence[Node], fetches: Iterable[Node], op_of: Callable[[Node], Op]) -> Computed:
+def computed(order: Sequence[Node], fetches: Iterable[Node], op_of: Callable[[Node], Any]) -> Computed:
     """Return the nodes of a schedule as the engine computes them."""
     kept = _items_read(order, fetches, op_of)
     alike: dict[Any, list[Node]] = {}
     for node in kept:
-        alike.setdefault((node.inputs, _keeping(op_of(node), ())), []).append(node)
+        alike.setdefault((node.inputs, op_of(node).keeping(())), []).append(node)
     first = {node: nodes[0] for nodes in alike.values() for node in nodes}
     one = {
-        nodes[0]: _keeping(op_of(nodes[0]), {each: None for node in nodes for each in kept[node]})
+        nodes[0]: op_of(nodes[0]).keeping(dict.fromkeys([each for node in nodes for each in kept[node]]))
         for nodes in alike.values()
     }
     order = [node for node in order if first.get(node, node) is node]
@@ -55,28 +54,24 @@ def computed(order: Sequence[Node], fetches: Iterable[Node], op_of: Callable[[No
         op, spec = one.get(node) or op_of(node), node.spec
         if node in one:
             spec = op.layout.spec
-        elif isinstance(op, LoopItem) and node.inputs[0] in first:
-            bundle: Any = op_of(node.inputs[0])
-            op = LoopItem(one[first[node.inputs[0]]].place(*bundle.kept_at[op.place]).start, op.shape, op.dtype)
+        elif op.is_loop_item and node.inputs[0] in first:
+            (bundle,) = node.inputs
+            start = one[first[bundle]].place(*op_of(bundle).kept_at[op.place]).start
+            op = LoopItem(start, op.shape, op.dtype)
         ops.append(op)
         specs.append(spec)
     number = {node: i for i, node in enumerate(order)}
     return Computed(order, ops, specs, number | {node: number[other] for node, other in first.items()})
 
 
-def _keeping(op: Any, kept: Iterable[Any]) -> Any:
-    return op.keeping(tuple(kept))
-
-
-def _items_read(order: Sequence[Node], fetches: Iterable[Node], op_of: Callable[[Node], Op]) -> dict[Node, list[Any]]:
+def _items_read(order: Sequence[Node], fetches: Iterable[Node], op_of: Callable[[Node], Any]) -> dict[Node, list[Any]]:
     """Return what is read of each loop and branch of which only items are."""
-    found: dict[Node, list[Any]] = {node: [] for node in order if isinstance(op_of(node), Keeping)}
+    found: dict[Node, list[Any]] = {node: [] for node in order if op_of(node).holds_bodies}
     for node in order:
         op = op_of(node)
         for operand in node.inputs:
-            if operand in found and isinstance(op, LoopItem):
-                bundle: Any = op_of(operand)
-                found[operand].append(bundle.kept_at[op.place])
+            if operand in found and op.is_loop_item:
+                found[operand].append(op_of(operand).kept_at[op.place])
             else:
                 found.pop(operand, None)
     for node in fetches:
@@ -101,17 +96,15 @@ class Body(NamedTuple):
     number: dict[int, int]
 
 
-def bodies_of(op: Op) -> list[Body]:
+def bodies_of(op: Any) -> list[Body]:
     """Return the bodies of an operation; most have none."""
-    if isinstance(op, Loop):
-        return [_body(op.body, op.wanted)]
-    if isinstance(op, Branch):
-        return [_body(*each) for each in zip((op.then, op.otherwise), op.wanted, strict=True)]
-    return []
+    if not op.holds_bodies:
+        return []
+    graphs = list(op.bodies.values())
+    return [_body(*each) for each in zip(graphs, op.wanted if len(graphs) > 1 else [op.wanted], strict=True)]
 
 
-def _body(text: str, wanted: Sequence[int]) -> Body:
-    graph = graph_of(text)
+def _body(graph: Graph, wanted: Sequence[int]) -> Body:
     nodes = list(graph)
     fetches = [nodes[at] for at in wanted]
     found = computed(program_of(graph, fetches).order, fetches, lambda node: node.op)
@@ -127,23 +120,37 @@ def with_inner(ops: Sequence[Op]) -> Iterator[Op]:
             yield from with_inner(body.nodes.ops)
 
 
-def settings_of_loop(op: Keeping) -> dict[str, Any]:
+def settings_of_loop(op: Any) -> dict[str, Any]:
     """Return what the engine computes a loop or a branch by: numbers of nodes of its bodies, and where items lie."""
-    bodies = bodies_of(op)
-    starts = [place.start for place in op.layout.places]  # type: ignore[attr-defined]
-    if isinstance(op, Branch):
-        pairs = [[body.number.get(at, -1) for body, at in zip(bodies, pair, strict=True)] for pair in op.kept]
-        return {"kept": pairs, "starts": starts}
-    assert isinstance(op, Loop)
-    (body,) = bodies
+    starts = [place.start for place in op.layout.places]
+    return {"starts": starts} | _SETTINGS[type(op)](op, [body.number for body in bodies_of(op)])
+
+
+def _of_loop(op: Any, numbers: list[dict[int, int]]) -> dict[str, Any]:
+    (number,) = numbers
     return {
         "length": min(op.length, _MOST_ITERATIONS) if isinstance(op.length, int) else op.length,
-        "carried": [body.number[at] for at in op.carried],
+        "carried": [number[at] for at in op.carried],
         "rows": op.rows,
-        "kept": [[kind, body.number[at] if kind == "each" else at] for kind, at in op.kept],
-        "starts": starts,
+        "kept": [[kind, number[at] if kind == "each" else at] for kind, at in op.kept],
         "indexed": op.indexed,
         "counted": op.counted,
         "backwards": op.backwards,
-        "goes_on": body.number.get(op.while_, -1),
-    } | ({"tolerance": op.tolerance} if isinstance(op, FixedPoint) else {})
+        "goes_on": number.get(op.while_, -1),
+    }
+
+
+def _of_fixed_point(op: Any, numbers: list[dict[int, int]]) -> dict[str, Any]:
+    return {"tolerance": op.tolerance} | _of_loop(op, numbers)
+
+
+def _of_branch(op: Any, numbers: list[dict[int, int]]) -> dict[str, Any]:
+    pairs = [[number.get(at, -1) for number, at in zip(numbers, pair, strict=True)] for pair in op.kept]
+    return {"kept": pairs}
+
+
+_SETTINGS: dict[type[Op], Callable[[Any, list[dict[int, int]]], dict[str, Any]]] = {
+    Loop: _of_loop,
+    FixedPoint: _of_fixed_point,
+    Branch: _of_branch,
+}

@@ -1,36 +1,16 @@
 """Trainings in the engine of pages and in Python, of the same file, under node where it is there."""
 
-import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from trainings import OF_DIGITS, TRAININGS, losses
+from trainings import OF_DIGITS, TRAININGS, lenet, losses, losses_of_page
 
 import graphnn as gn
-from graphnn.pages import replay
-from graphnn.pages.engine import engine_script
-from graphnn.pages.single_file import part
 
-SHORT = {"lenet": 2}
-"""So many steps of it here, and 20 of the others; the browser's tests make 100 of each."""
-
-TRAIN = """
-(async () => {
-  const text = require("node:fs").readFileSync(file, "utf-8").match(/id="data">([^<]*)</)[1];
-  [data, arrays] = await unpacked(text);
-  const graph = boundGraph(data.live.sizes, new Map(data.live.given.map(([i, number]) => [i, arrays[number]])));
-  const engine = makeEngine(graph), losses = [];
-  for (let k = 0; k < steps; k++) {
-    engine.run();
-    losses.push(Number(engine.value(graph.fetches[0]).data[0]));
-    engine.commit();
-  }
-  console.log(JSON.stringify(losses));
-})();
-"""
+STEPS = 20
+"""The browser's tests make 100, and LeNet's with more digits than here."""
 
 
 @pytest.mark.parametrize("name", [name for name in TRAININGS if name not in OF_DIGITS])
@@ -49,12 +29,7 @@ if node := shutil.which("node"):
     def test_a_page_trains_as_python_does(name: str, tmp_path: Path) -> None:
         if name in OF_DIGITS:
             pytest.importorskip("sklearn")
-        step, feed = TRAININGS[name]()
-        steps = SHORT.get(name, 20)
-        path, script = tmp_path / "page.html", tmp_path / "train.js"
+        step, feed = lenet(16) if name == "lenet" else TRAININGS[name]()
+        path = tmp_path / "page.html"
         gn.trace(step, feed).to_html(path, live=True)
-        parts = [engine_script(), *(part(replay.__name__, f"script/{each}.js") for each in ("data", "live")), TRAIN]
-        script.write_text("\n".join([f"const file = {json.dumps(str(path))}, steps = {steps};", *parts]))
-        done = subprocess.run([node, script], capture_output=True, text=True, check=False)
-        assert done.stderr == ""
-        np.testing.assert_allclose(json.loads(done.stdout), losses((step, feed), steps), rtol=1e-10)
+        np.testing.assert_allclose(losses_of_page(node, path, STEPS), losses((step, feed), STEPS), rtol=1e-10)

@@ -1,12 +1,18 @@
 """Trainings that a page does as Python does: each function returns a compiled step and its feed."""
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.pages import replay
+from graphnn.pages.engine import engine_script
+from graphnn.pages.single_file import part
 
 Training = tuple[gn.Compiled, dict[Any, Any]]
 
@@ -199,3 +205,30 @@ def losses(training: Training, steps: int) -> list[float]:
     """Return what Python finds."""
     step, feed = training
     return [float(step(feed)) for _ in range(steps)]
+
+
+TRAIN = """
+(async () => {
+  const text = require("node:fs").readFileSync(file, "utf-8").match(/id="data">([^<]*)</)[1];
+  [data, arrays] = await unpacked(text);
+  const graph = boundGraph(data.live.sizes, new Map(data.live.given.map(([i, number]) => [i, arrays[number]])));
+  const engine = makeEngine(graph), losses = [];
+  for (let k = 0; k < steps; k++) {
+    engine.run();
+    losses.push(Number(engine.value(graph.fetches[0]).data[0]));
+    engine.commit();
+  }
+  console.log(JSON.stringify(losses));
+})();
+"""
+
+
+def losses_of_page(node: str, path: Path, steps: int) -> list[float]:
+    """Return what the engine of a page finds under node."""
+    parts = [engine_script(), *(part(replay.__name__, f"script/{each}.js") for each in ("data", "live")), TRAIN]
+    script = path.with_suffix(".js")
+    script.write_text("\n".join([f"const file = {json.dumps(str(path))}, steps = {steps};", *parts]), "utf-8")
+    done = subprocess.run([node, script], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    found: list[float] = json.loads(done.stdout)
+    return found

@@ -7,7 +7,7 @@ const COLOURS = [
 ].map((codes) => codes.split(" ").map(rgb));
 // Integers are mostly classes or indices, whose size means nothing: each has a colour of its own, as on the map.
 const isClass = (dtype) => dtype.startsWith("int");
-const colourOfClass = (x) => rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1));
+const colourOfClass = (x) => (x === undefined ? ALIKE[isDark() ? 1 : 0] : rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1)));
 const STRANGE = [179, 38, 30];
 const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
 const ROUNDING = { float16: 2 ** -10, float32: 2 ** -23, float64: 2 ** -52 }; // in parts of a number
@@ -276,7 +276,7 @@ class Heatmap {
     /** @type {[number, number]} */
     const middle = [x + this.cellWidth / 2, y + this.cellHeight / 2 + 0.5];
     if (this.numbers) pen.fillText(this.value.text(cell), ...middle);
-    else if (!Number.isFinite(number) && this.cellHeight > 8) pen.fillText(strangeSign(number), ...middle);
+    else if (number !== undefined && !Number.isFinite(number) && this.cellHeight > 8) pen.fillText(strangeSign(number), ...middle);
   }
 
   drawMark(pen, [x, y], chosen) {

@@ -294,7 +294,9 @@ function change(place, cell, numbers) {
 
 /** Change settings of an operation, and compute what depends on it. */
 function changeSetting(place, name, x) {
-  const number = live.numberOf.get(place), engine = computing(), before = live.settings.get(number);
+  const number = live.numberOf.get(place);
+  computing();
+  const before = live.settings.get(number);
   live.edits.push({ number, setting: true, before });
   try {
     setSettings(number, { ...before, [name]: x });

@@ -278,7 +278,7 @@ function equationLines(told, run, place) {
   }
   const name = data.kind === "pair" ? make("span", { className: "whose" }, `${runs[run].label}: `) : null;
   const lines = [make("p", { className: "equation" }, name, told.equation), recordedText(run, place, told.cell)].filter(Boolean);
-  if (told.missing) lines.push(make("p", { className: "faint" }, isLive(run) ? "Which numbers it was computed from is known of the recording." : "Of an operand a part is kept, and not all numbers of this equation are in it."));
+  if (told.missing) lines.push(make("p", { className: "faint" }, isLive(run) ? "What it was computed from is known only as it was recorded." : "Of an operand a part is kept, and not all numbers of this equation are in it."));
   const texts = new Set();
   const reads = told.reads.filter((read) => !texts.has(read.text) && texts.add(read.text)).map((read) => {
     const there = () => go(read.place, read.places[0]);
@@ -422,7 +422,7 @@ function drawBoundary() {
   $("boundary-part").hidden = !seen;
   if (!seen) return;
   const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
-  const [left, right, bottom, top] = seen.ends, kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
+  const kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
   kinds.forEach((kind, i) => {

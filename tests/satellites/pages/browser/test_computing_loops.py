@@ -112,3 +112,40 @@ def test_a_fixed_point_that_does_not_settle_is_said_and_taken_back(opened: Opene
     assert page.evaluate("graphnn.loss()") == pytest.approx(2.0, rel=1e-9)
     page.evaluate("graphnn.set('w', [], 0.75)")
     assert page.evaluate("graphnn.loss()") == pytest.approx(4.0, rel=1e-9)
+
+
+def test_a_playground_of_layers_in_a_loop_sees_the_plane_and_takes_batches(opened: Opened, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph("deep")
+    x, y = g.placeholder("x", ("batch", 2)), g.placeholder("y", ("batch",), np.int64)
+    w, b = g.parameter("w", rng.normal(size=(3, 2, 2)) + np.eye(2)), g.parameter("b", np.zeros((3, 2)))
+    h, _ = gn.scan(lambda h, layer: gn.tanh(h @ layer[0] + layer[1]) * 2.0, x, (w, b))
+    g.outputs["loss"] = loss = gn.nn.categorical_crossentropy(gn.softmax(h), y)
+    step = gn.compile(loss, updates=gn.nn.Adam(0.05).updates(loss))
+    points = rng.normal(size=(60, 2))
+    gn.playground(step, {x: points, y: (points[:, 0] > 0).astype(int)}, tmp_path / "play.html")
+    page = opened(tmp_path / "play.html")
+    expect(page.locator("#boundary canvas")).to_be_visible()
+    page.locator("#batch").evaluate("(each) => (each.value = 20, each.dispatchEvent(new Event('change')))")
+    assert page.evaluate("graphnn.value('scan_1@1/tanh').then((v) => v.shape)") == [20, 2]
+    losses = page.evaluate("graphnn.train(60)")
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+    assert len(set(page.evaluate("liveClasses(data.boundary)"))) == 2
+
+
+def test_names_in_loops_run_nothing(opened: Opened, tmp_path: Path) -> None:
+    """The fixture sees every request, dialog and line of the console."""
+    g = gn.Graph("</script><script>alert(1)</script>")
+    xs = g.placeholder("<img src=x onerror=alert(1)>", ("__proto__", "constructor"))
+    w = g.parameter("toString", 2.0)
+    last, rows = gn.scan(lambda h, x: (gn.tanh(h * w + x), gn.cond(gn.sum(x) > 0, lambda: x, lambda: h)), xs[0], xs)
+    g.outputs["hasOwnProperty"] = loss = gn.sum(last) + gn.sum(rows)
+    feed = {xs: np.ones((3, 2))}
+    gn.trace([loss, gn.grad(loss, [w, xs])], feed).to_html(tmp_path / "hostile.html", live=True)
+    page = opened(tmp_path / "hostile.html")
+    assert page.evaluate("graphnn.loss()") == pytest.approx(float(gn.run(loss, feed)), rel=1e-14)
+    page.evaluate("graphnn.set('toString', [], 1)")
+    for place in page.evaluate("data.loops[0].places"):
+        page.evaluate("(place) => go(place, 0)", place)
+    for name in ("scan_1@0/__proto__", "__proto__@0/tanh", "scan_1@constructor/tanh", "@/"):
+        assert page.evaluate("(name) => graphnn.value(name).catch((error) => error.message)", name)
