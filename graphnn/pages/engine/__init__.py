@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ...io.graph_files import settings_of
 from ..single_file import part
-from .loop_bodies import settings_of_loop, with_inner
+from .loop_bodies import settings_of_loop, with_bodies
 
 if TYPE_CHECKING:
     from ...core import Op
+    from .loop_bodies import Computed
 
 _LARGEST_EXACT = 2**53
 """Of the integers that JavaScript reads without rounding."""
 _ENTRY = re.compile(r"^  (\w+)(?:\(|: )", re.MULTILINE)
+_DTYPES = re.compile(r"^export const ARRAY_OF = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
+_DTYPE = re.compile(r"(\w+):")
 _EXPORTS = "makeEngine, readAttribute"
 _TABLE = re.compile(r"^(?:export )?const \w*OPERATIONS = \{\n(.*?)^\};", re.MULTILINE | re.DOTALL)
 
@@ -35,10 +37,17 @@ def operations() -> frozenset[str]:
     return frozenset(name for table in tables for name in _ENTRY.findall(table))
 
 
-def missing_operations(ops: Iterable[Op]) -> list[str]:
+def missing_operations(nodes: Computed) -> list[str]:
     """Return the names of operations that the engine does not have, also in the bodies of loops and branches."""
-    given = {op.name for op in with_inner(list(ops)) if not (op.is_placeholder or op.is_parameter or op.is_constant)}
+    ops = [op for each in with_bodies(nodes) for op in each.ops]
+    given = {op.name for op in ops if not (op.is_placeholder or op.is_parameter or op.is_constant)}
     return sorted(given - operations())
+
+
+def missing_dtypes(nodes: Computed) -> list[str]:
+    """Return the dtypes of which the engine holds no values."""
+    (table,) = _DTYPES.findall(part(__package__, "arrays.js"))
+    return sorted({spec.dtype.name for each in with_bodies(nodes) for spec in each.specs} - set(_DTYPE.findall(table)))
 
 
 def attributes_of(op: Op) -> dict[str, Any]:

@@ -112,12 +112,12 @@ def _body(graph: Graph, wanted: Sequence[int]) -> Body:
     return Body(found, inputs, {node.index: i for node, i in found.number.items()})
 
 
-def with_inner(ops: Sequence[Op]) -> Iterator[Op]:
-    """Yield operations, and those of their bodies."""
-    for op in ops:
-        yield op
+def with_bodies(nodes: Computed) -> Iterator[Computed]:
+    """Yield nodes, and those of the bodies among them, at any depth."""
+    yield nodes
+    for op in nodes.ops:
         for body in bodies_of(op):
-            yield from with_inner(body.nodes.ops)
+            yield from with_bodies(body.nodes)
 
 
 def settings_of_loop(op: Any) -> dict[str, Any]:

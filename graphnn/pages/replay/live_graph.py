@@ -9,8 +9,8 @@ import numpy as np
 
 from ...errors import UsageError
 from ...view.formatting import counted, in_bytes, visible
-from ..engine import attributes_of, missing_operations, sized_attributes
-from ..engine.loop_bodies import Computed, bodies_of, computed
+from ..engine import attributes_of, missing_dtypes, missing_operations, sized_attributes
+from ..engine.loop_bodies import Computed, bodies_of, computed, with_bodies
 from .element_reads import by_shapes
 from .replayed_iterations import is_bundle
 
@@ -68,15 +68,18 @@ class _Graph:
         read = [*trace.fetches, *trace.updates.values()]
         self.nodes = computed(self.prepared.program.order, read, self.prepared.declared_op_of)
         self.order, self.number = self.nodes.order, self.nodes.number
-        if len(self.order) > MOST_NODES:
-            raise NotLive(f"it has {counted(len(self.order), 'node')}, and a page computes at most {MOST_NODES:,}")
+        count = sum(len(each.order) for each in with_bodies(self.nodes))
+        if count > MOST_NODES:
+            raise NotLive(f"it has {counted(count, 'node')}, and a page computes at most {MOST_NODES:,}")
 
     def data(self) -> dict[str, Any]:
         """Return all of it."""
         ops = self.nodes.ops
-        missing = missing_operations(ops)
+        missing = missing_operations(self.nodes)
         if missing:
             raise NotLive(f"it has {', '.join(missing)}, which the engine of pages does not have", missing)
+        if dtypes := missing_dtypes(self.nodes):
+            raise NotLive(f"it has values of {' and '.join(dtypes)}, which the engine of pages does not hold")
         given = self._given()
         size = sum(array.nbytes for array in [*given.values(), *self.rows.values()])
         if size > MOST_BYTES:

@@ -290,6 +290,16 @@ def test_what_is_missing_in_a_body_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         trace.to_html(live=True)
 
 
+def test_dtypes_that_a_page_does_not_hold_are_named_also_in_a_body() -> None:
+    g = gn.Graph()
+    xs = g.placeholder("xs", ("time",), "float32")
+    last = gn.scan(lambda h, x: h + gn.cast(gn.cast(x, "bfloat16"), "float32"), np.float32(0), xs)[0]
+    trace = gn.trace(last, {xs: np.ones(3, np.float32)})
+    assert trace.to_html().data["live"]["why"] == "it has values of bfloat16, which the engine of pages does not hold"
+    with pytest.raises(gn.UsageError, match="values of bfloat16"):
+        trace.to_html(live=True)
+
+
 def test_loops_that_keep_more_for_gradients_are_one_in_the_page() -> None:
     step, feed = lstm()
     live = Run(step, feed).live

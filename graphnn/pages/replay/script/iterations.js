@@ -27,6 +27,13 @@ const isLeftOut = (place) => loopOf.has(place) && seenRuns().every((run) => !ite
 
 const nameInside = ({ title, side, names }, row, i) => `${title}@${side || row}/${names[i]}`;
 
+/** Return which node of which loop a name such as scan_1@3/tanh or cond_1@then/exp is of, and the row; null of other names. */
+function insideNamed(name) {
+  const [, title, row, rest] = /^(.*)@(\d+|then|otherwise)\/(.*)$/s.exec(name) ?? [];
+  const k = data.loops.findIndex((loop) => loop.title === title && (!loop.side || loop.side === row) && loop.names.includes(rest));
+  return k < 0 ? null : { k, i: data.loops[k].names.indexOf(rest), row: data.loops[k].side ? 0 : Number(row) };
+}
+
 /** Have the nodes of a loop hold the values of one iteration, in all runs. */
 function showRow(k, row) {
   const loop = data.loops[k];

@@ -216,14 +216,14 @@ function eachIteration(k, f) {
   live.engine.inside(node, (row, engine, which) => which === body && f(row, engine));
 }
 
-/** Return the value of a node in an iteration, as scan_1@3/tanh, or in a side that was taken; undefined of other names. */
+/** Return the value of a node in an iteration, or in a side that was taken; undefined of a name that is no such one. */
 function valueInside(name) {
-  const [, title, row, rest] = /^(.+?)@(\w+)\/(.+)$/.exec(name) ?? [], k = data.loops.findIndex((loop) => loop.title === title && (!loop.side || loop.side === row) && loop.names.includes(rest));
-  if (k < 0) return undefined;
-  const i = data.loops[k].names.indexOf(rest), number = data.live.loops[k].numbers[i], at = data.loops[k].side ? 0 : Number(row);
+  const inside = insideNamed(name);
+  if (!inside) return undefined;
+  const number = data.live.loops[inside.k].numbers[inside.i];
   let found;
-  eachIteration(k, (each, engine) => {
-    if (each !== at || number < 0) return;
+  eachIteration(inside.k, (row, engine) => {
+    if (row !== inside.row || number < 0) return;
     const { shape, dtype, data: raw } = engine.value(number);
     found = { shape, dtype, data: raw.slice() };
   });

@@ -222,6 +222,7 @@ function publishScripting() {
     },
     async set(name, index, number) {
       needed();
+      if (insideNamed(String(name))) throw new Error("what is inside a loop or a branch follows from its operands: set these");
       const i = numberNamed(name), shape = bound(data.live.nodes.shape[i], live.sizes), at = Array.isArray(index) ? index : [index].filter((each) => each !== null && each !== undefined);
       const whole = at.map((each, axis) => (each < 0 ? each + shape[axis] : each));
       if (at.length !== shape.length || whole.some((each, axis) => !Number.isInteger(each) || each < 0 || each >= shape[axis])) throw new Error(`[${at.join(", ")}] is not an element of ${name}, whose shape is ${shapeText(shape)}`);

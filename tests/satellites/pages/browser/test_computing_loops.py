@@ -44,6 +44,8 @@ def test_an_lstm_trains_and_its_iterations_follow(opened: Opened, tmp_path: Path
     now = gn.trace(step, feed)
     for name in ("scan_1@0/tanh_2", "scan_1@4/multiply_3", "grad/scan_1@2/grad/matmul"):
         np.testing.assert_allclose(value(page, name), now[name].value.reshape(-1), rtol=1e-6, atol=1e-9)
+    said = page.evaluate("graphnn.set('scan_1@0/tanh_2', [0, 0], 1).catch((error) => error.message)")
+    assert said == "what is inside a loop or a branch follows from its operands: set these"
     look_at(page, "scan_1@0/tanh_2")
     expect(page.locator("#iteration-name")).to_contain_text("of scan_1 (5 in all)")
     first = page.locator("#equation").inner_text()
