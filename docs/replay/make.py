@@ -156,17 +156,12 @@ def vae() -> Page:
 
 
 def fixed_point() -> Page:
-    """Train a smaller network of the lesson on every sixth point."""
+    """Give a smaller network of the lesson to play with, and every sixth point."""
     lesson = _lesson("fixed_point")
     g = lesson["build"](units=8)
     loss = g.outputs["loss"]
     step = gn.compile([loss, g.outputs["accuracy"]], updates=nn.Adam(0.02).updates(loss))
-    tour = [
-        ("loss", "Press Train: the loop is solved in each step, and its gradient by a loop of its own."),
-        ("z", "A fixed point for each of 30 points."),
-        ("x", "Drag a point, or type two numbers for it: its fixed point is found anew."),
-    ]
-    return gn.trace(step, {name: rows[::6] for name, rows in lesson["data"]().items()}).to_html(tour=tour)
+    return gn.playground(step, {name: rows[::6] for name, rows in lesson["data"]().items()}, path=None)
 
 
 def inner_training() -> Page:
