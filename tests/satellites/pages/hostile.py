@@ -51,7 +51,7 @@ class Hostile:
 
     def __init__(self, number: int) -> None:
         self.rng = random.Random(number)
-        self.kind = ("run", "playground", "loop", "film")[number % 4]
+        self.kind = ("run", "playground", "loop", "film", "beside")[number % 5]
         g = gn.Graph(self.text())
         self.dim = self.rng.choice(DIMENSIONS)
         x = self.named(lambda name: g.placeholder(name, (self.dim, 2)), "x")
@@ -93,6 +93,9 @@ class Hostile:
                     for _ in range(2):
                         self.step(self.feed)
                 film.to_html(path)
+            elif self.kind == "beside":
+                first, second = (gn.trace(self.step, self.feed) for _ in range(2))
+                first.to_html(path, beside=second, names=[self.text(), self.text() + "2"])
             else:
                 tour = [(node, self.text()[:4000]) for node in self.rng.sample(self.nodes, 3)]
                 gn.trace(self.step, self.feed).to_html(path, tour=tour, hide=self.rng.sample(self.nodes, 2))

@@ -14,6 +14,7 @@ interface EventTarget {
 interface Element {
   hidden: any;
   readonly dataset: DOMStringMap;
+  focus(options?: FocusOptions): void;
   offsetTop: number;
   setAttribute(name: string, value: number): void;
 }

@@ -248,7 +248,7 @@ function equation(template, given, read, operands) {
     if (terms) return sumOf(terms.slice(1), template, settings, read, operands, numberAt);
     const lists = {};
     read.forEach((each, i) => Object.defineProperty(lists, i, { get: () => [list(each, operands[i], (k) => numberAt(i, k))] }));
-    return written(pieces(template, (name) => (name in settings ? settings[name] : lists[name])));
+    return written(pieces(template, (name) => (Object.hasOwn(settings, name) ? settings[name] : lists[name])));
   } catch (error) {
     if (error instanceof Missing) return undefined;
     throw error;
@@ -307,7 +307,7 @@ function pieces(template, field) {
   const found = [];
   let at = 0;
   for (const match of template.matchAll(/\{(\w*)\}/g)) {
-    const [first, ...others] = field(match[1]) ?? ["…"];
+    const given = field(match[1]), [first, ...others] = Array.isArray(given) ? given : ["…"];
     found.push([template.slice(at, match.index), first], ...others.map((text) => ["·", text]));
     at = match.index + match[0].length;
   }

@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import hostile_operations
+import numpy as np
 import pytest
-from hostile import Hostile
+from hostile import TEXTS, Hostile
 from playwright.sync_api import Page, expect
+
+import graphnn as gn
 
 CHUNKS, SIZE = 20, 15
 
@@ -66,6 +71,10 @@ def used(page: Page, hostile: Hostile) -> None:
         expect(page.locator("#edit-says")).not_to_be_empty()
     for overlay in ["values", "gradients"]:
         page.get_by_label("What is laid over the diagram").select_option(overlay)
+    saved = {
+        each.tag.rpartition("}")[2] for each in ElementTree.fromstring(page.evaluate("inFull(pictureText)")).iter()
+    }
+    assert saved <= {"svg", "g", "title", "rect", "ellipse", "path", "polygon", "text", "tspan"}
     names = [node.name for node in hostile.nodes]
     assert page.evaluate(CALLS, names) == []
 
@@ -101,3 +110,17 @@ def test_hostile_pages_run_nothing(chunk: int, opened: Callable[..., Page], tmp_
             page.wait_for_selector("html[data-ready]", state="attached")
         used(page, hostile)
         assert (number, page.evaluate(CHECKS)) == (number, FINE)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_settings_of_operations_are_text(text: str, opened: Callable[..., Page], tmp_path: Path) -> None:
+    assert hostile_operations.HostileOperation.name == "hostile_operation"
+    x = gn.Graph().placeholder("x", ("batch", 2))
+    y = gn.hostile_operation(x, text=text, constructor=text)  # type: ignore[attr-defined]
+    gn.trace(y, {x: np.ones((3, 2))}).to_html(tmp_path / "page.html")
+    page = opened(tmp_path / "page.html")
+    page.evaluate("go(placeOf.get('hostile_operation'), 0)")
+    expect(page.locator("#equation")).to_contain_text("</script><b>")
+    expect(page.locator("#live-why")).to_contain_text("it has hostile_operation, which")
+    assert page.evaluate("graphnn.unknown") == ["hostile_operation"]
+    assert page.evaluate(CHECKS) == FINE
