@@ -21,7 +21,7 @@ ARGS ?=
 .PHONY: help demo test lowest dist page torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
-	@echo "make demo         run the demo, some seconds: evaluate, train, draw and replay a network"
+	@echo "make demo         run the demo, some seconds: evaluate, train, draw, replay and play with a network"
 	@echo "make test         run the tests, some minutes   (ARGS=... is handed to pytest)"
 	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"

@@ -92,6 +92,7 @@ class _Graph:
                 "tunable": [_tunable(op) for op in ops],
                 **columns(self.nodes, self.maker.values.store),
             },
+            "called": self._called(),
             "sizes": dict(self.prepared.sizes),
             "places": [self.maker.place_of.get(node, -1) for node in self.order],
             "given": [[self.number[node], self.maker.values.store(array)] for node, array in given.items()],
@@ -111,6 +112,14 @@ class _Graph:
             if forward is None:
                 found[node] = np.asarray(self.prepared.given[node] if node in self.prepared.given else constants[node])
         return found
+
+    def _called(self) -> dict[str, int]:
+        """Return what a name is of that no node has, as Python looks it up: the result of a scope, a second name."""
+        graph = self.trace.graph
+        found = {name: graph._find(name) for name in [*graph.scopes, *graph.names, *graph.outputs]}
+        return {
+            visible(name): self.number[node] for name, node in found.items() if node is not None and node in self.number
+        }
 
     def _inside(self, loop: PageLoop) -> dict[str, Any]:
         """Return which node computes a loop that the page shows, and the numbers in its body of what is shown."""

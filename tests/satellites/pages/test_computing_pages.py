@@ -36,6 +36,16 @@ def test_a_page_has_the_whole_state_and_feed_and_which_is_updated() -> None:
     assert [names[i] for i in live["rates"]] == ["sgd_1/learning_rate"]
 
 
+def test_a_page_knows_names_as_python_does() -> None:
+    g = gn.Graph("named")
+    x = g.placeholder("x", ("batch", 2))
+    z = gn.name(nn.Dense(3)(x), "z")
+    g.outputs["__proto__"] = total = gn.sum(z)
+    live = gn.trace(total, {x: [[1.0, 2.0]]}).to_html().data["live"]
+    names = ["dense_1", "z", "__proto__"]
+    assert [live["nodes"]["name"][live["called"][name]] for name in names] == [g[name].name for name in names]
+
+
 def test_live_false_leaves_the_engine_out() -> None:
     _, step, feed = step_of()
     trace = gn.trace(step, feed)

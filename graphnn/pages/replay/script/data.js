@@ -18,6 +18,7 @@ async function unpacked(text) {
   const buffer = await new Response(stream).arrayBuffer();
   const length = Number(new DataView(buffer).getBigUint64(0, true));
   const told = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  for (const view of told.views) view.svg = view.svg.map((/** @type {number} */ line) => told.lines[line]).join("\n");
   const block = told.arrays.map(([dtype, at, size]) => {
     const array = new ARRAYS[dtype](buffer, 8 + length + at, size);
     return dtype === "float16" ? Float64Array.from(array, fromHalf) : array;

@@ -215,8 +215,7 @@ function pointControls(seen) {
 function numberNamed(name) {
   const number = data.live.nodes.name.indexOf(String(name));
   if (number >= 0) return number;
-  const output = data.outputs.find(([each]) => each === name);
-  if (output && live.numberOf.has(output[1])) return live.numberOf.get(output[1]);
+  if (Object.hasOwn(data.live.called, name)) return data.live.called[name];
   throw new Error(`no node is called “${String(name).slice(0, 80)}”`);
 }
 

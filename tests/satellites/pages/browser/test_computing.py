@@ -1,5 +1,7 @@
 """The page that computes, as a user uses it: numbers, training, points, tables, tour, exercise, scripting."""
 
+import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_samples import of_an_operation_of_its_own, script
-from playwright.sync_api import Page, expect
+from places import ROOT
+from playwright.sync_api import Browser, Page, expect
 from runs import spiral
 
 import graphnn as gn
@@ -161,6 +164,13 @@ def test_a_table_replaces_the_data_and_a_broken_one_is_said(page: Page) -> None:
     assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [2, 2]
 
 
+def test_scripting_knows_names_as_python_does(page: Page) -> None:
+    g, _, feed = step_of()
+    for name in ("dense_1", "loss", "x"):
+        found = page.evaluate("(name) => graphnn.value(name).then((v) => [...v.data])", name)
+        np.testing.assert_allclose(found, np.ravel(gn.run(g[name], feed)), rtol=1e-12)
+
+
 def test_scripting_says_what_is_wrong(page: Page) -> None:
     for call, says in [
         ("graphnn.value('nobody')", "no node is called"),
@@ -171,6 +181,40 @@ def test_scripting_says_what_is_wrong(page: Page) -> None:
         ("graphnn.train(-1)", "a whole number of steps"),
     ]:
         assert says in page.evaluate(f"{call}.then(() => '', (error) => error.message)")
+
+
+@pytest.mark.parametrize("way", ["cut off", "from a server", "written into the page"])
+def test_it_works_in_a_frame_as_the_documentation_has_it(browser: Browser, tmp_path: Path, way: str) -> None:
+    _, step, feed = step_of()
+    (tmp_path / "replay").mkdir()
+    text = gn.playground(step, feed, tmp_path / "replay" / "play.html").html
+    told = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
+    cut_off, scripted = re.findall(r"```html\n(.*?)```", told, re.DOTALL)
+    embedding = cut_off if way == "cut off" else scripted
+    if way == "written into the page":
+        embedding = embedding.replace('src="replay/play.html"', f'srcdoc="{html.escape(text)}"')
+    (tmp_path / "around.html").write_text(f"<!doctype html><title>Around it</title>{embedding}", encoding="utf-8")
+    page, complaints = browser.new_page(), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    if way == "from a server":
+        server = "https://lessons.test/"
+        page.route("**", lambda route: route.fulfill(path=tmp_path / route.request.url.removeprefix(server)))
+        page.goto(f"{server}around.html")
+    else:
+        page.goto((tmp_path / "around.html").as_uri())
+    frame = page.frame_locator("iframe")
+    frame.locator("#train-step").click()
+    expect(frame.locator("#train-says")).to_contain_text("1 step made here")
+    losses = [float(step(feed)) for _ in range(12)]
+    if way == "cut off":
+        reached = "(() => { try { return Boolean(frames[0].graphnn); } catch (error) { return error.name; } })()"
+        assert page.evaluate(reached) == "SecurityError"
+    else:
+        page.get_by_role("button", name="Ten steps").click()
+        expect(page.locator("output")).to_have_text(f"{losses[10]:.4f}")
+    assert not complaints
+    page.close()
 
 
 def test_a_tour_leads_from_node_to_node(opened: Opened, tmp_path: Path) -> None:
