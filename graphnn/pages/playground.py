@@ -11,7 +11,7 @@ from ..compiler.compile import Compiled
 from ..core import Node
 from ..debugger.traces import trace
 from ..errors import UsageError
-from .replay.decision_boundary import boundary
+from .replay.network_sight import sight
 from .replay.page_data import Maker
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def playground(step: Compiled, data: Mapping[Any, Any], path: str | Path | None 
     seen = trace(step, _first_rows(whole))
     maker = Maker(seen, [seen], [""])
     maker.live = True
-    maker.data |= {"boundary": boundary([seen]), "playground": True}
+    maker.data |= {"sight": sight(seen), "playground": True}
     maker.rows_to_play = _rows(whole, seen.prepared.program.placeholders, maker.dim)
     page = maker.page("run")
     if path is not None:

@@ -96,6 +96,7 @@ function asRecorded() {
   const { given, sizes, play } = data.live;
   stopTraining();
   Object.assign(live, { on: false, engine: null, grid: null, sizes: { ...sizes }, edits: [], past: [], curve: [], steps: 0, at: 0, seed: 1, fresh: false, recomputed: null });
+  if (data.sight?.recorded) data.sight.ends = data.sight.recorded;
   live.settings.clear();
   live.cache.clear();
   live.given = new Map(given.map(([i, number]) => [i, arrays[number]]));
@@ -245,6 +246,7 @@ function setSettings(number, settings) {
   const { nodes: told } = data.live, own = { ...told.attributes[number], ...settings };
   for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
   live.engine.setOp(number, own);
+  live.grid = null;
   touched();
 }
 
@@ -286,6 +288,7 @@ function backToRecording() {
   asRecorded();
   tellRecomputed();
   tellEdit("");
+  tellLive("");
   drawAll();
 }
 
@@ -383,7 +386,7 @@ function stepBack() {
   drawAll();
 }
 
-const SPEEDS = [[1000, "1 a second"], [300, "3 a second"], [100, "10 a second"], [30, "30 a second"], [0, "fastest"]];
+const SPEEDS = [[1000, "1 step a second"], [300, "3 steps a second"], [100, "10 steps a second"], [30, "30 steps a second"], [0, "as fast as it can"]];
 const FRAME = 60; // milliseconds of a frame in which steps are made
 
 function toggleTraining() {
@@ -396,7 +399,7 @@ function toggleTraining() {
       while (!pause && performance.now() - began < FRAME);
     } catch (error) {
       stopTraining();
-      return tellEdit(error.message);
+      return (drawAll(), tellLive(`${error.message}.`));
     }
     drawAll();
     live.timer = setTimeout(on, Math.max(16, pause - (performance.now() - began)));
@@ -509,46 +512,10 @@ async function readTable(file) {
     if (file.size > 2e7) throw new Error("the file is larger than 20 MB");
     const [pool, count] = rowsOfTable(await file.text());
     useRows(pool, count);
-    tellEdit(`${grouped(count)} rows of ${file.name}.`);
+    spanPoints();
+    tellLive(`${grouped(count)} ${count === 1 ? "row" : "rows"} of ${file.name}.`);
   } catch (error) {
-    tellEdit(`${file.name}: ${error.message}.`);
+    tellLive(`${file.name}: ${error.message}.`);
   }
   drawAll();
-}
-
-// --- what the network sees
-
-const GRID = 32;
-
-/** Return which class the network gives to each point of the grid, in the state there is now. */
-function liveClasses(seen) {
-  const x = live.numberOf.get(placeOf.get(seen.x)), scores = live.numberOf.get(placeOf.get(seen.scores));
-  if (x === undefined || scores === undefined) return null;
-  if (!live.grid) {
-    const points = new Float64Array(seen.grid * seen.grid * 2), [left, right, bottom, top] = seen.ends;
-    for (let i = 0; i < seen.grid * seen.grid; i++) {
-      points[2 * i] = left + ((right - left) * (i % seen.grid)) / (seen.grid - 1);
-      points[2 * i + 1] = bottom + ((top - bottom) * Math.floor(i / seen.grid)) / (seen.grid - 1);
-    }
-    const given = new Map(live.given), kind = live.given.get(x).constructor;
-    given.set(x, kind.from(points));
-    const graph = boundGraph({ ...live.sizes, [live.rows]: seen.grid * seen.grid }, given, [scores]);
-    live.grid = { engine: makeEngine(graph), at: graph.at };
-  }
-  const { engine, at } = live.grid;
-  for (const [i, k] of at) if (i !== x && isGiven(i)) engine.load(k, live.engine.value(i).data);
-  engine.run();
-  const { shape, data: raw } = engine.value(at.get(scores)), wide = shape[1];
-  return upTo(shape[0]).map((row) => {
-    let best = 0;
-    for (let k = 1; k < wide; k++) if (raw[row * wide + k] > raw[row * wide + best]) best = k;
-    return best;
-  });
-}
-
-/** Return the points that there are, and their classes. */
-function livePoints(seen) {
-  const x = live.numberOf.get(placeOf.get(seen.x)), raw = live.pool.get(x);
-  const labels = [...live.pool.keys()].find((i) => /^u?int/.test(data.live.nodes.dtype[i]) && data.live.nodes.shape[i].length === 1);
-  return { x, labels, points: upTo(live.count).map((i) => [Number(raw[2 * i]), Number(raw[2 * i + 1])]), classes: labels === undefined ? null : Array.from(live.pool.get(labels), Number) };
 }

@@ -228,7 +228,7 @@ const KEYS = {
   "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
   t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
   g: () => gradientOf.size && playFilm(), h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
-  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo), l: () => canCompute() && data.live.updates.length && toggleTraining(),
+  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo, tellEdit), l: () => canCompute() && data.live.updates.length && toggleTraining(),
 };
 
 function nextOverlay() {
