@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core import is_float
-from ...view.formatting import visible
 from .decision_boundary import GRID, ends_of
 
 if TYPE_CHECKING:
@@ -18,11 +18,13 @@ _MOST_LAYERS = 12
 _LOSSES = ("entropy", "error", "hinge", "huber", "divergence", "loss")
 
 
-def sight(trace: Trace) -> dict[str, Any] | None:
-    """Return what is drawn of a network: its input, output and layers by name; None of what is no network.
+def sight(trace: Trace, place_of: Mapping[Node, int]) -> dict[str, Any] | None:
+    """Return what is drawn of a network: the places of its input, output and layers; None of what is no network.
 
     ``kind`` says how: a plane, for two numbers a sample; a line, for one number and a target of one; else samples.
     """
+    if not trace.has_values:
+        return None
     program = trace.prepared.program
     fed = [node for node in program.placeholders if node.shape and isinstance(node.shape[0], str)]
     if not fed:
@@ -35,11 +37,11 @@ def sight(trace: Trace) -> dict[str, Any] | None:
     targets = next((node for node in others if _one_each(node) or node.shape == outputs.shape), None)
     if targets is None and x.shape == outputs.shape:
         targets = x
-    found = {
-        "x": visible(x.name),
-        "outputs": visible(outputs.name),
-        "targets": "" if targets is None else visible(targets.name),
-        "layers": [visible(node.name) for node in network.layers()],
+    found: dict[str, Any] = {
+        "x": place_of[x],
+        "outputs": place_of[outputs],
+        "targets": -1 if targets is None else place_of[targets],
+        "layers": [place_of[node] for node in network.layers()],
         "through": network.through,
         "kind": "samples",
         "ends": None,

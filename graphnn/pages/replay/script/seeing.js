@@ -4,7 +4,7 @@ const MOST_UNITS = 32, MOST_SAMPLES = 12, UNIT = 34;
 
 /** Return what is drawn of the network now, null where there is nothing to draw or the recorded pictures are. */
 const seenSight = () => (data.sight && canCompute() && (data.kind === "run" || live.on) ? data.sight : null);
-const numberFor = (name) => live.numberOf.get(placeOf.get(name));
+const numberFor = (place) => live.numberOf.get(place);
 
 /** Return how wide and high the picture is. */
 function sizeOfSeen(seen) {
@@ -44,12 +44,12 @@ function engineOfSeen(seen) {
     if (i === x ? seen.kind === "samples" : isGiven(i)) engine.load(k, i === x ? live.pool.get(x).slice(0, rows * rowSize(x)) : live.engine.value(i).data);
   }
   engine.run();
-  return { rows, value: (name) => engine.value(at.get(numberFor(name))) };
+  return { rows, value: (place) => engine.value(at.get(numberFor(place))) };
 }
 
 /** Return the points that there are: where they are drawn, and their classes or targets. */
 function livePoints(seen) {
-  const x = numberFor(seen.x), y = seen.targets ? numberFor(seen.targets) : undefined, [raw, targets] = [live.pool.get(x), live.pool.get(y)];
+  const x = numberFor(seen.x), y = numberFor(seen.targets), [raw, targets] = [live.pool.get(x), live.pool.get(y)];
   const points = upTo(live.count).map((i) => (seen.kind === "line" ? [Number(raw[i]), Number(targets[i])] : [Number(raw[2 * i]), Number(raw[2 * i + 1])]));
   return { x, y, points, targets: targets && targets.length === live.count ? Array.from(targets, Number) : null };
 }
@@ -115,7 +115,7 @@ function drawSeen(seen) {
 function drawPlane(seen, found) {
   const [wide, high] = sizeOfSeen(seen), [canvas, pen] = canvasOf($("boundary").querySelector("canvas"), wide, high), n = seen.grid, ink = getComputedStyle(document.body);
   const { points, targets } = livePoints(seen), output = found.value(seen.outputs), across = output.data.length / found.rows, spots = spotsOf(seen, points, wide, high);
-  const of = unitSeen && seen.layers.includes(unitSeen.name) ? unitSeen : null;
+  const of = unitSeen && seen.layers.includes(unitSeen.place) ? unitSeen : null;
   if (seen.kind === "line") {
     const curve = (numbers, width) => {
       pen.lineWidth = width;
@@ -126,13 +126,13 @@ function drawPlane(seen, found) {
     pen.strokeStyle = ink.getPropertyValue("--mark");
     curve(Array.from(output.data), 2.5);
     if (of) {
-      const { data: raw } = found.value(of.name), many = raw.length / found.rows;
+      const { data: raw } = found.value(of.place), many = raw.length / found.rows;
       pen.strokeStyle = ink.getPropertyValue("--way");
       curve(upTo(found.rows).map((i) => Number(raw[i * many + of.k])), 1.5);
     }
   } else {
     field ??= make("canvas");
-    const { data: raw } = of ? found.value(of.name) : output, many = raw.length / found.rows, colour = of ? unitColours(raw, true) : colourOfOutput(targets, across);
+    const { data: raw } = of ? found.value(of.place) : output, many = raw.length / found.rows, colour = of ? unitColours(raw, true) : colourOfOutput(targets, across);
     paintPoints(field, n, n, of ? (i) => colour(raw[i * many + of.k]) : (i) => colour(raw.subarray(i * across, (i + 1) * across)), true);
     pen.imageSmoothingEnabled = true;
     pen.drawImage(field, 0.5, 0.5, n - 1, n - 1, 0, 0, wide, high);
@@ -161,14 +161,14 @@ function drawPlane(seen, found) {
   Object.assign(canvas, { tabIndex: 0, title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it." });
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "points");
-  const what = seen.kind === "line" ? `The curve is ${seen.outputs} over ${seen.x}; the points are the targets.` : isClasses ? "The digits say which class the network makes the likeliest, the stronger the colour the surer; a dot has the colour of its own class." : `The colour is ${seen.outputs} at each point: orange high, blue low; a dot has that of its target.`;
+  const what = seen.kind === "line" ? `The curve is ${nodes.name[seen.outputs]} over ${nodes.name[seen.x]}; the points are the targets.` : isClasses ? "The digits say which class the network makes the likeliest, the stronger the colour the surer; a dot has the colour of its own class." : `The colour is ${nodes.name[seen.outputs]} at each point: orange high, blue low; a dot has that of its target.`;
   canvas.setAttribute("aria-label", `${what} ${grouped(points.length)} points${pointChosen >= 0 && points[pointChosen] ? `; chosen: ${points[pointChosen].map((x) => general(x, 3)).join(", ")}` : ""}`);
-  beside(seen, canvas, of ? `Unit ${of.k} of ${of.name}, at each point.` : `${what} Drag a dot; ${$("point-class") || seen.kind === "line" ? "click beside the dots to add one." : ""}`);
+  beside(seen, canvas, of ? `Unit ${of.k} of ${nodes.name[of.place]}, at each point.` : `${what} Drag a dot; ${$("point-class") || seen.kind === "line" ? "click beside the dots to add one." : ""}`);
 }
 
 /** Say how many rows of those that are fed have their class, "" where there are no classes. */
 function rightText(seen) {
-  const y = seen.targets ? numberFor(seen.targets) : undefined, outputs = numberFor(seen.outputs);
+  const y = numberFor(seen.targets), outputs = numberFor(seen.outputs);
   if (y === undefined || !/^u?int/.test(data.live.nodes.dtype[y])) return "";
   const { data: raw } = live.engine.value(outputs), labels = live.engine.value(y).data, wide = raw.length / labels.length;
   if (!Number.isInteger(wide)) return "";
@@ -205,8 +205,8 @@ const unitColours = (raw, real) => {
 function unitsOf(seen, found) {
   const sample = Math.max(0, Math.min(shown.row ?? 0, found.rows - 1));
   const weight = seen.kind === "samples" ? filters() : [];
-  return [...weight, ...seen.layers.map((name) => {
-    const { shape, data: raw } = found.value(name), place = placeOf.get(name), size = raw.length / found.rows;
+  return [...weight, ...seen.layers.map((place) => {
+    const { shape, data: raw } = found.value(place), name = nodes.name[place], size = raw.length / found.rows;
     if (seen.kind === "samples") {
       const [count, high, wide] = picturesOf(shape.slice(1)), part = raw.subarray(sample * size, (sample + 1) * size), colour = unitColours(part, true);
       return { name, place, count, high, wide, paint: (canvas, k) => paintPoints(canvas, high, wide, (i) => colour(Number(part[k * high * wide + i]))), cell: (k) => sample * size + k * high * wide };
@@ -249,7 +249,7 @@ function drawUnits(seen, found) {
     host.replaceChildren(...layers.map(({ name, place, count, high, wide }) => {
       const kind = placesOfSeen(seen, count, high, wide), many = Math.min(count, MOST_UNITS);
       const units = upTo(many).map((k) => {
-        const point = (on) => () => ((unitSeen = on ? { name, k } : null), seen.kind !== "samples" && drawBoundary());
+        const point = (on) => () => ((unitSeen = on ? { place, k } : null), seen.kind !== "samples" && drawBoundary());
         const unit = make("button", { type: "button", className: "unit", onclick: () => goToUnit(place, k), onpointerenter: point(true), onpointerleave: point(false), onfocus: point(true), onblur: point(false) }, make("canvas", { "aria-hidden": "true" }));
         unit.setAttribute("aria-label", count > 1 ? `${name}, unit ${k}` : name);
         unit.title = count > 1 ? `${name}, unit ${k}: click for its numbers` : `${name}: click for its numbers`;
@@ -293,7 +293,7 @@ function sizePicture(canvas, high, wide) {
 /** Draw the first samples, what the network makes of each, and which is right. */
 function drawSamples(seen, found) {
   const x = numberFor(seen.x), shape = sampleShape(), side = IMAGE(product(shape)), size = rowSize(x), isImage = shape.length === 3 || shape.length === 2 || side > 0, tokens = /int/.test(data.live.nodes.dtype[x]);
-  const output = found.value(seen.outputs), wide = output.data.length / found.rows, targets = seen.targets ? live.pool.get(numberFor(seen.targets)) : null, labels = targets && targets.length === live.count && seen.targets !== seen.x ? targets : null;
+  const output = found.value(seen.outputs), wide = output.data.length / found.rows, targets = live.pool.get(numberFor(seen.targets)), labels = targets && targets.length === live.count && seen.targets !== seen.x ? targets : null;
   const made = !labels && wide === size, raw = live.pool.get(x);
   beside(seen, null, isImage && !tokens ? "Choose a sample: its numbers alone are shown everywhere." : "The first samples. Choose one: its numbers alone are shown everywhere.");
   let host = $("samples");

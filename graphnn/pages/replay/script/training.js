@@ -236,7 +236,7 @@ const MOST_KINDS = 12; // of targets, to choose one for a new point
 /** Return the controls of points. */
 function pointControls(seen) {
   const { y, targets } = livePoints(seen), all = seen.kind === "line" ? [] : [...new Set(targets ?? [])].sort((a, b) => a - b), before = $("point-class")?.value;
-  const kinds = all.length <= MOST_KINDS ? all : [], word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : seen.targets;
+  const kinds = all.length <= MOST_KINDS ? all : [], word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : nodes.name[seen.targets];
   const select = make("select", { id: "point-class", ariaLabel: `The ${word} of a new point` }, ...kinds.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `${word} ${kind}`)));
   return make("div", { className: "points" }, kinds.length ? select : null, make("button", { type: "button", id: "point-add" }, "Add a point"), make("button", { type: "button", id: "point-delete", disabled: pointChosen < 0 }, "Delete it"));
 }
