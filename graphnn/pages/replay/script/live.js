@@ -386,8 +386,8 @@ function stepBack() {
   drawAll();
 }
 
-const SPEEDS = [[1000, "1 step a second"], [300, "3 steps a second"], [100, "10 steps a second"], [30, "30 steps a second"], [0, "as fast as it can"]];
-const FRAME = 60; // milliseconds of a frame in which steps are made
+const SPEEDS = [[1000, "1 step/s"], [333, "3 steps/s"], [100, "10 steps/s"], [33, "30 steps/s"], [0, "fastest"]];
+const FRAME = 25; // milliseconds of a frame in which steps are made
 
 function toggleTraining() {
   if (live.timer) return (stopTraining(), drawAll());

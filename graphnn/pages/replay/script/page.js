@@ -314,9 +314,9 @@ function prepare() {
   $("title").textContent = data.graph;
   // What was found comes first, what to do about it after that.
   const [first] = /^[^;]*;?/.exec(data.opening.says);
-  $("opening").replaceChildren(make("strong", null, first), data.opening.says.slice(first.length));
+  $("opening").replaceChildren("", make("strong", null, first), data.opening.says.slice(first.length));
   if (data.playground) document.title = `${data.graph} — playground`;
-  $("hint").textContent = data.playground ? `A network that trains in this page, by graphnn. Press Train; drag a point; ${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.` : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
+  $("hint").textContent = data.playground ? `A network that trains in this page, by graphnn. Press Train; ${data.sight?.ends ? "drag a point; " : ""}${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.` : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
   if ($("says").scrollHeight > $("says").clientHeight + 1) Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
   $("position").max = Math.max(0, nodes.name.length - 1);
   $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;

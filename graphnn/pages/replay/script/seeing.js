@@ -8,7 +8,7 @@ const numberFor = (place) => live.numberOf.get(place);
 
 /** Return how wide and high the picture is. */
 function sizeOfSeen(seen) {
-  const wide = Math.max(180, Math.min(seen.kind === "line" ? 380 : 270, rooms.seen));
+  const wide = Math.max(180, seen.kind === "line" ? Math.min(420, rooms.seen) : Math.min(280, rooms.seen < 380 ? rooms.seen : rooms.seen - 180));
   return [wide, seen.kind === "line" ? Math.round(0.66 * wide) : wide];
 }
 
@@ -117,6 +117,7 @@ function drawPlane(seen, found) {
   const { points, targets } = livePoints(seen), output = found.value(seen.outputs), across = output.data.length / found.rows, spots = spotsOf(seen, points, wide, high);
   const of = unitSeen && seen.layers.includes(unitSeen.place) ? unitSeen : null;
   if (seen.kind === "line") {
+    drawAxes(pen, seen, wide, high, ink);
     const curve = (numbers, width) => {
       pen.lineWidth = width;
       pen.beginPath();
@@ -166,6 +167,22 @@ function drawPlane(seen, found) {
   beside(seen, canvas, of ? `Unit ${of.k} of ${nodes.name[of.place]}, at each point.` : `${what} Drag a dot; ${$("point-class") || seen.kind === "line" ? "click beside the dots to add one." : ""}`);
 }
 
+/** Draw where 0 is along both ways, and between which numbers the picture lies. */
+function drawAxes(pen, seen, wide, high, ink) {
+  const [left, right, bottom, top] = seen.ends, [[x, y]] = spotsOf(seen, [[0, 0]], wide, high), name = (place) => shortened(nodes.name[place], 16);
+  pen.fillStyle = ink.getPropertyValue("--line");
+  pen.fillRect(x, 0, 1, high);
+  pen.fillRect(0, y, wide, 1);
+  pen.fillStyle = ink.getPropertyValue("--faint");
+  pen.font = "11px sans-serif";
+  for (const [text, align, across, down] of [
+    [`${name(seen.x)} = ${general(left, 3)}`, "left", 3, high - 5], [general(right, 3), "right", wide - 3, high - 5], [`${name(seen.targets)} = ${general(top, 3)}`, "left", 3, 12], [general(bottom, 3), "left", 3, high - 19],
+  ]) {
+    pen.textAlign = align;
+    pen.fillText(text, across, down);
+  }
+}
+
 /** Say how many rows of those that are fed have their class, "" where there are no classes. */
 function rightText(seen) {
   const y = numberFor(seen.targets), outputs = numberFor(seen.outputs);
@@ -181,8 +198,8 @@ function rightText(seen) {
 function beside(seen, canvas, note) {
   const host = $("boundary");
   if (!$("seen-note")) {
-    const parts = [make("p", { id: "seen-right" }), make("div", { id: "point-controls" }), make("p", { id: "seen-note", className: "faint" })];
-    host.replaceChildren(...(canvas ? [canvas] : []), make("div", { id: "seen-beside" }, ...parts));
+    const parts = [make("p", { id: "seen-right" }), make("div", { id: "point-controls" })];
+    host.replaceChildren(...(canvas ? [canvas] : []), make("div", { id: "seen-beside" }, ...parts), make("p", { id: "seen-note", className: "faint" }));
     if (data.playground) $("seen-right").after($("train-curve"));
   }
   $("seen-right").textContent = rightText(seen);
@@ -283,7 +300,7 @@ function goToUnit(place, k) {
 }
 
 function sizePicture(canvas, high, wide) {
-  const each = Math.max(2, Math.min(high > 1 ? 56 / Math.max(high, wide) : 10, 280 / wide));
+  const each = Math.max(2, Math.min(high > 1 ? 48 / Math.max(high, wide) : 10, 280 / wide));
   canvas.style.width = `${Math.round(each * wide)}px`;
   canvas.style.height = `${Math.round(high > 1 ? each * high : 14)}px`;
 }
@@ -317,7 +334,7 @@ function drawSamples(seen, found) {
     if (wide > 1 && !made) {
       const all = probabilities(scores), best = indexOfMost(all);
       right = labels ? best === label : true;
-      text = `${best}${labels ? (right ? " ✓" : ` ≠ ${label}`) : ""} ${Math.round(100 * all[best])} %`;
+      text = `${best}${labels ? (right ? " ✓" : ` ≠ ${label}`) : ""}, ${Math.round(100 * all[best])} %`;
     } else if (labels) text += ` of ${general(label, 3)}`;
     says.textContent = text;
     button.classList.toggle("wrong", !right);

@@ -56,12 +56,14 @@ function layOutPlayground() {
   document.body.classList.add("playground");
   main.before($("live"));
   $("left").after(aside, $("right"), operation);
+  if (window.innerWidth <= 680) main.prepend(aside);
   aside.setAttribute("aria-label", "What the network sees");
   $("right").setAttribute("aria-label", "Width of the numbers");
   operation.append(...["gradient-part", "source-part"].map($));
   paneOf.right = "#operation";
   $("reset").textContent = "Reset";
   $("speed").value = SPEEDS.length - 2;
+  $("table-choice").after($("live-says"));
 }
 
 function useRate(rate) {
@@ -121,6 +123,8 @@ function drawLive() {
   const { updates, rates } = data.live;
   $("live").hidden = !updates.length;
   document.body.classList.toggle("computing", live.on);
+  const recorded = live.on ? "When recorded: " : ""; // what the heading says was then
+  if ($("opening").firstChild.textContent !== recorded) $("opening").firstChild.textContent = recorded;
   if (!updates.length) return;
   $("train").textContent = live.timer ? "❚❚ Stop" : "▶ Train";
   $("train-back").disabled = !live.past.length;
@@ -140,10 +144,10 @@ function drawLive() {
   $("batch").setAttribute("aria-valuetext", $("batch-name").textContent);
   const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
   const first = data.live.places[data.live.fetches[0]], [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
-  $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made here` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
+  $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
   const all = live.curve.length ? [...live.curve, lossNow()] : [], every = Math.max(1, Math.ceil(all.length / 400)), curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
   const [wide, high, along] = data.playground ? [Math.max(140, Math.min(420, $("seen-beside")?.clientWidth ?? 140)), 84, "steps"] : [130, 30, ""];
-  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along);
+  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, data.playground ? name : "");
 }
 
 // --- points

@@ -108,7 +108,7 @@ def test_steps_are_made_and_taken_back(page: Page) -> None:
     page.click("#train-back")
     assert number(page, "dense_1/weight") == first
     page.click("#train")
-    expect(page.locator("#train-says")).to_contain_text("steps made here")
+    expect(page.locator("#train-says")).to_contain_text("steps made")
     page.keyboard.press("l")
     expect(page.locator("#train")).to_contain_text("Train")
     page.click("#reset")
