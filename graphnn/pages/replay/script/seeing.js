@@ -1,6 +1,6 @@
 // --- what a network sees: the plane, the line or the samples, and the units of its layers as pictures -----------
 
-const MOST_UNITS = 32, MOST_SAMPLES = 12, UNIT = 34;
+const MOST_UNITS = 32, MOST_SAMPLES = 12, MOST_DOTS = 1000;
 
 /** Return what is drawn of the network now, null where there is nothing to draw or the recorded pictures are. */
 const seenSight = () => (data.sight && canCompute() && (data.kind === "run" || live.on) ? data.sight : null);
@@ -146,7 +146,9 @@ function drawPlane(seen, found) {
     for (const [i, x, y] of freeCells(n, wide, spots)) pen.fillText(String(kinds[i]), x, y);
   }
   pen.strokeStyle = seen.kind === "line" ? ink.color : "#000";
+  const every = Math.ceil(points.length / MOST_DOTS);
   spots.forEach(([x, y], i) => {
+    if (i % every && i !== pointChosen) return;
     pen.beginPath();
     pen.arc(x, y, points.length > 150 ? 2.6 : 3.6, 0, 2 * Math.PI);
     pen.fillStyle = !targets || seen.kind === "line" ? ink.getPropertyValue("--link") : isClasses ? CLASSES[targets[i] % CLASSES.length] : `rgb(${colours(tone(targets[i])).join(",")})`;

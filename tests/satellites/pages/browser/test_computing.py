@@ -123,12 +123,12 @@ def test_batches_are_shuffled_rows_of_the_data(page: Page) -> None:
 
 
 def test_points_are_dragged_added_and_deleted_also_by_the_keyboard(page: Page) -> None:
-    canvas = page.locator("#boundary canvas")
+    canvas = page.locator("#boundary > canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 212, box["y"] + 8)
-    expect(page.locator("#batch-name")).to_have_text("all 61")
+    expect(page.locator("#batch-name")).to_have_text("all 61 rows")
     before = number(page, "x", 120)
     page.mouse.move(box["x"] + 212, box["y"] + 8)
     page.mouse.down()
@@ -139,28 +139,86 @@ def test_points_are_dragged_added_and_deleted_also_by_the_keyboard(page: Page) -
     canvas.press("ArrowLeft")
     assert number(page, "x", 120) < dragged
     canvas.press("Delete")
-    expect(page.locator("#batch-name")).to_have_text("all 60")
+    expect(page.locator("#batch-name")).to_have_text("all 60 rows")
 
 
-def test_a_table_replaces_the_data_and_a_broken_one_is_said(page: Page) -> None:
-    def upload(text: str) -> None:
-        page.set_input_files("#table", [{"name": "d.csv", "mimeType": "text/csv", "buffer": text.encode()}])
+def upload(page: Page, text: str | bytes, name: str = "d.csv") -> None:
+    content = text if isinstance(text, bytes) else text.encode()
+    page.set_input_files("#table", [{"name": name, "mimeType": "text/csv", "buffer": content}])
 
-    upload("labels,x1,x0\n1,0.5,0.25\n2,-0.5,-0.25\n")
-    expect(page.locator("#edit-says")).to_have_text("2 rows of d.csv.")
-    assert page.evaluate("graphnn.value('x').then((v) => [...v.data])") == [0.25, 0.5, -0.25, -0.5]
+
+def fed(page: Page) -> tuple[list[float], list[int]]:
+    found: list[list[float]] = [
+        page.evaluate(f"graphnn.value('{name}').then((v) => [...v.data].map(Number))") for name in ("x", "labels")
+    ]
+    return found[0], [int(label) for label in found[1]]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "labels,x1,x0\n1,0.5,0.25\n2,-0.5,-0.25\n",
+        "x0,x1,labels\r\n0.25,0.5,1\r\n-0.25,-0.5,2\r\n",
+        "x0;x1;labels\n0,25;0,5;1\n-0,25;-0,5;2\n",
+        "x0\tx1\tlabels\n0.25\t0.5\t1\n-0.25\t-0.5\t2\n",
+        '"x0", "x1", "labels"\n"0.25", "0.5", "1"\n"-0.25", "-0.5", "2"\n',
+        "\ufeff0.25,0.5,1\n\n-0.25,-0.5,2",
+        ",X0,X1,Labels\n0,0.25,0.5,1\n1,-0.25,-0.5,2\n",
+        'what,x_0,x_1,labels\n"a, ""b""",0.25,.5,1\n,-2.5e-1,-0.5,2\n',
+    ],
+    ids=["order", "windows", "semicolons", "tabs", "quotes", "bare", "index", "more"],
+)
+def test_a_table_replaces_the_data(page: Page, table: str) -> None:
+    upload(page, table)
+    expect(page.locator("#live-says")).to_have_text("2 rows of d.csv. Reset goes back to the data before.")
+    assert fed(page) == ([0.25, 0.5, -0.25, -0.5], [1, 2])
+    page.click("#reset")
+    expect(page.locator("#live-says")).to_be_empty()
+    assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [60, 2]
+
+
+def test_a_broken_table_is_said_and_changes_nothing(page: Page) -> None:
+    upload(page, "labels,x1,x0\n1,0.5,0.25\n2,-0.5,-0.25\n")
     for text, says in [
-        ("a,b,c\n1,2,3\n", "no column x0"),
-        ("1,2\n", "2 columns, and this network takes 3"),
-        ("", "is empty"),
-        ("0.1,0.2,7\n", "the class 7 is not one of 0 to 2"),
-        ("0.1,foo,1\n", "line 1, column 2"),
-        ("0.1,1e999,1", "too large"),
-        ("x0,x1,labels\n1,2\n", "line 2 has 2 cells"),
+        ("a,b,c\n1,2,3\n", "the file has no column x0: this network takes the columns x0, x1, labels."),
+        ("x0,labels\n1,2\n", "the file has no column x1"),
+        ("1,2\n", "the file has 2 columns, and this network takes 3: x0, x1, labels."),
+        ("", "the file is empty"),
+        ("\r\n \r\n", "the file is empty"),
+        ("x0,x1,labels\n", "the file has a header and no rows"),
+        ("0.1,0.2,7\n", "line 1, column 3 (labels): 7 is not one of 0 to 2."),
+        ("0.1,0.2,0.5\n", "line 1, column 3 (labels): int64 takes whole numbers."),
+        ("0.1,foo,1\n", "line 1, column 2 (x1): “foo” is not a number."),
+        ("labels,x0,x1\n\n1,2,3\n1,2,three\n", "line 4, column 3 (x1): “three” is not a number."),
+        ("0.1,,1\n", "line 1, column 2 (x1): the cell is empty."),
+        ("0.1,1e999,1", "line 1, column 2 (x1): 1e999 is too large"),
+        ("x0,x1,labels\n1,2\n", "line 2 has 2 cells, and the first line 3."),
+        (b"PK\x03\x04\x00\x00", "this is no text; save it as CSV."),
     ]:
-        upload(text)
-        expect(page.locator("#edit-says")).to_contain_text(says)
-    assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [2, 2]
+        upload(page, text)
+        expect(page.locator("#live-says")).to_contain_text(f"d.csv: {says}")
+    assert fed(page) == ([0.25, 0.5, -0.25, -0.5], [1, 2])
+
+
+def test_a_table_of_many_rows_is_trained_in_batches_and_drawn_where_its_points_lie(page: Page) -> None:
+    rng = np.random.default_rng(0)
+    rows = "\n".join(f"{a},{b},{int(a > 100)}" for a, b in 100 + 50 * rng.normal(size=(10_000, 2)))
+    upload(page, rows)
+    expect(page.locator("#live-says")).to_contain_text("10,000 rows of d.csv.")
+    expect(page.locator("#batch-name")).to_have_text("512 of 10,000 rows")
+    assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [512, 2]
+    left, right, bottom, top = page.evaluate("data.sight.ends")
+    assert left < -50 < 250 < right
+    assert bottom < -50 < 250 < top
+    assert len(page.evaluate("graphnn.train(3)")) == 3
+
+
+def test_a_class_that_is_not_there_is_not_taken(page: Page) -> None:
+    look_at(page, "labels")
+    page.fill("#edit-number", "3")
+    page.click("#set")
+    expect(page.locator("#edit-says")).to_have_text("3 is not one of 0 to 2.")
+    assert "not one of" in page.evaluate("graphnn.set('labels', [0], -1).catch((error) => error.message)")
 
 
 def test_scripting_says_what_is_wrong(page: Page) -> None:
@@ -247,7 +305,7 @@ def test_the_film_goes_forward_and_then_back_over_the_same_boxes(page: Page) -> 
 def test_asking_changes_nothing(page: Page) -> None:
     page.evaluate("graphnn.value('x')")
     page.evaluate("graphnn.loss()")
-    expect(page.locator("#train-says")).to_contain_text("as recorded")
+    expect(page.locator("#train-says")).to_contain_text("no step made yet")
 
 
 HOSTILE = [
@@ -303,7 +361,7 @@ def test_three_hundred_hostile_pages_run_nothing(opened: Opened, tmp_path: Path)
                 "#table",
                 [{"name": f"{rng.choice(['a', '<b>'])}.csv", "mimeType": "text/csv", "buffer": table.encode()}],
             )
-            expect(page.locator("#edit-says")).not_to_be_empty()
+            expect(page.locator("#live-says")).not_to_be_empty()
 
 
 def test_every_operation_gives_what_numpy_gives(page: Page) -> None:
