@@ -393,6 +393,7 @@ const FRAME = 25; // milliseconds of a frame in which steps are made
 function toggleTraining() {
   if (live.timer) return (stopTraining(), drawAll());
   const [pause] = SPEEDS[Number($("speed").value)];
+  stop();
   const on = () => {
     const began = performance.now();
     try {

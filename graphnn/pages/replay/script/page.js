@@ -78,6 +78,18 @@ const READING = 1400; // milliseconds for an equation
 
 const filming = () => playing?.what === "film";
 
+/** Return the element that tells most: the farthest from 0, in the row that is chosen or in that of the largest number that is fed. */
+function tellingCell(place) {
+  const value = valueOf(shown.run, place), batch = batchAxis(place), farthest = (cells, of) => cells.reduce((best, cell) => (Math.abs(of.number(cell)) > Math.abs(of.number(best)) ? cell : best), cells[0]);
+  if (!value?.size) return null;
+  const fed_ = nodes.kind.findIndex((kind, at) => kind === "fed" && batchAxis(at) === 0 && isReal(at)), largest_ = fed_ < 0 ? null : valueOf(shown.run, fed_);
+  const row = shown.row ?? (largest_?.told.peak >= 0 ? rowOf(fed_, largest_.told.peak) : 0), inside = batch === 0 ? value.size / value.shape[0] : value.size;
+  const cells = upTo(Math.min(inside, MOST_TOLD)).map((i) => (batch === 0 ? row * inside : 0) + i).filter((cell) => cell < value.size && Number.isFinite(value.number(cell)));
+  return cells.length ? farthest(cells, value) : null;
+}
+
+const MOST_TOLD = 4096; // of a value, among which the one that tells most is looked for
+
 /** Show the values pass forwards, and then the gradients pass backwards over the same boxes, at reading speed. */
 function playFilm() {
   const before = playing;
@@ -86,7 +98,8 @@ function playFilm() {
   const way = operations.filter((place) => !isLeftOut(place) && place <= last() && (nodes.phase[place] === 0 || gradientOf.has(place)));
   const names = ["forward operations", "operations", "forward layers", "layers"].map(named).filter((i) => i >= 0);
   let at = 0;
-  const on = () => (at < way.length ? runTo(way[at++]) : (stop(), drawStates()));
+  const on = () => (at < way.length ? runTo(way[at], tellingCell(way[at++])) : (stop(), drawStates()));
+  if (canCompute()) stopTraining();
   playing = { what: "film", timer: setInterval(on, READING) };
   changeView(names.find((i) => data.views[i].boxes.length <= 60) ?? names[names.length - 1]);
   tellPlaying();
