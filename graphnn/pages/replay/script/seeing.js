@@ -145,7 +145,7 @@ function drawPlane(seen, found) {
     Object.assign(pen, { textAlign: "center", textBaseline: "middle", fillStyle: isDark() ? "#fff" : "#000" });
     for (const [i, x, y] of freeCells(n, wide, spots)) pen.fillText(String(kinds[i]), x, y);
   }
-  pen.strokeStyle = seen.kind === "line" ? ink.color : "#000";
+  pen.strokeStyle = seen.kind === "line" ? ink.color : isClasses ? "#000" : "#fff";
   const every = Math.ceil(points.length / MOST_DOTS);
   spots.forEach(([x, y], i) => {
     if (i % every && i !== pointChosen) return;
@@ -161,12 +161,21 @@ function drawPlane(seen, found) {
     pen.arc(x, y, 7, 0, 2 * Math.PI);
     pen.stroke();
   });
+  if (of) tellUnit(pen, `unit ${of.k} of ${shortened(nodes.name[of.place], 28)}`, high, ink);
   Object.assign(canvas, { tabIndex: 0, title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it." });
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "points");
   const what = seen.kind === "line" ? `The curve is ${nodes.name[seen.outputs]} over ${nodes.name[seen.x]}; the points are the targets.` : isClasses ? "The digits say which class the network makes the likeliest, the stronger the colour the surer; a dot has the colour of its own class." : `The colour is ${nodes.name[seen.outputs]} at each point: orange high, blue low; a dot has that of its target.`;
   canvas.setAttribute("aria-label", `${what} ${grouped(points.length)} points${pointChosen >= 0 && points[pointChosen] ? `; chosen: ${points[pointChosen].map((x) => general(x, 3)).join(", ")}` : ""}`);
-  beside(seen, canvas, of ? `Unit ${of.k} of ${nodes.name[of.place]}, at each point.` : `${what} Drag a dot; ${$("point-class") || seen.kind === "line" ? "click beside the dots to add one." : ""}`);
+  beside(seen, canvas, `${what} Drag a dot; click beside the dots to add one.`);
+}
+
+/** Write into the picture whose it is: below it, what follows would move. */
+function tellUnit(pen, text, high, ink) {
+  Object.assign(pen, { font: "12px sans-serif", textAlign: "left", textBaseline: "alphabetic", fillStyle: ink.getPropertyValue("--paper") });
+  pen.fillRect(0, high - 20, pen.measureText(text).width + 12, 20);
+  pen.fillStyle = ink.color;
+  pen.fillText(text, 6, high - 6);
 }
 
 /** Draw where 0 is along both ways, and between which numbers the picture lies. */
@@ -188,11 +197,11 @@ function drawAxes(pen, seen, wide, high, ink) {
 /** Say how many rows of those that are fed have their class, "" where there are no classes. */
 function rightText(seen) {
   const y = numberFor(seen.targets), outputs = numberFor(seen.outputs);
-  if (y === undefined || !/^u?int/.test(data.live.nodes.dtype[y])) return "";
-  const { data: raw } = live.engine.value(outputs), labels = live.engine.value(y).data, wide = raw.length / labels.length;
-  if (!Number.isInteger(wide)) return "";
-  const kind = (row) => (wide > 1 ? indexOfMost(raw.subarray(row * wide, (row + 1) * wide)) : Number(data.sight.through === "sigmoid" ? raw[row] > 0 : raw[row] > 0.5));
-  const right = upTo(labels.length).filter((row) => kind(row) === Number(labels[row])).length;
+  if (y === undefined || seen.targets === seen.x) return "";
+  const { data: raw } = live.engine.value(outputs), labels = Array.from(live.engine.value(y).data, Number), wide = raw.length / labels.length, two = new Set(labels).size === 2;
+  if (!Number.isInteger(wide) || !(wide > 1 ? /^u?int/.test(data.live.nodes.dtype[y]) : two)) return "";
+  const tone = toneOf(labels), isRight = (row) => (wide > 1 ? indexOfMost(raw.subarray(row * wide, (row + 1) * wide)) === labels[row] : tone(squashed(Number(raw[row]))) > 0 === tone(labels[row]) > 0);
+  const right = upTo(labels.length).filter(isRight).length;
   return `${grouped(right)} of ${grouped(labels.length)} right`;
 }
 
@@ -315,7 +324,7 @@ function drawSamples(seen, found) {
   const x = numberFor(seen.x), shape = sampleShape(), side = IMAGE(product(shape)), size = rowSize(x), isImage = shape.length === 3 || shape.length === 2 || side > 0, tokens = /int/.test(data.live.nodes.dtype[x]);
   const output = found.value(seen.outputs), wide = output.data.length / found.rows, targets = live.pool.get(numberFor(seen.targets)), labels = targets && targets.length === live.count && seen.targets !== seen.x ? targets : null;
   const made = !labels && wide === size, raw = live.pool.get(x);
-  beside(seen, null, isImage && !tokens ? "Choose a sample: its numbers alone are shown everywhere." : "The first samples. Choose one: its numbers alone are shown everywhere.");
+  beside(seen, null, `${made ? "Below each sample: what the network makes of it." : `Below each sample: what the network says${labels && wide > 1 ? ", ✓ if that is right, ≠ and its class if not, and how sure it is" : ""}.`} Choose one: its numbers alone are shown everywhere.`);
   let host = $("samples");
   if (host?.childElementCount !== found.rows) {
     host = make("div", { id: "samples" }, ...upTo(found.rows).map((row) => make("button", { type: "button", className: "unit", onclick: () => chooseRow(shown.row === row ? null : row) }, ...(isImage && !tokens ? [make("canvas", { "aria-hidden": "true" })] : [make("code")]), ...(made ? [make("canvas", { "aria-hidden": "true" })] : []), make("span"))));

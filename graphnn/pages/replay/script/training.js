@@ -209,7 +209,7 @@ function listenToPoints() {
   });
   for (const ended of ["pointerup", "pointercancel"]) window.addEventListener(ended, () => (pointHeld = null));
   const add = (numbers) => trying(() => {
-    const { y } = livePoints(seen), row = rowOfPoint(numbers), kind = Number($("point-class")?.value ?? 0);
+    const { y, points, targets } = livePoints(seen), row = rowOfPoint(numbers), near = points.map(([a, b]) => Math.hypot(a - numbers[0], b - numbers[1])), kind = Number($("point-class")?.value ?? targets?.[near.indexOf(Math.min(...near))]);
     if (y !== undefined && !row.has(y)) row.set(y, [live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind]);
     addRow(row);
     pointChosen = live.count - 1;

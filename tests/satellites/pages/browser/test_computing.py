@@ -366,3 +366,189 @@ def test_three_hundred_hostile_pages_run_nothing(opened: Opened, tmp_path: Path)
 
 def test_every_operation_gives_what_numpy_gives(page: Page) -> None:
     assert page.evaluate(f"(() => {{ {script(3)}\nreturn differences(cases); }})()") == []
+
+
+# --- what the network sees
+
+
+PIXELS = """(canvas, wide, high) => {
+    const copy = document.createElement("canvas");
+    Object.assign(copy, { width: wide, height: high });
+    const pen = copy.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(canvas, 0, 0);
+    return pen.getImageData(0, 0, wide, high).data;
+}"""
+
+
+def layer(page: Page, name: str) -> Any:
+    """What the page computes of a layer at the points of its picture."""
+    value = "engineOfSeen(data.sight).value(placeOf.get(name))"
+    found = page.evaluate(f"(name) => {{ const v = {value}; return [v.shape, [...v.data].map(Number)]; }}", name)
+    return np.reshape(found[1], found[0])
+
+
+def grid_of(page: Page) -> Any:
+    left, right, bottom, top = page.evaluate("data.sight.ends")
+    n = page.evaluate("data.sight.grid")
+    return np.array([(a, b) for b in np.linspace(bottom, top, n) for a in np.linspace(left, right, n)])
+
+
+def test_units_are_pictures_over_the_plane_and_follow_the_training(page: Page) -> None:
+    for steps in (0, 30):
+        page.evaluate(f"graphnn.train({steps})")
+        w, b = (
+            np.reshape(page.evaluate(f"graphnn.value('dense_1/{name}').then((v) => [...v.data])"), shape)
+            for name, shape in (("weight", (2, 6)), ("bias", 6))
+        )
+        units = np.maximum(grid_of(page) @ w + b, 0)
+        np.testing.assert_allclose(layer(page, "relu_1"), units, rtol=1e-12, atol=1e-15)
+        # A unit is the stronger orange the larger it is there: the last row of the grid is the first of the picture.
+        canvases = page.locator("#units .layer:nth-child(2) canvas")
+        assert canvases.count() == 6
+        k = int(units.max(axis=0).argmax())
+        blues = canvases.nth(k).evaluate(f"(each) => [...({PIXELS})(each, 32, 32)].filter((_, i) => i % 4 === 2)")
+        picture = units[:, k].reshape(32, 32)[::-1].ravel()
+        assert blues[picture.argmax()] < blues[picture.argmin()]
+
+
+def test_a_unit_leads_to_its_numbers_and_shows_itself_large(page: Page) -> None:
+    unit = page.get_by_role("button", name="relu_1, unit 4", exact=True)
+    before = page.evaluate("field.toDataURL()")
+    unit.hover()
+    assert page.evaluate("field.toDataURL()") != before
+    unit.click()
+    expect(page.locator("#node")).to_have_text("relu_1")
+    assert page.evaluate("shown.cell % 6") == 4
+    page.mouse.move(1, 1)
+    unit.evaluate("(each) => each.blur()")
+    assert page.evaluate("field.toDataURL()") == before
+
+
+def test_how_many_are_right_is_counted(page: Page) -> None:
+    _, step, feed = step_of()
+    for _ in range(20):
+        step(feed)
+    page.evaluate("graphnn.train(20)")
+    g = step.graph
+    scores = gn.run(g["softmax_1/divide"], {g["x"]: feed[g["x"]]})
+    right = int(np.sum(scores.argmax(axis=1) == feed[g["labels"]]))
+    expect(page.locator("#seen-right")).to_have_text(f"{right} of 60 right")
+
+
+def test_a_regression_of_one_number_is_a_curve_whose_points_are_dragged(opened: Opened, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    g = gn.Graph("curve")
+    x, y = g.placeholder("x", shape=("batch", 1)), g.placeholder("y", shape=("batch", 1))
+    made = nn.Sequential(nn.Dense(8, "tanh", rng=rng), nn.Dense(1, rng=rng))(x)
+    g.outputs["loss"] = loss = nn.mean_squared_error(made, y)
+    X = np.linspace(-2, 1, 12)[:, None]
+    step = gn.compile(loss, updates=nn.Adam(0.05).updates(loss))
+    gn.playground(step, {x: X, y: np.sin(X)}, tmp_path / "curve.html")
+    page = opened(tmp_path / "curve.html")
+    page.evaluate("graphnn.train(10)")
+    for _ in range(10):
+        step({x: X, y: np.sin(X)})
+    left, right = page.evaluate("data.sight.ends")[:2]
+    along = np.linspace(left, right, 96)[:, None]
+    np.testing.assert_allclose(layer(page, made.name), gn.run(made, {x: along}), rtol=1e-9)
+    canvas = page.locator("#boundary > canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    [[a, b]] = page.evaluate(
+        "spotsOf(data.sight, [livePoints(data.sight).points[5]], ...sizeOfSeen(data.sight))"
+    )
+    before = number(page, "x", 5), number(page, "y", 5)
+    page.mouse.move(box["x"] + a, box["y"] + b)
+    page.mouse.down()
+    page.mouse.move(box["x"] + a + 20, box["y"] + b - 30, steps=3)
+    page.mouse.up()
+    assert number(page, "x", 5) > before[0]
+    assert number(page, "y", 5) > before[1]
+    page.mouse.click(box["x"] + 10, box["y"] + 60)
+    expect(page.locator("#batch-name")).to_have_text("all 13 rows")
+    assert number(page, "x", 12) < -2
+
+
+def two_classes() -> tuple[gn.Compiled, dict[Any, Any]]:
+    rng = np.random.default_rng(0)
+    g = gn.Graph("two")
+    x, y = g.placeholder("x", shape=("batch", 2)), g.placeholder("y", shape=("batch", 1))
+    p = nn.Sequential(nn.Dense(4, "tanh", rng=rng), nn.Dense(1, rng=rng), nn.Sigmoid())(x)
+    g.outputs["loss"] = loss = nn.binary_crossentropy(p, y)
+    X = rng.uniform(-1, 1, size=(40, 2))
+    return gn.compile(loss, updates=nn.Adam(0.1).updates(loss)), {x: X, y: (X[:, :1] * X[:, 1:] > 0) * 1.0}
+
+
+def test_one_number_over_the_plane_is_drawn_orange_where_it_is_high(opened: Opened, tmp_path: Path) -> None:
+    step, feed = two_classes()
+    gn.playground(step, feed, tmp_path / "two.html")
+    page = opened(tmp_path / "two.html")
+    page.evaluate("graphnn.train(200)")
+    expect(page.locator("#seen-right")).to_have_text("40 of 40 right")
+    pixels = page.evaluate(f"[...({PIXELS})(field, 32, 32)]")
+    left, right, bottom, top = page.evaluate("data.sight.ends")
+    for (a, b), warm in [((0.8, 0.8), True), ((-0.8, -0.8), True), ((0.8, -0.8), False), ((-0.8, 0.8), False)]:
+        across, down = round((a - left) / (right - left) * 31), round((top - b) / (top - bottom) * 31)
+        red, _, blue, _ = pixels[4 * (32 * down + across) :][:4]
+        assert (red > blue) == warm
+    page.select_option("#point-class", "1")
+    page.click("#point-add")
+    assert number(page, "y", 40) == 1
+
+
+def images() -> tuple[gn.Compiled, dict[Any, Any]]:
+    """Crosses and squares, as images."""
+    rng = np.random.default_rng(0)
+    g = gn.Graph("images", dtype="float32")
+    x = g.placeholder("x", shape=("batch", 1, 8, 8))
+    labels = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    network = nn.Sequential(
+        nn.Conv2D(4, 3, padding="same", rng=rng), nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(), nn.Dense(2, rng=rng)
+    )
+    g.outputs["loss"] = loss = nn.softmax_crossentropy(network(x), labels)
+    cross, square = np.maximum(np.eye(8), np.eye(8)[::-1]), np.pad(np.zeros((6, 6)), 1, constant_values=1)
+    Y = rng.integers(0, 2, size=20)
+    X = np.where(Y[:, None, None] == 1, square, cross) + 0.3 * rng.normal(size=(20, 8, 8))
+    return gn.compile(loss, updates=nn.Adam(0.01).updates(loss)), {x: X[:, None], labels: Y}
+
+
+def test_images_are_seen_with_filters_and_maps(opened: Opened, tmp_path: Path) -> None:
+    step, feed = images()
+    gn.playground(step, feed, tmp_path / "images.html")
+    page = opened(tmp_path / "images.html")
+    page.evaluate("graphnn.train(40)")
+    expect(page.locator("#seen-right")).to_have_text("20 of 20 right")
+    assert page.locator("#samples .unit").count() == 12
+    assert page.locator("#samples .wrong").count() == 0
+    layers = page.locator("#units .layer > p").all_inner_texts()
+    assert layers[:3] == ["conv2d_1/weight 4 of 3 × 3", "x 8 × 8", "relu_1 4 of 8 × 8"]
+    relu = gn.run(step.graph["relu_1"], {step.graph["x"]: feed[step.graph["x"]][:12]})
+    assert layer(page, "relu_1").shape == relu.shape
+    page.locator("#samples .unit").nth(3).click()
+    assert page.evaluate("shown.row") == 3
+    page.get_by_role("button", name="relu_1, unit 2", exact=True).click()
+    assert page.evaluate("unravel(shown.cell, [20, 4, 8, 8])") == [3, 2, 0, 0]
+
+
+def test_the_sight_of_networks() -> None:
+    """Which is the input, the output, the target and the layers."""
+    found = {}
+    for name, (step, feed) in {"two": two_classes(), "images": images(), "spiral": step_of()[1:]}.items():
+        seen = gn.playground(step, feed, path=None).data
+        names, sight = seen["nodes"]["name"], seen["sight"]
+        found[name] = [sight["kind"], sight["through"]]
+        found[name] += [names[sight[key]] for key in ("x", "outputs", "targets")]
+        found[name].append([names[place] for place in sight["layers"]])
+    assert found == {
+        "two": ["plane", "", "x", "sigmoid_1", "y", ["x", "tanh_1", "sigmoid_1"]],
+        "images": [
+            "samples",
+            "softmax",
+            "x",
+            "dense_1/add",
+            "labels",
+            ["x", "relu_1", "flatten_1", "dense_1/add"],
+        ],
+        "spiral": ["plane", "", "x", "softmax_1/divide", "labels", ["x", "relu_1", "softmax_1/divide"]],
+    }
