@@ -273,19 +273,140 @@ def test_a_page_that_cannot_compute_says_why_in_one_line(opened: Opened, tmp_pat
     assert len(page.evaluate("graphnn.unknown")) == 1
 
 
+CUT_OFF = """[...document.querySelectorAll("body *")].filter((each) => {
+    const box = each.getBoundingClientRect(), scrolls = each.closest("#diagram, .heat, pre, #equation, details:not([open])");
+    return box.width && !scrolls && (box.right > innerWidth + 1 || box.left < -1);
+}).map((each) => each.outerHTML.slice(0, 80))"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["laptop", "phone"])
-def test_nothing_sticks_out_of_a_playground(opened: Opened, tmp_path: Path, size: str, theme: str) -> None:
+def test_each_mode_is_accessible_and_nothing_is_cut_off(opened: Opened, tmp_path: Path, size: str, theme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     _, step, feed = step_of()
+    trace, tour = gn.trace(step, feed), [("softmax_1/divide", "Each row adds up to 1."), ("relu_1", "Not below 0.")]
+    trace.to_html(tmp_path / "run.html", tour=tour, hide=["grad/dense_2/sum_to"])
     gn.playground(step, feed, tmp_path / "play.html")
-    page = opened(tmp_path / "play.html", size=size, theme=theme)
-    page.click("#train-step")
-    page.evaluate("graphnn.set('dense_1/weight', [0, 0], 3)")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    found = Axe().run(page).response["violations"]
-    assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    gn.playground(*images(), tmp_path / "images.html")
+    for file, modes in {
+        "run": {
+            "tour": "0",
+            "recorded": "$('tour-end').click()",
+            "exercise": "(go(data.hide[0]), $('answer').value = '1', checkAnswer())",
+            "edited": "graphnn.set('dense_1/weight', [0, 0], 3)",
+        },
+        "play": {
+            "playground": "$('live-more').open = true",
+            "training": "toggleTraining()",
+            "message": "(stopTraining(), tellLive('a.csv: line 3, column 2 (x1): “foo” is not a number.'))",
+            "film": "playFilm()",
+        },
+        "images": {"samples": "(chooseRow(2), graphnn.train(1))"},
+    }.items():
+        page = opened(tmp_path / f"{file}.html", size=size, theme=theme)
+        for mode, what in modes.items():
+            page.evaluate(what)
+            found = [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(page).response["violations"]]
+            assert (mode, found) == (mode, [])
+            assert (mode, page.evaluate(CUT_OFF)) == (mode, [])
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def tab_to(page: Page, selector: str, most: int = 150) -> None:
+    """Go to a control as one does without a mouse."""
+    for _ in range(most):
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no {most} presses of the tabulator lead to {selector}")
+
+
+def test_a_whole_session_by_the_keyboard_alone(opened: Opened, tmp_path: Path) -> None:
+    _, step, feed = step_of()
+    gn.playground(step, feed, tmp_path / "play.html")
+    page = opened(tmp_path / "play.html")
+    keys = page.keyboard
+    first = page.evaluate("graphnn.loss()")
+
+    keys.press("/")  # choose a number, type another, take it back
+    keys.type("dense_1/weight")
+    keys.press("Enter")
+    expect(page.locator("#node")).to_have_text("dense_1/weight")
+    tab_to(page, "#values .heat")
+    keys.press("ArrowRight")
+    keys.press("ArrowDown")
+    keys.type("2.5")
+    keys.press("Enter")
+    assert number(page, "dense_1/weight", 7) == 2.5
+    assert page.evaluate("document.activeElement.matches('#values .heat')")
+    keys.press("u")
+    assert page.evaluate("graphnn.loss()") == pytest.approx(first, rel=1e-12)
+
+    keys.press("l")  # train, stop, a step, back, reset
+    expect(page.locator("#train-says")).to_contain_text("steps made")
+    keys.press("l")
+    expect(page.locator("#train")).to_contain_text("Train")
+    steps = page.evaluate("live.steps")
+    tab_to(page, "#train-step")
+    keys.press("Enter")
+    assert page.evaluate("live.steps") == steps + 1
+    tab_to(page, "#train-back")
+    keys.press("Space")
+    assert page.evaluate("live.steps") == steps
+    tab_to(page, "#rate")
+    rate = page.inner_text("#rate-name")
+    keys.press("ArrowRight")
+    assert page.inner_text("#rate-name") != rate
+    tab_to(page, "#reset")
+    keys.press("Enter")
+    assert page.evaluate("graphnn.loss()") == pytest.approx(first, rel=1e-12)
+    assert page.inner_text("#rate-name") == rate
+
+    tab_to(page, "#boundary > canvas")  # move a point, add one, delete it
+    keys.press("Enter")
+    before = number(page, "x", 0)
+    keys.press("ArrowLeft")
+    assert number(page, "x", 0) < before
+    tab_to(page, "#point-add")
+    keys.press("Enter")
+    expect(page.locator("#batch-name")).to_have_text("all 61 rows")
+    tab_to(page, "#point-delete")
+    keys.press("Enter")
+    expect(page.locator("#batch-name")).to_have_text("all 60 rows")
+    tab_to(page, ".unit[aria-label='relu_1, unit 3']")
+    keys.press("Enter")
+    expect(page.locator("#node")).to_have_text("relu_1")
+
+
+def test_a_tour_and_an_exercise_by_the_keyboard_alone(opened: Opened, tmp_path: Path) -> None:
+    _, step, feed = step_of()
+    trace = gn.trace(step, feed)
+    trace.to_html(
+        tmp_path / "tour.html",
+        tour=[("softmax_1/divide", "Each row adds up to 1."), ("grad/dense_2/sum_to", "Find these.")],
+        hide=["grad/dense_2/sum_to"],
+    )
+    page = opened(tmp_path / "tour.html")
+    keys = page.keyboard
+    tab_to(page, "#tour-next")
+    keys.press("Enter")
+    expect(page.locator("#tour-says")).to_contain_text("Find these.")
+    tab_to(page, "#tour-back")  # the one that was pressed is at its end, and the next one is the other
+    keys.press("Enter")
+    expect(page.locator("#tour-says")).to_contain_text("Each row adds up to 1.")
+    tab_to(page, "#tour-next")
+    keys.press("Enter")
+    tab_to(page, "#answer")
+    keys.type(f"{float(trace['grad/dense_2/sum_to'].value[0]):.4f}")
+    keys.press("Enter")
+    expect(page.locator("#answer-says")).to_have_text("Right.")
+    tab_to(page, "#values .result .heat")
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    tab_to(page, "#answer-show")
+    keys.press("Enter")
+    expect(page.locator("#answer-count")).to_have_text("1 right, 1 shown, of 3")
 
 
 def test_the_film_goes_forward_and_then_back_over_the_same_boxes(page: Page) -> None:
