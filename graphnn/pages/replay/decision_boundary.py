@@ -35,7 +35,8 @@ def boundary(traces: Sequence[Trace]) -> dict[str, Any] | None:
     ends = ends_of(points)
     if ends is None:
         return None
-    ticks = [np.linspace(*ends[:2], GRID), np.linspace(*ends[2:], GRID)]
+    left, right, bottom, top = ends
+    ticks = np.linspace(left, right, GRID), np.linspace(bottom, top, GRID)
     grid = np.stack(np.meshgrid(*ticks), axis=-1).reshape(-1, 2).astype(x.dtype)
     try:
         pictures = ["".join(map(chr, 48 + _classes(trace, x, scores, grid))) for trace in traces]

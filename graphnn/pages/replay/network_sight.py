@@ -49,7 +49,12 @@ def sight(trace: Trace, place_of: Mapping[Node, int]) -> dict[str, Any] | None:
     }
     if is_float(x.dtype) and x.shape[1:] == (2,) and outputs.ndim <= 2:
         found |= {"kind": "plane", "ends": ends_of(trace[x].value.astype(np.float64))}
-    elif is_float(x.dtype) and targets is not None and is_float(targets.dtype) and all(map(_one_each, (x, targets, outputs))):
+    elif (
+        is_float(x.dtype)
+        and targets is not None
+        and is_float(targets.dtype)
+        and all(map(_one_each, (x, targets, outputs)))
+    ):
         pairs = np.stack([np.ravel(trace[node].value).astype(np.float64) for node in (x, targets)], axis=1)
         found |= {"kind": "line", "ends": ends_of(pairs)}
     return found if found["kind"] == "samples" or found["ends"] else found | {"kind": "samples"}
@@ -122,7 +127,13 @@ class _Network:
             if node in self.of_x and node not in before:
                 before.add(node)
                 stack += node.inputs
-        read = {operand: None for node in self.of_x if node in before for operand in node.inputs if self._reads(node, operand)}
+        read = {
+            operand: None
+            for node in self.of_x
+            if node in before
+            for operand in node.inputs
+            if self._reads(node, operand)
+        }
         found = [node for node in self.of_x if node in read and self._has_rows(node) and node is not self.tail[-1]]
         return [*found[: _MOST_LAYERS - 1], self.tail[-1]]
 
@@ -131,6 +142,6 @@ class _Network:
         if self._kind(node).lower() == "softmax" and reader.scope != node.scope:
             return node.ndim > 2
         if not reader.scope:
-            return reader.op.name == "matmul" and not self.learned.isdisjoint(reader.inputs)
+            return not reader.op.elementwise and not self.learned.isdisjoint(reader.inputs)
         inside = f"{node.scope}/".startswith(f"{reader.scope}/")
         return not inside and self._kind(reader).lower() != "softmax" and not self._in_loss(reader)

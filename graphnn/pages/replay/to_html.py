@@ -51,7 +51,11 @@ def page_of_film(film: Recording, live: bool | None = None, tour: Any = ()) -> P
     traces = list(film)
     maker = Maker(traces[0], traces, [f"call {call}" for call in film.calls])
     maker.live = live
-    maker.data |= {"boundary": boundary(traces), "sight": sight(traces[0], maker.place_of), "tour": stations(maker, tour)}
+    maker.data |= {
+        "boundary": boundary(traces),
+        "sight": sight(traces[0], maker.place_of),
+        "tour": stations(maker, tour),
+    }
     return maker.page("film")
 
 

@@ -274,7 +274,8 @@ def test_a_page_that_cannot_compute_says_why_in_one_line(opened: Opened, tmp_pat
 
 
 CUT_OFF = """[...document.querySelectorAll("body *")].filter((each) => {
-    const box = each.getBoundingClientRect(), scrolls = each.closest("#diagram, .heat, pre, #equation, details:not([open])");
+    const box = each.getBoundingClientRect();
+    const scrolls = each.closest("#diagram, .heat, pre, #equation, details:not([open])");
     return box.width && !scrolls && (box.right > innerWidth + 1 || box.left < -1);
 }).map((each) => each.outerHTML.slice(0, 80))"""
 
@@ -576,9 +577,7 @@ def test_a_regression_of_one_number_is_a_curve_whose_points_are_dragged(opened: 
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
-    [[a, b]] = page.evaluate(
-        "spotsOf(data.sight, [livePoints(data.sight).points[5]], ...sizeOfSeen(data.sight))"
-    )
+    [[a, b]] = page.evaluate("spotsOf(data.sight, [livePoints(data.sight).points[5]], ...sizeOfSeen(data.sight))")
     before = number(page, "x", 5), number(page, "y", 5)
     page.mouse.move(box["x"] + a, box["y"] + b)
     page.mouse.down()
