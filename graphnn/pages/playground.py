@@ -77,7 +77,7 @@ def playground(step: Compiled, data: Mapping[Any, Any], path: str | Path | None 
     seen = trace(step, _first_rows(whole))
     maker = Maker(seen, [seen], [""])
     maker.live = True
-    maker.data |= {"sight": sight(seen, maker.place_of), "playground": True}
+    maker.data |= {"sight": sight(maker), "playground": True}
     maker.rows_to_play = _rows(whole, seen.prepared.program.placeholders, maker.dim)
     page = maker.page("run")
     if path is not None:

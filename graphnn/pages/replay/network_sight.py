@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,27 +12,29 @@ from .decision_boundary import GRID, ends_of
 if TYPE_CHECKING:
     from ...core import Node
     from ...debugger.traces import Trace
+    from .page_data import Maker
 
 _MOST_LAYERS = 12
 _LOSSES = ("entropy", "error", "hinge", "huber", "divergence", "loss")
 
 
-def sight(trace: Trace, place_of: Mapping[Node, int]) -> dict[str, Any] | None:
+def sight(maker: Maker) -> dict[str, Any] | None:
     """Return what is drawn of a network: the places of its input, output and layers; None of what is no network.
 
     ``kind`` says how: a plane, for two numbers a sample; a line, for one number and a target of one; else samples.
     """
+    trace, place_of = maker.first, maker.place_of
     if not trace.has_values:
         return None
     program = trace.prepared.program
-    fed = [node for node in program.placeholders if node.shape and isinstance(node.shape[0], str)]
+    fed = [node for node in program.placeholders if node.shape and node.shape[0] == maker.dim]
     if not fed:
         return None
     network = max([_Network(trace, x) for x in fed], key=lambda each: len(each.tail and each.of_x))
     if not network.tail:
         return None
     x, outputs = network.x, network.tail[-1]
-    others = [node for node in fed if node is not x and node.shape[0] == x.shape[0]]
+    others = [node for node in fed if node is not x]
     targets = next((node for node in others if _one_each(node) or node.shape == outputs.shape), None)
     if targets is None and x.shape == outputs.shape:
         targets = x

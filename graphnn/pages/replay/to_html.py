@@ -35,7 +35,7 @@ def page_of_trace(trace: Trace, live: bool | None = None, tour: Any = (), hide: 
     maker.live = live
     maker.data |= {"tour": stations(maker, tour), "hide": hidden(maker, hide)}
     if trace.updates and trace.has_values and trace.stopped is None and live is not False:
-        maker.data["sight"] = sight(trace, maker.place_of)
+        maker.data["sight"] = sight(maker)
     return maker.page("run")
 
 
@@ -53,7 +53,7 @@ def page_of_film(film: Recording, live: bool | None = None, tour: Any = ()) -> P
     maker.live = live
     maker.data |= {
         "boundary": boundary(traces),
-        "sight": sight(traces[0], maker.place_of),
+        "sight": sight(maker),
         "tour": stations(maker, tour),
     }
     return maker.page("film")

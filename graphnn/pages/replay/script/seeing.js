@@ -8,7 +8,7 @@ const numberFor = (place) => live.numberOf.get(place);
 
 /** Return how wide and high the picture is. */
 function sizeOfSeen(seen) {
-  const wide = Math.max(180, seen.kind === "line" ? Math.min(420, rooms.seen) : Math.min(280, rooms.seen < 380 ? rooms.seen : rooms.seen - 180));
+  const wide = Math.max(180, seen.kind === "line" ? Math.min(420, rooms.seen) : Math.min(360, rooms.seen < 380 ? rooms.seen : rooms.seen - 180));
   return [wide, seen.kind === "line" ? Math.round(0.66 * wide) : wide];
 }
 
@@ -211,7 +211,7 @@ function beside(seen, canvas, note) {
   if (!$("seen-note")) {
     const parts = [make("p", { id: "seen-right" }), make("div", { id: "point-controls" })];
     host.replaceChildren(...(canvas ? [canvas] : []), make("div", { id: "seen-beside" }, ...parts), make("p", { id: "seen-note", className: "faint" }));
-    if (data.playground) $("seen-right").after($("train-curve"));
+    if (document.body.classList.contains("playground")) $("seen-right").after($("train-curve"));
   }
   $("seen-right").textContent = rightText(seen);
   if ($("seen-note").textContent !== note) $("seen-note").textContent = note;

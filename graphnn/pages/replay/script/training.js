@@ -53,17 +53,18 @@ function listenToLive() {
 /** Put what one plays with first: training above all, what the network sees in the middle, the numbers of a box beside it. */
 function layOutPlayground() {
   const main = document.querySelector("main"), aside = document.querySelector("aside"), operation = $("operation");
-  document.body.classList.add("playground");
   main.before($("live"));
+  $("reset").textContent = "Reset";
+  $("speed").value = SPEEDS.length - 2;
+  $("table-choice").after($("live-says"));
+  if (!data.sight) return;
+  document.body.classList.add("playground");
   $("left").after(aside, $("right"), operation);
-  if (window.innerWidth <= 680) main.prepend(aside);
+  if (window.innerWidth <= 1000) main.prepend(aside);
   aside.setAttribute("aria-label", "What the network sees");
   $("right").setAttribute("aria-label", "Width of the numbers");
   operation.append(...["gradient-part", "source-part"].map($));
   paneOf.right = "#operation";
-  $("reset").textContent = "Reset";
-  $("speed").value = SPEEDS.length - 2;
-  $("table-choice").after($("live-says"));
 }
 
 function useRate(rate) {
@@ -146,8 +147,8 @@ function drawLive() {
   const first = data.live.places[data.live.fetches[0]], [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
   $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
   const all = live.curve.length ? [...live.curve, lossNow()] : [], every = Math.max(1, Math.ceil(all.length / 400)), curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
-  const [wide, high, along] = data.playground ? [Math.max(140, Math.min(420, $("seen-beside")?.clientWidth ?? 140)), 84, "steps"] : [130, 30, ""];
-  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, data.playground ? name : "");
+  const beside_ = $("train-curve").closest("#seen-beside"), [wide, high, along] = beside_ ? [Math.max(140, Math.min(420, beside_.clientWidth)), 84, "steps"] : [130, 30, ""];
+  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, beside_ ? name : "");
 }
 
 // --- points
