@@ -16,24 +16,38 @@ const LARGEST = [
   [-4.83519191608651397019e2, -1.02509513161107724954e3, -6.37566443368389627722e2, -1.60636384855821916062e2, -1.77579549177547519889e1, -7.99283237680523006574e-1, -9.86494292470009928597e-3],
   [-2.24409524465858183362e1, 4.74528541206955367215e2, 2.55305040643316442583e3, 3.19985821950859553908e3, 1.53672958608443695994e3, 3.25792512996573918826e2, 3.03380607434824582924e1, 1],
 ];
+/** @type {(coefficients: number[], x: number) => number} */
 const polynomial = (coefficients, x) => coefficients.reduce((total, each) => total * x + each, 0);
+/** @type {(polynomials: number[][], x: number) => number} */
 const ratio = ([above, below], x) => polynomial(above, x) / polynomial(below, x);
 
-/** erfc(size) for a size of 1.25 or more. */
+/**
+ * erfc(size) for a size of 1.25 or more.
+ *
+ * @type {(size: number) => number}
+ */
 function tail(size) {
   const large = Math.min(size, 28), inverse = 1 / (large * large), coarse = Math.fround(large);
   return (Math.exp(-coarse * coarse - 0.5625) * Math.exp((coarse - large) * (coarse + large) + ratio(large < 1 / 0.35 ? LARGE : LARGEST, inverse))) / large;
 }
 
-/** The error function. */
-function erf(x) {
+/**
+ * The error function.
+ *
+ * @type {(x: number) => number}
+ */
+export function erf(x) {
   const size = Math.abs(x);
   if (!(size >= 0.84375)) return x + x * ratio(SMALL, x * x);
   return Math.sign(x) * (size < 1.25 ? AT_1 + ratio(MIDDLE, size - 1) : 1 - tail(size));
 }
 
-/** The distribution function of the standard normal, exact where it is small. */
-function normal(x) {
+/**
+ * The distribution function of the standard normal, exact where it is small.
+ *
+ * @type {(x: number) => number}
+ */
+export function normal(x) {
   const at = -x * Math.sqrt(0.5), size = Math.abs(at);
   if (!(size >= 0.84375)) { const small = at * ratio(SMALL, at * at); return 0.5 * (at < 0.25 ? 1 - (at + small) : 0.5 - (at - 0.5 + small)); }
   const large = size < 1.25 ? 1 - AT_1 - ratio(MIDDLE, size - 1) : tail(size);

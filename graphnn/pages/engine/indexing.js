@@ -1,14 +1,25 @@
-import { axisOf, copied, dense, flat, inOrder, made, scratch, sizeOfShape, stored, stretched, walk } from "./arrays.js";
+import { axisOf, copied, dense, flat, fromEnd, inOrder, made, scratch, sizeOfShape, stored, stretched, walk } from "./arrays.js";
+/** @import { Axis, Computed, Data, Operations, Value } from "./arrays.js" */
 
+/** @type {(index: number, n: number) => number} */
 const fromFront = (index, n) => (index < 0 ? index + n : index);
+/** @type {(index: number, n: number) => boolean} */
 const within = (index, n) => index >= 0 && index < n;
 
-/** Call `f(row, label)` for each label that is a class. */
+/**
+ * Call `f(row, label)` for each label that is a class.
+ *
+ * @type {(labels: Value, classes: number, f: (row: number, label: number) => void) => void}
+ */
 function eachLabel(labels, classes, f) {
   flat(labels).forEach((label, row) => { if (within(label, classes)) f(row, label); });
 }
 
-/** Call `f(place in x, place of the slice)` for each place along an axis that the indices name; -1: none. */
+/**
+ * Call `f(place in x, place of the slice)` for each place along an axis that the indices name; -1: none.
+ *
+ * @type {(shape: number[], axis: number, indices: Value, f: (place: number, at: number, size: number) => void) => void}
+ */
 function slices(shape, axis, indices, f) {
   const outer = sizeOfShape(shape.slice(0, axis)), inner = sizeOfShape(shape.slice(axis + 1)), n = shape[axis], all = flat(indices);
   for (let o = 0, at = 0; o < outer; o++) for (const index of all) {
@@ -18,9 +29,14 @@ function slices(shape, axis, indices, f) {
   }
 }
 
+/** @type {(x: Value, axis: Axis) => [Value, number]} */
 const lined = (x, axis) => (axis === null ? [dense([sizeOfShape(x.shape)], x.dtype, flat(x)), 0] : [x, axisOf(axis, x.shape.length)]);
 
-/** Go along the indices of an axis, which broadcast beside it: `f(place in an array of the shape, number of the index, index)`. */
+/**
+ * Go along the indices of an axis, which broadcast beside it: `f(place in an array of the shape, number of the index, index)`.
+ *
+ * @type {(shape: number[], axis: number, indices: Value, f: (place: number, k: number) => void) => void}
+ */
 function along(shape, axis, indices, f) {
   const whole = indices.shape.map((n, k) => (k === axis ? n : Math.max(n === 0 ? 0 : shape[k] === 1 ? n : shape[k], 0)));
   const strides = inOrder(shape).map((step, k) => (k === axis ? 0 : shape[k] === 1 ? 0 : step)), step = inOrder(shape)[axis], n = shape[axis];
@@ -30,17 +46,24 @@ function along(shape, axis, indices, f) {
       const place = fromFront(indices.data[j], n);
       f(within(place, n) ? i + place * step : -1, number++);
     }
-  });
-  return whole;
+  }, true);
 }
 
-/** Return the values at the indices of an axis, in order. */
+/**
+ * Return the values at the indices of an axis, in order.
+ *
+ * @type {(shape: number[], axis: number, indices: Value, values: Value) => Float64Array}
+ */
 function alongValues(shape, axis, indices, values) {
   const whole = indices.shape.map((n, k) => (k === axis || n === 0 || shape[k] === 1 ? n : shape[k]));
   return copied(new Float64Array(sizeOfShape(whole)), whole, inOrder(whole), 0, values);
 }
 
-/** Change x at indices along an axis by values. */
+/**
+ * Change x at indices along an axis by values.
+ *
+ * @type {(n: Computed, operands: Value[], f: (x: number, value: number) => number) => Data}
+ */
 function changed(n, [x, indices, values], f) {
   const to = scratch(n, 0, sizeOfShape(n.shape)), axis = axisOf(n.attributes.axis, n.shape.length), all = alongValues(n.shape, axis, indices, values);
   copied(to, n.shape, inOrder(n.shape), 0, x);
@@ -48,9 +71,13 @@ function changed(n, [x, indices, values], f) {
   return stored(n, to);
 }
 
-/** Return where each of the indices of several axes points, and how many elements lie there. */
+/**
+ * Return where each of the indices of several axes points, and how many elements lie there.
+ *
+ * @type {(indices: Value, shape: number[]) => [number[], number]}
+ */
 function several(indices, shape) {
-  const count = indices.shape.at(-1), all = flat(indices), steps = inOrder(shape), many = sizeOfShape(indices.shape.slice(0, -1)), places = [];
+  const count = fromEnd(indices.shape), all = flat(indices), steps = inOrder(shape), many = sizeOfShape(indices.shape.slice(0, -1)), /** @type {number[]} */ places = [];
   for (let row = 0; row < many; row++) {
     let at = 0;
     for (let k = 0; k < count; k++) {
@@ -62,12 +89,14 @@ function several(indices, shape) {
   return [places, sizeOfShape(shape.slice(count))];
 }
 
+/** @type {(n: Computed) => number} */
 const nothing = (n) => (n.dtype.startsWith("float") ? NaN : 0);
 
+/** @type {Operations} */
 export const INDEXING_OPERATIONS = {
-  one_hot(a, n) { const to = made(n).fill(0), classes = n.shape.at(-1); eachLabel(a[0], classes, (row, label) => (to[row * classes + label] = 1)); return to; },
-  pick(a, n) { const to = made(n).fill(nothing(n)), x = flat(a[0]), classes = a[0].shape.at(-1); eachLabel(a[1], classes, (row, label) => (to[row] = x[row * classes + label])); return to; },
-  scatter_labels(a, n) { const to = made(n).fill(0), x = flat(a[0]), classes = n.shape.at(-1); eachLabel(a[1], classes, (row, label) => (to[row * classes + label] = x[row])); return to; },
+  one_hot(a, n) { const to = made(n).fill(0), classes = fromEnd(n.shape); eachLabel(a[0], classes, (row, label) => (to[row * classes + label] = 1)); return to; },
+  pick(a, n) { const to = made(n).fill(nothing(n)), x = flat(a[0]), classes = fromEnd(a[0].shape); eachLabel(a[1], classes, (row, label) => (to[row] = x[row * classes + label])); return to; },
+  scatter_labels(a, n) { const to = made(n).fill(0), x = flat(a[0]), classes = fromEnd(n.shape); eachLabel(a[1], classes, (row, label) => (to[row * classes + label] = x[row])); return to; },
   take(a, n) {
     const [x, axis] = lined(a[0], n.attributes.axis), from = flat(x), to = made(n).fill(nothing(n));
     slices(x.shape, axis, a[1], (i, j, inner) => { for (let e = 0; i >= 0 && e < inner; e++) to[j + e] = from[i + e]; });

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import UsageError
 from ...view.formatting import counted, in_bytes, visible
-from ..engine import attributes_of, missing_operations
+from ..engine import attributes_of, missing_dtypes, missing_operations, sized_attributes
+from ..engine.loop_bodies import Computed, bodies_of, computed, with_bodies
 from .element_reads import by_shapes
+from .replayed_iterations import is_bundle
 
 if TYPE_CHECKING:
     from ...core import Array, Node, Op
     from .page_data import Maker
+    from .replayed_iterations import PageLoop
 
 MOST_BYTES = 20_000_000
 """Of the state, the feed and the constants: a page that computes holds them whole."""
@@ -62,17 +65,21 @@ class _Graph:
         if trace.stopped is not None:
             raise NotLive("the run stopped before its end")
         self.prepared = trace.prepared
-        self.order: Sequence[Node] = self.prepared.program.order
-        if len(self.order) > MOST_NODES:
-            raise NotLive(f"it has {counted(len(self.order), 'node')}, and a page computes at most {MOST_NODES:,}")
-        self.number = {node: i for i, node in enumerate(self.order)}
+        read = [*trace.fetches, *trace.updates.values()]
+        self.nodes = computed(self.prepared.program.order, read, self.prepared.declared_op_of)
+        self.order, self.number = self.nodes.order, self.nodes.number
+        count = sum(len(each.order) for each in with_bodies(self.nodes))
+        if count > MOST_NODES:
+            raise NotLive(f"it has {counted(count, 'node')}, and a page computes at most {MOST_NODES:,}")
 
     def data(self) -> dict[str, Any]:
         """Return all of it."""
-        ops = [self.prepared.declared_op_of(node) for node in self.order]
-        missing = missing_operations(ops)
+        ops = self.nodes.ops
+        missing = missing_operations(self.nodes)
         if missing:
             raise NotLive(f"it has {', '.join(missing)}, which the engine of pages does not have", missing)
+        if dtypes := missing_dtypes(self.nodes):
+            raise NotLive(f"it has values of {' and '.join(dtypes)}, which the engine of pages does not hold")
         given = self._given()
         size = sum(array.nbytes for array in [*given.values(), *self.rows.values()])
         if size > MOST_BYTES:
@@ -80,7 +87,11 @@ class _Graph:
         updates = self.trace.updates
         return {
             "why": "",
-            "nodes": self._nodes(ops),
+            "nodes": {
+                "name": [visible(node.name) for node in self.order],
+                "tunable": [_tunable(op) for op in ops],
+                **columns(self.nodes, self.maker.values.store),
+            },
             "sizes": dict(self.prepared.sizes),
             "places": [self.maker.place_of.get(node, -1) for node in self.order],
             "given": [[self.number[node], self.maker.values.store(array)] for node, array in given.items()],
@@ -88,28 +99,25 @@ class _Graph:
             "fetches": [self.number[node] for node in self.trace.fetches if node not in updates.values()],
             "rates": self._rates(),
             "play": self._play(),
+            "loops": [self._inside(loop) for loop in self.maker.loops.all],
             "fixed": [int(by_shapes(op)) for op in ops],
         }
 
     def _given(self) -> dict[Node, Array]:
-        constants = self.prepared.program.graph._constants
+        program, forwards = self.prepared.program, self.prepared.binding.forwards
+        constants = program.graph._constants
         found: dict[Node, Array] = {}
-        for node, forward in zip(self.order, self.prepared.binding.forwards, strict=True):
+        for node, forward in zip(program.order, forwards, strict=True):
             if forward is None:
                 found[node] = np.asarray(self.prepared.given[node] if node in self.prepared.given else constants[node])
         return found
 
-    def _nodes(self, ops: Sequence[Op]) -> dict[str, list[Any]]:
-        return {
-            "name": [visible(node.name) for node in self.order],
-            "op": [op.name for op in ops],
-            "attributes": [attributes_of(op) for op in ops],
-            "tunable": [[name for name, value in op.attributes.items() if type(value) is float] for op in ops],
-            "sized": [list(op.sized) for op in ops],
-            "inputs": [[self.number[operand] for operand in node.inputs] for node in self.order],
-            "shape": [list(node.shape) for node in self.order],
-            "dtype": [node.dtype.name for node in self.order],
-        }
+    def _inside(self, loop: PageLoop) -> dict[str, Any]:
+        """Return which node computes a loop that the page shows, and the numbers in its body of what is shown."""
+        body = bodies_of(self.nodes.ops[self.number[loop.loop]])[loop.body]
+        shown = [-1 if is_bundle(node) else body.number.get(node.index, -1) for node in loop.nodes]
+        fixed = [int(by_shapes(node.op)) for node in loop.nodes]
+        return {"node": self.number[loop.loop], "body": loop.body, "numbers": shown, "fixed": fixed}
 
     def _rates(self) -> list[int]:
         """Return the learning rates: parameters of an optimizer that are one number and called so."""
@@ -128,3 +136,45 @@ class _Graph:
             raise NotLive(f"its data have {' and '.join(f'{n:,}' for n in sorted(count))} rows, not as many of each")
         stored = [[self.number[node], self.maker.values.store(rows)] for node, rows in self.rows.items()]
         return {"data": stored, "count": count.pop()}
+
+
+def _tunable(op: Op) -> list[str]:
+    """Return which attributes a reader may change; the tolerance of a loop stands in its body, too."""
+    return [] if op.holds_bodies else [name for name, value in op.attributes.items() if type(value) is float]
+
+
+def columns(nodes: Computed, store: Callable[[Array], Any]) -> dict[str, list[Any]]:
+    """Return nodes as the engine has them, with the bodies of loops and branches.
+
+    Parameters
+    ----------
+    nodes : Computed
+    store : callable
+        Takes a constant of a body, and returns what stands for it.
+    """
+    return {
+        "op": [op.name for op in nodes.ops],
+        "attributes": [attributes_of(op) for op in nodes.ops],
+        "sized": [sized_attributes(op) for op in nodes.ops],
+        "inputs": [[nodes.number[operand] for operand in node.inputs] for node in nodes.order],
+        "shape": [list(spec.shape) for spec in nodes.specs],
+        "dtype": [spec.dtype.name for spec in nodes.specs],
+        "bodies": [bodies_told(op, store) for op in nodes.ops],
+    }
+
+
+def bodies_told(op: Any, store: Callable[[Array], Any]) -> dict[str, Any] | None:
+    """Return the bodies of a loop or a branch, with what the names of their dimensions stand for."""
+    found = [
+        {
+            "nodes": columns(body.nodes, store),
+            "given": [
+                [i, store(node.graph._constants[node])]
+                for i, node in enumerate(body.nodes.order)
+                if node.op.is_constant
+            ],
+            "inputs": body.inputs,
+        }
+        for body in bodies_of(op)
+    ]
+    return {"names": list(op.names), "dims": list(op.dims), "graphs": found} if found else None

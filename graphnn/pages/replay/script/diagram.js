@@ -96,7 +96,7 @@ function placeAll() {
 }
 
 /** Show the whole diagram, if it can be read then. */
-function open() {
+function showWhole() {
   measure();
   const scale = Math.min(1.6, (picture.room[0] - 8) / picture.width, (picture.room[1] - 8) / picture.height);
   if (scale < (data.playground ? 0.5 : SMALLEST)) return settle();
@@ -184,7 +184,9 @@ function around(place) {
   readersOf ??= nodes.inputs.reduce((found, inputs, reader) => (inputs.forEach((input) => putInto(found, input, reader)), found), new Map());
   const seen = new Set([place]), rows = [[place]];
   const next = (row, those) => [...new Set(row.flatMap(those))].filter((other) => !seen.has(other)).slice(0, NEAR.most);
-  for (const [those, put] of [[(at) => nodes.inputs[at], "unshift"], [(at) => readersOf.get(at) ?? [], "push"]]) {
+  /** @type {[(at: number) => number[], "unshift" | "push"][]} */
+  const ways = [[(at) => nodes.inputs[at], "unshift"], [(at) => readersOf.get(at) ?? [], "push"]];
+  for (const [those, put] of ways) {
     let row = [place];
     for (let far = 0; far < 2 && row.length; far++) {
       row = next(row, those).sort((a, b) => a - b);
@@ -212,6 +214,7 @@ function drawSvg(tag, attributes, text) {
 
 const lookOf = (table, place) => (nodes.kind[place] && table[nodes.kind[place]]) || table[""][nodes.phase[place]];
 
+/** @type {(place: number, spot: number[], number: number) => SVGElement} */
 function boxAround(place, [x, y], number) {
   const group = drawSvg("g", { "data-name": `n${number}` }), line = lookOf(LINES, place), { wide, high } = NEAR;
   const dash = nodes.phase[place] === 1 ? { "stroke-dasharray": "5,2.5" } : {}, middle = { x: x + wide / 2, "text-anchor": "middle" };
@@ -337,7 +340,7 @@ function listenToDiagram() {
     moved = true;
     look(from[2] - dx / picture.scale, from[3] - dy / picture.scale, picture.scale);
   });
-  for (const ended of ["pointerup", "pointercancel", "pointerleave"]) {
+  for (const ended of /** @type {const} */ (["pointerup", "pointercancel", "pointerleave"])) {
     host.addEventListener(ended, (event) => {
       fingers.delete(event.pointerId);
       const [left] = fingers.values();
@@ -473,7 +476,7 @@ function lightWay(place, cell, reads) {
     const box = picture.boxes[number], kind = at === place ? "lit" : "way";
     if (at !== place && number !== here) mark(box.group, direct.has(at) ? "lit" : "way");
     for (const input of nodes.inputs[at]) {
-      const tail = picture.boxOf.get(input), way = 2 * (tail * picture.boxes.length + number) + (at === place);
+      const tail = picture.boxOf.get(input), way = 2 * (tail * picture.boxes.length + number) + Number(at === place);
       if (tail === number || !found.has(input) || done.has(way)) continue;
       done.add(way);
       for (const edge of edgesInto(box).get(tail) ?? []) mark(edge, kind);

@@ -7,7 +7,7 @@ const COLOURS = [
 ].map((codes) => codes.split(" ").map(rgb));
 // Integers are mostly classes or indices, whose size means nothing: each has a colour of its own, as on the map.
 const isClass = (dtype) => dtype.startsWith("int");
-const colourOfClass = (x) => rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1));
+const colourOfClass = (x) => (x === undefined ? ALIKE[isDark() ? 1 : 0] : rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1)));
 const STRANGE = [179, 38, 30];
 const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
 const ROUNDING = { float16: 2 ** -10, float32: 2 ** -23, float64: 2 ** -52 }; // in parts of a number
@@ -40,13 +40,25 @@ function coloursOf([low, high], rounding = ROUNDING.float64) {
   };
 }
 
-const inkOn = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff");
+const inkOn = (/** @type {number[]} */ [r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff");
 const strangeSign = (x) => (Number.isNaN(x) ? "?" : x > 0 ? "+" : "−");
 
 /** A value as cells in a box that scrolls; only what is seen of it is drawn. */
 class Heatmap {
   constructor(place, value, { label, range, room, height, pick, alike = [value], slice = [], whole = false }) {
-    Object.assign(this, { place, value, range, pick, room, slice, whole, lit: new Set(), cursor: null, left: 0, top: 0, size: null });
+    this.place = place;
+    this.value = value;
+    this.range = range;
+    this.pick = pick;
+    this.room = room;
+    this.slice = slice;
+    this.whole = whole;
+    this.lit = new Set();
+    this.cursor = null;
+    this.left = 0;
+    this.top = 0;
+    this.size = null;
+    this.derived = false;
     this.layOut(height, alike);
     this.canvas = make("canvas", { "aria-hidden": "true" });
     this.spacer = make("div", { className: "spacer" }, this.canvas);
@@ -253,6 +265,7 @@ class Heatmap {
     pen.drawImage(points, this.gutter - this.left, this.header - this.top, wide * this.cellWidth, high * this.cellHeight);
   }
 
+  /** @type {(pen: CanvasRenderingContext2D, spot: number[], cell: number, colour: (x: number) => number[]) => void} */
   drawCell(pen, [x, y], cell, colour) {
     const number = this.value.number(cell), back = colour(number);
     const gap = this.cellWidth > 7 && this.cellHeight > 7 ? 1 : 0;
@@ -260,9 +273,10 @@ class Heatmap {
     pen.fillRect(x, y, this.cellWidth - gap, this.cellHeight - gap);
     pen.fillStyle = inkOn(back);
     pen.textAlign = "center";
+    /** @type {[number, number]} */
     const middle = [x + this.cellWidth / 2, y + this.cellHeight / 2 + 0.5];
     if (this.numbers) pen.fillText(this.value.text(cell), ...middle);
-    else if (!Number.isFinite(number) && this.cellHeight > 8) pen.fillText(strangeSign(number), ...middle);
+    else if (number !== undefined && !Number.isFinite(number) && this.cellHeight > 8) pen.fillText(strangeSign(number), ...middle);
   }
 
   drawMark(pen, [x, y], chosen) {
@@ -380,7 +394,12 @@ function tables(place, value, options, caption) {
   return make("figure", { className: "wide" }, caption, axisPickers(place, value, count, chosen), make("div", { className: "tables" }, ...parts, none));
 }
 
-/** Return a value as a figure, with what there is to say of it. */
+/**
+ * Return a value as a figure, with what there is to say of it.
+ *
+ * @typedef {{title: string, note?: string, room: number, height: number, value?: Value, pick?: (cell: number) => void, range?: number[], alike?: Value[]}} FigureOptions
+ * @type {(run: number, place: number, options: FigureOptions) => HTMLElement}
+ */
 function figure(run, place, { title, note, room, height, value = valueOf(run, place), pick, range, alike }) {
   const caption = make("figcaption", null, title), say = (text) => caption.append(make("span", { className: "faint" }, text));
   if (note) say(` ${note}`);

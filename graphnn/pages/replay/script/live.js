@@ -5,7 +5,7 @@
 
 const live = {
   on: false, run: 0, engine: null, sizes: {}, given: new Map(), numberOf: new Map(), cache: new Map(), edits: [], past: [], curve: [], steps: 0,
-  settings: new Map(), pool: new Map(), rows: "", count: 0, batch: 0, order: [], at: 0, seed: 1, fresh: false, recomputed: null, grid: null, ticks: new Set(),
+  settings: new Map(), pool: new Map(), rows: "", count: 0, batch: 0, order: [], at: 0, seed: 1, fresh: false, recomputed: null, grid: null, inside: new Map(), ticks: new Set(),
 };
 const MOST_PAST = 200, MOST_PAST_BYTES = 5e7, MOST_ROWS = 100000, MOST_AT_ONCE = 512; // rows of a file that are fed at once, unless one asks for more
 
@@ -51,26 +51,33 @@ function sizeOf(dim, sizes) {
   return sum();
 }
 
-const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" ? sizeOf(value, sizes) : value);
+const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" && value !== "..." ? sizeOf(value, sizes) : value);
 
 /** Return the graph with numbers for its dimensions; of it, only what `wanted` are computed from, all unless given. */
 function boundGraph(sizes, given, wanted = null) {
   const { nodes: told, updates } = data.live, kept = wanted && ancestors(told.inputs, wanted);
   const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)), at = new Map(numbers.map((i, k) => [i, k]));
-  const pick = (column) => numbers.map((i) => column[i]);
-  const attributes = numbers.map((i) => {
-    const own = { ...told.attributes[i], ...live.settings.get(i) };
-    for (const name of told.sized[i]) own[name] = bound(own[name], sizes);
-    return own;
-  });
-  const leaves = new Map(numbers.filter((i) => given.has(i)).map((i) => [at.get(i), given.get(i)]));
+  const pick = (column) => numbers.map((i) => column[i]), settings = told.attributes.map((own, i) => ({ ...own, ...live.settings.get(i) }));
+  const columns = { ...told, attributes: settings, inputs: told.inputs.map((all) => all.map((i) => at.get(i))) };
   return {
     at,
-    nodes: { name: pick(told.name), op: pick(told.op), attributes, inputs: pick(told.inputs).map((all) => all.map((i) => at.get(i))), shape: pick(told.shape).map((shape) => bound(shape, sizes)), dtype: pick(told.dtype) },
-    given: leaves,
+    nodes: boundNodes(Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, pick(column)])), sizes),
+    given: new Map(numbers.filter((i) => given.has(i)).map((i) => [at.get(i), given.get(i)])),
     updates: wanted ? [] : updates,
     fetches: wanted ? wanted.map((i) => at.get(i)) : data.live.fetches,
   };
+}
+
+/** Return nodes with numbers for their dimensions, also those in the bodies of loops, which have names of their own. */
+function boundNodes(told, sizes) {
+  const attributes = told.attributes.map((own, i) => ({ ...own, ...Object.fromEntries(told.sized[i].map((name) => [name, bound(own[name], sizes)])) }));
+  return { ...told, attributes, shape: told.shape.map((shape) => bound(shape, sizes)), bodies: told.bodies.map((inside) => boundBodies(inside, sizes)) };
+}
+
+function boundBodies(inside, sizes) {
+  if (!inside) return [];
+  const inner = Object.fromEntries(inside.names.map((name, k) => [name, bound(inside.dims[k], sizes)]));
+  return inside.graphs.map(({ nodes: told, given, inputs }) => ({ nodes: boundNodes(told, inner), given: new Map(given.map(([i, number]) => [i, arrays[number]])), inputs }));
 }
 
 function ancestors(inputs, wanted) {
@@ -135,6 +142,7 @@ function compute() {
   live.engine.run();
   live.fresh = true;
   live.cache.clear();
+  live.inside.clear();
 }
 
 function touched() {
@@ -175,16 +183,75 @@ function factsOf(raw, dtype) {
 const isLive = (run) => live.on && run === live.run;
 
 function liveValue(place) {
-  const number = live.numberOf.get(place);
-  if (number === undefined) return null;
+  const number = live.numberOf.get(place), k = loopOf.get(place);
+  if (k !== undefined) return liveInside(k, data.loops[k].row).values.get(place) ?? null;
+  if (number === undefined || isBundle(number)) return null;
   if (!live.cache.has(place)) live.cache.set(place, new LiveValue(live.engine.value(number)));
   return live.cache.get(place);
 }
 
-/** Return whether what an element read is known of a live value, too: where it follows from shapes alone, and they are as recorded. */
-function readsHold(place) {
-  const number = live.numberOf.get(place), recorded = (at) => data.values[runs[live.run].values[at]]?.shape;
-  return number !== undefined && Boolean(data.live.fixed[number]) && [place, ...nodes.inputs[place]].every((at) => String(recorded(at)) === String(liveValue(at)?.shape));
+/** A value that is several arrays in one, whose numbers say nothing. */
+const isBundle = (number) => data.live.nodes.bodies[number] !== null || data.live.nodes.op[number] === "loop_bundle";
+
+/** Return the rows of a loop in the order of its iterations, and what was computed in one of them. */
+function liveInside(k, row) {
+  const known = live.inside.get(k), { numbers } = data.live.loops[k];
+  if (known && (known.row === row || !known.rows.includes(row))) return known;
+  const found = { row, rows: [], values: new Map() };
+  eachIteration(k, (at, engine) => {
+    found.rows.push(at);
+    if (at !== row) return;
+    data.loops[k].places.forEach((place, i) => {
+      if (numbers[i] < 0) return;
+      const value = engine.value(numbers[i]);
+      found.values.set(place, new LiveValue({ ...value, data: value.data.slice() }));
+    });
+  });
+  live.inside.set(k, found);
+  return found;
+}
+
+/** Compute a loop again, or a branch, and call `f` with each row and the engine of the body. */
+function eachIteration(k, f) {
+  const { node, body } = data.live.loops[k];
+  live.engine.inside(node, (row, engine, which) => which === body && f(row, engine));
+}
+
+/** Return the value of a node in an iteration, or in a side that was taken; undefined of a name that is no such one. */
+function valueInside(name) {
+  const inside = insideNamed(name);
+  if (!inside) return undefined;
+  const number = data.live.loops[inside.k].numbers[inside.i];
+  let found;
+  eachIteration(inside.k, (row, engine) => {
+    if (row !== inside.row || number < 0) return;
+    const { shape, dtype, data: raw } = engine.value(number);
+    found = { shape, dtype, data: raw.slice() };
+  });
+  if (!found) throw new Error(`“${name.slice(0, 80)}” has not run`);
+  return found;
+}
+
+/** Return an element of a node of a loop in all iterations, by their rows. */
+function liveSeries(place, cell) {
+  const k = loopOf.get(place), number = data.live.loops[k].numbers[data.loops[k].places.indexOf(place)], found = new Map();
+  if (number >= 0) eachIteration(k, (row, engine) => found.set(row, Number(engine.value(number).data[cell] ?? NaN)));
+  return found;
+}
+
+/** Return what was recorded of a node, and by which rule its elements were computed; of one in a loop, in the first iteration that is kept. */
+function recordedOf(place) {
+  const k = loopOf.get(place), run = runs[live.run], i = k === undefined ? place : data.loops[k].places.indexOf(place);
+  const { values, rules } = k === undefined ? run : { values: run.loops[k].values[0] ?? [], rules: run.loops[k].rules[0] ?? [] };
+  const fixed = k === undefined ? data.live.fixed[live.numberOf.get(place)] : data.live.loops[k].fixed[i];
+  return { shape: data.values[values[i]]?.shape, rule: rules[i] ?? -1, fixed: Boolean(fixed) };
+}
+
+/** Return the rule that says what each element read; of a live value where it follows from shapes alone, and they are as recorded. */
+function ruleOf(run, place) {
+  if (!isLive(run)) return runs[run].rules[place] ?? -1;
+  const { rule, fixed } = recordedOf(place), alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
+  return fixed && [place, ...nodes.inputs[place]].every(alike) ? rule : -1;
 }
 
 // --- what the reader changes
@@ -229,7 +296,9 @@ function change(place, cell, numbers) {
 
 /** Change settings of an operation, and compute what depends on it. */
 function changeSetting(place, name, x) {
-  const number = live.numberOf.get(place), engine = computing(), before = live.settings.get(number);
+  const number = live.numberOf.get(place);
+  computing();
+  const before = live.settings.get(number);
   live.edits.push({ number, setting: true, before });
   try {
     setSettings(number, { ...before, [name]: x });
@@ -278,7 +347,8 @@ function tellRecomputed() {
   else {
     const { inputs } = data.live.nodes, found = new Set(live.edits.map((edit) => edit.number));
     inputs.forEach((all, i) => all.some((input) => found.has(input)) && found.add(i));
-    live.recomputed = new Set([...found].map((i) => data.live.places[i]).filter((place) => place >= 0));
+    const inside = data.live.loops.flatMap(({ node }, k) => (found.has(node) ? data.loops[k].places : []));
+    live.recomputed = new Set([...[...found].map((i) => data.live.places[i]).filter((place) => place >= 0), ...inside]);
   }
   unchanged = live.recomputed ? new Set(upTo(nodes.name.length).filter((place) => !live.recomputed.has(place))) : null;
   $("same-key").hidden = !unchanged;
@@ -387,6 +457,7 @@ function stepBack() {
   drawAll();
 }
 
+/** @type {[pause: number, name: string][]} */
 const SPEEDS = [[1000, "1 step/s"], [333, "3 steps/s"], [100, "10 steps/s"], [33, "30 steps/s"], [0, "fastest"]];
 const FRAME = 25; // milliseconds of a frame in which steps are made
 

@@ -128,7 +128,9 @@ function othersLike(place) {
 }
 
 function inSeconds(nanoseconds) {
-  const [unit, size] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3]].find(([, least]) => nanoseconds >= least) ?? ["µs", 1e3];
+  /** @type {[string, number][]} */
+  const units = [["s", 1e9], ["ms", 1e6], ["µs", 1e3]];
+  const [unit, size] = units.find(([, least]) => nanoseconds >= least) ?? units[2];
   return `${general(nanoseconds / size, 3)} ${unit}`;
 }
 
@@ -271,12 +273,12 @@ function lightUp({ place, cell, reads }) {
 function equationLines(told, run, place) {
   if (told === null) {
     const value = valueOf(run, place);
-    const says = value === null ? (isLive(run) ? "What is inside a loop is not computed here." : "It has not run.") : value.hidden ? "This number is for you to find." : value.size ? "This element is not kept." : "It has no element.";
+    const says = value === null ? "It has not run." : value.hidden ? "This number is for you to find." : value.size ? "This element is not kept." : "It has no element.";
     return [make("p", { className: "faint" }, says)];
   }
   const name = data.kind === "pair" ? make("span", { className: "whose" }, `${runs[run].label}: `) : null;
   const lines = [make("p", { className: "equation" }, name, told.equation), recordedText(run, place, told.cell)].filter(Boolean);
-  if (told.missing) lines.push(make("p", { className: "faint" }, "Of an operand a part is kept, and not all numbers of this equation are in it."));
+  if (told.missing) lines.push(make("p", { className: "faint" }, isLive(run) ? "What it was computed from is known only as it was recorded." : "Of an operand a part is kept, and not all numbers of this equation are in it."));
   const texts = new Set();
   const reads = told.reads.filter((read) => !texts.has(read.text) && texts.add(read.text)).map((read) => {
     const there = () => go(read.place, read.places[0]);
@@ -455,8 +457,8 @@ function measureRooms() {
   $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(nodes.name.length)}`; // it takes room from the timeline
   rooms.values = Math.max(200, $("values").clientWidth - 4);
   rooms.gradient = Math.max(160, $("gradient").clientWidth - 20);
-  rooms.ticks = $("ticks").parentNode.clientWidth;
-  rooms.seen = ($("boundary-part").parentNode.clientWidth || 300) - 26;
+  rooms.ticks = $("ticks").parentElement.clientWidth;
+  rooms.seen = ($("boundary-part").parentElement.clientWidth || 300) - 26;
 }
 
 /** Return a canvas of a size in pixels of the page, and its pen; the one that is given, if it is one. */

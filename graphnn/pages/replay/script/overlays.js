@@ -85,7 +85,11 @@ function merged(row, places) {
 
 const weight = (mark) => (mark.number === null ? Infinity : Math.abs(mark.number));
 
-/** Return the colour of each number of an overlay, and what its scale goes from and to. */
+/**
+ * Return the colour of each number of an overlay, and what its scale goes from and to.
+ *
+ * @returns {[colour: (x: number) => number[] | null, ends: string[] | "", how?: string]}
+ */
 function scaleOf(row, numbers) {
   const finite = numbers.filter((x) => x !== null && Number.isFinite(x)), most = Math.max(0, ...finite.map(Math.abs));
   if (!row.scale || !most) return [() => null, ""];

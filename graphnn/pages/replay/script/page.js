@@ -179,6 +179,7 @@ function drawAll() {
   // What is drawn anew loses the focus; it then goes to the value that is shown.
   const focused = document.activeElement?.closest("#values, #equation, #details, #gradient") !== null;
   measureRooms();
+  if (canCompute() && data.loops.length) keepRows(); // there may be fewer iterations now, or another side
   drawTimeline();
   drawCurve();
   drawIterations();
@@ -366,7 +367,7 @@ async function start() {
   if (loop !== undefined) toRow(loop, iteration);
   startDiagram();
   runTo(place, cell);
-  open();
+  showWhole();
   goToLink();
   if (tour.open && !location.hash.slice(1)) toStation(0);
   publishScripting();

@@ -36,7 +36,7 @@ function fillWith(id) {
   }
   measure();
   drawAll();
-  if (id === "picture" || id === null) open();
+  if (id === "picture" || id === null) showWhole();
 }
 
 function listenToPanes() {
@@ -138,10 +138,9 @@ function tellLink() {
 
 /** Return the place of a name; if it is of another iteration, that is shown. */
 function placeNamed(name) {
-  const [, title, row, rest] = /^(.*)@(\d+|then|otherwise)\/(.*)$/s.exec(name) ?? [];
-  const k = data.loops.findIndex((loop) => loop.title === title && (!loop.side || loop.side === row) && loop.names.includes(rest));
-  if (k >= 0 && !data.loops[k].side) toRow(k, Number(row));
-  return k >= 0 ? data.loops[k].places[data.loops[k].names.indexOf(rest)] : placeOf.get(name);
+  const inside = insideNamed(name);
+  if (inside && !data.loops[inside.k].side) toRow(inside.k, inside.row);
+  return inside ? data.loops[inside.k].places[inside.i] : placeOf.get(name);
 }
 
 /** Go where the address says. */

@@ -290,7 +290,7 @@ function drawUnits(seen, found) {
   }
   layers.forEach(({ count, paint, place }, at) => {
     host.children[at].classList.toggle("pending-layer", isPending(place));
-    [...host.children[at].lastChild.children].forEach((unit, k) => {
+    [...host.children[at].lastElementChild.children].forEach((unit, k) => {
       paint(unit.firstChild, k);
       unit.toggleAttribute("data-now", place === shown.place && count > 1 && unitAt(seen, layers[at]) === k);
     });

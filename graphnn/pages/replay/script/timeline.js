@@ -11,7 +11,7 @@ function drawTimeline() {
   const thick = Math.max(1, Math.min(5, (wide - 2 * MARGIN) / n - 1));
   const drawn = [-1, -1, -1]; // of each lane, what was drawn last: of very many ticks, one a pixel
   for (let place = 0; place < n; place++) {
-    const mark = 4 * Math.round(at(place)) + 2 * isPending(place) + Boolean(unchanged?.has(place));
+    const mark = 4 * Math.round(at(place)) + 2 * Number(isPending(place)) + Number(Boolean(unchanged?.has(place)));
     if (drawn[nodes.phase[place]] === mark) continue;
     drawn[nodes.phase[place]] = mark;
     const lane = 10 + nodes.phase[place] * LANE, done = !isPending(place);

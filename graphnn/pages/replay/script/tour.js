@@ -8,7 +8,10 @@ const isHidden = (place, cell) => Boolean(data.hide?.includes(place)) && !answer
 class HiddenValue extends Value {
   constructor(value, seen) {
     super({ ...value.told, stats: [null, null, null, null], counts: [0, 0, 0, 0], peak: -1, row: undefined, bins: [] }, value.raw, value.dtype);
-    Object.assign(this, { range: value.range, hidden: true, seen, texts: [], whole: value });
+    this.range = value.range;
+    this.hidden = true;
+    this.seen = seen;
+    this.whole = value;
   }
 
   slot(place) {

@@ -104,7 +104,7 @@ function drawEdit() {
   if (document.activeElement !== $("edit-number")) $("edit-number").value = found === undefined ? "" : typeof found === "boolean" ? String(Number(found)) : general(Number(found), 6);
   const tunable = isGiven(number) ? [] : data.live.nodes.tunable[number];
   $("edit-settings").replaceChildren(...tunable.map((name) => {
-    const now = { ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name];
+    const now = readAttribute({ ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name]);
     const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")), tellEdit);
     return make("label", null, `${name} `, make("input", { type: "text", inputMode: "decimal", autocomplete: "off", value: String(now), onchange: set }));
   }));
@@ -176,11 +176,12 @@ function spanPoints() {
 function listenToPoints() {
   const host = $("boundary"), seen = data.sight;
   if (!seen?.ends) return;
-  const room = () => [host.firstChild.clientWidth, host.firstChild.clientHeight];
+  const room = () => [host.firstElementChild.clientWidth, host.firstElementChild.clientHeight];
   const at = (event) => {
-    const box = host.firstChild.getBoundingClientRect();
+    const box = host.firstElementChild.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
+  /** @type {(spot: number[]) => number[]} */
   const numbersAt = (spot) => {
     const [left, right, bottom, top] = seen.ends, [across, down] = room().map((most, axis) => Math.max(0, Math.min(1, spot[axis] / most)));
     return [left + across * (right - left), top - down * (top - bottom)].map((x) => Number(x.toPrecision(6)));
@@ -195,7 +196,7 @@ function listenToPoints() {
     return seen.kind === "line" ? new Map([[x, numbers.slice(0, 1)], [y, numbers.slice(1)]]) : new Map([[x, numbers]]);
   };
   const move = (row, numbers) => trying(() => rowOfPoint(numbers).forEach((part, number) => moveRow(number, row, part)));
-  const isThere = (event) => event.target === host.firstChild && event.target instanceof HTMLCanvasElement;
+  const isThere = (event) => event.target === host.firstElementChild && event.target instanceof HTMLCanvasElement;
   host.addEventListener("pointerdown", (event) => {
     if (!isThere(event)) return;
     pointHeld = nearest(at(event));
@@ -232,7 +233,7 @@ function listenToPoints() {
     event.preventDefault();
     event.stopPropagation();
     drawBoundary();
-    host.firstChild.focus({ preventScroll: true });
+    host.querySelector("canvas").focus({ preventScroll: true });
   });
 }
 
@@ -265,11 +266,12 @@ function publishScripting() {
   const asked = {
     async value(name) {
       needed();
-      const { shape, dtype, data: raw } = computed().value(numberNamed(name));
+      const engine = computed(), { shape, dtype, data: raw } = valueInside(String(name)) ?? engine.value(numberNamed(name));
       return { shape: [...shape], dtype, data: raw.slice() };
     },
     async set(name, index, number) {
       needed();
+      if (insideNamed(String(name))) throw new Error("what is inside a loop or a branch follows from its operands: set these");
       const i = numberNamed(name), shape = bound(data.live.nodes.shape[i], live.sizes), at = Array.isArray(index) ? index : [index].filter((each) => each !== null && each !== undefined);
       const whole = at.map((each, axis) => (each < 0 ? each + shape[axis] : each));
       if (at.length !== shape.length || whole.some((each, axis) => !Number.isInteger(each) || each < 0 || each >= shape[axis])) throw new Error(`[${at.join(", ")}] is not an element of ${name}, whose shape is ${shapeText(shape)}`);

@@ -58,8 +58,8 @@ const FEW = 4, FIRST = 2;
 
 /** Return, of each operand, how many elements an element read, and which; null where the page does not know. */
 function readBy(run, place, cell) {
-  const number = runs[run].rules[place], value = valueOf(run, place);
-  if (number === undefined || number < 0 || value === null || (isLive(run) && !readsHold(place))) return null;
+  const value = valueOf(run, place), number = value === null ? -1 : ruleOf(run, place);
+  if (number < 0) return null;
   const slot = value.slot(cell);
   if (slot < 0) return null;
   const inputs = nodes.inputs[place], index = unravel(cell, value.shape);
@@ -145,7 +145,7 @@ function termOf(run, node, cell, found) {
   if (read === null || read.some((each) => each.count !== each.places.length)) return null;
   found.summed = true;
   const sources = read.map((each, i) => beforeMoves(run, nodes.inputs[place][i], each.places, found));
-  sources.sort(([a], [b]) => (nodes.kind[a] === "a parameter") - (nodes.kind[b] === "a parameter")); // the window, then the kernel
+  sources.sort(([a], [b]) => Number(nodes.kind[a] === "a parameter") - Number(nodes.kind[b] === "a parameter")); // the window, then the kernel
   const operands = sources.map(([source]) => valueOf(run, source));
   if (operands.includes(null)) return null;
   const there = upTo(read[0].count).filter((k) => sources.every(([, places]) => places[k] >= 0));
@@ -248,7 +248,7 @@ function equation(template, given, read, operands) {
     if (terms) return sumOf(terms.slice(1), template, settings, read, operands, numberAt);
     const lists = {};
     read.forEach((each, i) => Object.defineProperty(lists, i, { get: () => [list(each, operands[i], (k) => numberAt(i, k))] }));
-    return written(pieces(template, (name) => (name in settings ? settings[name] : lists[name])));
+    return written(pieces(template, (name) => (Object.hasOwn(settings, name) ? settings[name] : lists[name])));
   } catch (error) {
     if (error instanceof Missing) return undefined;
     throw error;
@@ -270,7 +270,7 @@ function toldOf(count, operands, numberAt) {
   return [...new Set([...strange, ...upTo(FIRST)])].slice(0, FIRST).sort((a, b) => a - b);
 }
 
-function sumOf([before, term, joint, after], template, given, read, operands, numberAt) {
+function sumOf(/** @type {string[]} */ [before, term, joint, after], template, given, read, operands, numberAt) {
   const products = term.includes("{factors}");
   const meant = upTo(read.length).filter((i) => products || term.includes(`{${i}}`));
   const count = meant.length ? Math.min(...meant.map((i) => read[i].count)) : 0;
@@ -307,7 +307,7 @@ function pieces(template, field) {
   const found = [];
   let at = 0;
   for (const match of template.matchAll(/\{(\w*)\}/g)) {
-    const [first, ...others] = field(match[1]) ?? ["…"];
+    const given = field(match[1]), [first, ...others] = Array.isArray(given) ? given : ["…"];
     found.push([template.slice(at, match.index), first], ...others.map((text) => ["·", text]));
     at = match.index + match[0].length;
   }

@@ -61,7 +61,7 @@ def test_the_command_writes_a_playground_of_a_loss(
     told = capsys.readouterr()
     assert "wrote play.html" in told.out
     assert "Adam(0.01) trains it" in told.err
-    assert "makeEngine } = (" in Path("play.html").read_text(encoding="utf-8")
+    assert "const { makeEngine" in Path("play.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("model")
