@@ -11,7 +11,7 @@ from ..compiler.compile import Compiled
 from ..core import Node
 from ..debugger.traces import trace
 from ..errors import UsageError
-from .replay.decision_boundary import boundary
+from .replay.network_sight import sight
 from .replay.page_data import Maker
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def playground(step: Compiled, data: Mapping[Any, Any], path: str | Path | None 
     """Write a page that trains a network: change its numbers, its learning rate and its data, and see what it learns.
 
     One file, no server, no network: the page computes by itself. It has the whole state, and all rows of `data`, of
-    which it takes as many at a time as one sets. Where the network takes two numbers a sample, the points can be
+    which it takes as many at a time as one sets. It shows what the network sees: the plane or the curve of a network that
+    takes two numbers a sample or one, else samples; and its units as pictures. The points of a plane or curve can be
     dragged, added and deleted; a CSV file replaces the data of any network.
 
     Parameters
@@ -77,7 +78,7 @@ def playground(step: Compiled, data: Mapping[Any, Any], path: str | Path | None 
     seen = trace(step, _first_rows(whole))
     maker = Maker(seen, [seen], [""])
     maker.live = True
-    maker.data |= {"boundary": boundary([seen]), "playground": True}
+    maker.data |= {"sight": sight(maker), "playground": True}
     maker.rows_to_play = _rows(whole, seen.prepared.program.placeholders, maker.dim)
     page = maker.page("run")
     if path is not None:

@@ -27,6 +27,7 @@ _SCRIPT = (
     "timeline",
     "iterations",
     "training",
+    "seeing",
     "tour",
     "panes",
     "saving",

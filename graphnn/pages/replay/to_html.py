@@ -15,6 +15,7 @@ from ...view.formatting import compact, visible
 from .decision_boundary import boundary
 from .guided_tour import hidden, stations
 from .kept_elements import array_of, finite
+from .network_sight import sight
 from .page_data import Maker
 from .replayed_iterations import place_in
 
@@ -34,7 +35,7 @@ def page_of_trace(trace: Trace, live: bool | None = None, tour: Any = (), hide: 
     maker.live = live
     maker.data |= {"tour": stations(maker, tour), "hide": hidden(maker, hide)}
     if trace.updates and trace.has_values and trace.stopped is None and live is not False:
-        maker.data["boundary"] = boundary([trace])
+        maker.data["sight"] = sight(maker)
     return maker.page("run")
 
 
@@ -50,7 +51,11 @@ def page_of_film(film: Recording, live: bool | None = None, tour: Any = ()) -> P
     traces = list(film)
     maker = Maker(traces[0], traces, [f"call {call}" for call in film.calls])
     maker.live = live
-    maker.data |= {"boundary": boundary(traces), "tour": stations(maker, tour)}
+    maker.data |= {
+        "boundary": boundary(traces),
+        "sight": sight(maker),
+        "tour": stations(maker, tour),
+    }
     return maker.page("film")
 
 

@@ -99,7 +99,7 @@ function placeAll() {
 function showWhole() {
   measure();
   const scale = Math.min(1.6, (picture.room[0] - 8) / picture.width, (picture.room[1] - 8) / picture.height);
-  if (scale < SMALLEST) return settle();
+  if (scale < (data.playground ? 0.5 : SMALLEST)) return settle();
   look((picture.width - picture.room[0] / scale) / 2, (picture.height - picture.room[1] / scale) / 2, scale);
   drawStates();
 }

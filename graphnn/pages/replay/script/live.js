@@ -7,7 +7,7 @@ const live = {
   on: false, run: 0, engine: null, sizes: {}, given: new Map(), numberOf: new Map(), cache: new Map(), edits: [], past: [], curve: [], steps: 0,
   settings: new Map(), pool: new Map(), rows: "", count: 0, batch: 0, order: [], at: 0, seed: 1, fresh: false, recomputed: null, grid: null, inside: new Map(), ticks: new Set(),
 };
-const MOST_PAST = 200, MOST_PAST_BYTES = 5e7, MOST_ROWS = 100000;
+const MOST_PAST = 200, MOST_PAST_BYTES = 5e7, MOST_ROWS = 100000, MOST_AT_ONCE = 512; // rows of a file that are fed at once, unless one asks for more
 
 const canCompute = () => Boolean(data.live?.nodes);
 
@@ -103,6 +103,7 @@ function asRecorded() {
   const { given, sizes, play } = data.live;
   stopTraining();
   Object.assign(live, { on: false, engine: null, grid: null, sizes: { ...sizes }, edits: [], past: [], curve: [], steps: 0, at: 0, seed: 1, fresh: false, recomputed: null });
+  if (data.sight?.recorded) data.sight.ends = data.sight.recorded;
   live.settings.clear();
   live.cache.clear();
   live.given = new Map(given.map(([i, number]) => [i, arrays[number]]));
@@ -278,6 +279,7 @@ const isGiven = (number) => live.given.has(number);
 function change(place, cell, numbers) {
   const number = live.numberOf.get(place), engine = computing(), value = engine.value(number);
   if (cell + numbers.length > value.data.length) throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
+  if (isGiven(number)) for (const x of numbers) checkClass(number, x);
   const before = numbers.map((_, k) => Number(value.data[cell + k]));
   live.edits.push({ number, cell, before, pinned: isGiven(number) || live.edits.some((edit) => edit.number === number) });
   try {
@@ -314,6 +316,7 @@ function setSettings(number, settings) {
   const { nodes: told } = data.live, own = { ...told.attributes[number], ...settings };
   for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
   live.engine.setOp(number, own);
+  live.grid = null;
   touched();
 }
 
@@ -356,6 +359,7 @@ function backToRecording() {
   asRecorded();
   tellRecomputed();
   tellEdit("");
+  tellLive("");
   drawAll();
 }
 
@@ -454,12 +458,13 @@ function stepBack() {
 }
 
 /** @type {[pause: number, name: string][]} */
-const SPEEDS = [[1000, "1 a second"], [300, "3 a second"], [100, "10 a second"], [30, "30 a second"], [0, "fastest"]];
-const FRAME = 60; // milliseconds of a frame in which steps are made
+const SPEEDS = [[1000, "1 step/s"], [333, "3 steps/s"], [100, "10 steps/s"], [33, "30 steps/s"], [0, "fastest"]];
+const FRAME = 25; // milliseconds of a frame in which steps are made
 
 function toggleTraining() {
   if (live.timer) return (stopTraining(), drawAll());
   const [pause] = SPEEDS[Number($("speed").value)];
+  stop();
   const on = () => {
     const began = performance.now();
     try {
@@ -467,7 +472,7 @@ function toggleTraining() {
       while (!pause && performance.now() - began < FRAME);
     } catch (error) {
       stopTraining();
-      return tellEdit(error.message);
+      return (drawAll(), tellLive(`${error.message}.`));
     }
     drawAll();
     live.timer = setTimeout(on, Math.max(16, pause - (performance.now() - began)));
@@ -484,7 +489,7 @@ function stopTraining() {
 // --- the data: points that one drags, adds and deletes, and files
 
 /** Change the rows that there are: each placeholder's numbers, row by row. */
-function useRows(pool, count) {
+function useRows(pool, count, most = Infinity) {
   if (count < 1) throw new Error("one row must stay");
   if (count > MOST_ROWS) throw new Error(`a page takes at most ${grouped(MOST_ROWS)} rows`);
   const all = live.batch === live.count;
@@ -492,7 +497,7 @@ function useRows(pool, count) {
   live.pool = pool;
   live.count = count;
   live.on = true;
-  useBatch(all ? count : Math.min(live.batch, count));
+  useBatch(Math.min(all ? most : live.batch, count));
   live.past = [];
   computing();
   tellRecomputed();
@@ -531,95 +536,68 @@ function moveRow(number, row, numbers) {
   compute();
 }
 
+/** Return the lines of a table, as cells; what stands between quotes is one cell. */
+function cellsOfTable(text) {
+  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/).map((line, at) => ({ line, number: at + 1 })).filter(({ line }) => line.trim());
+  if (text.includes("\0")) throw new Error("this is no text; save it as CSV");
+  if (!lines.length) throw new Error("the file is empty");
+  const between = ["\t", ";", ","].find((sign) => lines[0].line.replace(/"[^"]*"/g, "").includes(sign)) ?? ",";
+  const cell = new RegExp(`${between} *(?:"((?:[^"]|"")*)" *(?=${between}|$)|([^${between}]*))`, "g");
+  return lines.map(({ line, number }) => ({ number, cells: [...`${between}${line}`.matchAll(cell)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"').trim() ?? (between === "," ? plain : plain.replace(/^(\s*[-+]?\d*),(?=\d)/, "$1.")).trim()) }));
+}
+
 /** Return the rows that a table has, for the placeholders: columns are matched by their names, else by their order. */
 function rowsOfTable(text) {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/).filter((line) => line.trim());
-  if (!lines.length) throw new Error("the file is empty");
-  const cells = lines.map((line) => line.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
+  const [first, ...others] = cellsOfTable(text), isNumber = (cell) => cell !== "" && (!Number.isNaN(Number(cell)) || /^[-+]?(nan|inf)$/i.test(cell));
   const columns = [...live.pool.keys()].flatMap((i) => upTo(rowSize(i)).map((k) => ({ i, k, alone: rowSize(i) === 1, name: data.live.nodes.name[i] })));
-  const isHeader = cells[0].every((cell) => Number.isNaN(Number(cell)) && !/^[-+]?(nan|inf)$/i.test(cell));
-  const named_ = ({ k, name, alone }) => [`${name}${k}`, `${name}_${k}`, `${name}[${k}]`, `${name}.${k}`, ...(alone ? [name] : [])];
-  const wanted = columns.map((column) => (column.alone ? column.name : `${column.name}${column.k}`)).slice(0, 12).join(", ") + (columns.length > 12 ? ", …" : "");
+  const called_ = ({ alone, name, k }) => (alone ? name : `${name}${k}`), isHeader = !first.cells.some(isNumber);
+  const names = ({ k, name, alone }) => [`${name}${k}`, `${name}_${k}`, `${name}[${k}]`, `${name}.${k}`, ...(alone ? [name] : [])].map((each) => each.toLowerCase());
+  const wanted = columns.map(called_).slice(0, 12).join(", ") + (columns.length > 12 ? ", …" : "");
   let places = upTo(columns.length);
   if (isHeader) {
-    places = columns.map((column) => cells[0].findIndex((cell) => named_(column).includes(cell)));
+    places = columns.map((column) => first.cells.findIndex((cell) => names(column).includes(cell.toLowerCase())));
     const missing = columns.filter((_, at) => places[at] < 0);
-    if (missing.length) throw new Error(`the file has no column ${missing[0].alone ? missing[0].name : `${missing[0].name}${missing[0].k}`}: this network takes the columns ${wanted}`);
-  } else if (cells[0].length !== columns.length) throw new Error(`the file has ${cells[0].length} columns, and this network takes ${columns.length}: ${wanted}`);
-  const rows = isHeader ? cells.slice(1) : cells;
+    if (missing.length) throw new Error(`the file has no column ${called_(missing[0])}: this network takes the columns ${wanted}`);
+  } else if (first.cells.length !== columns.length) throw new Error(`the file has ${first.cells.length} ${first.cells.length === 1 ? "column" : "columns"}, and this network takes ${columns.length}: ${wanted}`);
+  const rows = isHeader ? others : [first, ...others];
   if (!rows.length) throw new Error("the file has a header and no rows");
   if (rows.length > MOST_ROWS) throw new Error(`the file has ${grouped(rows.length)} rows, and a page takes at most ${grouped(MOST_ROWS)}`);
   const pool = new Map([...live.pool].map(([i, all]) => [i, new all.constructor(rows.length * rowSize(i))]));
-  rows.forEach((row, r) => columns.forEach(({ i, k }, at) => {
-    const line = r + 1 + isHeader, dtype = data.live.nodes.dtype[i];
-    if (row[places[at]] === undefined) throw new Error(`line ${line} has ${row.length} cells, and not ${cells[0].length}`);
-    let x;
-    try {
-      x = numberFrom(row[places[at]], dtype);
-    } catch (error) {
-      throw new Error(`line ${line}, column ${places[at] + 1}: ${error.message}`);
-    }
-    checkClass(i, x, line);
-    const to = pool.get(i);
-    to[r * rowSize(i) + k] = to instanceof BigInt64Array || to instanceof BigUint64Array ? BigInt(x) : x;
-  }));
+  rows.forEach(({ number, cells }, r) => {
+    if (cells.length !== first.cells.length) throw new Error(`line ${number} has ${cells.length} ${cells.length === 1 ? "cell" : "cells"}, and the first line ${first.cells.length}`);
+    columns.forEach((column, at) => {
+      const { i, k } = column, to = pool.get(i);
+      try {
+        if (cells[places[at]] === "") throw new Error("the cell is empty");
+        const x = numberFrom(cells[places[at]], data.live.nodes.dtype[i]);
+        checkClass(i, x);
+        to[r * rowSize(i) + k] = to instanceof BigInt64Array || to instanceof BigUint64Array ? BigInt(x) : x;
+      } catch (error) {
+        throw new Error(`line ${number}, column ${places[at] + 1} (${called_(column)}): ${error.message}`);
+      }
+    });
+  });
   return [pool, rows.length];
 }
 
-/** A class must be one that the network has: what picks by it would find nothing. */
-function checkClass(number, x, line) {
+/** A class must be one that the network has, a token one of its table: what picks by it would find nothing. */
+function checkClass(number, x) {
   if (!/^u?int/.test(data.live.nodes.dtype[number])) return;
-  const { inputs, op, shape } = data.live.nodes, reader = inputs.findIndex((all, i) => op[i] === "pick" && all[1] === number);
+  const { inputs, op, shape, attributes } = data.live.nodes, reader = inputs.findIndex((all, i) => (["pick", "take"].includes(op[i]) && all[1] === number) || (op[i] === "one_hot" && all[0] === number));
   if (reader < 0) return;
-  const classes = shape[inputs[reader][0]].at(-1);
-  if (typeof classes === "number" && !(x >= 0 && x < classes)) throw new Error(`line ${line}: the class ${x} is not one of 0 to ${classes - 1}`);
+  const among = op[reader] === "one_hot" ? shape[reader].at(-1) : shape[inputs[reader][0]].at(op[reader] === "pick" ? -1 : attributes[reader].axis ?? 0);
+  if (typeof among === "number" && !(x >= (op[reader] === "take" ? -among : 0) && x < among)) throw new Error(`${x} is not one of 0 to ${among - 1}`);
 }
 
 async function readTable(file) {
   try {
     if (file.size > 2e7) throw new Error("the file is larger than 20 MB");
     const [pool, count] = rowsOfTable(await file.text());
-    useRows(pool, count);
-    tellEdit(`${grouped(count)} rows of ${file.name}.`);
+    useRows(pool, count, MOST_AT_ONCE);
+    spanPoints();
+    tellLive(`${grouped(count)} ${count === 1 ? "row" : "rows"} of ${file.name}. Reset goes back to the data before.`);
   } catch (error) {
-    tellEdit(`${file.name}: ${error.message}.`);
+    tellLive(`${file.name}: ${error.message}.`);
   }
   drawAll();
-}
-
-// --- what the network sees
-
-const GRID = 32;
-
-/** Return which class the network gives to each point of the grid, in the state there is now. */
-function liveClasses(seen) {
-  const x = live.numberOf.get(placeOf.get(seen.x)), scores = live.numberOf.get(placeOf.get(seen.scores));
-  if (x === undefined || scores === undefined) return null;
-  if (!live.grid) {
-    const points = new Float64Array(seen.grid * seen.grid * 2), [left, right, bottom, top] = seen.ends;
-    for (let i = 0; i < seen.grid * seen.grid; i++) {
-      points[2 * i] = left + ((right - left) * (i % seen.grid)) / (seen.grid - 1);
-      points[2 * i + 1] = bottom + ((top - bottom) * Math.floor(i / seen.grid)) / (seen.grid - 1);
-    }
-    const given = new Map(live.given), kind = live.given.get(x).constructor;
-    given.set(x, kind.from(points));
-    const graph = boundGraph({ ...live.sizes, [live.rows]: seen.grid * seen.grid }, given, [scores]);
-    live.grid = { engine: makeEngine(graph), at: graph.at };
-  }
-  const { engine, at } = live.grid;
-  for (const [i, k] of at) if (i !== x && isGiven(i)) engine.load(k, live.engine.value(i).data);
-  engine.run();
-  const { shape, data: raw } = engine.value(at.get(scores)), wide = shape[1];
-  return upTo(shape[0]).map((row) => {
-    let best = 0;
-    for (let k = 1; k < wide; k++) if (raw[row * wide + k] > raw[row * wide + best]) best = k;
-    return best;
-  });
-}
-
-/** Return the points that there are, and their classes. */
-function livePoints(seen) {
-  const x = live.numberOf.get(placeOf.get(seen.x)), raw = live.pool.get(x);
-  const labels = [...live.pool.keys()].find((i) => /^u?int/.test(data.live.nodes.dtype[i]) && data.live.nodes.shape[i].length === 1);
-  return { x, labels, points: upTo(live.count).map((i) => [Number(raw[2 * i]), Number(raw[2 * i + 1])]), classes: labels === undefined ? null : Array.from(live.pool.get(labels), Number) };
 }

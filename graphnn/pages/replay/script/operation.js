@@ -416,21 +416,22 @@ function freeCells(n, side, spots) {
   return [...found.values()];
 }
 
-/** Draw which class the network sees where, at this step. */
+/** Draw which class the network sees where: now, or at this step as it was recorded. */
 function drawBoundary() {
-  const seen = data.boundary, points = seen && canCompute() && livePoints(seen);
+  const seen = data.boundary, now = seenSight();
+  if (now) return drawSeen(now);
   $("boundary-part").hidden = !seen;
+  $("units-part").hidden = true;
   if (!seen) return;
-  const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
-  const kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
+  const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").querySelector("canvas"), side, side), kinds = [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
   kinds.forEach((kind, i) => {
     pen.fillStyle = CLASSES[kind];
     pen.fillRect((i % n) * each, side - (Math.floor(i / n) + 1) * each, each + 0.5, each + 0.5);
   });
-  const spots = spotsOf(seen, points ? points.points : seen.points, side), labels = points ? points.classes : seen.labels;
-  if (!seen.digits || points) seen.digits = freeCells(n, side, spots);
+  const spots = spotsOf(seen, seen.points, side, side), { labels } = seen;
+  seen.digits ??= freeCells(n, side, spots);
   pen.font = "11px sans-serif";
   pen.textAlign = "center";
   pen.textBaseline = "middle";
@@ -444,35 +445,20 @@ function drawBoundary() {
     pen.lineWidth = 0.8;
     pen.strokeStyle = "#000";
     pen.stroke();
-    if (!points || i !== pointChosen) return;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    pen.arc(x, y, 6, 0, 2 * Math.PI);
-    pen.stroke();
   });
   const said = `The digits say which class ${seen.scores} makes the likeliest; `;
-  const note = make("p", { className: "faint" }, said + (labels ? "a dot has the colour of its own class." : "the dots are what was fed."));
-  if (!points) return $("boundary").replaceChildren(canvas, note);
-  Object.assign(canvas, { tabIndex: 0, title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it." });
-  canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-roledescription", "points");
-  note.append(" Drag a dot to move it; click beside the dots to add one.");
-  const says = `${grouped(points.points.length)} points`;
-  // What is used already stays as it is: it may be focused or dragged.
-  if ($("boundary").firstChild !== canvas) $("boundary").replaceChildren(canvas, make("div", { id: "point-controls" }), note);
-  if ($("point-controls").dataset.says !== says || !$("point-class")) $("point-controls").replaceChildren(pointControls(seen));
-  $("point-controls").dataset.says = says;
-  $("point-delete").disabled = pointChosen < 0;
+  $("boundary").replaceChildren(canvas, make("p", { className: "faint" }, said + (labels ? "a dot has the colour of its own class." : "the dots are what was fed.")));
 }
 
 /** How wide what depends on it may be; asked for before anything is changed, for the browser lays the page out anew to answer. */
-const rooms = { values: 0, gradient: 0, ticks: 0 };
+const rooms = { values: 0, gradient: 0, ticks: 0, seen: 0 };
 
 function measureRooms() {
   $("place").textContent = `operation ${grouped(shown.time + 1)} of ${grouped(nodes.name.length)}`; // it takes room from the timeline
   rooms.values = Math.max(200, $("values").clientWidth - 4);
   rooms.gradient = Math.max(160, $("gradient").clientWidth - 20);
   rooms.ticks = $("ticks").parentElement.clientWidth;
+  rooms.seen = ($("boundary-part").parentElement.clientWidth || 300) - 26;
 }
 
 /** Return a canvas of a size in pixels of the page, and its pen; the one that is given, if it is one. */

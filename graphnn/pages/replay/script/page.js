@@ -78,6 +78,18 @@ const READING = 1400; // milliseconds for an equation
 
 const filming = () => playing?.what === "film";
 
+/** Return the element that tells most: the farthest from 0, in the row that is chosen or in that of the largest number that is fed. */
+function tellingCell(place) {
+  const value = valueOf(shown.run, place), batch = batchAxis(place), farthest = (cells, of) => cells.reduce((best, cell) => (Math.abs(of.number(cell)) > Math.abs(of.number(best)) ? cell : best), cells[0]);
+  if (!value?.size) return null;
+  const fed_ = nodes.kind.findIndex((kind, at) => kind === "fed" && batchAxis(at) === 0 && isReal(at)), largest_ = fed_ < 0 ? null : valueOf(shown.run, fed_);
+  const row = shown.row ?? (largest_?.told.peak >= 0 ? rowOf(fed_, largest_.told.peak) : 0), inside = batch === 0 ? value.size / value.shape[0] : value.size;
+  const cells = upTo(Math.min(inside, MOST_TOLD)).map((i) => (batch === 0 ? row * inside : 0) + i).filter((cell) => cell < value.size && Number.isFinite(value.number(cell)));
+  return cells.length ? farthest(cells, value) : null;
+}
+
+const MOST_TOLD = 4096; // of a value, among which the one that tells most is looked for
+
 /** Show the values pass forwards, and then the gradients pass backwards over the same boxes, at reading speed. */
 function playFilm() {
   const before = playing;
@@ -86,7 +98,8 @@ function playFilm() {
   const way = operations.filter((place) => !isLeftOut(place) && place <= last() && (nodes.phase[place] === 0 || gradientOf.has(place)));
   const names = ["forward operations", "operations", "forward layers", "layers"].map(named).filter((i) => i >= 0);
   let at = 0;
-  const on = () => (at < way.length ? runTo(way[at++]) : (stop(), drawStates()));
+  const on = () => (at < way.length ? runTo(way[at], tellingCell(way[at++])) : (stop(), drawStates()));
+  if (canCompute()) stopTraining();
   playing = { what: "film", timer: setInterval(on, READING) };
   changeView(names.find((i) => data.views[i].boxes.length <= 60) ?? names[names.length - 1]);
   tellPlaying();
@@ -229,7 +242,7 @@ const KEYS = {
   "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
   t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
   g: () => gradientOf.size && playFilm(), h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
-  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo), l: () => canCompute() && data.live.updates.length && toggleTraining(),
+  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo, tellEdit), l: () => canCompute() && data.live.updates.length && toggleTraining(),
 };
 
 function nextOverlay() {
@@ -315,9 +328,9 @@ function prepare() {
   $("title").textContent = data.graph;
   // What was found comes first, what to do about it after that.
   const [first] = /^[^;]*;?/.exec(data.opening.says);
-  $("opening").replaceChildren(make("strong", null, first), data.opening.says.slice(first.length));
+  $("opening").replaceChildren("", make("strong", null, first), data.opening.says.slice(first.length));
   if (data.playground) document.title = `${data.graph} — playground`;
-  $("hint").textContent = data.playground ? `A network that trains in this page, by graphnn. Press Train; drag a point; ${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.` : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
+  $("hint").textContent = data.playground ? `A network that trains in this page, by graphnn. Press Train; ${data.sight?.ends ? "drag a point; " : ""}${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.` : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
   if ($("says").scrollHeight > $("says").clientHeight + 1) Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
   $("position").max = Math.max(0, nodes.name.length - 1);
   $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;

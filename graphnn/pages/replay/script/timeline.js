@@ -87,7 +87,7 @@ function drawLine(canvas, place, cell, wide, high, name, labelled = false) {
 const FEW_POINTS = 24; // of so many, each has a dot
 
 /** Draw numbers over what is named in a word; the word is written there unless it is empty. Two are two dots: what was between them, nobody knows. */
-function drawNumbers(canvas, numbers, at, wide, high, name, along) {
+function drawNumbers(canvas, numbers, at, wide, high, name, along, says = "") {
   const labelled = along !== "", finite = numbers.filter(Number.isFinite);
   if (finite.length < 2) return false;
   const [low, high_] = rangeOf(finite), [, pen] = canvasOf(canvas, wide, high), floor = high - 5, roof = labelled ? 17 : 5;
@@ -113,7 +113,7 @@ function drawNumbers(canvas, numbers, at, wide, high, name, along) {
   if (labelled) {
     pen.fillStyle = ink.color;
     pen.font = "11px sans-serif";
-    pen.fillText(`over the ${along}: ${general(low, 3)} to ${general(high_, 3)}`, 5, 11, wide - 10);
+    pen.fillText(`${says} over the ${along}: ${general(low, 3)} to ${general(high_, 3)}`, 5, 11, wide - 10);
   }
   return true;
 }

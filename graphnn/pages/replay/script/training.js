@@ -4,14 +4,20 @@ function tellEdit(text) {
   $("edit-says").textContent = text;
 }
 
+/** Say what became of training, data and settings of the training. */
+function tellLive(text) {
+  $("live-says").textContent = text;
+}
+
 /** Do something with the engine, and say it where that fails. */
-function trying(what) {
+function trying(what, tell = tellLive) {
   tellEdit("");
+  tellLive("");
   try {
     what();
   } catch (error) {
     stopTraining();
-    tellEdit(`${error.message}.`);
+    tell(`${error.message}.`);
   }
   drawAll();
 }
@@ -33,7 +39,7 @@ function listenToLive() {
     if (event.key === "Enter") setTyped();
     if (event.key === "Escape" || event.key === "Enter") chosenHeatmap()?.box.focus();
   });
-  const actions = { undo: () => trying(undo), recording: backToRecording, train: toggleTraining, "train-step": () => trying(() => trainSteps(1)), "train-back": stepBack, reset: backToRecording };
+  const actions = { undo: () => trying(undo, tellEdit), recording: backToRecording, train: toggleTraining, "train-step": () => trying(() => trainSteps(1)), "train-back": stepBack, reset: backToRecording };
   for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
   for (const part of document.querySelectorAll(".trains")) part.hidden = !trains;
   $("live-more").open = window.innerWidth > 680;
@@ -50,7 +56,25 @@ function listenToLive() {
   $("table-choice").hidden = !live.pool.size;
   $("table").addEventListener("change", (event) => event.target.files[0] && readTable(event.target.files[0]).then(() => (event.target.value = "")));
   listenToPoints();
-  if (data.kind === "run") document.querySelector("aside").prepend($("boundary-part"));
+  if (data.kind === "run") document.querySelector("aside").prepend($("boundary-part"), $("units-part"));
+  if (data.playground) layOutPlayground();
+}
+
+/** Put what one plays with first: training above all, what the network sees in the middle, the numbers of a box beside it. */
+function layOutPlayground() {
+  const main = document.querySelector("main"), aside = document.querySelector("aside"), operation = $("operation");
+  main.before($("live"));
+  $("reset").textContent = "Reset";
+  $("speed").value = SPEEDS.length - 2;
+  $("table-choice").after($("live-says"));
+  if (!data.sight) return;
+  document.body.classList.add("playground");
+  $("left").after(aside, $("right"), operation);
+  if (window.innerWidth <= 1000) main.prepend(aside);
+  aside.setAttribute("aria-label", "What the network sees");
+  $("right").setAttribute("aria-label", "Width of the numbers");
+  operation.append(...["gradient-part", "source-part"].map($));
+  paneOf.right = "#operation";
 }
 
 function useRate(rate) {
@@ -68,7 +92,7 @@ function setTyped() {
     change(place, cell, (texts.length ? texts : [""]).map((text) => numberFrom(text, dtype)));
     const count = live.recomputed ? live.recomputed.size : 0;
     tellEdit(count ? `${grouped(count)} of ${grouped(nodes.name.length)} nodes were set or computed again; the others are grey.` : "");
-  });
+  }, tellEdit);
 }
 
 /** Begin to type a number for an element: a digit that was pressed in a heatmap. */
@@ -91,7 +115,7 @@ function drawEdit() {
   const tunable = isGiven(number) ? [] : data.live.nodes.tunable[number];
   $("edit-settings").replaceChildren(...tunable.map((name) => {
     const now = readAttribute({ ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name]);
-    const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")));
+    const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")), tellEdit);
     return make("label", null, `${name} `, make("input", { type: "text", inputMode: "decimal", autocomplete: "off", value: String(now), onchange: set }));
   }));
 }
@@ -110,6 +134,8 @@ function drawLive() {
   const { updates, rates } = data.live;
   $("live").hidden = !updates.length;
   document.body.classList.toggle("computing", live.on);
+  const recorded = live.on ? "When recorded: " : ""; // what the heading says was then
+  if ($("opening").firstChild.textContent !== recorded) $("opening").firstChild.textContent = recorded;
   if (!updates.length) return;
   $("train").textContent = live.timer ? "❚❚ Stop" : "▶ Train";
   $("train-back").disabled = !live.past.length;
@@ -125,48 +151,67 @@ function drawLive() {
   }
   $("batch").max = live.count;
   if (document.activeElement !== $("batch")) $("batch").value = live.batch;
-  $("batch-name").textContent = live.batch === live.count ? `all ${grouped(live.count)}` : `${grouped(live.batch)} of ${grouped(live.count)}`;
+  $("batch-name").textContent = live.batch === live.count ? `all ${grouped(live.count)} rows` : `${grouped(live.batch)} of ${grouped(live.count)} rows`;
+  $("batch").setAttribute("aria-valuetext", $("batch-name").textContent);
   const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
   const first = data.live.places[data.live.fetches[0]], [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
-  $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made here` : live.on ? "changed" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
+  $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
   const all = live.curve.length ? [...live.curve, lossNow()] : [], every = Math.max(1, Math.ceil(all.length / 400)), curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
-  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, 130, 30, name, "");
+  const beside_ = $("train-curve").closest("#seen-beside"), [wide, high, along] = beside_ ? [Math.max(140, Math.min(420, beside_.clientWidth)), 84, "steps"] : [130, 30, ""];
+  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, beside_ ? name : "");
 }
 
 // --- points
 
 let pointHeld = null, pointChosen = -1;
 
-function spotsOf(seen, points, side) {
+function spotsOf(seen, points, wide, high) {
   const [left, right, bottom, top] = seen.ends;
-  return points.map(([a, b]) => [((a - left) / (right - left)) * side, side - ((b - bottom) / (top - bottom)) * side]);
+  return points.map(([a, b]) => [((a - left) / (right - left)) * wide, high - ((b - bottom) / (top - bottom)) * high]);
 }
 
-const SIDE = 220;
+/** Have all points in the picture: those of a file may lie anywhere. */
+function spanPoints() {
+  const seen = data.sight;
+  if (!seen?.ends) return;
+  const { points } = livePoints(seen), ends = [0, 1].flatMap((axis) => {
+    const [low, high] = rangeOf(points.map((point) => point[axis])), margin = 0.1 * (high - low) || 1;
+    return [low - margin, high + margin];
+  });
+  Object.assign(seen, { ends, recorded: seen.recorded ?? seen.ends });
+  live.grid = null;
+}
 
 /** Points are dragged; a click where there is none adds one; the keyboard chooses, moves and deletes them. */
 function listenToPoints() {
-  const host = $("boundary"), seen = data.boundary;
-  if (!seen) return;
+  const host = $("boundary"), seen = data.sight;
+  if (!seen?.ends) return;
+  const room = () => [host.firstElementChild.clientWidth, host.firstElementChild.clientHeight];
   const at = (event) => {
-    const box = host.querySelector("canvas").getBoundingClientRect();
+    const box = host.firstElementChild.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
   /** @type {(spot: number[]) => number[]} */
-  const numbersAt = ([across, down]) => {
-    const [left, right, bottom, top] = seen.ends, within = (x) => Math.max(0, Math.min(SIDE, x));
-    return [left + (within(across) / SIDE) * (right - left), top - (within(down) / SIDE) * (top - bottom)].map((x) => Number(x.toPrecision(6)));
+  const numbersAt = (spot) => {
+    const [left, right, bottom, top] = seen.ends, [across, down] = room().map((most, axis) => Math.max(0, Math.min(1, spot[axis] / most)));
+    return [left + across * (right - left), top - down * (top - bottom)].map((x) => Number(x.toPrecision(6)));
   };
   const nearest = (spot) => {
-    const spots = spotsOf(seen, livePoints(seen).points, SIDE), far = spots.map(([a, b]) => Math.hypot(a - spot[0], b - spot[1])), least = Math.min(...far);
-    return least < 8 ? far.indexOf(least) : -1;
+    const far = spotsOf(seen, livePoints(seen).points, ...room()).map(([a, b]) => Math.hypot(a - spot[0], b - spot[1])), least = Math.min(...far);
+    return least < 10 ? far.indexOf(least) : -1;
   };
-  const move = (row, numbers) => trying(() => moveRow(livePoints(seen).x, row, numbers));
+  /** Return the numbers of a point, by the placeholder that has them. */
+  const rowOfPoint = (numbers) => {
+    const { x, y } = livePoints(seen);
+    return seen.kind === "line" ? new Map([[x, numbers.slice(0, 1)], [y, numbers.slice(1)]]) : new Map([[x, numbers]]);
+  };
+  const move = (row, numbers) => trying(() => rowOfPoint(numbers).forEach((part, number) => moveRow(number, row, part)));
+  const isThere = (event) => event.target === host.firstElementChild && event.target instanceof HTMLCanvasElement;
   host.addEventListener("pointerdown", (event) => {
-    if (!event.target.closest("canvas")) return;
+    if (!isThere(event)) return;
     pointHeld = nearest(at(event));
     if (pointHeld >= 0) pointChosen = pointHeld;
-    else if ($("point-class")) add(numbersAt(at(event)));
+    else if ($("point-add")) add(numbersAt(at(event)));
     drawBoundary();
   });
   host.addEventListener("pointermove", (event) => {
@@ -176,37 +221,40 @@ function listenToPoints() {
   });
   for (const ended of ["pointerup", "pointercancel"]) window.addEventListener(ended, () => (pointHeld = null));
   const add = (numbers) => trying(() => {
-    const { x, labels } = livePoints(seen), row = new Map([[x, numbers]]), kind = Number($("point-class")?.value ?? 0);
-    if (labels !== undefined) row.set(labels, [live.pool.get(labels) instanceof BigInt64Array ? BigInt(kind) : kind]);
+    const { y, points, targets } = livePoints(seen), row = rowOfPoint(numbers), near = points.map(([a, b]) => Math.hypot(a - numbers[0], b - numbers[1])), kind = Number($("point-class")?.value ?? targets?.[near.indexOf(Math.min(...near))]);
+    if (y !== undefined && !row.has(y)) row.set(y, [live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind]);
     addRow(row);
     pointChosen = live.count - 1;
   });
   const remove = () => pointChosen >= 0 && trying(() => (removeRow(pointChosen), (pointChosen = Math.min(pointChosen, live.count - 1))));
   host.addEventListener("click", (event) => {
-    if (event.target.id === "point-add") add(numbersAt([SIDE / 2, SIDE / 2]));
+    if (event.target.id === "point-add") add(numbersAt(room().map((size) => size / 2)));
     if (event.target.id === "point-delete") remove();
   });
   host.addEventListener("keydown", (event) => {
-    if (!event.target.closest("canvas")) return;
+    if (!isThere(event)) return;
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key], { points } = livePoints(seen);
     if (event.key === "Enter") pointChosen = (pointChosen + (event.shiftKey ? points.length - 1 : 1)) % points.length;
     else if (event.key === "Delete" || event.key === "-") remove();
     else if (by && pointChosen >= 0) {
-      const [[a, b]] = spotsOf(seen, [points[pointChosen]], SIDE);
+      const [[a, b]] = spotsOf(seen, [points[pointChosen]], ...room());
       move(pointChosen, numbersAt([a + 4 * by[0], b + 4 * by[1]]));
     } else return;
     event.preventDefault();
     event.stopPropagation();
     drawBoundary();
-    host.querySelector("canvas")?.focus({ preventScroll: true });
+    host.querySelector("canvas").focus({ preventScroll: true });
   });
 }
 
+const MOST_KINDS = 12; // of targets, to choose one for a new point
+
 /** Return the controls of points. */
 function pointControls(seen) {
-  const classes = [...new Set(livePoints(seen).classes ?? [])].sort((a, b) => a - b), before = $("point-class")?.value;
-  const select = make("select", { id: "point-class", ariaLabel: "The class of a new point" }, ...classes.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `class ${kind}`)));
-  return make("div", { className: "points" }, classes.length ? select : null, make("button", { type: "button", id: "point-add" }, "Add a point"), make("button", { type: "button", id: "point-delete", disabled: pointChosen < 0 }, "Delete it"));
+  const { y, targets } = livePoints(seen), all = seen.kind === "line" ? [] : [...new Set(targets ?? [])].sort((a, b) => a - b), before = $("point-class")?.value;
+  const kinds = all.length <= MOST_KINDS ? all : [], word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : nodes.name[seen.targets];
+  const select = make("select", { id: "point-class", ariaLabel: `The ${word} of a new point` }, ...kinds.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `${word} ${kind}`)));
+  return make("div", { className: "points" }, kinds.length ? select : null, make("button", { type: "button", id: "point-add" }, "Add a point"), make("button", { type: "button", id: "point-delete", disabled: pointChosen < 0 }, "Delete it"));
 }
 
 // --- what other programs of the page may ask

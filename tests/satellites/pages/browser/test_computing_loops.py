@@ -127,12 +127,13 @@ def test_a_playground_of_layers_in_a_loop_sees_the_plane_and_takes_batches(opene
     points = rng.normal(size=(60, 2))
     gn.playground(step, {x: points, y: (points[:, 0] > 0).astype(int)}, tmp_path / "play.html")
     page = opened(tmp_path / "play.html")
-    expect(page.locator("#boundary canvas")).to_be_visible()
+    expect(page.locator("#boundary > canvas")).to_be_visible()
     page.locator("#batch").evaluate("(each) => (each.value = 20, each.dispatchEvent(new Event('change')))")
     assert page.evaluate("graphnn.value('scan_1@1/tanh').then((v) => v.shape)") == [20, 2]
     losses = page.evaluate("graphnn.train(60)")
     assert np.mean(losses[-20:]) < np.mean(losses[:20])
-    assert len(set(page.evaluate("liveClasses(data.boundary)"))) == 2
+    scores = page.evaluate("[...engineOfSeen(data.sight).value(data.sight.outputs).data]")
+    assert len(set(np.reshape(scores, (-1, 2)).argmax(axis=1))) == 2
 
 
 def test_names_in_loops_run_nothing(opened: Opened, tmp_path: Path) -> None:

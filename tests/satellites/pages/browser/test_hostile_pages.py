@@ -68,7 +68,7 @@ def used(page: Page, hostile: Hostile) -> None:
     if page.locator("#table").is_visible():
         name = rng.choice(["a.csv", "<b>.csv", "</script>.csv", "__proto__"])
         page.set_input_files("#table", [{"name": name, "mimeType": "text/csv", "buffer": hostile.table().encode()}])
-        expect(page.locator("#edit-says")).not_to_be_empty()
+        expect(page.locator("#live-says")).not_to_be_empty()
     for overlay in ["values", "gradients"]:
         page.get_by_label("What is laid over the diagram").select_option(overlay)
     saved = {
