@@ -29,7 +29,7 @@ def playground(step: Compiled, data: Mapping[Any, Any], path: str | Path | None 
     """Write a page that trains a network: change its numbers, its learning rate and its data, and see what it learns.
 
     One file, no server, no network: the page computes by itself. It has the whole state, and all rows of `data`, of
-    which it takes as many at a time as one sets. It shows what the network sees: the plane or the curve of a network that
+    which it takes as many at a time as one sets. It shows what the network sees: the plane or the curve of one that
     takes two numbers a sample or one, else samples; and its units as pictures. The points of a plane or curve can be
     dragged, added and deleted; a CSV file replaces the data of any network.
 

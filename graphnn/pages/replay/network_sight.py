@@ -108,7 +108,14 @@ class _Network:
 
     def _tail(self) -> list[Node]:
         order = [node for node in self.of_x if not self._in_loss(node)]
-        made = [node for node in order if not self.learned.isdisjoint(node.inputs) and self._has_rows(node)]
+        made: list[Node] = []
+        inside: set[Node] = set()  # what a parameter went into, and has its rows elsewhere than first: a loop, say
+        for node in order:
+            if not self.learned.isdisjoint(node.inputs) or not inside.isdisjoint(node.inputs):
+                if self._has_rows(node):
+                    made.append(node)
+                else:
+                    inside.add(node)
         if not made:
             return []
         tail = {made[-1]: None}
