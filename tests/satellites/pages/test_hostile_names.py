@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile import TEXTS, Hostile
-from trainings import losses, losses_of_page
+from page_trainings import losses, losses_of_page
 
 import graphnn as gn
 

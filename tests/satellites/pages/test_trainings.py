@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainings import OF_DIGITS, TRAININGS, lenet, losses, losses_of_page
+from page_trainings import OF_DIGITS, TRAININGS, lenet, losses, losses_of_page
 
 import graphnn as gn
 

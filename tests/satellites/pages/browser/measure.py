@@ -20,7 +20,7 @@ import graphnn as gn
 from graphnn.pages.engine import engine_script
 
 sys.path.append(str(Path(__file__).parents[1]))
-import trainings
+import page_trainings
 
 SIZES = (3_000, 10_000)
 STEPS = 40

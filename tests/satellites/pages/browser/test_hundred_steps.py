@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from trainings import TRAININGS, losses
+from page_trainings import TRAININGS, losses
 
 import graphnn as gn
 
