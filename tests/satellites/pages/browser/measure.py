@@ -123,9 +123,9 @@ def main() -> None:
             row = measured(browser, runs.chain(size).save(Path(folder) / f"{size}.html"))
             sys.stdout.write("; ".join(f"{key} {value}" for key, value in row.items()) + "\n")
         for name, training, parameter in [
-            ("README's network", trainings.readme(), "dense_1/weight"),
-            ("LeNet, a batch of 32", trainings.lenet(32), "conv2d_1/weight"),
-            ("a transformer", trainings.transformer(), "embedding_1/weight"),
+            ("README's network", page_trainings.readme(), "dense_1/weight"),
+            ("LeNet, a batch of 32", page_trainings.lenet(32), "conv2d_1/weight"),
+            ("a transformer", page_trainings.transformer(), "embedding_1/weight"),
         ]:
             gn.playground(*training, Path(folder) / "play.html")
             row = computing(browser, Path(folder) / "play.html", parameter)
