@@ -263,7 +263,7 @@ def test_it_works_in_a_frame_as_the_documentation_has_it(browser: Browser, tmp_p
         page.goto((tmp_path / "around.html").as_uri())
     frame = page.frame_locator("iframe")
     frame.locator("#train-step").click()
-    expect(frame.locator("#train-says")).to_contain_text("1 step made here")
+    expect(frame.locator("#train-says")).to_contain_text("1 step made")
     losses = [float(step(feed)) for _ in range(12)]
     if way == "cut off":
         reached = "(() => { try { return Boolean(frames[0].graphnn); } catch (error) { return error.name; } })()"
