@@ -4,10 +4,35 @@
    kept in order, so that each change can be taken back; "back to the recording" forgets all of them. */
 
 const live = {
-  on: false, run: 0, engine: null, sizes: {}, given: new Map(), numberOf: new Map(), cache: new Map(), edits: [], past: [], curve: [], steps: 0,
-  settings: new Map(), pool: new Map(), rows: "", count: 0, batch: 0, order: [], at: 0, seed: 1, fresh: false, recomputed: null, grid: null, inside: new Map(), ticks: new Set(),
+  on: false,
+  run: 0,
+  engine: null,
+  sizes: {},
+  given: new Map(),
+  numberOf: new Map(),
+  cache: new Map(),
+  edits: [],
+  past: [],
+  curve: [],
+  steps: 0,
+  settings: new Map(),
+  pool: new Map(),
+  rows: "",
+  count: 0,
+  batch: 0,
+  order: [],
+  at: 0,
+  seed: 1,
+  fresh: false,
+  recomputed: null,
+  grid: null,
+  inside: new Map(),
+  ticks: new Set(),
 };
-const MOST_PAST = 200, MOST_PAST_BYTES = 5e7, MOST_ROWS = 100000, MOST_AT_ONCE = 512; // rows of a file that are fed at once, unless one asks for more
+const MOST_PAST = 200,
+  MOST_PAST_BYTES = 5e7,
+  MOST_ROWS = 100000,
+  MOST_AT_ONCE = 512; // rows of a file that are fed at once, unless one asks for more
 
 const canCompute = () => Boolean(data.live?.nodes);
 
@@ -38,7 +63,8 @@ function sizeOf(dim, sizes) {
   const term = () => {
     let found = atom();
     while (parts[at] === "*" || parts[at] === "//") {
-      const whole = parts[at++] === "//", by = atom();
+      const whole = parts[at++] === "//",
+        by = atom();
       found = whole ? (by ? Math.floor(found / by) : 0) : found * by;
     }
     return found;
@@ -51,13 +77,21 @@ function sizeOf(dim, sizes) {
   return sum();
 }
 
-const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" && value !== "..." ? sizeOf(value, sizes) : value);
+const bound = (value, sizes) =>
+  Array.isArray(value)
+    ? value.map((part) => bound(part, sizes))
+    : typeof value === "string" && value !== "..."
+      ? sizeOf(value, sizes)
+      : value;
 
 /** Return the graph with numbers for its dimensions; of it, only what `wanted` are computed from, all unless given. */
 function boundGraph(sizes, given, wanted = null) {
-  const { nodes: told, updates } = data.live, kept = wanted && ancestors(told.inputs, wanted);
-  const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)), at = new Map(numbers.map((i, k) => [i, k]));
-  const pick = (column) => numbers.map((i) => column[i]), settings = told.attributes.map((own, i) => ({ ...own, ...live.settings.get(i) }));
+  const { nodes: told, updates } = data.live,
+    kept = wanted && ancestors(told.inputs, wanted);
+  const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)),
+    at = new Map(numbers.map((i, k) => [i, k]));
+  const pick = (column) => numbers.map((i) => column[i]),
+    settings = told.attributes.map((own, i) => ({ ...own, ...live.settings.get(i) }));
   const columns = { ...told, attributes: settings, inputs: told.inputs.map((all) => all.map((i) => at.get(i))) };
   return {
     at,
@@ -70,14 +104,26 @@ function boundGraph(sizes, given, wanted = null) {
 
 /** Return nodes with numbers for their dimensions, also those in the bodies of loops, which have names of their own. */
 function boundNodes(told, sizes) {
-  const attributes = told.attributes.map((own, i) => ({ ...own, ...Object.fromEntries(told.sized[i].map((name) => [name, bound(own[name], sizes)])) }));
-  return { ...told, attributes, shape: told.shape.map((shape) => bound(shape, sizes)), bodies: told.bodies.map((inside) => boundBodies(inside, sizes)) };
+  const attributes = told.attributes.map((own, i) => ({
+    ...own,
+    ...Object.fromEntries(told.sized[i].map((name) => [name, bound(own[name], sizes)])),
+  }));
+  return {
+    ...told,
+    attributes,
+    shape: told.shape.map((shape) => bound(shape, sizes)),
+    bodies: told.bodies.map((inside) => boundBodies(inside, sizes)),
+  };
 }
 
 function boundBodies(inside, sizes) {
   if (!inside) return [];
   const inner = Object.fromEntries(inside.names.map((name, k) => [name, bound(inside.dims[k], sizes)]));
-  return inside.graphs.map(({ nodes: told, given, inputs }) => ({ nodes: boundNodes(told, inner), given: new Map(given.map(([i, number]) => [i, arrays[number]])), inputs }));
+  return inside.graphs.map(({ nodes: told, given, inputs }) => ({
+    nodes: boundNodes(told, inner),
+    given: new Map(given.map(([i, number]) => [i, arrays[number]])),
+    inputs,
+  }));
 }
 
 function ancestors(inputs, wanted) {
@@ -102,7 +148,20 @@ function prepareLive() {
 function asRecorded() {
   const { given, sizes, play } = data.live;
   stopTraining();
-  Object.assign(live, { on: false, engine: null, grid: null, sizes: { ...sizes }, edits: [], past: [], curve: [], steps: 0, at: 0, seed: 1, fresh: false, recomputed: null });
+  Object.assign(live, {
+    on: false,
+    engine: null,
+    grid: null,
+    sizes: { ...sizes },
+    edits: [],
+    past: [],
+    curve: [],
+    steps: 0,
+    at: 0,
+    seed: 1,
+    fresh: false,
+    recomputed: null,
+  });
   if (data.sight?.recorded) data.sight.ends = data.sight.recorded;
   live.settings.clear();
   live.cache.clear();
@@ -117,7 +176,8 @@ function asRecorded() {
 }
 
 /** Return the placeholders that are fed rows. */
-const fed = () => (live.rows ? data.live.nodes.op.flatMap((op, i) => (op === "placeholder" && data.live.nodes.shape[i][0] === live.rows ? [i] : [])) : []);
+const fed = () =>
+  live.rows ? data.live.nodes.op.flatMap((op, i) => (op === "placeholder" && data.live.nodes.shape[i][0] === live.rows ? [i] : [])) : [];
 const rowSize = (i) => product(bound(data.live.nodes.shape[i].slice(1), live.sizes));
 
 /** Make the engine if there is none, and turn the page to its numbers. */
@@ -158,7 +218,16 @@ class LiveValue extends Value {
 
 /** Return what is known of some numbers: statistics, counts and the largest. */
 function factsOf(raw, dtype) {
-  let low = Infinity, high = -Infinity, sum = 0, finite = 0, zeros = 0, nans = 0, above = 0, below = 0, peak = -1, most = -1;
+  let low = Infinity,
+    high = -Infinity,
+    sum = 0,
+    finite = 0,
+    zeros = 0,
+    nans = 0,
+    above = 0,
+    below = 0,
+    peak = -1,
+    most = -1;
   for (let i = 0; i < raw.length; i++) {
     const x = Number(raw[i]);
     if (x === 0) zeros++;
@@ -176,14 +245,17 @@ function factsOf(raw, dtype) {
   const mean = sum / finite;
   let squares = 0;
   for (let i = 0; i < raw.length; i++) if (Number.isFinite(Number(raw[i]))) squares += (Number(raw[i]) - mean) ** 2;
-  const stats = finite ? [low, high, mean, Math.sqrt(squares / finite)].map((x) => (Number.isFinite(x) ? x : null)) : [null, null, null, null];
+  const stats = finite
+    ? [low, high, mean, Math.sqrt(squares / finite)].map((x) => (Number.isFinite(x) ? x : null))
+    : [null, null, null, null];
   return { stats, counts: [zeros, nans, above, below], peak: raw.length > 1 ? peak : -1 };
 }
 
 const isLive = (run) => live.on && run === live.run;
 
 function liveValue(place) {
-  const number = live.numberOf.get(place), k = loopOf.get(place);
+  const number = live.numberOf.get(place),
+    k = loopOf.get(place);
   if (k !== undefined) return liveInside(k, data.loops[k].row).values.get(place) ?? null;
   if (number === undefined || isBundle(number)) return null;
   if (!live.cache.has(place)) live.cache.set(place, new LiveValue(live.engine.value(number)));
@@ -195,7 +267,8 @@ const isBundle = (number) => data.live.nodes.bodies[number] !== null || data.liv
 
 /** Return the rows of a loop in the order of its iterations, and what was computed in one of them. */
 function liveInside(k, row) {
-  const known = live.inside.get(k), { numbers } = data.live.loops[k];
+  const known = live.inside.get(k),
+    { numbers } = data.live.loops[k];
   if (known && (known.row === row || !known.rows.includes(row))) return known;
   const found = { row, rows: [], values: new Map() };
   eachIteration(k, (at, engine) => {
@@ -234,14 +307,18 @@ function valueInside(name) {
 
 /** Return an element of a node of a loop in all iterations, by their rows. */
 function liveSeries(place, cell) {
-  const k = loopOf.get(place), number = data.live.loops[k].numbers[data.loops[k].places.indexOf(place)], found = new Map();
+  const k = loopOf.get(place),
+    number = data.live.loops[k].numbers[data.loops[k].places.indexOf(place)],
+    found = new Map();
   if (number >= 0) eachIteration(k, (row, engine) => found.set(row, Number(engine.value(number).data[cell] ?? NaN)));
   return found;
 }
 
 /** Return what was recorded of a node, and by which rule its elements were computed; of one in a loop, in the first iteration that is kept. */
 function recordedOf(place) {
-  const k = loopOf.get(place), run = runs[live.run], i = k === undefined ? place : data.loops[k].places.indexOf(place);
+  const k = loopOf.get(place),
+    run = runs[live.run],
+    i = k === undefined ? place : data.loops[k].places.indexOf(place);
   const { values, rules } = k === undefined ? run : { values: run.loops[k].values[0] ?? [], rules: run.loops[k].rules[0] ?? [] };
   const fixed = k === undefined ? data.live.fixed[live.numberOf.get(place)] : data.live.loops[k].fixed[i];
   return { shape: data.values[values[i]]?.shape, rule: rules[i] ?? -1, fixed: Boolean(fixed) };
@@ -250,7 +327,8 @@ function recordedOf(place) {
 /** Return the rule that says what each element read; of a live value where it follows from shapes alone, and they are as recorded. */
 function ruleOf(run, place) {
   if (!isLive(run)) return runs[run].rules[place] ?? -1;
-  const { rule, fixed } = recordedOf(place), alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
+  const { rule, fixed } = recordedOf(place),
+    alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
   return fixed && [place, ...nodes.inputs[place]].every(alike) ? rule : -1;
 }
 
@@ -259,15 +337,27 @@ function ruleOf(run, place) {
 /** Return the number that a text is, for a dtype. Throws what is to be said where it is none. */
 function numberFrom(text, dtype) {
   const word = text.trim().toLowerCase().replace("−", "-");
-  const words = { nan: NaN, inf: Infinity, "+inf": Infinity, "-inf": -Infinity, infinity: Infinity, "-infinity": -Infinity, true: 1, false: 0 };
-  const named_ = Object.hasOwn(words, word), x = named_ ? words[word] : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(word) ? Number(word) : undefined;
+  const words = {
+    nan: NaN,
+    inf: Infinity,
+    "+inf": Infinity,
+    "-inf": -Infinity,
+    infinity: Infinity,
+    "-infinity": -Infinity,
+    true: 1,
+    false: 0,
+  };
+  const named_ = Object.hasOwn(words, word),
+    x = named_ ? words[word] : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(word) ? Number(word) : undefined;
   const asked = word.length > 24 ? `${word.slice(0, 23)}…` : word;
   if (x === undefined) throw new Error(word ? `“${asked}” is not a number` : "type a number");
   if (!named_ && !Number.isFinite(x)) throw new Error(`${asked} is too large; write inf for infinity`);
   if (dtype === "bool" && x !== 0 && x !== 1) throw new Error("this is True or False: write 1 or 0");
   if (/^u?int/.test(dtype)) {
     if (!Number.isInteger(x)) throw new Error(`${dtype} takes whole numbers`);
-    const bits = Number(dtype.match(/\d+/)[0]), least = dtype[0] === "u" ? 0 : -(2 ** (bits - 1)), most = dtype[0] === "u" ? 2 ** bits - 1 : 2 ** (bits - 1) - 1;
+    const bits = Number(dtype.match(/\d+/)[0]),
+      least = dtype[0] === "u" ? 0 : -(2 ** (bits - 1)),
+      most = dtype[0] === "u" ? 2 ** bits - 1 : 2 ** (bits - 1) - 1;
     if (x < least || x > most || !Number.isSafeInteger(x)) throw new Error(`${asked} is beyond what ${dtype} holds`);
   }
   return x;
@@ -277,8 +367,11 @@ const isGiven = (number) => live.given.has(number);
 
 /** Change numbers of a node, from an element on, and compute what depends on them. */
 function change(place, cell, numbers) {
-  const number = live.numberOf.get(place), engine = computing(), value = engine.value(number);
-  if (cell + numbers.length > value.data.length) throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
+  const number = live.numberOf.get(place),
+    engine = computing(),
+    value = engine.value(number);
+  if (cell + numbers.length > value.data.length)
+    throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
   if (isGiven(number)) for (const x of numbers) checkClass(number, x);
   const before = numbers.map((_, k) => Number(value.data[cell + k]));
   live.edits.push({ number, cell, before, pinned: isGiven(number) || live.edits.some((edit) => edit.number === number) });
@@ -313,7 +406,8 @@ function changeSetting(place, name, x) {
 function setSettings(number, settings) {
   if (settings === undefined) live.settings.delete(number);
   else live.settings.set(number, settings);
-  const { nodes: told } = data.live, own = { ...told.attributes[number], ...settings };
+  const { nodes: told } = data.live,
+    own = { ...told.attributes[number], ...settings };
   for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
   live.engine.setOp(number, own);
   live.grid = null;
@@ -345,7 +439,8 @@ function keepFed(number) {
 function tellRecomputed() {
   if (!live.on || live.steps || !live.edits.length) live.recomputed = null;
   else {
-    const { inputs } = data.live.nodes, found = new Set(live.edits.map((edit) => edit.number));
+    const { inputs } = data.live.nodes,
+      found = new Set(live.edits.map((edit) => edit.number));
     inputs.forEach((all, i) => all.some((input) => found.has(input)) && found.add(i));
     const inside = data.live.loops.flatMap(({ node }, k) => (found.has(node) ? data.loops[k].places : []));
     live.recomputed = new Set([...[...found].map((i) => data.live.places[i]).filter((place) => place >= 0), ...inside]);
@@ -391,7 +486,8 @@ function feedNext() {
 
 function feed(rows) {
   for (const [i, all] of live.pool) {
-    const wide = rowSize(i), part = new all.constructor(rows.length * wide);
+    const wide = rowSize(i),
+      part = new all.constructor(rows.length * wide);
     rows.forEach((row, k) => part.set(all.subarray(row * wide, (row + 1) * wide), k * wide));
     live.given.set(i, part);
     live.engine?.load(i, part);
@@ -416,7 +512,8 @@ function keepState() {
 }
 
 const lossNow = () => {
-  const [first] = data.live.fetches, value = first === undefined ? null : live.engine.value(first);
+  const [first] = data.live.fetches,
+    value = first === undefined ? null : live.engine.value(first);
   return value?.data.length === 1 ? Number(value.data[0]) : NaN;
 };
 
@@ -458,7 +555,13 @@ function stepBack() {
 }
 
 /** @type {[pause: number, name: string][]} */
-const SPEEDS = [[1000, "1 step/s"], [333, "3 steps/s"], [100, "10 steps/s"], [33, "30 steps/s"], [0, "fastest"]];
+const SPEEDS = [
+  [1000, "1 step/s"],
+  [333, "3 steps/s"],
+  [100, "10 steps/s"],
+  [33, "30 steps/s"],
+  [0, "fastest"],
+];
 const FRAME = 25; // milliseconds of a frame in which steps are made
 
 function toggleTraining() {
@@ -507,7 +610,8 @@ function useRows(pool, count, most = Infinity) {
 function addRow(numbersOf) {
   const pool = new Map();
   for (const [i, all] of live.pool) {
-    const wide = rowSize(i), more = new all.constructor(all.length + wide);
+    const wide = rowSize(i),
+      more = new all.constructor(all.length + wide);
     more.set(all);
     more.set(numbersOf.get(i) ?? all.subarray(0, wide), all.length);
     pool.set(i, more);
@@ -518,7 +622,8 @@ function addRow(numbersOf) {
 function removeRow(row) {
   const pool = new Map();
   for (const [i, all] of live.pool) {
-    const wide = rowSize(i), less = new all.constructor(all.length - wide);
+    const wide = rowSize(i),
+      less = new all.constructor(all.length - wide);
     less.set(all.subarray(0, row * wide));
     less.set(all.subarray((row + 1) * wide), row * wide);
     pool.set(i, less);
@@ -528,7 +633,9 @@ function removeRow(row) {
 
 /** Set the numbers of a row of a placeholder. */
 function moveRow(number, row, numbers) {
-  const engine = computing(), wide = rowSize(number), all = live.pool.get(number).slice();
+  const engine = computing(),
+    wide = rowSize(number),
+    all = live.pool.get(number).slice();
   numbers.forEach((x, k) => (all[row * wide + k] = x));
   live.pool.set(number, all);
   if (live.batch === live.count) numbers.forEach((x, k) => engine.set(number, row * wide + k, x));
@@ -538,35 +645,57 @@ function moveRow(number, row, numbers) {
 
 /** Return the lines of a table, as cells; what stands between quotes is one cell. */
 function cellsOfTable(text) {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/).map((line, at) => ({ line, number: at + 1 })).filter(({ line }) => line.trim());
+  const lines = text
+    .replace(/^\uFEFF/, "")
+    .split(/\r\n|\n|\r/)
+    .map((line, at) => ({ line, number: at + 1 }))
+    .filter(({ line }) => line.trim());
   if (text.includes("\0")) throw new Error("this is no text; save it as CSV");
   if (!lines.length) throw new Error("the file is empty");
   const between = ["\t", ";", ","].find((sign) => lines[0].line.replace(/"[^"]*"/g, "").includes(sign)) ?? ",";
   const cell = new RegExp(`${between} *(?:"((?:[^"]|"")*)" *(?=${between}|$)|([^${between}]*))`, "g");
-  return lines.map(({ line, number }) => ({ number, cells: [...`${between}${line}`.matchAll(cell)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"').trim() ?? (between === "," ? plain : plain.replace(/^(\s*[-+]?\d*),(?=\d)/, "$1.")).trim()) }));
+  return lines.map(({ line, number }) => ({
+    number,
+    cells: [...`${between}${line}`.matchAll(cell)].map(
+      ([, quoted, plain]) =>
+        quoted?.replaceAll('""', '"').trim() ?? (between === "," ? plain : plain.replace(/^(\s*[-+]?\d*),(?=\d)/, "$1.")).trim(),
+    ),
+  }));
 }
 
 /** Return the rows that a table has, for the placeholders: columns are matched by their names, else by their order. */
 function rowsOfTable(text) {
-  const [first, ...others] = cellsOfTable(text), isNumber = (cell) => cell !== "" && (!Number.isNaN(Number(cell)) || /^[-+]?(nan|inf)$/i.test(cell));
-  const columns = [...live.pool.keys()].flatMap((i) => upTo(rowSize(i)).map((k) => ({ i, k, alone: rowSize(i) === 1, name: data.live.nodes.name[i] })));
-  const called_ = ({ alone, name, k }) => (alone ? name : `${name}${k}`), isHeader = !first.cells.some(isNumber);
-  const names = ({ k, name, alone }) => [`${name}${k}`, `${name}_${k}`, `${name}[${k}]`, `${name}.${k}`, ...(alone ? [name] : [])].map((each) => each.toLowerCase());
+  const [first, ...others] = cellsOfTable(text),
+    isNumber = (cell) => cell !== "" && (!Number.isNaN(Number(cell)) || /^[-+]?(nan|inf)$/i.test(cell));
+  const columns = [...live.pool.keys()].flatMap((i) =>
+    upTo(rowSize(i)).map((k) => ({ i, k, alone: rowSize(i) === 1, name: data.live.nodes.name[i] })),
+  );
+  const called_ = ({ alone, name, k }) => (alone ? name : `${name}${k}`),
+    isHeader = !first.cells.some(isNumber);
+  const names = ({ k, name, alone }) =>
+    [`${name}${k}`, `${name}_${k}`, `${name}[${k}]`, `${name}.${k}`, ...(alone ? [name] : [])].map((each) => each.toLowerCase());
   const wanted = columns.map(called_).slice(0, 12).join(", ") + (columns.length > 12 ? ", …" : "");
   let places = upTo(columns.length);
   if (isHeader) {
     places = columns.map((column) => first.cells.findIndex((cell) => names(column).includes(cell.toLowerCase())));
     const missing = columns.filter((_, at) => places[at] < 0);
     if (missing.length) throw new Error(`the file has no column ${called_(missing[0])}: this network takes the columns ${wanted}`);
-  } else if (first.cells.length !== columns.length) throw new Error(`the file has ${first.cells.length} ${first.cells.length === 1 ? "column" : "columns"}, and this network takes ${columns.length}: ${wanted}`);
+  } else if (first.cells.length !== columns.length)
+    throw new Error(
+      `the file has ${first.cells.length} ${first.cells.length === 1 ? "column" : "columns"}, and this network takes ${columns.length}: ${wanted}`,
+    );
   const rows = isHeader ? others : [first, ...others];
   if (!rows.length) throw new Error("the file has a header and no rows");
   if (rows.length > MOST_ROWS) throw new Error(`the file has ${grouped(rows.length)} rows, and a page takes at most ${grouped(MOST_ROWS)}`);
   const pool = new Map([...live.pool].map(([i, all]) => [i, new all.constructor(rows.length * rowSize(i))]));
   rows.forEach(({ number, cells }, r) => {
-    if (cells.length !== first.cells.length) throw new Error(`line ${number} has ${cells.length} ${cells.length === 1 ? "cell" : "cells"}, and the first line ${first.cells.length}`);
+    if (cells.length !== first.cells.length)
+      throw new Error(
+        `line ${number} has ${cells.length} ${cells.length === 1 ? "cell" : "cells"}, and the first line ${first.cells.length}`,
+      );
     columns.forEach((column, at) => {
-      const { i, k } = column, to = pool.get(i);
+      const { i, k } = column,
+        to = pool.get(i);
       try {
         if (cells[places[at]] === "") throw new Error("the cell is empty");
         const x = numberFrom(cells[places[at]], data.live.nodes.dtype[i]);
@@ -583,10 +712,17 @@ function rowsOfTable(text) {
 /** A class must be one that the network has, a token one of its table: what picks by it would find nothing. */
 function checkClass(number, x) {
   if (!/^u?int/.test(data.live.nodes.dtype[number])) return;
-  const { inputs, op, shape, attributes } = data.live.nodes, reader = inputs.findIndex((all, i) => (["pick", "take"].includes(op[i]) && all[1] === number) || (op[i] === "one_hot" && all[0] === number));
+  const { inputs, op, shape, attributes } = data.live.nodes,
+    reader = inputs.findIndex(
+      (all, i) => (["pick", "take"].includes(op[i]) && all[1] === number) || (op[i] === "one_hot" && all[0] === number),
+    );
   if (reader < 0) return;
-  const among = op[reader] === "one_hot" ? shape[reader].at(-1) : shape[inputs[reader][0]].at(op[reader] === "pick" ? -1 : attributes[reader].axis ?? 0);
-  if (typeof among === "number" && !(x >= (op[reader] === "take" ? -among : 0) && x < among)) throw new Error(`${x} is not one of 0 to ${among - 1}`);
+  const among =
+    op[reader] === "one_hot"
+      ? shape[reader].at(-1)
+      : shape[inputs[reader][0]].at(op[reader] === "pick" ? -1 : (attributes[reader].axis ?? 0));
+  if (typeof among === "number" && !(x >= (op[reader] === "take" ? -among : 0) && x < among))
+    throw new Error(`${x} is not one of 0 to ${among - 1}`);
 }
 
 async function readTable(file) {

@@ -32,14 +32,22 @@ function warm() {
 }
 
 function listenToLive() {
-  const { updates, rates } = data.live, trains = updates.length > 0;
+  const { updates, rates } = data.live,
+    trains = updates.length > 0;
   $("set").addEventListener("click", setTyped);
   $("edit-number").addEventListener("focus", warm);
   $("edit-number").addEventListener("keydown", (event) => {
     if (event.key === "Enter") setTyped();
     if (event.key === "Escape" || event.key === "Enter") chosenHeatmap()?.box.focus();
   });
-  const actions = { undo: () => trying(undo, tellEdit), recording: backToRecording, train: toggleTraining, "train-step": () => trying(() => trainSteps(1)), "train-back": stepBack, reset: backToRecording };
+  const actions = {
+    undo: () => trying(undo, tellEdit),
+    recording: backToRecording,
+    train: toggleTraining,
+    "train-step": () => trying(() => trainSteps(1)),
+    "train-back": stepBack,
+    reset: backToRecording,
+  };
   for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
   for (const part of document.querySelectorAll(".trains")) part.hidden = !trains;
   $("live-more").open = window.innerWidth > 680;
@@ -54,7 +62,10 @@ function listenToLive() {
   $("batch-choice").hidden = !trains || !live.rows || live.count < 2;
   $("batch").addEventListener("change", () => trying(() => (useBatch(Number($("batch").value)), computing())));
   $("table-choice").hidden = !live.pool.size;
-  $("table").addEventListener("change", (event) => event.target.files[0] && readTable(event.target.files[0]).then(() => (event.target.value = "")));
+  $("table").addEventListener(
+    "change",
+    (event) => event.target.files[0] && readTable(event.target.files[0]).then(() => (event.target.value = "")),
+  );
   listenToPoints();
   if (data.kind === "run") document.querySelector("aside").prepend($("boundary-part"), $("units-part"));
   if (data.playground) layOutPlayground();
@@ -62,7 +73,9 @@ function listenToLive() {
 
 /** Put what one plays with first: training above all, what the network sees in the middle, the numbers of a box beside it. */
 function layOutPlayground() {
-  const main = document.querySelector("main"), aside = document.querySelector("aside"), operation = $("operation");
+  const main = document.querySelector("main"),
+    aside = document.querySelector("aside"),
+    operation = $("operation");
   main.before($("live"));
   $("reset").textContent = "Reset";
   $("speed").value = SPEEDS.length - 2;
@@ -88,8 +101,15 @@ function useRate(rate) {
 function setTyped() {
   const { place, cell } = shown;
   trying(() => {
-    const dtype = nodes.dtype[place], texts = $("edit-number").value.split(/[,\s]+/).filter(Boolean);
-    change(place, cell, (texts.length ? texts : [""]).map((text) => numberFrom(text, dtype)));
+    const dtype = nodes.dtype[place],
+      texts = $("edit-number")
+        .value.split(/[,\s]+/)
+        .filter(Boolean);
+    change(
+      place,
+      cell,
+      (texts.length ? texts : [""]).map((text) => numberFrom(text, dtype)),
+    );
     const count = live.recomputed ? live.recomputed.size : 0;
     tellEdit(count ? `${grouped(count)} of ${grouped(nodes.name.length)} nodes were set or computed again; the others are grey.` : "");
   }, tellEdit);
@@ -104,27 +124,41 @@ function typeNumber(text) {
 
 function drawEdit() {
   if (!canCompute()) return;
-  const { place, cell } = shown, value = valueOf(shown.run, place), number = live.numberOf.get(place), can = number !== undefined && Boolean(value?.size) && !isHidden(place, cell);
+  const { place, cell } = shown,
+    value = valueOf(shown.run, place),
+    number = live.numberOf.get(place),
+    can = number !== undefined && Boolean(value?.size) && !isHidden(place, cell);
   $("edit").hidden = !can;
   $("undo").disabled = !live.edits.length;
   $("recording").hidden = !live.on || data.live.updates.length > 0;
   if (!can) return;
-  const index = unravel(cell, value.shape).join(", "), found = value.at(cell);
+  const index = unravel(cell, value.shape).join(", "),
+    found = value.at(cell);
   $("edit-name").textContent = called(shortName(place), index);
-  if (document.activeElement !== $("edit-number")) $("edit-number").value = found === undefined ? "" : typeof found === "boolean" ? String(Number(found)) : general(Number(found), 6);
+  if (document.activeElement !== $("edit-number"))
+    $("edit-number").value = found === undefined ? "" : typeof found === "boolean" ? String(Number(found)) : general(Number(found), 6);
   const tunable = isGiven(number) ? [] : data.live.nodes.tunable[number];
-  $("edit-settings").replaceChildren(...tunable.map((name) => {
-    const now = readAttribute({ ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name]);
-    const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")), tellEdit);
-    return make("label", null, `${name} `, make("input", { type: "text", inputMode: "decimal", autocomplete: "off", value: String(now), onchange: set }));
-  }));
+  $("edit-settings").replaceChildren(
+    ...tunable.map((name) => {
+      const now = readAttribute({ ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name]);
+      const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")), tellEdit);
+      return make(
+        "label",
+        null,
+        `${name} `,
+        make("input", { type: "text", inputMode: "decimal", autocomplete: "off", value: String(now), onchange: set }),
+      );
+    }),
+  );
 }
 
 /** Say what an element was when it was recorded, where it is another number now. */
 function recordedText(run, place, cell) {
   if (!isLive(run)) return null;
-  const number = runs[run].values[place], value = number === undefined || number < 0 ? null : valueNumbered(number);
-  const before = value && cell < value.size ? value.at(cell) : undefined, now = liveValue(place)?.at(cell);
+  const number = runs[run].values[place],
+    value = number === undefined || number < 0 ? null : valueNumbered(number);
+  const before = value && cell < value.size ? value.at(cell) : undefined,
+    now = liveValue(place)?.at(cell);
   if (before === undefined || now === undefined || numeral(before, value.dtype) === numeral(now, nodes.dtype[place])) return null;
   return make("p", { className: "was" }, `It was ${numeral(before, value.dtype)} when it was recorded.`);
 }
@@ -151,19 +185,26 @@ function drawLive() {
   }
   $("batch").max = live.count;
   if (document.activeElement !== $("batch")) $("batch").value = live.batch;
-  $("batch-name").textContent = live.batch === live.count ? `all ${grouped(live.count)} rows` : `${grouped(live.batch)} of ${grouped(live.count)} rows`;
+  $("batch-name").textContent =
+    live.batch === live.count ? `all ${grouped(live.count)} rows` : `${grouped(live.batch)} of ${grouped(live.count)} rows`;
   $("batch").setAttribute("aria-valuetext", $("batch-name").textContent);
   const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
-  const first = data.live.places[data.live.fetches[0]], [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
-  $("train-says").textContent = `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
-  const all = live.curve.length ? [...live.curve, lossNow()] : [], every = Math.max(1, Math.ceil(all.length / 400)), curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
-  const beside_ = $("train-curve").closest("#seen-beside"), [wide, high, along] = beside_ ? [Math.max(140, Math.min(420, beside_.clientWidth)), 84, "steps"] : [130, 30, ""];
+  const first = data.live.places[data.live.fetches[0]],
+    [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
+  $("train-says").textContent =
+    `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
+  const all = live.curve.length ? [...live.curve, lossNow()] : [],
+    every = Math.max(1, Math.ceil(all.length / 400)),
+    curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
+  const beside_ = $("train-curve").closest("#seen-beside"),
+    [wide, high, along] = beside_ ? [Math.max(140, Math.min(420, beside_.clientWidth)), 84, "steps"] : [130, 30, ""];
   $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, beside_ ? name : "");
 }
 
 // --- points
 
-let pointHeld = null, pointChosen = -1;
+let pointHeld = null,
+  pointChosen = -1;
 
 function spotsOf(seen, points, wide, high) {
   const [left, right, bottom, top] = seen.ends;
@@ -174,17 +215,20 @@ function spotsOf(seen, points, wide, high) {
 function spanPoints() {
   const seen = data.sight;
   if (!seen?.ends) return;
-  const { points } = livePoints(seen), ends = [0, 1].flatMap((axis) => {
-    const [low, high] = rangeOf(points.map((point) => point[axis])), margin = 0.1 * (high - low) || 1;
-    return [low - margin, high + margin];
-  });
+  const { points } = livePoints(seen),
+    ends = [0, 1].flatMap((axis) => {
+      const [low, high] = rangeOf(points.map((point) => point[axis])),
+        margin = 0.1 * (high - low) || 1;
+      return [low - margin, high + margin];
+    });
   Object.assign(seen, { ends, recorded: seen.recorded ?? seen.ends });
   live.grid = null;
 }
 
 /** Points are dragged; a click where there is none adds one; the keyboard chooses, moves and deletes them. */
 function listenToPoints() {
-  const host = $("boundary"), seen = data.sight;
+  const host = $("boundary"),
+    seen = data.sight;
   if (!seen?.ends) return;
   const room = () => [host.firstElementChild.clientWidth, host.firstElementChild.clientHeight];
   const at = (event) => {
@@ -193,17 +237,24 @@ function listenToPoints() {
   };
   /** @type {(spot: number[]) => number[]} */
   const numbersAt = (spot) => {
-    const [left, right, bottom, top] = seen.ends, [across, down] = room().map((most, axis) => Math.max(0, Math.min(1, spot[axis] / most)));
+    const [left, right, bottom, top] = seen.ends,
+      [across, down] = room().map((most, axis) => Math.max(0, Math.min(1, spot[axis] / most)));
     return [left + across * (right - left), top - down * (top - bottom)].map((x) => Number(x.toPrecision(6)));
   };
   const nearest = (spot) => {
-    const far = spotsOf(seen, livePoints(seen).points, ...room()).map(([a, b]) => Math.hypot(a - spot[0], b - spot[1])), least = Math.min(...far);
+    const far = spotsOf(seen, livePoints(seen).points, ...room()).map(([a, b]) => Math.hypot(a - spot[0], b - spot[1])),
+      least = Math.min(...far);
     return least < 10 ? far.indexOf(least) : -1;
   };
   /** Return the numbers of a point, by the placeholder that has them. */
   const rowOfPoint = (numbers) => {
     const { x, y } = livePoints(seen);
-    return seen.kind === "line" ? new Map([[x, numbers.slice(0, 1)], [y, numbers.slice(1)]]) : new Map([[x, numbers]]);
+    return seen.kind === "line"
+      ? new Map([
+          [x, numbers.slice(0, 1)],
+          [y, numbers.slice(1)],
+        ])
+      : new Map([[x, numbers]]);
   };
   const move = (row, numbers) => trying(() => rowOfPoint(numbers).forEach((part, number) => moveRow(number, row, part)));
   const isThere = (event) => event.target === host.firstElementChild && event.target instanceof HTMLCanvasElement;
@@ -220,12 +271,16 @@ function listenToPoints() {
     move(pointHeld, numbersAt(at(event)));
   });
   for (const ended of ["pointerup", "pointercancel"]) window.addEventListener(ended, () => (pointHeld = null));
-  const add = (numbers) => trying(() => {
-    const { y, points, targets } = livePoints(seen), row = rowOfPoint(numbers), near = points.map(([a, b]) => Math.hypot(a - numbers[0], b - numbers[1])), kind = Number($("point-class")?.value ?? targets?.[near.indexOf(Math.min(...near))]);
-    if (y !== undefined && !row.has(y)) row.set(y, [live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind]);
-    addRow(row);
-    pointChosen = live.count - 1;
-  });
+  const add = (numbers) =>
+    trying(() => {
+      const { y, points, targets } = livePoints(seen),
+        row = rowOfPoint(numbers),
+        near = points.map(([a, b]) => Math.hypot(a - numbers[0], b - numbers[1])),
+        kind = Number($("point-class")?.value ?? targets?.[near.indexOf(Math.min(...near))]);
+      if (y !== undefined && !row.has(y)) row.set(y, [live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind]);
+      addRow(row);
+      pointChosen = live.count - 1;
+    });
   const remove = () => pointChosen >= 0 && trying(() => (removeRow(pointChosen), (pointChosen = Math.min(pointChosen, live.count - 1))));
   host.addEventListener("click", (event) => {
     if (event.target.id === "point-add") add(numbersAt(room().map((size) => size / 2)));
@@ -233,7 +288,8 @@ function listenToPoints() {
   });
   host.addEventListener("keydown", (event) => {
     if (!isThere(event)) return;
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key], { points } = livePoints(seen);
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key],
+      { points } = livePoints(seen);
     if (event.key === "Enter") pointChosen = (pointChosen + (event.shiftKey ? points.length - 1 : 1)) % points.length;
     else if (event.key === "Delete" || event.key === "-") remove();
     else if (by && pointChosen >= 0) {
@@ -251,10 +307,23 @@ const MOST_KINDS = 12; // of targets, to choose one for a new point
 
 /** Return the controls of points. */
 function pointControls(seen) {
-  const { y, targets } = livePoints(seen), all = seen.kind === "line" ? [] : [...new Set(targets ?? [])].sort((a, b) => a - b), before = $("point-class")?.value;
-  const kinds = all.length <= MOST_KINDS ? all : [], word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : nodes.name[seen.targets];
-  const select = make("select", { id: "point-class", ariaLabel: `The ${word} of a new point` }, ...kinds.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `${word} ${kind}`)));
-  return make("div", { className: "points" }, kinds.length ? select : null, make("button", { type: "button", id: "point-add" }, "Add a point"), make("button", { type: "button", id: "point-delete", disabled: pointChosen < 0 }, "Delete it"));
+  const { y, targets } = livePoints(seen),
+    all = seen.kind === "line" ? [] : [...new Set(targets ?? [])].sort((a, b) => a - b),
+    before = $("point-class")?.value;
+  const kinds = all.length <= MOST_KINDS ? all : [],
+    word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : nodes.name[seen.targets];
+  const select = make(
+    "select",
+    { id: "point-class", ariaLabel: `The ${word} of a new point` },
+    ...kinds.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `${word} ${kind}`)),
+  );
+  return make(
+    "div",
+    { className: "points" },
+    kinds.length ? select : null,
+    make("button", { type: "button", id: "point-add" }, "Add a point"),
+    make("button", { type: "button", id: "point-delete", disabled: pointChosen < 0 }, "Delete it"),
+  );
 }
 
 // --- what other programs of the page may ask
@@ -275,15 +344,19 @@ function publishScripting() {
   const asked = {
     async value(name) {
       needed();
-      const engine = computed(), { shape, dtype, data: raw } = valueInside(String(name)) ?? engine.value(numberNamed(name));
+      const engine = computed(),
+        { shape, dtype, data: raw } = valueInside(String(name)) ?? engine.value(numberNamed(name));
       return { shape: [...shape], dtype, data: raw.slice() };
     },
     async set(name, index, number) {
       needed();
       if (insideNamed(String(name))) throw new Error("what is inside a loop or a branch follows from its operands: set these");
-      const i = numberNamed(name), shape = bound(data.live.nodes.shape[i], live.sizes), at = Array.isArray(index) ? index : [index].filter((each) => each !== null && each !== undefined);
+      const i = numberNamed(name),
+        shape = bound(data.live.nodes.shape[i], live.sizes),
+        at = Array.isArray(index) ? index : [index].filter((each) => each !== null && each !== undefined);
       const whole = at.map((each, axis) => (each < 0 ? each + shape[axis] : each));
-      if (at.length !== shape.length || whole.some((each, axis) => !Number.isInteger(each) || each < 0 || each >= shape[axis])) throw new Error(`[${at.join(", ")}] is not an element of ${name}, whose shape is ${shapeText(shape)}`);
+      if (at.length !== shape.length || whole.some((each, axis) => !Number.isInteger(each) || each < 0 || each >= shape[axis]))
+        throw new Error(`[${at.join(", ")}] is not an element of ${name}, whose shape is ${shapeText(shape)}`);
       if (typeof number !== "number" && typeof number !== "bigint" && typeof number !== "boolean") throw new Error("a number is set");
       numberFrom(String(typeof number === "boolean" ? Number(number) : number), data.live.nodes.dtype[i]);
       change(data.live.places[i], ravel(whole, shape), [Number(number)]);
