@@ -14,7 +14,7 @@ from ..._util.display import HTML, Shown
 from ...io.paths import path_of
 from ...view.formatting import counted, in_bytes, visible
 from ..engine import engine_script
-from ..single_file import one_file, part
+from ..single_file import bare, one_file, part
 
 _SCRIPT = (
     "data",
@@ -116,4 +116,4 @@ def _part(name: str) -> str:
 def _script(computes: bool = True) -> str:
     """Return the script of a page; one that computes has the engine."""
     parts = [_part(f"script/{name}.js") for name in _SCRIPT]
-    return "\n".join(['"use strict";\n', *([engine_script()] if computes else []), *parts])
+    return bare("\n".join(['"use strict";\n', *([engine_script()] if computes else []), *parts]))
