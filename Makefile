@@ -6,6 +6,11 @@ BIN    := $(VENV)/bin
 BENCH  ?= $(VENV)/bench
 QUIET  := --disable-pip-version-check --quiet --no-input
 PIP    := $(BIN)/python -m pip $(QUIET)
+NPM    := $(VENV)/npm
+
+# What checks and formats JavaScript; tests/tools/javascript says how strictly.
+PRETTIER := $(BIN)/node $(NPM)/node_modules/prettier/bin/prettier.cjs --log-level warn "**/*.js"
+TSC      := $(BIN)/node $(NPM)/node_modules/typescript/bin/tsc --project tests/tools/javascript
 
 # Arguments for pytest: make test ARGS="-k floors"
 ARGS ?=
@@ -13,10 +18,10 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page torch lint format types docs bench bench-quick bench-scale fuzz satellites clean distclean
+.PHONY: help demo test lowest dist page torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
-	@echo "make demo         run the demo, some seconds: evaluate, train, draw and replay a network"
+	@echo "make demo         run the demo, some seconds: evaluate, train, draw, replay and play with a network"
 	@echo "make test         run the tests, some minutes   (ARGS=... is handed to pytest)"
 	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
@@ -27,7 +32,8 @@ help:
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
 	@echo "make fuzz         compare, forge and interrupt at length, for hours   (ARGS='--share 0.01' for minutes)"
 	@echo "make satellites   delete each satellite in a copy, and test the rest   (ALL=1: all at once)"
-	@echo "make lint         check style, format, imports, spelling and workflows"
+	@echo "make lint         check style, format, imports, spelling and workflows, and JavaScript"
+	@echo "make javascript   of that, JavaScript only: its types and its format"
 	@echo "make format       mend style and format where a tool can"
 	@echo "make types        check types"
 	@echo "make docs         build the documentation into docs/_build/html"
@@ -85,7 +91,7 @@ fuzz: $(VENV)/test.stamp
 satellites: $(VENV)/test.stamp $(VENV)/lint.stamp
 	@$(BIN)/python tests/tools/satellites.py $(if $(ALL),--all) $(ARGS)
 
-lint: $(VENV)/lint.stamp
+lint: $(VENV)/lint.stamp javascript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
@@ -94,9 +100,16 @@ lint: $(VENV)/lint.stamp
 	  else $(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && \
 	  echo "the workflows were held against their schema only: actionlint could not be installed"; fi
 
-format: $(VENV)/lint.stamp
+javascript: $(VENV)/npm.stamp
+	@$(TSC)/engine.json
+	@$(TSC)/replay.json
+	@$(TSC)/live.json
+	@$(PRETTIER) --check
+
+format: $(VENV)/lint.stamp $(VENV)/npm.stamp
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(PRETTIER) --write
 
 types: $(VENV)/lint.stamp
 	@$(BIN)/mypy --strict graphnn
@@ -157,6 +170,14 @@ $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn, and what checks style and types ..."
 	@$(PIP) install --editable ".[all]" --group lint
 	@$(PIP) install --group workflows 2>/dev/null || echo "not installed: actionlint, which checks the workflows" >&2
+	@touch $@
+
+$(VENV)/npm.stamp: tests/tools/javascript/package.json $(VENV)/lint.stamp
+	@echo "Installing what checks JavaScript ..."
+	@mkdir -p $(NPM)
+	@cp tests/tools/javascript/package.json $(NPM)
+	@$(BIN)/npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null || { \
+	  echo "TypeScript and Prettier, which check the JavaScript of pages, could not be installed: npm says why above" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp

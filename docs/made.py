@@ -28,6 +28,7 @@ NEEDS = {  # of parts: the satellites that they are about
     "verbs": ("terminal",),
     "commands": ("cli", "onnx", "terminal", "interventions", "pages"),
     "natively": ("native",),
+    "in-pages": ("pages",),
     "onnx-read": ("onnx",),
     "onnx-refused": ("onnx",),
 }
@@ -35,6 +36,7 @@ OF_SATELLITES = {  # the module in _ext/ that has the function of a part's name
     "verbs": "verbs",
     "commands": "commands",
     "natively": "natively",
+    "in-pages": "in_pages",
     "onnx-read": "onnx_operations",
     "onnx-refused": "onnx_operations",
 }

@@ -13,14 +13,14 @@ from graphnn import datasets, nn
 UNITS, CLASSES = 32, 3
 
 
-def build(solve=gn.fixed_point):
+def build(solve=gn.fixed_point, units=UNITS):
     """Return a graph in which `solve(f, z0)` is the state."""
     g = gn.Graph("equilibrium")
     rng = np.random.default_rng(0)
     x = g.placeholder("x", ("batch", 2))
     labels = g.placeholder("labels", ("batch",), "int64")
-    w = g.parameter("w", rng.normal(size=(UNITS, UNITS)) / UNITS**0.5)
-    into, out = nn.Dense(UNITS, rng=rng), nn.Dense(CLASSES, rng=rng)
+    w = g.parameter("w", rng.normal(size=(units, units)) / units**0.5)
+    into, out = nn.Dense(units, rng=rng), nn.Dense(CLASSES, rng=rng)
     # With a norm below 1, f brings any two states closer together: there is one fixed point, and steps lead to it.
     held = w * (0.95 / gn.maximum(gn.norm(w), 0.95))
     inputs = into(x)

@@ -20,14 +20,14 @@ def network(weights, x):
     return x @ weights["w3"] + weights["b3"]
 
 
-def build(seed=0):
+def build(seed=0, units=UNITS):
     g = gn.Graph("inner training")
     rng = np.random.default_rng(seed)
     x, y = g.placeholder("x", ("tasks", "seen", 1)), g.placeholder("y", ("tasks", "seen", 1))
     other_x = g.placeholder("other_x", ("tasks", "unseen", 1))
     other_y = g.placeholder("other_y", ("tasks", "unseen", 1))
     start = {}
-    for i, (inputs, outputs) in enumerate([(1, UNITS), (UNITS, UNITS), (UNITS, 1)], 1):
+    for i, (inputs, outputs) in enumerate([(1, units), (units, units), (units, 1)], 1):
         start[f"w{i}"] = g.parameter(f"w{i}", rng.normal(size=(1, inputs, outputs)) / inputs**0.5)
         start[f"b{i}"] = g.parameter(f"b{i}", rng.normal(size=(1, 1, outputs)) * (i == 1))
     rate = g.parameter("rate", 0.05)

@@ -61,12 +61,12 @@ def adjoint(rates, last, cotangent, steps=STEPS):
     return of_start, of_rates, path[1]
 
 
-def build():
+def build(steps=STEPS):
     g = gn.Graph("hares and lynxes")
     rates = g.parameter("rates", [0.8, 0.4, 0.3, 0.7])
     y0 = g.placeholder("y0", (2,))
-    seen = g.placeholder("seen", (STEPS, 2))
-    last, path = solved(rates, y0)
+    seen = g.placeholder("seen", (steps, 2))
+    last, path = solved(rates, y0, steps)
     g.outputs["path"] = path
     g.outputs["loss"] = gn.mean((path - seen) ** 2.0)
     g.outputs["last"] = last
@@ -76,11 +76,11 @@ def build():
 TRUE, START = np.array([1.1, 0.4, 0.1, 0.4]), np.array([10.0, 5.0])
 
 
-def measured(rng):
+def measured(rng, steps=STEPS):
     """Return the course by the true rates, with noise."""
-    g = build()
+    g = build(steps)
     g["rates"].value = TRUE
-    path = gn.run(g.outputs["path"], {"y0": START, "seen": np.zeros((STEPS, 2))})
+    path = gn.run(g.outputs["path"], {"y0": START, "seen": np.zeros((steps, 2))})
     return path + rng.normal(size=path.shape) * 0.3
 
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .io.graph_files import load, save
     from .onnx.from_onnx import from_onnx
     from .onnx.to_onnx import to_onnx
+    from .pages.playground import playground
     from .runtime.evaluation_loop import Step
     from .runtime.interpreter import run, steps
     from .torch.from_torch import from_torch
@@ -93,6 +94,7 @@ _LATER = {
     "transforms.vmap": "vmap",
     "core.topological_order": "schedule",
     "transforms.extract_replace": "extract replace",
+    "pages.playground": "playground",
     "view": "draw summary",
 }
 _MODULES = (
@@ -200,6 +202,7 @@ __all__ = [
     "ops",
     "patched",
     "patches",
+    "playground",
     "profile",
     "recording",
     "replace",

@@ -129,6 +129,7 @@ API = {
         "recording",
         "Trace",
         "Recording",
+        "playground",
         "debugger.traces.Record",
         "debugger.traces.Stats",
         "control_flow.iteration_names.NodeInside",

@@ -199,6 +199,7 @@ _NEEDS = {
     "debug": "terminal",
     "effects": "interventions",
     "patch": "interventions",
+    "playground": "pages",
     "replay": "pages",
 }
 """The commands that need a folder of the package that may not be installed."""

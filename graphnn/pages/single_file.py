@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import base64
+import re
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+
+
+_COMMENTS = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
+_INDENTED = re.compile(r"^[ \t]+|\n(?=\n)", re.MULTILINE)
 
 
 @cache
 def part(package: str, name: str) -> str:
     """Return the text of a file of a package."""
     return files(package).joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def bare(script: str) -> str:
+    """Return a script without the comments that stand on lines of their own, and without how its lines are indented.
+
+    Scripts of ours alone: none of their strings goes over several lines.
+
+    Examples
+    --------
+    >>> bare("/** Says it.\\n * @returns {void}\\n */\\nfunction f() {\\n  // why\\n  return 'https://a'; // here\\n}\\n")
+    "function f() {\\nreturn 'https://a'; // here\\n}\\n"
+    """
+    return _INDENTED.sub("", _COMMENTS.sub("", script))
 
 
 def one_file(template: str, style: str, script: str, **parts: str) -> str:

@@ -147,6 +147,7 @@ def test_the_tables_hold_every_operation_function_and_verb(made: dict[str, Any])
         "networks.md",
         "onnx-operations.md",
         "operations.md",
+        "playground.md",
         "renamed.md",
     }
     there = {page.name for page in TESTABLE}

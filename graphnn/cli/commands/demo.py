@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import graphnn as gn
+from graphnn import nn
 
 from ... import cli
 from .. import screen
 from ..result_files import evaluated, folder_for
+from .replay import opened
 
 
 def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[list[Path], list[str]]:
@@ -25,11 +27,23 @@ def _pictures(loss: gn.Node, feed: Mapping[Any, Any], folder: Path) -> tuple[lis
     return [*written, folder / "spiral.svg"], missing
 
 
+def _pages(film: gn.Recording, folder: Path) -> tuple[list[Path], list[str]]:
+    """Write the page of the training, and one that begins it anew."""
+    fetches, feed = gn.demo.build()
+    step = gn.compile(fetches["loss"], updates=nn.Adam(0.02).updates(fetches["loss"]))
+    try:
+        replayed = film.to_html().save(folder / "replay.html")
+        return [replayed, gn.playground(step, feed, None).save(folder / "play.html")], []
+    except gn.UsageError as error:
+        return [], [f"no pages: {error.reason}"]
+
+
 @cli.command(
-    cli.output("FOLDER", "where the page and the pictures go (%(default)s)", default="graphnn-demo"),
+    cli.output("FOLDER", "where the pages and the pictures go (%(default)s)", default="graphnn-demo"),
+    cli.switch("--open", "open the playground in a browser"),
 )
-def demo(options: cli.Options) -> None:
-    """Evaluate, train, draw and replay a network on spiral data."""
+def demo(options: cli.Options) -> int | None:
+    """Evaluate, train, draw, replay and play with a network on spiral data."""
     folder = folder_for(options.output)
     fetches, feed = gn.demo.build()
     graph = fetches["loss"].graph
@@ -47,19 +61,22 @@ def demo(options: cli.Options) -> None:
     first, last = (float(shot["loss"].value) for shot in (film[0], film[-1]))
     took = time.perf_counter() - began
     say(f"  {took:.1f} s: loss {first:.3f} → {last:.3f}, {accuracy:.1%} of the points are right\n")
-    say("Writing the replay page and drawing the pictures: this takes a few seconds ...")
+    say("Writing the pages and drawing the pictures: this takes a few seconds ...")
     began = time.perf_counter()
     written, missing = _pictures(fetches["loss"], feed, folder)
-    try:
-        written.append(film.to_html().save(folder / "replay.html"))
-    except gn.UsageError as error:
-        missing.append(f"no replay page: {error.reason}")
+    pages, lacking = _pages(film, folder)
+    written, missing = [*written, *pages], [*missing, *lacking]
+    found = options.open and bool(pages) and opened(str(pages[-1]))
     if options.json:
         told: dict[str, Any] = {"graph": graph.name, "steps": records, "loss": loss}
         told["training"] = {"steps": steps, "loss": last, "accuracy": accuracy}
-        screen.say_json(told | {"files": [str(path) for path in written], "missing": missing})
-        return
+        screen.say_json(told | {"files": [str(path) for path in written], "missing": missing, "opened": found})
+        return cli.FAILED if options.open and not found else None
     say(f"  {time.perf_counter() - began:.1f} s")
     screen.say_files(written, missing)
-    if (page := written[-1]).suffix == ".html":
-        say(f"\nNext: open {page} in a browser. It replays the training, number by number.")
+    if pages:
+        replayed, played = pages
+        begin = f"Opened {played}" if found else f"Next: open {played} in a browser"
+        say(f"\n{begin}. Press Train, drag a point, type a number.")
+        say(f"{replayed} replays the training above, number by number.")
+    return cli.FAILED if options.open and not found else None

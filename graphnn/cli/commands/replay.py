@@ -10,7 +10,7 @@ from .. import screen
 from ..result_files import is_page, recorded
 
 
-def _opened(file: str) -> bool:
+def opened(file: str) -> bool:
     """Open a page in the user's browser; return whether there is one."""
     found = webbrowser.open(Path(file).resolve().as_uri())
     if not found:
@@ -35,14 +35,14 @@ def replay(options: cli.Options) -> int | None:
         trace = recorded(target, feed, file)
     except gn.GraphnnError as error:
         if options.open and error.stopped is not None:
-            _opened(file)
+            opened(file)
         raise
     trace.to_html(file)
-    opened = options.open and _opened(file)
+    found = options.open and opened(file)
     if options.json:
-        screen.say_json({"graph": trace.graph.name, "files": [file], "opened": opened})
+        screen.say_json({"graph": trace.graph.name, "files": [file], "opened": found})
     else:
         screen.say_files([Path(file)], [])
         if not options.open:
             screen.say(f"next: open {file} in a browser")
-    return cli.FAILED if options.open and not opened else None
+    return cli.FAILED if options.open and not found else None

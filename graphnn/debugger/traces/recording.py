@@ -272,13 +272,19 @@ class Recording(Sequence[Trace], Shown):
             raise AxisError(f"there is no trace {index}: the film has {counted(len(self), 'trace')}")
         return self._traces[index]
 
-    def to_html(self, path: StrPath | None = None) -> Any:
+    def to_html(
+        self, path: StrPath | None = None, *, live: bool | None = None, tour: Sequence[tuple[Node | str, str]] = ()
+    ) -> Any:
         """Return it as a page that replays each step in a browser: one file, no server, no network.
 
         Parameters
         ----------
         path : str or path-like, optional
             Where to write the page.
+        live : bool, optional
+            Whether the page computes, from its first step on; as `Trace.to_html` takes it.
+        tour : sequence of (Node or str, str), optional
+            A guided tour, as `Trace.to_html` takes it.
 
         Returns
         -------
@@ -288,13 +294,15 @@ class Recording(Sequence[Trace], Shown):
         Raises
         ------
         UsageError
-            When nothing was recorded.
+            When nothing was recorded, or the page cannot compute and `live` is True.
+        NotFoundError
+            When `tour` names a node that has not run.
         OSError
             When the file cannot be written.
         """
         if not self:
             raise UsageError("the film holds no trace: call the step while gn.recording(step) lasts")
-        return page_of(self, path)
+        return page_of(self, path, live=live, tour=tour)
 
     def __repr__(self) -> str:
         return f"<Recording of {self._step!r}: {counted(len(self), 'trace')} of {counted(self._seen, 'call')}>"

@@ -42,7 +42,7 @@ ITERATIONS: Port[Callable[[Trace, Any], Trace]] = Port("trace of iterations")
 """The same run with iterations as nodes, that of a name among them."""
 LOOPS: Port[Callable[[Trace], Trace]] = Port("trace of loops")
 """The same run with loops as they are, so that it can be kept."""
-PAGE_OF: Port[Callable[[Any], Any]] = Port("page")
+PAGE_OF: Port[Callable[..., Any]] = Port("page")
 """The page on which a trace, a film, or runs side by side are replayed."""
 SCRIPTS: Port[Callable[[Any], Any]] = Port("scripts")
 """Returns the run of one step of what a script's function gave: a model of PyTorch, a batch, and perhaps a loss."""
@@ -474,9 +474,18 @@ class Trace(Shown):
         return kept._encoded()
 
     def to_html(
-        self, path: StrPath | None = None, *, beside: Trace | Sequence[Trace] = (), names: Sequence[str] = ()
+        self,
+        path: StrPath | None = None,
+        *,
+        beside: Trace | Sequence[Trace] = (),
+        names: Sequence[str] = (),
+        live: bool | None = None,
+        tour: Sequence[tuple[Node | str, str]] = (),
+        hide: Sequence[Node | str] = (),
     ) -> Any:
         """Return it as a page that replays it in a browser: one file, no server, no network.
+
+        The page also computes: change a number, and all that depends on it follows; a step with updates trains.
 
         Parameters
         ----------
@@ -487,6 +496,14 @@ class Trace(Shown):
             a clean, a corrupted and a patched one.
         names : sequence of str, optional
             What the runs are called, this one first.
+        live : bool, optional
+            Whether the page computes. By itself it does where it can; True asks for it, and an error names what is
+            missing; False leaves it out.
+        tour : sequence of (Node or str, str), optional
+            A guided tour: a node and what is said of it, station by station.
+        hide : sequence of Node or str, optional
+            An exercise: the numbers of these nodes are hidden, the reader types them, and the page says which are
+            right.
 
         Returns
         -------
@@ -496,7 +513,10 @@ class Trace(Shown):
         Raises
         ------
         UsageError
-            When `beside` is not a trace, or there is not a name for each run.
+            When `beside` is not a trace, or there is not a name for each run; when the page cannot compute and
+            `live` is True; when `tour` or `hide` are not of this form.
+        NotFoundError
+            When `tour` or `hide` name a node that has not run.
         OSError
             When the file cannot be written.
         """
@@ -510,8 +530,11 @@ class Trace(Shown):
             raise UsageError(
                 f"names= has a name for each of {len(others) + 1} runs, this one first; got {short_repr(names)}"
             )
+        asked = {"live": live, "tour": tour, "hide": hide}
         if not others:
-            return page_of(self, path)
+            return page_of(self, path, **asked)
+        if live or tour or hide:
+            raise UsageError("live=, tour= and hide= are for one run: they do not go with beside=")
         usual = ["the other run"] if len(others) == 1 else [f"other run {i + 1}" for i in range(len(others))]
         return page_of(Beside((self, *others), tuple(names or ("this run", *usual))), path)
 
@@ -592,9 +615,9 @@ def traced(target: Any) -> Any:
     return target if as_trace is None else as_trace(target)
 
 
-def page_of(thing: object, path: StrPath | None) -> Any:
+def page_of(thing: object, path: StrPath | None, **asked: Any) -> Any:
     """Return the page of what can be replayed, and write it to a file if there is a path."""
-    page = needed(PAGE_OF, "to_html", thing)(thing)
+    page = needed(PAGE_OF, "to_html", thing)(thing, **asked)
     if path is not None:
         page.save(path)
     return page

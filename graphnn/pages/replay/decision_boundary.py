@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ...core import Array, Node
     from ...debugger.traces import Trace
 
-_GRID, _MOST_CLASSES, _MOST_POINTS = 32, 12, 600
+GRID = 32
+"""Points of a side of the grid."""
+_MOST_CLASSES, _MOST_POINTS = 12, 600
 
 
 def boundary(traces: Sequence[Trace]) -> dict[str, Any] | None:
@@ -30,11 +32,11 @@ def boundary(traces: Sequence[Trace]) -> dict[str, Any] | None:
         return None
     x, scores = found
     points = first[x].value.astype(np.float64)
-    low, high = points.min(axis=0), points.max(axis=0)
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+    ends = ends_of(points)
+    if ends is None:
         return None
-    margin = (high - low) * 0.1
-    ticks = [np.linspace(a, b, _GRID) for a, b in zip(low - margin, high + margin, strict=True)]
+    left, right, bottom, top = ends
+    ticks = np.linspace(left, right, GRID), np.linspace(bottom, top, GRID)
     grid = np.stack(np.meshgrid(*ticks), axis=-1).reshape(-1, 2).astype(x.dtype)
     try:
         pictures = ["".join(map(chr, 48 + _classes(trace, x, scores, grid))) for trace in traces]
@@ -43,12 +45,23 @@ def boundary(traces: Sequence[Trace]) -> dict[str, Any] | None:
     return {
         "x": visible(x.name),
         "scores": visible(scores.name),
-        "ends": [float(end) for pair in zip(low - margin, high + margin, strict=True) for end in pair],
-        "grid": _GRID,
+        "ends": ends,
+        "grid": GRID,
         "classes": pictures,
         "points": [[round(float(a), 4), round(float(b), 4)] for a, b in points[chosen(len(points), _MOST_POINTS)]],
         "labels": _labels(first, x),
     }
+
+
+def ends_of(points: Array) -> list[float] | None:
+    """Return between what points of a plane are drawn: left, right, bottom and top; None where they span none."""
+    if not len(points):
+        return None
+    low, high = points.min(axis=0), points.max(axis=0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        return None
+    margin = (high - low) * 0.1
+    return [float(end) for pair in zip(low - margin, high + margin, strict=True) for end in pair]
 
 
 def _labels(trace: Trace, x: Node) -> list[int] | None:
@@ -83,5 +96,6 @@ def _classifier(trace: Trace) -> tuple[Node, Node] | None:
 
 def _classes(trace: Trace, x: Node, scores: Node, grid: Array) -> Array:
     prepared = in_state_of(prepare(trace.graph, [scores], {x: grid}), trace.prepared)
-    *_, last = evaluate(prepared)
+    with np.errstate(all="ignore"):
+        *_, last = evaluate(prepared)
     return np.asarray(np.argmax(last.value, axis=-1))

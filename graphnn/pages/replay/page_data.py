@@ -27,6 +27,7 @@ from ...view.diagrams.picture import insides
 from ...view.formatting import by_times, compact, counted, visible
 from .element_reads import Reader, Rule, by_shapes
 from .kept_elements import ROOM, ROOM_A_NODE, Values, array_of, axes_kept, tier_for
+from .live_graph import live_of
 from .page_diagrams import views_of
 from .replay_page import Page
 from .replayed_iterations import Iteration, PageLoop, PageLoops, is_bundle, place_in, record_of
@@ -68,6 +69,10 @@ class Maker:
         self.dim = _batch_dimension(first)
         self.data: dict[str, Any] = {}
         self._tables: dict[tuple[str, ...], int] = {}
+        self.live: bool | None = False
+        """Whether the page computes, as `live_of` takes it."""
+        self.rows_to_play: dict[Node, Array] = {}
+        """The data of a playground."""
         self._rules: dict[str, int] = {}
         self._rules_by_shapes: dict[Hashable, int] = {}
         self._rule_texts: list[list[Rule]] = []
@@ -92,6 +97,7 @@ class Maker:
         ]
         self.data["runs"] = self._runs()
         self.data["opening"] = _opening(self)
+        self.data["live"] = live_of(self, self.live, self.rows_to_play)
         self.data |= {"rules": self._rule_texts, "values": self.values.entries, "arrays": self.values.arrays}
         return Page(first.graph.name, self.data, bytes(self.values.block))
 

@@ -13,10 +13,12 @@ from typing import Any
 from ..._util.display import HTML, Shown
 from ...io.paths import path_of
 from ...view.formatting import counted, in_bytes, visible
-from ..single_file import one_file, part
+from ..engine import engine_script
+from ..single_file import bare, one_file, part
 
 _SCRIPT = (
     "data",
+    "live",
     "words",
     "heatmap",
     "operation",
@@ -24,6 +26,9 @@ _SCRIPT = (
     "overlays",
     "timeline",
     "iterations",
+    "training",
+    "seeing",
+    "tour",
     "panes",
     "saving",
     "printing",
@@ -52,13 +57,13 @@ class Page(Shown):
     @cached_property
     def html(self) -> str:
         """The text of the file."""
-        text = json.dumps(self.data, allow_nan=False, separators=(",", ":"), ensure_ascii=True).encode()
+        text = json.dumps(_by_lines(self.data), allow_nan=False, separators=(",", ":"), ensure_ascii=True).encode()
         text += b" " * (-(len(text) + 8) % 8)
         packed = zlib.compress(len(text).to_bytes(8, "little") + text + self._block, 6)
         return one_file(
             _part("template.html"),
             _part("style.css"),
-            _script(),
+            _script("nodes" in self.data["live"]),
             title=html.escape(f"{visible(self.title)} — replay"),
             data=base64.b64encode(packed).decode(),
         )
@@ -84,6 +89,18 @@ class Page(Shown):
         return f'<Page of "{visible(self.title)}": {counted(nodes, "node")}{of_runs}, {in_bytes(len(self.html))}>'
 
 
+def _by_lines(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data with each line of the pictures once, in an order that packs well: they have much in common."""
+    pictures = [view["svg"].split("\n") for view in data["views"]]
+    lines = sorted({line for picture in pictures for line in picture})
+    number = {line: i for i, line in enumerate(lines)}
+    views = [
+        view | {"svg": [number[line] for line in picture]}
+        for view, picture in zip(data["views"], pictures, strict=True)
+    ]
+    return data | {"views": views, "lines": lines}
+
+
 @HTML.give(Page)
 def _in_a_frame(page: Page) -> str:
     # Without allow-same-origin: what runs in it can reach nothing of the notebook.
@@ -96,5 +113,7 @@ def _part(name: str) -> str:
     return part(__package__, name)
 
 
-def _script() -> str:
-    return "\n".join(['"use strict";\n', *(_part(f"script/{name}.js") for name in _SCRIPT)])
+def _script(computes: bool = True) -> str:
+    """Return the script of a page; one that computes has the engine."""
+    parts = [_part(f"script/{name}.js") for name in _SCRIPT]
+    return bare("\n".join(['"use strict";\n', *([engine_script()] if computes else []), *parts]))

@@ -13,7 +13,9 @@ from ...debugger.diff.compare import partners_of
 from ...debugger.traces import PAGE_OF, Beside, Recording, Trace
 from ...view.formatting import compact, visible
 from .decision_boundary import boundary
+from .guided_tour import hidden, stations
 from .kept_elements import array_of, finite
+from .network_sight import sight
 from .page_data import Maker
 from .replayed_iterations import place_in
 
@@ -27,14 +29,18 @@ if TYPE_CHECKING:
 
 
 @PAGE_OF.give(Trace)
-def page_of_trace(trace: Trace) -> Page:
-    """Return the page of one run."""
+def page_of_trace(trace: Trace, live: bool | None = None, tour: Any = (), hide: Any = ()) -> Page:
+    """Return the page of one run, with its tour and what is hidden in it."""
     maker = Maker(trace, [trace], [""])
+    maker.live = live
+    maker.data |= {"tour": stations(maker, tour), "hide": hidden(maker, hide)}
+    if trace.updates and trace.has_values and trace.stopped is None and live is not False:
+        maker.data["sight"] = sight(maker)
     return maker.page("run")
 
 
 @PAGE_OF.give(Recording)
-def page_of_film(film: Recording) -> Page:
+def page_of_film(film: Recording, live: bool | None = None, tour: Any = ()) -> Page:
     """Return the page of several steps of training, with a slider over them.
 
     Raises
@@ -44,7 +50,12 @@ def page_of_film(film: Recording) -> Page:
     """
     traces = list(film)
     maker = Maker(traces[0], traces, [f"call {call}" for call in film.calls])
-    maker.data["boundary"] = boundary(traces)
+    maker.live = live
+    maker.data |= {
+        "boundary": boundary(traces),
+        "sight": sight(maker),
+        "tour": stations(maker, tour),
+    }
     return maker.page("film")
 
 

@@ -67,6 +67,8 @@ def unpacked(page: Page) -> Unpacked:
     block = zlib.decompress(base64.b64decode(reader.texts["data"], validate=True))
     length = int.from_bytes(block[:8], "little")
     data = json.loads(block[8 : 8 + length])
+    for view in data["views"]:
+        view["svg"] = "\n".join(data["lines"][line] for line in view["svg"])
     arrays = []
     for dtype, start, size in data["arrays"]:
         kind = np.dtype("u1" if dtype == "bool" else dtype)

@@ -4,8 +4,17 @@
 // --- the data -------------------------------------------------------------------------------------------------
 
 const ARRAYS = {
-  float64: Float64Array, float32: Float32Array, float16: Uint16Array, int64: BigInt64Array, uint64: BigUint64Array,
-  int32: Int32Array, uint32: Uint32Array, int16: Int16Array, uint16: Uint16Array, int8: Int8Array, uint8: Uint8Array,
+  float64: Float64Array,
+  float32: Float32Array,
+  float16: Uint16Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
   bool: Uint8Array,
 };
 
@@ -18,6 +27,7 @@ async function unpacked(text) {
   const buffer = await new Response(stream).arrayBuffer();
   const length = Number(new DataView(buffer).getBigUint64(0, true));
   const told = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  for (const view of told.views) view.svg = view.svg.map((/** @type {number} */ line) => told.lines[line]).join("\n");
   const block = told.arrays.map(([dtype, at, size]) => {
     const array = new ARRAYS[dtype](buffer, 8 + length + at, size);
     return dtype === "float16" ? Float64Array.from(array, fromHalf) : array;
@@ -26,18 +36,20 @@ async function unpacked(text) {
 }
 
 function fromHalf(bits) {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1,
+    exponent = (bits >> 10) & 31,
+    fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction);
 }
 
 /** A value: its numbers, or some of them. A place is that of an element in C order. */
 class Value {
-  constructor(told) {
+  constructor(told, raw = arrays[told.data], dtype = data.arrays[told.data][0]) {
     this.told = told;
     this.shape = told.shape;
-    this.dtype = data.arrays[told.data][0];
-    this.raw = arrays[told.data];
+    this.dtype = dtype;
+    this.raw = raw;
     this.size = product(told.shape);
     this.partial = told.axes !== null;
     this.axes = told.axes ?? told.shape.map(upTo);
@@ -81,7 +93,7 @@ class Value {
 /** The second of two values less the first, as if it were a value. */
 class Difference extends Value {
   constructor(a, b) {
-    super(a.told);
+    super(a.told, a.raw, a.dtype);
     this.dtype = "float64";
     this.raw = Float64Array.from({ length: a.raw.length }, (_, i) => Number(b.raw[i]) - Number(a.raw[i]));
     this.range = rangeOf([...this.raw.filter(Number.isFinite)]);
@@ -98,7 +110,15 @@ function rangeOf(numbers) {
 
 const known = new Map();
 
+/** Return a value as it is seen: of an exercise without the numbers that are to be found. */
 function valueOf(run, place) {
+  const value = seenValue(run, place),
+    seen = value && answered.get(place);
+  return seen && seen.size < value.size ? new HiddenValue(value, seen) : value;
+}
+
+function seenValue(run, place) {
+  if (isLive(run)) return liveValue(place);
   const number = runs[run].values[place];
   return number === undefined || number < 0 ? null : valueNumbered(number);
 }
@@ -155,4 +175,3 @@ function unravel(place, shape) {
 }
 
 const ravel = (index, shape) => index.reduce((place, i, axis) => place * shape[axis] + i, 0);
-

@@ -21,18 +21,35 @@ def test_the_demo_trains_says_how_long_that_takes_and_ends_with_what_to_do_next(
     assert float(took) >= 0.0
     assert float(first) > 1.0 > 0.1 > float(last)
     assert float(right) > 95.0
-    page = tmp_path / "replay.html"
-    assert lines[-1].startswith(f"Next: open {page} in a browser")
+    page, play = tmp_path / "replay.html", tmp_path / "play.html"
+    assert lines[-2] == f"Next: open {play} in a browser. Press Train, drag a point, type a number."
+    assert lines[-1] == f"{page} replays the training above, number by number."
     assert 'id="data"' in page.read_text(encoding="utf-8")
+
+
+def told_of(page):
+    block = zlib.decompress(base64.b64decode(re.search(r'id="data">(.*?)</script>', page.read_text("utf-8"))[1]))
+    return json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])
+
+
+@pytest.mark.parametrize("there_is_one", [True, False])
+def test_the_demo_opens_a_playground_of_the_network_before_training(tmp_path, capsys, monkeypatch, there_is_one):
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or there_is_one)
+    out = said(capsys, "demo", "--open", "-o", str(tmp_path), code=0 if there_is_one else 1).out
+    assert asked == [(tmp_path / "play.html").as_uri()]
+    begin = "Opened" if there_is_one else "Next: open"
+    assert out.splitlines()[-2].startswith(f"{begin} {tmp_path / 'play.html'}")
+    told = told_of(tmp_path / "play.html")
+    assert told["live"]["play"]["count"] == 300
+    assert re.fullmatch(r"loss = 1\.09\d+.*", told["opening"]["says"])  # ln 3: it has learned nothing yet
 
 
 def test_the_demo_trains_the_network_that_it_shows(tmp_path, capsys):
     """What is printed, drawn and evaluated is what is trained: layer by layer, and from the same loss on."""
     out = said(capsys, "demo", "-o", str(tmp_path)).out
     shown = dict(re.findall(r"^(dense_\d) \(Dense\) +\([^)]*\) +(\d+) ", out, re.MULTILINE))
-    page = (tmp_path / "replay.html").read_text(encoding="utf-8")
-    block = zlib.decompress(base64.b64decode(re.search(r'id="data">(.*?)</script>', page)[1]))
-    told = json.loads(block[8 : 8 + int.from_bytes(block[:8], "little")])
+    told = told_of(tmp_path / "replay.html")
     nodes = dict(zip(told["nodes"]["name"], told["nodes"]["shape"], strict=True))
     assert nodes["dense_1/weight"] == ["2", "16"]
     assert set(shown) == {"dense_1", "dense_2"}
@@ -50,7 +67,7 @@ def test_the_demo_as_json_is_the_run_itself(tmp_path, capsys):
     assert [step["index"] for step in told["steps"]] == list(range(len(told["steps"])))
     assert told["steps"][-1]["mean"] == told["loss"]
     assert told["training"]["loss"] < 0.1 < told["loss"]
-    assert told["files"][-1] == str(tmp_path / "replay.html")
+    assert told["files"][-2:] == [str(tmp_path / name) for name in ("replay.html", "play.html")]
     assert told["missing"] == []
 
 

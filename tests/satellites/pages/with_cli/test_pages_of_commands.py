@@ -51,3 +51,26 @@ def test_the_demo_writes_a_page_of_a_training_step(tmp_path: Path, capsys: pytes
     assert f"wrote {tmp_path / 'replay.html'}" in capsys.readouterr().out
     text = (tmp_path / "replay.html").read_text(encoding="utf-8")
     assert "<title>spiral — replay</title>" in text
+
+
+def test_the_command_writes_a_playground_of_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["playground", "graphnn.demo:build"]) == 0
+    told = capsys.readouterr()
+    assert "wrote play.html" in told.out
+    assert "Adam(0.01) trains it" in told.err
+    assert "const { makeEngine" in Path("play.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["model.py:build"], "nothing here is one number"), (["model.py:build", "-o", "play.txt"], "ends in .html")],
+)
+def test_the_command_says_what_is_no_playground(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["playground", *arguments]) == 2
+    assert says in capsys.readouterr().err

@@ -1,0 +1,386 @@
+// --- the controls of a page that computes -----------------------------------------------------------------------
+
+function tellEdit(text) {
+  $("edit-says").textContent = text;
+}
+
+/** Say what became of training, data and settings of the training. */
+function tellLive(text) {
+  $("live-says").textContent = text;
+}
+
+/** Do something with the engine, and say it where that fails. */
+function trying(what, tell = tellLive) {
+  tellEdit("");
+  tellLive("");
+  try {
+    what();
+  } catch (error) {
+    stopTraining();
+    tell(`${error.message}.`);
+  }
+  drawAll();
+}
+
+/** Compute once while a number is typed, so that what it changes is seen at once. */
+function warm() {
+  try {
+    computed();
+  } catch {
+    // it is said when the number is set
+  }
+}
+
+function listenToLive() {
+  const { updates, rates } = data.live,
+    trains = updates.length > 0;
+  $("set").addEventListener("click", setTyped);
+  $("edit-number").addEventListener("focus", warm);
+  $("edit-number").addEventListener("keydown", (event) => {
+    if (event.key === "Enter") setTyped();
+    if (event.key === "Escape" || event.key === "Enter") chosenHeatmap()?.box.focus();
+  });
+  const actions = {
+    undo: () => trying(undo, tellEdit),
+    recording: backToRecording,
+    train: toggleTraining,
+    "train-step": () => trying(() => trainSteps(1)),
+    "train-back": stepBack,
+    reset: backToRecording,
+  };
+  for (const [id, action] of Object.entries(actions)) $(id).addEventListener("click", action);
+  for (const part of document.querySelectorAll(".trains")) part.hidden = !trains;
+  $("live-more").open = window.innerWidth > 680;
+  $("speed").max = SPEEDS.length - 1;
+  $("speed").value = SPEEDS.length - 1;
+  $("speed").addEventListener("input", () => {
+    if (live.timer) (stopTraining(), toggleTraining());
+    else drawLive();
+  });
+  $("rate-choice").hidden = !rates.length;
+  $("rate").addEventListener("input", () => trying(() => useRate(10 ** Number($("rate").value))));
+  $("batch-choice").hidden = !trains || !live.rows || live.count < 2;
+  $("batch").addEventListener("change", () => trying(() => (useBatch(Number($("batch").value)), computing())));
+  $("table-choice").hidden = !live.pool.size;
+  $("table").addEventListener(
+    "change",
+    (event) => event.target.files[0] && readTable(event.target.files[0]).then(() => (event.target.value = "")),
+  );
+  listenToPoints();
+  if (data.kind === "run") document.querySelector("aside").prepend($("boundary-part"), $("units-part"));
+  if (data.playground) layOutPlayground();
+}
+
+/** Put what one plays with first: training above all, what the network sees in the middle, the numbers of a box beside it. */
+function layOutPlayground() {
+  const main = document.querySelector("main"),
+    aside = document.querySelector("aside"),
+    operation = $("operation");
+  main.before($("live"));
+  $("reset").textContent = "Reset";
+  $("speed").value = SPEEDS.length - 2;
+  $("table-choice").after($("live-says"));
+  if (!data.sight) return;
+  document.body.classList.add("playground");
+  $("left").after(aside, $("right"), operation);
+  if (window.innerWidth <= 1000) main.prepend(aside);
+  aside.setAttribute("aria-label", "What the network sees");
+  $("right").setAttribute("aria-label", "Width of the numbers");
+  operation.append(...["gradient-part", "source-part"].map($));
+  paneOf.right = "#operation";
+}
+
+function useRate(rate) {
+  computing();
+  for (const number of data.live.rates) live.engine.set(number, 0, Number(rate.toPrecision(2)));
+  touched();
+  compute();
+}
+
+/** Set what was typed, at the element that is looked at; several numbers with commas, from there on. */
+function setTyped() {
+  const { place, cell } = shown;
+  trying(() => {
+    const dtype = nodes.dtype[place],
+      texts = $("edit-number")
+        .value.split(/[,\s]+/)
+        .filter(Boolean);
+    change(
+      place,
+      cell,
+      (texts.length ? texts : [""]).map((text) => numberFrom(text, dtype)),
+    );
+    const count = live.recomputed ? live.recomputed.size : 0;
+    tellEdit(count ? `${grouped(count)} of ${grouped(nodes.name.length)} nodes were set or computed again; the others are grey.` : "");
+  }, tellEdit);
+}
+
+/** Begin to type a number for an element: a digit that was pressed in a heatmap. */
+function typeNumber(text) {
+  if (!canCompute() || $("edit").hidden) return;
+  $("edit-number").value = text;
+  $("edit-number").focus();
+}
+
+function drawEdit() {
+  if (!canCompute()) return;
+  const { place, cell } = shown,
+    value = valueOf(shown.run, place),
+    number = live.numberOf.get(place),
+    can = number !== undefined && Boolean(value?.size) && !isHidden(place, cell);
+  $("edit").hidden = !can;
+  $("undo").disabled = !live.edits.length;
+  $("recording").hidden = !live.on || data.live.updates.length > 0;
+  if (!can) return;
+  const index = unravel(cell, value.shape).join(", "),
+    found = value.at(cell);
+  $("edit-name").textContent = called(shortName(place), index);
+  if (document.activeElement !== $("edit-number"))
+    $("edit-number").value = found === undefined ? "" : typeof found === "boolean" ? String(Number(found)) : general(Number(found), 6);
+  const tunable = isGiven(number) ? [] : data.live.nodes.tunable[number];
+  $("edit-settings").replaceChildren(
+    ...tunable.map((name) => {
+      const now = readAttribute({ ...data.live.nodes.attributes[number], ...live.settings.get(number) }[name]);
+      const set = (event) => trying(() => changeSetting(place, name, numberFrom(event.target.value, "float64")), tellEdit);
+      return make(
+        "label",
+        null,
+        `${name} `,
+        make("input", { type: "text", inputMode: "decimal", autocomplete: "off", value: String(now), onchange: set }),
+      );
+    }),
+  );
+}
+
+/** Say what an element was when it was recorded, where it is another number now. */
+function recordedText(run, place, cell) {
+  if (!isLive(run)) return null;
+  const number = runs[run].values[place],
+    value = number === undefined || number < 0 ? null : valueNumbered(number);
+  const before = value && cell < value.size ? value.at(cell) : undefined,
+    now = liveValue(place)?.at(cell);
+  if (before === undefined || now === undefined || numeral(before, value.dtype) === numeral(now, nodes.dtype[place])) return null;
+  return make("p", { className: "was" }, `It was ${numeral(before, value.dtype)} when it was recorded.`);
+}
+
+function drawLive() {
+  if (!canCompute()) return;
+  const { updates, rates } = data.live;
+  $("live").hidden = !updates.length;
+  document.body.classList.toggle("computing", live.on);
+  const recorded = live.on ? "When recorded: " : ""; // what the heading says was then
+  if ($("opening").firstChild.textContent !== recorded) $("opening").firstChild.textContent = recorded;
+  if (!updates.length) return;
+  $("train").textContent = live.timer ? "❚❚ Stop" : "▶ Train";
+  $("train-back").disabled = !live.past.length;
+  $("reset").disabled = !live.on;
+  const [, speed] = SPEEDS[Number($("speed").value)];
+  $("speed-name").textContent = speed;
+  $("speed").setAttribute("aria-valuetext", speed);
+  if (rates.length) {
+    const rate = Number(live.engine ? live.engine.value(rates[0]).data[0] : live.given.get(rates[0])[0]);
+    if (document.activeElement !== $("rate")) $("rate").value = Math.log10(rate);
+    $("rate-name").textContent = general(rate, 3);
+    $("rate").setAttribute("aria-valuetext", `learning rate ${general(rate, 3)}`);
+  }
+  $("batch").max = live.count;
+  if (document.activeElement !== $("batch")) $("batch").value = live.batch;
+  $("batch-name").textContent =
+    live.batch === live.count ? `all ${grouped(live.count)} rows` : `${grouped(live.batch)} of ${grouped(live.count)} rows`;
+  $("batch").setAttribute("aria-valuetext", $("batch-name").textContent);
+  const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
+  const first = data.live.places[data.live.fetches[0]],
+    [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
+  $("train-says").textContent =
+    `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
+  const all = live.curve.length ? [...live.curve, lossNow()] : [],
+    every = Math.max(1, Math.ceil(all.length / 400)),
+    curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
+  const beside_ = $("train-curve").closest("#seen-beside"),
+    [wide, high, along] = beside_ ? [Math.max(140, Math.min(420, beside_.clientWidth)), 84, "steps"] : [130, 30, ""];
+  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, beside_ ? name : "");
+}
+
+// --- points
+
+let pointHeld = null,
+  pointChosen = -1;
+
+function spotsOf(seen, points, wide, high) {
+  const [left, right, bottom, top] = seen.ends;
+  return points.map(([a, b]) => [((a - left) / (right - left)) * wide, high - ((b - bottom) / (top - bottom)) * high]);
+}
+
+/** Have all points in the picture: those of a file may lie anywhere. */
+function spanPoints() {
+  const seen = data.sight;
+  if (!seen?.ends) return;
+  const { points } = livePoints(seen),
+    ends = [0, 1].flatMap((axis) => {
+      const [low, high] = rangeOf(points.map((point) => point[axis])),
+        margin = 0.1 * (high - low) || 1;
+      return [low - margin, high + margin];
+    });
+  Object.assign(seen, { ends, recorded: seen.recorded ?? seen.ends });
+  live.grid = null;
+}
+
+/** Points are dragged; a click where there is none adds one; the keyboard chooses, moves and deletes them. */
+function listenToPoints() {
+  const host = $("boundary"),
+    seen = data.sight;
+  if (!seen?.ends) return;
+  const room = () => [host.firstElementChild.clientWidth, host.firstElementChild.clientHeight];
+  const at = (event) => {
+    const box = host.firstElementChild.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  /** @type {(spot: number[]) => number[]} */
+  const numbersAt = (spot) => {
+    const [left, right, bottom, top] = seen.ends,
+      [across, down] = room().map((most, axis) => Math.max(0, Math.min(1, spot[axis] / most)));
+    return [left + across * (right - left), top - down * (top - bottom)].map((x) => Number(x.toPrecision(6)));
+  };
+  const nearest = (spot) => {
+    const far = spotsOf(seen, livePoints(seen).points, ...room()).map(([a, b]) => Math.hypot(a - spot[0], b - spot[1])),
+      least = Math.min(...far);
+    return least < 10 ? far.indexOf(least) : -1;
+  };
+  /** Return the numbers of a point, by the placeholder that has them. */
+  const rowOfPoint = (numbers) => {
+    const { x, y } = livePoints(seen);
+    return seen.kind === "line"
+      ? new Map([
+          [x, numbers.slice(0, 1)],
+          [y, numbers.slice(1)],
+        ])
+      : new Map([[x, numbers]]);
+  };
+  const move = (row, numbers) => trying(() => rowOfPoint(numbers).forEach((part, number) => moveRow(number, row, part)));
+  const isThere = (event) => event.target === host.firstElementChild && event.target instanceof HTMLCanvasElement;
+  host.addEventListener("pointerdown", (event) => {
+    if (!isThere(event)) return;
+    pointHeld = nearest(at(event));
+    if (pointHeld >= 0) pointChosen = pointHeld;
+    else if ($("point-add")) add(numbersAt(at(event)));
+    drawBoundary();
+  });
+  host.addEventListener("pointermove", (event) => {
+    if (pointHeld === null || pointHeld < 0 || !(event.buttons & 1)) return;
+    event.preventDefault();
+    move(pointHeld, numbersAt(at(event)));
+  });
+  for (const ended of ["pointerup", "pointercancel"]) window.addEventListener(ended, () => (pointHeld = null));
+  const add = (numbers) =>
+    trying(() => {
+      const { y, points, targets } = livePoints(seen),
+        row = rowOfPoint(numbers),
+        near = points.map(([a, b]) => Math.hypot(a - numbers[0], b - numbers[1])),
+        kind = Number($("point-class")?.value ?? targets?.[near.indexOf(Math.min(...near))]);
+      if (y !== undefined && !row.has(y)) row.set(y, [live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind]);
+      addRow(row);
+      pointChosen = live.count - 1;
+    });
+  const remove = () => pointChosen >= 0 && trying(() => (removeRow(pointChosen), (pointChosen = Math.min(pointChosen, live.count - 1))));
+  host.addEventListener("click", (event) => {
+    if (event.target.id === "point-add") add(numbersAt(room().map((size) => size / 2)));
+    if (event.target.id === "point-delete") remove();
+  });
+  host.addEventListener("keydown", (event) => {
+    if (!isThere(event)) return;
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key],
+      { points } = livePoints(seen);
+    if (event.key === "Enter") pointChosen = (pointChosen + (event.shiftKey ? points.length - 1 : 1)) % points.length;
+    else if (event.key === "Delete" || event.key === "-") remove();
+    else if (by && pointChosen >= 0) {
+      const [[a, b]] = spotsOf(seen, [points[pointChosen]], ...room());
+      move(pointChosen, numbersAt([a + 4 * by[0], b + 4 * by[1]]));
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+    drawBoundary();
+    host.querySelector("canvas").focus({ preventScroll: true });
+  });
+}
+
+const MOST_KINDS = 12; // of targets, to choose one for a new point
+
+/** Return the controls of points. */
+function pointControls(seen) {
+  const { y, targets } = livePoints(seen),
+    all = seen.kind === "line" ? [] : [...new Set(targets ?? [])].sort((a, b) => a - b),
+    before = $("point-class")?.value;
+  const kinds = all.length <= MOST_KINDS ? all : [],
+    word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : nodes.name[seen.targets];
+  const select = make(
+    "select",
+    { id: "point-class", ariaLabel: `The ${word} of a new point` },
+    ...kinds.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `${word} ${kind}`)),
+  );
+  return make(
+    "div",
+    { className: "points" },
+    kinds.length ? select : null,
+    make("button", { type: "button", id: "point-add" }, "Add a point"),
+    make("button", { type: "button", id: "point-delete", disabled: pointChosen < 0 }, "Delete it"),
+  );
+}
+
+// --- what other programs of the page may ask
+
+/** Return the number of a node, by its name as in Python. */
+function numberNamed(name) {
+  const number = data.live.nodes.name.indexOf(String(name));
+  if (number >= 0) return number;
+  if (Object.hasOwn(data.live.called, name)) return data.live.called[name];
+  throw new Error(`no node is called “${String(name).slice(0, 80)}”`);
+}
+
+/** The object `graphnn` of the page's window: what tests and those who embed the page use. */
+function publishScripting() {
+  const needed = () => {
+    if (!canCompute()) throw new Error(data.live?.why || "this page does not compute");
+  };
+  const asked = {
+    async value(name) {
+      needed();
+      const engine = computed(),
+        { shape, dtype, data: raw } = valueInside(String(name)) ?? engine.value(numberNamed(name));
+      return { shape: [...shape], dtype, data: raw.slice() };
+    },
+    async set(name, index, number) {
+      needed();
+      if (insideNamed(String(name))) throw new Error("what is inside a loop or a branch follows from its operands: set these");
+      const i = numberNamed(name),
+        shape = bound(data.live.nodes.shape[i], live.sizes),
+        at = Array.isArray(index) ? index : [index].filter((each) => each !== null && each !== undefined);
+      const whole = at.map((each, axis) => (each < 0 ? each + shape[axis] : each));
+      if (at.length !== shape.length || whole.some((each, axis) => !Number.isInteger(each) || each < 0 || each >= shape[axis]))
+        throw new Error(`[${at.join(", ")}] is not an element of ${name}, whose shape is ${shapeText(shape)}`);
+      if (typeof number !== "number" && typeof number !== "bigint" && typeof number !== "boolean") throw new Error("a number is set");
+      numberFrom(String(typeof number === "boolean" ? Number(number) : number), data.live.nodes.dtype[i]);
+      change(data.live.places[i], ravel(whole, shape), [Number(number)]);
+      drawAll();
+    },
+    async train(steps = 1) {
+      needed();
+      if (!Number.isInteger(steps) || steps < 0 || steps > 1e6) throw new Error("train takes a whole number of steps");
+      trainSteps(steps);
+      drawAll();
+      return live.curve.slice(live.curve.length - steps);
+    },
+    async loss() {
+      needed();
+      computed();
+      return lossNow();
+    },
+    async reset() {
+      needed();
+      backToRecording();
+    },
+    get unknown() {
+      return canCompute() ? [] : [...(data.live?.missing ?? [])];
+    },
+  };
+  Object.defineProperty(window, "graphnn", { value: Object.freeze(asked) });
+}
