@@ -103,7 +103,7 @@ function drawExercise() {
   $("exercise").hidden = !answered.has(place);
   if (!answered.has(place)) return;
   const value = seenValue(shown.run, place),
-    index = value ? unravel(cell, value.shape).join(", ") : "";
+    index = value ? indexOf(place, unravel(cell, value.shape), value.shape) : "";
   $("answer-name").textContent = called(shortName(place), index);
   for (const id of ["answer", "answer-check", "answer-show"]) $(id).disabled = !hidden;
   if (document.activeElement !== $("answer")) $("answer-says").textContent = "";

@@ -132,7 +132,7 @@ function drawEdit() {
   $("undo").disabled = !live.edits.length;
   $("recording").hidden = !live.on || data.live.updates.length > 0;
   if (!can) return;
-  const index = unravel(cell, value.shape).join(", "),
+  const index = indexOf(place, unravel(cell, value.shape), value.shape),
     found = value.at(cell);
   $("edit-name").textContent = called(shortName(place), index);
   if (document.activeElement !== $("edit-number"))
