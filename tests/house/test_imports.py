@@ -14,7 +14,7 @@ from places import ROOT, SATELLITES
 
 REQUIRED = {"numpy", "networkx", "graphviz"}
 OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite", "sklearn"}
-OPTIONAL |= {"distributed", "ml_dtypes", "threadpoolctl", "torch", "onnxruntime"}
+OPTIONAL |= {"distributed", "ml_dtypes", "threadpoolctl", "torch", "onnxruntime", "PIL"}
 
 
 def order() -> dict[str, int]:

@@ -210,18 +210,8 @@ def draw(
         raise UsageError("radius= says how far focus= goes, and there is no focus=")
     limit, timeout = boxes_asked(limit), seconds_asked(timeout)
     levels, feed = _given(given, detail, feed, partial(_is_feed, fetches=fetches, graph=graph))
-    if feed is None and trace is None and needs_no_feed(fetches, graph, overlay):
-        feed = {}
-    if feed is not None:
-        if trace is not None:
-            raise UsageError("feed= says what to run, and trace= what has been run: give one of the two")
-        trace = evaluated(fetches, feed, graph, overlay)
-    if isinstance(fetches, Trace) and trace is None:
-        trace = fetches
-    if numbers is not None and trace is None and not isinstance(overlay, Trace):
-        raise UsageError(
-            "numbers= writes out what a run gave: give a feed, as in gn.draw(loss, feed, numbers=…), or a trace"
-        )
+    trace = _run_of(fetches, feed, graph, overlay, trace)
+    _check_numbers(numbers, overlay if isinstance(overlay, Trace) else trace)
     if over is not None and overlay is None:
         overlay, trace = fetches if trace is None else [fetches, trace], None
 
@@ -250,14 +240,41 @@ def draw(
     most = _MOST_BY_GRAPHVIZ if limit is None else limit
     whole = levels is not None or len(seen.boxes) <= most
     drawn = diagram(seen, levels) if whole else diagram(*_collapsed(seen, seen_at, most))
-    if page is None or levels is not None or numbers is not None or not whole:
-        return drawn
+    fixed = page is None or levels is not None or numbers is not None or not whole
+    return drawn if fixed else _on_few_pages(drawn, seen_at, diagram)
+
+
+def _check_numbers(numbers: str | None, trace: Any) -> None:
+    if numbers is not None and trace is None:
+        raise UsageError(
+            "numbers= writes out what a run gave: give a feed, as in gn.draw(loss, feed, numbers=…), or a trace"
+        )
+
+
+def _run_of(fetches: Any, feed: Feed | None, graph: Graph | None, overlay: Any, given: Any) -> Any:
+    """Return the run that is drawn: what was given, that of a feed, or what is drawn itself."""
+    if feed is None and given is None and needs_no_feed(fetches, graph, overlay):
+        feed = {}
+    if feed is None:
+        return fetches if isinstance(fetches, Trace) and given is None else given
+    if given is not None:
+        raise UsageError("feed= says what to run, and trace= what has been run: give one of the two")
+    return evaluated(fetches, feed, graph, overlay)
+
+
+def _on_few_pages(
+    drawn: Diagram,
+    seen_at: Callable[[Detail, bool], Picture],
+    diagram: Callable[[Picture, Detail | None, str], Diagram],
+) -> Diagram:
+    """Return a diagram whose scopes are collapsed, step by step, as long as it takes many pages."""
+    whole = drawn._picture
     for detail, merges in _STEPS[1:]:
-        if not takes_more(drawn._picture, drawn._manner, page, _MOST_PAGES):
+        if not drawn._takes_more(_MOST_PAGES):
             break
         found = seen_at(detail, merges)
         if len(found.boxes) < len(drawn._picture.boxes):
-            drawn = diagram(found, detail, _how(seen, found, detail, merges))
+            drawn = diagram(found, detail, _how(whole, found, detail, merges))
     return drawn
 
 
@@ -388,6 +405,10 @@ class Diagram(Shown):
             Diagram(*each, self._limit, self._timeout, None, self._page, size)
             for each, size in zip(parts, of_page, strict=True)
         ]
+
+    def _takes_more(self, count: int) -> bool:
+        """Return whether it takes more than so many pages, without counting them."""
+        return self._page is not None and takes_more(self._picture, self._manner, self._page, count)
 
     @cached_property
     def source(self) -> str:

@@ -83,7 +83,7 @@ def svg_on_page(seen: Picture, manner: Manner, page: Point, scale: float | None 
     page : (float, float)
         Width and height, in points.
     scale : float, optional
-        How large it is to be; by default as large as the page has room for.
+        How large it is to be at most; by default as large as the page has room for.
 
     Returns
     -------
@@ -92,7 +92,8 @@ def svg_on_page(seen: Picture, manner: Manner, page: Point, scale: float | None 
         0 if it cannot be read at any size that has room: then it is as small as it must be.
     """
     writer = _Writer(seen, manner)
-    scale = writer.arrange_on(page, manner.direction, scale)
+    largest = writer.arrange_on(page, manner.direction)
+    scale = largest if scale is None else min(scale, largest)
     return writer.text(page, scale), scale
 
 
@@ -111,13 +112,13 @@ def below_each_other(pages: Sequence[str]) -> str:
 
 def size_on_page(seen: Picture, manner: Manner, page: Point) -> float:
     """Return how many times as large as usual a picture is that fills a page; 0 if it would be too small to read."""
-    return _Writer(seen, manner).arrange_on(page, manner.direction, None)
+    return _Writer(seen, manner).arrange_on(page, manner.direction)
 
 
 def has_room(seen: Picture, manner: Manner, page: Point) -> bool:
     """Return whether a picture that can be read has room on a page."""
     writer = _Writer(seen, manner)
-    return sum(writer.shares(page)) <= 1 and bool(writer.arrange_on(page, manner.direction, None, LEAST))
+    return sum(writer.shares(page)) <= 1 and bool(writer.arrange_on(page, manner.direction, LEAST))
 
 
 def shares_of_page(seen: Picture, manner: Manner, page: Point) -> list[float]:
@@ -450,22 +451,20 @@ class _Writer:
             found.append((arrange(items, frames, links, not self._sideways, _ROOM), not self._sideways))
         self._placed, self._sideways = min(found, key=lambda one: _excess(*one))
 
-    def arrange_on(self, page: Point, direction: str | None, scale: float | None, most: float = LARGEST) -> float:
-        """Place everything on a page, and return how large; as large as it can be, unless that is given.
+    def arrange_on(self, page: Point, direction: str | None, most: float = LARGEST) -> float:
+        """Place everything on a page, and return how large: as large as can be; 0 if nothing has room that can be read.
 
-        Either way of the flow is tried, unless one was asked for; downwards, also with rows that are narrow.
+        Either way of the flow is tried, unless one was asked for, also with rows that are narrow.
         """
         items, frames, links = self._parts
-        least, most = (LEAST, most) if scale is None else (scale, scale)
         ways = (page[0] > page[1], page[0] <= page[1]) if direction is None else (direction == "right",)
-        best = 0.0
-        sizes = [max(min(most, LARGEST if scale is not None else self._largest(page)), least)]
-        while sizes[-1] > least:
-            sizes.append(max(sizes[-1] / _STEP, least))
+        best, sizes = 0.0, [max(min(most, self._largest(page)), LEAST)]
+        while sizes[-1] > LEAST:
+            sizes.append(max(sizes[-1] / _STEP, LEAST))
         for sideways, share in itertools.product(ways, (math.inf, _NARROW)):
             if best == sizes[0]:
                 break
-            across = self._room(page, least)[0 if not sideways else 1]
+            across = self._room(page, LEAST)[0 if not sideways else 1]
             arranger = Arranger(items, frames, links, sideways, across * share)
             for at in (size for size in sizes if size > best):
                 room = self._room(page, at)
@@ -474,11 +473,8 @@ class _Writer:
                     best, self._placed, self._sideways = at, placed, sideways
                     break
         if not best:
-            best, self._sideways = least, ways[0]
-            arranger = Arranger(items, frames, links, self._sideways)
-            self._placed = arranger.arrangement(self._room(page, least), strict=True)
-            if scale is None:  # as it is; that it is too small is said
-                best = 0.0
+            self._sideways = ways[0]
+            self._placed = Arranger(items, frames, links, ways[0]).arrangement(self._room(page, LEAST), strict=True)
         return best
 
     def shares(self, page: Point) -> list[float]:
