@@ -1,0 +1,324 @@
+"""How nodes and sizes are called in formulas: the user's names stay, others get the letters of a lecture.
+
+Nothing of a name becomes a command: whatever is no plain letter or digit is written by one that is made here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from ...core import Graph, Node
+from ...core.symbolic_shapes import Dim, names_in
+from .expressions import Name
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+GREEK = {**{name: f"\\{name}" for name in _GREEK.split()}, "epsilon": r"\varepsilon", "eps": r"\varepsilon"}
+_ACCENTS = {"hat": r"\hat", "bar": r"\bar", "tilde": r"\tilde"}
+_SPECIAL = {
+    **{c: f"\\{c}" for c in "_%$#&{}"},
+    "\\": r"\backslash ",
+    "~": r"\sim ",
+    "^": r"\wedge ",
+    " ": r"\ ",
+    "'": r"\prime ",
+    "/": "/",
+    "-": r"\text{-}",
+}
+_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")
+"""Letters that KaTeX takes as text."""
+_MOST = 200
+"""Characters of a name."""
+
+
+def escaped(text: str) -> str:
+    r"""Return text as LaTeX that prints it.
+
+    Examples
+    --------
+    >>> print(escaped("log_var"), escaped(r"}\def"))
+    \mathrm{log\_var} \}\backslash \mathrm{def}
+    """
+    if len(text) > _MOST:
+        text = f"{text[: _MOST - 1]}…"
+    plain = re.fullmatch(r"[A-Za-z0-9_]+", text)
+    if plain:
+        return rf"\mathrm{{{text.replace('_', chr(92) + '_')}}}"
+    parts = []
+    for run in re.findall(r"[A-Za-z0-9]+|.", text, re.DOTALL):
+        if run.isascii() and run.isalnum():
+            parts.append(rf"\mathrm{{{run}}}")
+        elif run in _SPECIAL:
+            parts.append(_SPECIAL[run])
+        elif run in "()[]+=.,:;!?*<>|@":
+            parts.append({"<": r"\lt ", ">": r"\gt ", "|": r"\vert ", "*": r"\ast "}.get(run, rf"\text{{{run}}}"))
+        elif run == "…":
+            parts.append(r"\dots ")
+        elif unicodedata.category(run) in ("Ll", "Lu", "Lo") and unicodedata.name(run, "").startswith(_SCRIPTS):
+            parts.append(rf"\text{{{run}}}")
+        else:
+            parts.append(rf"\text{{U+{ord(run):04X}}}")
+    return "".join(parts) or r"\text{""}"
+
+
+def _base(text: str) -> str:
+    if len(text) == 1 and text.isascii() and text.isalpha():
+        return text
+    return GREEK.get(text) or escaped(text)
+
+
+def name_of_text(text: str) -> Name:
+    r"""Return the name that a user's name is written as: ``W_h`` as :math:`W_h`, ``x1`` as :math:`x_1`.
+
+    Examples
+    --------
+    >>> name_of_text("y_hat").base, name_of_text("x1"), name_of_text("gamma").base
+    ('\\hat{y}', Name(base='x', below=('1',), above='', of=None), '\\gamma')
+    """
+    head, _, rest = text.partition("_")
+    one = re.fullmatch(r"[A-Za-z]|" + "|".join(GREEK), head)
+    if one and rest in _ACCENTS:
+        return Name(f"{_ACCENTS[rest]}{{{_base(head)}}}")
+    if one and rest and re.fullmatch(r"[A-Za-z0-9]+", rest):
+        return Name(_base(head), (_base(rest) if not rest.isdigit() else rest,))
+    numbered = re.fullmatch(r"([A-Za-z]+|" + "|".join(GREEK) + r")(\d{1,3})", text)
+    if numbered and (len(numbered[1]) == 1 or numbered[1] in GREEK):
+        return Name(_base(numbered[1]), (numbered[2],))
+    return Name(_base(text))
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------
+
+_SIZES = {"batch": "N", "time": "T"}
+
+
+def _size_name(name: str) -> str:
+    return _SIZES.get(name) or (name_of_text(name).base if len(name) == 1 or name in GREEK else escaped(name))
+
+
+def size_latex(dim: Dim) -> str:
+    """Return a dimension: a number, the letter of its name, or its expression with these letters."""
+    if isinstance(dim, int):
+        return str(dim)
+    names = names_in((dim,))
+    if dim in names:
+        return _size_name(str(dim))
+    parts = []
+    for token in re.findall(r"[^\W\d]\w*|//|\d+|\S", str(dim)):
+        if token == "max":
+            parts.append(r"\max")
+        elif token in names:
+            parts.append(_size_name(token))
+        else:
+            parts.append({"*": r"\, ", "//": r" \mathbin{/} ", "+": " + ", "-": " - ", ",": ", "}.get(token, token))
+    return "".join(parts)
+
+
+# --- letters of sums --------------------------------------------------------------------------------------------
+
+_LETTERS = {"batch": "nmi", "time": "tsr"}
+_OTHERS = "ijklmnpqrstvw"
+
+
+def letters_for(dim: Dim, hint: str = "") -> str:
+    """Return letters for places along a dimension, the best first."""
+    first = hint
+    if isinstance(dim, str):
+        first += _LETTERS.get(dim, "")
+        if not first and dim[:1].isascii() and dim[:1].isalpha() and len(dim) > 1:
+            first = dim[0].lower()
+    return first + _OTHERS
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------
+
+_PARAMETERS: Mapping[str, str] = {"weight": "W", "bias": "b", "kernel": "W"}
+_OF_NORMS: Mapping[str, str] = {
+    "weight": r"\gamma",
+    "bias": r"\beta",
+    "running_mean": r"\mu",
+    "running_var": r"\sigma^2",
+    "mean": r"\mu",
+    "variance": r"\sigma^2",
+}
+_OF_STEPS: Mapping[str, tuple[str, str]] = {
+    "weight_ih": ("W", "x"),
+    "weight_hh": ("W", "h"),
+    "bias_ih": ("b", "x"),
+    "bias_hh": ("b", "h"),
+}
+_OF_ATTENTION = {"query": "Q", "key": "K", "value": "V", "output": "O"}
+_NORMS = ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
+_RESULTS: Mapping[str, str] = {
+    "Dense": "z",
+    "Embedding": "e",
+    "LSTM": "h",
+    "GRU": "h",
+    "RNN": "h",
+    "MultiHeadAttention": "o",
+    "Softmax": "p",
+    "softmax": "p",
+    "max_pool": "p",
+    "average_pool": "p",
+}
+_ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "silu", "elu", "leaky_relu", "prelu", "softplus")
+
+
+def is_layer(kind: str) -> bool:
+    """Whether a scope of this kind is a layer's, and not of a composition or the user's own."""
+    return kind[:1].isupper()
+
+
+def _unnumbered(text: str) -> str:
+    return re.sub(r"_\d+$", "", text)
+
+
+def _snake(kind: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+
+
+def _lenient(text: str) -> str:
+    return re.sub(r"[_\d]", "", text).lower()
+
+
+class Naming:
+    """The names of the nodes of one graph; each is given once."""
+
+    def __init__(self, graph: Graph, shown: Iterable[Node], result: Node | None) -> None:
+        self._graph, self._result = graph, result
+        self._taken: set[Name] = set()
+        self._of: dict[Node, Name] = {}
+        shown = list(shown)
+        owners = dict.fromkeys(node.scope for node in shown if node.op.is_parameter and node.scope)
+        numbered = [path for path in owners if self._is_numbered(path)]
+        self._numbers = {path: i for i, path in enumerate(numbered, 1)} if len(numbered) > 1 else {}
+        self._last_number: dict[Node, str] = {}
+        last = ""
+        for node in shown:
+            if node.phase == "forward":
+                last = self._above(node.scope) or last
+                self._last_number[node] = last
+        for node in shown:
+            if node.op.is_leaf and not node.op.is_constant:
+                self.of(node)
+        for node in shown:
+            if self._users_name(node):
+                self.of(node)
+
+    @property
+    def given(self) -> set[Name]:
+        """The names that something has."""
+        return self._taken
+
+    def _is_numbered(self, path: str) -> bool:
+        scope = self._graph.scopes.get(path)
+        return scope is not None and is_layer(scope.kind) and _lenient(path.rpartition("/")[2]) == _lenient(scope.kind)
+
+    def _above(self, path: str) -> str:
+        while path:
+            if path in self._numbers:
+                return f"({self._numbers[path]})"
+            path = path.rpartition("/")[0]
+        return ""
+
+    def _users_name(self, node: Node) -> str:
+        """Return the name that the user gave a node, or a layer one of its parts; "" if there is none."""
+        if node.title != node.name:
+            return node.title
+        last = node.name.rpartition("/")[2]
+        scope = self._graph.scopes.get(node.scope)
+        if node.phase != "forward" or _lenient(last) in {_lenient(node.op.name), _lenient(scope.kind if scope else "")}:
+            return ""
+        if node.op.is_leaf:
+            return "" if scope is not None and is_layer(scope.kind) else last
+        # A layer of one operation has no scope: its node is called as it.
+        return "" if re.search(r"_\d+$", last) else last
+
+    def of(self, node: Node) -> Name:
+        """Return the name of a node."""
+        if node not in self._of:
+            self._of[node] = self._free(self._wish(node))
+        return self._of[node]
+
+    def derivative(self, of: Node, to: Node) -> Name:
+        """Return the name of the gradient of one node with respect to another."""
+        key = self.of(to)
+        if key.base == "z" and of is self._result:
+            return Name(r"\delta", key.below, key.above)
+        return Name(key.base, key.below, key.above, of=self.of(of))
+
+    def _free(self, name: Name) -> Name:
+        if name not in self._taken:
+            self._taken.add(name)
+            return name
+        number = 2
+        while (other := Name(name.base, (*name.below, str(number)), name.above)) in self._taken:
+            number += 1
+        self._taken.add(other)
+        return other
+
+    def fresh(self, base: str, node: Node | None = None) -> Name:
+        """Return a name that nothing has."""
+        return self._free(Name(base, (), self._last_number.get(node, "") if node is not None else ""))
+
+    def _wish(self, node: Node) -> Name:
+        scope = self._graph.scopes.get(node.scope)
+        kind, above = (scope.kind if scope else ""), self._last_number.get(node, "")
+        last = node.name.rpartition("/")[2]
+        if name := self._users_name(node):
+            if scope is not None and is_layer(scope.kind) and node.title == node.name:
+                if kind in _NORMS and name in _OF_NORMS:
+                    return Name(_OF_NORMS[name], (), above)
+                wish = name_of_text(name)
+                return Name(wish.base, wish.below, above)
+            return name_of_text(name)
+        if node.op.is_leaf and scope is not None:
+            return self._parameter(node, last, kind)
+        if node is self._result or (node.shape == () and node.phase == "forward" and kind and not is_layer(kind)):
+            return Name("L" if node is self._result else r"\ell")
+        if node.phase != "forward":
+            return Name("g")
+        if kind in _NORMS:
+            ends = scope is not None and scope.result is node
+            return Name(r"\tilde{z}" if ends else "h", (), above)
+        if scope is not None and "/" in scope.path and kind == "Dense":
+            below = self._layers_name(scope.path)
+            if below and scope.parent is not None and scope.parent.kind == "MultiHeadAttention":
+                return Name(below if below != "O" else "o", (), self._above(scope.parent.path))
+        letter = _RESULTS.get(kind) or ("z" if kind.startswith("Conv") or kind == "conv" else "")
+        if _unnumbered(last) in _ACTIVATIONS or node.op.name in _ACTIVATIONS:
+            letter = "a"
+        path = scope.path if scope else ""
+        below = () if not is_layer(kind) or self._is_numbered(path) else (self._layers_name(path),)
+        if not letter:
+            return Name("h", below, "")
+        return Name(letter, below, above)
+
+    def _layers_name(self, path: str) -> str:
+        scope = self._graph.scopes[path]
+        last = path.rpartition("/")[2]
+        if scope.parent is not None and scope.parent.kind == "MultiHeadAttention" and last in _OF_ATTENTION:
+            return _OF_ATTENTION[last]
+        return escaped(last)
+
+    def _parameter(self, node: Node, last: str, kind: str) -> Name:
+        path = node.scope
+        above = self._above(path)
+        below = () if self._is_numbered(path) else (self._layers_name(path),)
+        if kind in _NORMS and last in _OF_NORMS:
+            return Name(_OF_NORMS[last], below, above)
+        if kind == "Embedding" and last == "weight":
+            return Name("E", below, above)
+        step = re.fullmatch(r"(weight|bias)_(ih|hh)_l(\d+)(_reverse)?", last)
+        if step:
+            base, of = _OF_STEPS[f"{step[1]}_{step[2]}"]
+            more = () if step[3] == "0" and not step[4] else (step[3], *(["r"] if step[4] else []))
+            return Name(base, (of, *below, *more), above)
+        if last in _PARAMETERS:
+            return Name(_PARAMETERS[last], below, above)
+        wish = name_of_text(last)
+        return Name(wish.base, (*wish.below, *below), above)

@@ -1,0 +1,195 @@
+"""How elementwise operations are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ....core import Node, Op
+from ....ops import activations, comparison, elementwise, trigonometric
+from ..algebra import divided, is_number, kept_where, negative, plus, squared, times
+from ..expressions import (
+    Applied,
+    Block,
+    Call,
+    Cases,
+    Expression,
+    Indicator,
+    Number,
+    Power,
+    Relation,
+    Size,
+)
+from ..naming import escaped
+from ..writer import Places, Writer, rules
+
+
+def places_of(node: Node, operand: Node, at: Places) -> Places:
+    """Return the places of an operand that broadcasts, for places of the result."""
+    found: list[Expression | None] = []
+    for axis, dim in enumerate(operand.spec.shape, node.ndim - operand.ndim):
+        place = at[axis] if axis < len(at) else None
+        if place is not None and dim == 1 and node.spec.shape[axis] != 1:
+            place = None if isinstance(place, Block) else Number(0)
+        found.append(place)
+    return tuple(found)
+
+
+def axes_left(node: Node, at: Places) -> int:
+    """Return how many axes a value still has at some places."""
+    return node.ndim - sum(place is not None and not isinstance(place, Block) for place in at)
+
+
+def operands_of(node: Node, write: Writer, at: Places) -> list[tuple[Expression, int]]:
+    """Return the operands, each with the number of its axes."""
+    found = []
+    for operand in node.inputs:
+        places = places_of(node, operand, at)
+        found.append((write(operand, places), axes_left(operand, places)))
+    return found
+
+
+def as_number(expression: Expression) -> Expression:
+    """Return a condition as 1 and 0."""
+    return Indicator(expression) if isinstance(expression, Relation) else expression
+
+
+def _add(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return plus(*[(sign, as_number(part)) for sign, (part, _) in zip(op.signs, operands_of(node, write, at), strict=True)])
+
+
+def _multiply(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return times(*[(as_number(part), axes) for part, axes in operands_of(node, write, at)])
+
+
+def _divide(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    (over, axes), (under, _) = operands_of(node, write, at)
+    return divided(over, under, axes)
+
+
+def _divide_by_size(op: elementwise.DivideBySize, node: Node, write: Writer, at: Places) -> Expression:
+    ((over, axes),) = operands_of(node, write, at)
+    return divided(over, Number(op.count) if isinstance(op.count, int) else Size(op.count), axes)
+
+
+def _negative(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return negative(operands_of(node, write, at)[0][0])
+
+
+def _square(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return squared(operands_of(node, write, at)[0][0])
+
+
+def _power(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    (base, _), (exponent, _) = operands_of(node, write, at)
+    return Power(base, exponent)
+
+
+def _reciprocal(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return divided(Number(1), operands_of(node, write, at)[0][0], 0)
+
+
+def _expm1(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return Applied(op, r"\operatorname{expm1}", tuple(part for part, _ in operands_of(node, write, at)))
+
+
+def _same(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return operands_of(node, write, at)[0][0]
+
+
+def _cast(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return as_number(operands_of(node, write, at)[0][0])
+
+
+def _called(function: str) -> Callable[[Any, Node, Writer, Places], Expression]:
+    def rule(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+        return Call(function, tuple(part for part, _ in operands_of(node, write, at)))
+
+    return rule
+
+
+def _relu(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return Call("max", (Number(0), operands_of(node, write, at)[0][0]))
+
+
+def _clip(op: comparison.Clip, node: Node, write: Writer, at: Places) -> Expression:
+    ((x, _),) = operands_of(node, write, at)
+    return Call("clip", (x, Number(op.lo), Number(op.hi)))
+
+
+def _relation(sign: str) -> Callable[[Any, Node, Writer, Places], Expression]:
+    def rule(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+        (left, _), (right, _) = operands_of(node, write, at)
+        return Relation(sign, left, right)
+
+    return rule
+
+
+_OTHER = {">": "≤", "≤": ">", "<": "≥", "≥": "<", "=": "≠", "≠": "="}
+
+
+def _where(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    (condition, _), (then, axes), (otherwise, others) = operands_of(node, write, at)
+    if is_number(otherwise, 0):
+        return kept_where(then, condition, axes_left(node, at) and axes)
+    if is_number(then, 0) and isinstance(condition, Relation):
+        return kept_where(otherwise, Relation(_OTHER[condition.sign], condition.left, condition.right), others)
+    return Cases(condition, then, otherwise)
+
+
+def _named(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    """Write an operation by its name: what has no other rule."""
+    names = {"gelu": "GELU", "silu": "SiLU", "elu": "ELU", "leaky_relu": "LeakyReLU", "prelu": "PReLU"}
+    called = names.get(op.name)
+    title = rf"\operatorname{{{called}}}" if called else escaped(op.name)
+    return Applied(op, title, tuple(part for part, _ in operands_of(node, write, at)))
+
+
+rules[elementwise.Elementwise] = _named
+rules[elementwise.Add] = rules[elementwise.Subtract] = _add
+rules[elementwise.Multiply], rules[elementwise.Divide] = _multiply, _divide
+rules[elementwise.DivideBySize], rules[elementwise.Negative] = _divide_by_size, _negative
+rules[elementwise.Square], rules[elementwise.Power] = _square, _power
+rules[elementwise.Reciprocal], rules[elementwise.Expm1] = _reciprocal, _expm1
+rules[elementwise.Same], rules[elementwise.Cast] = _same, _cast
+for _function, _class in {
+    "exp": elementwise.Exp,
+    "log": elementwise.Log,
+    "sin": elementwise.Sin,
+    "cos": elementwise.Cos,
+    "tanh": elementwise.Tanh,
+    "sqrt": elementwise.Sqrt,
+    "abs": elementwise.Absolute,
+    "floor": elementwise.Floor,
+    "ceil": elementwise.Ceil,
+    "sign": elementwise.Sign,
+    "sigmoid": activations.Sigmoid,
+    "max": comparison.Maximum,
+    "min": comparison.Minimum,
+    "and": comparison.LogicalAnd,
+    "or": comparison.LogicalOr,
+    "xor": comparison.LogicalXor,
+    "not": comparison.LogicalNot,
+    "log2": trigonometric.Log2,
+    "log10": trigonometric.Log10,
+    "tan": trigonometric.Tan,
+    "sinh": trigonometric.Sinh,
+    "cosh": trigonometric.Cosh,
+    "arcsin": trigonometric.Arcsin,
+    "arccos": trigonometric.Arccos,
+    "arctan": trigonometric.Arctan,
+    "arcsinh": trigonometric.Arcsinh,
+    "arccosh": trigonometric.Arccosh,
+    "arctanh": trigonometric.Arctanh,
+}.items():
+    rules[_class] = _called(_function)
+rules[activations.Relu], rules[comparison.Clip], rules[comparison.Where] = _relu, _clip, _where
+for _sign, _class in {
+    "=": comparison.Equal,
+    "≠": comparison.NotEqual,
+    "<": comparison.Less,
+    "≤": comparison.LessEqual,
+    ">": comparison.Greater,
+    "≥": comparison.GreaterEqual,
+}.items():
+    rules[_class] = _relation(_sign)

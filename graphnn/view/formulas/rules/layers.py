@@ -1,0 +1,206 @@
+"""What several operations are together: softmax, cross-entropy, convolution.
+
+Each rule looks at the nodes of a scope, and says what they are only if they are exactly that; else each operation is
+written by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ....core import Node
+from ....ops import class_labels, elementwise, linalg, reductions, shape, sliding_windows
+from ..algebra import plus, times
+from ..expressions import At, Call, Expression, Indicator, Number, Over, Relation, Symbol
+from ..writer import Composite, NeedsPlaces, Places, Reading, Writer, composites
+from .reductions import averaged
+from .shapes import affine
+
+Closed = Callable[[Node], bool]
+
+
+def _kinds(node: Node | None, *kinds: type) -> Node | None:
+    """Return a node if its operation is of a kind."""
+    return node if node is not None and isinstance(node.op, kinds) else None
+
+
+def _shifted(node: Node) -> Node | None:
+    """Return x, if a node is ``x - stop_gradient(max(x))`` along the last axis."""
+    if not isinstance(node.op, elementwise.Subtract):
+        return None
+    x, most = node.inputs
+    if isinstance(most.op, elementwise.StopGradient) and isinstance(most.inputs[0].op, reductions.Max):
+        largest = most.inputs[0]
+        if largest.inputs[0] is x and largest.op.over(x.ndim) == (x.ndim - 1,) and largest.op.keepdims:  # type: ignore[attr-defined]
+            return x
+    return None
+
+
+def _softmax(nodes: Sequence[Node], closed: Closed) -> Composite | None:
+    root = next((node for node in reversed(nodes) if isinstance(node.op, elementwise.Divide)), None)
+    if root is None:
+        return None
+    powers, total = root.inputs
+    if not (isinstance(powers.op, elementwise.Exp) and isinstance(total.op, reductions.Sum)):
+        return None
+    shifted = powers.inputs[0]
+    x = _shifted(shifted)
+    if x is None or total.inputs[0] is not powers or total.op.over(x.ndim) != (x.ndim - 1,):
+        return None
+
+    def write(writer: Writer, at: Places) -> Expression:
+        row = at[: x.ndim - 1]
+        found = Call("softmax", (writer(x, row),))
+        return At(found, at[x.ndim - 1 :]) if len(at) == x.ndim else found
+
+    def gradient(upstream: Node | None) -> Reading:
+        def write_gradient(writer: Writer, at: Places) -> Expression:
+            assert upstream is not None
+            if len(at) < x.ndim - 1 or any(place is None for place in at[: x.ndim - 1]):
+                raise NeedsPlaces(x.ndim - 1)
+            row, own = at[: x.ndim - 1], 0 if len(at) == x.ndim else 1
+            letter = writer.letter(x.spec.shape[-1])
+            inner = times((writer(upstream, (*row, letter)), 0), (writer(root, (*row, letter)), 0))
+            writer.close([letter])
+            mean = Over("sum", (letter,), inner)
+            return times((writer(root, at), own), (plus((1, writer(upstream, at)), (-1, mean)), own))
+
+        return Reading((root, *([upstream] if upstream is not None else [])), write_gradient, cost=9)
+
+    inner = {shifted: gradient} if closed(shifted) and closed(powers) and closed(total) else {}
+    return Composite(root, Reading((x,), write), inner)
+
+
+def _crossentropy(nodes: Sequence[Node], closed: Closed) -> Composite | None:
+    """Match mean(log Σ exp(z) - z[label]), z shifted by its maximum."""
+    root = nodes[-1]
+    if not isinstance(root.op, reductions.Mean) or root.ndim or not isinstance(root.inputs[0].op, elementwise.Subtract):
+        return None
+    rows = root.inputs[0]
+    log, pick = rows.inputs
+    if not (isinstance(log.op, elementwise.Log) and isinstance(pick.op, class_labels.Pick)):
+        return None
+    total = log.inputs[0]
+    if not (isinstance(total.op, reductions.Sum) and isinstance(total.inputs[0].op, elementwise.Exp)):
+        return None
+    shifted, labels = pick.inputs
+    x = _shifted(shifted)
+    if x is None or total.inputs[0].inputs[0] is not shifted or total.op.over(x.ndim) != (x.ndim - 1,):
+        return None
+    dims = rows.spec.shape
+
+    def probabilities(writer: Writer) -> Symbol:
+        return writer.define(root, "probabilities", r"\hat{y}", x.spec.shape, lambda: Call("softmax", (writer.whole(x),)))
+
+    def write(writer: Writer, at: Places) -> Expression:
+        found = probabilities(writer)
+        letters = tuple(writer.letter(dim) for dim in dims)
+        of_label = At(found, (*letters, writer(labels, letters)))
+        writer.close(letters)
+        body = Over("sum", letters, Call("log", (of_label,))) if letters else Call("log", (of_label,))
+        return plus((-1, averaged(body, dims, 0)))
+
+    def gradient(upstream: Node | None) -> Reading:
+        def write_gradient(writer: Writer, at: Places) -> Expression:
+            classes = Number(dims[-1]) if False else None
+            assert classes is None
+            found, last = probabilities(writer), at[len(dims) :]
+            of_label: Expression
+            if last:
+                of_label = Indicator(Relation("=", writer(labels, at[: len(dims)]), last[0]))  # type: ignore[arg-type]
+            else:
+                of_label = Call("onehot", (writer(labels, at), Number(x.spec.shape[-1])))  # type: ignore[arg-type]
+            difference = plus((1, At(found, at) if at else found), (-1, of_label))
+            scale = [] if upstream is None else [(writer(upstream), 0)]
+            return averaged(times(*scale, (difference, 1)), dims, 1)
+
+        return Reading((x, labels, *([upstream] if upstream is not None else [])), write_gradient, cost=9)
+
+    own = [shifted, log, pick, total, total.inputs[0], rows]
+    return Composite(root, Reading((x, labels), write, cost=9), {shifted: gradient} if all(map(closed, own)) else {})
+
+
+def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
+    """Match windows of x, times a kernel: as matrices."""
+    root = nodes[-1]
+    if not (isinstance(root.op, shape.Reshape) and isinstance(root.inputs[0].op, linalg.Matmul)):
+        return None
+    matrix, columns = root.inputs[0].inputs
+    turned = _kinds(columns.inputs[0] if columns.inputs else None, linalg.Transpose)
+    windows = _kinds(turned.inputs[0], sliding_windows.Windows) if turned is not None else None
+    if windows is None or not isinstance(matrix.op, shape.Reshape) or matrix.ndim != 2:
+        return None
+    assert isinstance(windows.op, sliding_windows.Windows)
+    (x,), (w,) = windows.inputs, matrix.inputs
+    slides = windows.op.slides(x.ndim)
+    axes = len(slides)
+    fits = x.ndim == w.ndim == axes + 2 and tuple(slide.size for slide in slides) == w.spec.shape[2:]
+    if not fits or w.spec.shape[1] != x.spec.shape[1] or tuple(slide.axis for slide in slides) != tuple(range(2, x.ndim)):
+        return None
+
+    def write(writer: Writer, at: Places) -> Expression:
+        if len(at) < root.ndim or any(place is None for place in at):
+            raise NeedsPlaces(root.ndim)
+        channel = writer.letter(x.spec.shape[1], "c")
+        places = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
+        moved = [
+            affine((slide.stride, outer), (slide.dilation, inner))
+            for slide, outer, inner in zip(slides, at[2:], places, strict=True)
+        ]
+        letters = (channel, *places)
+        kernel = writer(w, (at[1], *letters))
+        found = Over("sum", letters, times((kernel, 0), (writer(x, (at[0], channel, *moved)), 0)))
+        writer.close(letters)
+        return found
+
+    def of_kernel(upstream: Node | None) -> Reading:
+        assert upstream is not None
+
+        def write_gradient(writer: Writer, at: Places) -> Expression:
+            if len(at) < w.ndim or any(place is None for place in at):
+                raise NeedsPlaces(w.ndim)
+            n = writer.letter(x.spec.shape[0])
+            outer = [writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[2:], "pqr", strict=False)]
+            moved = [
+                affine((slide.stride, place), (slide.dilation, inner))
+                for slide, place, inner in zip(slides, outer, at[2:], strict=True)
+            ]
+            letters = (n, *outer)
+            factors = (writer(upstream, (n, at[0], *outer)), 0), (writer(x, (n, at[1], *moved)), 0)
+            writer.close(letters)
+            return Over("sum", letters, times(*factors))
+
+        return Reading((upstream, x), write_gradient, cost=9)
+
+    def of_input(upstream: Node | None) -> Reading:
+        assert upstream is not None
+
+        def write_gradient(writer: Writer, at: Places) -> Expression:
+            if len(at) < x.ndim or any(place is None for place in at):
+                raise NeedsPlaces(x.ndim)
+            k = writer.letter(w.spec.shape[0], "k")
+            inner = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
+            moved = [
+                affine((1, place), (-slide.dilation, letter)) for slide, place, letter in zip(slides, at[2:], inner, strict=True)
+            ]
+            letters = (k, *inner)
+            found = writer(upstream, (at[0], k, *moved))
+            if not isinstance(found, At):
+                raise AssertionError("the gradient of a convolution is a line of its own")
+            factors = (writer(w, (k, at[1], *inner)), 0), (At(found.of, found.places, inside=True), 0)
+            writer.close(letters)
+            return Over("sum", letters, times(*factors))
+
+        note = rf"\text{{(0 outside)}}"
+        return Reading((upstream, w), write_gradient, cost=9, note=note)
+
+    cotangents: dict[Node, Callable[[Node | None], Reading]] = {}
+    if all(map(closed, [windows, matrix, turned, columns, root.inputs[0]])):
+        cotangents[w] = of_kernel
+        if all(slide.stride == 1 for slide in slides):
+            cotangents[x] = of_input
+    return Composite(root, Reading((x, w), write, cost=6), cotangents)
+
+
+composites["softmax"] = composites["Softmax"] = _softmax
+composites["softmax_crossentropy"], composites["conv"] = _crossentropy, _convolution

@@ -1,0 +1,149 @@
+"""How sums, means and the like over axes are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ....core import Node, Op
+from ....core.symbolic_shapes import Dim
+from ....ops import reductions, shape
+from ..algebra import ONE, is_number, squared, times
+from ..expressions import Block, Call, Expression, Fraction, Number, Over, Power, Size
+from ..writer import NeedsPlaces, Places, Writer, rules
+from .elementwise import as_number, axes_left
+
+
+def over_axes(
+    kind: str, node: Node, x: Node, axes: Sequence[int], kept: bool, write: Writer, at: Places
+) -> tuple[Expression, list[Dim]]:
+    """Return a reduction of x over some axes, and the sizes of those.
+
+    Raises
+    ------
+    NeedsPlaces
+        When axes in front of these stay, and their places are not given.
+    """
+    if not axes:
+        return write(x, at), []
+    last = max(axes)
+    inner: list[Expression | None] = []
+    letters = []
+    outer = 0
+    needed = 0
+    for axis in range(last + 1):
+        if axis in axes:
+            inner.append(None)
+            outer += kept
+        else:
+            needed = outer + 1
+            inner.append(at[outer] if outer < len(at) else None)
+            outer += 1
+    given = at[:needed]
+    if len(given) < needed or any(place is None or isinstance(place, Block) for place in given):
+        raise NeedsPlaces(needed)
+    rest = at[outer:]
+    try:
+        for axis in axes:
+            dim = x.spec.shape[axis]
+            if dim == 1:
+                inner[axis] = Number(0)
+            else:
+                letter = write.letter(dim, *_hint(write, node, axis))
+                letters.append(letter)
+                inner[axis] = letter
+        body = as_number(write(x, (*inner, *rest))) if kind in ("sum", "prod") else write(x, (*inner, *rest))
+    finally:
+        write.close(letters)
+    if letters:
+        if kind == "sum" and isinstance(body, Over) and body.kind == "sum":
+            body = Over("sum", (*letters, *body.letters), body.body)
+        else:
+            body = _in_front(kind, tuple(letters), body)
+    return body, [x.spec.shape[axis] for axis in axes]
+
+
+def _in_front(kind: str, letters: Any, body: Expression) -> Expression:
+    return Over(kind, letters, body)
+
+
+def _hint(write: Writer, node: Node, axis: int) -> tuple[str]:
+    scope = node.graph.scopes.get(node.scope)
+    pooled = scope is not None and scope.kind.endswith("_pool")
+    return ("uvw"[axis : axis + 1] if pooled else "",)
+
+
+def _reduced(kind: str) -> Callable[[Any, Node, Writer, Places], Expression]:
+    def rule(op: Any, node: Node, write: Writer, at: Places) -> Expression:
+        (x,) = node.inputs
+        return over_axes(kind, node, x, op.over(x.ndim), op.keepdims, write, at)[0]
+
+    return rule
+
+
+def _sum(op: reductions.Sum, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    axes = op.over(x.ndim)
+    (inner,) = x.inputs if x.op.bounds is not None and len(x.inputs) == 1 else (None,)
+    if not at and inner is not None and inner.op.is_leaf and len(axes) == x.ndim > 0 and not op.keepdims:
+        found = write(x)
+        if isinstance(found, Power) and is_number(found.exponent, 2):
+            return squared(Call("norm", (found.base,)))
+    return over_axes("sum", node, x, axes, op.keepdims, write, at)[0]
+
+
+def _mean(op: reductions.Mean, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    found, dims = over_axes("sum", node, x, op.over(x.ndim), op.keepdims, write, at)
+    return averaged(found, dims, axes_left(node, at))
+
+
+def averaged(total: Expression, dims: Sequence[Dim], axes: int) -> Expression:
+    """Return a sum divided by sizes."""
+    number = 1
+    names: list[Expression] = []
+    for dim in dims:
+        if isinstance(dim, int):
+            number *= dim
+        else:
+            names.append(Size(dim))
+    under = times((Number(number), 0), *[(name, 0) for name in names])
+    return total if is_number(under, 1) else times((Fraction(ONE, under), 0), (total, axes))
+
+
+def _sum_to(op: shape.SumTo, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    front = x.ndim - node.ndim
+    for_one = [
+        axis + front
+        for axis, dim in enumerate(node.spec.shape)
+        if dim == 1 and x.spec.shape[axis + front] != 1
+    ]
+    if not front:
+        return over_axes("sum", node, x, for_one, True, write, at)[0]
+    if not for_one:
+        return over_axes("sum", node, x, range(front), False, write, at)[0]
+    kept = [axis for axis in range(front, x.ndim) if axis not in for_one]
+    if kept and min(kept) < max(for_one) and len(at) <= min(kept) - front:
+        raise NeedsPlaces(max(for_one) - front + 1)
+    letters, inner = [], []
+    for axis in range(x.ndim):
+        if axis < front or axis in for_one:
+            letters.append(write.letter(x.spec.shape[axis]))
+            inner.append(letters[-1])
+        else:
+            inner.append(at[axis - front] if axis - front < len(at) else None)
+    body = write(x, tuple(inner))
+    write.close(letters)
+    return Over("sum", tuple(letters), body)
+
+
+rules[reductions.Sum], rules[reductions.Mean], rules[shape.SumTo] = _sum, _mean, _sum_to
+for _kind, _class in {
+    "max": reductions.Max,
+    "min": reductions.Min,
+    "prod": reductions.Prod,
+    "any": reductions.AnyOf,
+    "all": reductions.AllOf,
+}.items():
+    rules[_class] = _reduced(_kind)

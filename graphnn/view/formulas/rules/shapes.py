@@ -1,0 +1,185 @@
+"""How operations are written that move elements: by what they read for a place of the result."""
+
+from __future__ import annotations
+
+from ....core import Node
+from ....core.symbolic_shapes import Dim
+from ....ops import concatenation, indexing, linalg, shape, sliding_windows
+from ..expressions import Affine, At, Block, Expression, Letter, Number, Over, Transposed
+from ..writer import NeedsLine, NeedsPlaces, Places, Writer, rules
+from .elementwise import places_of
+from .fallback import named
+
+
+def _broadcast_to(op: shape.BroadcastTo, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    return write(x, places_of(node, x, at))
+
+
+def _expand_dims(op: shape.ExpandDims, node: Node, write: Writer, at: Places) -> Expression:
+    return _resized(node, write, at)
+
+
+def _resized(node: Node, write: Writer, at: Places) -> Expression:
+    """Write a value whose axes of one place differ: the others keep their order."""
+    (x,) = node.inputs
+    inner, outer = _axes(x.spec.shape), _axes(node.spec.shape)
+    of = dict(zip(outer, inner, strict=True))
+    places: list[Expression | None] = [None] * x.ndim
+    for axis, place in enumerate(at):
+        if axis in of:
+            places[of[axis]] = place
+    for axis in range(x.ndim):
+        if axis not in inner and any(place is not None for place in places[axis + 1 :]):
+            places[axis] = Number(0)
+    left = [axis for axis in range(node.ndim) if axis >= len(at) or at[axis] is None]
+    have = [axis for axis in range(x.ndim) if places[axis] is None]
+    # What is left must broadcast as the node does: NumPy counts axes from the end.
+    own = [node.spec.shape[axis] for axis in left]
+    theirs = [x.spec.shape[axis] for axis in have]
+    while theirs and theirs[0] == 1:
+        theirs.pop(0)
+    while own and own[0] == 1:
+        own.pop(0)
+    if own == theirs:
+        return write(x, _one_places(places, have, x))
+    needed = next(axis for axis in reversed(range(node.ndim)) if axis not in of)
+    if len(at) > needed:
+        raise NeedsLine(x)
+    raise NeedsPlaces(needed)
+
+
+def _one_places(places: list[Expression | None], have: list[int], x: Node) -> Places:
+    return tuple(places)
+
+
+def _axes(dims: tuple[Dim, ...]) -> list[int]:
+    return [axis for axis, dim in enumerate(dims) if dim != 1]
+
+
+def _reshape(op: shape.Reshape, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    before, after = x.spec.shape, node.spec.shape
+    if [dim for dim in before if dim != 1] == [dim for dim in after if dim != 1]:
+        return _resized(node, write, at)
+    common = 0
+    while common < min(len(before), len(after)) and before[common] == after[common]:
+        common += 1
+    if len(after) == len(before) + 1 == common + 2:  # the last axis is cut into blocks
+        return _blocks(node, x, common, write, at)
+    if len(before) == len(after) + 1 == common + 2 and isinstance(before[common], int):  # blocks become one axis
+        return _joined_blocks(node, x, common, write, at)
+    if len(after) == common + 1:
+        inner = at[:common]
+        if all(place is not None and not isinstance(place, Block) for place in inner) and len(at) <= common:
+            return _flat(op, node, write, at)
+    return named(op, node, write, at, r"\operatorname{reshape}")
+
+
+def _flat(op: shape.Reshape, node: Node, write: Writer, at: Places) -> Expression:
+    return named(op, node, write, at, r"\operatorname{flatten}")
+
+
+def _blocks(node: Node, x: Node, common: int, write: Writer, at: Places) -> Expression:
+    if len(at) <= common or at[common] is None:
+        raise NeedsPlaces(common + 1)
+    block = Block(at[common], node.spec.shape[common + 1])  # type: ignore[arg-type]
+    if len(at) > common + 1 and at[common + 1] is not None:
+        raise NeedsLine(node)
+    if not (x.op.is_leaf or x in write._roots or x in write._forced):
+        raise NeedsLine(x)
+    return write(x, (*at[:common], block))
+
+
+def _joined_blocks(node: Node, x: Node, common: int, write: Writer, at: Places) -> Expression:
+    if len(at) > common:
+        raise NeedsLine(node)
+    if len(at) < common - 1:
+        raise NeedsPlaces(common - 1)
+    letter = write.letter(x.spec.shape[common], "h")
+    try:
+        body = write(x, (*at, *[None] * (common - len(at)), letter))
+    finally:
+        write.close([letter])
+    return Over("concat", (letter,), body)
+
+
+def _transpose(op: linalg.Transpose, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    order = op.order(x.ndim)
+    places: list[Expression | None] = [None] * x.ndim
+    for axis, place in enumerate(at):
+        places[order[axis]] = place
+    left = [order[axis] for axis in range(node.ndim) if axis >= len(at) or at[axis] is None or isinstance(at[axis], Block)]
+    if left == sorted(left):
+        return write(x, tuple(places))
+    if len(left) > 2 and left[:-2] == sorted(left[:-2]) and left[-2] > left[-1] > max(left[:-2]):
+        return Transposed(write(x, tuple(places)))
+    if len(left) == 2:
+        return Transposed(write(x, tuple(places)))
+    moved = next(axis for axis in reversed(range(node.ndim)) if order[axis] != axis)
+    raise NeedsPlaces(min(node.ndim, max(len(at) + 1, 1 if moved else 1)))
+
+
+def _getitem(op: indexing.Getitem, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    places: list[Expression | None] = []
+    outer = 0
+    for entry in op.index:
+        if isinstance(entry, int):
+            dim = x.spec.shape[len(places)]
+            if entry < 0 and not isinstance(dim, int):
+                return named(op, node, write, at, _slice_name(op))
+            places.append(Number(entry % dim if isinstance(dim, int) else entry))
+        elif entry == (None, None, None):
+            places.append(at[outer] if outer < len(at) else None)
+            outer += 1
+        else:
+            return named(op, node, write, at, _slice_name(op))
+    return write(x, (*places, *at[outer:]))
+
+
+def _slice_name(op: indexing.Getitem) -> str:
+    return r"\operatorname{part}"
+
+
+def _windows(op: sliding_windows.Windows, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = node.inputs
+    slides = op.slides(x.ndim)
+    if len(at) < node.ndim or any(place is None for place in at):
+        raise NeedsPlaces(node.ndim)
+    places = list(at[: x.ndim])
+    for k, slide in enumerate(slides):
+        places[slide.axis] = affine((slide.stride, places[slide.axis]), (slide.dilation, at[x.ndim + k]))
+    return write(x, tuple(places))
+
+
+def affine(*terms: tuple[int, Expression | None]) -> Expression:
+    """Return a sum of multiples of places."""
+    found: list[tuple[int, Letter]] = []
+    offset = 0
+    for factor, term in terms:
+        if isinstance(term, Letter):
+            found.append((factor, term))
+        elif isinstance(term, Number):
+            offset += factor * int(term.value)
+        elif isinstance(term, Affine):
+            found += [(factor * each, letter) for each, letter in term.terms]
+            offset += factor * term.offset
+        else:
+            raise NeedsPlaces(0)
+    return Affine(tuple(found), offset)
+
+
+def _concatenate(op: concatenation.Concatenate, node: Node, write: Writer, at: Places) -> Expression:
+    return named(op, node, write, at, r"\operatorname{concat}")
+
+
+def _pad(op: concatenation.Pad, node: Node, write: Writer, at: Places) -> Expression:
+    return named(op, node, write, at, r"\operatorname{pad}")
+
+
+rules[shape.BroadcastTo], rules[shape.ExpandDims], rules[shape.Reshape] = _broadcast_to, _expand_dims, _reshape
+rules[shape.Squeeze], rules[linalg.Transpose], rules[indexing.Getitem] = _expand_dims, _transpose, _getitem
+rules[sliding_windows.Windows], rules[concatenation.Concatenate], rules[concatenation.Pad] = _windows, _concatenate, _pad
+_ = At

@@ -1,0 +1,414 @@
+"""Which lines there are, and what stands in each: `Writer`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._util.rules import Rules
+from ...core import Graph, Node, Op
+from ...core.symbolic_shapes import Dim, Shape
+from .expressions import (
+    At,
+    Expression,
+    Filled,
+    Letter,
+    Line,
+    Name,
+    Number,
+    Symbol,
+)
+from .naming import Naming, is_layer, letters_for
+
+if TYPE_CHECKING:
+    from ...core.graph_tables import Derivatives
+
+Places = tuple[Expression | None, ...]
+"""Places along the first axes of a value; None is all of an axis."""
+_LARGEST = 9
+"""Operations of one line; what would be longer is cut into two."""
+
+
+class NeedsPlaces(Exception):  # noqa: N818 - it says what is lacking
+    """A node can only be written for some place along each of its first axes."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+class NeedsLine(Exception):  # noqa: N818
+    """A node has to be a line of its own."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.node = node
+
+
+Write = Callable[["Writer", Places], Expression]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a node is written: from which nodes, and by what."""
+
+    operands: tuple[Node, ...]
+    write: Write
+    cost: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """Several operations that a person knows by one formula.
+
+    Attributes
+    ----------
+    root : Node
+        What it gives.
+    reading : Reading
+    cotangents : dict of Node to Reading
+        The gradients of nodes in it that have a formula of their own, of which only it is part.
+    """
+
+    root: Node
+    reading: Reading
+    cotangents: Mapping[Node, Callable[[Node | None], Reading]] = field(default_factory=dict)
+
+
+rules: Rules[[Node, "Writer", Places], Expression] = Rules()
+"""Takes an operation, its node, a writer, and places; returns the node's value there."""
+composites: dict[str, Callable[[Sequence[Node], Callable[[Node], bool]], Composite | None]] = {}
+"""By the kind of a scope. Takes its nodes and says whether all that reads a node is among them."""
+
+
+class Writer:
+    """Writes the lines of some nodes.
+
+    Parameters
+    ----------
+    graph : Graph
+    fetches : sequence of Node
+    detail : "layer" or "op"
+    """
+
+    def __init__(self, graph: Graph, fetches: Sequence[Node], detail: str = "layer") -> None:
+        self.graph, self.detail = graph, detail
+        self._wrt, self._cotangents = self._derivatives()
+        self.result = self._result_of(fetches)
+        self.fetches = list(dict.fromkeys([*fetches, *([self.result] if self.result is not None else [])]))
+        self._composites = self._found_composites() if detail == "layer" else {}
+        self._readings: dict[Node, Reading] = {}
+        self._read_cotangents()
+        self._users: dict[Node, list[Node]] = {}
+        self.order = self._needed()
+        self._forced: set[Node] = set()
+        self._costs: dict[Node, int] = {}
+        self._roots: set[Node] = set()
+        self._choose_roots()
+        self.naming = Naming(graph, self.order, self.result)
+        self._name_cotangents()
+        self._open: list[Letter] = []
+        self._extra: dict[str, Line] = {}
+        self._symbols: dict[Node, Symbol] = {}
+        self._queue: list[Node] = []
+
+    # --- what there is ------------------------------------------------------------------------------------------
+
+    def _derivatives(self) -> tuple[dict[Node, tuple[Node, Node]], list[tuple[Node, Derivatives]]]:
+        """Return what each node of a gradient is the gradient of: {node: (result, node of the forward pass)}."""
+        found: dict[Node, tuple[Node, Node]] = {}
+        tables = []
+        for seeds, derivatives in self.graph.cotangents.items():
+            if len(seeds) == 1 and seeds[0][1] is None:
+                result = seeds[0][0]
+                tables.append((result, derivatives))
+                for node, cotangent in derivatives.of.items():
+                    if cotangent.phase == "backward" and (cotangent not in found or found[cotangent][1].index < node.index):
+                        found[cotangent] = (result, node)
+        return found, tables
+
+    def _result_of(self, fetches: Sequence[Node]) -> Node | None:
+        """Return the loss: what the gradients are of, or else the only number that is asked for."""
+        results = {self._wrt[node][0] for node in fetches if node in self._wrt}
+        if len(results) == 1:
+            return results.pop()
+        numbers = [node for node in fetches if node.shape == () and not node.op.is_leaf]
+        return numbers[0] if not results and len(numbers) == 1 else None
+
+    def _found_composites(self) -> dict[Node, Composite]:
+        inside: dict[str, list[Node]] = {}
+        for node in self.graph:
+            path = node.scope
+            if path in self.graph.scopes and self.graph.scopes[path].phase == "forward":
+                while path:
+                    if self.graph.scopes[path].kind in composites:
+                        inside.setdefault(path, []).append(node)
+                    path = path.rpartition("/")[0]
+        found = {}
+        for path, nodes in inside.items():
+            own = set(nodes)
+            composite = composites[self.graph.scopes[path].kind](nodes, lambda node, own=own: own.issuperset(  # type: ignore[misc]
+                user for user in node.users if user.phase == "forward"
+            ))
+            if composite is not None:
+                found[composite.root] = composite
+        return found
+
+    def _read_cotangents(self) -> None:
+        for composite in self._composites.values():
+            for inner, reading in composite.cotangents.items():
+                for result, derivatives in self._cotangents:
+                    cotangent = derivatives.of.get(inner)
+                    upstream = derivatives.of.get(composite.root)
+                    if cotangent is not None and upstream is not None and cotangent is not upstream:
+                        self._readings[cotangent] = reading(None if composite.root is result else upstream)
+
+    def reading(self, node: Node) -> Reading:
+        """Return how a node is written."""
+        if node not in self._readings:
+            composite = self._composites.get(node)
+            if composite is not None:
+                self._readings[node] = composite.reading
+            else:
+                self._readings[node] = Reading(node.inputs, lambda writer, at: rules(node.op, node, writer, at))
+        return self._readings[node]
+
+    def _needed(self) -> list[Node]:
+        seen, stack = set(self.fetches), list(self.fetches)
+        while stack:
+            node = stack.pop()
+            for operand in dict.fromkeys(self.reading(node).operands):
+                self._users.setdefault(operand, []).append(node)
+                if operand not in seen:
+                    seen.add(operand)
+                    stack.append(operand)
+        return sorted(seen, key=lambda node: node.index)
+
+    # --- which nodes are lines ----------------------------------------------------------------------------------
+
+    def _choose_roots(self) -> None:
+        fetched = set(self.fetches)
+        for node in self.order:
+            if node.op.is_leaf:
+                self._costs[node] = 0
+                continue
+            operands = [each for each in dict.fromkeys(self.reading(node).operands)]
+            costs = {each: self._costs.get(each, 0) for each in operands if each not in self._roots}
+            total = self.reading(node).cost + sum(costs.values())
+            while total > _LARGEST and any(costs.values()):
+                largest = max(costs, key=lambda each: costs[each])
+                total -= costs.pop(largest)
+                self._roots.add(largest)
+            self._costs[node] = total
+            if node in fetched or self._is_root(node):
+                self._roots.add(node)
+
+    def _is_root(self, node: Node) -> bool:
+        users = self._users.get(node, [])
+        if self.detail == "op":
+            return True
+        if is_constant_tree(self, node):
+            return False
+        if node.op.rearranges and len(node.inputs) == 1 and (node.inputs[0] in self._roots or node.inputs[0].op.is_leaf):
+            return False
+        if len(users) > 1:
+            return True
+        if node.title != node.name:
+            return True
+        return any(self._is_border(node, user) for user in users)
+
+    def _is_border(self, node: Node, user: Node) -> bool:
+        if node.phase != "forward":
+            if node in self._wrt:
+                forward = self._wrt[node][1]
+                return forward in self._roots and self._costs[node] > 3
+            return False
+        if user.phase != "forward":
+            return False
+        mine, other = self._region(node.scope), self._region(user.scope)
+        if mine == other:
+            return False
+        scope = self.graph.scopes.get(node.scope)
+        single = node.shape == () and scope is not None and not is_layer(scope.kind)
+        return not (single and user.scope in ("", scope.parent.path if scope is not None and scope.parent else ""))
+
+    def _region(self, path: str) -> str:
+        """Return the scope that is written as one: the innermost layer, or the outermost composition."""
+        scopes = self.graph.scopes
+        best, at = "", path
+        while at:
+            scope = scopes.get(at)
+            if scope is None:
+                break
+            if is_layer(scope.kind):
+                return at
+            if scope.kind:
+                best = at
+            at = at.rpartition("/")[0]
+        return best
+
+    # --- names --------------------------------------------------------------------------------------------------
+
+    def _name_cotangents(self) -> None:
+        self._derived: dict[Node, Name] = {}
+        named: set[tuple[Node, Node]] = set()
+        for node in self.order:
+            if node in self._wrt and node not in self._derived:
+                result, _ = self._wrt[node]
+                derivatives = next(table for of, table in self._cotangents if of is result)
+                twins = [f for f, c in derivatives.of.items() if c is node]
+                lines = [f for f in sorted(twins, key=lambda f: f.index) if f in self._roots]
+                chosen = next((f for f in twins if f.op.is_leaf and node in self.fetches), lines[0] if lines else None)
+                if chosen is not None and (result, chosen) not in named:
+                    named.add((result, chosen))
+                    self._derived[node] = self.naming.derivative(result, chosen)
+
+    def name(self, node: Node) -> Name:
+        """Return what a node is called."""
+        return self._derived.get(node) or self.naming.of(node)
+
+    def symbol(self, node: Node) -> Symbol:
+        """Return the symbol of a node, whose line is written, too."""
+        if node not in self._symbols:
+            ones = tuple(dim == 1 for dim in node.spec.shape)
+            self._symbols[node] = Symbol(node.name, self.name(node), ones)
+            self._queue.append(node)
+        return self._symbols[node]
+
+    # --- letters ------------------------------------------------------------------------------------------------
+
+    def letter(self, dim: Dim, hint: str = "", start: int = 1) -> Letter:
+        """Return a letter for the places along a dimension, which stands in the line from now on: see `closed`."""
+        used = {letter.text for letter in self._open} | self._single_letters()
+        text = next((each for each in letters_for(dim, hint) if each not in used), "")
+        number = 1
+        while not text:
+            if f"i_{{{number}}}" not in used:
+                text = f"i_{{{number}}}"
+            number += 1
+        letter = Letter(text, dim, start)
+        self._open.append(letter)
+        return letter
+
+    def close(self, letters: Iterable[Letter]) -> None:
+        """Free letters for other sums."""
+        for letter in letters:
+            self._open.remove(letter)
+
+    def _single_letters(self) -> set[str]:
+        return {name.base for name in self.naming.given if len(name.base) == 1}
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def __call__(self, node: Node, at: Places = ()) -> Expression:
+        """Return a node's value at some places, as it is written where another one reads it."""
+        while at and at[-1] is None:
+            at = at[:-1]
+        if node.op.is_constant:
+            number = constant_number(node)
+            if number is not None:
+                return Number(number)
+        if node.op.is_leaf or node in self._roots or node in self._forced:
+            symbol = self.symbol(node)
+            return At(symbol, at) if at else symbol
+        return self.reading(node).write(self, at)
+
+    def whole(self, node: Node) -> Expression:
+        """Return a node's value in its whole shape."""
+        try:
+            found = self(node)
+        except NeedsPlaces:
+            raise NeedsLine(node) from None
+        return found if self.covers(node) else Filled(found, node.spec.shape)
+
+    def covers(self, node: Node) -> bool:
+        """Whether what is written for a node has its shape, and is not only broadcast to it."""
+        if node.op.is_constant:
+            return constant_number(node) is None or node.shape == ()
+        if node.op.is_leaf or node in self._roots or node in self._forced or node.shape == ():
+            return True
+        op = node.op
+        if op.elementwise:
+            return any(each.spec.shape == node.spec.shape and self.covers(each) for each in node.inputs)
+        return not (op.rearranges and len(node.inputs) == 1 and not _moves(op)) or self.covers(node.inputs[0])
+
+    def lines(self) -> list[Line]:
+        """Write all lines, in the order of the nodes."""
+        found: dict[Node, Line] = {}
+        for node in self.fetches:
+            self.symbol(node)
+        while self._queue:
+            node = self._queue.pop()
+            if not node.op.is_leaf and node not in found:
+                found[node] = self._line(node)
+        extra = {line.name: line for line in self._extra.values()}
+        ordered = []
+        for node in sorted(found, key=lambda node: node.index):
+            ordered += [extra.pop(name) for name in [*extra] if name.startswith(f"<{node.name}:")]
+            ordered.append(found[node])
+        return ordered
+
+    def _line(self, node: Node) -> Line:
+        count = 0
+        while True:
+            self._open = []
+            letters: list[Letter] = []
+            try:
+                for axis in range(count):
+                    letters.append(self.letter(node.spec.shape[axis]))
+                tree = self.reading(node).write(self, tuple(letters))
+                return Line(node.name, self.symbol(node), tuple(letters), tree, node.spec.shape, self.reading(node).note)
+            except NeedsPlaces as need:
+                count = max(count + 1, need.count)
+                if count > node.ndim:
+                    raise AssertionError(f"{node.op.name} asks for more places than there are axes") from need
+            except NeedsLine as need:
+                self._forced.add(need.node)
+
+    def define(self, node: Node, what: str, base: str, shape: Shape, tree: Callable[[], Expression]) -> Symbol:
+        """Return a symbol for something that is no node, with a line in front of that of a node."""
+        key = f"<{node.name}: {what}>"
+        if key not in self._extra:
+            before, self._open = self._open, []
+            symbol = Symbol(key, self.naming.fresh(base, node), tuple(dim == 1 for dim in shape))
+            self._extra[key] = Line(key, symbol, (), tree(), shape)
+            self._open = before
+        return self._extra[key].symbol
+
+
+def _moves(op: Op) -> bool:
+    return False
+
+
+def constant_number(node: Node) -> bool | int | float | None:
+    """Return the number that a constant is, everywhere; None if it has several."""
+    value = np.asarray(node.graph._stored(node))
+    if value.size == 0 or value.size > 10_000:
+        return None
+    first = value.flat[0]
+    same = value.size == 1 or bool((value == first).all())
+    return first.item() if same else None  # type: ignore[no-any-return]
+
+
+def is_constant_tree(writer: Writer, node: Node) -> bool:
+    """Whether a node is made of numbers and sizes alone, in few operations: 1/N."""
+    stack, count = [node], 0
+    while stack and count < 5:
+        each = stack.pop()
+        count += 1
+        if each.op.is_constant:
+            if constant_number(each) is None:
+                return False
+        elif each.op.is_leaf or not each.inputs:
+            return False
+        else:
+            stack += each.inputs
+    return not stack
+
+
+def _unused(*_: Any) -> None:
+    """Nothing."""
