@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from .expressions import At, Expression, Fraction, Indicator, Number, Over, Plus, Power, Size, Symbol, Times
+import math
+import re
+from collections.abc import Iterable
+
+from ...core.symbolic_shapes import Dim
+from .expressions import (
+    Applied,
+    At,
+    Block,
+    Call,
+    Cases,
+    Expression,
+    Filled,
+    Fraction,
+    Indicator,
+    Letter,
+    Number,
+    Over,
+    Plus,
+    Power,
+    Product,
+    Relation,
+    Size,
+    Symbol,
+    Times,
+    Transposed,
+)
 
 ONE = Number(1)
 
@@ -37,7 +63,7 @@ def plus(*terms: tuple[int, Expression]) -> Expression:
 def _sign_of(term: Expression) -> tuple[bool, Expression]:
     """Return whether a term is negative as a whole, and what it is without its sign."""
     if isinstance(term, Times) and isinstance(term.factors[0], Number) and term.factors[0].value < 0:
-        return True, times(*[(each, 0) for each in (Number(-term.factors[0].value), *term.factors[1:])])
+        return True, times(Number(-term.factors[0].value), *term.factors[1:])
     return False, term
 
 
@@ -48,48 +74,88 @@ def negative(term: Expression) -> Expression:
     return plus((-1, term))
 
 
-def times(*factors: tuple[Expression, int]) -> Expression:
-    """Return the product of factors, each with the number of its axes: scalars are written in front."""
-    sign, number = 1, Number(1)
+def axes_of(expression: Expression) -> int:
+    """Return how many axes a value has besides those of letters."""
+    match expression:
+        case Symbol(ones=ones):
+            return len(ones)
+        case At(of=of, places=places):
+            return axes_of(of) - sum(place is not None and not isinstance(place, Block) for place in places)
+        case Filled(shape=shape):
+            return len(shape)
+        case Applied(axes=axes):
+            return axes
+        case Plus(terms=terms):
+            return max(axes_of(term) for _, term in terms)
+        case Times(factors=parts) | Call(operands=parts):
+            return max(map(axes_of, parts)) + (isinstance(expression, Call) and expression.function == "onehot")
+        case Fraction(over=one, under=other) | Power(base=one, exponent=other) | Relation(left=one, right=other):
+            return max(axes_of(one), axes_of(other))
+        case Product(left=left, right=right):
+            x, y = axes_of(left), axes_of(right)
+            return max(max(x, y) - (x == 1) - (y == 1), 0)
+        case Transposed(of=of) | Indicator(condition=of) | Over(body=of):
+            return axes_of(of)
+        case Cases(then=then, otherwise=otherwise, condition=condition):
+            return max(axes_of(then), axes_of(otherwise), axes_of(condition))
+    return 0
+
+
+def times(*factors: Expression) -> Expression:
+    """Return the product of factors: numbers in front, then other scalars, then arrays."""
+    sign, over, under = 1, [], []
     scalars: list[Expression] = []
     arrays: list[Expression] = []
-    for factor, axes in factors:
-        if isinstance(factor, Plus) and len(factor.terms) == 1:
-            sign, factor = sign * factor.terms[0][0], factor.terms[0][1]
-        if isinstance(factor, Number) and not isinstance(factor.value, bool):
-            number = Number(number.value * factor.value)
-        elif isinstance(factor, Times) and not factor.pointwise:
-            for part in factor.factors:
-                if isinstance(part, Number):
-                    number = Number(number.value * part.value)
-                elif isinstance(part, Times) and part.pointwise:
-                    arrays += part.factors
-                elif axes and part is factor.factors[-1]:
-                    arrays.append(part)
-                else:
-                    scalars.append(part)
-        elif isinstance(factor, Times):
-            arrays += factor.factors
-        else:
-            (arrays if axes else scalars).append(factor)
-    if number.value < 0:
-        sign, number = -sign, Number(-number.value)
+    stack = list(factors)[::-1]
+    while stack:
+        factor = stack.pop()
+        match factor:
+            case Plus(terms=((each, term),)):
+                sign *= each
+                stack.append(term)
+            case Times(factors=parts):
+                stack += parts[::-1]
+            case Fraction(over=Number() as top, under=bottom) if not axes_of(factor):
+                over.append(top)
+                under.append(bottom)
+            case Number():
+                over.append(factor)
+            case _:
+                (arrays if axes_of(factor) else scalars).append(factor)
     scalars.sort(key=_rank)
-    parts: list[Expression] = [] if number.value == 1 else [number]
+    number_sign, number = _quotient(over, under)
+    sign *= number_sign
+    parts = [] if is_number(number, 1) else [number]
     parts += scalars
-    if len(arrays) > 1:
-        parts.append(Times(tuple(arrays), pointwise=True))
-    else:
-        parts += arrays
-    if not parts:
-        found: Expression = ONE
-    elif len(parts) == 1:
-        found = parts[0]
-    else:
-        if isinstance(parts[0], Number) and isinstance(parts[1], Fraction) and is_number(parts[1].over, 1):
-            parts[:2] = [Fraction(parts[0], parts[1].under)]
-        found = parts[0] if len(parts) == 1 else Times(tuple(parts))
+    parts += [Times(tuple(arrays), pointwise=True)] if len(arrays) > 1 else arrays
+    found = ONE if not parts else parts[0] if len(parts) == 1 else Times(tuple(parts))
     return found if sign > 0 else Plus(((-1, found),))
+
+
+def _quotient(over: list[Expression], under: list[Expression]) -> tuple[int, Expression]:
+    """Return the sign of a product of numbers and fractions, and the product, as one fraction that is reduced."""
+    top = math.prod(part.value for part in over if isinstance(part, Number))
+    sign, top = (-1, -top) if top < 0 else (1, top)
+    bottom: float = 1
+    sizes: list[Expression] = []
+    for part in under:
+        for factor in part.factors if isinstance(part, Times) else [part]:
+            if isinstance(factor, Number):
+                bottom *= factor.value
+            else:
+                sizes.append(factor)
+    if top and bottom != 1 and float(bottom).is_integer():
+        if float(top).is_integer():
+            common = math.gcd(int(top), int(bottom))
+            top, bottom = int(top) // common, int(bottom) // common
+        elif (1 / top).is_integer() and (top <= 0.5):
+            top, bottom = 1, bottom * int(1 / top)
+    elif sizes and top and bottom == 1 and not float(top).is_integer() and (1 / top).is_integer():
+        top, bottom = 1, int(1 / top)
+    below = ([] if bottom == 1 else [Number(bottom)]) + sizes
+    if not below:
+        return sign, Number(top)
+    return sign, Fraction(Number(top), below[0] if len(below) == 1 else Times(tuple(below)))
 
 
 def _rank(factor: Expression) -> int:
@@ -98,19 +164,27 @@ def _rank(factor: Expression) -> int:
         return 0
     if isinstance(factor, Size):
         return 1
-    return 4 if isinstance(factor, Over) else 3 if isinstance(factor, Plus) else 2
+    return 3 if isinstance(factor, Over) else 2
 
 
-def divided(over: Expression, under: Expression, axes: int) -> Expression:
+def divided(over: Expression, under: Expression) -> Expression:
     """Return a quotient; by a size or a number, of what is no number, as 1/N in front of it."""
     if is_number(under, 1):
         return over
-    if isinstance(over, Plus) and len(over.terms) == 1:
-        return negative(divided(over.terms[0][1], under, axes)) if over.terms[0][0] < 0 else over
-    if isinstance(under, Size) and not isinstance(over, Number):
-        return times((Fraction(ONE, under), 0), (over, axes))
-    if isinstance(under, Number) and not isinstance(over, (Number, Symbol, At, Size)):
-        return times((Fraction(ONE, under), 0), (over, axes))
+    match over:
+        case Plus(terms=((sign, term),)) if sign < 0:
+            return negative(divided(term, under))
+        case Fraction(over=top, under=bottom) if not axes_of(bottom) and not isinstance(top, Number):
+            return times(Fraction(ONE, bottom), Fraction(top, under))
+        case Times(factors=(Fraction(over=Number()) as first, *rest)) if axes_of(under) or not isinstance(under, Number | Size):
+            return times(first, divided(times(*rest), under))
+        case Fraction(over=Number()) if not axes_of(over):
+            return times(over, Fraction(ONE, under))
+        case Symbol(name=name) | At(of=Symbol(name=name)) if name.of is not None:
+            return times(Fraction(ONE, under), over)
+    short = isinstance(under, Number) and float(under.value).is_integer()
+    if isinstance(under, Size) or short or isinstance(over, Number | Size):
+        return times(over, Fraction(ONE, under)) if not isinstance(over, Size) else Fraction(over, under)
     return Fraction(over, under)
 
 
@@ -119,6 +193,30 @@ def squared(base: Expression) -> Expression:
     return Power(base, Number(2))
 
 
-def kept_where(value: Expression, condition: Expression, axes: int) -> Expression:
+def kept_where(value: Expression, condition: Expression) -> Expression:
     """Return a value where a condition holds, else 0."""
-    return times((value, axes), (Indicator(condition), axes))
+    return times(value, Indicator(condition))
+
+
+def averaged(total: Expression, dims: Iterable[Dim]) -> Expression:
+    """Return a sum divided by sizes."""
+    under: list[Expression] = []
+    for dim in dims:
+        for part in [dim] if isinstance(dim, int) or not re.fullmatch(r"[\w*]+", dim) else dim.split("*"):
+            under.append(Number(int(part)) if isinstance(part, int) or part.isdigit() else Size(part))
+    return times(*[Fraction(ONE, each) for each in under], total)
+
+
+def over(kind: str, letters: tuple[Letter, ...], body: Expression) -> Expression:
+    """Return a sum, a maximum, … over letters; the sign and numbers of a sum stand in front of it."""
+    if not letters:
+        return body
+    if kind == "sum":
+        match body:
+            case Plus(terms=((sign, term),)) if sign < 0:
+                return negative(over(kind, letters, term))
+            case Times(factors=(Number() | Fraction(over=Number(), under=Number()) as first, *rest)):
+                return times(first, over(kind, letters, times(*rest)))
+            case Over(kind="sum", letters=inner):
+                return Over(kind, (*letters, *inner), body.body)
+    return Over(kind, letters, body)

@@ -144,11 +144,13 @@ class Call(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Applied(Expression):
-    """An operation without a formula: its name, and its operands."""
+    """An operation without a formula: its name, and its operands, unless they are `hidden`."""
 
     op: Op
     called: str
     operands: tuple[Expression, ...]
+    axes: int = 0
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,8 @@ class Line:
         Of the value.
     note : str
         LaTeX that is written after it.
+    sign : str
+        What stands between them.
     """
 
     name: str
@@ -221,3 +225,4 @@ class Line:
     tree: Expression
     shape: Shape
     note: str = ""
+    sign: str = "="

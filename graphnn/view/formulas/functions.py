@@ -33,14 +33,6 @@ def _one_hot(labels: Any, classes: Any) -> Any:
     return np.equal(np.asarray(labels)[..., None], np.arange(int(np.ravel(classes)[0]))).astype(float)
 
 
-def _plain(name: str, compute: Callable[..., Any]) -> Function:
-    return Function(rf"\{name}\left({{}}\right)", compute)
-
-
-def _called(name: str, compute: Callable[..., Any], own_axes: int = 0) -> Function:
-    return Function(rf"\operatorname{{{name}}}\left({{}}\right)".replace("{{}}", "{}"), compute, own_axes)
-
-
 def _word(name: str, compute: Callable[..., Any], own_axes: int = 0) -> Function:
     return Function("\\operatorname{" + name + "}\\left(<>\\right)", compute, own_axes)
 
@@ -58,6 +50,7 @@ FUNCTIONS: dict[str, Function] = {
     "ceil": Function(r"\left\lceil <>\right\rceil", np.ceil),
     "sign": _word("sign", np.sign),
     "sigmoid": Function(r"\sigma\left(<>\right)", Sigmoid().forward),
+    "softplus": Function(r"\log\left(1 + e^{<>}\right)", lambda x: np.logaddexp(0, x)),
     "max": Function(r"\max\left(<>\right)", np.maximum),
     "min": Function(r"\min\left(<>\right)", np.minimum),
     "clip": _word("clip", np.clip),

@@ -141,9 +141,9 @@ _OF_NORMS: Mapping[str, str] = {
     "weight": r"\gamma",
     "bias": r"\beta",
     "running_mean": r"\mu",
-    "running_var": r"\sigma^2",
+    "running_var": r"\sigma",
     "mean": r"\mu",
-    "variance": r"\sigma^2",
+    "variance": r"\sigma",
 }
 _OF_STEPS: Mapping[str, tuple[str, str]] = {
     "weight_ih": ("W", "x"),
@@ -164,6 +164,12 @@ _RESULTS: Mapping[str, str] = {
     "softmax": "p",
     "max_pool": "p",
     "average_pool": "p",
+    "l1": "R",
+    "l2": "R",
+}
+_PARTS: Mapping[str, Mapping[str, str]] = {
+    "MultiHeadAttention": {"weights": "A", "scores": "S"},
+    "Dropout": {"mask": "m", "random_uniform": "u"},
 }
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "silu", "elu", "leaky_relu", "prelu", "softplus")
 
@@ -228,13 +234,15 @@ class Naming:
     def _users_name(self, node: Node) -> str:
         """Return the name that the user gave a node, or a layer one of its parts; "" if there is none."""
         if node.title != node.name:
-            return node.title
+            return node.title.removeprefix(f"{node.scope}/") if node.scope else node.title
         last = node.name.rpartition("/")[2]
         scope = self._graph.scopes.get(node.scope)
         if node.phase != "forward" or _lenient(last) in {_lenient(node.op.name), _lenient(scope.kind if scope else "")}:
             return ""
         if node.op.is_leaf:
             return "" if scope is not None and is_layer(scope.kind) else last
+        if scope is not None and scope.kind in _NORMS and last in _OF_NORMS:
+            return last
         # A layer of one operation has no scope: its node is called as it.
         return "" if re.search(r"_\d+$", last) else last
 
@@ -247,9 +255,12 @@ class Naming:
     def derivative(self, of: Node, to: Node) -> Name:
         """Return the name of the gradient of one node with respect to another."""
         key = self.of(to)
-        if key.base == "z" and of is self._result:
-            return Name(r"\delta", key.below, key.above)
-        return Name(key.base, key.below, key.above, of=self.of(of))
+        if key.base == "z" and of is self._result and self._users_name(to) != "z":
+            found = Name(r"\delta", key.below, key.above)
+        else:
+            found = Name(key.base, key.below, key.above, of=self.of(of))
+        self._taken.add(found)
+        return found
 
     def _free(self, name: Name) -> Name:
         if name not in self._taken:
@@ -270,21 +281,29 @@ class Naming:
         kind, above = (scope.kind if scope else ""), self._last_number.get(node, "")
         last = node.name.rpartition("/")[2]
         if name := self._users_name(node):
+            owner = scope.parent if scope is not None and kind == "softmax" and scope.parent is not None else scope
+            if owner is not None and name.rpartition("/")[2] in _PARTS.get(owner.kind, {}):
+                return Name(_PARTS[owner.kind][name.rpartition("/")[2]], (), self._above(owner.path))
             if scope is not None and is_layer(scope.kind) and node.title == node.name:
                 if kind in _NORMS and name in _OF_NORMS:
-                    return Name(_OF_NORMS[name], (), above)
+                    return self._norms(_OF_NORMS[name], (), above)
                 wish = name_of_text(name)
                 return Name(wish.base, wish.below, above)
             return name_of_text(name)
         if node.op.is_leaf and scope is not None:
             return self._parameter(node, last, kind)
-        if node is self._result or (node.shape == () and node.phase == "forward" and kind and not is_layer(kind)):
-            return Name("L" if node is self._result else r"\ell")
+        if node is self._result or (node.shape == () and node.phase == "forward" and not is_layer(kind)):
+            return Name("L" if node is self._result else _RESULTS.get(kind) or r"\ell")
         if node.phase != "forward":
             return Name("g")
         if kind in _NORMS:
             ends = scope is not None and scope.result is node
-            return Name(r"\tilde{z}" if ends else "h", (), above)
+            return self._norms(r"\tilde{z}" if ends else _OF_NORMS.get(last) or r"\hat{x}", (), above)
+        if last in _PARTS.get(kind, {}):
+            return Name(_PARTS[kind][last], (), above)
+        if node.inputs and last.startswith("clip"):
+            of = self.of(node.inputs[0])
+            return Name(rf"\bar{{{of.base}}}", of.below, of.above)
         if scope is not None and "/" in scope.path and kind == "Dense":
             below = self._layers_name(scope.path)
             if below and scope.parent is not None and scope.parent.kind == "MultiHeadAttention":
@@ -298,6 +317,12 @@ class Naming:
             return Name("h", below, "")
         return Name(letter, below, above)
 
+    def _norms(self, base: str, below: tuple[str, ...], above: str) -> Name:
+        """Return a name of a norm; a variance has its 2 above, and so the number of its layer below."""
+        if base != r"\sigma":
+            return Name(base, below, above)
+        return Name(base, (*([above] if above else []), *below), "2")
+
     def _layers_name(self, path: str) -> str:
         scope = self._graph.scopes[path]
         last = path.rpartition("/")[2]
@@ -310,7 +335,7 @@ class Naming:
         above = self._above(path)
         below = () if self._is_numbered(path) else (self._layers_name(path),)
         if kind in _NORMS and last in _OF_NORMS:
-            return Name(_OF_NORMS[last], below, above)
+            return self._norms(_OF_NORMS[last], below, above)
         if kind == "Embedding" and last == "weight":
             return Name("E", below, above)
         step = re.fullmatch(r"(weight|bias)_(ih|hh)_l(\d+)(_reverse)?", last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -70,8 +71,8 @@ def line_latex(line: Line) -> str:
                 rows.append(row)
                 row = ""
             row += text
-        return f"{left} &= " + " \\\\\n  &\\quad ".join([*rows, row]) + note
-    return f"{left} &= {latex_of(tree)}{note}"
+        return f"{left} &{line.sign} " + " \\\\\n  &\\quad ".join([*rows, row]) + note
+    return f"{left} &{line.sign} {latex_of(tree)}{note}"
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -80,12 +81,13 @@ def line_latex(line: Line) -> str:
 def name_latex(name: Name, places: Sequence[str] = (), above: str = "") -> str:
     """Return a name with what stands below and above it."""
     if name.of is not None:
-        whole = name_latex(Name(name.base, name.below, name.above), places)
+        block, above = (above, "") if above.startswith("[") else ("", above)
+        whole = name_latex(Name(name.base, name.below, name.above), places, block)
         fraction = rf"\frac{{\partial {name_latex(name.of)}}}{{\partial {whole}}}"
         return rf"{bracketed(fraction)}^{{{above}}}" if above else fraction
     below = ", ".join([*name.below, *places])
     top = name.above + above
-    return name.base + (f"^{{{top}}}" if top else "") + (f"_{{{below}}}" if below else "")
+    return name.base + (f"_{{{below}}}" if below else "") + (f"^{{{top}}}" if top else "")
 
 
 def _symbol(expression: Symbol) -> _Written:
@@ -140,6 +142,12 @@ def number_latex(value: bool | int | float) -> str:
         return r"\infty" if value > 0 else r"-\infty"
     if float(value).is_integer() and abs(value) < 1e6:
         return str(int(value))
+    square = round(value * value)
+    if value > 1 and len(repr(value)) > 12 and square < 1e6 and math.sqrt(square) == value:
+        return rf"\sqrt{{{square}}}"
+    rest = 1 - value
+    if 0 < rest < 1e-3 and (short := float(f"{rest:.1e}")) and 1 - short == value:
+        return f"1 - {number_latex(short)}"
     digits, _, exponent = repr(float(value)).partition("e")
     if not exponent:
         return digits
@@ -149,7 +157,7 @@ def number_latex(value: bool | int | float) -> str:
 
 def _number(expression: Number) -> _Written:
     text = number_latex(expression.value)
-    return text, _SUM if text.startswith("-") else _PRODUCT if "10^" in text else _ATOM
+    return text, _SUM if "-" in text.split("^")[0] else _PRODUCT if "10^" in text else _ATOM
 
 
 def _size(expression: Size) -> _Written:
@@ -180,17 +188,19 @@ def _plus(expression: Plus) -> _Written:
 
 def _times(expression: Times) -> _Written:
     last = len(expression.factors) - 1
-    parts = [
-        latex_of(factor, _PRODUCT if i < last or expression.pointwise else _BIG)
-        for i, factor in enumerate(expression.factors)
-    ]
+    if expression.pointwise:
+        return r" \odot ".join([latex_of(factor, _PRODUCT + 1) for factor in expression.factors]), _PRODUCT - 1
+    parts = [latex_of(factor, _PRODUCT - (i == last)) for i, factor in enumerate(expression.factors)]
+    if isinstance(expression.factors[-1], Over):
+        parts[-1] = latex_of(expression.factors[-1])
     text = parts[0]
     for before, part in zip(parts, parts[1:], strict=False):
-        joint = r" \odot " if expression.pointwise else r" \cdot " if part[0].isdigit() else r"\, "
+        joint = r" \cdot " if part[0].isdigit() else r"\, "
         if joint == r"\, " and (before.startswith(r"\frac") or before[-1:].isdigit()):
             joint = " "
         text += joint + part
-    return text, _PRODUCT
+    array = isinstance(expression.factors[-1], Times)
+    return text, _BIG if isinstance(expression.factors[-1], Over) else _PRODUCT - array
 
 
 def _fraction(expression: Fraction) -> _Written:
@@ -236,13 +246,15 @@ def _call(expression: Call) -> _Written:
     if expression.function == "exp" and len(text) <= _SHORT and r"\frac" not in text and r"\sum" not in text:
         return f"e^{{{text}}}", _POWER
     if expression.function == "log" and written(operands[0])[1] >= _POWER and not text.startswith(r"\left"):
-        return rf"\log {text}", _BIG
+        return rf"\log {text}", _PRODUCT - 1
     return template.replace("<>", text), _ATOM if expression.function != "log_softmax" else _BIG
 
 
 def _applied(expression: Applied) -> _Written:
     called = expression.called
-    return f"{called}{bracketed(', '.join(map(latex_of, expression.operands)))}" if expression.operands else called, _ATOM
+    if expression.hidden or not expression.operands:
+        return called, _ATOM
+    return f"{called}{bracketed(', '.join(map(latex_of, expression.operands)))}", _ATOM
 
 
 def _relation(expression: Relation) -> _Written:
@@ -265,7 +277,8 @@ def _cases(expression: Cases) -> _Written:
 def _over(expression: Over) -> _Written:
     if expression.kind == "concat":
         (letter,) = expression.letters
-        return rf"\operatorname*{{concat}}_{{{_bounds(letter)}}} {bracketed(latex_of(expression.body))}", _ATOM
+        bounds = f"_{{{letter.text}={letter.start}}}^{{{_last(letter)}}}"
+        return rf"\operatorname*{{concat}}{bounds} {bracketed(latex_of(expression.body))}", _ATOM
     sign = OVER[expression.kind][0]
     if expression.kind in ("sum", "prod"):
         signs = " ".join(f"{sign}_{{{letter.text}={letter.start}}}^{{{_last(letter)}}}" for letter in expression.letters)
@@ -285,10 +298,6 @@ def _end(start: int, dim: Dim) -> str:
 
 def _last(letter: Letter) -> str:
     return _end(letter.start, letter.dim)
-
-
-def _bounds(letter: Letter) -> str:
-    return f"{letter.text}={letter.start}, \\dots, {_last(letter)}"
 
 
 def _letter(expression: Letter) -> _Written:

@@ -59,6 +59,7 @@ class Reading:
     write: Write
     cost: int = 1
     note: str = ""
+    sign: str = "="
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,23 @@ rules: Rules[[Node, "Writer", Places], Expression] = Rules()
 """Takes an operation, its node, a writer, and places; returns the node's value there."""
 composites: dict[str, Callable[[Sequence[Node], Callable[[Node], bool]], Composite | None]] = {}
 """By the kind of a scope. Takes its nodes and says whether all that reads a node is among them."""
+
+
+always_lines: set[type[Op]] = set()
+"""Classes of operations each of which is a line."""
+cheap: set[type[Op]] = set()
+"""Classes of operations that are written again wherever they are read, rather than named."""
+in_layers: dict[str, dict[str, bool]] = {}
+"""By the kind of a layer, and the last part of a node's name: True where it is written where it is read, False: a line."""
+widening: set[type[Op]] = set()
+"""Classes of operations that only repeat what they read: no part of a formula."""
+signs: dict[type[Op], str] = {}
+"""What stands between a node and its formula, if not "="."""
+WITH_DELTA = ("Dense", "Conv1D", "Conv2D", "Conv3D")
+
+
+fallbacks: list[Callable[[Op, Node, Writer, Places], Expression]] = []
+"""Writes an operation by its name; where nothing else can."""
 
 
 class Writer:
@@ -110,6 +128,9 @@ class Writer:
         self._roots: set[Node] = set()
         self._choose_roots()
         self.naming = Naming(graph, self.order, self.result)
+        for node in self.order:
+            if node in self._roots and node.phase == "forward":
+                self.naming.of(node)
         self._name_cotangents()
         self._open: list[Letter] = []
         self._extra: dict[str, Line] = {}
@@ -174,7 +195,8 @@ class Writer:
             if composite is not None:
                 self._readings[node] = composite.reading
             else:
-                self._readings[node] = Reading(node.inputs, lambda writer, at: rules(node.op, node, writer, at))
+                write: Write = lambda writer, at: rules(node.op, node, writer, at)  # noqa: E731
+                self._readings[node] = Reading(node.inputs, write, sign=signs.get(type(node.op), "="))
         return self._readings[node]
 
     def _needed(self) -> list[Node]:
@@ -198,7 +220,7 @@ class Writer:
                 continue
             operands = [each for each in dict.fromkeys(self.reading(node).operands)]
             costs = {each: self._costs.get(each, 0) for each in operands if each not in self._roots}
-            total = self.reading(node).cost + sum(costs.values())
+            total = self._own_cost(node) + sum(costs.values())
             while total > _LARGEST and any(costs.values()):
                 largest = max(costs, key=lambda each: costs[each])
                 total -= costs.pop(largest)
@@ -207,25 +229,60 @@ class Writer:
             if node in fetched or self._is_root(node):
                 self._roots.add(node)
 
+    def _own_cost(self, node: Node) -> int:
+        if node.op.rearranges or type(node.op) in (*widening, *cheap) or is_constant_tree(self, node):
+            return 0 if self.reading(node).cost == 1 else self.reading(node).cost
+        return self.reading(node).cost
+
     def _is_root(self, node: Node) -> bool:
         users = self._users.get(node, [])
         if self.detail == "op":
             return True
         if is_constant_tree(self, node):
             return False
-        if node.op.rearranges and len(node.inputs) == 1 and (node.inputs[0] in self._roots or node.inputs[0].op.is_leaf):
-            return False
+        if node.title != node.name or type(node.op) in always_lines:
+            return True
+        if (inline := self._hinted(node)) is not None:
+            return not inline
+        if self._only_moves(node):
+            return any(self._is_border(node, user) for user in users)
+        atoms = all(map(self._is_atom, node.inputs))
+        if atoms and type(node.op) in cheap and len(node.inputs) < 3:
+            return any(self._is_border(node, user) for user in users)
         if len(users) > 1:
             return True
-        if node.title != node.name:
-            return True
         return any(self._is_border(node, user) for user in users)
+
+    def _is_atom(self, node: Node) -> bool:
+        """Whether a node is a symbol where it is read, or that times a number."""
+        if node.op.is_leaf or node in self._roots:
+            return True
+        return bool(node.op.powers) and all(
+            each.op.is_constant if i else each.op.is_leaf or each in self._roots
+            for i, each in enumerate(sorted(node.inputs, key=lambda each: each.op.is_constant))
+        )
+
+    def _only_moves(self, node: Node) -> bool:
+        """Whether a node is elements of a line, in other places."""
+        while node.op.rearranges and node.inputs:
+            if all(each.op.is_leaf or each in self._roots for each in node.inputs):
+                return True
+            if len(node.inputs) > 1:
+                return False
+            node = node.inputs[0]
+        return False
+
+    def _hinted(self, node: Node) -> bool | None:
+        """Return whether a node of a layer is always written where it is read, or never; None: as others."""
+        scope = self.graph.scopes.get(node.scope)
+        hints = in_layers.get(scope.kind, {}) if scope is not None and node.phase == "forward" else {}
+        return hints.get(node.name.rpartition("/")[2])
 
     def _is_border(self, node: Node, user: Node) -> bool:
         if node.phase != "forward":
             if node in self._wrt:
                 forward = self._wrt[node][1]
-                return forward in self._roots and self._costs[node] > 3
+                return forward in self._roots and (self._costs[node] > 3 or self.naming_of_layer(forward))
             return False
         if user.phase != "forward":
             return False
@@ -235,6 +292,14 @@ class Writer:
         scope = self.graph.scopes.get(node.scope)
         single = node.shape == () and scope is not None and not is_layer(scope.kind)
         return not (single and user.scope in ("", scope.parent.path if scope is not None and scope.parent else ""))
+
+    def naming_of_layer(self, node: Node) -> bool:
+        """Whether a node is what a layer with weights gives."""
+        scope = self.graph.scopes.get(node.scope)
+        return scope is not None and scope.result is node and scope.kind in WITH_DELTA and self._costs_of(node) > 1
+
+    def _costs_of(self, node: Node) -> int:
+        return self._costs.get(node, 0)
 
     def _region(self, path: str) -> str:
         """Return the scope that is written as one: the innermost layer, or the outermost composition."""
@@ -263,6 +328,8 @@ class Writer:
                 twins = [f for f, c in derivatives.of.items() if c is node]
                 lines = [f for f in sorted(twins, key=lambda f: f.index) if f in self._roots]
                 chosen = next((f for f in twins if f.op.is_leaf and node in self.fetches), lines[0] if lines else None)
+                if chosen is None and node in self._roots and twins:
+                    self._derived[node] = self.naming.fresh(r"\delta", twins[0])
                 if chosen is not None and (result, chosen) not in named:
                     named.add((result, chosen))
                     self._derived[node] = self.naming.derivative(result, chosen)
@@ -312,10 +379,14 @@ class Writer:
             number = constant_number(node)
             if number is not None:
                 return Number(number)
-        if node.op.is_leaf or node in self._roots or node in self._forced:
+        if self.has_line(node):
             symbol = self.symbol(node)
             return At(symbol, at) if at else symbol
         return self.reading(node).write(self, at)
+
+    def has_line(self, node: Node) -> bool:
+        """Whether a node is written by its symbol where it is read."""
+        return node.op.is_leaf or node in self._roots or node in self._forced
 
     def whole(self, node: Node) -> Expression:
         """Return a node's value in its whole shape."""
@@ -329,12 +400,14 @@ class Writer:
         """Whether what is written for a node has its shape, and is not only broadcast to it."""
         if node.op.is_constant:
             return constant_number(node) is None or node.shape == ()
-        if node.op.is_leaf or node in self._roots or node in self._forced or node.shape == ():
+        if self.has_line(node) or node.shape == ():
             return True
         op = node.op
         if op.elementwise:
             return any(each.spec.shape == node.spec.shape and self.covers(each) for each in node.inputs)
-        return not (op.rearranges and len(node.inputs) == 1 and not _moves(op)) or self.covers(node.inputs[0])
+        if type(op) in widening:
+            return False
+        return not (op.rearranges and len(node.inputs) == 1) or self.covers(node.inputs[0])
 
     def lines(self) -> list[Line]:
         """Write all lines, in the order of the nodes."""
@@ -359,15 +432,43 @@ class Writer:
             letters: list[Letter] = []
             try:
                 for axis in range(count):
-                    letters.append(self.letter(node.spec.shape[axis]))
-                tree = self.reading(node).write(self, tuple(letters))
-                return Line(node.name, self.symbol(node), tuple(letters), tree, node.spec.shape, self.reading(node).note)
-            except NeedsPlaces as need:
-                count = max(count + 1, need.count)
+                    letters.append(self.letter(node.spec.shape[axis], self._hint(node, axis)))
+                reading = self.reading(node)
+                tree = reading.write(self, tuple(letters))
+                return Line(
+                    node.name, self.symbol(node), tuple(letters), tree, node.spec.shape, reading.note, reading.sign
+                )
+            except NeedsPlaces:
+                count += 1
                 if count > node.ndim:
-                    raise AssertionError(f"{node.op.name} asks for more places than there are axes") from need
+                    self._force_inputs(node)
+                    count = 0
             except NeedsLine as need:
                 self._forced.add(need.node)
+
+    def _hint(self, node: Node, axis: int) -> str:
+        """Return the letter that places along an axis are known by."""
+        scope = self.graph.scopes.get(node.scope)
+        kind = scope.kind if scope is not None else ""
+        while scope is not None and scope.parent is not None and scope.kind != "MultiHeadAttention":
+            scope = scope.parent
+        if scope is not None and scope.kind == "MultiHeadAttention" and node.ndim == 4 and axis == 1:
+            return "h"
+        if node.op.is_leaf and node.ndim > 2 or kind.startswith("Conv"):
+            return "kcpq"[axis : axis + 1] if node.phase != "forward" and axis == 0 else ""
+        return ""
+
+    def _force_inputs(self, node: Node) -> None:
+        """Make lines of what is read, where a node cannot be written otherwise; if it is written already, by name."""
+        inlined = [
+            each
+            for each in self.reading(node).operands
+            if not self.has_line(each)
+        ]
+        if inlined:
+            self._forced.update(inlined)
+        else:
+            self._readings[node] = Reading(node.inputs, lambda writer, at: fallbacks[0](node.op, node, writer, at))
 
     def define(self, node: Node, what: str, base: str, shape: Shape, tree: Callable[[], Expression]) -> Symbol:
         """Return a symbol for something that is no node, with a line in front of that of a node."""
@@ -378,10 +479,6 @@ class Writer:
             self._extra[key] = Line(key, symbol, (), tree(), shape)
             self._open = before
         return self._extra[key].symbol
-
-
-def _moves(op: Op) -> bool:
-    return False
 
 
 def constant_number(node: Node) -> bool | int | float | None:
@@ -397,7 +494,7 @@ def constant_number(node: Node) -> bool | int | float | None:
 def is_constant_tree(writer: Writer, node: Node) -> bool:
     """Whether a node is made of numbers and sizes alone, in few operations: 1/N."""
     stack, count = [node], 0
-    while stack and count < 5:
+    while stack and count < 12:
         each = stack.pop()
         count += 1
         if each.op.is_constant:
@@ -408,7 +505,3 @@ def is_constant_tree(writer: Writer, node: Node) -> bool:
         else:
             stack += each.inputs
     return not stack
-
-
-def _unused(*_: Any) -> None:
-    """Nothing."""

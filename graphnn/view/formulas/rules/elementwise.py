@@ -7,7 +7,7 @@ from typing import Any
 
 from ....core import Node, Op
 from ....ops import activations, comparison, elementwise, trigonometric
-from ..algebra import divided, is_number, kept_where, negative, plus, squared, times
+from ..algebra import averaged, axes_of, divided, is_number, kept_where, negative, plus, squared, times
 from ..expressions import (
     Applied,
     Block,
@@ -18,10 +18,9 @@ from ..expressions import (
     Number,
     Power,
     Relation,
-    Size,
 )
 from ..naming import escaped
-from ..writer import Places, Writer, rules
+from ..writer import Places, Writer, cheap, rules
 
 
 def places_of(node: Node, operand: Node, at: Places) -> Places:
@@ -35,18 +34,9 @@ def places_of(node: Node, operand: Node, at: Places) -> Places:
     return tuple(found)
 
 
-def axes_left(node: Node, at: Places) -> int:
-    """Return how many axes a value still has at some places."""
-    return node.ndim - sum(place is not None and not isinstance(place, Block) for place in at)
-
-
-def operands_of(node: Node, write: Writer, at: Places) -> list[tuple[Expression, int]]:
-    """Return the operands, each with the number of its axes."""
-    found = []
-    for operand in node.inputs:
-        places = places_of(node, operand, at)
-        found.append((write(operand, places), axes_left(operand, places)))
-    return found
+def operands_of(node: Node, write: Writer, at: Places) -> list[Expression]:
+    """Return the operands at places of the result."""
+    return [write(operand, places_of(node, operand, at)) for operand in node.inputs]
 
 
 def as_number(expression: Expression) -> Expression:
@@ -55,72 +45,85 @@ def as_number(expression: Expression) -> Expression:
 
 
 def _add(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return plus(*[(sign, as_number(part)) for sign, (part, _) in zip(op.signs, operands_of(node, write, at), strict=True)])
+    return plus(*zip(op.signs, map(as_number, operands_of(node, write, at)), strict=True))
 
 
 def _multiply(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return times(*[(as_number(part), axes) for part, axes in operands_of(node, write, at)])
+    return times(*map(as_number, operands_of(node, write, at)))
 
 
 def _divide(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    (over, axes), (under, _) = operands_of(node, write, at)
-    return divided(over, under, axes)
+    return divided(*operands_of(node, write, at))
 
 
 def _divide_by_size(op: elementwise.DivideBySize, node: Node, write: Writer, at: Places) -> Expression:
-    ((over, axes),) = operands_of(node, write, at)
-    return divided(over, Number(op.count) if isinstance(op.count, int) else Size(op.count), axes)
+    (over,) = operands_of(node, write, at)
+    return averaged(over, [op.count])
 
 
 def _negative(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return negative(operands_of(node, write, at)[0][0])
+    return negative(operands_of(node, write, at)[0])
 
 
 def _square(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return squared(operands_of(node, write, at)[0][0])
+    return squared(operands_of(node, write, at)[0])
 
 
 def _power(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    (base, _), (exponent, _) = operands_of(node, write, at)
-    return Power(base, exponent)
+    return Power(*operands_of(node, write, at))
 
 
 def _reciprocal(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return divided(Number(1), operands_of(node, write, at)[0][0], 0)
+    return divided(Number(1), operands_of(node, write, at)[0])
 
 
 def _expm1(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return Applied(op, r"\operatorname{expm1}", tuple(part for part, _ in operands_of(node, write, at)))
+    return plus((1, Call("exp", tuple(operands_of(node, write, at)))), (-1, Number(1)))
+
+
+def _log1p(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    return Call("log", (plus((1, Number(1)), (1, operands_of(node, write, at)[0])),))
+
+
+def _silu(op: Op, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = operands_of(node, write, at)
+    return times(x, Call("sigmoid", (x,)))
+
+
+def _leaky_relu(op: activations.LeakyRelu, node: Node, write: Writer, at: Places) -> Expression:
+    (x,) = operands_of(node, write, at)
+    if not 0 <= op.negative_slope <= 1:
+        return _named(op, node, write, at)
+    return Call("max", (times(Number(op.negative_slope), x), x))
 
 
 def _same(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return operands_of(node, write, at)[0][0]
+    return operands_of(node, write, at)[0]
 
 
 def _cast(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return as_number(operands_of(node, write, at)[0][0])
+    return as_number(operands_of(node, write, at)[0])
 
 
 def _called(function: str) -> Callable[[Any, Node, Writer, Places], Expression]:
     def rule(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-        return Call(function, tuple(part for part, _ in operands_of(node, write, at)))
+        return Call(function, tuple(operands_of(node, write, at)))
 
     return rule
 
 
 def _relu(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return Call("max", (Number(0), operands_of(node, write, at)[0][0]))
+    return Call("max", (Number(0), operands_of(node, write, at)[0]))
 
 
 def _clip(op: comparison.Clip, node: Node, write: Writer, at: Places) -> Expression:
-    ((x, _),) = operands_of(node, write, at)
+    (x,) = operands_of(node, write, at)
     return Call("clip", (x, Number(op.lo), Number(op.hi)))
 
 
 def _relation(sign: str) -> Callable[[Any, Node, Writer, Places], Expression]:
     def rule(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-        (left, _), (right, _) = operands_of(node, write, at)
-        return Relation(sign, left, right)
+        return Relation(sign, *operands_of(node, write, at))
 
     return rule
 
@@ -129,20 +132,21 @@ _OTHER = {">": "≤", "≤": ">", "<": "≥", "≥": "<", "=": "≠", "≠": "="
 
 
 def _where(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    (condition, _), (then, axes), (otherwise, others) = operands_of(node, write, at)
+    condition, then, otherwise = operands_of(node, write, at)
     if is_number(otherwise, 0):
-        return kept_where(then, condition, axes_left(node, at) and axes)
+        return kept_where(then, condition)
     if is_number(then, 0) and isinstance(condition, Relation):
-        return kept_where(otherwise, Relation(_OTHER[condition.sign], condition.left, condition.right), others)
+        return kept_where(otherwise, Relation(_OTHER[condition.sign], condition.left, condition.right))
     return Cases(condition, then, otherwise)
 
 
 def _named(op: Op, node: Node, write: Writer, at: Places) -> Expression:
     """Write an operation by its name: what has no other rule."""
-    names = {"gelu": "GELU", "silu": "SiLU", "elu": "ELU", "leaky_relu": "LeakyReLU", "prelu": "PReLU"}
+    names = {"gelu": "GELU", "elu": "ELU", "leaky_relu": "LeakyReLU", "prelu": "PReLU"}
     called = names.get(op.name)
     title = rf"\operatorname{{{called}}}" if called else escaped(op.name)
-    return Applied(op, title, tuple(part for part, _ in operands_of(node, write, at)))
+    operands = tuple(operands_of(node, write, at))
+    return Applied(op, title, operands, max(map(axes_of, operands), default=0))
 
 
 rules[elementwise.Elementwise] = _named
@@ -164,6 +168,7 @@ for _function, _class in {
     "ceil": elementwise.Ceil,
     "sign": elementwise.Sign,
     "sigmoid": activations.Sigmoid,
+    "softplus": activations.Softplus,
     "max": comparison.Maximum,
     "min": comparison.Minimum,
     "and": comparison.LogicalAnd,
@@ -183,6 +188,7 @@ for _function, _class in {
     "arctanh": trigonometric.Arctanh,
 }.items():
     rules[_class] = _called(_function)
+rules[elementwise.Log1p], rules[activations.Silu], rules[activations.LeakyRelu] = _log1p, _silu, _leaky_relu
 rules[activations.Relu], rules[comparison.Clip], rules[comparison.Where] = _relu, _clip, _where
 for _sign, _class in {
     "=": comparison.Equal,
@@ -193,3 +199,4 @@ for _sign, _class in {
     "≥": comparison.GreaterEqual,
 }.items():
     rules[_class] = _relation(_sign)
+cheap |= {elementwise.Subtract, elementwise.Negative, elementwise.Exp, elementwise.Square, elementwise.Log}

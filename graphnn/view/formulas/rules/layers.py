@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from ....core import Node
 from ....ops import class_labels, elementwise, linalg, reductions, shape, sliding_windows
-from ..algebra import plus, times
-from ..expressions import At, Call, Expression, Indicator, Number, Over, Relation, Symbol
-from ..writer import Composite, NeedsPlaces, Places, Reading, Writer, composites
-from .reductions import averaged
+from ....core.symbolic_shapes import product
+from ..algebra import averaged, divided, over, plus, times
+from ..expressions import At, Call, Expression, Fraction, Indicator, Number, Over, Relation, Symbol
+from ..writer import Composite, NeedsPlaces, Places, Reading, Writer, composites, in_layers
+from .elementwise import places_of
 from .shapes import affine
 
 Closed = Callable[[Node], bool]
@@ -58,12 +59,12 @@ def _softmax(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             assert upstream is not None
             if len(at) < x.ndim - 1 or any(place is None for place in at[: x.ndim - 1]):
                 raise NeedsPlaces(x.ndim - 1)
-            row, own = at[: x.ndim - 1], 0 if len(at) == x.ndim else 1
+            row = at[: x.ndim - 1]
             letter = writer.letter(x.spec.shape[-1])
-            inner = times((writer(upstream, (*row, letter)), 0), (writer(root, (*row, letter)), 0))
+            inner = times(writer(upstream, (*row, letter)), writer(root, (*row, letter)))
             writer.close([letter])
             mean = Over("sum", (letter,), inner)
-            return times((writer(root, at), own), (plus((1, writer(upstream, at)), (-1, mean)), own))
+            return times(writer(root, at), plus((1, writer(upstream, at)), (-1, mean)))
 
         return Reading((root, *([upstream] if upstream is not None else [])), write_gradient, cost=9)
 
@@ -97,13 +98,10 @@ def _crossentropy(nodes: Sequence[Node], closed: Closed) -> Composite | None:
         letters = tuple(writer.letter(dim) for dim in dims)
         of_label = At(found, (*letters, writer(labels, letters)))
         writer.close(letters)
-        body = Over("sum", letters, Call("log", (of_label,))) if letters else Call("log", (of_label,))
-        return plus((-1, averaged(body, dims, 0)))
+        return plus((-1, averaged(over("sum", letters, Call("log", (of_label,))), dims)))
 
     def gradient(upstream: Node | None) -> Reading:
         def write_gradient(writer: Writer, at: Places) -> Expression:
-            classes = Number(dims[-1]) if False else None
-            assert classes is None
             found, last = probabilities(writer), at[len(dims) :]
             of_label: Expression
             if last:
@@ -111,8 +109,8 @@ def _crossentropy(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             else:
                 of_label = Call("onehot", (writer(labels, at), Number(x.spec.shape[-1])))  # type: ignore[arg-type]
             difference = plus((1, At(found, at) if at else found), (-1, of_label))
-            scale = [] if upstream is None else [(writer(upstream), 0)]
-            return averaged(times(*scale, (difference, 1)), dims, 1)
+            scale = [] if upstream is None else [writer(upstream)]
+            return averaged(times(*scale, difference), dims)
 
         return Reading((x, labels, *([upstream] if upstream is not None else [])), write_gradient, cost=9)
 
@@ -149,7 +147,7 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
         ]
         letters = (channel, *places)
         kernel = writer(w, (at[1], *letters))
-        found = Over("sum", letters, times((kernel, 0), (writer(x, (at[0], channel, *moved)), 0)))
+        found = over("sum", letters, times(kernel, writer(x, (at[0], channel, *moved))))
         writer.close(letters)
         return found
 
@@ -166,9 +164,9 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
                 for slide, place, inner in zip(slides, outer, at[2:], strict=True)
             ]
             letters = (n, *outer)
-            factors = (writer(upstream, (n, at[0], *outer)), 0), (writer(x, (n, at[1], *moved)), 0)
+            factors = writer(upstream, (n, at[0], *outer)), writer(x, (n, at[1], *moved))
             writer.close(letters)
-            return Over("sum", letters, times(*factors))
+            return over("sum", letters, times(*factors))
 
         return Reading((upstream, x), write_gradient, cost=9)
 
@@ -187,20 +185,84 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             found = writer(upstream, (at[0], k, *moved))
             if not isinstance(found, At):
                 raise AssertionError("the gradient of a convolution is a line of its own")
-            factors = (writer(w, (k, at[1], *inner)), 0), (At(found.of, found.places, inside=True), 0)
+            factors = writer(w, (k, at[1], *inner)), At(found.of, found.places, inside=True)
             writer.close(letters)
-            return Over("sum", letters, times(*factors))
+            return over("sum", letters, times(*factors))
 
         note = rf"\text{{(0 outside)}}"
         return Reading((upstream, w), write_gradient, cost=9, note=note)
 
     cotangents: dict[Node, Callable[[Node | None], Reading]] = {}
     if all(map(closed, [windows, matrix, turned, columns, root.inputs[0]])):
-        cotangents[w] = of_kernel
-        if all(slide.stride == 1 for slide in slides):
+        if closed(w):
+            cotangents[w] = of_kernel
+        if closed(x) and all(slide.stride == 1 for slide in slides):
             cotangents[x] = of_input
     return Composite(root, Reading((x, w), write, cost=6), cotangents)
 
 
+def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
+    """Match (x - mean) / sqrt(variance + ε), whose gradient has a formula of its own."""
+    root = next((node for node in nodes if isinstance(node.op, elementwise.Divide)), None)
+    if root is None or not isinstance(root.inputs[0].op, elementwise.Subtract):
+        return None
+    centered, deviation = root.inputs
+    x, mean = centered.inputs
+    if not (isinstance(mean.op, reductions.Mean) and mean.op.keepdims and mean.inputs[0] is x):
+        return None
+    if not (isinstance(deviation.op, elementwise.Sqrt) and isinstance(deviation.inputs[0].op, elementwise.Add)):
+        return None
+    variance = deviation.inputs[0].inputs[0]
+    axes = mean.op.over(x.ndim)
+    total = variance.inputs[0] if isinstance(variance.op, elementwise.DivideBySize) else variance
+    if not isinstance(total.op, (reductions.Mean, reductions.Sum)) or total.op.over(x.ndim) != axes:
+        return None
+    squares = total.inputs[0]
+    count = product(x.spec.shape[axis] for axis in axes)
+    if isinstance(total.op, reductions.Sum) and (total is variance or variance.op.count != count):  # type: ignore[attr-defined]
+        return None
+    if not (isinstance(squares.op, elementwise.Square) and squares.inputs[0] is centered):
+        return None
+
+    def write(writer: Writer, at: Places) -> Expression:
+        return divided(writer(centered, at), writer(deviation, places_of(root, deviation, at)))
+
+    def gradient(centers: bool) -> Callable[[Node | None], Reading]:
+        def reading(upstream: Node | None) -> Reading:
+            assert upstream is not None
+
+            def write_gradient(writer: Writer, at: Places) -> Expression:
+                last = max(axes)
+                needed = max((axis + 1 for axis in range(last) if axis not in axes), default=0)
+                if len(at) < needed or any(place is None for place in at[:needed]):
+                    raise NeedsPlaces(needed)
+
+                def averaged_over(*factors: Node) -> Expression:
+                    letters = {axis: writer.letter(x.spec.shape[axis]) for axis in axes}
+                    rest = max(len(at), last + 1)
+                    places = [letters.get(axis, at[axis] if axis < len(at) else None) for axis in range(rest)]
+                    body = times(*[writer(factor, tuple(places)) for factor in factors])
+                    writer.close(letters.values())
+                    return averaged(over("sum", tuple(letters.values()), body), [count])
+
+                own = writer(upstream, at)
+                terms = [(1, own), *([(-1, averaged_over(upstream))] if centers else [])]
+                terms.append((-1, times(writer(root, at), averaged_over(upstream, root))))
+                scale = Fraction(Number(1), writer(deviation, places_of(root, deviation, at)))
+                return times(scale, plus(*terms))
+
+            return Reading((upstream, root, deviation), write_gradient, cost=9)
+
+        return reading
+
+    inner = [centered, deviation, deviation.inputs[0], variance, total, squares, mean]
+    if not all(map(closed, inner)):
+        return Composite(root, Reading(root.inputs, write, cost=3))
+    return Composite(root, Reading(root.inputs, write, cost=3), {x if closed(x) else centered: gradient(closed(x))})
+
+
+for _kind in ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm"):
+    composites[_kind] = _norm
+    in_layers[_kind] = {"mean": False, "variance": False, "subtract": True, "sqrt": True, "add": True, "sum": True}
 composites["softmax"] = composites["Softmax"] = _softmax
 composites["softmax_crossentropy"], composites["conv"] = _crossentropy, _convolution

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from ....core import Node
-from ....ops import class_labels, indexing, linalg
-from ..algebra import times
-from ..expressions import At, Block, Call, Expression, Indicator, Number, Over, Product, Relation, Size
+from ....ops import class_labels, indexing, linalg, shape
+from ..algebra import over, times
+from ..expressions import Block, Call, Expression, Filled, Indicator, Number, Product, Relation, Size, Transposed
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, rules
-from .elementwise import as_number, axes_left, places_of
+from .elementwise import as_number
+
+
+def _rows_of(x: Node) -> Node | None:
+    """Return what a matrix is all rows of, one below the other: of a value of more axes."""
+    if not isinstance(x.op, shape.Reshape) or x.ndim != 2 or x.inputs[0].ndim < 3:
+        return None
+    return x.inputs[0] if x.inputs[0].spec.shape[-1] == x.spec.shape[-1] else None
+
+
+def _over_stack(x: Node, y: Node, write: Writer) -> Expression | None:
+    """Return the product of all rows of one value, turned, with those of another, as a sum of products."""
+    if not isinstance(x.op, linalg.Transpose) or x.op.order(x.ndim) != (1, 0):
+        return None
+    left, right = _rows_of(x.inputs[0]), _rows_of(y)
+    if left is None or right is None or left.spec.shape[:-1] != right.spec.shape[:-1]:
+        return None
+    if not (write.covers(left) and write.covers(right)):
+        return None
+    letters = tuple(write.letter(dim) for dim in left.spec.shape[:-2])
+    try:
+        return over("sum", letters, Product(Transposed(write(left, letters)), write(right, letters)))
+    finally:
+        write.close(letters)
 
 
 def _matmul(op: linalg.Matmul, node: Node, write: Writer, at: Places) -> Expression:
     x, y = node.inputs
+    if not at and (found := _over_stack(x, y, write)) is not None:
+        return found
     rows, columns = x.ndim > 1, y.ndim > 1
     stack = node.ndim - rows - columns
     if any(place is None for place in at[:stack]) and any(place is not None for place in at[stack:]):
@@ -28,7 +53,7 @@ def _matmul(op: linalg.Matmul, node: Node, write: Writer, at: Places) -> Express
     left = write(x, (*mine, row, letter) if rows else (*mine, letter))
     right = write(y, (*theirs, letter, column) if columns else (*theirs, letter))
     write.close([letter])
-    return Over("sum", (letter,), times((as_number(left), 0), (as_number(right), 0)))
+    return over("sum", (letter,), times(as_number(left), as_number(right)))
 
 
 def _stack(node: Node, operand: Node, stack: int, at: Places) -> Places:
@@ -47,7 +72,8 @@ def _factor(operand: Node, places: Places, write: Writer) -> Expression:
     while places and places[-1] is None:
         places = places[:-1]
     if not places:
-        return as_number(write.whole(operand))
+        found = as_number(write(operand))
+        return found if write.covers(operand) else Filled(found, operand.spec.shape)
     if not write.covers(operand):
         raise NeedsLine(operand)
     return as_number(write(operand, places))
@@ -73,10 +99,9 @@ def _einsum(op: linalg.Einsum, node: Node, write: Writer, at: Places) -> Express
             Number(0) if dim == 1 and sizes[letter] != 1 else places[letter]
             for letter, dim in zip(term, x.spec.shape, strict=True)
         )
-        factors.append((as_number(write(x, inner)), 0))
+        factors.append(as_number(write(x, inner)))
     write.close(letters)
-    body = times(*factors)
-    return Over("sum", tuple(letters), body) if letters else body
+    return over("sum", tuple(letters), times(*factors))
 
 
 def _outer(op: linalg.Outer, node: Node, write: Writer, at: Places) -> Expression:
@@ -85,7 +110,7 @@ def _outer(op: linalg.Outer, node: Node, write: Writer, at: Places) -> Expressio
         raise NeedsLine(next(each for each in node.inputs if each.ndim != 1))
     if len(at) < 1 or at[0] is None:
         raise NeedsPlaces(1)
-    return times((write(x, at[:1]), 0), (write(y, at[1:]), axes_left(y, at[1:])))
+    return times(write(x, at[:1]), write(y, at[1:]))
 
 
 def _pick(op: class_labels.Pick, node: Node, write: Writer, at: Places) -> Expression:
@@ -101,11 +126,11 @@ def _scatter_labels(op: class_labels.ScatterLabels, node: Node, write: Writer, a
         inner = at[:-1]
         place = at[-1]
         assert place is not None
-        return times((write(x, inner), 0), (Indicator(Relation("=", write(labels, inner), place)), 0))
+        return times(write(x, inner), Indicator(Relation("=", write(labels, inner), place)))
     if len(at) < labels.ndim and write.covers(x) and x.ndim:
         raise NeedsPlaces(labels.ndim)
     hot = Call("onehot", (write(labels, at), Size(op.classes)))
-    return times((write(x, at), 0), (hot, 1))
+    return times(write(x, at), hot)
 
 
 def _one_hot(op: class_labels.OneHot, node: Node, write: Writer, at: Places) -> Expression:
@@ -138,11 +163,9 @@ def _index_add(op: indexing.IndexAdd, node: Node, write: Writer, at: Places) -> 
     value = write(x, inner)
     condition = Indicator(Relation("=", write(which, tuple(letters)), place))
     write.close(letters)
-    body = times((condition, 0), (value, axes_left(x, inner)))
-    return Over("sum", tuple(letters), body) if letters else body
+    return over("sum", tuple(letters), times(condition, value))
 
 
 rules[linalg.Matmul], rules[linalg.Einsum], rules[linalg.Outer] = _matmul, _einsum, _outer
 rules[class_labels.Pick], rules[class_labels.ScatterLabels] = _pick, _scatter_labels
 rules[class_labels.OneHot], rules[indexing.Take], rules[indexing.IndexAdd] = _one_hot, _take, _index_add
-_ = (At, places_of)

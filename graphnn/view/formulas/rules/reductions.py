@@ -8,10 +8,10 @@ from typing import Any
 from ....core import Node, Op
 from ....core.symbolic_shapes import Dim
 from ....ops import reductions, shape
-from ..algebra import ONE, is_number, squared, times
-from ..expressions import Block, Call, Expression, Fraction, Number, Over, Power, Size
+from ..algebra import averaged, is_number, over, squared
+from ..expressions import Block, Call, Expression, Number, Power
 from ..writer import NeedsPlaces, Places, Writer, rules
-from .elementwise import as_number, axes_left
+from .elementwise import as_number
 
 
 def over_axes(
@@ -55,16 +55,7 @@ def over_axes(
         body = as_number(write(x, (*inner, *rest))) if kind in ("sum", "prod") else write(x, (*inner, *rest))
     finally:
         write.close(letters)
-    if letters:
-        if kind == "sum" and isinstance(body, Over) and body.kind == "sum":
-            body = Over("sum", (*letters, *body.letters), body.body)
-        else:
-            body = _in_front(kind, tuple(letters), body)
-    return body, [x.spec.shape[axis] for axis in axes]
-
-
-def _in_front(kind: str, letters: Any, body: Expression) -> Expression:
-    return Over(kind, letters, body)
+    return over(kind, tuple(letters), body), [x.spec.shape[axis] for axis in axes]
 
 
 def _hint(write: Writer, node: Node, axis: int) -> tuple[str]:
@@ -95,20 +86,7 @@ def _sum(op: reductions.Sum, node: Node, write: Writer, at: Places) -> Expressio
 def _mean(op: reductions.Mean, node: Node, write: Writer, at: Places) -> Expression:
     (x,) = node.inputs
     found, dims = over_axes("sum", node, x, op.over(x.ndim), op.keepdims, write, at)
-    return averaged(found, dims, axes_left(node, at))
-
-
-def averaged(total: Expression, dims: Sequence[Dim], axes: int) -> Expression:
-    """Return a sum divided by sizes."""
-    number = 1
-    names: list[Expression] = []
-    for dim in dims:
-        if isinstance(dim, int):
-            number *= dim
-        else:
-            names.append(Size(dim))
-    under = times((Number(number), 0), *[(name, 0) for name in names])
-    return total if is_number(under, 1) else times((Fraction(ONE, under), 0), (total, axes))
+    return averaged(found, dims)
 
 
 def _sum_to(op: shape.SumTo, node: Node, write: Writer, at: Places) -> Expression:
@@ -135,7 +113,7 @@ def _sum_to(op: shape.SumTo, node: Node, write: Writer, at: Places) -> Expressio
             inner.append(at[axis - front] if axis - front < len(at) else None)
     body = write(x, tuple(inner))
     write.close(letters)
-    return Over("sum", tuple(letters), body)
+    return over("sum", tuple(letters), body)
 
 
 rules[reductions.Sum], rules[reductions.Mean], rules[shape.SumTo] = _sum, _mean, _sum_to

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ....core import Node
 from ....core.symbolic_shapes import Dim
-from ....ops import concatenation, indexing, linalg, shape, sliding_windows
-from ..expressions import Affine, At, Block, Expression, Letter, Number, Over, Transposed
-from ..writer import NeedsLine, NeedsPlaces, Places, Writer, rules
+from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
+from ..expressions import Affine, Applied, Block, Expression, Filled, Letter, Number, Over, Transposed
+from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, rules, signs, widening
 from .elementwise import places_of
 from .fallback import named
 
@@ -16,7 +19,7 @@ def _broadcast_to(op: shape.BroadcastTo, node: Node, write: Writer, at: Places) 
     return write(x, places_of(node, x, at))
 
 
-def _expand_dims(op: shape.ExpandDims, node: Node, write: Writer, at: Places) -> Expression:
+def _expand_dims(op: shape.ExpandDims | shape.Squeeze, node: Node, write: Writer, at: Places) -> Expression:
     return _resized(node, write, at)
 
 
@@ -42,15 +45,10 @@ def _resized(node: Node, write: Writer, at: Places) -> Expression:
     while own and own[0] == 1:
         own.pop(0)
     if own == theirs:
-        return write(x, _one_places(places, have, x))
-    needed = next(axis for axis in reversed(range(node.ndim)) if axis not in of)
-    if len(at) > needed:
+        return write(x, tuple(places))
+    if len(at) >= node.ndim:
         raise NeedsLine(x)
-    raise NeedsPlaces(needed)
-
-
-def _one_places(places: list[Expression | None], have: list[int], x: Node) -> Places:
-    return tuple(places)
+    raise NeedsPlaces(len(at) + 1)
 
 
 def _axes(dims: tuple[Dim, ...]) -> list[int]:
@@ -86,7 +84,7 @@ def _blocks(node: Node, x: Node, common: int, write: Writer, at: Places) -> Expr
     block = Block(at[common], node.spec.shape[common + 1])  # type: ignore[arg-type]
     if len(at) > common + 1 and at[common + 1] is not None:
         raise NeedsLine(node)
-    if not (x.op.is_leaf or x in write._roots or x in write._forced):
+    if not write.has_line(x):
         raise NeedsLine(x)
     return write(x, (*at[:common], block))
 
@@ -117,8 +115,7 @@ def _transpose(op: linalg.Transpose, node: Node, write: Writer, at: Places) -> E
         return Transposed(write(x, tuple(places)))
     if len(left) == 2:
         return Transposed(write(x, tuple(places)))
-    moved = next(axis for axis in reversed(range(node.ndim)) if order[axis] != axis)
-    raise NeedsPlaces(min(node.ndim, max(len(at) + 1, 1 if moved else 1)))
+    raise NeedsPlaces(len(at) + 1)
 
 
 def _getitem(op: indexing.Getitem, node: Node, write: Writer, at: Places) -> Expression:
@@ -179,7 +176,28 @@ def _pad(op: concatenation.Pad, node: Node, write: Writer, at: Places) -> Expres
     return named(op, node, write, at, r"\operatorname{pad}")
 
 
+def _zeros(op: shape.Zeros, node: Node, write: Writer, at: Places) -> Expression:
+    return Number(0) if at or not node.shape else Filled(Number(0), node.spec.shape)
+
+
+def _eye(op: shape.Eye, node: Node, write: Writer, at: Places) -> Expression:
+    return named(op, node, write, at, r"\mathbf{I}")
+
+
+def _random(called: str) -> Callable[[Any, Node, Writer, Places], Expression]:
+    def rule(op: random.Random, node: Node, write: Writer, at: Places) -> Expression:
+        return Applied(op, called, tuple(write.whole(operand) for operand in node.inputs), node.ndim, hidden=True)
+
+    return rule
+
+
+rules[shape.Zeros], rules[shape.Eye] = _zeros, _eye
+rules[random.RandomNormal] = _random(r"\mathcal{N}\left(0, 1\right)")
+rules[random.RandomUniform] = _random(r"\mathcal{U}\left(0, 1\right)")
+for _class in (random.RandomNormal, random.RandomUniform):
+    always_lines.add(_class)
+    signs[_class] = r"\sim"
+widening |= {shape.BroadcastTo}
 rules[shape.BroadcastTo], rules[shape.ExpandDims], rules[shape.Reshape] = _broadcast_to, _expand_dims, _reshape
 rules[shape.Squeeze], rules[linalg.Transpose], rules[indexing.Getitem] = _expand_dims, _transpose, _getitem
 rules[sliding_windows.Windows], rules[concatenation.Concatenate], rules[concatenation.Pad] = _windows, _concatenate, _pad
-_ = At
