@@ -38,6 +38,11 @@ def is_number(expression: Expression, value: float | None = None) -> bool:
     return isinstance(expression, Number) and (value is None or expression.value == value)
 
 
+def is_zero(expression: Expression) -> bool:
+    """Whether an expression is 0 everywhere."""
+    return is_number(expression.value if isinstance(expression, Filled) else expression, 0)
+
+
 def plus(*terms: tuple[int, Expression]) -> Expression:
     """Return a sum; sums in it become part of it."""
     flat: list[tuple[int, Expression]] = []
@@ -220,3 +225,8 @@ def over(kind: str, letters: tuple[Letter, ...], body: Expression) -> Expression
             case Over(kind="sum", letters=inner):
                 return Over(kind, (*letters, *inner), body.body)
     return Over(kind, letters, body)
+
+
+def transposed(of: Expression) -> Expression:
+    """Return an expression with its last two axes exchanged."""
+    return of.of if isinstance(of, Transposed) else Transposed(of)

@@ -23,6 +23,7 @@ from .expressions import (
     Filled,
     Fraction,
     Indicator,
+    Last,
     Letter,
     Line,
     Number,
@@ -30,6 +31,7 @@ from .expressions import (
     Plus,
     Power,
     Product,
+    Recurrence,
     Relation,
     Size,
     Symbol,
@@ -49,6 +51,7 @@ class Values:
 
     def __init__(self, values: dict[str, Array], sizes: Mapping[str, int]) -> None:
         self.of, self.sizes = values, sizes
+        self.at: dict[Letter, int] = {}
 
     def size(self, dim: Dim) -> int:
         """Return a dimension as a number."""
@@ -65,6 +68,33 @@ class Values:
         value = value.reshape(value.shape[:letters] + (1,) * max(missing, 0) + value.shape[letters:])
         self.of[line.symbol.key] = found = np.broadcast_to(value, shape)
         return found
+
+
+    def recurrence(self, recurrence: Recurrence) -> None:
+        """Compute iteration after iteration, and remember the values of all, one below the other."""
+        letter = recurrence.letter
+        times = self.size(letter.dim)
+        order = range(times)[::-1] if recurrence.backwards else range(times)
+        back = {state.symbol.key: state.back for state in recurrence.states}
+        shapes = {line.symbol.key: concrete(line.shape[1:], self.sizes) for line in recurrence.lines}
+        for state in recurrence.states:
+            shape = shapes[state.line]
+            values = np.zeros((times + 1, *shape))
+            first = times - state.back if recurrence.backwards else times
+            values[first] = np.broadcast_to(compute(state.initial, self, ()), shape)
+            self.of[state.symbol.key] = values
+        for at in order:
+            self.at[letter] = at
+            for line in recurrence.lines:
+                key = line.symbol.key
+                value = compute(line.tree, self, line.letters)
+                if key not in self.of:
+                    self.of[key] = np.zeros((times, *shapes[key]), value.dtype)
+                count, shape = len(line.letters), shapes[key]
+                missing = len(shape) + 1 - value.ndim
+                value = value.reshape(value.shape[:count] + (1,) * missing + value.shape[count:])
+                self.of[key][at - back.get(key, 0)] = np.broadcast_to(value, (1, *shape))[0]
+            del self.at[letter]
 
 
 compute: Rules[[Values, Letters], Array] = Rules()
@@ -100,6 +130,8 @@ def _size(expression: Size, values: Values, letters: Letters) -> Array:
 
 def _letter(expression: Letter, values: Values, letters: Letters) -> Array:
     shape = [1] * len(letters)
+    if expression in values.at:
+        return np.full(shape, values.at[expression])
     shape[letters.index(expression)] = -1
     return np.arange(values.size(expression.dim)).reshape(shape)
 
@@ -107,6 +139,10 @@ def _letter(expression: Letter, values: Values, letters: Letters) -> Array:
 def _affine(expression: Affine, values: Values, letters: Letters) -> Array:
     terms = [factor * compute(letter, values, letters) for factor, letter in expression.terms]
     return reduce(np.add, terms, _constant(expression.offset, letters))
+
+
+def _last(expression: Last, values: Values, letters: Letters) -> Array:
+    return _constant(values.size(expression.dim) - 1, letters)
 
 
 def _filled(expression: Filled, values: Values, letters: Letters) -> Array:
@@ -188,7 +224,7 @@ def _at(expression: At, values: Values, letters: Letters) -> Array:
     places: list[tuple[int, Array]] = []
     for axis, place in enumerate(expression.places, count):
         if place is not None and not isinstance(place, Block):
-            places.append((axis, compute(place, values, letters).reshape((-1,) * 0 + _front(place, values, letters))))
+            places.append((axis, compute(place, values, letters)))
     for axis, place in enumerate(expression.places, count):
         if isinstance(place, Block):
             return _at_block(expression, values, letters)
@@ -202,10 +238,6 @@ def _at(expression: At, values: Values, letters: Letters) -> Array:
     fits = reduce(np.logical_and, [(place >= 0) & (place < n) for place, n in zip(chosen, sizes, strict=True)])
     found = value[(*which, *[np.clip(place, 0, n - 1) for place, n in zip(chosen, sizes, strict=True)])]
     return np.where(fits.reshape(fits.shape + (1,) * (found.ndim - fits.ndim)), found, 0)
-
-
-def _front(place: Expression, values: Values, letters: Letters) -> tuple[int, ...]:
-    return compute(place, values, letters).shape[: len(letters)]
 
 
 def _at_block(expression: At, values: Values, letters: Letters) -> Array:
@@ -241,7 +273,7 @@ def _over(expression: Over, values: Values, letters: Letters) -> Array:
 
 
 compute[Symbol], compute[Number], compute[Size], compute[Letter] = _symbol, _number, _size, _letter
-compute[Affine], compute[Filled], compute[Plus], compute[Times] = _affine, _filled, _plus, _times
+compute[Last], compute[Affine], compute[Filled], compute[Plus], compute[Times] = _last, _affine, _filled, _plus, _times
 compute[Fraction], compute[Power], compute[Product], compute[Transposed] = _fraction, _power, _product, _transposed
 compute[Call], compute[Applied], compute[Relation], compute[Indicator] = _call, _applied, _relation, _indicator
 compute[Cases], compute[At], compute[Over] = _cases, _at, _over

@@ -70,6 +70,15 @@ class Affine(Expression):
 
     terms: tuple[tuple[int, Letter], ...]
     offset: int = 0
+    counts: bool = False
+    """Whether it is written as the number that it is, from 0, and not as a place, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last(Expression):
+    """The last place along a dimension."""
+
+    dim: Dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +226,8 @@ class Line:
         LaTeX that is written after it.
     sign : str
         What stands between them.
+    left : Expression, optional
+        What is written on the left, if it is not the symbol with the letters.
     """
 
     name: str
@@ -226,3 +237,36 @@ class Line:
     shape: Shape
     note: str = ""
     sign: str = "="
+    left: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an iteration takes from the one before.
+
+    Attributes
+    ----------
+    symbol : Symbol
+        Of all iterations' values, one below the other, and what the first one takes.
+    initial : Expression
+    back : int
+        How many places before an iteration's own lies what it gives: 1 of a gradient that goes back by one.
+    line : str
+        The key of the symbol whose line gives the next value.
+    """
+
+    symbol: Symbol
+    initial: Expression
+    back: int
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Lines that are computed for one place of a letter after the other."""
+
+    name: str
+    letter: Letter
+    backwards: bool
+    lines: tuple[Line, ...]
+    states: tuple[State, ...]

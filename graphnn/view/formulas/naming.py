@@ -252,6 +252,15 @@ class Naming:
             self._of[node] = self._free(self._wish(node))
         return self._of[node]
 
+    def users_name(self, node: Node) -> str:
+        """Return the name that the user gave a node, or ""."""
+        return self._users_name(node)
+
+    def claimed(self, name: Name) -> Name:
+        """Take a name that is meant to be given, whoever has it."""
+        self._taken.add(name)
+        return name
+
     def derivative(self, of: Node, to: Node) -> Name:
         """Return the name of the gradient of one node with respect to another."""
         key = self.of(to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -19,6 +20,7 @@ from .expressions import (
     Filled,
     Fraction,
     Indicator,
+    Last,
     Letter,
     Line,
     Name,
@@ -27,6 +29,7 @@ from .expressions import (
     Plus,
     Power,
     Product,
+    Recurrence,
     Relation,
     Size,
     Symbol,
@@ -39,7 +42,7 @@ from .naming import size_latex
 # How strongly a formula holds together: one that holds less than it must gets brackets.
 _RELATION, _SUM, _BIG, _PRODUCT, _POWER, _ATOM = 5, 10, 15, 20, 40, 50
 _Written = tuple[str, int]
-_WIDEST = 150
+_WIDEST = 75
 """Characters of a line, roughly; a longer sum goes on below."""
 _SHORT = 24
 
@@ -60,19 +63,24 @@ def bracketed(text: str) -> str:
 
 def line_latex(line: Line) -> str:
     """Return a line, with ``&`` in front of its sign."""
-    left = latex_of(At(line.symbol, line.letters) if line.letters else line.symbol)
+    left = latex_of(line.left or (At(line.symbol, line.letters) if line.letters else line.symbol))
     note = rf" \qquad {line.note}" if line.note else ""
     tree = line.tree
-    if isinstance(tree, Plus) and len(latex_of(tree)) > _WIDEST:
+    if isinstance(tree, Plus) and _width(latex_of(tree)) > _WIDEST:
         rows, row = [], ""
         for i, (sign, term) in enumerate(tree.terms):
             text = _term(sign, term, i == 0)
-            if row and len(row) + len(text) > _WIDEST:
+            if row and _width(row + text) > _WIDEST:
                 rows.append(row)
                 row = ""
             row += text
         return f"{left} &{line.sign} " + " \\\\\n  &\\quad ".join([*rows, row]) + note
     return f"{left} &{line.sign} {latex_of(tree)}{note}"
+
+
+def _width(text: str) -> int:
+    """Return about how many characters LaTeX shows."""
+    return len(re.sub(r"\\(frac|left|right|operatorname|mathrm|partial)?|[{}^_, ]|[a-z]{4,}", "", text))
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -100,7 +108,7 @@ def _at(expression: At) -> _Written:
     places = []
     for axis, place in enumerate(expression.places):
         if isinstance(place, Block):
-            above = f"[{latex_of(place.letter)}]"
+            above = f"[{place_latex(place.letter)}]"
         elif not (axis < len(hidden) and hidden[axis]):
             places.append(":" if place is None else place_latex(place))
     while places and places[-1] == ":":
@@ -125,8 +133,32 @@ def _affine(expression: Affine) -> _Written:
     for factor, letter in expression.terms:
         sign = "-" if factor < 0 else "+" if text else ""
         text += f"{sign}{'' if abs(factor) == 1 else abs(factor)}{letter.text}"
-    rest = expression.offset + 1 - sum(factor * letter.start for factor, letter in expression.terms)
-    return text + (f"{rest:+d}" if rest else ""), _SUM
+    rest = expression.offset + (not expression.counts) - sum(factor * letter.start for factor, letter in expression.terms)
+    return (text + (f"{rest:+d}" if rest else "")) if text else str(rest), _SUM
+
+
+def _last_place(expression: Last) -> _Written:
+    return size_latex(expression.dim), _ATOM
+
+
+def recurrence_latex(recurrence: Recurrence) -> list[str]:
+    """Return what the first iteration takes, and the lines."""
+    letter = recurrence.letter
+    first = []
+    for state in recurrence.states:
+        place: Expression = Affine((), -1)
+        if recurrence.backwards:
+            place = Last(letter.dim) if state.back else Affine((), 0)
+        text = latex_of(At(state.symbol, (place,)))
+        if recurrence.backwards and not state.back:
+            text = latex_of(At(state.symbol, ())) + f"_{{{size_latex(letter.dim)}+1}}"
+        first.append(f"{text} &= {latex_of(state.initial)}")
+    start, end = size_latex(letter.dim), str(letter.start)
+    ends = (start, end) if recurrence.backwards else (end, start)
+    lines = [line_latex(line) for line in recurrence.lines]
+    if lines:
+        lines[0] += rf" \qquad {letter.text} = {ends[0]}, \dots, {ends[1]}"
+    return first + lines
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------
@@ -313,4 +345,5 @@ written[Symbol], written[At], written[Affine], written[Number] = _symbol, _at, _
 written[Size], written[Filled], written[Plus], written[Times] = _size, _filled, _plus, _times
 written[Fraction], written[Power], written[Product], written[Transposed] = _fraction, _power, _product, _transposed
 written[Call], written[Applied], written[Relation], written[Indicator] = _call, _applied, _relation, _indicator
+written[Last] = _last_place
 written[Cases], written[Over], written[Letter] = _cases, _over, _letter

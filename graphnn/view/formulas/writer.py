@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from .expressions import (
     At,
     Expression,
     Filled,
+    Indicator,
     Letter,
     Line,
     Name,
     Number,
+    Recurrence,
+    Relation,
     Symbol,
 )
 from .naming import Naming, is_layer, letters_for
@@ -60,6 +63,8 @@ class Reading:
     cost: int = 1
     note: str = ""
     sign: str = "="
+    hints: tuple[tuple[str, int], ...] = ()
+    """For the places along each axis, the letter that they are known by, and what the first is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,14 @@ composites: dict[str, Callable[[Sequence[Node], Callable[[Node], bool]], Composi
 
 always_lines: set[type[Op]] = set()
 """Classes of operations each of which is a line."""
+never_lines: set[type[Op]] = set()
+"""Classes of operations that are no line, unless they are asked for."""
 cheap: set[type[Op]] = set()
 """Classes of operations that are written again wherever they are read, rather than named."""
 in_layers: dict[str, dict[str, bool]] = {}
 """By the kind of a layer, and the last part of a node's name: True where it is written where it is read, False: a line."""
+loop_keys: dict[type[Op], Callable[[Any], Any]] = {}
+"""By the class of a loop, what two of them have in common that compute the same of the same."""
 widening: set[type[Op]] = set()
 """Classes of operations that only repeat what they read: no part of a formula."""
 signs: dict[type[Op], str] = {}
@@ -101,6 +110,33 @@ WITH_DELTA = ("Dense", "Conv1D", "Conv2D", "Conv3D")
 
 fallbacks: list[Callable[[Op, Node, Writer, Places], Expression]] = []
 """Writes an operation by its name; where nothing else can."""
+
+
+bodies: list[Callable[[Writer, Node], Body | None]] = []
+"""Makes the writer of what a loop computes in one iteration; None where it cannot be written so."""
+
+
+def nothing(writer: Writer, at: Places) -> Expression:
+    """Refuse: what is read through others has no formula."""
+    raise NeedsPlaces(0)
+
+
+class Body(Protocol):
+    """What writes one iteration of a loop."""
+
+    state_names: dict[int, Name]
+
+    def write_lines(self) -> bool:
+        """Write the lines that are still asked for; return whether there were any."""
+
+    def recurrence(self) -> Recurrence:
+        """Return the lines."""
+
+    def each(self, place: int, at: Places) -> Expression:
+        """Return the value of a node of the body in some iteration."""
+
+    def last(self, k: int, at: Places) -> Expression:
+        """Return what the last iteration gives for a carried value."""
 
 
 class Writer:
@@ -136,6 +172,8 @@ class Writer:
         self._extra: dict[str, Line] = {}
         self._symbols: dict[Node, Symbol] = {}
         self._queue: list[Node] = []
+        self.constants: dict[str, Node] = {}
+        self._bodies: dict[Node, Body | None] = {}
 
     # --- what there is ------------------------------------------------------------------------------------------
 
@@ -192,7 +230,9 @@ class Writer:
         """Return how a node is written."""
         if node not in self._readings:
             composite = self._composites.get(node)
-            if composite is not None:
+            if node.op.holds_bodies and (same := self.same_loop(node)) is not node:
+                self._readings[node] = Reading((same,), nothing, cost=0)
+            elif composite is not None:
                 self._readings[node] = composite.reading
             else:
                 write: Write = lambda writer, at: rules(node.op, node, writer, at)  # noqa: E731
@@ -239,6 +279,8 @@ class Writer:
         if self.detail == "op":
             return True
         if is_constant_tree(self, node):
+            return False
+        if type(node.op) in never_lines:
             return False
         if node.title != node.name or type(node.op) in always_lines:
             return True
@@ -343,8 +385,30 @@ class Writer:
         if node not in self._symbols:
             ones = tuple(dim == 1 for dim in node.spec.shape)
             self._symbols[node] = Symbol(node.name, self.name(node), ones)
+            if node.op.is_constant:
+                self.constants[node.name] = node
             self._queue.append(node)
         return self._symbols[node]
+
+    # --- loops --------------------------------------------------------------------------------------------------
+
+    def same_loop(self, node: Node) -> Node:
+        """Return the first loop that computes the same, whatever it keeps of it."""
+        key = loop_keys[type(node.op)](node.op) if type(node.op) in loop_keys else None
+        if key is None:
+            return node
+        for other in self.graph:
+            if other.op.holds_bodies and type(other.op) is type(node.op) and other.inputs == node.inputs:
+                if loop_keys[type(other.op)](other.op) == key:
+                    return other
+        return node
+
+    def body(self, node: Node) -> Body | None:
+        """Return the writer of what a loop computes in one iteration, or None."""
+        node = self.same_loop(node)
+        if node not in self._bodies:
+            self._bodies[node] = bodies[0](self, node)
+        return self._bodies[node]
 
     # --- letters ------------------------------------------------------------------------------------------------
 
@@ -409,34 +473,46 @@ class Writer:
             return False
         return not (op.rearranges and len(node.inputs) == 1) or self.covers(node.inputs[0])
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[Line | Recurrence]:
         """Write all lines, in the order of the nodes."""
         found: dict[Node, Line] = {}
         for node in self.fetches:
             self.symbol(node)
-        while self._queue:
-            node = self._queue.pop()
-            if not node.op.is_leaf and node not in found:
-                found[node] = self._line(node)
+        more = True
+        while more:
+            while self._queue:
+                node = self._queue.pop()
+                if not node.op.is_leaf and node not in found:
+                    found[node] = self._line(node, ())
+            # An iteration may ask for lines of the graph around it, and of other iterations.
+            more = any([body.write_lines() for body in list(self._bodies.values()) if body is not None]) or bool(self._queue)
         extra = {line.name: line for line in self._extra.values()}
-        ordered = []
-        for node in sorted(found, key=lambda node: node.index):
+        loops = {loop: body for loop, body in self._bodies.items() if body is not None}
+        ordered: list[Line | Recurrence] = []
+        for node in sorted([*found, *loops], key=lambda node: node.index):
+            if node in loops:
+                ordered.append(loops[node].recurrence())
+                continue
             ordered += [extra.pop(name) for name in [*extra] if name.startswith(f"<{node.name}:")]
             ordered.append(found[node])
         return ordered
 
-    def _line(self, node: Node) -> Line:
+    def _line(self, node: Node, around: tuple[Letter, ...]) -> Line:
+        """Write one line, with the fewest letters that do."""
         count = 0
         while True:
-            self._open = []
+            self._open = list(around)
             letters: list[Letter] = []
             try:
                 for axis in range(count):
-                    letters.append(self.letter(node.spec.shape[axis], self._hint(node, axis)))
+                    letters.append(self.letter(node.spec.shape[axis], *self._hint(node, axis)))
                 reading = self.reading(node)
                 tree = reading.write(self, tuple(letters))
+                if isinstance(tree, Relation):
+                    tree = Indicator(tree)
+                symbol = self.symbol(node)
                 return Line(
-                    node.name, self.symbol(node), tuple(letters), tree, node.spec.shape, reading.note, reading.sign
+                    node.name, symbol, (*around, *letters), tree, node.spec.shape, reading.note, reading.sign
                 )
             except NeedsPlaces:
                 count += 1
@@ -444,19 +520,26 @@ class Writer:
                     self._force_inputs(node)
                     count = 0
             except NeedsLine as need:
-                self._forced.add(need.node)
+                self.force(need.node)
 
-    def _hint(self, node: Node, axis: int) -> str:
-        """Return the letter that places along an axis are known by."""
+    def force(self, node: Node) -> None:
+        """Make a node a line."""
+        self._forced.add(node)
+
+    def _hint(self, node: Node, axis: int) -> tuple[str, int]:
+        """Return the letter that places along an axis are known by, and what the first is."""
+        hints = self.reading(node).hints
+        if axis < len(hints):
+            return hints[axis]
         scope = self.graph.scopes.get(node.scope)
         kind = scope.kind if scope is not None else ""
+        if node.ndim > 2 and (kind.startswith("Conv") or kind in ("conv", "max_pool", "average_pool")):
+            return "nkij"[axis : axis + 1] if not kind.endswith("pool") else "ncij"[axis : axis + 1], 1
         while scope is not None and scope.parent is not None and scope.kind != "MultiHeadAttention":
             scope = scope.parent
         if scope is not None and scope.kind == "MultiHeadAttention" and node.ndim == 4 and axis == 1:
-            return "h"
-        if node.op.is_leaf and node.ndim > 2 or kind.startswith("Conv"):
-            return "kcpq"[axis : axis + 1] if node.phase != "forward" and axis == 0 else ""
-        return ""
+            return "h", 1
+        return "", 1
 
     def _force_inputs(self, node: Node) -> None:
         """Make lines of what is read, where a node cannot be written otherwise; if it is written already, by name."""

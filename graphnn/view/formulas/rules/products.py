@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ....core import Node
 from ....ops import class_labels, indexing, linalg, shape
-from ..algebra import over, times
-from ..expressions import Block, Call, Expression, Filled, Indicator, Number, Product, Relation, Size, Transposed
+from ..algebra import over, times, transposed
+from ..expressions import Block, Call, Expression, Filled, Indicator, Number, Product, Relation, Size
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, rules
 from .elementwise import as_number
 
@@ -28,7 +28,7 @@ def _over_stack(x: Node, y: Node, write: Writer) -> Expression | None:
         return None
     letters = tuple(write.letter(dim) for dim in left.spec.shape[:-2])
     try:
-        return over("sum", letters, Product(Transposed(write(left, letters)), write(right, letters)))
+        return over("sum", letters, Product(transposed(write(left, letters)), write(right, letters)))
     finally:
         write.close(letters)
 

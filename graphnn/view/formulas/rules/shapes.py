@@ -8,7 +8,8 @@ from typing import Any
 from ....core import Node
 from ....core.symbolic_shapes import Dim
 from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
-from ..expressions import Affine, Applied, Block, Expression, Filled, Letter, Number, Over, Transposed
+from ..algebra import transposed
+from ..expressions import Affine, Applied, Block, Expression, Filled, Letter, Number, Over
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, rules, signs, widening
 from .elementwise import places_of
 from .fallback import named
@@ -112,9 +113,9 @@ def _transpose(op: linalg.Transpose, node: Node, write: Writer, at: Places) -> E
     if left == sorted(left):
         return write(x, tuple(places))
     if len(left) > 2 and left[:-2] == sorted(left[:-2]) and left[-2] > left[-1] > max(left[:-2]):
-        return Transposed(write(x, tuple(places)))
+        return transposed(write(x, tuple(places)))
     if len(left) == 2:
-        return Transposed(write(x, tuple(places)))
+        return transposed(write(x, tuple(places)))
     raise NeedsPlaces(len(at) + 1)
 
 
