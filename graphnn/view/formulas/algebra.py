@@ -17,6 +17,7 @@ from .expressions import (
     Filled,
     Fraction,
     Indicator,
+    Joined,
     Letter,
     Number,
     Over,
@@ -92,7 +93,7 @@ def axes_of(expression: Expression) -> int:
             return axes
         case Plus(terms=terms):
             return max(axes_of(term) for _, term in terms)
-        case Times(factors=parts) | Call(operands=parts):
+        case Times(factors=parts) | Call(operands=parts) | Joined(parts=parts):
             return max(map(axes_of, parts)) + (isinstance(expression, Call) and expression.function == "onehot")
         case Fraction(over=one, under=other) | Power(base=one, exponent=other) | Relation(left=one, right=other):
             return max(axes_of(one), axes_of(other))

@@ -52,6 +52,7 @@ class BodyWriter(Writer):
         self._symbols, self._queue, self._extra, self._bodies = {}, [], {}, {}
         self.constants = outer.constants
         self._found: dict[Node, Line] = {}
+        self._initial: dict[int, Expression] = {}
         self._open = []
         self.time = Letter(outer.letter(op.length).text, op.length)
         outer._open = before
@@ -193,8 +194,6 @@ class BodyWriter(Writer):
         node = self.nodes[place]
         if not at or not isinstance(at[0], Letter):
             raise NeedsPlaces(1)
-        if not node.op.is_leaf and not self.has_line(node):
-            self.force(node)
         return self._in(at[0], lambda: self(node, at[1:]))
 
     def last(self, k: int, at: Places) -> Expression:
@@ -229,6 +228,10 @@ class BodyWriter(Writer):
         for k in self.state_names:
             self.symbol(self.nodes[self.op.carried[k]])
         before = len(self._found)
+        self._open = []
+        for k in self.state_names:
+            if k not in self._initial:
+                self._initial[k] = self.outer(self._takes[self._carried[k]])
         while self._queue:
             node = self._queue.pop()
             if node not in self._found and not node.op.is_leaf:
@@ -250,8 +253,7 @@ class BodyWriter(Writer):
         states = []
         for k in self.state_names:
             symbol = self.symbol(self.nodes[self.op.carried[k]])
-            initial = self.outer(self._takes[self._carried[k]])
-            states.append(State(symbol, initial, int(self._shifts), symbol.key))
+            states.append(State(symbol, self._initial[k], int(self._shifts), symbol.key))
         return Recurrence(self.loop.name, self.time, self.op.backwards, lines, tuple(states))
 
 

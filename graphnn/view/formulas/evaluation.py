@@ -23,6 +23,8 @@ from .expressions import (
     Filled,
     Fraction,
     Indicator,
+    InWindow,
+    Joined,
     Last,
     Letter,
     Line,
@@ -142,7 +144,35 @@ def _affine(expression: Affine, values: Values, letters: Letters) -> Array:
 
 
 def _last(expression: Last, values: Values, letters: Letters) -> Array:
-    return _constant(values.size(expression.dim) - 1, letters)
+    return _constant(values.size(expression.dim) - 1 + expression.behind, letters)
+
+
+def _joined(expression: Joined, values: Values, letters: Letters) -> Array:
+    parts = _each(expression.parts, values, letters)
+    front = np.broadcast_shapes(*[part.shape[:-1] for part in parts])
+    return np.concatenate([np.broadcast_to(part, (*front, part.shape[-1])) for part in parts], axis=-1)
+
+
+def _in_window(expression: InWindow, values: Values, letters: Letters) -> Array:
+    places, window = ([compute(each, values, letters) for each in part] for part in (expression.places, expression.window))
+    inside: Any = True
+    offsets = []
+    for place, which, slide in zip(places, window, expression.slides, strict=True):
+        step = place - which * slide.stride
+        offsets.append(step // slide.dilation)
+        inside = inside & (step >= 0) & (step < slide.size * slide.dilation) & (step % slide.dilation == 0)
+    if expression.of is None:
+        return np.asarray(inside)
+    found = []
+    for offset in np.ndindex(*[slide.size for slide in expression.slides]):
+        at = [
+            Given(which * slide.stride + k * slide.dilation)
+            for which, slide, k in zip(window, expression.slides, offset, strict=True)
+        ]
+        found.append(compute(At(expression.of, tuple(at)), values, letters))
+    first = np.argmax(np.stack(found), axis=0)
+    flat = reduce(lambda total, pair: total * pair[1].size + pair[0], zip(offsets, expression.slides, strict=True), 0)
+    return np.asarray(inside & (flat == first))
 
 
 def _filled(expression: Filled, values: Values, letters: Letters) -> Array:
@@ -249,10 +279,10 @@ def _at_block(expression: At, values: Values, letters: Letters) -> Array:
     size = values.size(block.size)
     shape = (*value.shape[: count + axis], -1, size, *value.shape[count + axis + 1 :])
     places = (*expression.places[:axis], block.letter, None, *expression.places[axis + 1 :])
-    return compute(At(_Given(value.reshape(shape)), places), values, letters)
+    return compute(At(Given(value.reshape(shape)), places), values, letters)
 
 
-class _Given(Expression):
+class Given(Expression):
     """A value that is known."""
 
     __slots__ = ("value",)
@@ -273,8 +303,9 @@ def _over(expression: Over, values: Values, letters: Letters) -> Array:
 
 
 compute[Symbol], compute[Number], compute[Size], compute[Letter] = _symbol, _number, _size, _letter
+compute[Joined], compute[InWindow] = _joined, _in_window
 compute[Last], compute[Affine], compute[Filled], compute[Plus], compute[Times] = _last, _affine, _filled, _plus, _times
 compute[Fraction], compute[Power], compute[Product], compute[Transposed] = _fraction, _power, _product, _transposed
 compute[Call], compute[Applied], compute[Relation], compute[Indicator] = _call, _applied, _relation, _indicator
 compute[Cases], compute[At], compute[Over] = _cases, _at, _over
-compute[_Given] = lambda given, values, letters: given.value
+compute[Given] = lambda given, values, letters: given.value

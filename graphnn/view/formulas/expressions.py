@@ -76,9 +76,10 @@ class Affine(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Last(Expression):
-    """The last place along a dimension."""
+    """The last place along a dimension, or so many behind it."""
 
     dim: Dim
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,41 @@ class Cases(Expression):
     condition: Expression
     then: Expression
     otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Expression):
+    """Values one beside the other, along their last axis."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """How windows slide along one axis."""
+
+    size: int
+    stride: int
+    dilation: int
+
+
+@dataclass(frozen=True, slots=True)
+class InWindow(Expression):
+    """Whether a place is in a window; with `of`, whether the window's first maximum is there.
+
+    Attributes
+    ----------
+    places, window : tuple of Expression
+        The place, and which window.
+    slides : tuple of Sliding
+    of : Expression or None
+        What the windows are of, at all places of its last axes.
+    """
+
+    places: tuple[Expression, ...]
+    window: tuple[Expression, ...]
+    slides: tuple[Sliding, ...]
+    of: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,6 +317,8 @@ class Naming:
             below = self._layers_name(scope.path)
             if below and scope.parent is not None and scope.parent.kind == "MultiHeadAttention":
                 return Name(below if below != "O" else "o", (), self._above(scope.parent.path))
+        if kind == "MultiHeadAttention":
+            return Name("C", (), self._above(node.scope))
         letter = _RESULTS.get(kind) or ("z" if kind.startswith("Conv") or kind == "conv" else "")
         if _unnumbered(last) in _ACTIVATIONS or node.op.name in _ACTIVATIONS:
             letter = "a"

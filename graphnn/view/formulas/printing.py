@@ -20,6 +20,8 @@ from .expressions import (
     Filled,
     Fraction,
     Indicator,
+    InWindow,
+    Joined,
     Last,
     Letter,
     Line,
@@ -138,7 +140,19 @@ def _affine(expression: Affine) -> _Written:
 
 
 def _last_place(expression: Last) -> _Written:
-    return size_latex(expression.dim), _ATOM
+    return size_latex(expression.dim) + (f"+{expression.behind}" if expression.behind else ""), _ATOM
+
+
+def _joined_parts(expression: Joined) -> _Written:
+    return rf"\left[{', '.join(map(latex_of, expression.parts))}\right]", _ATOM
+
+
+def _in_window(expression: InWindow) -> _Written:
+    place = bracketed(", ".join(map(place_latex, expression.places)))
+    window = f"F_{{{', '.join(map(place_latex, expression.window))}}}"
+    if expression.of is None:
+        return rf"{place} \in {window}", _RELATION
+    return rf"{place} = \operatorname*{{arg\,max}}_{{{window}}} {latex_of(expression.of)}", _RELATION
 
 
 def recurrence_latex(recurrence: Recurrence) -> list[str]:
@@ -148,10 +162,8 @@ def recurrence_latex(recurrence: Recurrence) -> list[str]:
     for state in recurrence.states:
         place: Expression = Affine((), -1)
         if recurrence.backwards:
-            place = Last(letter.dim) if state.back else Affine((), 0)
+            place = Last(letter.dim, 0 if state.back else 1)
         text = latex_of(At(state.symbol, (place,)))
-        if recurrence.backwards and not state.back:
-            text = latex_of(At(state.symbol, ())) + f"_{{{size_latex(letter.dim)}+1}}"
         first.append(f"{text} &= {latex_of(state.initial)}")
     start, end = size_latex(letter.dim), str(letter.start)
     ends = (start, end) if recurrence.backwards else (end, start)
@@ -345,5 +357,5 @@ written[Symbol], written[At], written[Affine], written[Number] = _symbol, _at, _
 written[Size], written[Filled], written[Plus], written[Times] = _size, _filled, _plus, _times
 written[Fraction], written[Power], written[Product], written[Transposed] = _fraction, _power, _product, _transposed
 written[Call], written[Applied], written[Relation], written[Indicator] = _call, _applied, _relation, _indicator
-written[Last] = _last_place
+written[Last], written[Joined], written[InWindow] = _last_place, _joined_parts, _in_window
 written[Cases], written[Over], written[Letter] = _cases, _over, _letter

@@ -258,8 +258,11 @@ class Writer:
             if node.op.is_leaf:
                 self._costs[node] = 0
                 continue
+            if type(node.op) in never_lines and node not in fetched:
+                self._costs[node] = 0
+                continue
             operands = [each for each in dict.fromkeys(self.reading(node).operands)]
-            costs = {each: self._costs.get(each, 0) for each in operands if each not in self._roots}
+            costs = {each: self._costs.get(each, 0) for each in operands if each not in self._roots and not self._hinted(each)}
             total = self._own_cost(node) + sum(costs.values())
             while total > _LARGEST and any(costs.values()):
                 largest = max(costs, key=lambda each: costs[each])
@@ -291,13 +294,18 @@ class Writer:
         atoms = all(map(self._is_atom, node.inputs))
         if atoms and type(node.op) in cheap and len(node.inputs) < 3:
             return any(self._is_border(node, user) for user in users)
+        if len(users) > 1 and node.op.rearranges and len(node.inputs) == 1:
+            while node.op.rearranges and len(node.inputs) == 1:
+                (node,) = node.inputs
+            self._roots.add(node)
+            return False
         if len(users) > 1:
             return True
         return any(self._is_border(node, user) for user in users)
 
     def _is_atom(self, node: Node) -> bool:
         """Whether a node is a symbol where it is read, or that times a number."""
-        if node.op.is_leaf or node in self._roots:
+        if node.op.is_leaf or node in self._roots or type(node.op) in never_lines:
             return True
         return bool(node.op.powers) and all(
             each.op.is_constant if i else each.op.is_leaf or each in self._roots

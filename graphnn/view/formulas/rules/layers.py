@@ -12,8 +12,8 @@ from ....core import Node
 from ....ops import class_labels, elementwise, linalg, reductions, shape, sliding_windows
 from ....core.symbolic_shapes import product
 from ..algebra import averaged, divided, over, plus, times
-from ..expressions import At, Call, Expression, Fraction, Indicator, Number, Over, Relation, Symbol
-from ..writer import Composite, NeedsPlaces, Places, Reading, Writer, composites, in_layers
+from ..expressions import At, Call, Expression, Fraction, Indicator, InWindow, Letter, Number, Over, Relation, Sliding, Symbol
+from ..writer import Composite, NeedsPlaces, Places, Reading, Writer, composites, in_layers, rules
 from .elementwise import places_of
 from .shapes import affine
 
@@ -66,7 +66,7 @@ def _softmax(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             mean = Over("sum", (letter,), inner)
             return times(writer(root, at), plus((1, writer(upstream, at)), (-1, mean)))
 
-        return Reading((root, *([upstream] if upstream is not None else [])), write_gradient, cost=9)
+        return Reading((root, *([upstream] if upstream is not None else [])), write_gradient, cost=7)
 
     inner = {shifted: gradient} if closed(shifted) and closed(powers) and closed(total) else {}
     return Composite(root, Reading((x,), write), inner)
@@ -112,7 +112,7 @@ def _crossentropy(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             scale = [] if upstream is None else [writer(upstream)]
             return averaged(times(*scale, difference), dims)
 
-        return Reading((x, labels, *([upstream] if upstream is not None else [])), write_gradient, cost=9)
+        return Reading((x, labels, *([upstream] if upstream is not None else [])), write_gradient, cost=7)
 
     own = [shifted, log, pick, total, total.inputs[0], rows]
     return Composite(root, Reading((x, labels), write, cost=9), {shifted: gradient} if all(map(closed, own)) else {})
@@ -139,14 +139,14 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
     def write(writer: Writer, at: Places) -> Expression:
         if len(at) < root.ndim or any(place is None for place in at):
             raise NeedsPlaces(root.ndim)
-        channel = writer.letter(x.spec.shape[1], "c")
+        channel: Expression = writer.letter(x.spec.shape[1], "c") if x.spec.shape[1] != 1 else Number(0)
         places = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
         moved = [
             affine((slide.stride, outer), (slide.dilation, inner))
             for slide, outer, inner in zip(slides, at[2:], places, strict=True)
         ]
-        letters = (channel, *places)
-        kernel = writer(w, (at[1], *letters))
+        letters = (*([channel] if isinstance(channel, Letter) else []), *places)
+        kernel = writer(w, (at[1], channel, *places))
         found = over("sum", letters, times(kernel, writer(x, (at[0], channel, *moved))))
         writer.close(letters)
         return found
@@ -158,7 +158,7 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             if len(at) < w.ndim or any(place is None for place in at):
                 raise NeedsPlaces(w.ndim)
             n = writer.letter(x.spec.shape[0])
-            outer = [writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[2:], "pqr", strict=False)]
+            outer = [writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[2:], "ijl", strict=False)]
             moved = [
                 affine((slide.stride, place), (slide.dilation, inner))
                 for slide, place, inner in zip(slides, outer, at[2:], strict=True)
@@ -168,7 +168,8 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             writer.close(letters)
             return over("sum", letters, times(*factors))
 
-        return Reading((upstream, x), write_gradient, cost=9)
+        spatial = tuple((hint, 0) for hint in "uvw"[:axes])
+        return Reading((upstream, x), write_gradient, cost=7, hints=(("k", 1), ("c", 1), *spatial))
 
     def of_input(upstream: Node | None) -> Reading:
         assert upstream is not None
@@ -189,8 +190,8 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             writer.close(letters)
             return over("sum", letters, times(*factors))
 
-        note = rf"\text{{(0 outside)}}"
-        return Reading((upstream, w), write_gradient, cost=9, note=note)
+        hints = tuple((hint, 1) for hint in "ncijl"[: x.ndim])
+        return Reading((upstream, w), write_gradient, cost=9, note=r"\text{(0 outside)}", hints=hints)
 
     cotangents: dict[Node, Callable[[Node | None], Reading]] = {}
     if all(map(closed, [windows, matrix, turned, columns, root.inputs[0]])):
@@ -199,6 +200,51 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
         if closed(x) and all(slide.stride == 1 for slide in slides):
             cotangents[x] = of_input
     return Composite(root, Reading((x, w), write, cost=6), cotangents)
+
+
+def _pool(nodes: Sequence[Node], closed: Closed) -> Composite | None:
+    """Match the maximum, or the mean, of windows."""
+    root = nodes[-1]
+    most = isinstance(root.op, reductions.Max)
+    if not isinstance(root.op, (reductions.Max, reductions.Mean)) or (most and root.op.ties != "first"):  # type: ignore[attr-defined]
+        return None
+    turned = _kinds(root.inputs[0], linalg.Transpose)
+    windows = _kinds(turned.inputs[0], sliding_windows.Windows) if turned is not None else None
+    if windows is None or turned is None or root.op.keepdims:
+        return None
+    assert isinstance(windows.op, sliding_windows.Windows)
+    (x,) = windows.inputs
+    slides = windows.op.slides(x.ndim)
+    axes = len(slides)
+    order = (*range(x.ndim, x.ndim + axes), *range(x.ndim))
+    last = tuple(slide.axis for slide in slides) == tuple(range(x.ndim - axes, x.ndim))
+    if not last or turned.op.order(turned.ndim) != order or root.op.over(turned.ndim) != tuple(range(axes)):  # type: ignore[attr-defined]
+        return None
+    sliding = tuple(Sliding(slide.size, slide.stride, slide.dilation) for slide in slides)
+
+    def gradient(upstream: Node | None) -> Reading:
+        assert upstream is not None
+
+        def write_gradient(writer: Writer, at: Places) -> Expression:
+            if len(at) < x.ndim or any(place is None for place in at):
+                raise NeedsPlaces(x.ndim)
+            front, places = at[: x.ndim - axes], tuple(place for place in at[x.ndim - axes :] if place is not None)
+            window = tuple(writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[-axes:], "pqr", strict=False))
+            there = InWindow(places, window, sliding, writer(x, front) if most else None)
+            body = times(writer(upstream, (*front, *window)), Indicator(there))
+            writer.close(window)
+            count = [] if most else [slide.size for slide in slides]
+            return averaged(over("sum", window, body), count)
+
+        note = r"\text{(}F_{p, q}\text{: the window at }p, q\text{)}" if axes == 2 else ""
+        operands = (upstream, x) if most else (upstream,)
+        return Reading(operands, write_gradient, cost=7, note=note, hints=tuple((hint, 1) for hint in "ncijl"[: x.ndim]))
+
+    def write(writer: Writer, at: Places) -> Expression:
+        return rules(root.op, root, writer, at)
+
+    inner = all(map(closed, [windows, turned])) and closed(x)
+    return Composite(root, Reading(root.inputs, write), {x: gradient} if inner else {})
 
 
 def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
@@ -251,7 +297,7 @@ def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
                 scale = Fraction(Number(1), writer(deviation, places_of(root, deviation, at)))
                 return times(scale, plus(*terms))
 
-            return Reading((upstream, root, deviation), write_gradient, cost=9)
+            return Reading((upstream, root, deviation), write_gradient, cost=7)
 
         return reading
 
@@ -264,5 +310,6 @@ def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
 for _kind in ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm"):
     composites[_kind] = _norm
     in_layers[_kind] = {"mean": False, "variance": False, "subtract": True, "sqrt": True, "add": True, "sum": True}
+composites["max_pool"] = composites["average_pool"] = _pool
 composites["softmax"] = composites["Softmax"] = _softmax
 composites["softmax_crossentropy"], composites["conv"] = _crossentropy, _convolution

@@ -49,7 +49,7 @@ def over_axes(
             if dim == 1:
                 inner[axis] = Number(0)
             else:
-                letter = write.letter(dim, *_hint(write, node, axis))
+                letter = write.letter(dim, *_hint(node, axis))
                 letters.append(letter)
                 inner[axis] = letter
         body = as_number(write(x, (*inner, *rest))) if kind in ("sum", "prod") else write(x, (*inner, *rest))
@@ -58,10 +58,10 @@ def over_axes(
     return over(kind, tuple(letters), body), [x.spec.shape[axis] for axis in axes]
 
 
-def _hint(write: Writer, node: Node, axis: int) -> tuple[str]:
+def _hint(node: Node, axis: int) -> tuple[str, int]:
     scope = node.graph.scopes.get(node.scope)
-    pooled = scope is not None and scope.kind.endswith("_pool")
-    return ("uvw"[axis : axis + 1] if pooled else "",)
+    pooled = scope is not None and scope.kind.endswith("_pool") and node.phase == "forward"
+    return ("uvw"[axis : axis + 1], 0) if pooled else ("", 1)
 
 
 def _reduced(kind: str) -> Callable[[Any, Node, Writer, Places], Expression]:

@@ -8,9 +8,9 @@ from typing import Any
 from ....core import Node
 from ....core.symbolic_shapes import Dim
 from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
-from ..algebra import transposed
-from ..expressions import Affine, Applied, Block, Expression, Filled, Letter, Number, Over
-from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, rules, signs, widening
+from ..algebra import over, times, transposed
+from ..expressions import Affine, Applied, Block, Expression, Filled, Indicator, Joined, Letter, Number, Over, Relation
+from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, never_lines, rules, signs, widening
 from .elementwise import places_of
 from .fallback import named
 
@@ -82,6 +82,8 @@ def _flat(op: shape.Reshape, node: Node, write: Writer, at: Places) -> Expressio
 def _blocks(node: Node, x: Node, common: int, write: Writer, at: Places) -> Expression:
     if len(at) <= common or at[common] is None:
         raise NeedsPlaces(common + 1)
+    if len(at) > common + 1 and at[common + 1] is not None:
+        raise NeedsLine(node)
     block = Block(at[common], node.spec.shape[common + 1])  # type: ignore[arg-type]
     if len(at) > common + 1 and at[common + 1] is not None:
         raise NeedsLine(node)
@@ -95,12 +97,27 @@ def _joined_blocks(node: Node, x: Node, common: int, write: Writer, at: Places) 
         raise NeedsLine(node)
     if len(at) < common - 1:
         raise NeedsPlaces(common - 1)
+    parts = beside(x, common, write, at)
+    if parts is not None:
+        return Joined(parts)
     letter = write.letter(x.spec.shape[common], "h")
     try:
         body = write(x, (*at, *[None] * (common - len(at)), letter))
     finally:
         write.close([letter])
     return Over("concat", (letter,), body)
+
+
+def beside(x: Node, axis: int, write: Writer, at: Places) -> tuple[Expression, ...] | None:
+    """Return the parts along an axis, if each is a value of its own."""
+    if isinstance(x.op, indexing.SlicesAdd):
+        places = [index[axis] if len(index) == axis + 1 and set(index[:axis]) <= {(None, None, None)} else None for index in x.op.indices]
+        if sorted(place for place in places if isinstance(place, int)) != list(range(len(places))):
+            return None
+        if len(places) != x.spec.shape[axis]:
+            return None
+        return tuple(write(x.inputs[places.index(k)], at) for k in range(len(places)))
+    return None
 
 
 def _transpose(op: linalg.Transpose, node: Node, write: Writer, at: Places) -> Expression:
@@ -152,6 +169,28 @@ def _windows(op: sliding_windows.Windows, node: Node, write: Writer, at: Places)
     return write(x, tuple(places))
 
 
+def _fold(op: sliding_windows.Fold, node: Node, write: Writer, at: Places) -> Expression:
+    """Write a sum over the windows that a place is in."""
+    (x,) = node.inputs
+    slides = op.slides(node.ndim)
+    if len(at) < node.ndim or any(place is None for place in at):
+        raise NeedsPlaces(node.ndim)
+    outer = {slide.axis: write.letter(x.spec.shape[slide.axis]) for slide in slides}
+    inner = [write.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
+    places = [outer.get(axis, at[axis]) for axis in range(node.ndim)]
+    conditions = []
+    for slide, within in zip(slides, inner, strict=True):
+        place = at[slide.axis]
+        assert place is not None
+        there = affine((slide.stride, outer[slide.axis]), (slide.dilation, within))
+        conditions.append(Indicator(Relation("=", place, there)))
+    try:
+        body = times(*conditions, write(x, (*places, *inner)))
+    finally:
+        write.close([*outer.values(), *inner])
+    return over("sum", (*outer.values(), *inner), body)
+
+
 def affine(*terms: tuple[int, Expression | None]) -> Expression:
     """Return a sum of multiples of places."""
     found: list[tuple[int, Letter]] = []
@@ -170,6 +209,8 @@ def affine(*terms: tuple[int, Expression | None]) -> Expression:
 
 
 def _concatenate(op: concatenation.Concatenate, node: Node, write: Writer, at: Places) -> Expression:
+    if op.axis % node.ndim == node.ndim - 1 and len(at) < node.ndim:
+        return Joined(tuple(write(operand, at) for operand in node.inputs))
     return named(op, node, write, at, r"\operatorname{concat}")
 
 
@@ -201,4 +242,6 @@ for _class in (random.RandomNormal, random.RandomUniform):
 widening |= {shape.BroadcastTo}
 rules[shape.BroadcastTo], rules[shape.ExpandDims], rules[shape.Reshape] = _broadcast_to, _expand_dims, _reshape
 rules[shape.Squeeze], rules[linalg.Transpose], rules[indexing.Getitem] = _expand_dims, _transpose, _getitem
+rules[sliding_windows.Fold] = _fold
+never_lines |= {shape.Zeros}
 rules[sliding_windows.Windows], rules[concatenation.Concatenate], rules[concatenation.Pad] = _windows, _concatenate, _pad
