@@ -39,11 +39,12 @@ class BodyWriter(Writer):
         self.order = self._needed()
         self._sums = self._found_sums()
         kept = [node for node in self.fetches if node not in self._sums.values()]
-        self.fetches = kept
-        self._users = {}
+        terms = [next(e for e in node.inputs if e is not self._carried[k]) for k, node in self._sums.items()]
+        self.fetches, self._users = [*kept, *[term for term in terms if term not in kept]], {}
         self.order = self._needed()
-        self._choose_roots()
+        self.fetches = kept
         self._roots |= {node for node in self.order if self._gate_of(node)}
+        self._choose_roots()
         self._letter: Letter | None = None
         before = outer._open
         self._names: dict[Node, Name] = {}
@@ -94,7 +95,10 @@ class BodyWriter(Writer):
         naming = self.outer.naming
         states = [k for k in range(len(self._carried)) if k not in self._sums]
         if self.is_pulled_back and self.loop.twin is not None and self.outer.result is not None:
-            forward = self.outer.body(self.loop.twin)
+            twin = self.loop.twin
+            while not twin.op.holds_bodies and twin.inputs:
+                twin = twin.inputs[0]
+            forward = self.outer.body(twin) if twin.op.holds_bodies else None
             if forward is not None and len(forward.state_names) == len(states):
                 of = naming.of(self.outer.result)
                 names = {}

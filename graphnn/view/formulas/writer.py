@@ -63,6 +63,8 @@ class Reading:
     cost: int = 1
     note: str = ""
     sign: str = "="
+    lines: tuple[Node, ...] = ()
+    """Nodes that are read more than once, and so are lines."""
     hints: tuple[tuple[str, int], ...] = ()
     """For the places along each axis, the letter that they are known by, and what the first is."""
 
@@ -254,6 +256,7 @@ class Writer:
 
     def _choose_roots(self) -> None:
         fetched = set(self.fetches)
+        self._roots |= {each for node in self.order for each in self.reading(node).lines if not each.op.is_leaf}
         for node in self.order:
             if node.op.is_leaf:
                 self._costs[node] = 0

@@ -66,7 +66,8 @@ def _softmax(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             mean = Over("sum", (letter,), inner)
             return times(writer(root, at), plus((1, writer(upstream, at)), (-1, mean)))
 
-        return Reading((root, *([upstream] if upstream is not None else [])), write_gradient, cost=7)
+        assert upstream is not None
+        return Reading((root, upstream), write_gradient, cost=7, lines=(root, upstream))
 
     inner = {shifted: gradient} if closed(shifted) and closed(powers) and closed(total) else {}
     return Composite(root, Reading((x,), write), inner)
@@ -184,8 +185,7 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             ]
             letters = (k, *inner)
             found = writer(upstream, (at[0], k, *moved))
-            if not isinstance(found, At):
-                raise AssertionError("the gradient of a convolution is a line of its own")
+            assert isinstance(found, At)  # it is a line
             factors = writer(w, (k, at[1], *inner)), At(found.of, found.places, inside=True)
             writer.close(letters)
             return over("sum", letters, times(*factors))
@@ -229,14 +229,14 @@ def _pool(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             if len(at) < x.ndim or any(place is None for place in at):
                 raise NeedsPlaces(x.ndim)
             front, places = at[: x.ndim - axes], tuple(place for place in at[x.ndim - axes :] if place is not None)
-            window = tuple(writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[-axes:], "pqr", strict=False))
+            window = tuple(writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[-axes:], "klm", strict=False))
             there = InWindow(places, window, sliding, writer(x, front) if most else None)
             body = times(writer(upstream, (*front, *window)), Indicator(there))
             writer.close(window)
             count = [] if most else [slide.size for slide in slides]
             return averaged(over("sum", window, body), count)
 
-        note = r"\text{(}F_{p, q}\text{: the window at }p, q\text{)}" if axes == 2 else ""
+        note = r"F\text{: the windows}"
         operands = (upstream, x) if most else (upstream,)
         return Reading(operands, write_gradient, cost=7, note=note, hints=tuple((hint, 1) for hint in "ncijl"[: x.ndim]))
 
@@ -297,7 +297,7 @@ def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
                 scale = Fraction(Number(1), writer(deviation, places_of(root, deviation, at)))
                 return times(scale, plus(*terms))
 
-            return Reading((upstream, root, deviation), write_gradient, cost=7)
+            return Reading((upstream, root, deviation), write_gradient, cost=7, lines=(root, upstream))
 
         return reading
 
