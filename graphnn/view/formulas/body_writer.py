@@ -27,7 +27,7 @@ class BodyWriter(Writer):
         self.nodes, self.inputs = op.nodes, op.inputs
         self.graph, self.detail = op.bodies["iteration"], outer.detail
         self._wrt, self._cotangents, self._composites, self._readings = {}, [], {}, {}
-        self.result = None
+        self.result, self._formulas = None, set()
         self._users, self._forced, self._costs, self._roots = {}, set(), {}, set()
         carried, rows, same = op.split(loop.inputs)
         first = int(op.indexed)

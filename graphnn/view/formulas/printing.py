@@ -307,7 +307,7 @@ def _relation(expression: Relation) -> _Written:
 
 
 def _indicator(expression: Indicator) -> _Written:
-    return rf"\mathbb{{1}}\left[{latex_of(expression.condition)}\right]", _ATOM
+    return rf"\mathbf{{1}}\left[{latex_of(expression.condition)}\right]", _ATOM
 
 
 def _cases(expression: Cases) -> _Written:

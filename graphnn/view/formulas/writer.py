@@ -158,6 +158,7 @@ class Writer:
         self.fetches = list(dict.fromkeys([*fetches, *([self.result] if self.result is not None else [])]))
         self._composites = self._found_composites() if detail == "layer" else {}
         self._readings: dict[Node, Reading] = {}
+        self._formulas: set[Node] = set()
         self._read_cotangents()
         self._users: dict[Node, list[Node]] = {}
         self.order = self._needed()
@@ -226,6 +227,7 @@ class Writer:
                     cotangent = derivatives.of.get(inner)
                     upstream = derivatives.of.get(composite.root)
                     if cotangent is not None and upstream is not None and cotangent is not upstream:
+                        self._formulas.add(cotangent)
                         self._readings[cotangent] = reading(None if composite.root is result else upstream)
 
     def reading(self, node: Node) -> Reading:
@@ -256,6 +258,7 @@ class Writer:
 
     def _choose_roots(self) -> None:
         fetched = set(self.fetches)
+        self._roots |= self._formulas & set(self.order)
         self._roots |= {each for node in self.order for each in self.reading(node).lines if not each.op.is_leaf}
         for node in self.order:
             if node.op.is_leaf:
@@ -569,7 +572,7 @@ class Writer:
         key = f"<{node.name}: {what}>"
         if key not in self._extra:
             before, self._open = self._open, []
-            symbol = Symbol(key, self.naming.fresh(base, node), tuple(dim == 1 for dim in shape))
+            symbol = Symbol(key, self.naming.fresh(base, None), tuple(dim == 1 for dim in shape))
             self._extra[key] = Line(key, symbol, (), tree(), shape)
             self._open = before
         return self._extra[key].symbol

@@ -249,8 +249,12 @@ def _pool(nodes: Sequence[Node], closed: Closed) -> Composite | None:
 
 def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
     """Match (x - mean) / sqrt(variance + ε), whose gradient has a formula of its own."""
-    root = next((node for node in nodes if isinstance(node.op, elementwise.Divide)), None)
-    if root is None or not isinstance(root.inputs[0].op, elementwise.Subtract):
+    found = (_norm_of(node, closed) for node in nodes if isinstance(node.op, elementwise.Divide))
+    return next((each for each in found if each is not None), None)
+
+
+def _norm_of(root: Node, closed: Closed) -> Composite | None:
+    if not isinstance(root.inputs[0].op, elementwise.Subtract):
         return None
     centered, deviation = root.inputs
     x, mean = centered.inputs
@@ -310,6 +314,7 @@ def _norm(nodes: Sequence[Node], closed: Closed) -> Composite | None:
 for _kind in ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm"):
     composites[_kind] = _norm
     in_layers[_kind] = {"mean": False, "variance": False, "subtract": True, "sqrt": True, "add": True, "sum": True}
+in_layers["MultiHeadAttention"] = {"scores": False}
 composites["max_pool"] = composites["average_pool"] = _pool
 composites["softmax"] = composites["Softmax"] = _softmax
 composites["softmax_crossentropy"], composites["conv"] = _crossentropy, _convolution
