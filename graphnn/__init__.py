@@ -66,7 +66,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .torch.watching.watch import watch
     from .transforms.extract_replace import extract, replace
     from .transforms.vmap import vmap
-    from .view import draw, summary
+    from .view import draw, latex, summary
 
 # What loads when it is first asked for: names by the module that has them, and modules.
 _LATER = {
@@ -93,7 +93,7 @@ _LATER = {
     "transforms.vmap": "vmap",
     "core.topological_order": "schedule",
     "transforms.extract_replace": "extract replace",
-    "view": "draw summary",
+    "view": "draw latex summary",
 }
 _MODULES = (
     *("autodiff", "cli", "compiler", "control_flow", "datasets", "debugger", "demo", "distributed", "interventions"),
@@ -193,6 +193,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "latex",
     "linearize",
     "load",
     "name",

@@ -80,6 +80,25 @@ def negative(term: Expression) -> Expression:
     return plus((-1, term))
 
 
+def is_array(expression: Expression) -> bool:
+    """Whether a value has more than one element at some place of the letters."""
+    match expression:
+        case Symbol(ones=ones):
+            return not all(ones)
+        case At(of=Symbol(ones=ones), places=places):
+            left = (*places, *[None] * (len(ones) - len(places)))
+            return any(not one and (at is None or isinstance(at, Block)) for one, at in zip(ones, left, strict=True))
+        case Plus(terms=terms):
+            return any(is_array(term) for _, term in terms)
+        case Times(factors=parts) | Call(operands=parts) if getattr(expression, "function", "") != "onehot":
+            return any(map(is_array, parts))
+        case Fraction(over=one, under=other) | Power(base=one, exponent=other) | Relation(left=one, right=other):
+            return is_array(one) or is_array(other)
+        case Indicator(condition=of) | Over(body=of):
+            return is_array(of)
+    return axes_of(expression) > 0
+
+
 def axes_of(expression: Expression) -> int:
     """Return how many axes a value has besides those of letters."""
     match expression:
@@ -121,13 +140,13 @@ def times(*factors: Expression) -> Expression:
                 stack.append(term)
             case Times(factors=parts):
                 stack += parts[::-1]
-            case Fraction(over=Number() as top, under=bottom) if not axes_of(factor):
+            case Fraction(over=Number() as top, under=bottom) if not is_array(factor) and not axes_of(bottom):
                 over.append(top)
                 under.append(bottom)
             case Number():
                 over.append(factor)
             case _:
-                (arrays if axes_of(factor) else scalars).append(factor)
+                (arrays if is_array(factor) else scalars).append(factor)
     scalars.sort(key=_rank)
     number_sign, number = _quotient(over, under)
     sign *= number_sign

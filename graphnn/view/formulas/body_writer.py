@@ -50,7 +50,7 @@ class BodyWriter(Writer):
         self._names: dict[Node, Name] = {}
         self.state_names = self._named_states()
         self.naming = outer.naming
-        self._symbols, self._queue, self._extra, self._bodies = {}, [], {}, {}
+        self.symbols, self._queue, self._extra, self._bodies = {}, [], {}, {}
         self.constants = outer.constants
         self._found: dict[Node, Line] = {}
         self._initial: dict[int, Expression] = {}
@@ -145,11 +145,11 @@ class BodyWriter(Writer):
 
     def symbol(self, node: Node) -> Symbol:
         """Return the symbol of the values of all iterations."""
-        if node not in self._symbols:
+        if node not in self.symbols:
             ones = (False, *[dim == 1 for dim in node.spec.shape])
-            self._symbols[node] = Symbol(f"{self.loop.name}/{node.name}", self.name(node), ones)
+            self.symbols[node] = Symbol(f"{self.loop.name}/{node.name}", self.name(node), ones)
             self._queue.append(node)
-        return self._symbols[node]
+        return self.symbols[node]
 
     def __call__(self, node: Node, at: Places = ()) -> Expression:
         """Return a node's value in the iteration of the letter."""

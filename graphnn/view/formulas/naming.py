@@ -197,6 +197,8 @@ class Naming:
     def __init__(self, graph: Graph, shown: Iterable[Node], result: Node | None) -> None:
         self._graph, self._result = graph, result
         self._taken: set[Name] = set()
+        self.letters: set[str] = set()
+        """The letters that stand alone as a name, and so are no places of a sum."""
         self._of: dict[Node, Name] = {}
         shown = list(shown)
         owners = dict.fromkeys(node.scope for node in shown if node.op.is_parameter and node.scope)
@@ -214,11 +216,6 @@ class Naming:
         for node in shown:
             if self._users_name(node):
                 self.of(node)
-
-    @property
-    def given(self) -> set[Name]:
-        """The names that something has."""
-        return self._taken
 
     def _is_numbered(self, path: str) -> bool:
         scope = self._graph.scopes.get(path)
@@ -257,8 +254,10 @@ class Naming:
         return self._users_name(node)
 
     def claimed(self, name: Name) -> Name:
-        """Take a name that is meant to be given, whoever has it."""
+        """Take a name, whoever has it."""
         self._taken.add(name)
+        if len(name.base) == 1:
+            self.letters.add(name.base)
         return name
 
     def derivative(self, of: Node, to: Node) -> Name:
@@ -268,18 +267,15 @@ class Naming:
             found = Name(r"\delta", key.below, key.above)
         else:
             found = Name(key.base, key.below, key.above, of=self.of(of))
-        self._taken.add(found)
-        return found
+        return self.claimed(found)
 
     def _free(self, name: Name) -> Name:
         if name not in self._taken:
-            self._taken.add(name)
-            return name
+            return self.claimed(name)
         number = 2
         while (other := Name(name.base, (*name.below, str(number)), name.above)) in self._taken:
             number += 1
-        self._taken.add(other)
-        return other
+        return self.claimed(other)
 
     def fresh(self, base: str, node: Node | None = None) -> Name:
         """Return a name that nothing has."""

@@ -240,7 +240,8 @@ def _times(expression: Times) -> _Written:
     text = parts[0]
     for before, part in zip(parts, parts[1:], strict=False):
         joint = r" \cdot " if part[0].isdigit() else r"\, "
-        if joint == r"\, " and (before.startswith(r"\frac") or before[-1:].isdigit()):
+        tight = before.startswith(r"\frac") or before[-1:].isdigit()
+        if joint == r"\, " and tight and not part.startswith((r"\mathrm", r"\text")):
             joint = " "
         text += joint + part
     array = isinstance(expression.factors[-1], Times)

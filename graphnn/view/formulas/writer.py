@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Places = tuple[Expression | None, ...]
 """Places along the first axes of a value; None is all of an axis."""
-_LARGEST = 9
-"""Operations of one line; what would be longer is cut into two."""
+_LARGEST, _OPERATION = 36, 4
+"""What one line may cost; what would be longer is cut into two. An operation costs 4, one that only moves elements 1."""
 
 
 class NeedsPlaces(Exception):  # noqa: N818 - it says what is lacking
@@ -107,7 +107,7 @@ widening: set[type[Op]] = set()
 """Classes of operations that only repeat what they read: no part of a formula."""
 signs: dict[type[Op], str] = {}
 """What stands between a node and its formula, if not "="."""
-WITH_DELTA = ("Dense", "Conv1D", "Conv2D", "Conv3D")
+_WITH_DELTA = ("Dense", "Conv1D", "Conv2D", "Conv3D")
 
 
 fallbacks: list[Callable[[Op, Node, Writer, Places], Expression]] = []
@@ -173,7 +173,7 @@ class Writer:
         self._name_cotangents()
         self._open: list[Letter] = []
         self._extra: dict[str, Line] = {}
-        self._symbols: dict[Node, Symbol] = {}
+        self.symbols: dict[Node, Symbol] = {}
         self._queue: list[Node] = []
         self.constants: dict[str, Node] = {}
         self._bodies: dict[Node, Body | None] = {}
@@ -279,15 +279,16 @@ class Writer:
                 self._roots.add(node)
 
     def _own_cost(self, node: Node) -> int:
-        if node.op.rearranges or type(node.op) in (*widening, *cheap) or is_constant_tree(self, node):
-            return 0 if self.reading(node).cost == 1 else self.reading(node).cost
-        return self.reading(node).cost
+        cost = self.reading(node).cost
+        light = node.op.rearranges or type(node.op) in widening or is_constant_tree(node)
+        light = light or (type(node.op) in cheap and all(map(self._is_atom, node.inputs)))
+        return 1 if light and cost == 1 else _OPERATION * cost
 
     def _is_root(self, node: Node) -> bool:
         users = self._users.get(node, [])
         if self.detail == "op":
             return True
-        if is_constant_tree(self, node):
+        if is_constant_tree(node):
             return False
         if type(node.op) in never_lines:
             return False
@@ -338,7 +339,7 @@ class Writer:
         if node.phase != "forward":
             if node in self._wrt:
                 forward = self._wrt[node][1]
-                return forward in self._roots and (self._costs[node] > 3 or self.naming_of_layer(forward))
+                return forward in self._roots and (self._costs[node] > 3 * _OPERATION or self._is_result(forward))
             return False
         if user.phase != "forward":
             return False
@@ -349,13 +350,10 @@ class Writer:
         single = node.shape == () and scope is not None and not is_layer(scope.kind)
         return not (single and user.scope in ("", scope.parent.path if scope is not None and scope.parent else ""))
 
-    def naming_of_layer(self, node: Node) -> bool:
+    def _is_result(self, node: Node) -> bool:
         """Whether a node is what a layer with weights gives."""
         scope = self.graph.scopes.get(node.scope)
-        return scope is not None and scope.result is node and scope.kind in WITH_DELTA and self._costs_of(node) > 1
-
-    def _costs_of(self, node: Node) -> int:
-        return self._costs.get(node, 0)
+        return scope is not None and scope.result is node and scope.kind in _WITH_DELTA
 
     def _region(self, path: str) -> str:
         """Return the scope that is written as one: the innermost layer, or the outermost composition."""
@@ -396,13 +394,13 @@ class Writer:
 
     def symbol(self, node: Node) -> Symbol:
         """Return the symbol of a node, whose line is written, too."""
-        if node not in self._symbols:
+        if node not in self.symbols:
             ones = tuple(dim == 1 for dim in node.spec.shape)
-            self._symbols[node] = Symbol(node.name, self.name(node), ones)
+            self.symbols[node] = Symbol(node.name, self.name(node), ones)
             if node.op.is_constant:
                 self.constants[node.name] = node
             self._queue.append(node)
-        return self._symbols[node]
+        return self.symbols[node]
 
     # --- loops --------------------------------------------------------------------------------------------------
 
@@ -428,7 +426,7 @@ class Writer:
 
     def letter(self, dim: Dim, hint: str = "", start: int = 1) -> Letter:
         """Return a letter for the places along a dimension, which stands in the line from now on: see `closed`."""
-        used = {letter.text for letter in self._open} | self._single_letters()
+        used = {letter.text for letter in self._open} | self.naming.letters
         text = next((each for each in letters_for(dim, hint) if each not in used), "")
         number = 1
         while not text:
@@ -443,9 +441,6 @@ class Writer:
         """Free letters for other sums."""
         for letter in letters:
             self._open.remove(letter)
-
-    def _single_letters(self) -> set[str]:
-        return {name.base for name in self.naming.given if len(name.base) == 1}
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -534,7 +529,11 @@ class Writer:
                     self._force_inputs(node)
                     count = 0
             except NeedsLine as need:
-                self.force(need.node)
+                if need.node is node or (need.node.graph is self.graph and self.has_line(need.node)):
+                    self._force_inputs(node)
+                    count = 0
+                else:
+                    self.force(need.node)
 
     def force(self, node: Node) -> None:
         """Make a node a line."""
@@ -588,7 +587,7 @@ def constant_number(node: Node) -> bool | int | float | None:
     return first.item() if same else None  # type: ignore[no-any-return]
 
 
-def is_constant_tree(writer: Writer, node: Node) -> bool:
+def is_constant_tree(node: Node) -> bool:
     """Whether a node is made of numbers and sizes alone, in few operations: 1/N."""
     stack, count = [node], 0
     while stack and count < 12:

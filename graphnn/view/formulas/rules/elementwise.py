@@ -102,7 +102,15 @@ def _same(op: Op, node: Node, write: Writer, at: Places) -> Expression:
 
 
 def _cast(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-    return as_number(operands_of(node, write, at)[0])
+    (before,), (x,) = node.inputs, operands_of(node, write, at)
+    if before.dtype.kind == "b" or node.dtype.kind == "f" or (before.dtype.kind in "iu" and node.dtype.kind in "iu"):
+        return as_number(x)
+    return truth(before, x) if node.dtype.kind == "b" else _named(op, node, write, at)
+
+
+def truth(node: Node, expression: Expression) -> Expression:
+    """Return whether a value is not 0."""
+    return expression if node.dtype.kind == "b" else Relation("≠", expression, Number(0))
 
 
 def _called(function: str) -> Callable[[Any, Node, Writer, Places], Expression]:
@@ -118,6 +126,10 @@ def _relu(op: Op, node: Node, write: Writer, at: Places) -> Expression:
 
 def _clip(op: comparison.Clip, node: Node, write: Writer, at: Places) -> Expression:
     (x,) = operands_of(node, write, at)
+    if op.lo is None or op.hi is None:
+        bounds = [Call("max", (x, Number(op.lo)))] if op.lo is not None else []
+        bounds += [Call("min", (x, Number(op.hi)))] if op.hi is not None else []
+        return bounds[0] if bounds else x
     return Call("clip", (x, Number(op.lo), Number(op.hi)))
 
 

@@ -8,6 +8,7 @@ from ..algebra import over, times, transposed
 from ..expressions import Block, Call, Expression, Filled, Indicator, Number, Product, Relation, Size
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, rules
 from .elementwise import as_number
+from .fallback import named
 
 
 def _rows_of(x: Node) -> Node | None:
@@ -144,6 +145,8 @@ def _one_hot(op: class_labels.OneHot, node: Node, write: Writer, at: Places) -> 
 
 def _take(op: indexing.Take, node: Node, write: Writer, at: Places) -> Expression:
     x, which = node.inputs
+    if op.axis is None:
+        return named(op, node, write, at)
     axis = op.axis % x.ndim
     needed = axis + which.ndim
     if len(at) < needed or any(place is None for place in at[:needed]):

@@ -11,7 +11,7 @@ from ....ops import reductions, shape
 from ..algebra import averaged, is_number, over, squared
 from ..expressions import Block, Call, Expression, Number, Power
 from ..writer import NeedsPlaces, Places, Writer, rules
-from .elementwise import as_number
+from .elementwise import as_number, truth
 
 
 def over_axes(
@@ -25,7 +25,7 @@ def over_axes(
         When axes in front of these stay, and their places are not given.
     """
     if not axes:
-        return write(x, at), []
+        return (truth(x, write(x, at)) if kind in ("any", "all") else write(x, at)), []
     last = max(axes)
     inner: list[Expression | None] = []
     letters = []
@@ -52,7 +52,8 @@ def over_axes(
                 letter = write.letter(dim, *_hint(node, axis))
                 letters.append(letter)
                 inner[axis] = letter
-        body = as_number(write(x, (*inner, *rest))) if kind in ("sum", "prod") else write(x, (*inner, *rest))
+        body = write(x, (*inner, *rest))
+        body = truth(x, body) if kind in ("any", "all") else as_number(body) if kind in ("sum", "prod") else body
     finally:
         write.close(letters)
     return over(kind, tuple(letters), body), [x.spec.shape[axis] for axis in axes]

@@ -8,7 +8,7 @@ from typing import Any
 from ....core import Node
 from ....core.symbolic_shapes import Dim
 from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
-from ..algebra import over, times, transposed
+from ..algebra import axes_of, over, times, transposed
 from ..expressions import Affine, Applied, Block, Expression, Filled, Indicator, Joined, Letter, Number, Over, Relation
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, never_lines, rules, signs, widening
 from .elementwise import places_of
@@ -129,6 +129,11 @@ def _transpose(op: linalg.Transpose, node: Node, write: Writer, at: Places) -> E
     left = [order[axis] for axis in range(node.ndim) if axis >= len(at) or at[axis] is None or isinstance(at[axis], Block)]
     if left == sorted(left):
         return write(x, tuple(places))
+    if not write.covers(x):
+        found = write(x, tuple(places))
+        if axes_of(found) == 0:  # the same everywhere
+            return found
+        raise NeedsLine(x)
     if len(left) > 2 and left[:-2] == sorted(left[:-2]) and left[-2] > left[-1] > max(left[:-2]):
         return transposed(write(x, tuple(places)))
     if len(left) == 2:
