@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ...core.symbolic_shapes import Dim
 from .expressions import (
     Applied,
     At,
@@ -30,6 +30,9 @@ from .expressions import (
     Times,
     Transposed,
 )
+
+if TYPE_CHECKING:
+    from ...core.symbolic_shapes import Dim
 
 ONE = Number(1)
 
@@ -128,7 +131,9 @@ def axes_of(expression: Expression) -> int:
 
 def times(*factors: Expression) -> Expression:
     """Return the product of factors: numbers in front, then other scalars, then arrays."""
-    sign, over, under = 1, [], []
+    sign = 1
+    over: list[Expression] = []
+    under: list[Expression] = []
     scalars: list[Expression] = []
     arrays: list[Expression] = []
     stack = list(factors)[::-1]
@@ -138,8 +143,8 @@ def times(*factors: Expression) -> Expression:
             case Plus(terms=((each, term),)):
                 sign *= each
                 stack.append(term)
-            case Times(factors=parts):
-                stack += parts[::-1]
+            case Times(factors=inner):
+                stack += inner[::-1]
             case Fraction(over=Number() as top, under=bottom) if not is_array(factor) and not axes_of(bottom):
                 over.append(top)
                 under.append(bottom)
@@ -150,7 +155,7 @@ def times(*factors: Expression) -> Expression:
     scalars.sort(key=_rank)
     number_sign, number = _quotient(over, under)
     sign *= number_sign
-    parts = [] if is_number(number, 1) else [number]
+    parts: list[Expression] = [] if is_number(number, 1) else [number]
     parts += scalars
     parts += [Times(tuple(arrays), pointwise=True)] if len(arrays) > 1 else arrays
     found = ONE if not parts else parts[0] if len(parts) == 1 else Times(tuple(parts))
@@ -201,7 +206,9 @@ def divided(over: Expression, under: Expression) -> Expression:
             return negative(divided(term, under))
         case Fraction(over=top, under=bottom) if not axes_of(bottom) and not isinstance(top, Number):
             return times(Fraction(ONE, bottom), Fraction(top, under))
-        case Times(factors=(Fraction(over=Number()) as first, *rest)) if axes_of(under) or not isinstance(under, Number | Size):
+        case Times(factors=(Fraction(over=Number()) as first, *rest)) if axes_of(under) or not isinstance(
+            under, Number | Size
+        ):
             return times(first, divided(times(*rest), under))
         case Fraction(over=Number()) if not axes_of(over):
             return times(over, Fraction(ONE, under))
@@ -227,8 +234,8 @@ def averaged(total: Expression, dims: Iterable[Dim]) -> Expression:
     """Return a sum divided by sizes."""
     under: list[Expression] = []
     for dim in dims:
-        for part in [dim] if isinstance(dim, int) or not re.fullmatch(r"[\w*]+", dim) else dim.split("*"):
-            under.append(Number(int(part)) if isinstance(part, int) or part.isdigit() else Size(part))
+        parts = [dim] if isinstance(dim, int) or not re.fullmatch(r"[\w*]+", dim) else dim.split("*")
+        under += [Number(int(part)) if isinstance(part, int) or part.isdigit() else Size(part) for part in parts]
     return times(*[Fraction(ONE, each) for each in under], total)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...control_flow.loop_op import Loop
-from ...core import Node
-from ...core.symbolic_shapes import Dim
 from .algebra import is_zero, over, plus
 from .expressions import Affine, At, Expression, Last, Letter, Line, Name, Recurrence, State, Symbol
 from .naming import name_of_text
 from .writer import NeedsPlaces, Places, Writer, bodies, constant_number
+
+if TYPE_CHECKING:
+    from ...core import Node
+    from ...core.symbolic_shapes import Dim
 
 _GATES = {"LSTM": "ifgo", "GRU": "rzn"}
 _STATES = {"LSTM": "hc"}
@@ -71,9 +73,12 @@ class BodyWriter(Writer):
         found = {}
         for k, (node, at) in enumerate(zip(self._carried, self.op.carried, strict=True)):
             following = self.nodes[at]
-            if following.op.signs == (1, 1) and self._users.get(node) == [following] and following.inputs.count(node) == 1:
-                if ("each", at) not in self.op.kept:
-                    found[k] = following
+            if (
+                following.op.signs == (1, 1)
+                and self._users.get(node) == [following]
+                and following.inputs.count(node) == 1
+            ) and ("each", at) not in self.op.kept:
+                found[k] = following
         return found
 
     def _gate_of(self, node: Node) -> str:
@@ -81,7 +86,7 @@ class BodyWriter(Writer):
         inputs = node.inputs
         if not gates or self.loop.phase != "forward" or len(inputs) != 1 or not inputs[0].op.rearranges:
             return ""
-        index = getattr(inputs[0].op, "index", ())
+        index: tuple[Any, ...] = getattr(inputs[0].op, "index", ())
         whole = len(index) == 2 and isinstance(index[1], int) and 0 <= index[1] < len(gates)
         return gates[index[1]] if whole and not node.op.rearranges else ""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..._util.rules import Rules
-from ...core import Array
 from ...core.symbolic_shapes import Dim, concrete, size_of
 from .expressions import (
     Affine,
@@ -42,13 +41,16 @@ from .expressions import (
 )
 from .functions import FUNCTIONS, OVER, RELATIONS
 
+if TYPE_CHECKING:
+    from ...core import Array
+
 Letters = tuple[Letter, ...]
 
 
 class Values:
     """What symbols and sizes are worth.
 
-    A value has one axis for each letter that is known, in front of its own: of one place, where it does not depend on it.
+    A value has one axis for each letter that is known, in front of its own: of one place where it is the same for all.
     """
 
     def __init__(self, values: dict[str, Array], sizes: Mapping[str, int]) -> None:
@@ -70,7 +72,6 @@ class Values:
         value = value.reshape(value.shape[:letters] + (1,) * max(missing, 0) + value.shape[letters:])
         self.of[line.symbol.key] = found = np.broadcast_to(value, shape)
         return found
-
 
     def recurrence(self, recurrence: Recurrence) -> None:
         """Compute iteration after iteration, and remember the values of all, one below the other."""
@@ -106,7 +107,9 @@ compute: Rules[[Values, Letters], Array] = Rules()
 def _aligned(values: Sequence[Array], letters: int) -> list[Array]:
     """Return arrays with the same number of own axes, which broadcast."""
     most = max((value.ndim for value in values), default=0)
-    return [value.reshape(value.shape[:letters] + (1,) * (most - value.ndim) + value.shape[letters:]) for value in values]
+    return [
+        value.reshape(value.shape[:letters] + (1,) * (most - value.ndim) + value.shape[letters:]) for value in values
+    ]
 
 
 def _each(parts: Iterable[Expression], values: Values, letters: Letters) -> list[Array]:
@@ -114,8 +117,8 @@ def _each(parts: Iterable[Expression], values: Values, letters: Letters) -> list
 
 
 def _constant(value: Any, letters: Letters) -> Array:
-    value = np.asarray(value)
-    return value.reshape((1,) * len(letters) + value.shape)
+    array: Array = np.asarray(value)
+    return array.reshape((1,) * len(letters) + array.shape)
 
 
 def _symbol(expression: Symbol, values: Values, letters: Letters) -> Array:
@@ -154,7 +157,9 @@ def _joined(expression: Joined, values: Values, letters: Letters) -> Array:
 
 
 def _in_window(expression: InWindow, values: Values, letters: Letters) -> Array:
-    places, window = ([compute(each, values, letters) for each in part] for part in (expression.places, expression.window))
+    places, window = (
+        [compute(each, values, letters) for each in part] for part in (expression.places, expression.window)
+    )
     inside: Any = True
     offsets = []
     for place, which, slide in zip(places, window, expression.slides, strict=True):
@@ -223,16 +228,18 @@ def _transposed(expression: Transposed, values: Values, letters: Letters) -> Arr
 def _call(expression: Call, values: Values, letters: Letters) -> Array:
     parts = [compute(part, values, letters) for part in expression.operands]
     function = FUNCTIONS[expression.function]
-    if expression.function not in ("onehot",):
+    if expression.function != "onehot":
         parts = _aligned(parts, len(letters))
     return np.asarray(function.compute(*parts))
 
 
 def _applied(expression: Applied, values: Values, letters: Letters) -> Array:
     op = expression.op.bound(values.sizes)
-    parts = _each(expression.operands, values, letters) if op.elementwise else [
-        compute(part, values, ()) for part in expression.operands
-    ]
+    parts = (
+        _each(expression.operands, values, letters)
+        if op.elementwise
+        else [compute(part, values, ()) for part in expression.operands]
+    )
     found = np.asarray(op.forward(*parts))
     return found if op.elementwise and parts else _constant(found, letters)
 
@@ -255,12 +262,14 @@ def _at(expression: At, values: Values, letters: Letters) -> Array:
     for axis, place in enumerate(expression.places, count):
         if place is not None and not isinstance(place, Block):
             places.append((axis, compute(place, values, letters)))
-    for axis, place in enumerate(expression.places, count):
-        if isinstance(place, Block):
-            return _at_block(expression, values, letters)
+    if any(isinstance(place, Block) for place in expression.places):
+        return _at_block(expression, values, letters)
     own = [axis for axis in range(count, value.ndim) if axis not in [axis for axis, _ in places]]
     value = value.transpose([*range(count), *[axis for axis, _ in places], *own])
-    which = [np.arange(n).reshape([-1 if i == axis else 1 for i in range(count)]) for axis, n in enumerate(value.shape[:count])]
+    which = [
+        np.arange(n).reshape([-1 if i == axis else 1 for i in range(count)])
+        for axis, n in enumerate(value.shape[:count])
+    ]
     chosen = [place for _, place in places]
     if not expression.inside:
         return np.asarray(value[(*which, *chosen)])
@@ -271,7 +280,7 @@ def _at(expression: At, values: Values, letters: Letters) -> Array:
 
 
 def _at_block(expression: At, values: Values, letters: Letters) -> Array:
-    """Return the part at a place where one axis is cut into blocks: first the blocks are an axis, then one is chosen."""
+    """Return a part at places, one of which is a block: the blocks become an axis, of which one is chosen."""
     value, count = compute(expression.of, values, letters), len(letters)
     axis = next(i for i, place in enumerate(expression.places) if isinstance(place, Block))
     block = expression.places[axis]
@@ -286,6 +295,7 @@ class Given(Expression):
     """A value that is known."""
 
     __slots__ = ("value",)
+    value: Array
 
     def __init__(self, value: Array) -> None:
         object.__setattr__(self, "value", value)

@@ -1,15 +1,17 @@
 """The tree of a formula: one for the eye and for the machine. `printing` writes it, `evaluation` computes it.
 
-A value is an array, as NumPy broadcasts it, or one element or row of it where letters stand for places: ``z_{n}``. Every
+A value is an array, as NumPy broadcasts it, or one element or row of it where letters stand for places: ``z_{n}``. An
 expression is plain data; names in it are LaTeX already, and made by `naming` alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ...core import Op
-from ...core.symbolic_shapes import Dim, Shape
+if TYPE_CHECKING:
+    from ...core import Op
+    from ...core.symbolic_shapes import Dim, Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,12 @@ def _word(name: str, compute: Callable[..., Any], own_axes: int = 0) -> Function
 
 
 FUNCTIONS: dict[str, Function] = {
-    **{name: Function(f"\\{name}\\left(<>\\right)", getattr(np, name)) for name in "exp log sin cos tan".split()},
-    **{name: Function(f"\\{name}\\left(<>\\right)", getattr(np, name)) for name in "sinh cosh tanh".split()},
-    **{f"arc{name}": Function(f"\\arc{name}\\left(<>\\right)", getattr(np, f"arc{name}")) for name in ("sin", "cos", "tan")},
+    **{name: Function(f"\\{name}\\left(<>\\right)", getattr(np, name)) for name in ["exp", "log", "sin", "cos", "tan"]},
+    **{name: Function(f"\\{name}\\left(<>\\right)", getattr(np, name)) for name in ["sinh", "cosh", "tanh"]},
+    **{
+        f"arc{name}": Function(f"\\arc{name}\\left(<>\\right)", getattr(np, f"arc{name}"))
+        for name in ("sin", "cos", "tan")
+    },
     **{f"arc{name}": _word(f"ar{name}", getattr(np, f"arc{name}")) for name in ("sinh", "cosh", "tanh")},
     "log2": Function(r"\log_2\left(<>\right)", np.log2),
     "log10": Function(r"\log_{10}\left(<>\right)", np.log10),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import Array, Node
 from ...core.fetches import resolve
 from ...errors import UsageError
 from ...runtime.feed import prepare
@@ -18,7 +17,7 @@ from .printing import joined, line_latex, name_latex, recurrence_latex
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from ...core import Graph
+    from ...core import Array, Graph, Node
     from ...runtime.feed import Feed
 
 _DETAILS = ("layer", "op")
@@ -100,8 +99,8 @@ def latex(fetches: Any, *, detail: str = "layer", graph: Graph | None = None) ->
     fetches : Node, str, list, tuple or dict of them, or Graph
         A loss, its gradients, or any other nodes. For gradients, the loss is written, too.
     detail : "layer" or "op"
-        ``"layer"``, the default: a line for each layer; softmax, cross-entropy, convolution, pooling and the gradient of
-        normalization by the formulas that they are known by. ``"op"``: a line for each operation.
+        ``"layer"``, the default: a line for each layer; softmax, cross-entropy, convolution, pooling, and the gradient
+        of a normalization by the formulas that they are known by. ``"op"``: a line for each operation.
     graph : Graph, optional
         Where names are looked up.
 

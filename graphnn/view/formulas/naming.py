@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from ...core import Graph, Node
 from ...core.symbolic_shapes import Dim, names_in
 from .expressions import Name
 
+if TYPE_CHECKING:
+    from ...core import Graph, Node
+
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
 GREEK = {**{name: f"\\{name}" for name in _GREEK.split()}, "epsilon": r"\varepsilon", "eps": r"\varepsilon"}
 _ACCENTS = {"hat": r"\hat", "bar": r"\bar", "tilde": r"\tilde"}
@@ -62,7 +65,7 @@ def escaped(text: str) -> str:
             parts.append(rf"\text{{{run}}}")
         else:
             parts.append(rf"\text{{U+{ord(run):04X}}}")
-    return "".join(parts) or r"\text{""}"
+    return "".join(parts) or r"\text{" "}"
 
 
 def _base(text: str) -> str:
@@ -319,10 +322,10 @@ class Naming:
         if _unnumbered(last) in _ACTIVATIONS or node.op.name in _ACTIVATIONS:
             letter = "a"
         path = scope.path if scope else ""
-        below = () if not is_layer(kind) or self._is_numbered(path) else (self._layers_name(path),)
+        under = () if not is_layer(kind) or self._is_numbered(path) else (self._layers_name(path),)
         if not letter:
-            return Name("h", below, "")
-        return Name(letter, below, above)
+            return Name("h", under, "")
+        return Name(letter, under, above)
 
     def _norms(self, base: str, below: tuple[str, ...], above: str) -> Name:
         """Return a name of a norm; a variance has its 2 above, and so the number of its layer below."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
 
 from ..._util.rules import Rules
-from ...core.symbolic_shapes import Dim
 from .expressions import (
     Affine,
     Applied,
@@ -40,6 +40,9 @@ from .expressions import (
 )
 from .functions import FUNCTIONS, OVER, RELATIONS
 from .naming import size_latex
+
+if TYPE_CHECKING:
+    from ...core.symbolic_shapes import Dim
 
 # How strongly a formula holds together: one that holds less than it must gets brackets.
 _RELATION, _SUM, _BIG, _PRODUCT, _POWER, _ATOM = 5, 10, 15, 20, 40, 50
@@ -135,7 +138,9 @@ def _affine(expression: Affine) -> _Written:
     for factor, letter in expression.terms:
         sign = "-" if factor < 0 else "+" if text else ""
         text += f"{sign}{'' if abs(factor) == 1 else abs(factor)}{letter.text}"
-    rest = expression.offset + (not expression.counts) - sum(factor * letter.start for factor, letter in expression.terms)
+    rest = (
+        expression.offset + (not expression.counts) - sum(factor * letter.start for factor, letter in expression.terms)
+    )
     return (text + (f"{rest:+d}" if rest else "")) if text else str(rest), _SUM
 
 
@@ -238,7 +243,7 @@ def _times(expression: Times) -> _Written:
     if isinstance(expression.factors[-1], Over):
         parts[-1] = latex_of(expression.factors[-1])
     text = parts[0]
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in pairwise(parts):
         joint = r" \cdot " if part[0].isdigit() else r"\, "
         tight = before.startswith(r"\frac") or before[-1:].isdigit()
         if joint == r"\, " and tight and not part.startswith((r"\mathrm", r"\text")):
@@ -326,7 +331,9 @@ def _over(expression: Over) -> _Written:
         return rf"\operatorname*{{concat}}{bounds} {bracketed(latex_of(expression.body))}", _ATOM
     sign = OVER[expression.kind][0]
     if expression.kind in ("sum", "prod"):
-        signs = " ".join(f"{sign}_{{{letter.text}={letter.start}}}^{{{_last(letter)}}}" for letter in expression.letters)
+        signs = " ".join(
+            f"{sign}_{{{letter.text}={letter.start}}}^{{{_last(letter)}}}" for letter in expression.letters
+        )
     else:
         ranges = groupby(expression.letters, lambda letter: (letter.start, letter.dim))
         said = [

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..._util.rules import Rules
-from ...core import Graph, Node, Op
-from ...core.symbolic_shapes import Dim, Shape
 from .expressions import (
     At,
     Expression,
@@ -27,15 +25,17 @@ from .expressions import (
 from .naming import Naming, is_layer, letters_for
 
 if TYPE_CHECKING:
+    from ...core import Graph, Node, Op
     from ...core.graph_tables import Derivatives
+    from ...core.symbolic_shapes import Dim, Shape
 
 Places = tuple[Expression | None, ...]
 """Places along the first axes of a value; None is all of an axis."""
 _LARGEST, _OPERATION = 36, 4
-"""What one line may cost; what would be longer is cut into two. An operation costs 4, one that only moves elements 1."""
+"""What a line may cost, or else it is cut into two; and an operation. One that only moves elements costs 1."""
 
 
-class NeedsPlaces(Exception):  # noqa: N818 - it says what is lacking
+class NeedsPlaces(Exception):
     """A node can only be written for some place along each of its first axes."""
 
     def __init__(self, count: int) -> None:
@@ -43,7 +43,7 @@ class NeedsPlaces(Exception):  # noqa: N818 - it says what is lacking
         self.count = count
 
 
-class NeedsLine(Exception):  # noqa: N818
+class NeedsLine(Exception):
     """A node has to be a line of its own."""
 
     def __init__(self, node: Node) -> None:
@@ -87,7 +87,7 @@ class Composite:
     cotangents: Mapping[Node, Callable[[Node | None], Reading]] = field(default_factory=dict)
 
 
-rules: Rules[[Node, "Writer", Places], Expression] = Rules()
+rules: Rules[[Node, Writer, Places], Expression] = Rules()
 """Takes an operation, its node, a writer, and places; returns the node's value there."""
 composites: dict[str, Callable[[Sequence[Node], Callable[[Node], bool]], Composite | None]] = {}
 """By the kind of a scope. Takes its nodes and says whether all that reads a node is among them."""
@@ -100,7 +100,7 @@ never_lines: set[type[Op]] = set()
 cheap: set[type[Op]] = set()
 """Classes of operations that are written again wherever they are read, rather than named."""
 in_layers: dict[str, dict[str, bool]] = {}
-"""By the kind of a layer, and the last part of a node's name: True where it is written where it is read, False: a line."""
+"""By the kind of a layer, and the last part of a node's name: False of a line, True of what is never one."""
 loop_keys: dict[type[Op], Callable[[Any], Any]] = {}
 """By the class of a loop, what two of them have in common that compute the same of the same."""
 widening: set[type[Op]] = set()
@@ -189,7 +189,9 @@ class Writer:
                 result = seeds[0][0]
                 tables.append((result, derivatives))
                 for node, cotangent in derivatives.of.items():
-                    if cotangent.phase == "backward" and (cotangent not in found or found[cotangent][1].index < node.index):
+                    if cotangent.phase == "backward" and (
+                        cotangent not in found or found[cotangent][1].index < node.index
+                    ):
                         found[cotangent] = (result, node)
         return found, tables
 
@@ -213,9 +215,12 @@ class Writer:
         found = {}
         for path, nodes in inside.items():
             own = set(nodes)
-            composite = composites[self.graph.scopes[path].kind](nodes, lambda node, own=own: own.issuperset(  # type: ignore[misc]
-                user for user in node.users if user.phase == "forward"
-            ))
+            composite = composites[self.graph.scopes[path].kind](
+                nodes,
+                lambda node, own=own: own.issuperset(  # type: ignore[misc]
+                    user for user in node.users if user.phase == "forward"
+                ),
+            )
             if composite is not None:
                 found[composite.root] = composite
         return found
@@ -267,8 +272,12 @@ class Writer:
             if type(node.op) in never_lines and node not in fetched:
                 self._costs[node] = 0
                 continue
-            operands = [each for each in dict.fromkeys(self.reading(node).operands)]
-            costs = {each: self._costs.get(each, 0) for each in operands if each not in self._roots and not self._hinted(each)}
+            operands = list(dict.fromkeys(self.reading(node).operands))
+            costs = {
+                each: self._costs.get(each, 0)
+                for each in operands
+                if each not in self._roots and not self._hinted(each)
+            }
             total = self._own_cost(node) + sum(costs.values())
             while total > _LARGEST and any(costs.values()):
                 largest = max(costs, key=lambda each: costs[each])
@@ -302,9 +311,10 @@ class Writer:
         if atoms and type(node.op) in cheap and len(node.inputs) < 3:
             return any(self._is_border(node, user) for user in users)
         if len(users) > 1 and node.op.rearranges and len(node.inputs) == 1:
-            while node.op.rearranges and len(node.inputs) == 1:
-                (node,) = node.inputs
-            self._roots.add(node)
+            source = node
+            while source.op.rearranges and len(source.inputs) == 1:
+                source = source.inputs[0]
+            self._roots.add(source)
             return False
         if len(users) > 1:
             return True
@@ -410,9 +420,9 @@ class Writer:
         if key is None:
             return node
         for other in self.graph:
-            if other.op.holds_bodies and type(other.op) is type(node.op) and other.inputs == node.inputs:
-                if loop_keys[type(other.op)](other.op) == key:
-                    return other
+            same = type(other.op) is type(node.op) and other.inputs == node.inputs
+            if same and loop_keys[type(other.op)](other.op) == key:
+                return other
         return node
 
     def body(self, node: Node) -> Body | None:
@@ -494,7 +504,8 @@ class Writer:
                 if not node.op.is_leaf and node not in found:
                     found[node] = self._line(node, ())
             # An iteration may ask for lines of the graph around it, and of other iterations.
-            more = any([body.write_lines() for body in list(self._bodies.values()) if body is not None]) or bool(self._queue)
+            asked = [body.write_lines() for body in list(self._bodies.values()) if body is not None]
+            more = any(asked) or bool(self._queue)
         extra = {line.name: line for line in self._extra.values()}
         loops = {loop: body for loop, body in self._bodies.items() if body is not None}
         ordered: list[Line | Recurrence] = []
@@ -513,16 +524,13 @@ class Writer:
             self._open = list(around)
             letters: list[Letter] = []
             try:
-                for axis in range(count):
-                    letters.append(self.letter(node.spec.shape[axis], *self._hint(node, axis)))
+                letters += [self.letter(node.spec.shape[axis], *self._hint(node, axis)) for axis in range(count)]
                 reading = self.reading(node)
                 tree = reading.write(self, tuple(letters))
                 if isinstance(tree, Relation):
                     tree = Indicator(tree)
                 symbol = self.symbol(node)
-                return Line(
-                    node.name, symbol, (*around, *letters), tree, node.spec.shape, reading.note, reading.sign
-                )
+                return Line(node.name, symbol, (*around, *letters), tree, node.spec.shape, reading.note, reading.sign)
             except NeedsPlaces:
                 count += 1
                 if count > node.ndim:
@@ -556,11 +564,7 @@ class Writer:
 
     def _force_inputs(self, node: Node) -> None:
         """Make lines of what is read, where a node cannot be written otherwise; if it is written already, by name."""
-        inlined = [
-            each
-            for each in self.reading(node).operands
-            if not self.has_line(each)
-        ]
+        inlined = [each for each in self.reading(node).operands if not self.has_line(each)]
         if inlined:
             self._forced.update(inlined)
         else:
@@ -584,7 +588,7 @@ def constant_number(node: Node) -> bool | int | float | None:
         return None
     first = value.flat[0]
     same = value.size == 1 or bool((value == first).all())
-    return first.item() if same else None  # type: ignore[no-any-return]
+    return first.item() if same else None
 
 
 def is_constant_tree(node: Node) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ....core import Node, Op
 from ....ops import activations, comparison, elementwise, trigonometric
 from ..algebra import averaged, axes_of, divided, is_number, kept_where, negative, plus, squared, times
 from ..expressions import (
@@ -21,6 +20,9 @@ from ..expressions import (
 )
 from ..naming import escaped
 from ..writer import Places, Writer, cheap, rules
+
+if TYPE_CHECKING:
+    from ....core import Node, Op
 
 
 def places_of(node: Node, operand: Node, at: Places) -> Places:

@@ -9,10 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ....core import Node
-from ....ops import class_labels, elementwise, linalg, reductions, shape, sliding_windows
 from ....core.symbolic_shapes import product
+from ....ops import class_labels, elementwise, linalg, reductions, shape, sliding_windows
 from ..algebra import averaged, divided, over, plus, times
-from ..expressions import At, Call, Expression, Fraction, Indicator, InWindow, Letter, Number, Over, Relation, Sliding, Symbol
+from ..expressions import (
+    At,
+    Call,
+    Expression,
+    Fraction,
+    Indicator,
+    InWindow,
+    Letter,
+    Number,
+    Over,
+    Relation,
+    Sliding,
+    Symbol,
+)
 from ..writer import Composite, NeedsPlaces, Places, Reading, Writer, composites, in_layers, rules
 from .elementwise import places_of
 from .shapes import affine
@@ -92,7 +105,9 @@ def _crossentropy(nodes: Sequence[Node], closed: Closed) -> Composite | None:
     dims = rows.spec.shape
 
     def probabilities(writer: Writer) -> Symbol:
-        return writer.define(root, "probabilities", r"\hat{y}", x.spec.shape, lambda: Call("softmax", (writer.whole(x),)))
+        return writer.define(
+            root, "probabilities", r"\hat{y}", x.spec.shape, lambda: Call("softmax", (writer.whole(x),))
+        )
 
     def write(writer: Writer, at: Places) -> Expression:
         found = probabilities(writer)
@@ -134,7 +149,11 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
     slides = windows.op.slides(x.ndim)
     axes = len(slides)
     fits = x.ndim == w.ndim == axes + 2 and tuple(slide.size for slide in slides) == w.spec.shape[2:]
-    if not fits or w.spec.shape[1] != x.spec.shape[1] or tuple(slide.axis for slide in slides) != tuple(range(2, x.ndim)):
+    if (
+        not fits
+        or w.spec.shape[1] != x.spec.shape[1]
+        or tuple(slide.axis for slide in slides) != tuple(range(2, x.ndim))
+    ):
         return None
 
     def write(writer: Writer, at: Places) -> Expression:
@@ -181,7 +200,8 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
             k = writer.letter(w.spec.shape[0], "k")
             inner = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
             moved = [
-                affine((1, place), (-slide.dilation, letter)) for slide, place, letter in zip(slides, at[2:], inner, strict=True)
+                affine((1, place), (-slide.dilation, letter))
+                for slide, place, letter in zip(slides, at[2:], inner, strict=True)
             ]
             letters = (k, *inner)
             found = writer(upstream, (at[0], k, *moved))
@@ -194,6 +214,7 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
         return Reading((upstream, w), write_gradient, cost=9, note=r"\text{(0 outside)}", hints=hints)
 
     cotangents: dict[Node, Callable[[Node | None], Reading]] = {}
+    assert turned is not None
     if all(map(closed, [windows, matrix, turned, columns, root.inputs[0]])):
         if closed(w):
             cotangents[w] = of_kernel
@@ -206,7 +227,9 @@ def _pool(nodes: Sequence[Node], closed: Closed) -> Composite | None:
     """Match the maximum, or the mean, of windows."""
     root = nodes[-1]
     most = isinstance(root.op, reductions.Max)
-    if not isinstance(root.op, (reductions.Max, reductions.Mean)) or (most and root.op.ties != "first"):  # type: ignore[attr-defined]
+    if not isinstance(root.op, (reductions.Max, reductions.Mean)):
+        return None
+    if isinstance(root.op, reductions.Max) and root.op.ties != "first":
         return None
     turned = _kinds(root.inputs[0], linalg.Transpose)
     windows = _kinds(turned.inputs[0], sliding_windows.Windows) if turned is not None else None
@@ -238,7 +261,9 @@ def _pool(nodes: Sequence[Node], closed: Closed) -> Composite | None:
 
         note = r"F\text{: the windows}"
         operands = (upstream, x) if most else (upstream,)
-        return Reading(operands, write_gradient, cost=7, note=note, hints=tuple((hint, 1) for hint in "ncijl"[: x.ndim]))
+        return Reading(
+            operands, write_gradient, cost=7, note=note, hints=tuple((hint, 1) for hint in "ncijl"[: x.ndim])
+        )
 
     def write(writer: Writer, at: Places) -> Expression:
         return rules(root.op, root, writer, at)

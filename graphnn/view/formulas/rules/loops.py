@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ....control_flow.bundle import LoopItem
 from ....control_flow.loop_op import Loop
-from ....core import Node
 from ..expressions import Expression, Size
 from ..writer import Places, Writer, loop_keys, never_lines, rules
 from .fallback import named
+
+if TYPE_CHECKING:
+    from ....core import Node
 
 
 def _item(op: LoopItem, node: Node, write: Writer, at: Places) -> Expression:

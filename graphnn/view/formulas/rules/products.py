@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from ....core import Node
+from typing import TYPE_CHECKING
+
 from ....ops import class_labels, indexing, linalg, shape
 from ..algebra import over, times, transposed
 from ..expressions import Block, Call, Expression, Filled, Indicator, Number, Product, Relation, Size
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, rules
 from .elementwise import as_number
 from .fallback import named
+
+if TYPE_CHECKING:
+    from ....core import Node
 
 
 def _rows_of(x: Node) -> Node | None:
@@ -156,6 +160,8 @@ def _take(op: indexing.Take, node: Node, write: Writer, at: Places) -> Expressio
 
 def _index_add(op: indexing.IndexAdd, node: Node, write: Writer, at: Places) -> Expression:
     x, which = node.inputs
+    if op.axis is None:
+        return named(op, node, write, at)
     axis = op.axis % node.ndim
     if len(at) <= axis or any(place is None for place in at[: axis + 1]):
         raise NeedsPlaces(axis + 1)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ....core import Node, Op
-from ....core.symbolic_shapes import Dim
 from ....ops import reductions, shape
 from ..algebra import averaged, is_number, over, squared
-from ..expressions import Block, Call, Expression, Number, Power
+from ..expressions import Block, Call, Expression, Letter, Number, Power
 from ..writer import NeedsPlaces, Places, Writer, rules
 from .elementwise import as_number, truth
+
+if TYPE_CHECKING:
+    from ....core import Node
+    from ....core.symbolic_shapes import Dim
 
 
 def over_axes(
@@ -93,11 +95,7 @@ def _mean(op: reductions.Mean, node: Node, write: Writer, at: Places) -> Express
 def _sum_to(op: shape.SumTo, node: Node, write: Writer, at: Places) -> Expression:
     (x,) = node.inputs
     front = x.ndim - node.ndim
-    for_one = [
-        axis + front
-        for axis, dim in enumerate(node.spec.shape)
-        if dim == 1 and x.spec.shape[axis + front] != 1
-    ]
+    for_one = [axis + front for axis, dim in enumerate(node.spec.shape) if dim == 1 and x.spec.shape[axis + front] != 1]
     if not front:
         return over_axes("sum", node, x, for_one, True, write, at)[0]
     if not for_one:
@@ -105,7 +103,8 @@ def _sum_to(op: shape.SumTo, node: Node, write: Writer, at: Places) -> Expressio
     kept = [axis for axis in range(front, x.ndim) if axis not in for_one]
     if kept and min(kept) < max(for_one) and len(at) <= min(kept) - front:
         raise NeedsPlaces(max(for_one) - front + 1)
-    letters, inner = [], []
+    letters: list[Letter] = []
+    inner: list[Expression | None] = []
     for axis in range(x.ndim):
         if axis < front or axis in for_one:
             letters.append(write.letter(x.spec.shape[axis]))

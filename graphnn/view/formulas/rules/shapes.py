@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ....core import Node
-from ....core.symbolic_shapes import Dim
 from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
 from ..algebra import axes_of, over, times, transposed
 from ..expressions import Affine, Applied, Block, Expression, Filled, Indicator, Joined, Letter, Number, Over, Relation
 from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, never_lines, rules, signs, widening
 from .elementwise import places_of
 from .fallback import named
+
+if TYPE_CHECKING:
+    from ....core import Node
+    from ....core.symbolic_shapes import Dim
 
 
 def _broadcast_to(op: shape.BroadcastTo, node: Node, write: Writer, at: Places) -> Expression:
@@ -111,7 +113,10 @@ def _joined_blocks(node: Node, x: Node, common: int, write: Writer, at: Places) 
 def beside(x: Node, axis: int, write: Writer, at: Places) -> tuple[Expression, ...] | None:
     """Return the parts along an axis, if each is a value of its own."""
     if isinstance(x.op, indexing.SlicesAdd):
-        places = [index[axis] if len(index) == axis + 1 and set(index[:axis]) <= {(None, None, None)} else None for index in x.op.indices]
+        places = [
+            index[axis] if len(index) == axis + 1 and set(index[:axis]) <= {(None, None, None)} else None
+            for index in x.op.indices
+        ]
         if sorted(place for place in places if isinstance(place, int)) != list(range(len(places))):
             return None
         if len(places) != x.spec.shape[axis]:
@@ -126,7 +131,9 @@ def _transpose(op: linalg.Transpose, node: Node, write: Writer, at: Places) -> E
     places: list[Expression | None] = [None] * x.ndim
     for axis, place in enumerate(at):
         places[order[axis]] = place
-    left = [order[axis] for axis in range(node.ndim) if axis >= len(at) or at[axis] is None or isinstance(at[axis], Block)]
+    left = [
+        order[axis] for axis in range(node.ndim) if axis >= len(at) or at[axis] is None or isinstance(at[axis], Block)
+    ]
     if left == sorted(left):
         return write(x, tuple(places))
     if not write.covers(x):
@@ -214,7 +221,7 @@ def affine(*terms: tuple[int, Expression | None]) -> Expression:
 
 
 def _concatenate(op: concatenation.Concatenate, node: Node, write: Writer, at: Places) -> Expression:
-    if op.axis % node.ndim == node.ndim - 1 and len(at) < node.ndim:
+    if op.axis is not None and op.axis % node.ndim == node.ndim - 1 and len(at) < node.ndim:
         return Joined(tuple(write(operand, at) for operand in node.inputs))
     return named(op, node, write, at, r"\operatorname{concat}")
 
@@ -249,4 +256,8 @@ rules[shape.BroadcastTo], rules[shape.ExpandDims], rules[shape.Reshape] = _broad
 rules[shape.Squeeze], rules[linalg.Transpose], rules[indexing.Getitem] = _expand_dims, _transpose, _getitem
 rules[sliding_windows.Fold] = _fold
 never_lines |= {shape.Zeros}
-rules[sliding_windows.Windows], rules[concatenation.Concatenate], rules[concatenation.Pad] = _windows, _concatenate, _pad
+rules[sliding_windows.Windows], rules[concatenation.Concatenate], rules[concatenation.Pad] = (
+    _windows,
+    _concatenate,
+    _pad,
+)
