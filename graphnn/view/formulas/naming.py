@@ -200,6 +200,7 @@ class Naming:
     def __init__(self, graph: Graph, shown: Iterable[Node], result: Node | None) -> None:
         self._graph, self._result = graph, result
         self._taken: set[Name] = set()
+        self._next: dict[Name, int] = {}
         self.letters: set[str] = set()
         """The letters that stand alone as a name, and so are no places of a sum."""
         self._of: dict[Node, Name] = {}
@@ -275,9 +276,10 @@ class Naming:
     def _free(self, name: Name) -> Name:
         if name not in self._taken:
             return self.claimed(name)
-        number = 2
+        number = self._next.get(name, 2)
         while (other := Name(name.base, (*name.below, str(number)), name.above)) in self._taken:
             number += 1
+        self._next[name] = number + 1
         return self.claimed(other)
 
     def fresh(self, base: str, node: Node | None = None) -> Name:

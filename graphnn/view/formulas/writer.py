@@ -331,7 +331,8 @@ class Writer:
 
     def _only_moves(self, node: Node) -> bool:
         """Whether a node is elements of a line, in other places."""
-        while node.op.rearranges and node.inputs:
+        steps = 0
+        while node.op.rearranges and node.inputs and (steps := steps + 1) < _LARGEST:
             if all(each.op.is_leaf or each in self._roots for each in node.inputs):
                 return True
             if len(node.inputs) > 1:
