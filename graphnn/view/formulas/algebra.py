@@ -152,6 +152,7 @@ def times(*factors: Expression) -> Expression:
                 over.append(factor)
             case _:
                 (arrays if is_array(factor) else scalars).append(factor)
+    scalars, arrays = _squares(scalars), _squares(arrays)
     scalars.sort(key=_rank)
     number_sign, number = _quotient(over, under)
     sign *= number_sign
@@ -160,6 +161,17 @@ def times(*factors: Expression) -> Expression:
     parts += [Times(tuple(arrays), pointwise=True)] if len(arrays) > 1 else arrays
     found = ONE if not parts else parts[0] if len(parts) == 1 else Times(tuple(parts))
     return found if sign > 0 else Plus(((-1, found),))
+
+
+def _squares(factors: list[Expression]) -> list[Expression]:
+    """Return factors, those that are the same as the one before as its square."""
+    found: list[Expression] = []
+    for factor in factors:
+        if found and found[-1] == factor and isinstance(factor, Symbol | At):
+            found[-1] = squared(factor)
+        else:
+            found.append(factor)
+    return found
 
 
 def _quotient(over: list[Expression], under: list[Expression]) -> tuple[int, Expression]:

@@ -268,7 +268,7 @@ class BodyWriter(Writer):
 
 def _body(outer: Writer, loop: Node) -> BodyWriter | None:
     op = loop.op
-    if not isinstance(op, Loop) or op.while_ >= 0 or op.counted or op.names != op.dims:
+    if type(op) is not Loop or op.while_ >= 0 or op.counted or op.names != op.dims:
         return None
     if any(op.nodes[at].op.is_leaf for at in op.carried):
         return None

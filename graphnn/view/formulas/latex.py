@@ -13,7 +13,7 @@ from ...runtime.feed import prepare
 from . import body_writer, rules  # noqa: F401 - they register how things are written
 from .evaluation import Values
 from .expressions import Line, Recurrence
-from .printing import joined, line_latex, name_latex, recurrence_latex
+from .printing import given_latex, joined, line_latex, name_latex, recurrence_latex
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def latex(fetches: Any, *, detail: str = "layer", graph: Graph | None = None) ->
     text: list[str] = []
     for line in lines:
         text += recurrence_latex(line) if isinstance(line, Recurrence) else [line_latex(line)]
-    formulas = Formulas(joined(text))
+    formulas = Formulas(joined(text or map(given_latex, map(writer.symbol, nodes), nodes)))
     formulas.lines = tuple(lines)
     formulas.symbols = {node.name: name_latex(symbol.name) for node, symbol in sorted_symbols(writer)}
     formulas._nodes, formulas._constants = writer.fetches, writer.constants

@@ -22,6 +22,7 @@ _GREEK = (
 )
 GREEK = {**{name: f"\\{name}" for name in _GREEK.split()}, "epsilon": r"\varepsilon", "eps": r"\varepsilon"}
 _ACCENTS = {"hat": r"\hat", "bar": r"\bar", "tilde": r"\tilde"}
+_UNICODE_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", [f"\\{name} " for name in _GREEK.split()], strict=True))
 _SPECIAL = {
     **{c: f"\\{c}" for c in "_%$#&{}"},
     "\\": r"\backslash ",
@@ -29,10 +30,16 @@ _SPECIAL = {
     "^": r"\wedge ",
     " ": r"\ ",
     "'": r"\prime ",
-    "/": "/",
     "-": r"\text{-}",
+    "<": r"\lt ",
+    ">": r"\gt ",
+    "|": r"\vert ",
+    "*": r"\ast ",
+    "…": r"\dots ",
+    **{c: c for c in "/()[]+=.,:;!?@"},
 }
-_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")
+_COMBINING = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c"
+_SCRIPTS = ("CYRILLIC", "CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")
 """Letters that KaTeX takes as text."""
 _MOST = 200
 """Characters of a name."""
@@ -44,28 +51,36 @@ def escaped(text: str) -> str:
     Examples
     --------
     >>> print(escaped("log_var"), escaped(r"}\def"))
-    \mathrm{log\_var} \}\backslash \mathrm{def}
+    \mathrm{log\_var} {\}\backslash \mathrm{def}}
     """
     if len(text) > _MOST:
         text = f"{text[: _MOST - 1]}…"
-    plain = re.fullmatch(r"[A-Za-z0-9_]+", text)
-    if plain:
+    if re.fullmatch(r"[A-Za-z0-9_]+", text):
         return rf"\mathrm{{{text.replace('_', chr(92) + '_')}}}"
     parts = []
-    for run in re.findall(r"[A-Za-z0-9]+|.", text, re.DOTALL):
+    for run in re.findall(r"[A-Za-z0-9]+|[^\W_]+|.", text, re.DOTALL):
         if run.isascii() and run.isalnum():
             parts.append(rf"\mathrm{{{run}}}")
         elif run in _SPECIAL:
             parts.append(_SPECIAL[run])
-        elif run in "()[]+=.,:;!?*<>|@":
-            parts.append({"<": r"\lt ", ">": r"\gt ", "|": r"\vert ", "*": r"\ast "}.get(run, rf"\text{{{run}}}"))
-        elif run == "…":
-            parts.append(r"\dots ")
-        elif unicodedata.category(run) in ("Ll", "Lu", "Lo") and unicodedata.name(run, "").startswith(_SCRIPTS):
-            parts.append(rf"\text{{{run}}}")
         else:
-            parts.append(rf"\text{{U+{ord(run):04X}}}")
-    return "".join(parts) or r"\text{" "}"
+            parts += map(_character, run)
+    whole = "".join(parts) or r"\text{''}"
+    while (merged := re.sub(r"(\\text\{[^{}]*)\}\\text\{", r"\1", whole)) != whole:
+        whole = merged
+    return f"{{{whole}}}"
+
+
+def _character(character: str) -> str:
+    """Return one character as LaTeX: a letter of a script that KaTeX knows, or its number."""
+    name = unicodedata.name(character, "")
+    if character in _UNICODE_GREEK:
+        return _UNICODE_GREEK[character]
+    parts = unicodedata.normalize("NFD", character)
+    accented = len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _COMBINING
+    if accented or (unicodedata.category(character) in ("Ll", "Lu", "Lo") and name.startswith(_SCRIPTS)):
+        return rf"\text{{{character}}}"
+    return rf"\text{{U+{ord(character):04X}}}"
 
 
 def _base(text: str) -> str:
@@ -194,6 +209,11 @@ def _lenient(text: str) -> str:
     return re.sub(r"[_\d]", "", text).lower()
 
 
+def _last(node: Node) -> str:
+    """Return a node's name without its scope."""
+    return node.name.removeprefix(f"{node.scope}/") if node.scope else node.name
+
+
 class Naming:
     """The names of the nodes of one graph; each is given once."""
 
@@ -236,7 +256,7 @@ class Naming:
         """Return the name that the user gave a node, or a layer one of its parts; "" if there is none."""
         if node.title != node.name:
             return node.title.removeprefix(f"{node.scope}/") if node.scope else node.title
-        last = node.name.rpartition("/")[2]
+        last = _last(node)
         scope = self._graph.scopes.get(node.scope)
         if node.phase != "forward" or _lenient(last) in {_lenient(node.op.name), _lenient(scope.kind if scope else "")}:
             return ""
@@ -289,7 +309,7 @@ class Naming:
     def _wish(self, node: Node) -> Name:
         scope = self._graph.scopes.get(node.scope)
         kind, above = (scope.kind if scope else ""), self._last_number.get(node, "")
-        last = node.name.rpartition("/")[2]
+        last = _last(node)
         if name := self._users_name(node):
             owner = scope.parent if scope is not None and kind == "softmax" and scope.parent is not None else scope
             if owner is not None and name.rpartition("/")[2] in _PARTS.get(owner.kind, {}):

@@ -42,6 +42,7 @@ from .functions import FUNCTIONS, OVER, RELATIONS
 from .naming import size_latex
 
 if TYPE_CHECKING:
+    from ...core import Node
     from ...core.symbolic_shapes import Dim
 
 # How strongly a formula holds together: one that holds less than it must gets brackets.
@@ -86,6 +87,13 @@ def line_latex(line: Line) -> str:
 def _width(text: str) -> int:
     """Return about how many characters LaTeX shows."""
     return len(re.sub(r"\\(frac|left|right|operatorname|mathrm|partial)?|[{}^_, ]|[a-z]{4,}", "", text))
+
+
+def given_latex(symbol: Symbol, node: Node) -> str:
+    """Return what a value is that nothing computes: its shape."""
+    sides = r" \times ".join(size_latex(dim) for dim in node.spec.shape)
+    numbers = r"\mathbb{R}" if node.dtype.kind == "f" else r"\mathbb{Z}"
+    return rf"{latex_of(symbol)} &\in {numbers}" + (f"^{{{sides}}}" if sides else "")
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -304,6 +312,8 @@ def _applied(expression: Applied) -> _Written:
     called = expression.called
     if expression.hidden or not expression.operands:
         return called, _ATOM
+    if not called:
+        return written(expression.operands[0])
     return f"{called}{bracketed(', '.join(map(latex_of, expression.operands)))}", _ATOM
 
 

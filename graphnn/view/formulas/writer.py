@@ -344,7 +344,7 @@ class Writer:
         """Return whether a node of a layer is always written where it is read, or never; None: as others."""
         scope = self.graph.scopes.get(node.scope)
         hints = in_layers.get(scope.kind, {}) if scope is not None and node.phase == "forward" else {}
-        return hints.get(node.name.rpartition("/")[2])
+        return hints.get(node.name.removeprefix(f"{node.scope}/"))
 
     def _is_border(self, node: Node, user: Node) -> bool:
         if node.phase != "forward":

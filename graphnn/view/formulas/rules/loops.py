@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....control_flow.branch_op import Branch
 from ....control_flow.bundle import LoopItem
+from ....control_flow.fixed_point_op import FixedPoint
 from ....control_flow.loop_op import Loop
-from ..expressions import Expression, Size
+from ..expressions import Applied, At, Expression, Size
+from ..naming import escaped
 from ..writer import Places, Writer, loop_keys, never_lines, rules
-from .fallback import named
 
 if TYPE_CHECKING:
     from ....core import Node
@@ -18,7 +20,11 @@ def _item(op: LoopItem, node: Node, write: Writer, at: Places) -> Expression:
     (loop,) = node.inputs
     body = write.body(loop)
     if body is None or not isinstance(loop.op, Loop):
-        return named(op, node, write, at)
+        scope = node.graph.scopes.get(loop.scope)
+        called = escaped(scope.kind if scope is not None and scope.kind else loop.op.name)
+        whole = Applied(loop.op, called, tuple(map(write.whole, loop.inputs)), 1)
+        item = Applied(op, "", (whole,), node.ndim)
+        return At(item, at) if at else item
     kind, which = loop.op.kept_at[op.place]
     if kind == "count":
         return Size(loop.op.length)
@@ -26,5 +32,5 @@ def _item(op: LoopItem, node: Node, write: Writer, at: Places) -> Expression:
 
 
 rules[LoopItem] = _item
-never_lines |= {LoopItem, Loop}
+never_lines |= {LoopItem, Loop, FixedPoint, Branch}
 loop_keys[Loop] = lambda op: (op.body, op.names, op.dims, op.length, op.carried, op.rows, op.backwards, op.while_)
