@@ -39,8 +39,8 @@ _SPECIAL = {
     **{c: c for c in "/()[]+=.,:;!?@"},
 }
 _COMBINING = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c"
-_SCRIPTS = ("CYRILLIC", "CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")
-"""Letters that KaTeX takes as text."""
+_TAKEN = ((0x400, 0x4FF), (0x3040, 0x30FF), (0x4E00, 0x9FAF), (0xAC00, 0xD7AF))
+"""Cyrillic, kana, the common Han characters, and Hangul: what KaTeX takes as text."""
 _MOST = 200
 """Characters of a name."""
 
@@ -73,12 +73,12 @@ def escaped(text: str) -> str:
 
 def _character(character: str) -> str:
     """Return one character as LaTeX: a letter of a script that KaTeX knows, or its number."""
-    name = unicodedata.name(character, "")
     if character in _UNICODE_GREEK:
         return _UNICODE_GREEK[character]
     parts = unicodedata.normalize("NFD", character)
     accented = len(parts) == 2 and parts[0].isascii() and parts[0].isalpha() and parts[1] in _COMBINING
-    if accented or (unicodedata.category(character) in ("Ll", "Lu", "Lo") and name.startswith(_SCRIPTS)):
+    known = unicodedata.category(character) in ("Ll", "Lu", "Lo") and any(a <= ord(character) <= b for a, b in _TAKEN)
+    if accented or known:
         return rf"\text{{{character}}}"
     return rf"\text{{U+{ord(character):04X}}}"
 
