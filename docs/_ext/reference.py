@@ -196,6 +196,8 @@ API = {
     "Pictures and tables": [
         "draw",
         "view.diagrams.draw.Diagram",
+        "latex",
+        "view.formulas.latex.Formulas",
         "summary",
         "nn.summary",
         "view.tables.summary.Summary",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...control_flow.loop_op import Loop
 from .algebra import is_zero, over, plus
 from .expressions import Affine, At, Expression, Last, Letter, Line, Name, Recurrence, State, Symbol
 from .naming import name_of_text
-from .writer import NeedsPlaces, Places, Writer, bodies, constant_number
+from .writer import NeedsPlaces, Places, Writer, constant_number
 
 if TYPE_CHECKING:
+    from ...control_flow.loop_op import Loop
     from ...core import Node
     from ...core.symbolic_shapes import Dim
 
@@ -22,9 +22,7 @@ _STATES = {"LSTM": "hc"}
 class BodyWriter(Writer):
     """Writes the lines of one iteration of a loop."""
 
-    def __init__(self, outer: Writer, loop: Node) -> None:
-        op = loop.op
-        assert isinstance(op, Loop)
+    def __init__(self, outer: Writer, loop: Node, op: Loop) -> None:
         self.outer, self.loop, self.op = outer, loop, op
         self.nodes, self.inputs = op.nodes, op.inputs
         self.graph, self.detail = op.bodies["iteration"], outer.detail
@@ -264,15 +262,3 @@ class BodyWriter(Writer):
             symbol = self.symbol(self.nodes[self.op.carried[k]])
             states.append(State(symbol, self._initial[k], int(self._shifts), symbol.key))
         return Recurrence(self.loop.name, self.time, self.op.backwards, lines, tuple(states))
-
-
-def _body(outer: Writer, loop: Node) -> BodyWriter | None:
-    op = loop.op
-    if type(op) is not Loop or op.while_ >= 0 or op.counted or op.names != op.dims:
-        return None
-    if any(op.nodes[at].op.is_leaf for at in op.carried):
-        return None
-    return BodyWriter(outer, loop)
-
-
-bodies.append(_body)

@@ -10,7 +10,7 @@ import numpy as np
 from ...core.fetches import resolve
 from ...errors import UsageError
 from ...runtime.feed import prepare
-from . import body_writer, rules  # noqa: F401 - they register how things are written
+from . import rules  # noqa: F401 - it registers how operations are written
 from .evaluation import Values
 from .expressions import Line, Recurrence
 from .printing import given_latex, joined, line_latex, name_latex, recurrence_latex

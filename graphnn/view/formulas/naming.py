@@ -190,6 +190,7 @@ _PARTS: Mapping[str, Mapping[str, str]] = {
     "Dropout": {"mask": "m", "random_uniform": "u"},
 }
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "silu", "elu", "leaky_relu", "prelu", "softplus")
+_OF_OPERATIONS = dict.fromkeys(_ACTIVATIONS, "a")
 
 
 def is_layer(kind: str) -> bool:
@@ -315,8 +316,8 @@ class Naming:
             if owner is not None and name.rpartition("/")[2] in _PARTS.get(owner.kind, {}):
                 return Name(_PARTS[owner.kind][name.rpartition("/")[2]], (), self._above(owner.path))
             if scope is not None and is_layer(scope.kind) and node.title == node.name:
-                if kind in _NORMS and name in _OF_NORMS:
-                    return self._norms(_OF_NORMS[name], (), above)
+                if kind in _NORMS and (letter := _OF_NORMS.get(name)):
+                    return self._norms(letter, (), above)
                 wish = name_of_text(name)
                 return Name(wish.base, wish.below, above)
             return name_of_text(name)
@@ -341,8 +342,7 @@ class Naming:
         if kind == "MultiHeadAttention":
             return Name("C", (), self._above(node.scope))
         letter = _RESULTS.get(kind) or ("z" if kind.startswith("Conv") or kind == "conv" else "")
-        if _unnumbered(last) in _ACTIVATIONS or node.op.name in _ACTIVATIONS:
-            letter = "a"
+        letter = _OF_OPERATIONS.get(_unnumbered(last)) or _OF_OPERATIONS.get(node.op.name) or letter
         path = scope.path if scope else ""
         under = () if not is_layer(kind) or self._is_numbered(path) else (self._layers_name(path),)
         if not letter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -93,20 +93,41 @@ composites: dict[str, Callable[[Sequence[Node], Callable[[Node], bool]], Composi
 """By the kind of a scope. Takes its nodes and says whether all that reads a node is among them."""
 
 
-always_lines: set[type[Op]] = set()
-"""Classes of operations each of which is a line."""
-never_lines: set[type[Op]] = set()
-"""Classes of operations that are no line, unless they are asked for."""
-cheap: set[type[Op]] = set()
-"""Classes of operations that are written again wherever they are read, rather than named."""
+class Manner(NamedTuple):
+    """How nodes of an operation are treated.
+
+    Attributes
+    ----------
+    line : bool or None
+        Whether each is a line, or none is, unless it is asked for; None: it depends.
+    cheap : bool
+        Whether it is written again wherever it is read, rather than named.
+    widens : bool
+        Whether it only repeats what it reads, and so is no part of a formula.
+    sign : str
+        What stands between a node and its formula.
+    """
+
+    line: bool | None = None
+    cheap: bool = False
+    widens: bool = False
+    sign: str = "="
+
+
+manners: dict[type[Op], Manner] = {}
+"""By the class of an operation, where it is not treated as most are."""
+_MOST = Manner()
+
+
+def manner(op: Op) -> Manner:
+    """Return how nodes of an operation are treated."""
+    return manners.get(type(op), _MOST)
+
+
 in_layers: dict[str, dict[str, bool]] = {}
 """By the kind of a layer, and the last part of a node's name: False of a line, True of what is never one."""
 loop_keys: dict[type[Op], Callable[[Any], Any]] = {}
 """By the class of a loop, what two of them have in common that compute the same of the same."""
-widening: set[type[Op]] = set()
-"""Classes of operations that only repeat what they read: no part of a formula."""
-signs: dict[type[Op], str] = {}
-"""What stands between a node and its formula, if not "="."""
 _WITH_DELTA = ("Dense", "Conv1D", "Conv2D", "Conv3D")
 
 
@@ -245,7 +266,7 @@ class Writer:
                 self._readings[node] = composite.reading
             else:
                 write: Write = lambda writer, at: rules(node.op, node, writer, at)  # noqa: E731
-                self._readings[node] = Reading(node.inputs, write, sign=signs.get(type(node.op), "="))
+                self._readings[node] = Reading(node.inputs, write, sign=manner(node.op).sign)
         return self._readings[node]
 
     def _needed(self) -> list[Node]:
@@ -269,7 +290,7 @@ class Writer:
             if node.op.is_leaf:
                 self._costs[node] = 0
                 continue
-            if type(node.op) in never_lines and node not in fetched:
+            if manner(node.op).line is False and node not in fetched:
                 self._costs[node] = 0
                 continue
             operands = list(dict.fromkeys(self.reading(node).operands))
@@ -289,8 +310,8 @@ class Writer:
 
     def _own_cost(self, node: Node) -> int:
         cost = self.reading(node).cost
-        light = node.op.rearranges or type(node.op) in widening or is_constant_tree(node)
-        light = light or (type(node.op) in cheap and all(map(self._is_atom, node.inputs)))
+        light = node.op.rearranges or manner(node.op).widens or is_constant_tree(node)
+        light = light or (manner(node.op).cheap and all(map(self._is_atom, node.inputs)))
         return 1 if light and cost == 1 else _OPERATION * cost
 
     def _is_root(self, node: Node) -> bool:
@@ -299,16 +320,16 @@ class Writer:
             return True
         if is_constant_tree(node):
             return False
-        if type(node.op) in never_lines:
+        if manner(node.op).line is False:
             return False
-        if node.title != node.name or type(node.op) in always_lines:
+        if node.title != node.name or manner(node.op).line:
             return True
         if (inline := self._hinted(node)) is not None:
             return not inline
         if self._only_moves(node):
             return any(self._is_border(node, user) for user in users)
         atoms = all(map(self._is_atom, node.inputs))
-        if atoms and type(node.op) in cheap and len(node.inputs) < 3:
+        if atoms and manner(node.op).cheap and len(node.inputs) < 3:
             return any(self._is_border(node, user) for user in users)
         if len(users) > 1 and node.op.rearranges and len(node.inputs) == 1:
             source = node
@@ -322,7 +343,7 @@ class Writer:
 
     def _is_atom(self, node: Node) -> bool:
         """Whether a node is a symbol where it is read, or that times a number."""
-        if node.op.is_leaf or node in self._roots or type(node.op) in never_lines:
+        if node.op.is_leaf or node in self._roots or manner(node.op).line is False:
             return True
         return bool(node.op.powers) and all(
             each.op.is_constant if i else each.op.is_leaf or each in self._roots
@@ -489,7 +510,7 @@ class Writer:
         op = node.op
         if op.elementwise:
             return any(each.spec.shape == node.spec.shape and self.covers(each) for each in node.inputs)
-        if type(op) in widening:
+        if manner(op).widens:
             return False
         return not (op.rearranges and len(node.inputs) == 1) or self.covers(node.inputs[0])
 

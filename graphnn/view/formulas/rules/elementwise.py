@@ -19,7 +19,7 @@ from ..expressions import (
     Relation,
 )
 from ..naming import escaped
-from ..writer import Places, Writer, cheap, rules
+from ..writer import Manner, Places, Writer, manners, rules
 
 if TYPE_CHECKING:
     from ....core import Node, Op
@@ -213,4 +213,5 @@ for _sign, _class in {
     "≥": comparison.GreaterEqual,
 }.items():
     rules[_class] = _relation(_sign)
-cheap |= {elementwise.Subtract, elementwise.Negative, elementwise.Exp, elementwise.Square, elementwise.Log}
+for _class in (elementwise.Subtract, elementwise.Negative, elementwise.Exp, elementwise.Square, elementwise.Log):
+    manners[_class] = Manner(cheap=True)

@@ -7,6 +7,7 @@ written by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ....core import Node
 from ....core.symbolic_shapes import product
@@ -171,56 +172,64 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
         writer.close(letters)
         return found
 
-    def of_kernel(upstream: Node | None) -> Reading:
-        assert upstream is not None
-
-        def write_gradient(writer: Writer, at: Places) -> Expression:
-            if len(at) < w.ndim or any(place is None for place in at):
-                raise NeedsPlaces(w.ndim)
-            n = writer.letter(x.spec.shape[0])
-            outer = [writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[2:], "ijl", strict=False)]
-            moved = [
-                affine((slide.stride, place), (slide.dilation, inner))
-                for slide, place, inner in zip(slides, outer, at[2:], strict=True)
-            ]
-            letters = (n, *outer)
-            factors = writer(upstream, (n, at[0], *outer)), writer(x, (n, at[1], *moved))
-            writer.close(letters)
-            return over("sum", letters, times(*factors))
-
-        spatial = tuple((hint, 0) for hint in "uvw"[:axes])
-        return Reading((upstream, x), write_gradient, cost=7, hints=(("k", 1), ("c", 1), *spatial))
-
-    def of_input(upstream: Node | None) -> Reading:
-        assert upstream is not None
-
-        def write_gradient(writer: Writer, at: Places) -> Expression:
-            if len(at) < x.ndim or any(place is None for place in at):
-                raise NeedsPlaces(x.ndim)
-            k = writer.letter(w.spec.shape[0], "k")
-            inner = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
-            moved = [
-                affine((1, place), (-slide.dilation, letter))
-                for slide, place, letter in zip(slides, at[2:], inner, strict=True)
-            ]
-            letters = (k, *inner)
-            found = writer(upstream, (at[0], k, *moved))
-            assert isinstance(found, At)  # it is a line
-            factors = writer(w, (k, at[1], *inner)), At(found.of, found.places, inside=True)
-            writer.close(letters)
-            return over("sum", letters, times(*factors))
-
-        hints = tuple((hint, 1) for hint in "ncijl"[: x.ndim])
-        return Reading((upstream, w), write_gradient, cost=9, note=r"\text{(0 outside)}", hints=hints)
-
     cotangents: dict[Node, Callable[[Node | None], Reading]] = {}
     assert turned is not None
     if all(map(closed, [windows, matrix, turned, columns, root.inputs[0]])):
         if closed(w):
-            cotangents[w] = of_kernel
+            cotangents[w] = lambda upstream: _of_kernel(root, x, w, slides, _given(upstream))
         if closed(x) and all(slide.stride == 1 for slide in slides):
-            cotangents[x] = of_input
+            cotangents[x] = lambda upstream: _of_input(x, w, slides, _given(upstream))
     return Composite(root, Reading((x, w), write, cost=6), cotangents)
+
+
+def _given(upstream: Node | None) -> Node:
+    assert upstream is not None  # what a layer gives is no loss
+    return upstream
+
+
+def _of_kernel(root: Node, x: Node, w: Node, slides: Sequence[Any], upstream: Node) -> Reading:
+    """Return how the gradient of a convolution's kernel is written."""
+    axes = len(slides)
+
+    def write_gradient(writer: Writer, at: Places) -> Expression:
+        if len(at) < w.ndim or any(place is None for place in at):
+            raise NeedsPlaces(w.ndim)
+        n = writer.letter(x.spec.shape[0])
+        outer = [writer.letter(dim, hint) for dim, hint in zip(root.spec.shape[2:], "ijl", strict=False)]
+        moved = [
+            affine((slide.stride, place), (slide.dilation, inner))
+            for slide, place, inner in zip(slides, outer, at[2:], strict=True)
+        ]
+        letters = (n, *outer)
+        factors = writer(upstream, (n, at[0], *outer)), writer(x, (n, at[1], *moved))
+        writer.close(letters)
+        return over("sum", letters, times(*factors))
+
+    spatial = tuple((hint, 0) for hint in "uvw"[:axes])
+    return Reading((upstream, x), write_gradient, cost=7, hints=(("k", 1), ("c", 1), *spatial))
+
+
+def _of_input(x: Node, w: Node, slides: Sequence[Any], upstream: Node) -> Reading:
+    """Return how the gradient of what a convolution reads is written: where windows begin at each place."""
+
+    def write_gradient(writer: Writer, at: Places) -> Expression:
+        if len(at) < x.ndim or any(place is None for place in at):
+            raise NeedsPlaces(x.ndim)
+        k = writer.letter(w.spec.shape[0], "k")
+        inner = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
+        moved = [
+            affine((1, place), (-slide.dilation, letter))
+            for slide, place, letter in zip(slides, at[2:], inner, strict=True)
+        ]
+        letters = (k, *inner)
+        found = writer(upstream, (at[0], k, *moved))
+        assert isinstance(found, At)  # it is a line
+        factors = writer(w, (k, at[1], *inner)), At(found.of, found.places, inside=True)
+        writer.close(letters)
+        return over("sum", letters, times(*factors))
+
+    hints = tuple((hint, 1) for hint in "ncijl"[: x.ndim])
+    return Reading((upstream, w), write_gradient, cost=9, note=r"\text{(0 outside)}", hints=hints)
 
 
 def _pool(nodes: Sequence[Node], closed: Closed) -> Composite | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
 from ..algebra import axes_of, over, times, transposed
 from ..expressions import Affine, Applied, Block, Expression, Filled, Indicator, Joined, Letter, Number, Over, Relation
-from ..writer import NeedsLine, NeedsPlaces, Places, Writer, always_lines, never_lines, rules, signs, widening
+from ..writer import Manner, NeedsLine, NeedsPlaces, Places, Writer, manners, rules
 from .elementwise import places_of
 from .fallback import named
 
@@ -249,13 +249,12 @@ rules[shape.Zeros], rules[shape.Eye] = _zeros, _eye
 rules[random.RandomNormal] = _random(r"\mathcal{N}\left(0, 1\right)")
 rules[random.RandomUniform] = _random(r"\mathcal{U}\left(0, 1\right)")
 for _class in (random.RandomNormal, random.RandomUniform):
-    always_lines.add(_class)
-    signs[_class] = r"\sim"
-widening |= {shape.BroadcastTo}
+    manners[_class] = Manner(line=True, sign=r"\sim")
+manners[shape.BroadcastTo] = Manner(widens=True)
 rules[shape.BroadcastTo], rules[shape.ExpandDims], rules[shape.Reshape] = _broadcast_to, _expand_dims, _reshape
 rules[shape.Squeeze], rules[linalg.Transpose], rules[indexing.Getitem] = _expand_dims, _transpose, _getitem
 rules[sliding_windows.Fold] = _fold
-never_lines |= {shape.Zeros}
+manners[shape.Zeros] = Manner(line=False)
 rules[sliding_windows.Windows], rules[concatenation.Concatenate], rules[concatenation.Pad] = (
     _windows,
     _concatenate,
