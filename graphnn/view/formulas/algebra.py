@@ -239,7 +239,7 @@ def squared(base: Expression) -> Expression:
 
 def kept_where(value: Expression, condition: Expression) -> Expression:
     """Return a value where a condition holds, else 0."""
-    return times(value, Indicator(condition))
+    return times(value, condition if isinstance(condition, Symbol | At) else Indicator(condition))
 
 
 def averaged(total: Expression, dims: Iterable[Dim]) -> Expression:

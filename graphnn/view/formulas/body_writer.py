@@ -80,13 +80,21 @@ class BodyWriter(Writer):
         return found
 
     def _gate_of(self, node: Node) -> str:
+        """Return the letter of a gate, if a node is a function of one part of what all gates are computed from."""
         gates = _GATES.get(self._kind, "")
-        inputs = node.inputs
-        if not gates or self.loop.phase != "forward" or len(inputs) != 1 or not inputs[0].op.rearranges:
+        if not gates or self.loop.phase != "forward" or len(node.inputs) != 1 or node.op.rearranges:
             return ""
-        index: tuple[Any, ...] = getattr(inputs[0].op, "index", ())
-        whole = len(index) == 2 and isinstance(index[1], int) and 0 <= index[1] < len(gates)
-        return gates[index[1]] if whole and not node.op.rearranges else ""
+        stack = list(node.inputs)
+        for _ in range(6):
+            if not stack:
+                break
+            part = stack.pop()
+            index: tuple[Any, ...] = getattr(part.op, "index", ()) if part.op.rearranges else ()
+            if len(index) == 2 and isinstance(index[1], int) and 0 <= index[1] < len(gates):
+                return gates[index[1]]
+            if part.op.signs == (1, 1):
+                stack += part.inputs[::-1]
+        return ""
 
     @property
     def is_pulled_back(self) -> bool:

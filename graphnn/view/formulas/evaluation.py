@@ -261,7 +261,8 @@ def _at(expression: At, values: Values, letters: Letters) -> Array:
     places: list[tuple[int, Array]] = []
     for axis, place in enumerate(expression.places, count):
         if place is not None and not isinstance(place, Block):
-            places.append((axis, compute(place, values, letters)))
+            where = compute(place, values, letters)  # a label that is chosen by an indicator is a float
+            places.append((axis, where.astype(np.int64) if where.dtype.kind == "f" else where))
     if any(isinstance(place, Block) for place in expression.places):
         return _at_block(expression, values, letters)
     own = [axis for axis in range(count, value.ndim) if axis not in [axis for axis, _ in places]]

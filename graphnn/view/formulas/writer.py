@@ -188,16 +188,19 @@ class Writer:
         self._roots: set[Node] = set()
         self._choose_roots()
         self.naming = Naming(graph, self.order, self.result)
-        for node in self.order:
-            if node in self._roots and node.phase == "forward":
-                self.naming.of(node)
-        self._name_cotangents()
         self._open: list[Letter] = []
         self._extra: dict[str, Line] = {}
         self.symbols: dict[Node, Symbol] = {}
         self._queue: list[Node] = []
         self.constants: dict[str, Node] = {}
         self._bodies: dict[Node, Body | None] = {}
+        for node in self.order:
+            if node.op.holds_bodies and node.phase == "forward":
+                self.body(node)
+        for node in self.order:
+            if node in self._roots and node.phase == "forward":
+                self.naming.of(node)
+        self._name_cotangents()
 
     # --- what there is ------------------------------------------------------------------------------------------
 
@@ -327,7 +330,7 @@ class Writer:
         if (inline := self._hinted(node)) is not None:
             return not inline
         if self._only_moves(node):
-            return any(self._is_border(node, user) for user in users)
+            return len(node.inputs) > 1 and any(self._is_border(node, user) for user in users)
         atoms = all(map(self._is_atom, node.inputs))
         if atoms and manner(node.op).cheap and len(node.inputs) < 3:
             return any(self._is_border(node, user) for user in users)
@@ -354,7 +357,7 @@ class Writer:
         """Whether a node is elements of a line, in other places."""
         steps = 0
         while node.op.rearranges and node.inputs and (steps := steps + 1) < _LARGEST:
-            if all(each.op.is_leaf or each in self._roots for each in node.inputs):
+            if all(each.op.is_leaf or each in self._roots or manner(each.op).line is False for each in node.inputs):
                 return True
             if len(node.inputs) > 1:
                 return False
@@ -405,20 +408,25 @@ class Writer:
     # --- names --------------------------------------------------------------------------------------------------
 
     def _name_cotangents(self) -> None:
+        """Name each gradient after what it is of; then those of nodes that are no lines, by letters that are left."""
         self._derived: dict[Node, Name] = {}
         named: set[tuple[Node, Node]] = set()
+        others = []
         for node in self.order:
-            if node in self._wrt and node not in self._derived:
-                result, _ = self._wrt[node]
-                derivatives = next(table for of, table in self._cotangents if of is result)
-                twins = [f for f, c in derivatives.of.items() if c is node]
-                lines = [f for f in sorted(twins, key=lambda f: f.index) if f in self._roots]
-                chosen = next((f for f in twins if f.op.is_leaf and node in self.fetches), lines[0] if lines else None)
-                if chosen is None and node in self._roots and twins:
-                    self._derived[node] = self.naming.fresh(r"\delta", twins[0])
-                if chosen is not None and (result, chosen) not in named:
-                    named.add((result, chosen))
-                    self._derived[node] = self.naming.derivative(result, chosen)
+            if node not in self._wrt:
+                continue
+            result, _ = self._wrt[node]
+            derivatives = next(table for of, table in self._cotangents if of is result)
+            twins = [f for f, c in derivatives.of.items() if c is node]
+            lines = [f for f in sorted(twins, key=lambda f: f.index) if f in self._roots]
+            chosen = next((f for f in twins if f.op.is_leaf and node in self.fetches), lines[0] if lines else None)
+            if chosen is not None and (result, chosen) not in named:
+                named.add((result, chosen))
+                self._derived[node] = self.naming.derivative(result, chosen)
+            elif node in self._roots and twins:
+                others.append((node, twins[0]))
+        for node, twin in others:
+            self._derived[node] = self.naming.fresh(r"\delta", twin)
 
     def name(self, node: Node) -> Name:
         """Return what a node is called."""

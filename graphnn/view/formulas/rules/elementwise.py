@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ....ops import activations, comparison, elementwise, trigonometric
 from ..algebra import averaged, axes_of, divided, is_number, kept_where, negative, plus, squared, times
 from ..expressions import (
+    Affine,
     Applied,
     Block,
     Call,
@@ -137,7 +138,10 @@ def _clip(op: comparison.Clip, node: Node, write: Writer, at: Places) -> Express
 
 def _relation(sign: str) -> Callable[[Any, Node, Writer, Places], Expression]:
     def rule(op: Op, node: Node, write: Writer, at: Places) -> Expression:
-        return Relation(sign, *operands_of(node, write, at))
+        left, right = operands_of(node, write, at)
+        if isinstance(left, Affine) and isinstance(right, Affine):  # two places, from 1 on as all are
+            left, right = (Affine(each.terms, each.offset) for each in (left, right))
+        return Relation(sign, left, right)
 
     return rule
 
@@ -213,5 +217,8 @@ for _sign, _class in {
     "≥": comparison.GreaterEqual,
 }.items():
     rules[_class] = _relation(_sign)
-for _class in (elementwise.Subtract, elementwise.Negative, elementwise.Exp, elementwise.Square, elementwise.Log):
-    manners[_class] = Manner(cheap=True)
+_CHEAP: tuple[type[Op], ...] = (
+    *(elementwise.Cast, elementwise.StopGradient, elementwise.Subtract, elementwise.Negative, elementwise.Exp),
+    *(elementwise.Square, elementwise.Log),
+)
+manners.update(dict.fromkeys(_CHEAP, Manner(cheap=True)))

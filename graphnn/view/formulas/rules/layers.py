@@ -141,13 +141,20 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
     if not (isinstance(root.op, shape.Reshape) and isinstance(root.inputs[0].op, linalg.Matmul)):
         return None
     matrix, columns = root.inputs[0].inputs
-    turned = _kinds(columns.inputs[0] if columns.inputs else None, linalg.Transpose)
-    windows = _kinds(turned.inputs[0], sliding_windows.Windows) if turned is not None else None
-    if windows is None or not isinstance(matrix.op, shape.Reshape) or matrix.ndim != 2:
+    if not columns.inputs or not isinstance(matrix.op, shape.Reshape) or matrix.ndim != 2:
         return None
-    assert isinstance(windows.op, sliding_windows.Windows)
-    (x,), (w,) = windows.inputs, matrix.inputs
-    slides = windows.op.slides(x.ndim)
+    (w,) = matrix.inputs
+    turned = _kinds(columns.inputs[0], linalg.Transpose)
+    windows = _kinds(turned.inputs[0], sliding_windows.Windows) if turned is not None else None
+    if windows is not None and turned is not None:
+        assert isinstance(windows.op, sliding_windows.Windows)
+        (x,) = windows.inputs
+        slides: tuple[Any, ...] = windows.op.slides(x.ndim)
+        between = [windows, turned, columns]
+    else:
+        x = columns.inputs[0]
+        slides = tuple(sliding_windows.Slide(axis, 1, 1, 1) for axis in range(2, x.ndim))
+        between = [columns]
     axes = len(slides)
     fits = x.ndim == w.ndim == axes + 2 and tuple(slide.size for slide in slides) == w.spec.shape[2:]
     if (
@@ -161,25 +168,30 @@ def _convolution(nodes: Sequence[Node], closed: Closed) -> Composite | None:
         if len(at) < root.ndim or any(place is None for place in at):
             raise NeedsPlaces(root.ndim)
         channel: Expression = writer.letter(x.spec.shape[1], "c") if x.spec.shape[1] != 1 else Number(0)
-        places = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
+        places = _within(writer, slides)
         moved = [
             affine((slide.stride, outer), (slide.dilation, inner))
             for slide, outer, inner in zip(slides, at[2:], places, strict=True)
         ]
-        letters = (*([channel] if isinstance(channel, Letter) else []), *places)
+        letters = tuple(each for each in (channel, *places) if isinstance(each, Letter))
         kernel = writer(w, (at[1], channel, *places))
         found = over("sum", letters, times(kernel, writer(x, (at[0], channel, *moved))))
         writer.close(letters)
         return found
 
     cotangents: dict[Node, Callable[[Node | None], Reading]] = {}
-    assert turned is not None
-    if all(map(closed, [windows, matrix, turned, columns, root.inputs[0]])):
+    if all(map(closed, [*between, matrix, root.inputs[0]])):
         if closed(w):
             cotangents[w] = lambda upstream: _of_kernel(root, x, w, slides, _given(upstream))
         if closed(x) and all(slide.stride == 1 for slide in slides):
             cotangents[x] = lambda upstream: _of_input(x, w, slides, _given(upstream))
     return Composite(root, Reading((x, w), write, cost=6), cotangents)
+
+
+def _within(writer: Writer, slides: Sequence[Any]) -> list[Expression]:
+    """Return letters for the places within a window; of a window of one place, that."""
+    hints = zip(slides, "uvw", strict=False)
+    return [writer.letter(slide.size, hint, 0) if slide.size > 1 else Number(0) for slide, hint in hints]
 
 
 def _given(upstream: Node | None) -> Node:
@@ -216,12 +228,12 @@ def _of_input(x: Node, w: Node, slides: Sequence[Any], upstream: Node) -> Readin
         if len(at) < x.ndim or any(place is None for place in at):
             raise NeedsPlaces(x.ndim)
         k = writer.letter(w.spec.shape[0], "k")
-        inner = [writer.letter(slide.size, hint, 0) for slide, hint in zip(slides, "uvw", strict=False)]
+        inner = _within(writer, slides)
         moved = [
             affine((1, place), (-slide.dilation, letter))
             for slide, place, letter in zip(slides, at[2:], inner, strict=True)
         ]
-        letters = (k, *inner)
+        letters = (k, *[each for each in inner if isinstance(each, Letter)])
         found = writer(upstream, (at[0], k, *moved))
         assert isinstance(found, At)  # it is a line
         factors = writer(w, (k, at[1], *inner)), At(found.of, found.places, inside=True)

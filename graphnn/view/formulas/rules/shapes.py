@@ -162,8 +162,22 @@ def _getitem(op: indexing.Getitem, node: Node, write: Writer, at: Places) -> Exp
             places.append(at[outer] if outer < len(at) else None)
             outer += 1
         else:
-            return named(op, node, write, at, _slice_name(op))
+            block = _block_of(entry, x.spec.shape[len(places)] if len(places) < x.ndim else None)
+            taken = outer < len(at) and at[outer] is not None
+            if block is None or taken or any(isinstance(place, Block) for place in places) or not write.has_line(x):
+                return named(op, node, write, at, _slice_name(op))
+            places.append(block)
+            outer += 1
     return write(x, (*places, *at[outer:]))
+
+
+def _block_of(entry: Any, dim: Dim | None) -> Block | None:
+    """Return a slice as one of equal blocks of an axis, if it is one."""
+    if not isinstance(entry, tuple) or not isinstance(dim, int) or entry[2] not in (None, 1):
+        return None
+    start, stop, _ = slice(*entry).indices(dim)
+    size = stop - start
+    return Block(Number(start // size), size) if size > 0 and dim % size == 0 == start % size else None
 
 
 def _slice_name(op: indexing.Getitem) -> str:
@@ -238,6 +252,16 @@ def _eye(op: shape.Eye, node: Node, write: Writer, at: Places) -> Expression:
     return named(op, node, write, at, r"\mathbf{I}")
 
 
+def _arange(op: shape.Arange, node: Node, write: Writer, at: Places) -> Expression:
+    if (op.start, op.step) != (0, 1) or node.dtype.kind != "i":
+        return named(op, node, write, at)
+    if not at:
+        raise NeedsPlaces(1)
+    found = affine((1, at[0]))
+    assert isinstance(found, Affine)
+    return Affine(found.terms, found.offset, counts=True)
+
+
 def _random(called: str) -> Callable[[Any, Node, Writer, Places], Expression]:
     def rule(op: random.Random, node: Node, write: Writer, at: Places) -> Expression:
         return Applied(op, called, tuple(write.whole(operand) for operand in node.inputs), node.ndim, hidden=True)
@@ -245,7 +269,7 @@ def _random(called: str) -> Callable[[Any, Node, Writer, Places], Expression]:
     return rule
 
 
-rules[shape.Zeros], rules[shape.Eye] = _zeros, _eye
+rules[shape.Zeros], rules[shape.Eye], rules[shape.Arange] = _zeros, _eye, _arange
 rules[random.RandomNormal] = _random(r"\mathcal{N}\left(0, 1\right)")
 rules[random.RandomUniform] = _random(r"\mathcal{U}\left(0, 1\right)")
 for _class in (random.RandomNormal, random.RandomUniform):
