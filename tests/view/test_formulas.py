@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from formula_networks import HOSTILE, NETWORKS, hostile
 import graphnn as gn
 from graphnn import nn
 from graphnn.core.op import registry
-from graphnn.view.formulas.expressions import Line, Number
+from graphnn.view.formulas.expressions import Letter, Line, Number, Recurrence
 from graphnn.view.formulas.naming import escaped
 
 RELATIVE = 1e-12
@@ -127,6 +128,92 @@ LECTURES = {
         \varepsilon &\sim \mathcal{N}\left(0, 1\right)
         z &= \mu + e^{0.5\, \mathrm{log\_var}} \odot \varepsilon""",
 }
+
+
+def _sequence(layer: Any, *sides: Any) -> gn.Node:
+    x = gn.Graph().placeholder("x", ("batch", *sides))
+    found = layer(x)
+    return nn.mean_squared_error(found, x.graph.placeholder("y", found.shape))
+
+
+def _of_classes(loss: Any, **settings: Any) -> gn.Node:
+    g = gn.Graph()
+    z = nn.Dense(3, rng=np.random.default_rng(0))(g.placeholder("x", ("batch", 4)))
+    return loss(z, g.placeholder("y", ("batch",), int), **settings)
+
+
+def _of_values(loss: Any) -> gn.Node:
+    g = gn.Graph()
+    z = nn.Dense(3, rng=np.random.default_rng(0))(g.placeholder("x", ("batch", 4)))
+    return loss(z, g.placeholder("y", ("batch", 3)))
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+OTHERS = {
+    "GRU": lambda: _sequence(nn.GRU(4, rng=_rng()), "time", 3),
+    "two LSTMs": lambda: _sequence(nn.LSTM(4, layers=2, rng=_rng()), "time", 3),
+    "both directions": lambda: _sequence(nn.LSTM(4, bidirectional=True, rng=_rng()), "time", 3),
+    "unrolled": lambda: _sequence(nn.LSTM(4, rng=_rng()), 3, 3),
+    "stride": lambda: _sequence(nn.Conv1D(4, 3, stride=2, rng=_rng()), 3, 9),
+    "groups": lambda: _sequence(nn.Conv2D(4, 3, groups=2, rng=_rng()), 4, 6, 6),
+    "depthwise": lambda: _sequence(nn.Conv2D(4, 3, groups=4, rng=_rng()), 4, 6, 6),
+    "one by one": lambda: _sequence(nn.Conv2D(4, 1, rng=_rng()), 4, 6, 6),
+    "one channel": lambda: _sequence(nn.Conv2D(4, (1, 3), rng=_rng()), 1, 6, 6),
+    "dilation": lambda: _sequence(nn.Conv2D(4, 2, dilation=2, rng=_rng()), 4, 6, 6),
+    "transposed": lambda: _sequence(nn.ConvTranspose2D(2, 3, stride=2, rng=_rng()), 2, 4, 4),
+    "windows overlap": lambda: _sequence(
+        nn.Sequential(nn.Conv2D(2, 2, rng=_rng()), nn.MaxPool2D(3, stride=2)), 2, 8, 8
+    ),
+    "windows leave some": lambda: _sequence(nn.Sequential(nn.Conv2D(2, 2, rng=_rng()), nn.AveragePool2D(2)), 2, 8, 8),
+    "group norm": lambda: _sequence(nn.Sequential(nn.Conv2D(4, 2, rng=_rng()), nn.GroupNorm(2)), 2, 5, 5),
+    "causal": lambda: _sequence(nn.MultiHeadAttention(2, causal=True, rng=_rng()), "time", 4),
+    "heads of one unit": lambda: _sequence(nn.MultiHeadAttention(3, causal=True, rng=_rng()), "time", 3),
+    "smoothed": lambda: _of_classes(nn.softmax_crossentropy, label_smoothing=0.1),
+    "weighted": lambda: _of_classes(nn.softmax_crossentropy, class_weights=[1.0, 2.0, 3.0]),
+    "ignored": lambda: _of_classes(nn.softmax_crossentropy, ignore_index=1),
+    "summed": lambda: _of_classes(nn.softmax_crossentropy, reduction="sum"),
+    "Huber": lambda: _of_values(nn.huber),
+    "absolute": lambda: _of_values(nn.mean_absolute_error),
+    **{
+        name: partial(lambda name: _sequence(nn.Dense(3, name, rng=_rng()), 4), name)
+        for name in ("gelu", "silu", "elu", "leaky_relu", "softplus", "sigmoid")
+    },
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_layers_and_losses_are_written(name: str) -> None:
+    loss = OTHERS[name]()
+    g = loss.graph
+    sizes = {"batch": 2, "time": 4}
+    feed = {}
+    for node in g.placeholders:
+        shape = tuple(sizes.get(dim, dim) for dim in node.spec.shape)
+        feed[node] = np.array([2, 0]) if node.dtype.kind == "i" else _rng().normal(size=shape)
+    formulas = gn.latex([loss, *gn.grad(loss, [node for node in g.parameters if node.trainable])])
+    assert_well_formed(formulas)
+    assert len(set(formulas.symbols.values())) == len(formulas.symbols)
+    assert max(differs(formulas, feed).values()) <= RELATIVE
+
+
+def _letters(tree: Any) -> set[Letter]:
+    if isinstance(tree, Letter):
+        return {tree}
+    if isinstance(tree, tuple):
+        return set().union(*map(_letters, tree))
+    return set().union(*[_letters(getattr(tree, each.name)) for each in fields(tree)]) if is_dataclass(tree) else set()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_letter_that_is_free_stands_on_the_left(name: str) -> None:
+    formulas, _, _ = of_network(name)
+    for line in formulas.lines:
+        for each in line.lines if isinstance(line, Recurrence) else [line]:
+            hidden = {letter for letter, one in zip(each.letters, each.symbol.ones, strict=False) if one}
+            assert not hidden & _letters(each.tree)
 
 
 @pytest.mark.parametrize("name", LECTURES)

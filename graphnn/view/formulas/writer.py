@@ -556,7 +556,9 @@ class Writer:
             try:
                 letters += [self.letter(node.spec.shape[axis], *self._hint(node, axis)) for axis in range(count)]
                 reading = self.reading(node)
-                tree = reading.write(self, tuple(letters))
+                # The index of an axis of one place is not written.
+                places = [Number(0) if node.spec.shape[axis] == 1 else each for axis, each in enumerate(letters)]
+                tree = reading.write(self, tuple(places))
                 if isinstance(tree, Relation):
                     tree = Indicator(tree)
                 symbol = self.symbol(node)
