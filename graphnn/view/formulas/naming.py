@@ -190,6 +190,8 @@ _PARTS: Mapping[str, Mapping[str, str]] = {
     "Dropout": {"mask": "m", "random_uniform": "u"},
 }
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "silu", "elu", "leaky_relu", "prelu", "softplus")
+_ACCENT_OF = {"clip": r"\bar", "pad": r"\tilde"}
+"""Accents on the name of what is clipped, or padded."""
 _OF_OPERATIONS = dict.fromkeys(_ACTIVATIONS, "a")
 
 
@@ -332,9 +334,10 @@ class Naming:
             return self._norms(r"\tilde{z}" if ends else _OF_NORMS.get(last) or r"\hat{x}", (), above)
         if last in _PARTS.get(kind, {}):
             return Name(_PARTS[kind][last], (), above)
-        if node.inputs and last.startswith("clip"):
+        accent = _ACCENT_OF.get(_unnumbered(last))
+        if accent and len(node.inputs) == 1 and self._is_named(node.inputs[0]):
             of = self.of(node.inputs[0])
-            return Name(rf"\bar{{{of.base}}}", of.below, of.above)
+            return Name(rf"{accent}{{{of.base}}}", of.below, of.above)
         if scope is not None and "/" in scope.path and kind == "Dense":
             below = self._layers_name(scope.path)
             if below and scope.parent is not None and scope.parent.kind == "MultiHeadAttention":
@@ -348,6 +351,9 @@ class Naming:
         if not letter:
             return Name("h", under, "")
         return Name(letter, under, above)
+
+    def _is_named(self, node: Node) -> bool:
+        return node in self._of or node.op.is_leaf
 
     def _norms(self, base: str, below: tuple[str, ...], above: str) -> Name:
         """Return a name of a norm; a variance has its 2 above, and so the number of its layer below."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Places = tuple[Expression | None, ...]
 """Places along the first axes of a value; None is all of an axis."""
-_LARGEST, _OPERATION = 36, 4
+_LARGEST, _OPERATION = 44, 4
 """What a line may cost, or else it is cut into two; and an operation. One that only moves elements costs 1."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ....ops import concatenation, indexing, linalg, random, shape, sliding_windows
 from ..algebra import axes_of, over, times, transposed
 from ..expressions import Affine, Applied, Block, Expression, Filled, Indicator, Joined, Letter, Number, Over, Relation
@@ -241,7 +243,9 @@ def _concatenate(op: concatenation.Concatenate, node: Node, write: Writer, at: P
 
 
 def _pad(op: concatenation.Pad, node: Node, write: Writer, at: Places) -> Expression:
-    return named(op, node, write, at, r"\operatorname{pad}")
+    widths = set(np.ravel(np.asarray(op.pad_width, object)).tolist()) - {0}
+    width = widths.pop() if len(widths) == 1 else ""
+    return named(op, node, write, at, r"\operatorname{pad}" + (f"_{{{width}}}" if isinstance(width, int) else ""))
 
 
 def _zeros(op: shape.Zeros, node: Node, write: Writer, at: Places) -> Expression:
