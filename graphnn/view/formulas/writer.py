@@ -424,9 +424,9 @@ class Writer:
                 named.add((result, chosen))
                 self._derived[node] = self.naming.derivative(result, chosen)
             elif node in self._roots and twins:
-                others.append((node, twins[0]))
-        for node, twin in others:
-            self._derived[node] = self.naming.fresh(r"\delta", twin)
+                others.append(node)
+        for node in others:
+            self._derived[node] = self.naming.fresh(r"\delta", None)
 
     def name(self, node: Node) -> Name:
         """Return what a node is called."""
