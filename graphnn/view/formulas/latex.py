@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._util.text import short_repr
 from ...core.fetches import resolve
 from ...errors import UsageError
 from ...runtime.feed import prepare
@@ -144,8 +145,9 @@ def latex(fetches: Any, *, detail: str = "layer", graph: Graph | None = None) ->
     \frac{\partial L}{\partial W} &= x^{\top}\, \delta
     \end{aligned}
     """
-    if detail not in _DETAILS:
-        raise UsageError(f'detail= is "layer", a line for each layer, or "op", one for each operation, not {detail!r}')
+    if not isinstance(detail, str) or detail not in _DETAILS:
+        lines = '"layer", a line for each layer, or "op", one for each operation'
+        raise UsageError(f"detail= is {lines}, not {short_repr(detail)}")
     known, nodes, _ = resolve(fetches, graph)
     writer = Writer(known, nodes, detail)
     lines = writer.lines()
