@@ -146,10 +146,10 @@ def latex(fetches: Any, *, detail: str = "layer", graph: Graph | None = None) ->
     \end{aligned}
     """
     if not isinstance(detail, str) or detail not in _DETAILS:
-        lines = '"layer", a line for each layer, or "op", one for each operation'
-        raise UsageError(f"detail= is {lines}, not {short_repr(detail)}")
-    known, nodes, _ = resolve(fetches, graph)
-    writer = Writer(known, nodes, detail)
+        known = '"layer", a line for each layer, or "op", one for each operation'
+        raise UsageError(f"detail= is {known}, not {short_repr(detail)}")
+    graph, nodes, _ = resolve(fetches, graph)
+    writer = Writer(graph, nodes, detail)
     lines = writer.lines()
     text: list[str] = []
     for line in lines:
