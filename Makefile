@@ -18,7 +18,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
+.PHONY: help demo test lowest dist page katex torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw, replay and play with a network"
@@ -26,6 +26,7 @@ help:
 	@echo "make lowest       run the tests with the oldest versions of what graphnn depends on; give it a VENV of its own"
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
 	@echo "make page         try the replay page in a browser: Chromium must be here"
+	@echo "make katex        hand formulas to KaTeX, which it installs: node and npm must be here"
 	@echo "make torch        hold modules read from PyTorch against PyTorch, which it installs: some minutes"
 	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
@@ -65,6 +66,9 @@ dist: $(VENV)/dist.stamp
 page: $(VENV)/page.stamp
 	@$(BIN)/python -m pytest tests/satellites/pages/browser --override-ini "norecursedirs=.*" $(ARGS)
 	@$(BIN)/python tests/satellites/pages/browser/measure.py
+
+katex: $(VENV)/test.stamp
+	@$(BIN)/python tests/tools/katex.py --folder $(VENV)/katex $(ARGS)
 
 torch: $(VENV)/torch.stamp
 	@$(BIN)/python -m pytest tests/satellites/torch $(ARGS)

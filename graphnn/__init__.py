@@ -67,7 +67,7 @@ if TYPE_CHECKING:  # at run time, by the table below
     from .torch.watching.watch import watch
     from .transforms.extract_replace import extract, replace
     from .transforms.vmap import vmap
-    from .view import draw, summary
+    from .view import draw, latex, summary
 
 # What loads when it is first asked for: names by the module that has them, and modules.
 _LATER = {
@@ -95,7 +95,7 @@ _LATER = {
     "core.topological_order": "schedule",
     "transforms.extract_replace": "extract replace",
     "pages.playground": "playground",
-    "view": "draw summary",
+    "view": "draw latex summary",
 }
 _MODULES = (
     *("autodiff", "cli", "compiler", "control_flow", "datasets", "debugger", "demo", "distributed", "interventions"),
@@ -195,6 +195,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "latex",
     "linearize",
     "load",
     "name",

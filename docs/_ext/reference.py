@@ -197,6 +197,8 @@ API = {
     "Pictures and tables": [
         "draw",
         "view.diagrams.draw.Diagram",
+        "latex",
+        "view.formulas.latex.Formulas",
         "summary",
         "nn.summary",
         "view.tables.summary.Summary",

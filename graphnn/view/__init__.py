@@ -1,4 +1,4 @@
-"""What one sees: diagrams, tables, heatmaps, and where a debugger is."""
+"""What one sees: diagrams, formulas, tables, heatmaps, and where a debugger is."""
 
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ from typing import Any as _Any
 if TYPE_CHECKING:  # at run time, by the table below
     from . import plots
     from .diagrams.draw import Diagram, draw
+    from .formulas.latex import Formulas, latex
     from .heatmap import matrix, sparkline
     from .tables.summary import Row, Summary, summary
     from .tables.table import columns, ops_table, preview, statistics
@@ -15,10 +16,12 @@ if TYPE_CHECKING:  # at run time, by the table below
 
 __all__ = [
     "Diagram",
+    "Formulas",
     "Row",
     "Summary",
     "columns",
     "draw",
+    "latex",
     "listing",
     "matrix",
     "neighbourhood",
@@ -38,6 +41,7 @@ _MODULE_OF = {
     name: module
     for module, names in {
         "diagrams.draw": ("Diagram", "draw"),
+        "formulas.latex": ("Formulas", "latex"),
         "heatmap": ("matrix", "sparkline"),
         "tables.trace_table": ("listing", "neighbourhood", "records_table", "screen", "trace_table", "where"),
         "tables.summary": ("Row", "Summary", "summary"),

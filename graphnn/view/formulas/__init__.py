@@ -1,0 +1,1 @@
+"""Formulas: what nodes compute, as a lecture writes it."""
