@@ -147,14 +147,15 @@ const namedShape = (place, shape) => shape.map((n, axis) => `${axisName(place, a
 /** Return the name of a position along an axis of a node, null if it has none. */
 function nameAt(place, axis, n, i) {
   const [count, names] = data.labels[nodes.labels[place]?.[axis]] ?? [];
-  return count === n ? names[i] ?? null : null;
+  return count === n ? (names[i] ?? null) : null;
 }
 
 /** Return a position as it stands in an index: its name in quotes, or its number. */
 const partOf = (place, axis, n, i) => inQuotes(nameAt(place, axis, n, i)) ?? String(i);
 
 /** Return in brackets the name of the position that a number of a node is, such as that of a class. */
-const positionText = (place, number) => (nodes.classes[place] < 0 ? "" : ((name) => (name ? ` (${name})` : ""))(inQuotes(data.labels[nodes.classes[place]][1][Number(number)])));
+const positionText = (place, number) =>
+  nodes.classes[place] < 0 ? "" : ((name) => (name ? ` (${name})` : ""))(inQuotes(data.labels[nodes.classes[place]][1][Number(number)]));
 
 function inQuotes(name) {
   if (name === null || name === undefined) return null;

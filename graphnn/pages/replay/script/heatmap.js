@@ -106,7 +106,8 @@ class Heatmap {
     this.columns = across;
     this.keys = this.rows.map((row) => row.join(","));
     const named = (i, axis) => nameAt(this.place, axis, value.shape[axis], i);
-    const last = value.shape.length - 1, head = (i, axis) => short(named(i, axis) ?? String(i));
+    const last = value.shape.length - 1,
+      head = (i, axis) => short(named(i, axis) ?? String(i));
     this.labels = this.rows.map((row) => row.map(head).slice(this.slice.length).join(","));
     this.heads = across.map((i) => (axes.length && !this.upright ? head(i, last) : ""));
     this.longest = this.heads.reduce((most, text) => Math.max(most, text.length), 0);
@@ -116,7 +117,9 @@ class Heatmap {
     const cells = this.rows.slice(0, 24).flatMap((_, r) => across.slice(0, 24).map((_, c) => this.cellAt(r, c)));
     const sample = alike.filter(({ size }) => size === value.size).flatMap((each) => cells.map((cell) => each.text(cell)));
     this.large = value.size === 1 ? LARGE : 1;
-    const widest = this.large * Math.max(26, 8 + LETTER * [...sample, ...(this.named ? this.heads : [])].reduce((n, text) => Math.max(n, text.length), 2));
+    const widest =
+      this.large *
+      Math.max(26, 8 + LETTER * [...sample, ...(this.named ? this.heads : [])].reduce((n, text) => Math.max(n, text.length), 2));
     this.numbers = !this.whole && this.gutter + widest * across.length <= this.room;
     const fitting = Math.floor((this.room - this.gutter) / across.length);
     this.cellWidth = this.numbers ? widest : Math.max(4, Math.min(18, fitting));
@@ -449,7 +452,9 @@ function tables(place, value, options, caption) {
     height = Math.max(70, (options.height - 34) / Math.min(down, 3) - 18);
   const open = chosen.flatMap((at, axis) => (at === null ? [axis] : []));
   const parts = slices.map((slice) => {
-    const said = open.map((axis) => `${axisTold(place, axis)} = ${nameAt(place, axis, value.shape[axis], slice[axis]) ?? slice[axis]}`).join(", ");
+    const said = open
+      .map((axis) => `${axisTold(place, axis)} = ${nameAt(place, axis, value.shape[axis], slice[axis]) ?? slice[axis]}`)
+      .join(", ");
     const heat = new Heatmap(place, value, {
       ...options,
       label: [options.label, said].filter(Boolean).join(", "),

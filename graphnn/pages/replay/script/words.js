@@ -102,7 +102,14 @@ function explained(run, place, cell) {
     name = called(nodes.name[place], indexOf(place, index, value.shape));
   const said = numeral(found, value.dtype),
     kind = givenAs(run, place);
-  const told = { run, place, cell, equation: `${name} = ${said}${positionText(place, found)}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
+  const told = {
+    run,
+    place,
+    cell,
+    equation: `${name} = ${said}${positionText(place, found)}${kind ? `, ${kind}` : ""}`,
+    reads: [],
+    missing: false,
+  };
   if (kind || givers.has(place)) return told;
   const read = readBy(run, place, cell);
   if (read === null) return { ...told, missing: true };
@@ -217,7 +224,8 @@ function readText(run, place, { count, places }, operand) {
   const kind = givenAs(run, place),
     whole = count === places.length;
   const where = whole ? corners(place, distinct, operand.shape).join(", ") : "…";
-  const said = spread(distinct, whole ? distinct.length : count, operand) + (count === 1 ? positionText(place, operand.at(distinct[0])) : "");
+  const said =
+    spread(distinct, whole ? distinct.length : count, operand) + (count === 1 ? positionText(place, operand.at(distinct[0])) : "");
   return { place, places: distinct, count, text: `${called(nodes.name[place], where)} = ${said}${kind ? `, ${kind}` : ""}` };
 }
 
