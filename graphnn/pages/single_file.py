@@ -8,7 +8,6 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-
 _COMMENTS = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.MULTILINE)
 _INDENTED = re.compile(r"^[ \t]+|\n(?=\n)", re.MULTILINE)
 
@@ -20,14 +19,14 @@ def part(package: str, name: str) -> str:
 
 
 def bare(script: str) -> str:
-    """Return a script without the comments that stand on lines of their own, and without how its lines are indented.
+    r"""Return a script without the comments that stand on lines of their own, and without how its lines are indented.
 
     Scripts of ours alone: none of their strings goes over several lines.
 
     Examples
     --------
-    >>> bare("/** Says it.\\n * @returns {void}\\n */\\nfunction f() {\\n  // why\\n  return 'https://a'; // here\\n}\\n")
-    "function f() {\\nreturn 'https://a'; // here\\n}\\n"
+    >>> bare("/** Says it. */\nfunction f() {\n  // why\n  return 'https://a'; // here\n}\n")
+    "function f() {\nreturn 'https://a'; // here\n}\n"
     """
     return _INDENTED.sub("", _COMMENTS.sub("", script))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
 from page_trainings import TRAININGS, losses
+from playwright.sync_api import Page
 
 import graphnn as gn
 
