@@ -31,6 +31,7 @@ _SCRIPT = (
     "panes",
     "saving",
     "printing",
+    "cards",
     "page",
 )
 

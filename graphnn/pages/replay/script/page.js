@@ -212,6 +212,13 @@ function toPaper(on) {
   root.classList.toggle("paper", on);
   useTheme(theme);
   $("printed").hidden = !on;
+  // The screen stays as it is behind cards: of what is not seen, nobody knows how much room it has.
+  const cards = on && asking.places !== null;
+  root.classList.toggle("cards", cards);
+  if (cards) {
+    asking.begun = true;
+    return drawCards();
+  }
   $("printed").replaceChildren(...(on ? printed() : []));
   drawAll();
   sizeText(on ? SHARP : picture.scale);
@@ -296,13 +303,14 @@ function listen() {
   let resizing = null;
   window.addEventListener("resize", () => {
     clearTimeout(resizing);
-    resizing = setTimeout(() => (measure(), drawAll()), 100);
+    resizing = setTimeout(() => document.documentElement.classList.contains("cards") || (measure(), drawAll()), 100);
   });
   window.addEventListener("beforeprint", () => toPaper(true));
   window.addEventListener("afterprint", () => toPaper(false));
   window.matchMedia("print").addEventListener("change", ({ matches }) => toPaper(matches));
   listenToDiagram();
   listenToPanes();
+  listenToPrinting();
 }
 
 function prepare() {
