@@ -3,7 +3,7 @@
 const MOST_CARDS = 200, CARDS_ON_A_SHEET = 2;
 const TABLES_ACROSS = 6, MOST_MARKED = 200, MOST_SAID = 320; // letters of a text on a card; of more it is said how many are left out
 /** @type {[number, number][]} Until a card fits: how many numbers of a value are written out at most, and how large it is drawn. */
-const FITS = [[300, 1.5], [300, 1.2], [300, 1], [300, 0.85], [120, 1], [120, 0.8], [48, 0.8], [48, 0.65], [16, 0.65], [4, 0.5], [1, 0.4]];
+const FITS = [[300, 1.5], [300, 1.3], [300, 1.15], [300, 1], [300, 0.85], [120, 1], [120, 0.8], [48, 0.8], [48, 0.65], [16, 0.65], [4, 0.5], [1, 0.4]];
 const asking = { places: null, begun: false, tour: false };
 let drawings = []; // what is drawn into the figures of a card when it is known how large they are
 
@@ -90,20 +90,26 @@ const said = (text, most = MOST_SAID) => (text.length > most ? `${text.slice(0, 
 /** Fill a card: with fewer numbers written out and smaller until it fits, at last smaller as a whole. */
 function fillCard(card, place) {
   const room = [card.clientWidth, card.clientHeight], cell = place === shown.place ? shown.cell : usualCell(place);
-  const told = seenRuns().map((run) => explained(run, place, cell)), draw = () => drawings.forEach((each) => each());
-  let inside;
-  for (const [most, size] of FITS) {
-    card.style.setProperty("--card", String(Math.max(0.75, Math.min(1, size))));
+  const told = seenRuns().map((run) => explained(run, place, cell));
+  /** @type {(at: number) => number} Fill it, and return how much smaller as a whole it must be, 1 if it fits. */
+  const fill = (at) => {
+    const [most, size] = FITS[at];
+    card.style.setProperty("--card", String(Math.max(0.75, Math.min(1.1, size))));
     drawings = [];
-    inside = make("div", { className: "inside" }, ...cardParts(place, cell, told, { room: room[0] - 24, most, size }));
+    const inside = make("div", { className: "inside" }, ...cardParts(place, cell, told, { room: room[0] - 24, most, size }));
     card.replaceChildren(inside);
-    if (inside.offsetHeight > room[1] || inside.scrollWidth > room[0]) continue;
-    card.classList.add("fits");
-    return draw();
+    return Math.min(1, room[1] / inside.offsetHeight, room[0] / inside.scrollWidth);
+  };
+  let [low, high] = [0, FITS.length - 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (fill(middle) === 1) high = middle;
+    else low = middle + 1;
   }
-  draw();
-  const scale = Math.min(room[1] / inside.offsetHeight, room[0] / inside.scrollWidth);
-  inside.style.transform = `scale(${scale})`;
+  const scale = fill(low);
+  if (scale === 1) card.classList.add("fits");
+  else card.firstElementChild.style.transform = `scale(${scale})`;
+  for (const draw of drawings) draw();
 }
 
 /** Return what is on a card. What can be pressed on the screen is text here. */
@@ -115,13 +121,14 @@ function cardParts(place, cell, told, options) {
     make("p", { className: "about" }, make("b", null, said(madeOf(place))), said(` · ${words.join(" · ")}`)),
     ...findings.map(({ severity, code, says }) => make("p", { className: "finding" }, said(`${severity}, ${code}: ${says}`))),
     ...stations.map(([, text]) => make("p", { className: "station" }, said(text, 4 * MOST_SAID))),
-    make("div", { className: "equations" }, ...told.flatMap((each, i) => equationLines(each, seenRuns()[i], place))),
+    make("div", { className: "equations" }, ...told.flatMap((each, i) => (each || !told.some(Boolean) ? equationLines(each, seenRuns()[i], place) : []))),
     ...cardValues(place, cell, told, options),
     cardGradient(place, cell, options),
     cardSource(place),
   ].filter(Boolean);
   for (const part of parts) {
     for (const button of part.querySelectorAll("button")) button.replaceWith(button.textContent);
+    if (told.length > 1) for (const reads of part.querySelectorAll(".reads")) reads.remove();
     for (const text of part.querySelectorAll(".equation, li")) text.replaceChildren(said(text.textContent, 2 * MOST_SAID));
   }
   return parts;
@@ -134,17 +141,20 @@ function cardValues(place, cell, told, options) {
   bar?.querySelector("label").remove();
   const lines = seenRuns().slice(0, alike ? 1 : undefined).map((run, i) => {
     const reads = told[i]?.direct ?? told[i]?.reads ?? [];
-    const one = (at, note, marked) => paperFigure(run, at, { ...options, title: shortName(at, place), note, marked, range: range && isReal(at) ? range : rangeInAll(at) });
+    const one = (at, note, marked, given = options) => paperFigure(run, at, { ...given, title: shortName(at, place), note, marked, range: range && isReal(at) ? range : rangeInAll(at) });
     const operands = few.map((input) => {
       const positions = nodes.inputs[place].flatMap((other, at) => (other === input ? [at] : []));
       return one(input, nodes.inputs[place].length > 1 ? `operand ${positions.join(" and ")}` : "operand", reads.find((read) => read.place === input)?.places ?? []);
     });
     const left = inputs.length - few.length, more = left ? make("p", { className: "faint" }, `${counting(left, "more operand")} ${left === 1 ? "is" : "are"} left out`) : null;
-    const arrow = inputs.length ? make("p", { className: "arrow" }, make("b", null, nodes.op[place]), " →") : null;
+    // The arrow stands before the result, on whatever line that is.
+    const op = said(nodes.op[place], 24), arrow = inputs.length ? make("p", { className: "arrow" }, make("b", null, op), " →") : null;
+    const result = one(place, inputs.length ? "result" : "", [cell], { ...options, room: options.room - (arrow ? 44 + 9 * op.length : 0) });
     const whose = data.kind === "pair" ? make("p", { className: "whose" }, alike ? "in all runs" : runs[run].label) : null;
-    return make("div", { className: "values" }, whose, ...operands, more, arrow, one(place, inputs.length ? "result" : "", [cell]));
+    if (whose && !valueOf(run, place)) return make("div", { className: "values" }, whose, "It has not run.");
+    return make("div", { className: "values" }, whose, ...operands, more, make("div", { className: "result" }, arrow, result));
   });
-  return [...lines, bar];
+  return [...lines, range && bar]; // without one range, each picture says its own
 }
 
 function cardGradient(place, cell, options) {
@@ -191,7 +201,7 @@ function paperFigure(run, place, { title, note, range, marked, room, most, size 
 /** Return a table of numbers, null if it would be too wide. On paper it stays sharp: it is drawn as letters, not as dots. */
 function paperTable(value, grid, { colour, marks, size, room }) {
   const { rows, columns, labels, upright } = grid, text = (r, c) => value.text(cellIn(grid, value.shape, r, c)) || " ";
-  const large = value.size === 1 ? 1.3 : 1, font = large * Math.max(6.5, Math.min(10, 10 * size)), letter = 0.61 * font, high = 1.55 * font;
+  const large = value.size === 1 ? 1.3 : 1, font = large * Math.max(6.5, Math.min(12, 10 * size)), letter = 0.61 * font, high = 1.55 * font;
   const longest = rows.reduce((most, _, r) => columns.reduce((n, _, c) => Math.max(n, text(r, c).length), most), 2), wide = letter * longest + 7;
   const gutter = labels[0] === "" ? 0 : letter * Math.max(...labels.map((label) => label.length)) + 5, header = value.shape.length && !upright ? 1.3 * font : 0;
   if (gutter + wide * columns.length + 2 > room) return null;
