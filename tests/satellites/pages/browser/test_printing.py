@@ -62,7 +62,7 @@ def titles_of(trace: gn.Trace) -> list[str]:
     return [f"{number} {node.name}" for number, node in enumerate(trace.order, 1) if node.inputs]
 
 
-@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("paper", ["A4", "Letter", "A3"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_all_operations_are_there_in_order_two_to_a_sheet(
     paper: str, theme: str, opened: Opened, tmp_path: Path
@@ -258,8 +258,13 @@ def test_the_diagram_is_where_it_was(opened: Opened) -> None:
     where = "JSON.stringify([picture.view, picture.x, picture.y, picture.scale, shown.place, shown.cell, heatmaps.length])"
     before = page.evaluate(where)
     cards(page)
-    page.set_viewport_size({"width": 1100, "height": 700})
-    page.set_viewport_size({"width": 1280, "height": 720})
+    # A browser may make the window narrower for paper; the page waits a moment after that, and this one as long.
+    page.evaluate(
+        """() => new Promise((done) => {
+          window.dispatchEvent(new Event("resize"));
+          setTimeout(done, 100);
+        })"""
+    )
     page.evaluate(ENDED)
     settled(page)
     assert page.evaluate(where) == before
