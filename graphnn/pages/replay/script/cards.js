@@ -1,7 +1,7 @@
 // --- cards on paper: the operations that a reader asks for, two to a sheet ---------------------------------------
 
 const MOST_CARDS = 200, CARDS_ON_A_SHEET = 2;
-const TABLES_ACROSS = 6, MOST_MARKED = 200, MOST_SAID = 320; // letters of a text on a card; of more it is said how many are left out
+const TABLES_ACROSS = 6, TALLEST = 0.55, MOST_MARKED = 200, MOST_SAID = 320; // TALLEST: of the height of a card, what a table may have; MOST_SAID: letters of a text, of more it is said how many are left out
 /** @type {[number, number][]} Until a card fits: how many numbers of a value are written out at most, and how large it is drawn. */
 const FITS = [[300, 1.5], [300, 1.3], [300, 1.15], [300, 1], [300, 0.85], [120, 1], [120, 0.8], [48, 0.8], [48, 0.65], [16, 0.65], [4, 0.5], [1, 0.4]];
 const asking = { places: null, begun: false, tour: false };
@@ -96,7 +96,7 @@ function fillCard(card, place) {
     const [most, size] = FITS[at];
     card.style.setProperty("--card", String(Math.max(0.75, Math.min(1.1, size))));
     drawings = [];
-    const inside = make("div", { className: "inside" }, ...cardParts(place, cell, told, { room: room[0] - 24, most, size }));
+    const inside = make("div", { className: "inside" }, ...cardParts(place, cell, told, { room: room[0] - 24, tall: TALLEST * room[1], most, size }));
     card.replaceChildren(inside);
     return Math.min(1, room[1] / inside.offsetHeight, room[0] / inside.scrollWidth);
   };
@@ -175,11 +175,11 @@ function cardSource(place) {
 }
 
 /** Return a value as a figure on paper: with its numbers, or as a picture with what there is to say of them. */
-function paperFigure(run, place, { title, note, range, marked, room, most, size }) {
+function paperFigure(run, place, { title, note, range, marked, room, tall, most, size }) {
   const value = valueOf(run, place), caption = make("figcaption", null, make("b", null, said(title, 60)), make("span", { className: "faint" }, note ? ` ${note}` : ""));
   const made = (...inside) => make("figure", null, caption, ...inside), faint = (text) => make("p", { className: "faint" }, text);
   if (!value) return made(faint("It has not run."));
-  caption.append(make("span", { className: "faint" }, ` · ${namedShape(place, value.shape)}`));
+  caption.append(make("span", { className: "faint" }, ` · ${namedShape(place, value.shape).replaceAll(" ", "\u00a0")}`));
   if (!value.size) return made(faint("no element"));
   const [slices, count, chosen] = value.shape.length > 2 ? slicesOf(place, value) : [[[]], 1, []];
   const grids = slices.map((slice) => gridOf(place, value, slice)).filter(({ rows, columns }) => rows.length && columns.length);
@@ -187,7 +187,7 @@ function paperFigure(run, place, { title, note, range, marked, room, most, size 
   const colour = isClass(value.dtype) ? colourOfClass : coloursOf(range, ROUNDING[value.dtype]), marks = new Set(marked.length < value.size || value.size === 1 ? marked.slice(0, MOST_MARKED) : []);
   const cells = grids.reduce((sum, { rows, columns }) => sum + rows.length * columns.length, 0), across = Math.min(grids.length, TABLES_ACROSS);
   const drawn = (grid) => {
-    const table = cells <= most ? paperTable(value, grid, { colour, marks, size, room }) : null;
+    const table = cells <= most ? paperTable(value, grid, { colour, marks, size, room, tall }) : null;
     return table ?? paperPicture(value, grid, { colour, marks, wide: Math.min((room - 8 * across) / across, (across > 1 ? 110 : 250) * size), high: (across > 1 ? 90 : 150) * size });
   };
   const open = chosen.flatMap((at, axis) => (at === null ? [axis] : []));
@@ -198,13 +198,13 @@ function paperFigure(run, place, { title, note, range, marked, room, most, size 
   return made(tables_.length > 1 ? make("div", { className: "tables" }, ...tables_) : tables_[0], [...parts, about].some(Boolean) ? make("p", { className: "more" }, [...parts, about].filter(Boolean).join("; ")) : null);
 }
 
-/** Return a table of numbers, null if it would be too wide. On paper it stays sharp: it is drawn as letters, not as dots. */
-function paperTable(value, grid, { colour, marks, size, room }) {
+/** Return a table of numbers, null if it would be too large. On paper it stays sharp: it is drawn as letters, not as dots. */
+function paperTable(value, grid, { colour, marks, size, room, tall }) {
   const { rows, columns, labels, upright } = grid, text = (r, c) => value.text(cellIn(grid, value.shape, r, c)) || " ";
   const large = value.size === 1 ? 1.3 : 1, font = large * Math.max(6.5, Math.min(12, 10 * size)), letter = 0.61 * font, high = 1.55 * font;
   const longest = rows.reduce((most, _, r) => columns.reduce((n, _, c) => Math.max(n, text(r, c).length), most), 2), wide = letter * longest + 7;
   const gutter = labels[0] === "" ? 0 : letter * Math.max(...labels.map((label) => label.length)) + 5, header = value.shape.length && !upright ? 1.3 * font : 0;
-  if (gutter + wide * columns.length + 2 > room) return null;
+  if (gutter + wide * columns.length + 2 > room || header + high * rows.length > tall) return null;
   const [svg, write] = paperDrawing(gutter + wide * columns.length, header + high * rows.length, font);
   svg.setAttribute("class", "written");
   drawings.push(() => {
