@@ -134,7 +134,7 @@ def test_what_is_on_a_card(opened: Opened) -> None:
     expect(card.locator(".about")).to_contain_text("multiply(x, w)")
     expect(card.locator(".gradient")).to_contain_text("∂loss/∂multiply: grad/divide")
     source = Path(runs.__file__).read_text(encoding="utf-8")
-    line = "g.outputs[\"loss\"] = loss = gn.sum(gn.where(x > 0, gn.log(x * w), 0.0))"
+    line = 'g.outputs["loss"] = loss = gn.sum(gn.where(x > 0, gn.log(x * w), 0.0))'
     number = source[: source.index(line)].count("\n") + 1
     expect(card.locator(".source")).to_have_text(f"runs.py:{number} {line}")
     # The element of the equation and what it read have a line about them.
@@ -144,7 +144,8 @@ def test_what_is_on_a_card(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["step", "film", "hidden_nan", "what_if", "three", "stopped", "large", "many_heads", "long_attention", "loop"]
+    "name",
+    ["step", "film", "hidden_nan", "what_if", "three", "stopped", "large", "many_heads", "long_attention", "loop"],
 )
 def test_nothing_is_cut_and_nothing_can_be_pressed(name: str, opened: Opened) -> None:
     page = opened(name, theme="dark")
@@ -152,7 +153,9 @@ def test_nothing_is_cut_and_nothing_can_be_pressed(name: str, opened: Opened) ->
     assert page.evaluate(CUT) == []
     assert page.evaluate(LAID_OVER) == []
     assert page.locator(".card :is(button, input, a, select, [tabindex])").count() == 0
-    shown = page.evaluate("[...document.body.children].filter((each) => each.getClientRects().length).map(({ id }) => id)")
+    shown = page.evaluate(
+        "[...document.body.children].filter((each) => each.getClientRects().length).map(({ id }) => id)"
+    )
     assert shown == ["printed"]
     colours = "(({ color, backgroundColor }) => [color, backgroundColor])"
     assert page.evaluate(f"{colours}(getComputedStyle(document.querySelector('.card h2')))")[0] == "rgb(0, 0, 0)"
@@ -255,7 +258,9 @@ def test_where_the_browser_does_not_print_it_says_so(opened: Opened) -> None:
 
 def test_the_diagram_is_where_it_was(opened: Opened) -> None:
     page = opened("nested")
-    where = "JSON.stringify([picture.view, picture.x, picture.y, picture.scale, shown.place, shown.cell, heatmaps.length])"
+    where = (
+        "JSON.stringify([picture.view, picture.x, picture.y, picture.scale, shown.place, shown.cell, heatmaps.length])"
+    )
     before = page.evaluate(where)
     cards(page)
     # A browser may make the window narrower for paper; the page waits a moment after that, and this one as long.
