@@ -122,7 +122,7 @@ def test_what_a_search_finds_is_printed(opened: Opened) -> None:
 
 
 def test_what_is_on_a_card(opened: Opened) -> None:
-    """The logarithm of x · w, with a w of 1, of which one element is masked: its gradient is 1/x, and 0/0 at the mask."""
+    """Of the logarithm of x · w, with a w of 1, an element is masked: the gradient is 1/x, and 0/0 at the mask."""
     page = opened("hidden_nan")
     cards(page)
     card = page.locator(".card", has=page.locator("h2", has_text=re.compile(r"^\d+ multiply$")))
