@@ -102,8 +102,18 @@
  */
 /** @type {Record<string, DataConstructor>} */
 export const ARRAY_OF = {
-  float64: Float64Array, float32: Float32Array, float16: Float32Array, int64: Float64Array, uint64: Float64Array, int32: Int32Array,
-  int16: Int16Array, int8: Int8Array, uint32: Uint32Array, uint16: Uint16Array, uint8: Uint8Array, bool: Uint8Array,
+  float64: Float64Array,
+  float32: Float32Array,
+  float16: Float32Array,
+  int64: Float64Array,
+  uint64: Float64Array,
+  int32: Int32Array,
+  int16: Int16Array,
+  int8: Int8Array,
+  uint32: Uint32Array,
+  uint16: Uint16Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
 };
 /** @type {(dtype: string) => boolean} */
 export const isFloat = (dtype) => dtype.startsWith("float");
@@ -176,7 +186,8 @@ export function stored(n, numbers) {
  *
  * @type {(axis: Axis, ndim: number) => number[]}
  */
-export const axesOf = (axis, ndim) => (axis === null || axis === undefined ? inFront(ndim) : [axis].flat().map((each) => (each < 0 ? each + ndim : each)));
+export const axesOf = (axis, ndim) =>
+  axis === null || axis === undefined ? inFront(ndim) : [axis].flat().map((each) => (each < 0 ? each + ndim : each));
 /** @type {(axis: Axis, ndim: number) => number} */
 export const axisOf = (axis, ndim) => (Number(axis) < 0 ? Number(axis) + ndim : Number(axis));
 /** @type {(count: number) => number[]} */
@@ -187,7 +198,11 @@ export const inFront = (count) => Array.from({ length: count }, (_, i) => i);
  *
  * @type {(x: AnyValue, shape: number[]) => number[]}
  */
-export const stretched = (x, shape) => shape.map((_, axis) => { const own = axis - shape.length + x.shape.length; return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own]; });
+export const stretched = (x, shape) =>
+  shape.map((_, axis) => {
+    const own = axis - shape.length + x.shape.length;
+    return own < 0 || x.shape[own] === 1 ? 0 : x.strides[own];
+  });
 
 /**
  * Go through arrays of a shape together: the one strided iterator. Axes that lie one in the other are joined, and the
@@ -201,7 +216,9 @@ export const stretched = (x, shape) => shape.map((_, axis) => { const own = axis
  */
 export function walk(shape, strides, offsets, row, ordered = false) {
   if (shape.includes(0)) return;
-  const many = strides.length, /** @type {number[]} */ sizes = [], steps = strides.map(() => /** @type {number[]} */ ([]));
+  const many = strides.length,
+    /** @type {number[]} */ sizes = [],
+    steps = strides.map(() => /** @type {number[]} */ ([]));
   for (let axis = 0; axis < shape.length; axis++) {
     if (shape[axis] === 1) continue;
     const last = sizes.length - 1;
@@ -211,10 +228,13 @@ export function walk(shape, strides, offsets, row, ordered = false) {
     else sizes.push(shape[axis]);
     for (let k = 0; k < many; k++) steps[k][sizes.length - 1] = strides[k][axis];
   }
-  const axes = Math.max(0, sizes.length - 1), longest = sizes.indexOf(Math.max(...sizes));
+  const axes = Math.max(0, sizes.length - 1),
+    longest = sizes.indexOf(Math.max(...sizes));
   if (!ordered && sizes[axes] < 16 && longest < axes) for (const list of [sizes, ...steps]) list.push(...list.splice(longest, 1));
   const count = sizes[axes] ?? 1;
-  const at = offsets.slice(), within = steps.map((each) => each[axes] ?? 0), index = new Array(axes).fill(0);
+  const at = offsets.slice(),
+    within = steps.map((each) => each[axes] ?? 0),
+    index = new Array(axes).fill(0);
   for (;;) {
     row(count, at, within);
     let axis = axes - 1;
@@ -234,7 +254,8 @@ export function walk(shape, strides, offsets, row, ordered = false) {
  * @type {<D extends AnyData>(to: D, shape: number[], strides: number[], offset: number, x: AnyValue) => D}
  */
 export function copied(to, shape, strides, offset, x) {
-  const { data } = /** @type {Value} */ (x), into = /** @type {Data} */ (to);
+  const { data } = /** @type {Value} */ (x),
+    into = /** @type {Data} */ (to);
   walk(shape, [strides, stretched(x, shape)], [offset, x.offset], (count, [i, j], [s, t]) => {
     for (let e = 0; e < count; e++, i += s, j += t) into[i] = data[j];
   });
@@ -253,7 +274,7 @@ export function isDense({ shape, strides, offset, data }) {
  *
  * @type {<D extends AnyData>(data: D, size: number) => D}
  */
-export const emptyLike = (data, size) => new (/** @type {new (size: number) => typeof data} */ (data.constructor))(size);
+export const emptyLike = (data, size) => new /** @type {new (size: number) => typeof data} */ (data.constructor)(size);
 
 /**
  * Return the elements in C order: the array itself, if they lie so.
@@ -269,7 +290,8 @@ export const flat = (x) => (isDense(x) ? x.data : copied(emptyLike(x.data, sizeO
  */
 export function fitted(dtype, data) {
   if (dtype === "float16") for (let i = 0; i < data.length; i++) data[i] = half(data[i]);
-  else if (dtype === "int64") for (let i = 0; i < data.length; i++) data[i] += data[i] >= 2 ** 63 ? -(2 ** 64) : data[i] < -(2 ** 63) ? 2 ** 64 : 0;
+  else if (dtype === "int64")
+    for (let i = 0; i < data.length; i++) data[i] += data[i] >= 2 ** 63 ? -(2 ** 64) : data[i] < -(2 ** 63) ? 2 ** 64 : 0;
   else if (dtype === "uint64") for (let i = 0; i < data.length; i++) data[i] += data[i] >= 2 ** 64 ? -(2 ** 64) : data[i] < 0 ? 2 ** 64 : 0;
 }
 
@@ -281,7 +303,8 @@ export function fitted(dtype, data) {
 export function half(x) {
   const size = Math.abs(x);
   if (!(size < 65520)) return size > 0 ? Math.sign(x) * Infinity : x;
-  const unit = 2 ** (Math.max(Math.floor(Math.log2(size || 1)), -14) - 10), scaled = x / unit;
+  const unit = 2 ** (Math.max(Math.floor(Math.log2(size || 1)), -14) - 10),
+    scaled = x / unit;
   return even(scaled) * unit;
 }
 
@@ -291,6 +314,7 @@ export function half(x) {
  * @type {(x: number) => number}
  */
 export function even(x) {
-  const low = Math.floor(x), rest = x - low;
+  const low = Math.floor(x),
+    rest = x - low;
   return (rest === 0.5 ? (low % 2 === 0 ? low : low + 1) : rest < 0.5 ? low : rest > 0.5 ? low + 1 : x) || x * 0;
 }

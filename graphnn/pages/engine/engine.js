@@ -15,9 +15,19 @@ import { WINDOW_OPERATIONS } from "./windows.js";
  *
  * @type {() => Map<string, Operation>}
  */
-const operations = () => new Map([
-  ELEMENTWISE_OPERATIONS, REDUCTION_OPERATIONS, PRODUCT_OPERATIONS, SHAPE_OPERATIONS, INDEXING_OPERATIONS, WINDOW_OPERATIONS, RANDOM_OPERATIONS, LOOP_OPERATIONS,
-].flatMap(Object.entries));
+const operations = () =>
+  new Map(
+    [
+      ELEMENTWISE_OPERATIONS,
+      REDUCTION_OPERATIONS,
+      PRODUCT_OPERATIONS,
+      SHAPE_OPERATIONS,
+      INDEXING_OPERATIONS,
+      WINDOW_OPERATIONS,
+      RANDOM_OPERATIONS,
+      LOOP_OPERATIONS,
+    ].flatMap(Object.entries),
+  );
 
 /**
  * Return an attribute as the functions read it: JSON has no infinity, no NaN and no integer beyond 2 ** 53, so these come as text.
@@ -31,7 +41,8 @@ export function readAttribute(value) {
 }
 
 /** @type {(attributes: object) => Attributes} */
-const readAttributes = (attributes) => /** @type {Attributes} */ (Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)])));
+const readAttributes = (attributes) =>
+  /** @type {Attributes} */ (Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, readAttribute(value)])));
 
 /**
  * Make an engine of a graph: it computes the nodes in order, each into an array that is made once.
@@ -43,12 +54,24 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
   const values = [];
   /** @type {Map<number, AnyData>} */
   const spare = new Map();
-  const functions = operations(), pinned = new Set();
+  const functions = operations(),
+    pinned = new Set();
   const leaves = new Set([...given.keys(), ...inputs]);
   /** @type {Computed[]} */
-  const computed = all.op.map((op, i) => ({ shape: all.shape[i], dtype: all.dtype[i], attributes: readAttributes(all.attributes[i]), bodies: (all.bodies?.[i] ?? []).map((body) => makeEngine(body)) }));
-  const unknown = [...new Set([...all.op.filter((op, i) => !leaves.has(i) && !functions.has(op)), ...computed.flatMap(({ bodies }) => bodies.flatMap((body) => body.unknown))])];
-  const stale = new Uint8Array(all.op.length).fill(1), changed = new Uint8Array(all.op.length);
+  const computed = all.op.map((op, i) => ({
+    shape: all.shape[i],
+    dtype: all.dtype[i],
+    attributes: readAttributes(all.attributes[i]),
+    bodies: (all.bodies?.[i] ?? []).map((body) => makeEngine(body)),
+  }));
+  const unknown = [
+    ...new Set([
+      ...all.op.filter((op, i) => !leaves.has(i) && !functions.has(op)),
+      ...computed.flatMap(({ bodies }) => bodies.flatMap((body) => body.unknown)),
+    ]),
+  ];
+  const stale = new Uint8Array(all.op.length).fill(1),
+    changed = new Uint8Array(all.op.length);
   for (const [i, data] of given) values[i] = dense(all.shape[i], all.dtype[i], held(all.dtype[i], data));
 
   /**
@@ -57,7 +80,10 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
    * @type {(i: number) => void}
    */
   function compute(i) {
-    const n = computed[i], op = all.op[i], f = /** @type {Operation} */ (functions.get(op)), operands = all.inputs[i].map((j) => values[j]);
+    const n = computed[i],
+      op = all.op[i],
+      f = /** @type {Operation} */ (functions.get(op)),
+      operands = all.inputs[i].map((j) => values[j]);
     const found = operands.some(({ data }) => isExact(data)) ? exactly(op, f, operands, n) : f(/** @type {Value[]} */ (operands), n);
     if ("strides" in found) values[i] = { shape: n.shape, dtype: n.dtype, data: found.data, strides: found.strides, offset: found.offset };
     else {
@@ -82,7 +108,9 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
   }
 
   return {
-    unknown, values, inputs,
+    unknown,
+    values,
+    inputs,
     /** Have an input be a value, which nobody changes until the next time. */
     give(i, value) {
       values[i] = value;
@@ -107,8 +135,14 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
       else values[i] = dense(all.shape[i], all.dtype[i], next);
       stale[i] = 1;
     },
-    free(i) { pinned.delete(i); stale[i] = 1; },
-    setOp(i, attributes) { computed[i].attributes = readAttributes(attributes); stale[i] = 1; },
+    free(i) {
+      pinned.delete(i);
+      stale[i] = 1;
+    },
+    setOp(i, attributes) {
+      computed[i].attributes = readAttributes(attributes);
+      stale[i] = 1;
+    },
     /** Compute what depends on what was set since the last time. */
     run() {
       for (let i = 0; i < computed.length; i++) {
@@ -127,7 +161,9 @@ export function makeEngine({ nodes: all, given, updates = [], inputs = [] }) {
     /** Make the updates, all at once; what was computed keeps the numbers that it was computed from. */
     commit() {
       const next = updates.map(([to, from]) => {
-        const next = flat(values[from]), known = spare.get(to), kept = known?.constructor === next.constructor ? known : emptyLike(next, next.length);
+        const next = flat(values[from]),
+          known = spare.get(to),
+          kept = known?.constructor === next.constructor ? known : emptyLike(next, next.length);
         /** @type {Data} */ (kept).set(/** @type {Data} */ (next));
         return kept;
       });

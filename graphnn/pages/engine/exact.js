@@ -23,10 +23,30 @@ export function held(dtype, data) {
 
 /** @type {Record<string, (x: bigint, y: bigint) => bigint>} */
 const FUNCTIONS = {
-  add: (x, y) => x + y, subtract: (x, y) => x - y, multiply: (x, y) => x * y, negative: (x) => -x, cast: (x) => x,
-  bitwise_and: (x, y) => x & y, bitwise_or: (x, y) => x | y, bitwise_xor: (x, y) => x ^ y, invert: (x) => ~x,
+  add: (x, y) => x + y,
+  subtract: (x, y) => x - y,
+  multiply: (x, y) => x * y,
+  negative: (x) => -x,
+  cast: (x) => x,
+  bitwise_and: (x, y) => x & y,
+  bitwise_or: (x, y) => x | y,
+  bitwise_xor: (x, y) => x ^ y,
+  invert: (x) => ~x,
 };
-const PASSING = new Set(["reshape", "expand_dims", "squeeze", "transpose", "broadcast_to", "getitem", "stop_gradient", "loop", "implicit_loop", "branch", "random_uniform", "random_normal"]);
+const PASSING = new Set([
+  "reshape",
+  "expand_dims",
+  "squeeze",
+  "transpose",
+  "broadcast_to",
+  "getitem",
+  "stop_gradient",
+  "loop",
+  "implicit_loop",
+  "branch",
+  "random_uniform",
+  "random_normal",
+]);
 
 /**
  * Return a value in doubles.
@@ -46,7 +66,8 @@ export function exactly(op, f, a, n) {
   const g = FUNCTIONS[op];
   if (PASSING.has(op)) return f(/** @type {Value[]} */ (a), n);
   if (!g || ![n, ...a].every(({ dtype }) => dtype === n.dtype && EXACT_OF[dtype])) return f(a.map(rounded), n);
-  n.exact ??= { shape: n.shape, dtype: n.dtype, out: new (EXACT_OF[n.dtype])(sizeOfShape(n.shape)) };
-  const wide = /** @type {Value[]} */ (a.map(widened)), h = /** @type {(x: number, y?: number) => number} */ (/** @type {unknown} */ (g));
+  n.exact ??= { shape: n.shape, dtype: n.dtype, out: new EXACT_OF[n.dtype](sizeOfShape(n.shape)) };
+  const wide = /** @type {Value[]} */ (a.map(widened)),
+    h = /** @type {(x: number, y?: number) => number} */ (/** @type {unknown} */ (g));
   return a.length === 1 ? each(n.exact, wide, h) : both(n.exact, wide, h);
 }

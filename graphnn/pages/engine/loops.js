@@ -12,7 +12,11 @@ import { EXACT_OF, held, isExact, widened } from "./exact.js";
  */
 function placed({ data, dtype: word }, start, shape, dtype) {
   if (isFloat(dtype) || dtype === word) return { shape, dtype, data, strides: inOrder(shape), offset: start };
-  return dense(shape, dtype, new (EXACT_OF[dtype] ?? ARRAY_OF[dtype])(data.buffer, data.byteOffset + start * data.BYTES_PER_ELEMENT, sizeOfShape(shape)));
+  return dense(
+    shape,
+    dtype,
+    new (EXACT_OF[dtype] ?? ARRAY_OF[dtype])(data.buffer, data.byteOffset + start * data.BYTES_PER_ELEMENT, sizeOfShape(shape)),
+  );
 }
 
 /**
@@ -56,9 +60,11 @@ function most({ counted, length }, [count]) {
  * @type {(n: Computed, body: Engine, done: number) => AnyValue[]}
  */
 function carriedOn(n, body, done) {
-  const { carried } = n.attributes, carry = (n.carry ??= [[], []])[done % 2];
+  const { carried } = n.attributes,
+    carry = (n.carry ??= [[], []])[done % 2];
   carried.forEach((at, k) => {
-    const x = body.values[at], size = sizeOfShape(x.shape);
+    const x = body.values[at],
+      size = sizeOfShape(x.shape);
     const known = carry[k]?.data;
     if (known?.length !== size || known.constructor !== x.data.constructor) carry[k] = dense(x.shape, x.dtype, emptyLike(x.data, size));
     copied(carry[k].data, x.shape, carry[k].strides, 0, x);
@@ -72,12 +78,20 @@ function carriedOn(n, body, done) {
  * @type {(operands: Value[], n: Computed) => {bundle: Value, carry: AnyValue[], done: number}}
  */
 function iterated(a, n) {
-  const [body] = n.bodies, { carried, rows, indexed, counted, backwards, goes_on: goesOn, kept, starts } = n.attributes;
-  const limit = most(n.attributes, a), bundle = emptied(n), operands = a.slice(counted ? 1 : 0), first = indexed ? 1 : 0, stacks = carried.length + rows;
+  const [body] = n.bodies,
+    { carried, rows, indexed, counted, backwards, goes_on: goesOn, kept, starts } = n.attributes;
+  const limit = most(n.attributes, a),
+    bundle = emptied(n),
+    operands = a.slice(counted ? 1 : 0),
+    first = indexed ? 1 : 0,
+    stacks = carried.length + rows;
   /** @type {AnyValue[]} */
-  let carry = operands.slice(0, carried.length), done = 0;
-  operands.forEach((x, k) => { if (k >= stacks) give(body, first + k, x); });
-  for (let more = true; more && done < limit; ) {
+  let carry = operands.slice(0, carried.length),
+    done = 0;
+  operands.forEach((x, k) => {
+    if (k >= stacks) give(body, first + k, x);
+  });
+  for (let more = true; more && done < limit;) {
     const row = backwards ? limit - 1 - done : done;
     if (indexed) give(body, 0, dense([], "int64", Float64Array.of(row)));
     carry.forEach((x, k) => give(body, first + k, x));
@@ -86,7 +100,9 @@ function iterated(a, n) {
       give(body, first + k, { shape: shape.slice(1), dtype, data, strides: strides.slice(1), offset: offset + row * strides[0] });
     }
     body.run();
-    kept.forEach(([kind, at], k) => { if (kind === "each") written(bundle, starts[k], body.values[at], row, n.attributes.length); });
+    kept.forEach(([kind, at], k) => {
+      if (kind === "each") written(bundle, starts[k], body.values[at], row, n.attributes.length);
+    });
     n.seen?.(row, body, 0);
     if (goesOn >= 0) more = body.values[goesOn].data[body.values[goesOn].offset] !== 0;
     carry = carriedOn(n, body, done++);
@@ -100,18 +116,30 @@ function iterated(a, n) {
 
 /** @type {Operations} */
 export const LOOP_OPERATIONS = {
-  loop(a, n) { return iterated(a, n).bundle; },
+  loop: (a, n) => iterated(a, n).bundle,
   implicit_loop(a, n) {
-    const { bundle, carry, done } = iterated(a, n), { tolerance, length } = n.attributes, last = carry[carry.length - 1], residual = Number(last.data[last.offset]);
+    const { bundle, carry, done } = iterated(a, n),
+      { tolerance, length } = n.attributes,
+      last = carry[carry.length - 1],
+      residual = Number(last.data[last.offset]);
     const spoilt = carry.slice(0, -1).some((x) => flat(x).some(Number.isNaN));
-    if (!(residual <= tolerance || spoilt)) throw new Error(`the state of a fixed point does not stay as it is: in step ${done} of at most ${length}, its largest change is ${residual.toPrecision(3)}, and the tolerance ${tolerance.toPrecision(3)}`);
+    if (!(residual <= tolerance || spoilt))
+      throw new Error(
+        `the state of a fixed point does not stay as it is: in step ${done} of at most ${length}, its largest change is ${residual.toPrecision(3)}, and the tolerance ${tolerance.toPrecision(3)}`,
+      );
     return bundle;
   },
   branch([flag, ...operands], n) {
-    const side = flag.data[flag.offset] !== 0 ? 0 : 1, body = n.bodies[side], bundle = emptied(n), { kept, starts } = n.attributes;
+    const side = flag.data[flag.offset] !== 0 ? 0 : 1,
+      body = n.bodies[side],
+      bundle = emptied(n),
+      { kept, starts } = n.attributes;
     operands.forEach((x, k) => give(body, k, x));
     body.run();
-    kept.forEach((pair, k) => { const at = Number(pair[side]); if (at >= 0) written(bundle, starts[k], body.values[at]); });
+    kept.forEach((pair, k) => {
+      const at = Number(pair[side]);
+      if (at >= 0) written(bundle, starts[k], body.values[at]);
+    });
     n.seen?.(0, body, side);
     return bundle;
   },

@@ -10,21 +10,55 @@ import { copied, dense, flat, fromEnd, inFront, inOrder, isDense, made, scratch,
  */
 function putProduct(to, x, y, rows, inner, columns, start, one, other) {
   for (let i = 0; i < rows; i += 2) {
-    const from = one + i * inner, end = from + inner, more = i + 1 < rows ? 1 : 0, under = more * inner, row = start + i * columns, below = more * columns;
+    const from = one + i * inner,
+      end = from + inner,
+      more = i + 1 < rows ? 1 : 0,
+      under = more * inner,
+      row = start + i * columns,
+      below = more * columns;
     for (let j = 0; columns > 3 && j < columns; j += 4) {
-      const column = Math.min(j, columns - 4), at = row + column;
-      let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+      const column = Math.min(j, columns - 4),
+        at = row + column;
+      let a = 0,
+        b = 0,
+        c = 0,
+        d = 0,
+        e = 0,
+        f = 0,
+        g = 0,
+        h = 0;
       for (let p = from, k = other + column; p < end; p++, k += columns) {
-        const u = x[p], v = x[p + under], q = y[k], r = y[k + 1], s = y[k + 2], t = y[k + 3];
-        a += u * q; b += u * r; c += u * s; d += u * t;
-        e += v * q; f += v * r; g += v * s; h += v * t;
+        const u = x[p],
+          v = x[p + under],
+          q = y[k],
+          r = y[k + 1],
+          s = y[k + 2],
+          t = y[k + 3];
+        a += u * q;
+        b += u * r;
+        c += u * s;
+        d += u * t;
+        e += v * q;
+        f += v * r;
+        g += v * s;
+        h += v * t;
       }
-      to[at] = a; to[at + 1] = b; to[at + 2] = c; to[at + 3] = d;
-      to[at + below] = e; to[at + below + 1] = f; to[at + below + 2] = g; to[at + below + 3] = h;
+      to[at] = a;
+      to[at + 1] = b;
+      to[at + 2] = c;
+      to[at + 3] = d;
+      to[at + below] = e;
+      to[at + below + 1] = f;
+      to[at + below + 2] = g;
+      to[at + below + 3] = h;
     }
     for (let j = 0; columns < 4 && j < columns; j++) {
-      let a = 0, e = 0;
-      for (let p = from, k = other + j; p < end; p++, k += columns) { a += x[p] * y[k]; e += x[p + under] * y[k]; }
+      let a = 0,
+        e = 0;
+      for (let p = from, k = other + j; p < end; p++, k += columns) {
+        a += x[p] * y[k];
+        e += x[p + under] * y[k];
+      }
       to[row + j] = a;
       to[row + j + below] = e;
     }
@@ -53,18 +87,45 @@ function putProduct(to, x, y, rows, inner, columns, start, one, other) {
 function contraction(shapes, terms, right) {
   /** @type {Map<Letter, number>} */
   const sizes = new Map();
-  terms.forEach((term, k) => term.forEach((letter, axis) => { if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, shapes[k][axis]); }));
+  terms.forEach((term, k) =>
+    term.forEach((letter, axis) => {
+      if ((sizes.get(letter) ?? 1) === 1) sizes.set(letter, shapes[k][axis]);
+    }),
+  );
   const own = terms.map((term, k) => new Set(term.filter((letter, axis) => shapes[k][axis] === sizes.get(letter))));
-  const summed = [...sizes.keys()].filter((letter) => !right.includes(letter)), every = [...right, ...summed];
-  if (shapes.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter))) return { terms, sizes, every, letters: null, sides: [], straight: [], again: false, counts: [] };
+  const summed = [...sizes.keys()].filter((letter) => !right.includes(letter)),
+    every = [...right, ...summed];
+  if (shapes.length !== 2 || summed.some((letter) => own[0].has(letter) !== own[1].has(letter)))
+    return { terms, sizes, every, letters: null, sides: [], straight: [], again: false, counts: [] };
   const batch = right.filter((letter) => own[0].has(letter) === own[1].has(letter));
-  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)), beside = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
+  const left = right.filter((letter) => own[0].has(letter) && !own[1].has(letter)),
+    beside = right.filter((letter) => own[1].has(letter) && !own[0].has(letter));
   // One matrix by a stack of them, as a convolution has it: it is used again for each, so that nothing is turned.
   const last = beside.findIndex((letter, k) => batch.length || k === beside.length - 1 || right[k] !== letter || terms[1][k] !== letter);
-  const leading = beside.slice(0, Math.max(0, last)), rest = beside.slice(leading.length);
-  const letters = [...batch, ...leading, ...left, ...rest], sides = [[...batch, ...left, ...summed], [...batch, ...leading, ...summed, ...rest]];
-  const straight = [...terms, right].map((term, k) => { const wanted = sides[k] ?? letters; return term.length === wanted.length && term.every((letter, axis) => letter === wanted[axis] && (k === 2 || shapes[k][axis] === sizes.get(letter))); });
-  return { terms, sizes, every, letters, sides, straight, again: leading.length > 0, counts: [[...batch, ...leading], left, summed, rest].map((part) => sizeOfShape(sized(part, sizes))) };
+  const leading = beside.slice(0, Math.max(0, last)),
+    rest = beside.slice(leading.length);
+  const letters = [...batch, ...leading, ...left, ...rest],
+    sides = [
+      [...batch, ...left, ...summed],
+      [...batch, ...leading, ...summed, ...rest],
+    ];
+  const straight = [...terms, right].map((term, k) => {
+    const wanted = sides[k] ?? letters;
+    return (
+      term.length === wanted.length &&
+      term.every((letter, axis) => letter === wanted[axis] && (k === 2 || shapes[k][axis] === sizes.get(letter)))
+    );
+  });
+  return {
+    terms,
+    sizes,
+    every,
+    letters,
+    sides,
+    straight,
+    again: leading.length > 0,
+    counts: [[...batch, ...leading], left, summed, rest].map((part) => sizeOfShape(sized(part, sizes))),
+  };
 }
 
 /** @type {(letters: Letter[], sizes: Map<Letter, number>) => number[]} */
@@ -76,7 +137,13 @@ const sized = (letters, sizes) => letters.map((letter) => sizes.get(letter) ?? 1
  * @type {(x: Value, term: Letter[], letters: Letter[], sizes: Map<Letter, number>) => number[]}
  */
 function byLetters(x, term, letters, sizes) {
-  return letters.map((letter) => term.reduce((/** @type {number} */ step, each, axis) => step + (each === letter && !(x.shape[axis] === 1 && sizes.get(letter) !== 1) ? x.strides[axis] : 0), 0));
+  return letters.map((letter) =>
+    term.reduce(
+      (/** @type {number} */ step, each, axis) =>
+        step + (each === letter && !(x.shape[axis] === 1 && sizes.get(letter) !== 1) ? x.strides[axis] : 0),
+      0,
+    ),
+  );
 }
 
 /**
@@ -86,7 +153,9 @@ function byLetters(x, term, letters, sizes) {
  */
 function asMatrices(n, k, x, { straight, terms, sides, sizes }) {
   if (straight[k] && x.data instanceof Float64Array && isDense(x)) return x.data;
-  const shape = sized(sides[k], sizes), to = scratch(n, k, sizeOfShape(shape)), { data } = x;
+  const shape = sized(sides[k], sizes),
+    to = scratch(n, k, sizeOfShape(shape)),
+    { data } = x;
   walk(shape, [inOrder(shape), byLetters(x, terms[k], sides[k], sizes)], [0, x.offset], (count, [i, j], [r, s]) => {
     for (let e = 0; e < count; e++, i += r, j += s) to[i] = data[j];
   });
@@ -99,24 +168,54 @@ function asMatrices(n, k, x, { straight, terms, sides, sizes }) {
  * @type {(n: Computed, operands: Value[], described: () => [Letter[][], Letter[]]) => Data}
  */
 function contracted(n, a, described) {
-  n.plan ??= contraction(a.map((x) => x.shape), ...described());
-  const { plan } = n, { terms, sizes, every, letters, straight, again, counts: [stacks, rows, inner, columns] } = plan, total = sizeOfShape(n.shape);
+  n.plan ??= contraction(
+    a.map((x) => x.shape),
+    ...described(),
+  );
+  const { plan } = n,
+    {
+      terms,
+      sizes,
+      every,
+      letters,
+      straight,
+      again,
+      counts: [stacks, rows, inner, columns],
+    } = plan,
+    total = sizeOfShape(n.shape);
   if (!letters) {
-    const to = scratch(n, 2, total).fill(0), own = inOrder(n.shape);
-    walk(sized(every, sizes), [every.map((_, k) => own[k] ?? 0), ...a.map((x, k) => byLetters(x, terms[k], every, sizes))], [0, ...a.map((x) => x.offset)], (count, at, steps) => {
-      for (let e = 0; e < count; e++) {
-        let product = 1;
-        for (let k = 0; k < a.length; k++) product *= a[k].data[at[k + 1] + e * steps[k + 1]];
-        to[at[0] + e * steps[0]] += product;
-      }
-    });
+    const to = scratch(n, 2, total).fill(0),
+      own = inOrder(n.shape);
+    walk(
+      sized(every, sizes),
+      [every.map((_, k) => own[k] ?? 0), ...a.map((x, k) => byLetters(x, terms[k], every, sizes))],
+      [0, ...a.map((x) => x.offset)],
+      (count, at, steps) => {
+        for (let e = 0; e < count; e++) {
+          let product = 1;
+          for (let k = 0; k < a.length; k++) product *= a[k].data[at[k + 1] + e * steps[k + 1]];
+          to[at[0] + e * steps[0]] += product;
+        }
+      },
+    );
     return stored(n, to);
   }
-  const x = asMatrices(n, 0, a[0], plan), y = asMatrices(n, 1, a[1], plan), to = straight[2] && n.dtype === "float64" ? made(n) : scratch(n, 2, total);
-  for (let k = 0; k < stacks; k++) putProduct(to, x, y, rows, inner, columns, k * rows * columns, again ? 0 : k * rows * inner, k * inner * columns);
+  const x = asMatrices(n, 0, a[0], plan),
+    y = asMatrices(n, 1, a[1], plan),
+    to = straight[2] && n.dtype === "float64" ? made(n) : scratch(n, 2, total);
+  for (let k = 0; k < stacks; k++)
+    putProduct(to, x, y, rows, inner, columns, k * rows * columns, again ? 0 : k * rows * inner, k * inner * columns);
   if (straight[2]) return to === n.out ? to : stored(n, to);
-  const right = every.slice(0, n.shape.length), own = inOrder(n.shape), strides = inOrder(sized(letters, sizes));
-  const turned = { shape: n.shape, dtype: "float64", data: to, strides: right.map((letter) => strides[letters.indexOf(letter)]), offset: 0 };
+  const right = every.slice(0, n.shape.length),
+    own = inOrder(n.shape),
+    strides = inOrder(sized(letters, sizes));
+  const turned = {
+    shape: n.shape,
+    dtype: "float64",
+    data: to,
+    strides: right.map((letter) => strides[letters.indexOf(letter)]),
+    offset: 0,
+  };
   return stored(n, copied(scratch(n, 3, total), n.shape, own, 0, turned));
 }
 
@@ -124,9 +223,18 @@ function contracted(n, a, described) {
 export const PRODUCT_OPERATIONS = {
   matmul(a, n) {
     return contracted(n, a, () => {
-      const [x, y] = a.map(({ shape }) => shape.length), count = Math.max(x, y, 2) - 2, stack = (/** @type {number} */ ndim) => inFront(count).slice(count - Math.max(0, ndim - 2));
-      const row = x === 1 ? [] : ["r"], column = y === 1 ? [] : ["c"];
-      return [[[...stack(x), ...row, "s"], [...stack(y), "s", ...column]], [...inFront(count), ...row, ...column]];
+      const [x, y] = a.map(({ shape }) => shape.length),
+        count = Math.max(x, y, 2) - 2,
+        stack = (/** @type {number} */ ndim) => inFront(count).slice(count - Math.max(0, ndim - 2));
+      const row = x === 1 ? [] : ["r"],
+        column = y === 1 ? [] : ["c"];
+      return [
+        [
+          [...stack(x), ...row, "s"],
+          [...stack(y), "s", ...column],
+        ],
+        [...inFront(count), ...row, ...column],
+      ];
     });
   },
   einsum(a, n) {
@@ -135,22 +243,36 @@ export const PRODUCT_OPERATIONS = {
       return [left.split(",").map((term) => [...term]), [...right]];
     });
   },
-  outer(a, n) { return contracted(n, a.map((x) => dense([sizeOfShape(x.shape)], x.dtype, flat(x))), () => [[["x"], ["y"]], ["x", "y"]]); },
-  inv(a, n) { return solved(n, a[0], null); },
-  solve(a, n) { return solved(n, a[0], a[1]); },
+  outer: (a, n) =>
+    contracted(
+      n,
+      a.map((x) => dense([sizeOfShape(x.shape)], x.dtype, flat(x))),
+      () => [
+        [["x"], ["y"]],
+        ["x", "y"],
+      ],
+    ),
+  inv: (a, n) => solved(n, a[0], null),
+  solve: (a, n) => solved(n, a[0], a[1]),
   det(a, n) {
-    const to = scratch(n, 2, sizeOfShape(n.shape)), size = fromEnd(a[0].shape), matrices = doubles(n, 0, a[0], a[0].shape);
+    const to = scratch(n, 2, sizeOfShape(n.shape)),
+      size = fromEnd(a[0].shape),
+      matrices = doubles(n, 0, a[0], a[0].shape);
     for (let k = 0; k < to.length; k++) to[k] = eliminated(matrices, k * size * size, size, null, 0, 0);
     return stored(n, to);
   },
   cholesky(a, n) {
-    const [x] = a, size = fromEnd(x.shape), from = doubles(n, 0, x, x.shape), to = scratch(n, 1, from.length).fill(0);
+    const [x] = a,
+      size = fromEnd(x.shape),
+      from = doubles(n, 0, x, x.shape),
+      to = scratch(n, 1, from.length).fill(0);
     for (let at = 0; at < from.length; at += size * size) {
-      for (let i = 0; i < size; i++) for (let j = 0; j <= i; j++) {
-        let left = (from[at + i * size + j] + from[at + j * size + i]) / 2;
-        for (let k = 0; k < j; k++) left -= to[at + i * size + k] * to[at + j * size + k];
-        to[at + i * size + j] = i === j ? Math.sqrt(left) : left / to[at + j * size + j];
-      }
+      for (let i = 0; i < size; i++)
+        for (let j = 0; j <= i; j++) {
+          let left = (from[at + i * size + j] + from[at + j * size + i]) / 2;
+          for (let k = 0; k < j; k++) left -= to[at + i * size + k] * to[at + j * size + k];
+          to[at + i * size + j] = i === j ? Math.sqrt(left) : left / to[at + j * size + j];
+        }
     }
     return stored(n, to);
   },
@@ -171,7 +293,9 @@ const doubles = (n, which, x, shape) => copied(scratch(n, which, sizeOfShape(sha
 function eliminated(m, at, size, b, from, wide) {
   let determinant = 1;
   /** @type {(array: Float64Array, one: number, other: number, count: number) => void} */
-  const swap = (array, one, other, count) => { for (let j = 0; j < count; j++) [array[one + j], array[other + j]] = [array[other + j], array[one + j]]; };
+  const swap = (array, one, other, count) => {
+    for (let j = 0; j < count; j++) [array[one + j], array[other + j]] = [array[other + j], array[one + j]];
+  };
   for (let k = 0; k < size; k++) {
     let most = k;
     for (let i = k + 1; i < size; i++) if (Math.abs(m[at + i * size + k]) > Math.abs(m[at + most * size + k])) most = i;
@@ -189,10 +313,11 @@ function eliminated(m, at, size, b, from, wide) {
       for (let j = 0; b && j < wide; j++) b[from + i * wide + j] -= factor * b[from + k * wide + j];
     }
   }
-  for (let k = size - 1; b && k >= 0; k--) for (let j = 0; j < wide; j++) {
-    for (let i = k + 1; i < size; i++) b[from + k * wide + j] -= m[at + k * size + i] * b[from + i * wide + j];
-    b[from + k * wide + j] /= m[at + k * size + k];
-  }
+  for (let k = size - 1; b && k >= 0; k--)
+    for (let j = 0; j < wide; j++) {
+      for (let i = k + 1; i < size; i++) b[from + k * wide + j] -= m[at + k * size + i] * b[from + i * wide + j];
+      b[from + k * wide + j] /= m[at + k * size + k];
+    }
   return determinant;
 }
 
@@ -202,10 +327,16 @@ function eliminated(m, at, size, b, from, wide) {
  * @type {(n: Computed, a: Value, b: Value | null) => Data}
  */
 function solved(n, a, b) {
-  const size = fromEnd(a.shape), vector = b?.shape.length === 1, wide = vector ? 1 : fromEnd(n.shape), stack = vector ? n.shape.slice(0, -1) : n.shape.slice(0, -2);
-  const matrices = doubles(n, 0, a, [...stack, size, size]), right = scratch(n, 1, sizeOfShape(n.shape));
+  const size = fromEnd(a.shape),
+    vector = b?.shape.length === 1,
+    wide = vector ? 1 : fromEnd(n.shape),
+    stack = vector ? n.shape.slice(0, -1) : n.shape.slice(0, -2);
+  const matrices = doubles(n, 0, a, [...stack, size, size]),
+    right = scratch(n, 1, sizeOfShape(n.shape));
   if (b) right.set(doubles(n, 2, b, n.shape));
-  else for (let at = 0; at < right.length; at += size * size) for (let i = 0; i < size * size; i++) right[at + i] = i % (size + 1) === 0 ? 1 : 0;
+  else
+    for (let at = 0; at < right.length; at += size * size)
+      for (let i = 0; i < size * size; i++) right[at + i] = i % (size + 1) === 0 ? 1 : 0;
   for (let k = 0, count = sizeOfShape(stack); k < count; k++) eliminated(matrices, k * size * size, size, right, k * size * wide, wide);
   return stored(n, right);
 }

@@ -7,7 +7,9 @@ import { half, made } from "./arrays.js";
  * @type {(a: number, b: number, to: Uint32Array, at: number) => void}
  */
 function halfProduct(a, b, to, at) {
-  const low = (a & 0xffff) * (b & 0xffff), one = (a >>> 16) * (b & 0xffff), other = (a & 0xffff) * (b >>> 16);
+  const low = (a & 0xffff) * (b & 0xffff),
+    one = (a >>> 16) * (b & 0xffff),
+    other = (a & 0xffff) * (b >>> 16);
   const middle = (low >>> 16) + (one & 0xffff) + (other & 0xffff);
   to[at] = (a >>> 16) * (b >>> 16) + (one >>> 16) + (other >>> 16) + (middle >>> 16);
   to[at + 1] = Math.imul(a, b);
@@ -25,7 +27,8 @@ function wordProduct(aHigh, aLow, bHigh, bLow, to, at) {
   halfProduct(aHigh, bLow, parts, 2);
   halfProduct(aLow, bHigh, parts, 4);
   halfProduct(aLow, bLow, parts, 6);
-  const second = parts[6] + parts[3] + parts[5], third = parts[1] + parts[2] + parts[4] + Math.floor(second / 2 ** 32);
+  const second = parts[6] + parts[3] + parts[5],
+    third = parts[1] + parts[2] + parts[4] + Math.floor(second / 2 ** 32);
   to[at] = parts[0] + Math.floor(third / 2 ** 32);
   to[at + 1] = third;
   to[at + 2] = second;
@@ -51,7 +54,8 @@ class Philox {
   next() {
     this.at += 2;
     if (this.at < 8) return;
-    const { key, words, products } = this, round = Uint32Array.from(key.slice(0, 4));
+    const { key, words, products } = this,
+      round = Uint32Array.from(key.slice(0, 4));
     words.set([Math.floor(++this.count / 2 ** 32), this.count, 0, 0, 0, 0, key[4], key[5]]);
     for (let k = 0; k < 10; k++) {
       wordProduct(0xd2e7470e, 0xe14c6c93, words[0], words[1], products, 0);
@@ -67,8 +71,12 @@ class Philox {
     this.at = 0;
   }
 
-  get high() { return this.words[this.at]; }
-  get low() { return this.words[this.at + 1]; }
+  get high() {
+    return this.words[this.at];
+  }
+  get low() {
+    return this.words[this.at + 1];
+  }
 
   /** Return a number from 0 to below 1, of 53 bits. */
   number() {
@@ -87,7 +95,8 @@ function increase(words, at, high, low) {
 /* The ziggurat of 256 strips, as NumPy draws standard normal numbers: G. Marsaglia and W. W. Tsang, "The ziggurat
    method for generating random variables", Journal of Statistical Software 5 (2000). Where the strips end, divided by
    2 ** 52, are the doubles that NumPy multiplies with; heights and bounds follow from them. */
-const TAIL = 3.654152885361009, UNIT = 2 ** 52;
+const TAIL = 3.654152885361009,
+  UNIT = 2 ** 52;
 const ENDS =
   "edkVeDtJzzzG9v3jC42LPLRbLDyvUJI8YTtEOLl8lTwMpy/o/AGYPLzQTC4MI5o892E4L00AnDx0cnRaL6ydPMPVTC1IMp88rbuOJzJNoDxDXQI7BfWgPHc2" +
   "QZemkqE89Rp6j6InojyA2GM4LrWiPPWRV8A/PKM8L7GiwZ69ozxVm/+N7zmkPKf+PTa7saQ8dNMaYnUlpTyWzgengJWlPOp+2c8xAqY8PXyjYdJrpjxwBQCS" +
@@ -118,7 +127,8 @@ let strips;
 /** @type {() => NonNullable<typeof strips>} */
 function ziggurat() {
   if (strips) return strips;
-  const width = new Float64Array(Uint8Array.from(atob(ENDS), (c) => c.charCodeAt(0)).buffer), end = (/** @type {number} */ k) => width[k] * UNIT;
+  const width = new Float64Array(Uint8Array.from(atob(ENDS), (c) => c.charCodeAt(0)).buffer),
+    end = (/** @type {number} */ k) => width[k] * UNIT;
   const height = width.map((_, k) => (k ? Math.exp(-0.5 * end(k) ** 2) : 1));
   const inside = width.map((_, k) => (k === 1 ? 0 : Math.floor((k ? end(k - 1) / end(k) : TAIL / end(0)) * UNIT)));
   return (strips = { width, height, inside });
@@ -129,11 +139,15 @@ function normalNumber(random) {
   const { width, height, inside } = ziggurat();
   for (;;) {
     random.next();
-    const { high, low } = random, strip = low & 255, sign = low & 256 ? -1 : 1;
-    const size = (high & 0x1fffffff) * 2 ** 23 + (low >>> 9), x = sign * size * width[strip];
+    const { high, low } = random,
+      strip = low & 255,
+      sign = low & 256 ? -1 : 1;
+    const size = (high & 0x1fffffff) * 2 ** 23 + (low >>> 9),
+      x = sign * size * width[strip];
     if (size < inside[strip]) return x;
     while (strip === 0) {
-      const beyond = -Math.log1p(-random.number()) / TAIL, y = -Math.log1p(-random.number());
+      const beyond = -Math.log1p(-random.number()) / TAIL,
+        y = -Math.log1p(-random.number());
       if (y + y > beyond * beyond) return (low >>> 17) & 1 ? -(TAIL + beyond) : TAIL + beyond;
     }
     if ((height[strip - 1] - height[strip]) * random.number() + height[strip] < Math.exp(-0.5 * x * x)) return x;
@@ -146,7 +160,10 @@ function normalNumber(random) {
  * @type {(n: Computed, operands: Value[], f: (random: Philox) => number) => Data}
  */
 function drawn(n, [counter], f) {
-  const { seed, stream } = n.attributes, block = counter.data[counter.offset], random = new Philox(seed, stream, block > 0 ? block : 0), to = made(n);
+  const { seed, stream } = n.attributes,
+    block = counter.data[counter.offset],
+    random = new Philox(seed, stream, block > 0 ? block : 0),
+    to = made(n);
   for (let i = 0; i < to.length; i++) to[i] = f(random);
   return to;
 }
@@ -156,6 +173,9 @@ const BELOW_ONE = { float64: 1, float32: 1 - 2 ** -24, float16: 1 - 2 ** -11 };
 
 /** @type {Operations} */
 export const RANDOM_OPERATIONS = {
-  random_uniform(a, n) { const most = BELOW_ONE[n.dtype]; return drawn(n, a, (random) => Math.min(most, n.dtype === "float16" ? half(random.number()) : random.number())); },
-  random_normal(a, n) { return drawn(n, a, normalNumber); },
+  random_uniform(a, n) {
+    const most = BELOW_ONE[n.dtype];
+    return drawn(n, a, (random) => Math.min(most, n.dtype === "float16" ? half(random.number()) : random.number()));
+  },
+  random_normal: (a, n) => drawn(n, a, normalNumber),
 };

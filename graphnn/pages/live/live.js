@@ -5,15 +5,31 @@
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const LEFT = 56, RIGHT = 10, TOP = 16, BOTTOM = 22;
+const LEFT = 56,
+  RIGHT = 10,
+  TOP = 16,
+  BOTTOM = 22;
 const RUN_COLOURS = 6;
 const loaded = Date.now();
 
-let runs = [], run = null, panels = [], pointing = null, pressed = null;
+let runs = [],
+  run = null,
+  panels = [],
+  pointing = null,
+  pressed = null;
 
 // What the reader has chosen. The browser keeps it with the entry of its history, so that it outlives a reload.
 const view = {
-  along: "step", smooth: 0.6, log: null, zoom: null, theme: null, paused: false, scroll: 0, of: 0, hidden: [], pinned: {},
+  along: "step",
+  smooth: 0.6,
+  log: null,
+  zoom: null,
+  theme: null,
+  paused: false,
+  scroll: 0,
+  of: 0,
+  hidden: [],
+  pinned: {},
   ...(history.state ?? {}),
 };
 
@@ -35,7 +51,11 @@ function number(value) {
   if (value === null || value === undefined) return "not finite";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  if (size >= 1e5 || size < 1e-3)
+    return value
+      .toExponential(2)
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e");
   return String(Number(value.toPrecision(4)));
 }
 
@@ -57,21 +77,25 @@ function places(of, steps, times) {
 /** How many epochs were done at a step; of an epoch of unknown length, the steps so far fill it. */
 function epochAt(of, step) {
   const ends = of.history.step;
-  let whole = 0, after = ends.length;
+  let whole = 0,
+    after = ends.length;
   while (whole < after) {
     const middle = (whole + after) >> 1;
     if (ends[middle] < step) whole = middle + 1;
     else after = middle;
   }
-  const begin = whole ? ends[whole - 1] : 0, size = whole < ends.length ? ends[whole] - begin : of.per_epoch || Math.max(of.step - begin, 1);
+  const begin = whole ? ends[whole - 1] : 0,
+    size = whole < ends.length ? ends[whole] - begin : of.per_epoch || Math.max(of.step - begin, 1);
   return whole + (step - begin) / size;
 }
 
 /** Steps per second, and the seconds that are left as far as the number of steps is known. */
 function pace(of) {
-  const { step, time } = of.losses, last = step.length - 1;
+  const { step, time } = of.losses,
+    last = step.length - 1;
   if (last < 1 || time[last] <= time[0]) return [];
-  const rate = (step[last] - step[0]) / (time[last] - time[0]), ends = of.history.step;
+  const rate = (step[last] - step[0]) / (time[last] - time[0]),
+    ends = of.history.step;
   const left = (of.epochs - ends.length) * of.per_epoch - (of.step - (ends.at(-1) ?? 0));
   return [rate, of.per_epoch && left > 0 ? left / rate : null];
 }
@@ -82,7 +106,8 @@ function label(x) {
 }
 
 function smoothed(values, weight) {
-  let mean = 0, sum = 0;
+  let mean = 0,
+    sum = 0;
   return values.map((value) => {
     if (value === null) return null;
     mean = mean * weight + value * (1 - weight);
@@ -104,21 +129,29 @@ const shownRuns = () => runs.filter((each) => !view.hidden.includes(each.name));
 /** Whether losses are drawn on a log scale: as the reader has chosen, else where they differ by a factor of 100. */
 function isLog() {
   if (view.log !== null) return view.log;
-  let least = Infinity, most = -Infinity;
-  for (const { losses, history } of shownRuns()) for (const ys of [losses.mean, history.figures.val_loss ?? []]) for (const y of ys) {
-    if (y !== null) (least = Math.min(least, y)), (most = Math.max(most, y));
-  }
+  let least = Infinity,
+    most = -Infinity;
+  for (const { losses, history } of shownRuns())
+    for (const ys of [losses.mean, history.figures.val_loss ?? []])
+      for (const y of ys) {
+        if (y !== null) ((least = Math.min(least, y)), (most = Math.max(most, y)));
+      }
   return least > 0 && most > 100 * least;
 }
 
 function figurePanels() {
-  const shown = shownRuns(), log = isLog();
-  const several = runs.length > 1, found = new Map();
-  const panel = (name, title) => found.get(name) ?? found.set(name, { key: name, title, log: log && name === "loss", curves: [] }).get(name);
+  const shown = shownRuns(),
+    log = isLog();
+  const several = runs.length > 1,
+    found = new Map();
+  const panel = (name, title) =>
+    found.get(name) ?? found.set(name, { key: name, title, log: log && name === "loss", curves: [] }).get(name);
   panel("loss", "Loss");
   for (const each of shown) {
-    const colour = `var(--c${runs.indexOf(each) % RUN_COLOURS})`, losses = each.losses;
-    const xs = places(each, losses.step, losses.time), of = several ? `${each.name}: ` : "";
+    const colour = `var(--c${runs.indexOf(each) % RUN_COLOURS})`,
+      losses = each.losses;
+    const xs = places(each, losses.step, losses.time),
+      of = several ? `${each.name}: ` : "";
     const isSmooth = view.smooth > 0 && losses.mean.length > 2;
     const steps = { of: each, name: `${of}training loss`, colour, xs, ys: isSmooth ? smoothed(losses.mean, view.smooth) : losses.mean };
     if (isSmooth) steps.raw = losses.mean;
@@ -127,9 +160,15 @@ function figurePanels() {
     const ends = places(each, each.history.step, each.history.time);
     for (const [name, ys] of Object.entries(each.history.figures)) {
       if (name === "loss") continue;
-      const validation = name.startsWith("val_"), base = validation ? name.slice(4) : name;
+      const validation = name.startsWith("val_"),
+        base = validation ? name.slice(4) : name;
       panel(base, base).curves.push({
-        of: each, name: `${of}${validation ? "validation" : "training"} ${base}`, xs: ends, ys, dots: true, dashed: validation,
+        of: each,
+        name: `${of}${validation ? "validation" : "training"} ${base}`,
+        xs: ends,
+        ys,
+        dots: true,
+        dashed: validation,
         colour: validation && !several ? "var(--c1)" : colour,
       });
     }
@@ -144,21 +183,41 @@ const KINDS = [
 ];
 
 function nodePanels() {
-  const found = [], nodes = run.nodes, xs = places(run, nodes.step, nodes.time);
+  const found = [],
+    nodes = run.nodes,
+    xs = places(run, nodes.step, nodes.time);
   const curves = (kind, value) => {
     const named = Object.entries(nodes[kind]);
-    return named.map(([name, values], i) => ({ of: run, name, xs, ys: values.map(value), dots: true, colour: colourOf(i, named.length), values }));
+    return named.map(([name, values], i) => ({
+      of: run,
+      name,
+      xs,
+      ys: values.map(value),
+      dots: true,
+      colour: colourOf(i, named.length),
+      values,
+    }));
   };
-  for (const [kind, title, note] of KINDS) found.push({ key: `nodes ${kind}`, title, note, log: true, curves: curves(kind, (value) => value) });
+  for (const [kind, title, note] of KINDS)
+    found.push({ key: `nodes ${kind}`, title, note, log: true, curves: curves(kind, (value) => value) });
   found.push({
-    key: "nodes activation", title: "Activations", log: true, spread: true, curves: curves("activation", (five) => five && five[3]),
+    key: "nodes activation",
+    title: "Activations",
+    log: true,
+    spread: true,
+    curves: curves("activation", (five) => five && five[3]),
     note: "The standard deviation of each layer's values. Point at a name: its median, and where nine tenths of its values are.",
   });
   const rates = shownRuns().flatMap((each) =>
     Object.entries(each.nodes.rate).map(([name, ys]) => ({
-      of: each, name: runs.length > 1 ? `${each.name}: ${name}` : name, ys, dots: true,
-      xs: places(each, each.nodes.step, each.nodes.time), colour: `var(--c${runs.indexOf(each) % RUN_COLOURS})`,
-    })));
+      of: each,
+      name: runs.length > 1 ? `${each.name}: ${name}` : name,
+      ys,
+      dots: true,
+      xs: places(each, each.nodes.step, each.nodes.time),
+      colour: `var(--c${runs.indexOf(each) % RUN_COLOURS})`,
+    })),
+  );
   found.push({ key: "rate", title: "Learning rate", log: false, curves: rates });
   return found.filter((panel) => panel.curves.length && panel.curves.some((curve) => curve.ys.length));
 }
@@ -166,18 +225,23 @@ function nodePanels() {
 /** Where the axis begins and ends: over all panels the same. */
 function extent() {
   if (view.zoom) return view.zoom;
-  let least = Infinity, most = -Infinity;
-  for (const { curves } of panels) for (const { xs } of curves) for (const x of xs) if (x !== null) (least = Math.min(least, x)), (most = Math.max(most, x));
+  let least = Infinity,
+    most = -Infinity;
+  for (const { curves } of panels)
+    for (const { xs } of curves) for (const x of xs) if (x !== null) ((least = Math.min(least, x)), (most = Math.max(most, x)));
   if (least > most) return [0, 1];
   return least < most ? [least, most] : [least - 0.5, most + 0.5];
 }
 
 function heights(lists, xs, [begin, end], log) {
-  let least = Infinity, most = -Infinity;
-  for (const [at, ys] of lists) ys.forEach((y, i) => {
-    if (y === null || (log && y <= 0) || at[i] === null || at[i] < begin || at[i] > end) return;
-    least = Math.min(least, y); most = Math.max(most, y);
-  });
+  let least = Infinity,
+    most = -Infinity;
+  for (const [at, ys] of lists)
+    ys.forEach((y, i) => {
+      if (y === null || (log && y <= 0) || at[i] === null || at[i] < begin || at[i] > end) return;
+      least = Math.min(least, y);
+      most = Math.max(most, y);
+    });
   if (least > most) return log ? [0.1, 1] : [0, 1];
   if (log) return least * 1.05 < most ? [least / 1.1, most * 1.1] : [least / 2, most * 2];
   const room = least < most ? (most - least) * 0.05 : Math.abs(least) * 0.1 || 0.5;
@@ -185,7 +249,8 @@ function heights(lists, xs, [begin, end], log) {
 }
 
 function ticks(least, most, count) {
-  const rough = (most - least) / count, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (most - least) / count,
+    power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((times) => times * power >= rough) * power;
   const found = [];
   for (let i = Math.ceil(least / step); i * step <= most + step * 1e-9; i++) found.push(Number((i * step).toPrecision(12)));
@@ -193,9 +258,11 @@ function ticks(least, most, count) {
 }
 
 function logTicks(least, most) {
-  const low = Math.ceil(Math.log10(least)), high = Math.floor(Math.log10(most));
+  const low = Math.ceil(Math.log10(least)),
+    high = Math.floor(Math.log10(most));
   if (high - low < 1) return ticks(least, most, 4).filter((tick) => tick > 0);
-  const each = Math.ceil((high - low + 1) / 5), found = [];
+  const each = Math.ceil((high - low + 1) / 5),
+    found = [];
   for (let power = low; power <= high; power += each) found.push(10 ** power);
   return found;
 }
@@ -209,10 +276,16 @@ function lines(panel) {
 }
 
 function draw(panel) {
-  const svg = panel.svg, width = svg.clientWidth || 400, height = svg.clientHeight || 210;
+  const svg = panel.svg,
+    width = svg.clientWidth || 400,
+    height = svg.clientHeight || 210;
   const { alone, curves, log } = lines(panel);
   const [begin, end] = extent();
-  const lists = curves.flatMap(({ xs, ys, raw, band }) => [[xs, ys], ...(raw ? [[xs, raw]] : []), ...(band && curves.length < 3 ? band.map((edge) => [xs, edge]) : [])]);
+  const lists = curves.flatMap(({ xs, ys, raw, band }) => [
+    [xs, ys],
+    ...(raw ? [[xs, raw]] : []),
+    ...(band && curves.length < 3 ? band.map((edge) => [xs, edge]) : []),
+  ]);
   const [low, high] = heights(lists, null, [begin, end], log);
   const scale = log ? Math.log10 : (y) => y;
   const toX = (x) => LEFT + ((x - begin) / (end - begin)) * (width - LEFT - RIGHT);
@@ -222,7 +295,13 @@ function draw(panel) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
   const clip = `clip-${panels.indexOf(panel)}`;
-  svg.append(make("svg:clipPath", { id: clip }, make("svg:rect", { x: LEFT - 3, y: 0, width: Math.max(width - LEFT - RIGHT, 1) + 6, height: height - BOTTOM + 3 })));
+  svg.append(
+    make(
+      "svg:clipPath",
+      { id: clip },
+      make("svg:rect", { x: LEFT - 3, y: 0, width: Math.max(width - LEFT - RIGHT, 1) + 6, height: height - BOTTOM + 3 }),
+    ),
+  );
   for (const tick of log ? logTicks(low, high) : ticks(low, high, 4)) {
     const y = toY(tick);
     svg.append(make("svg:line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
@@ -230,7 +309,8 @@ function draw(panel) {
   }
   const marks = ticks(begin, end, Math.max(2, Math.floor(width / 110))).filter((tick) => view.along !== "step" || Number.isInteger(tick));
   for (const tick of marks) {
-    const x = toX(tick), text = view.along === "time" ? duration(tick) : whole(tick);
+    const x = toX(tick),
+      text = view.along === "time" ? duration(tick) : whole(tick);
     const anchor = x > width - 30 ? "end" : "middle";
     svg.append(make("svg:line", { class: "grid", x1: x, x2: x, y1: TOP, y2: height - BOTTOM }));
     svg.append(make("svg:text", { x: Math.min(x, width - RIGHT), y: height - 7, "text-anchor": anchor }, text));
@@ -241,19 +321,25 @@ function draw(panel) {
   for (const curve of curves) {
     const faded = alone && alone.name !== curve.name ? " faded" : "";
     const path = (ys, kind) => {
-      let pen = "M", d = "";
+      let pen = "M",
+        d = "";
       ys.forEach((y, i) => {
         if (!there(curve.xs[i], y)) return (pen = "M");
-        d += `${pen}${toX(curve.xs[i]).toFixed(1)} ${toY(y).toFixed(1)}`; pen = "L";
+        d += `${pen}${toX(curve.xs[i]).toFixed(1)} ${toY(y).toFixed(1)}`;
+        pen = "L";
       });
       const made = make("svg:path", { class: `curve ${kind}${faded}`, d });
       made.style.stroke = curve.colour;
       inside.append(made);
     };
     if (curve.band) {
-      const [lows, highs] = curve.band, around = curve.xs.map((x, i) => i).filter((i) => there(curve.xs[i], lows[i]) && there(curve.xs[i], highs[i]));
+      const [lows, highs] = curve.band,
+        around = curve.xs.map((x, i) => i).filter((i) => there(curve.xs[i], lows[i]) && there(curve.xs[i], highs[i]));
       const points = [...around.map((i) => [i, highs]), ...around.reverse().map((i) => [i, lows])];
-      const made = make("svg:polygon", { class: `band${faded}`, points: points.map(([i, ys]) => `${toX(curve.xs[i]).toFixed(1)},${toY(ys[i]).toFixed(1)}`).join(" ") });
+      const made = make("svg:polygon", {
+        class: `band${faded}`,
+        points: points.map(([i, ys]) => `${toX(curve.xs[i]).toFixed(1)},${toY(ys[i]).toFixed(1)}`).join(" "),
+      });
       made.style.fill = curve.colour;
       inside.append(made);
     }
@@ -261,12 +347,13 @@ function draw(panel) {
     const few = curve.ys.filter((y, i) => there(curve.xs[i], y)).length <= 2;
     if (curve.raw && !few) path(curve.raw, "raw");
     if (!few) path(curve.ys, curve.dashed ? "dashed" : "");
-    if (few || (curve.dots && curve.ys.length <= 40)) curve.ys.forEach((y, i) => {
-      if (!there(curve.xs[i], y)) return;
-      const dot = make("svg:circle", { cx: toX(curve.xs[i]), cy: toY(y), r: 2.2, class: faded.trim() });
-      dot.style.fill = curve.colour;
-      inside.append(dot);
-    });
+    if (few || (curve.dots && curve.ys.length <= 40))
+      curve.ys.forEach((y, i) => {
+        if (!there(curve.xs[i], y)) return;
+        const dot = make("svg:circle", { cx: toX(curve.xs[i]), cy: toY(y), r: 2.2, class: faded.trim() });
+        dot.style.fill = curve.colour;
+        inside.append(dot);
+      });
   }
   for (const each of new Set(panel.curves.map((curve) => curve.of))) drawMarks(panel, each, inside, svg, height);
   if (pressed && pressed.panel === panel && pressed.to !== undefined) {
@@ -292,7 +379,10 @@ function drawMarks(panel, each, inside, svg, height) {
   };
   const named = (x, kind, text) => {
     const right = panel.toX(x) > panel.width / 2;
-    if (pointing === null) svg.append(make("svg:text", { class: kind, x: panel.toX(x) + (right ? -4 : 4), y: 11, "text-anchor": right ? "end" : "start" }, text));
+    if (pointing === null)
+      svg.append(
+        make("svg:text", { class: kind, x: panel.toX(x) + (right ? -4 : 4), y: 11, "text-anchor": right ? "end" : "start" }, text),
+      );
   };
   const first = firstFault(each);
   if (first) {
@@ -304,7 +394,8 @@ function drawMarks(panel, each, inside, svg, height) {
   }
   const best = each.best && each.history.step[each.best - 1];
   if (best && !panel.key.startsWith("nodes") && panel.key !== "rate") {
-    const x = at(best, each.history.time[each.best - 1]), several = runs.length > 1;
+    const x = at(best, each.history.time[each.best - 1]),
+      several = runs.length > 1;
     if (x < panel.begin || x > panel.end) return;
     line(x, "best-line", several && `var(--c${runs.indexOf(each) % RUN_COLOURS})`);
     if (!several && !first) named(x, "best", `best: epoch ${whole(each.best)}`);
@@ -322,7 +413,9 @@ function read(panel) {
     let at = curve.ys.length - 1;
     if (pointing !== null) {
       at = -1;
-      curve.xs.forEach((x, j) => { if (x !== null && (at < 0 || Math.abs(x - pointing) < Math.abs(curve.xs[at] - pointing))) at = j; });
+      curve.xs.forEach((x, j) => {
+        if (x !== null && (at < 0 || Math.abs(x - pointing) < Math.abs(curve.xs[at] - pointing))) at = j;
+      });
     }
     let text = at < 0 ? "" : number(curve.ys[at]);
     if (panel.spread && at >= 0 && curve.values[at]) {
@@ -338,28 +431,62 @@ function read(panel) {
 function build() {
   $("log").checked = isLog();
   panels = [...figurePanels(), ...nodePanels()];
-  $("panels").replaceChildren(...panels.map((panel) => {
-    panel.svg = make("svg:svg", { role: "img", tabindex: 0, "aria-label": `${panel.title}: ${panel.curves.map((curve) => `${curve.name} ${number(curve.ys.at(-1))}`).slice(0, 8).join(", ")}` });
-    panel.outputs = panel.curves.map(() => make("output"));
-    const names = panel.curves.map((curve, i) => {
-      const line = make("svg:line", { x1: 0, x2: 20, y1: 4, y2: 4, "stroke-width": 3, ...(curve.dashed ? { "stroke-dasharray": "6 3" } : {}) });
-      line.style.stroke = curve.colour;
-      const swatch = make("svg:svg", { viewBox: "0 0 20 8", "aria-hidden": "true" }, line);
-      const button = make("button", { type: "button", "aria-pressed": String(view.pinned[panel.key] === curve.name) }, swatch, curve.name, panel.outputs[i]);
-      const over = (name) => () => { panel.over = name; draw(panel); };
-      button.addEventListener("pointerenter", over(curve.name));
-      button.addEventListener("pointerleave", over(undefined));
-      button.addEventListener("click", () => {
-        view.pinned[panel.key] = view.pinned[panel.key] === curve.name ? undefined : curve.name;
-        for (const each of names) each.firstChild.setAttribute("aria-pressed", String(each === button.parentNode && view.pinned[panel.key] !== undefined));
-        draw(panel); keep();
+  $("panels").replaceChildren(
+    ...panels.map((panel) => {
+      panel.svg = make("svg:svg", {
+        role: "img",
+        tabindex: 0,
+        "aria-label": `${panel.title}: ${panel.curves
+          .map((curve) => `${curve.name} ${number(curve.ys.at(-1))}`)
+          .slice(0, 8)
+          .join(", ")}`,
       });
-      return make("li", {}, button);
-    });
-    const note = panel.note ? [make("p", {}, panel.note)] : [];
-    listen(panel);
-    return make("section", { class: "panel", "data-key": panel.key }, make("h2", {}, panel.title), ...note, panel.svg, make("ul", { class: "names" }, ...names));
-  }));
+      panel.outputs = panel.curves.map(() => make("output"));
+      const names = panel.curves.map((curve, i) => {
+        const line = make("svg:line", {
+          x1: 0,
+          x2: 20,
+          y1: 4,
+          y2: 4,
+          "stroke-width": 3,
+          ...(curve.dashed ? { "stroke-dasharray": "6 3" } : {}),
+        });
+        line.style.stroke = curve.colour;
+        const swatch = make("svg:svg", { viewBox: "0 0 20 8", "aria-hidden": "true" }, line);
+        const button = make(
+          "button",
+          { type: "button", "aria-pressed": String(view.pinned[panel.key] === curve.name) },
+          swatch,
+          curve.name,
+          panel.outputs[i],
+        );
+        const over = (name) => () => {
+          panel.over = name;
+          draw(panel);
+        };
+        button.addEventListener("pointerenter", over(curve.name));
+        button.addEventListener("pointerleave", over(undefined));
+        button.addEventListener("click", () => {
+          view.pinned[panel.key] = view.pinned[panel.key] === curve.name ? undefined : curve.name;
+          for (const each of names)
+            each.firstChild.setAttribute("aria-pressed", String(each === button.parentNode && view.pinned[panel.key] !== undefined));
+          draw(panel);
+          keep();
+        });
+        return make("li", {}, button);
+      });
+      const note = panel.note ? [make("p", {}, panel.note)] : [];
+      listen(panel);
+      return make(
+        "section",
+        { class: "panel", "data-key": panel.key },
+        make("h2", {}, panel.title),
+        ...note,
+        panel.svg,
+        make("ul", { class: "names" }, ...names),
+      );
+    }),
+  );
   drawAll();
 }
 
@@ -372,16 +499,21 @@ let waiting = false;
 function soon() {
   if (waiting) return;
   waiting = true;
-  requestAnimationFrame(() => { waiting = false; drawAll(); });
+  requestAnimationFrame(() => {
+    waiting = false;
+    drawAll();
+  });
 }
 
 function zoomTo(zoom) {
   view.zoom = zoom;
-  keep(); soon();
+  keep();
+  soon();
 }
 
 function zoomBy(factor, middle) {
-  const [begin, end] = extent(), at = middle ?? (begin + end) / 2;
+  const [begin, end] = extent(),
+    at = middle ?? (begin + end) / 2;
   if (end - begin > 1e-6 || factor > 1) zoomTo([at - (at - begin) * factor, at + (end - at) * factor]);
 }
 
@@ -405,19 +537,40 @@ function listen(panel) {
     if (of && of.to !== undefined && Math.abs(of.to - of.from) > 8) zoomTo([toValue(of.from), toValue(of.to)].sort((a, b) => a - b));
     else soon();
   });
-  svg.addEventListener("pointercancel", () => { pressed = null; soon(); });
-  svg.addEventListener("pointerleave", () => { pointing = null; soon(); });
+  svg.addEventListener("pointercancel", () => {
+    pressed = null;
+    soon();
+  });
+  svg.addEventListener("pointerleave", () => {
+    pointing = null;
+    soon();
+  });
   svg.addEventListener("dblclick", () => zoomTo(null));
-  svg.addEventListener("blur", () => { pointing = null; soon(); });
+  svg.addEventListener("blur", () => {
+    pointing = null;
+    soon();
+  });
   svg.addEventListener("keydown", (event) => {
-    const [begin, end] = extent(), step = (end - begin) / 50;
+    const [begin, end] = extent(),
+      step = (end - begin) / 50;
     const action = {
-      ArrowLeft: () => { pointing = Math.max(begin, (pointing ?? end) - step); },
-      ArrowRight: () => { pointing = Math.min(end, (pointing ?? begin) + step); },
-      "+": () => zoomBy(0.5, pointing ?? undefined), "-": () => zoomBy(2, pointing ?? undefined), Escape: () => { pointing = null; zoomTo(null); },
+      ArrowLeft: () => {
+        pointing = Math.max(begin, (pointing ?? end) - step);
+      },
+      ArrowRight: () => {
+        pointing = Math.min(end, (pointing ?? begin) + step);
+      },
+      "+": () => zoomBy(0.5, pointing ?? undefined),
+      "-": () => zoomBy(2, pointing ?? undefined),
+      Escape: () => {
+        pointing = null;
+        zoomTo(null);
+      },
     }[event.key];
     if (!action || event.ctrlKey || event.metaKey) return;
-    event.preventDefault(); action(); soon();
+    event.preventDefault();
+    action();
+    soon();
   });
 }
 
@@ -427,7 +580,8 @@ function say() {
   document.documentElement.dataset.state = run.state;
   $("title").textContent = run.graph && run.graph !== run.name ? `${run.name} — ${run.graph}` : run.name;
   $("state").textContent = run.state;
-  const last = run.history.figures.loss?.at(-1), parts = [`epoch ${whole(run.done)} of ${whole(run.epochs)}`, `step ${whole(run.step)}`];
+  const last = run.history.figures.loss?.at(-1),
+    parts = [`epoch ${whole(run.done)} of ${whole(run.epochs)}`, `step ${whole(run.step)}`];
   if (last !== undefined) parts.push(`loss ${number(last)}`);
   if (run.best) parts.push(`best epoch ${whole(run.best)}`);
   const [rate, left] = pace(run);
@@ -440,22 +594,41 @@ function say() {
   $("says").hidden = !says.length;
   $("says").textContent = says.join("\n");
   const found = runs.flatMap((each) => {
-    const of = runs.length > 1 ? `${each.name}, ` : "", bad = each.bad === null ? [] : [make("li", {}, make("b", {}, "loss not finite"), ` ${of}first at step ${whole(each.bad)}`)];
-    return [...bad, ...each.faults.map((fault) => {
-      const when = fault.after < fault.step ? `between steps ${whole(fault.after)} and ${whole(fault.step)}` : `at step ${whole(fault.step)}`;
-      const where = fault.origin ? `${fault.place} (${fault.origin})` : fault.place;
-      return make("li", { class: fault.severity }, make("b", {}, `${fault.severity}: ${fault.code}`), ` ${of}${when}, ${where}: ${fault.cause}${fault.remedy ? ` → ${fault.remedy}` : ""}`);
-    })];
+    const of = runs.length > 1 ? `${each.name}, ` : "",
+      bad = each.bad === null ? [] : [make("li", {}, make("b", {}, "loss not finite"), ` ${of}first at step ${whole(each.bad)}`)];
+    return [
+      ...bad,
+      ...each.faults.map((fault) => {
+        const when =
+          fault.after < fault.step ? `between steps ${whole(fault.after)} and ${whole(fault.step)}` : `at step ${whole(fault.step)}`;
+        const where = fault.origin ? `${fault.place} (${fault.origin})` : fault.place;
+        return make(
+          "li",
+          { class: fault.severity },
+          make("b", {}, `${fault.severity}: ${fault.code}`),
+          ` ${of}${when}, ${where}: ${fault.cause}${fault.remedy ? ` → ${fault.remedy}` : ""}`,
+        );
+      }),
+    ];
   });
-  if (!found.length && run.nodes.step.length) found.push(make("li", {}, `The health check looked ${["once", "twice"][run.nodes.step.length - 1] ?? `${whole(run.nodes.step.length)} times`} and found nothing wrong.`));
+  if (!found.length && run.nodes.step.length)
+    found.push(
+      make(
+        "li",
+        {},
+        `The health check looked ${["once", "twice"][run.nodes.step.length - 1] ?? `${whole(run.nodes.step.length)} times`} and found nothing wrong.`,
+      ),
+    );
   $("faults").hidden = !found.length;
   $("faults").replaceChildren(...found);
 }
 
 function sayWhen() {
-  const age = Math.max(0, Date.now() / 1000 - run.written), at = new Date(run.written * 1000).toLocaleTimeString("en-GB");
+  const age = Math.max(0, Date.now() / 1000 - run.written),
+    at = new Date(run.written * 1000).toLocaleTimeString("en-GB");
   let text = `written ${at}, ${duration(Math.round(age))} ago`;
-  if (run.state !== "training") text = `written ${new Date(run.written * 1000).toLocaleString("en-GB")}, after ${duration(run.written - run.started)}`;
+  if (run.state !== "training")
+    text = `written ${new Date(run.written * 1000).toLocaleString("en-GB")}, after ${duration(run.written - run.started)}`;
   else if (age > Math.max(60, 20 * run.every)) text += ": a step takes long, or the process has ended";
   $("written").textContent = text;
 }
@@ -469,7 +642,10 @@ function again() {
   sayWhen();
   if (view.paused || pressed || document.hidden || !goesOn()) return;
   const age = Math.min(...runs.filter((each) => each.state === "training").map((each) => Date.now() / 1000 - each.written));
-  if (Date.now() - loaded >= Math.min(Math.max(2, age / 5), 30) * 1000) { keep(); location.reload(); }
+  if (Date.now() - loaded >= Math.min(Math.max(2, age / 5), 30) * 1000) {
+    keep();
+    location.reload();
+  }
 }
 
 function useTheme(theme) {
@@ -493,40 +669,86 @@ function begin() {
     if (count > 1) each.name = `${each.name} (${count})`;
   }
   useTheme(view.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-  $("along").value = view.along; $("smooth").value = view.smooth;
-  const changed = (id, event, action) => $(id).addEventListener(event, () => { action($(id)); keep(); });
-  changed("along", "change", (from) => { view.along = from.value; view.zoom = null; build(); });
-  changed("smooth", "input", (from) => { view.smooth = Number(from.value); build(); });
-  changed("log", "change", (from) => { view.log = from.checked; build(); });
-  changed("whole", "click", () => { view.zoom = null; drawAll(); });
-  changed("pause", "click", () => { view.paused = !view.paused; usePaused(); });
-  changed("theme", "click", () => { view.theme = isDark() ? "light" : "dark"; useTheme(view.theme); build(); });
+  $("along").value = view.along;
+  $("smooth").value = view.smooth;
+  const changed = (id, event, action) =>
+    $(id).addEventListener(event, () => {
+      action($(id));
+      keep();
+    });
+  changed("along", "change", (from) => {
+    view.along = from.value;
+    view.zoom = null;
+    build();
+  });
+  changed("smooth", "input", (from) => {
+    view.smooth = Number(from.value);
+    build();
+  });
+  changed("log", "change", (from) => {
+    view.log = from.checked;
+    build();
+  });
+  changed("whole", "click", () => {
+    view.zoom = null;
+    drawAll();
+  });
+  changed("pause", "click", () => {
+    view.paused = !view.paused;
+    usePaused();
+  });
+  changed("theme", "click", () => {
+    view.theme = isDark() ? "light" : "dark";
+    useTheme(view.theme);
+    build();
+  });
   if (runs.length > 1) {
     $("runs").hidden = $("whose").hidden = false;
-    $("runs").append(...runs.map((each, i) => {
-      const box = make("input", { type: "checkbox" }), name = make("span", {}, each.name);
-      box.checked = !view.hidden.includes(each.name);
-      box.style.accentColor = `var(--c${i % RUN_COLOURS})`;
-      box.addEventListener("change", () => {
-        view.hidden = view.hidden.filter((other) => other !== each.name).concat(box.checked ? [] : [each.name]);
-        build(); keep();
-      });
-      return make("label", {}, box, name);
-    }));
+    $("runs").append(
+      ...runs.map((each, i) => {
+        const box = make("input", { type: "checkbox" }),
+          name = make("span", {}, each.name);
+        box.checked = !view.hidden.includes(each.name);
+        box.style.accentColor = `var(--c${i % RUN_COLOURS})`;
+        box.addEventListener("change", () => {
+          view.hidden = view.hidden.filter((other) => other !== each.name).concat(box.checked ? [] : [each.name]);
+          build();
+          keep();
+        });
+        return make("label", {}, box, name);
+      }),
+    );
     $("of").append(...runs.map((each, i) => make("option", { value: i }, each.name)));
     const of = runs[view.of] ? view.of : 0;
-    $("of").value = of; run = runs[of];
-    changed("of", "change", (from) => { view.of = Number(from.value); run = runs[view.of]; say(); sayWhen(); build(); });
+    $("of").value = of;
+    run = runs[of];
+    changed("of", "change", (from) => {
+      view.of = Number(from.value);
+      run = runs[view.of];
+      say();
+      sayWhen();
+      build();
+    });
   }
-  say(); sayWhen(); usePaused(); build();
+  say();
+  sayWhen();
+  usePaused();
+  build();
   history.scrollRestoration = "manual";
   window.scrollTo(0, view.scroll);
   addEventListener("scroll", keep, { passive: true });
   addEventListener("pagehide", keep);
   addEventListener("resize", soon);
   let before;
-  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; useTheme("light"); drawAll(); });
-  addEventListener("afterprint", () => { useTheme(before); drawAll(); });
+  addEventListener("beforeprint", () => {
+    before = document.documentElement.dataset.theme;
+    useTheme("light");
+    drawAll();
+  });
+  addEventListener("afterprint", () => {
+    useTheme(before);
+    drawAll();
+  });
   setInterval(again, 500);
   document.documentElement.dataset.ready = "";
 }

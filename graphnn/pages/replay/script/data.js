@@ -4,8 +4,17 @@
 // --- the data -------------------------------------------------------------------------------------------------
 
 const ARRAYS = {
-  float64: Float64Array, float32: Float32Array, float16: Uint16Array, int64: BigInt64Array, uint64: BigUint64Array,
-  int32: Int32Array, uint32: Uint32Array, int16: Int16Array, uint16: Uint16Array, int8: Int8Array, uint8: Uint8Array,
+  float64: Float64Array,
+  float32: Float32Array,
+  float16: Uint16Array,
+  int64: BigInt64Array,
+  uint64: BigUint64Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
   bool: Uint8Array,
 };
 
@@ -26,7 +35,9 @@ async function unpacked(text) {
 }
 
 function fromHalf(bits) {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1,
+    exponent = (bits >> 10) & 31,
+    fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction);
 }
@@ -100,7 +111,8 @@ const known = new Map();
 
 /** Return a value as it is seen: of an exercise without the numbers that are to be found. */
 function valueOf(run, place) {
-  const value = seenValue(run, place), seen = value && answered.get(place);
+  const value = seenValue(run, place),
+    seen = value && answered.get(place);
   return seen && seen.size < value.size ? new HiddenValue(value, seen) : value;
 }
 
@@ -141,4 +153,3 @@ function unravel(place, shape) {
 }
 
 const ravel = (index, shape) => index.reduce((place, i, axis) => place * shape[axis] + i, 0);
-

@@ -3,7 +3,16 @@
 const MOST_AT_FIRST = 400; // boxes of a picture that is seen at first, if there is one with fewer
 
 const picture = {
-  view: -1, svg: null, boxes: [], boxOf: new Map(), edges: new Map(), states: [], room: [1, 1], ring: null, lit: new Map(), overlaid: "",
+  view: -1,
+  svg: null,
+  boxes: [],
+  boxOf: new Map(),
+  edges: new Map(),
+  states: [],
+  room: [1, 1],
+  ring: null,
+  lit: new Map(),
+  overlaid: "",
 };
 
 /** Return which pictures there are: from all operations to few boxes. The others are layers with one of them open. */
@@ -16,11 +25,13 @@ const named = (label) => data.views.findIndex((view) => view.label === label);
 const depthOf = (view) => view.level ?? Object.keys(FORWARD).find((level) => [level, FORWARD[level]].includes(view.label));
 
 /** Return which picture has this layer open among folded ones, -1 if none has. */
-const openedView = (path, level = depthOf(data.views[picture.view])) => data.views.findIndex((view) => view.opens === path && view.level === level);
+const openedView = (path, level = depthOf(data.views[picture.view])) =>
+  data.views.findIndex((view) => view.opens === path && view.level === level);
 
 /** Return the picture in which a layer is folded: that of the layer around it, else that of all layers. */
 function foldedView(path = data.views[picture.view].opens) {
-  const here = data.views[picture.view], { level, phase } = data.views[openedView(path)] ?? { level: "layers", phase: phaseOf(here) };
+  const here = data.views[picture.view],
+    { level, phase } = data.views[openedView(path)] ?? { level: "layers", phase: phaseOf(here) };
   for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
     const above = openedView(path.slice(0, end), level);
     if (above >= 0) return above;
@@ -37,8 +48,14 @@ const placesIn = (view) => (view.places ??= new Set(view.boxes?.flat() ?? []));
 const boxTitle = (i) => data.views[picture.view].titles[i];
 
 function startDiagram() {
-  const found = levels(), small = found.filter((i) => data.views[i].boxes.length <= MOST_AT_FIRST);
-  const few = ["forward layers", "layers", "forward operations"].map(named).find((i) => small.includes(i) && placesIn(data.views[i]).has(shown.place)) ?? small[0] ?? found[found.length - 1];
+  const found = levels(),
+    small = found.filter((i) => data.views[i].boxes.length <= MOST_AT_FIRST);
+  const few =
+    ["forward layers", "layers", "forward operations"]
+      .map(named)
+      .find((i) => small.includes(i) && placesIn(data.views[i]).has(shown.place)) ??
+    small[0] ??
+    found[found.length - 1];
   const options = found.map((i) => make("option", { value: String(i) }, `${data.views[i].label} (${grouped(data.views[i].boxes.length)})`));
   data.views.push({ label: "around here", around: true });
   $("view").replaceChildren(...options, make("option", { value: String(data.views.length - 1) }, "around here"));
@@ -46,7 +63,9 @@ function startDiagram() {
 }
 
 function showView(number) {
-  const found = data.views[number], view = found.around ? { ...found, ...around(shown.place) } : found, host = $("diagram");
+  const found = data.views[number],
+    view = found.around ? { ...found, ...around(shown.place) } : found,
+    host = $("diagram");
   data.views[number] = view;
   picture.view = number;
   $("view").value = String(view.opens === undefined ? number : levelOf(view));
@@ -59,7 +78,8 @@ function showView(number) {
   Object.assign(picture, { svg, width, height, boxOf: new Map(), edges: new Map(), states: [], lit: new Map(), overlaid: "" });
   const byName = new Map();
   for (const group of svg.querySelectorAll("g[data-name]")) {
-    const name = group.dataset.name, arrow = name.indexOf("->");
+    const name = group.dataset.name,
+      arrow = name.indexOf("->");
     if (name.startsWith("cluster_")) {
       group.classList.add("frame");
       group.dataset.path = view.frames[Number(name.slice(8))] ?? "";
@@ -68,11 +88,20 @@ function showView(number) {
     if (arrow < 0 && name.startsWith("r")) group.classList.add("reference");
     else putInto(picture.edges, name.slice(arrow + 2), [name.slice(0, arrow), group]);
   }
-  picture.boxes = view.boxes.map((all, i) => ({ all, places: all, calls: view.calls?.[i] ?? [all.length], name: `n${i}`, group: byName.get(`n${i}`) }));
+  picture.boxes = view.boxes.map((all, i) => ({
+    all,
+    places: all,
+    calls: view.calls?.[i] ?? [all.length],
+    name: `n${i}`,
+    group: byName.get(`n${i}`),
+  }));
   picture.boxes.forEach((box) => box.group.classList.add("box"));
   placeAll();
   const inside = picture.boxes[0]?.group.parentNode;
-  picture.moved = /translate\(([-\d.]+)[ ,]([-\d.]+)\)/.exec(inside?.getAttribute("transform") ?? "")?.slice(1).map(Number) ?? [0, 0];
+  picture.moved = /translate\(([-\d.]+)[ ,]([-\d.]+)\)/
+    .exec(inside?.getAttribute("transform") ?? "")
+    ?.slice(1)
+    .map(Number) ?? [0, 0];
   picture.ring = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   picture.ring.setAttribute("class", "ring hidden");
   picture.ring.setAttribute("rx", 8);
@@ -86,8 +115,12 @@ function showView(number) {
 /** Note in which box each node is. What a branch gives is in both of its sides: it is put where it was computed. */
 function placeAll() {
   const isHere = (place, all) => {
-    const from = givers.get(place) ?? [], taken = from.find(({ place: giver }) => !isLeftOut(giver));
-    return !from.some(({ k }) => data.loops[k].side) || (taken ? all.includes(taken.place) : !from.some(({ place: giver }) => all.includes(giver)));
+    const from = givers.get(place) ?? [],
+      taken = from.find(({ place: giver }) => !isLeftOut(giver));
+    return (
+      !from.some(({ k }) => data.loops[k].side) ||
+      (taken ? all.includes(taken.place) : !from.some(({ place: giver }) => all.includes(giver)))
+    );
   };
   picture.boxes.forEach((box, i) => {
     box.places = box.all.filter((place) => isHere(place, box.all));
@@ -107,14 +140,17 @@ function showWhole() {
 /** Show the diagram as large as can be read, with where one is and what it reads in the middle. */
 function settle() {
   measure();
-  const { room, width, height } = picture, fit = (w, h) => Math.min(room[0] / w, room[1] / h);
-  const near = nearby(), whole = Math.max(0.9, Math.min(1.4, fit(width, height)));
+  const { room, width, height } = picture,
+    fit = (w, h) => Math.min(room[0] / w, room[1] / h);
+  const near = nearby(),
+    whole = Math.max(0.9, Math.min(1.4, fit(width, height)));
   const scale = near ? Math.max(SMALLEST, Math.min(whole, fit(near[2] + 2 * BORDER, near[3] + 2 * BORDER))) : whole;
   look((width - room[0] / scale) / 2, 0, scale);
   drawStates(true);
 }
 
-const SMALLEST = 0.88, BORDER = 12; // of the scale at which a box can be read; about what is to be in sight
+const SMALLEST = 0.88,
+  BORDER = 12; // of the scale at which a box can be read; about what is to be in sight
 
 /** Return the number of the current box. While the film goes back, that is the one whose gradient is computed. */
 const boxNow = () => picture.boxOf.get(filming() && gradientOf.has(shown.place) ? gradientOf.get(shown.place) : shown.place);
@@ -148,7 +184,8 @@ function changeView(number) {
 
 /** Fold further, and from the coarsest picture unfold all. */
 function fold() {
-  const found = levels(), at = data.views[picture.view]?.opens === undefined ? found.indexOf(picture.view) : found.indexOf(levelOf(data.views[picture.view])) - 1;
+  const found = levels(),
+    at = data.views[picture.view]?.opens === undefined ? found.indexOf(picture.view) : found.indexOf(levelOf(data.views[picture.view])) - 1;
   changeView(found[(at + 1) % found.length]);
 }
 
@@ -181,11 +218,18 @@ let readersOf = null;
 
 /** Return a node with what it reads and what reads it, two steps each way, as a picture like the others. */
 function around(place) {
-  readersOf ??= nodes.inputs.reduce((found, inputs, reader) => (inputs.forEach((input) => putInto(found, input, reader)), found), new Map());
-  const seen = new Set([place]), rows = [[place]];
+  readersOf ??= nodes.inputs.reduce(
+    (found, inputs, reader) => (inputs.forEach((input) => putInto(found, input, reader)), found),
+    new Map(),
+  );
+  const seen = new Set([place]),
+    rows = [[place]];
   const next = (row, those) => [...new Set(row.flatMap(those))].filter((other) => !seen.has(other)).slice(0, NEAR.most);
   /** @type {[(at: number) => number[], "unshift" | "push"][]} */
-  const ways = [[(at) => nodes.inputs[at], "unshift"], [(at) => readersOf.get(at) ?? [], "push"]];
+  const ways = [
+    [(at) => nodes.inputs[at], "unshift"],
+    [(at) => readersOf.get(at) ?? [], "push"],
+  ];
   for (const [those, put] of ways) {
     let row = [place];
     for (let far = 0; far < 2 && row.length; far++) {
@@ -194,13 +238,20 @@ function around(place) {
       if (row.length) rows[put](row);
     }
   }
-  const places = rows.flat(), { wide, high, apart, below } = NEAR;
-  const width = Math.max(...rows.map((row) => row.length)) * (wide + apart) + apart, height = rows.length * (high + below) + below;
-  const spots = new Map(rows.flatMap((row, r) => row.map((at, i) => [at, [(width - row.length * (wide + apart) + apart) / 2 + i * (wide + apart), below / 2 + r * (high + below)]])));
+  const places = rows.flat(),
+    { wide, high, apart, below } = NEAR;
+  const width = Math.max(...rows.map((row) => row.length)) * (wide + apart) + apart,
+    height = rows.length * (high + below) + below;
+  const spots = new Map(
+    rows.flatMap((row, r) =>
+      row.map((at, i) => [at, [(width - row.length * (wide + apart) + apart) / 2 + i * (wide + apart), below / 2 + r * (high + below)]]),
+    ),
+  );
   const drawn = drawSvg("svg", { viewBox: `0 0 ${width} ${height}`, "font-family": "Helvetica,Arial,sans-serif" });
   const inside = drawn.appendChild(drawSvg("g", { transform: "translate(0 0)" }));
   const numberOf = new Map(places.map((at, i) => [at, i]));
-  for (const head of places) for (const tail of new Set(nodes.inputs[head])) if (spots.has(tail)) inside.append(edgeBetween(tail, head, spots, numberOf));
+  for (const head of places)
+    for (const tail of new Set(nodes.inputs[head])) if (spots.has(tail)) inside.append(edgeBetween(tail, head, spots, numberOf));
   for (const at of places) inside.append(boxAround(at, spots.get(at), numberOf.get(at)));
   return { drawn, boxes: places.map((at) => [at]), titles: places.map((at) => nodes.name[at]), frames: [], centre: place };
 }
@@ -216,22 +267,40 @@ const lookOf = (table, place) => (nodes.kind[place] && table[nodes.kind[place]])
 
 /** @type {(place: number, spot: number[], number: number) => SVGElement} */
 function boxAround(place, [x, y], number) {
-  const group = drawSvg("g", { "data-name": `n${number}` }), line = lookOf(LINES, place), { wide, high } = NEAR;
-  const dash = nodes.phase[place] === 1 ? { "stroke-dasharray": "5,2.5" } : {}, middle = { x: x + wide / 2, "text-anchor": "middle" };
+  const group = drawSvg("g", { "data-name": `n${number}` }),
+    line = lookOf(LINES, place),
+    { wide, high } = NEAR;
+  const dash = nodes.phase[place] === 1 ? { "stroke-dasharray": "5,2.5" } : {},
+    middle = { x: x + wide / 2, "text-anchor": "middle" };
   group.append(
     drawSvg("title", {}, nodes.name[place]),
     drawSvg("rect", { x, y, width: wide, height: high, rx: 8, fill: lookOf(FILLS, place), stroke: line, ...dash }),
-    drawSvg("text", { ...middle, y: y + 16, "font-size": 12, "font-weight": "bold", fill: "#202124" }, shortened(nodes.kind[place] === "" ? nodes.op[place] : nodes.name[place], 22)),
-    drawSvg("text", { ...middle, y: y + 31, "font-size": 11, fill: "#5F6368" }, shortened(nodes.kind[place] === "" ? nodes.name[place] : nodes.kind[place], 28)),
+    drawSvg(
+      "text",
+      { ...middle, y: y + 16, "font-size": 12, "font-weight": "bold", fill: "#202124" },
+      shortened(nodes.kind[place] === "" ? nodes.op[place] : nodes.name[place], 22),
+    ),
+    drawSvg(
+      "text",
+      { ...middle, y: y + 31, "font-size": 11, fill: "#5F6368" },
+      shortened(nodes.kind[place] === "" ? nodes.name[place] : nodes.kind[place], 28),
+    ),
   );
   return group;
 }
 
 function edgeBetween(tail, head, spots, numberOf) {
-  const group = drawSvg("g", { "data-name": `n${numberOf.get(tail)}->n${numberOf.get(head)}` }), { wide, high } = NEAR;
-  const [[x, top], [to, bottom]] = [spots.get(tail), spots.get(head)], from = x + wide / 2, end = to + wide / 2, y = top + high;
+  const group = drawSvg("g", { "data-name": `n${numberOf.get(tail)}->n${numberOf.get(head)}` }),
+    { wide, high } = NEAR;
+  const [[x, top], [to, bottom]] = [spots.get(tail), spots.get(head)],
+    from = x + wide / 2,
+    end = to + wide / 2,
+    y = top + high;
   const path = `M${from} ${y}C${from} ${(y + bottom) / 2} ${end} ${(y + bottom) / 2} ${end} ${bottom}`;
-  group.append(drawSvg("title", {}, `${nodes.name[tail]} `), drawSvg("path", { d: path, fill: "none", stroke: LINES[""][nodes.phase[head]] }));
+  group.append(
+    drawSvg("title", {}, `${nodes.name[tail]} `),
+    drawSvg("path", { d: path, fill: "none", stroke: LINES[""][nodes.phase[head]] }),
+  );
   return group;
 }
 
@@ -244,7 +313,8 @@ function darken(svg) {
   const sheet = document.styleSheets[0];
   for (const element of svg.querySelectorAll("[fill], [stroke]")) {
     for (const what of ["fill", "stroke"]) {
-      const colour = element.getAttribute(what), key = `${what} ${colour}`;
+      const colour = element.getAttribute(what),
+        key = `${what} ${colour}`;
       if (darkened.has(key) || !/^#[0-9a-fA-F]{6}$/.test(colour ?? "")) continue;
       darkened.add(key);
       sheet.insertRule(`[data-theme="dark"] #diagram [${what}="${colour}"] { ${what}: ${onDark(colour)}; }`, sheet.cssRules.length);
@@ -254,7 +324,10 @@ function darken(svg) {
 
 function onDark(colour) {
   const [r, g, b] = rgb(colour.slice(1)).map((channel) => channel / 255);
-  const high = Math.max(r, g, b), low = Math.min(r, g, b), light = (high + low) / 2, chroma = high - low;
+  const high = Math.max(r, g, b),
+    low = Math.min(r, g, b),
+    light = (high + low) / 2,
+    chroma = high - low;
   const saturation = chroma ? chroma / (1 - Math.abs(2 * light - 1)) : 0;
   const hue = !chroma ? 0 : high === r ? ((g - b) / chroma + 6) % 6 : high === g ? (b - r) / chroma + 2 : (r - g) / chroma + 4;
   return `hsl(${Math.round(hue * 60)} ${Math.round(saturation * 55)}% ${Math.round(12 + (1 - light) * 76)}%)`;
@@ -276,13 +349,18 @@ function look(x, y, scale) {
   drawMap();
 }
 
-const READABLE = 11, NOTE = 11, TITLE = 11, SMALL = 8, POSITION = 7; // pixels of text on the screen; in the diagram, of what an overlay says, of a title, what is below it, and which operand it is
+const READABLE = 11,
+  NOTE = 11,
+  TITLE = 11,
+  SMALL = 8,
+  POSITION = 7; // pixels of text on the screen; in the diagram, of what an overlay says, of a title, what is below it, and which operand it is
 
 const LEAST_NOTE = 0.8 * READABLE; // what an overlay says is enlarged so far that it can be read; drawn smaller, colours alone tell it
 
 /** Keep the text of the diagram readable: the smaller it is drawn, the larger are its titles, alone at last. */
 function sizeText(scale) {
-  const { svg } = picture, needed = READABLE / scale;
+  const { svg } = picture,
+    needed = READABLE / scale;
   picture.sized = svg;
   svg.classList.toggle("titles", SMALL * scale < READABLE);
   svg.classList.toggle("unnumbered", POSITION * scale < READABLE);
@@ -296,7 +374,8 @@ function sizeText(scale) {
 function measureTitles() {
   if (picture.boxes.length > MOST_AT_FIRST) return;
   for (const { group } of picture.boxes) {
-    const form = group.querySelector("rect, ellipse, path, polygon"), title = group.querySelector("text");
+    const form = group.querySelector("rect, ellipse, path, polygon"),
+      title = group.querySelector("text");
     if (!form || !title) continue;
     const room = form.tagName === "ellipse" ? 1.7 * form.getAttribute("rx") : form.getAttribute("width") - 3 || form.getBBox().width - 3;
     title.style.setProperty("--fits", `${Math.max(TITLE, room / (0.6 * title.textContent.length || 1)).toFixed(2)}px`);
@@ -306,15 +385,19 @@ function measureTitles() {
 /** Zoom about a point of the window; the middle, unless it is given. */
 function zoom(factor, event) {
   measure();
-  const seen = $("diagram").getBoundingClientRect(), { x, y, scale, room } = picture;
+  const seen = $("diagram").getBoundingClientRect(),
+    { x, y, scale, room } = picture;
   const [left, top] = event ? [event.clientX - seen.left, event.clientY - seen.top] : room.map((size) => size / 2);
   const changed = Math.max(0.02, Math.min(12, scale * factor));
   look(x + left / scale - left / changed, y + top / scale - top / changed, changed);
 }
 
 function listenToDiagram() {
-  const host = $("diagram"), fingers = new Map();
-  let from = null, moved = false, apart = 0;
+  const host = $("diagram"),
+    fingers = new Map();
+  let from = null,
+    moved = false,
+    apart = 0;
   const spread = () => {
     const [a, b] = [...fingers.values()];
     return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
@@ -351,7 +434,8 @@ function listenToDiagram() {
     if (moved) return;
     const frame = event.target.closest?.("text") && event.target.closest("g.frame");
     if (frame) return changeView(foldedView(frame.dataset.path));
-    const group = event.target.closest?.("g.box"), number = group ? picture.boxes.findIndex((each) => each.group === group) : -1;
+    const group = event.target.closest?.("g.box"),
+      number = group ? picture.boxes.findIndex((each) => each.group === group) : -1;
     if (number < 0) return;
     const opened = openedView(boxTitle(number));
     go(ofBox(picture.boxes[number]));
@@ -371,7 +455,8 @@ let unchanged = null;
 
 function prepareUnchanged() {
   if (!data.pair) return;
-  const { recomputed, differences } = data.pair, changed = new Set([...(recomputed ?? []), ...differences.map(([place]) => place)]);
+  const { recomputed, differences } = data.pair,
+    changed = new Set([...(recomputed ?? []), ...differences.map(([place]) => place)]);
   unchanged = new Set(upTo(nodes.name.length).filter((place) => !changed.has(place)));
   $("same-key").hidden = false;
   $("same-key").textContent = recomputed ? "not recomputed" : runs.length > 2 ? "the same in a and b" : "the same in both";
@@ -391,11 +476,21 @@ function drawStates(middle = false) {
   }
   const now = picture.boxes[boxNow()];
   if (now) extentOf(now);
-  const { stopped, findings } = runs[shown.run], faults = new Set(findings.map(({ place }) => place));
+  const { stopped, findings } = runs[shown.run],
+    faults = new Set(findings.map(({ place }) => place));
   picture.boxes.forEach((box, i) => {
-    const own = box.places.filter((place) => !isLent(place)), due = own.filter((place) => !isLeftOut(place));
-    const ran = due.filter((place) => !isPending(place)).length, here = box === now;
-    let state = own.length && !due.length ? "wait" : ran === due.length ? "done" : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time) ? "part" : "wait";
+    const own = box.places.filter((place) => !isLent(place)),
+      due = own.filter((place) => !isLeftOut(place));
+    const ran = due.filter((place) => !isPending(place)).length,
+      here = box === now;
+    let state =
+      own.length && !due.length
+        ? "wait"
+        : ran === due.length
+          ? "done"
+          : ran && box.places.some((place) => !nodes.kind[place] && place <= shown.time)
+            ? "part"
+            : "wait";
     if (stopped >= 0 && box.places.includes(stopped)) state = "broke";
     if (box.places.some((place) => faults.has(place))) state += " bad";
     if (unchanged && box.places.every((place) => unchanged.has(place))) state += " same";
@@ -412,7 +507,8 @@ function drawStates(middle = false) {
   $("open").textContent = inner < 0 ? "Close layer" : "Open layer";
   picture.ring.classList.toggle("hidden", !now);
   if (!now) return;
-  const pad = 4, [x, y, w, h] = extentOf(now);
+  const pad = 4,
+    [x, y, w, h] = extentOf(now);
   const about = { x: x - pad, y: y - pad, width: w + 2 * pad, height: h + 2 * pad };
   for (const [key, value] of Object.entries(about)) picture.ring.setAttribute(key, value);
   reveal(x + w / 2 + picture.moved[0], y + h / 2 + picture.moved[1], middle);
@@ -433,14 +529,17 @@ function drawnAsOne(place) {
   let end = 0;
   const parts = calls.map((size) => places.slice(end, (end += size)).filter((at) => nodes.kind[at] !== "a parameter"));
   const at = Math.max(...parts.map((part) => part.indexOf(place)));
-  return at < 0 ? [] : parts.filter((part) => part.length).map((part) => (nodes.op[part[at]] === nodes.op[place] ? part[at] : part[part.length - 1]));
+  return at < 0
+    ? []
+    : parts.filter((part) => part.length).map((part) => (nodes.op[part[at]] === nodes.op[place] ? part[at] : part[part.length - 1]));
 }
 
 /** Say what an outline means, while there is one. */
 function tellBad() {
   $("graded-key").hidden = !filming();
   $("part-key").hidden = !picture.states.some((state) => state.startsWith("part"));
-  const broke = runs[shown.run].stopped >= 0, found = picture.boxes.some((box) => box.group.classList.contains("bad"));
+  const broke = runs[shown.run].stopped >= 0,
+    found = picture.boxes.some((box) => box.group.classList.contains("bad"));
   $("bad-key").hidden = !broke && !found;
   $("bad-key").textContent = [broke ? "stopped here" : "", found ? "finding" : ""].filter(Boolean).join(", ");
 }
@@ -456,27 +555,34 @@ function extentOf(box) {
 
 /** Move the diagram where the current box would be out of sight; or have it in the middle. */
 function reveal(cx, cy, middle) {
-  const [w, h] = picture.room.map((size) => size / picture.scale), { x, y } = picture;
+  const [w, h] = picture.room.map((size) => size / picture.scale),
+    { x, y } = picture;
   if (middle) {
     const [left, top, wide, high] = nearby();
     return look(startOf(left, left + wide, cx, w, picture.width), startOf(top, top + high, cy, h, picture.height), picture.scale);
   }
-  const across = cx > x + w * 0.12 && cx < x + w * 0.88, down = cy > y + h * 0.12 && cy < y + h * 0.88;
+  const across = cx > x + w * 0.12 && cx < x + w * 0.88,
+    down = cy > y + h * 0.12 && cy < y + h * 0.88;
   if (!across || !down) look(across ? x : cx - w / 2, down ? y : cy - h / 2, picture.scale);
 }
 
 /** Light up the way by which an element was made. */
 function lightWay(place, cell, reads) {
-  const lit = new Map(), mark = (element, kind) => lit.get(element) === "lit" || lit.set(element, kind);
-  const direct = new Set(reads.map((read) => read.place)), found = ancestry(shown.run, place, cell), done = new Set();
+  const lit = new Map(),
+    mark = (element, kind) => lit.get(element) === "lit" || lit.set(element, kind);
+  const direct = new Set(reads.map((read) => read.place)),
+    found = ancestry(shown.run, place, cell),
+    done = new Set();
   const here = picture.boxOf.get(shown.place);
   for (const at of found.keys()) {
     const number = picture.boxOf.get(at);
     if (number === undefined) continue;
-    const box = picture.boxes[number], kind = at === place ? "lit" : "way";
+    const box = picture.boxes[number],
+      kind = at === place ? "lit" : "way";
     if (at !== place && number !== here) mark(box.group, direct.has(at) ? "lit" : "way");
     for (const input of nodes.inputs[at]) {
-      const tail = picture.boxOf.get(input), way = 2 * (tail * picture.boxes.length + number) + Number(at === place);
+      const tail = picture.boxOf.get(input),
+        way = 2 * (tail * picture.boxes.length + number) + Number(at === place);
       if (tail === number || !found.has(input) || done.has(way)) continue;
       done.add(way);
       for (const edge of edgesInto(box).get(tail) ?? []) mark(edge, kind);
@@ -494,7 +600,13 @@ function edgesInto(box) {
   box.edges = new Map();
   for (const [tail, edge] of picture.edges.get(box.name) ?? []) {
     // What begins at a reference says in its tooltip, line by line, which values it stands for: each line begins with a name.
-    const tails = tail[0] === "n" ? [Number(tail.slice(1))] : edge.firstChild.textContent.split("\n").map(namedIn).map((place) => picture.boxOf.get(place));
+    const tails =
+      tail[0] === "n"
+        ? [Number(tail.slice(1))]
+        : edge.firstChild.textContent
+            .split("\n")
+            .map(namedIn)
+            .map((place) => picture.boxOf.get(place));
     for (const from of new Set(tails)) putInto(box.edges, from, edge);
   }
   return box.edges;
@@ -512,13 +624,17 @@ const asWanted = (text) => text.trim().toLowerCase();
 const isWanted = (place, wanted) => nodes.name[place].toLowerCase().includes(wanted) || nodes.op[place].toLowerCase() === wanted;
 
 function search(text) {
-  const wanted = asWanted(text), host = $("matches"), found = [];
+  const wanted = asWanted(text),
+    host = $("matches"),
+    found = [];
   for (let place = 0; wanted && place < nodes.name.length && found.length < 12; place++) if (isWanted(place, wanted)) found.push(place);
   host.hidden = !wanted;
-  host.replaceChildren(...found.map((place) => {
-    const there = () => (letGo(), go(place));
-    return make("li", null, make("button", { type: "button", className: "link", onclick: there }, nodes.name[place]));
-  }));
+  host.replaceChildren(
+    ...found.map((place) => {
+      const there = () => (letGo(), go(place));
+      return make("li", null, make("button", { type: "button", className: "link", onclick: there }, nodes.name[place]));
+    }),
+  );
   if (wanted && !found.length) host.append(make("li", { className: "faint" }, "No node is called that."));
   return found;
 }

@@ -7,18 +7,25 @@ const COLOURS = [
 ].map((codes) => codes.split(" ").map(rgb));
 // Integers are mostly classes or indices, whose size means nothing: each has a colour of its own, as on the map.
 const isClass = (dtype) => dtype.startsWith("int");
-const colourOfClass = (x) => (x === undefined ? ALIKE[isDark() ? 1 : 0] : rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1)));
+const colourOfClass = (x) =>
+  x === undefined ? ALIKE[isDark() ? 1 : 0] : rgb(CLASSES[((Number(x) % CLASSES.length) + CLASSES.length) % CLASSES.length].slice(1));
 const STRANGE = [179, 38, 30];
 const ALIKE = ["E8EAEE", "3A3F47"].map(rgb); // where all numbers are one
 const ROUNDING = { float16: 2 ** -10, float32: 2 ** -23, float64: 2 ** -52 }; // in parts of a number
-const ROW_HEIGHT = 20, HEADER = 15, LETTER = 6.7, FINE = 3, LARGE = 1.8, WHOLE = 340; // FINE: pixels of a cell that is drawn with its neighbours at once
+const ROW_HEIGHT = 20,
+  HEADER = 15,
+  LETTER = 6.7,
+  FINE = 3,
+  LARGE = 1.8,
+  WHOLE = 340; // FINE: pixels of a cell that is drawn with its neighbours at once
 
 function rgb(code) {
   return [0, 2, 4].map((at) => parseInt(code.slice(at, at + 2), 16));
 }
 
 function mixed(palette, fraction) {
-  const at = fraction * (palette.length - 1), low = Math.min(Math.floor(at), palette.length - 2);
+  const at = fraction * (palette.length - 1),
+    low = Math.min(Math.floor(at), palette.length - 2);
   return palette[low].map((channel, i) => Math.round(channel + (palette[low + 1][i] - channel) * (at - low)));
 }
 
@@ -27,10 +34,13 @@ const isDark = () => document.documentElement.dataset.theme === "dark";
 /** Return the function that gives a number its colour: orange above 0, blue below, the stronger the larger. */
 function coloursOf([low, high], rounding = ROUNDING.float64) {
   if (low === null) return () => STRANGE;
-  const signed = low < 0 && high > 0, most = Math.max(-low, high);
+  const signed = low < 0 && high > 0,
+    most = Math.max(-low, high);
   const [from, to] = signed ? [-most, most] : [low, high];
   const scale = Math.max(Math.abs(from), Math.abs(to)) || 1;
-  const span = to / scale - from / scale, alike = ALIKE[isDark() ? 1 : 0], palette = COLOURS[isDark() ? 1 : 0];
+  const span = to / scale - from / scale,
+    alike = ALIKE[isDark() ? 1 : 0],
+    palette = COLOURS[isDark() ? 1 : 0];
   return (x) => {
     if (x === undefined) return alike; // it is hidden, or not kept
     if (!Number.isFinite(x)) return STRANGE;
@@ -50,7 +60,8 @@ function gridOf(place, value, slice = []) {
     if (axis < slice.length) return [slice[axis]];
     return axis === batch && shown.row !== null && value.shape[axis] > 1 ? kept.filter((i) => i === shown.row) : kept;
   });
-  const upright = axes.length === 1 && batch === 0, columns = axes.length && !upright ? axes[axes.length - 1] : [0];
+  const upright = axes.length === 1 && batch === 0,
+    columns = axes.length && !upright ? axes[axes.length - 1] : [0];
   const rows = axes.slice(0, upright ? 1 : -1).reduce((found, kept) => found.flatMap((row) => kept.map((i) => [...row, i])), [[]]);
   return { upright, rows, columns, labels: rows.map((row) => row.slice(slice.length).join(",")) };
 }
@@ -83,7 +94,10 @@ class Heatmap {
     this.outer = Math.min(this.width, room) + (this.tall ? 17 : 2);
     this.box.style.width = `${this.outer}px`;
     const high = this.whole ? this.height : Math.min(this.height, height);
-    this.seen = [Math.max(1, Math.floor((high - this.header) / this.cellHeight)), Math.max(1, Math.floor((this.outer - 19 - this.gutter) / this.cellWidth))];
+    this.seen = [
+      Math.max(1, Math.floor((high - this.header) / this.cellHeight)),
+      Math.max(1, Math.floor((this.outer - 19 - this.gutter) / this.cellWidth)),
+    ];
     this.box.style.height = `${high + (this.width > room ? 17 : 2)}px`;
     this.spacer.style.width = `${this.width}px`;
     this.spacer.style.height = `${this.height}px`;
@@ -92,7 +106,8 @@ class Heatmap {
 
   /** Decide how large the cells are: with numbers where those of all values that are to look alike fit. */
   layOut(most, alike) {
-    const { value } = this, { upright, rows, columns: across, labels } = gridOf(this.place, value, this.slice);
+    const { value } = this,
+      { upright, rows, columns: across, labels } = gridOf(this.place, value, this.slice);
     this.upright = upright;
     this.rows = rows;
     this.columns = across;
@@ -109,7 +124,12 @@ class Heatmap {
     this.cellWidth = this.numbers ? widest : Math.max(4, Math.min(18, fitting));
     const tight = Math.floor((most - this.header) / this.rows.length);
     this.cellHeight = this.numbers ? this.large * ROW_HEIGHT : Math.max(5, Math.min(16, tight));
-    if (this.whole) this.cellWidth = this.cellHeight = Math.min(18, (this.room - this.gutter) / across.length, (Math.max(most, WHOLE) - this.header) / this.rows.length);
+    if (this.whole)
+      this.cellWidth = this.cellHeight = Math.min(
+        18,
+        (this.room - this.gutter) / across.length,
+        (Math.max(most, WHOLE) - this.header) / this.rows.length,
+      );
     this.width = this.gutter + this.cellWidth * across.length;
     this.height = this.header + this.cellHeight * this.rows.length;
     this.tall = !this.whole && this.height > most;
@@ -117,9 +137,11 @@ class Heatmap {
 
   /** Say how many rows and columns one sees at once, if not all. */
   inSight() {
-    const [rows, columns] = this.seen, parts = [];
+    const [rows, columns] = this.seen,
+      parts = [];
     if (this.tall) parts.push(`${grouped(rows)} of ${grouped(this.rows.length)} rows in sight`);
-    if (this.width > this.room + 0.5) parts.push(`${grouped(columns)} of ${grouped(this.columns.length)} columns${parts.length ? "" : " in sight"}`);
+    if (this.width > this.room + 0.5)
+      parts.push(`${grouped(columns)} of ${grouped(this.columns.length)} columns${parts.length ? "" : " in sight"}`);
     return parts.join(", ");
   }
 
@@ -147,7 +169,8 @@ class Heatmap {
     box.addEventListener("pointermove", (event) => event.pointerType !== "touch" && this.point(this.under(event)));
     box.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.point(null));
     box.addEventListener("click", (event) => {
-      const cell = this.under(event), seen = shown.hover?.place === this.place && shown.hover?.cell === cell;
+      const cell = this.under(event),
+        seen = shown.hover?.place === this.place && shown.hover?.cell === cell;
       if (cell === null) return;
       if (event.pointerType === "touch" && !seen) this.point(cell);
       else this.pick(cell);
@@ -161,7 +184,8 @@ class Heatmap {
     const seen = this.box.getBoundingClientRect();
     const x = event.clientX - seen.left - 1 + this.box.scrollLeft - this.gutter;
     const y = event.clientY - seen.top - 1 + this.box.scrollTop - this.header;
-    const r = Math.floor(y / this.cellHeight), c = Math.floor(x / this.cellWidth);
+    const r = Math.floor(y / this.cellHeight),
+      c = Math.floor(x / this.cellWidth);
     if (x < 0 || y < 0 || r >= this.rows.length || c >= this.columns.length) return null;
     return this.cellAt(r, c);
   }
@@ -180,8 +204,7 @@ class Heatmap {
     else if (/^[-.0-9]$/.test(event.key) && this.cursor !== null && canCompute()) {
       this.pick(this.cursor);
       typeNumber(event.key);
-    }
-    else return;
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   }
@@ -226,18 +249,22 @@ class Heatmap {
   }
 
   draw([paper, ink] = paperAndInk()) {
-    const { box, gutter, header, left, top } = this, [wide, high] = this.seenNow();
+    const { box, gutter, header, left, top } = this,
+      [wide, high] = this.seenNow();
     if (!wide || !high) return;
     const [, pen] = canvasOf(this.canvas, wide, high);
     pen.fillStyle = paper;
     pen.fillRect(0, 0, wide, high);
     pen.font = `${11 * this.large}px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace`;
     pen.textBaseline = "middle";
-    const firstRow = Math.floor(top / this.cellHeight), firstColumn = Math.floor(left / this.cellWidth);
+    const firstRow = Math.floor(top / this.cellHeight),
+      firstColumn = Math.floor(left / this.cellWidth);
     const lastRow = Math.min(this.rows.length, firstRow + Math.ceil(high / this.cellHeight) + 1);
     const lastColumn = Math.min(this.columns.length, firstColumn + Math.ceil(wide / this.cellWidth) + 1);
-    const { dtype } = this.value, colour = isClass(dtype) ? colourOfClass : coloursOf(this.range, ROUNDING[dtype]);
-    const marked = [], all = this.lit.size > 1 && this.lit.size === this.value.size;
+    const { dtype } = this.value,
+      colour = isClass(dtype) ? colourOfClass : coloursOf(this.range, ROUNDING[dtype]);
+    const marked = [],
+      all = this.lit.size > 1 && this.lit.size === this.value.size;
     box.classList.toggle("all", all);
     pen.save();
     pen.beginPath();
@@ -265,9 +292,13 @@ class Heatmap {
 
   /** Draw all cells as the points of a picture, where each is too small to be drawn alone. */
   drawFine(pen, colour) {
-    const wide = this.columns.length, high = this.rows.length, points = make("canvas", { width: wide, height: high }), under = points.getContext("2d");
+    const wide = this.columns.length,
+      high = this.rows.length,
+      points = make("canvas", { width: wide, height: high }),
+      under = points.getContext("2d");
     const image = under.createImageData(wide, high);
-    for (let r = 0, at = 0; r < high; r++) for (let c = 0; c < wide; c++, at += 4) image.data.set([...colour(this.value.number(this.cellAt(r, c))), 255], at);
+    for (let r = 0, at = 0; r < high; r++)
+      for (let c = 0; c < wide; c++, at += 4) image.data.set([...colour(this.value.number(this.cellAt(r, c))), 255], at);
     under.putImageData(image, 0, 0);
     pen.imageSmoothingEnabled = this.cellWidth < 1;
     pen.drawImage(points, this.gutter - this.left, this.header - this.top, wide * this.cellWidth, high * this.cellHeight);
@@ -275,7 +306,8 @@ class Heatmap {
 
   /** @type {(pen: CanvasRenderingContext2D, spot: number[], cell: number, colour: (x: number) => number[]) => void} */
   drawCell(pen, [x, y], cell, colour) {
-    const number = this.value.number(cell), back = colour(number);
+    const number = this.value.number(cell),
+      back = colour(number);
     const gap = this.cellWidth > 7 && this.cellHeight > 7 ? 1 : 0;
     pen.fillStyle = `rgb(${back.join(",")})`;
     pen.fillRect(x, y, this.cellWidth - gap, this.cellHeight - gap);
@@ -301,7 +333,8 @@ class Heatmap {
     pen.fillStyle = ink;
     pen.font = "11px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
     pen.textAlign = "right";
-    const every = Math.ceil(12 / this.cellHeight), apart = Math.ceil((8 + LETTER * String(this.columns[this.columns.length - 1]).length) / this.cellWidth);
+    const every = Math.ceil(12 / this.cellHeight),
+      apart = Math.ceil((8 + LETTER * String(this.columns[this.columns.length - 1]).length) / this.cellWidth);
     for (let r = firstRow; this.gutter && r < lastRow; r++) {
       const y = this.header + (r + 0.5) * this.cellHeight - this.top;
       if (r % every === 0 && y > this.header) pen.fillText(this.labels[r], this.gutter - 4, y);
@@ -343,11 +376,14 @@ const axisKey = (place, axis, n) => axisName(place, axis) || `${axis} of ${n}`;
 
 /** Return the place chosen along each axis but the last two; null: all of them, side by side. */
 function chosenPlaces(place, value) {
-  const before = Math.max(0, value.shape.length - 2), batch = batchAxis(place);
+  const before = Math.max(0, value.shape.length - 2),
+    batch = batchAxis(place);
   return upTo(before).map((axis) => {
-    const n = value.shape[axis], kept = value.axes[axis], chosen = shown.slices.get(axisKey(place, axis, n));
+    const n = value.shape[axis],
+      kept = value.axes[axis],
+      chosen = shown.slices.get(axisKey(place, axis, n));
     if (axis === batch && shown.row !== null && n > 1) return shown.row;
-    if (chosen === undefined) return axis === before - 1 ? null : kept[0] ?? 0;
+    if (chosen === undefined) return axis === before - 1 ? null : (kept[0] ?? 0);
     return chosen;
   });
 }
@@ -356,8 +392,15 @@ function chosenPlaces(place, value) {
 function slicesOf(place, value) {
   const chosen = chosenPlaces(place, value);
   const kept = chosen.map((at, axis) => (at === null ? value.axes[axis] : value.axes[axis].includes(at) ? [at] : []));
-  const count = product(kept.map((each) => each.length)), found = [];
-  for (let number = 0; number < Math.min(count, MOST_TABLES); number++) found.push(unravel(number, kept.map((each) => each.length)).map((i, axis) => kept[axis][i]));
+  const count = product(kept.map((each) => each.length)),
+    found = [];
+  for (let number = 0; number < Math.min(count, MOST_TABLES); number++)
+    found.push(
+      unravel(
+        number,
+        kept.map((each) => each.length),
+      ).map((i, axis) => kept[axis][i]),
+    );
   return [found, count, chosen];
 }
 
@@ -365,7 +408,8 @@ function slicesOf(place, value) {
 function sliceTo(place, cell) {
   const value = valueOf(shown.run, place);
   if (!value || value.shape.length < 3) return;
-  const index = unravel(cell, value.shape), [found] = slicesOf(place, value);
+  const index = unravel(cell, value.shape),
+    [found] = slicesOf(place, value);
   if (found.some((slice) => slice.every((at, axis) => at === index[axis]))) return;
   chosenPlaces(place, value).forEach((at, axis) => shown.slices.set(axisKey(place, axis, value.shape[axis]), index[axis]));
 }
@@ -373,8 +417,18 @@ function sliceTo(place, cell) {
 /** Return a control for each axis along which one place is seen, or all. */
 function axisPickers(place, value, count, chosen) {
   const pickers = chosen.map((at, axis) => {
-    const n = value.shape[axis], told = axisTold(place, axis), key = axisKey(place, axis, n);
-    const input = make("input", { type: "number", min: 0, max: n - 1, placeholder: "all", value: at ?? "", inputMode: "numeric", title: `${told}: 0 to ${n - 1}; empty: side by side` });
+    const n = value.shape[axis],
+      told = axisTold(place, axis),
+      key = axisKey(place, axis, n);
+    const input = make("input", {
+      type: "number",
+      min: 0,
+      max: n - 1,
+      placeholder: "all",
+      value: at ?? "",
+      inputMode: "numeric",
+      title: `${told}: 0 to ${n - 1}; empty: side by side`,
+    });
     input.addEventListener("change", () => {
       const wanted = input.value === "" ? null : Math.max(0, Math.min(n - 1, Math.floor(Number(input.value))));
       if (axis === batchAxis(place) && shown.row !== null) return chooseRow(wanted);
@@ -389,17 +443,32 @@ function axisPickers(place, value, count, chosen) {
 
 /** Return a value of three and more axes as tables. */
 function tables(place, value, options, caption) {
-  const [slices, count, chosen] = slicesOf(place, value), across = Math.min(slices.length || 1, Math.max(1, Math.floor(options.room / 100)), 4), down = Math.ceil(slices.length / across);
-  const room = Math.floor((options.room - 10 * (across - 1)) / across), height = Math.max(70, (options.height - 34) / Math.min(down, 3) - 18);
+  const [slices, count, chosen] = slicesOf(place, value),
+    across = Math.min(slices.length || 1, Math.max(1, Math.floor(options.room / 100)), 4),
+    down = Math.ceil(slices.length / across);
+  const room = Math.floor((options.room - 10 * (across - 1)) / across),
+    height = Math.max(70, (options.height - 34) / Math.min(down, 3) - 18);
   const open = chosen.flatMap((at, axis) => (at === null ? [axis] : []));
   const parts = slices.map((slice) => {
     const said = open.map((axis) => `${axisTold(place, axis)} = ${slice[axis]}`).join(", ");
-    const heat = new Heatmap(place, value, { ...options, label: [options.label, said].filter(Boolean).join(", "), room: Math.max(90, room - 18), height, slice });
+    const heat = new Heatmap(place, value, {
+      ...options,
+      label: [options.label, said].filter(Boolean).join(", "),
+      room: Math.max(90, room - 18),
+      height,
+      slice,
+    });
     heatmaps.push(heat);
     return make("div", null, said ? make("p", { className: "more" }, said) : null, heat.box);
   });
   const none = parts.length ? null : make("p", { className: "faint" }, "This place is not kept of it.");
-  return make("figure", { className: "wide" }, caption, axisPickers(place, value, count, chosen), make("div", { className: "tables" }, ...parts, none));
+  return make(
+    "figure",
+    { className: "wide" },
+    caption,
+    axisPickers(place, value, count, chosen),
+    make("div", { className: "tables" }, ...parts, none),
+  );
 }
 
 /**
@@ -409,25 +478,30 @@ function tables(place, value, options, caption) {
  * @type {(run: number, place: number, options: FigureOptions) => HTMLElement}
  */
 function figure(run, place, { title, note, room, height, value = valueOf(run, place), pick, range, alike }) {
-  const caption = make("figcaption", null, title), say = (text) => caption.append(make("span", { className: "faint" }, text));
+  const caption = make("figcaption", null, title),
+    say = (text) => caption.append(make("span", { className: "faint" }, text));
   if (note) say(` ${note}`);
   const made = (inside) => make("figure", null, caption, inside);
   const faint = (text) => made(make("p", { className: "faint" }, text));
   if (!value) return faint("It has not run.");
   say(`${note ? " · " : ""}${namedShape(place, value.shape)} ${nodes.dtype[place]}`);
-  if (value.partial) caption.append(make("span", { className: "preview" }, ` preview: ${grouped(value.raw.length)} of ${grouped(value.size)}`));
+  if (value.partial)
+    caption.append(make("span", { className: "preview" }, ` preview: ${grouped(value.raw.length)} of ${grouped(value.size)}`));
   if (!value.size) return faint("no element");
   const label = [nodes.name[place], note].filter(Boolean).join(", ");
   const options = { label, range: range ?? rangeInAll(place), room, height, pick, alike };
   if (value.shape.length > 2) return tables(place, value, options, caption);
-  const whole = shown.whole.has(place), heat = new Heatmap(place, value, { ...options, whole });
+  const whole = shown.whole.has(place),
+    heat = new Heatmap(place, value, { ...options, whole });
   if (!heat.rows.length) return faint(`Row ${shown.row} is not kept of it.`);
   heat.derived = value instanceof Difference;
   heatmaps.push(heat);
   const part = heat.inSight();
   const turn = () => (shown.whole[whole ? "delete" : "add"](place), drawAll());
   const table = onScreen === null && value.shape.length === 2 && (part || whole);
-  const button = table ? make("button", { type: "button", className: "link", onclick: turn }, whole ? "with numbers" : "see all of it") : null;
+  const button = table
+    ? make("button", { type: "button", className: "link", onclick: turn }, whole ? "with numbers" : "see all of it")
+    : null;
   const more = part || button ? make("p", { className: "more" }, part, part && button ? " · " : "", button) : null;
   return make("figure", null, caption, heat.box, more);
 }

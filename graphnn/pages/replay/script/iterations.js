@@ -3,7 +3,10 @@
 /* A node of a loop has one place, and the value of the iteration that is shown: its columns are written anew when
    another one is chosen. A side of a branch is a loop with one iteration, or with none if the other side was taken. */
 
-const loopOf = new Map(), givers = new Map(), carriedFrom = new Map(), readBefore = new Map();
+const loopOf = new Map(),
+  givers = new Map(),
+  carriedFrom = new Map(),
+  readBefore = new Map();
 let loopShown = -1;
 
 function prepareLoops() {
@@ -39,7 +42,8 @@ function showRow(k, row) {
   const loop = data.loops[k];
   loop.row = row;
   for (const run of runs) {
-    const { rows, values, rules } = run.loops[k], slot = rows.indexOf(row);
+    const { rows, values, rules } = run.loops[k],
+      slot = rows.indexOf(row);
     loop.places.forEach((place, i) => {
       run.values[place] = slot < 0 ? -1 : values[slot][i];
       run.rules[place] = slot < 0 ? -1 : rules[slot][i];
@@ -67,7 +71,8 @@ const nearest = (rows, row) => rows.reduce((a, b) => (Math.abs(b - row) < Math.a
 
 /** Show an iteration of a loop, and of all loops that keep the same ones: those of layers above it, and of its gradient. */
 function toRow(k, row) {
-  const rows = rowsOf(k), key = [...rows].sort().join();
+  const rows = rowsOf(k),
+    key = [...rows].sort().join();
   if (!rows.length) return;
   const chosen = nearest(rows, row);
   lookAt(k);
@@ -78,7 +83,8 @@ function toRow(k, row) {
 function iterate(by) {
   const k = loopHere();
   if (k < 0) return;
-  const rows = rowsOf(k), at = rows.indexOf(data.loops[k].row) + by;
+  const rows = rowsOf(k),
+    at = rows.indexOf(data.loops[k].row) + by;
   if (!rows.length || at < 0 || at >= rows.length) return;
   toRow(k, rows[at]);
   drawAll();
@@ -117,11 +123,14 @@ function drawIterations() {
   const k = loopHere();
   $("loop").hidden = k < 0;
   if (k < 0) return;
-  const { title, row } = data.loops[k], { rows, count } = iterationsOf(shown.run, k);
+  const { title, row } = data.loops[k],
+    { rows, count } = iterationsOf(shown.run, k);
   $("iteration").max = Math.max(0, rows.length - 1);
   $("iteration").value = Math.max(0, rows.indexOf(row));
   const part = rows.length < count ? `; ${grouped(rows.length)} are kept` : "";
-  $("iteration-name").textContent = rows.length ? `iteration ${grouped(row)} of ${title} (${grouped(count)} in all${part})` : `${title}: no iteration`;
+  $("iteration-name").textContent = rows.length
+    ? `iteration ${grouped(row)} of ${title} (${grouped(count)} in all${part})`
+    : `${title}: no iteration`;
   $("iteration").setAttribute("aria-valuetext", $("iteration-name").textContent);
   $("iteration-back").disabled = rows.indexOf(row) <= 0;
   $("iteration-on").disabled = rows.indexOf(row) >= rows.length - 1;
@@ -129,14 +138,19 @@ function drawIterations() {
 
 /** Return where an element of an input of a loop, or of what a loop gives, comes from; null of other nodes. */
 function otherIteration(run, place, cell) {
-  const value = valueOf(run, place), given = givenBy(place), k = given?.k ?? loopOf.get(place);
+  const value = valueOf(run, place),
+    given = givenBy(place),
+    k = given?.k ?? loopOf.get(place);
   if (k === undefined || value === null) return null;
-  const told = iterationsOf(run, k), index = unravel(cell, value.shape);
+  const told = iterationsOf(run, k),
+    index = unravel(cell, value.shape);
   if (given) {
-    const stacked = given.said === "stacked", row = stacked ? index[0] : told.rows[told.rows.length - 1];
+    const stacked = given.said === "stacked",
+      row = stacked ? index[0] : told.rows[told.rows.length - 1];
     return { k, row, place: given.place, cell: stacked ? cell % (product(value.shape.slice(1)) || 1) : cell };
   }
-  const [operand] = nodes.inputs[place], at = told.at[told.rows.indexOf(data.loops[k].row)];
+  const [operand] = nodes.inputs[place],
+    at = told.at[told.rows.indexOf(data.loops[k].row)];
   if (nodes.kind[place] === "one row") return { place: operand, cell: data.loops[k].row * value.size + cell };
   if (nodes.kind[place] !== "carried") return null;
   if (at === 0) return { place: operand, cell };
@@ -148,11 +162,22 @@ function otherIteration(run, place, cell) {
 function fromIteration(run, place, cell) {
   const from = otherIteration(run, place, cell);
   if (from === null || from.place === undefined) return null;
-  if (from.k === undefined) return make("button", { type: "button", className: "link", id: "from", onclick: () => go(from.place, from.cell) }, `from ${elementName(from.place, from.cell, nodes.name[from.place])}`);
-  const loop = data.loops[from.k], name = nameInside(loop, from.row, loop.places.indexOf(from.place));
-  if (from.row === null || !iterationsOf(run, from.k).rows.includes(from.row)) return make("span", { className: "faint" }, "from an iteration that is not kept on this page");
+  if (from.k === undefined)
+    return make(
+      "button",
+      { type: "button", className: "link", id: "from", onclick: () => go(from.place, from.cell) },
+      `from ${elementName(from.place, from.cell, nodes.name[from.place])}`,
+    );
+  const loop = data.loops[from.k],
+    name = nameInside(loop, from.row, loop.places.indexOf(from.place));
+  if (from.row === null || !iterationsOf(run, from.k).rows.includes(from.row))
+    return make("span", { className: "faint" }, "from an iteration that is not kept on this page");
   const there = () => (toRow(from.k, from.row), go(from.place, from.cell));
-  return make("button", { type: "button", className: "link", id: "from", onclick: there }, `from ${elementName(from.place, from.cell, name)}`);
+  return make(
+    "button",
+    { type: "button", className: "link", id: "from", onclick: there },
+    `from ${elementName(from.place, from.cell, name)}`,
+  );
 }
 
 function elementName(place, cell, name) {
@@ -162,9 +187,13 @@ function elementName(place, cell, name) {
 
 /** Return an element in all iterations that are kept, in the order of their rows; and which of them is shown. */
 function overIterations(place, cell) {
-  const k = loopOf.get(place), { rows } = iterationsOf(shown.run, k), { values } = runs[shown.run].loops[k], i = data.loops[k].places.indexOf(place);
-  const order = upTo(rows.length).sort((a, b) => rows[a] - rows[b]), now = isLive(shown.run) && liveSeries(place, cell);
+  const k = loopOf.get(place),
+    { rows } = iterationsOf(shown.run, k),
+    { values } = runs[shown.run].loops[k],
+    i = data.loops[k].places.indexOf(place);
+  const order = upTo(rows.length).sort((a, b) => rows[a] - rows[b]),
+    now = isLive(shown.run) && liveSeries(place, cell);
   if (now) return [order.map((slot) => now.get(rows[slot])), order.indexOf(rows.indexOf(data.loops[k].row))];
-  const numbers = order.map((slot) => (values[slot][i] < 0 ? NaN : valueNumbered(values[slot][i]).number(cell) ?? NaN));
+  const numbers = order.map((slot) => (values[slot][i] < 0 ? NaN : (valueNumbered(values[slot][i]).number(cell) ?? NaN)));
   return [numbers, order.indexOf(rows.indexOf(data.loops[k].row))];
 }

@@ -4,10 +4,34 @@
    kept in order, so that each change can be taken back; "back to the recording" forgets all of them. */
 
 const live = {
-  on: false, run: 0, engine: null, sizes: {}, given: new Map(), numberOf: new Map(), cache: new Map(), edits: [], past: [], curve: [], steps: 0,
-  settings: new Map(), pool: new Map(), rows: "", count: 0, batch: 0, order: [], at: 0, seed: 1, fresh: false, recomputed: null, grid: null, inside: new Map(), ticks: new Set(),
+  on: false,
+  run: 0,
+  engine: null,
+  sizes: {},
+  given: new Map(),
+  numberOf: new Map(),
+  cache: new Map(),
+  edits: [],
+  past: [],
+  curve: [],
+  steps: 0,
+  settings: new Map(),
+  pool: new Map(),
+  rows: "",
+  count: 0,
+  batch: 0,
+  order: [],
+  at: 0,
+  seed: 1,
+  fresh: false,
+  recomputed: null,
+  grid: null,
+  inside: new Map(),
+  ticks: new Set(),
 };
-const MOST_PAST = 200, MOST_PAST_BYTES = 5e7, MOST_ROWS = 100000;
+const MOST_PAST = 200,
+  MOST_PAST_BYTES = 5e7,
+  MOST_ROWS = 100000;
 
 const canCompute = () => Boolean(data.live?.nodes);
 
@@ -38,7 +62,8 @@ function sizeOf(dim, sizes) {
   const term = () => {
     let found = atom();
     while (parts[at] === "*" || parts[at] === "//") {
-      const whole = parts[at++] === "//", by = atom();
+      const whole = parts[at++] === "//",
+        by = atom();
       found = whole ? (by ? Math.floor(found / by) : 0) : found * by;
     }
     return found;
@@ -51,13 +76,21 @@ function sizeOf(dim, sizes) {
   return sum();
 }
 
-const bound = (value, sizes) => (Array.isArray(value) ? value.map((part) => bound(part, sizes)) : typeof value === "string" && value !== "..." ? sizeOf(value, sizes) : value);
+const bound = (value, sizes) =>
+  Array.isArray(value)
+    ? value.map((part) => bound(part, sizes))
+    : typeof value === "string" && value !== "..."
+      ? sizeOf(value, sizes)
+      : value;
 
 /** Return the graph with numbers for its dimensions; of it, only what `wanted` are computed from, all unless given. */
 function boundGraph(sizes, given, wanted = null) {
-  const { nodes: told, updates } = data.live, kept = wanted && ancestors(told.inputs, wanted);
-  const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)), at = new Map(numbers.map((i, k) => [i, k]));
-  const pick = (column) => numbers.map((i) => column[i]), settings = told.attributes.map((own, i) => ({ ...own, ...live.settings.get(i) }));
+  const { nodes: told, updates } = data.live,
+    kept = wanted && ancestors(told.inputs, wanted);
+  const numbers = upTo(told.op.length).filter((i) => !kept || kept.has(i)),
+    at = new Map(numbers.map((i, k) => [i, k]));
+  const pick = (column) => numbers.map((i) => column[i]),
+    settings = told.attributes.map((own, i) => ({ ...own, ...live.settings.get(i) }));
   const columns = { ...told, attributes: settings, inputs: told.inputs.map((all) => all.map((i) => at.get(i))) };
   return {
     at,
@@ -70,14 +103,26 @@ function boundGraph(sizes, given, wanted = null) {
 
 /** Return nodes with numbers for their dimensions, also those in the bodies of loops, which have names of their own. */
 function boundNodes(told, sizes) {
-  const attributes = told.attributes.map((own, i) => ({ ...own, ...Object.fromEntries(told.sized[i].map((name) => [name, bound(own[name], sizes)])) }));
-  return { ...told, attributes, shape: told.shape.map((shape) => bound(shape, sizes)), bodies: told.bodies.map((inside) => boundBodies(inside, sizes)) };
+  const attributes = told.attributes.map((own, i) => ({
+    ...own,
+    ...Object.fromEntries(told.sized[i].map((name) => [name, bound(own[name], sizes)])),
+  }));
+  return {
+    ...told,
+    attributes,
+    shape: told.shape.map((shape) => bound(shape, sizes)),
+    bodies: told.bodies.map((inside) => boundBodies(inside, sizes)),
+  };
 }
 
 function boundBodies(inside, sizes) {
   if (!inside) return [];
   const inner = Object.fromEntries(inside.names.map((name, k) => [name, bound(inside.dims[k], sizes)]));
-  return inside.graphs.map(({ nodes: told, given, inputs }) => ({ nodes: boundNodes(told, inner), given: new Map(given.map(([i, number]) => [i, arrays[number]])), inputs }));
+  return inside.graphs.map(({ nodes: told, given, inputs }) => ({
+    nodes: boundNodes(told, inner),
+    given: new Map(given.map(([i, number]) => [i, arrays[number]])),
+    inputs,
+  }));
 }
 
 function ancestors(inputs, wanted) {
@@ -102,7 +147,20 @@ function prepareLive() {
 function asRecorded() {
   const { given, sizes, play } = data.live;
   stopTraining();
-  Object.assign(live, { on: false, engine: null, grid: null, sizes: { ...sizes }, edits: [], past: [], curve: [], steps: 0, at: 0, seed: 1, fresh: false, recomputed: null });
+  Object.assign(live, {
+    on: false,
+    engine: null,
+    grid: null,
+    sizes: { ...sizes },
+    edits: [],
+    past: [],
+    curve: [],
+    steps: 0,
+    at: 0,
+    seed: 1,
+    fresh: false,
+    recomputed: null,
+  });
   live.settings.clear();
   live.cache.clear();
   live.given = new Map(given.map(([i, number]) => [i, arrays[number]]));
@@ -116,7 +174,8 @@ function asRecorded() {
 }
 
 /** Return the placeholders that are fed rows. */
-const fed = () => (live.rows ? data.live.nodes.op.flatMap((op, i) => (op === "placeholder" && data.live.nodes.shape[i][0] === live.rows ? [i] : [])) : []);
+const fed = () =>
+  live.rows ? data.live.nodes.op.flatMap((op, i) => (op === "placeholder" && data.live.nodes.shape[i][0] === live.rows ? [i] : [])) : [];
 const rowSize = (i) => product(bound(data.live.nodes.shape[i].slice(1), live.sizes));
 
 /** Make the engine if there is none, and turn the page to its numbers. */
@@ -157,7 +216,16 @@ class LiveValue extends Value {
 
 /** Return what is known of some numbers: statistics, counts and the largest. */
 function factsOf(raw, dtype) {
-  let low = Infinity, high = -Infinity, sum = 0, finite = 0, zeros = 0, nans = 0, above = 0, below = 0, peak = -1, most = -1;
+  let low = Infinity,
+    high = -Infinity,
+    sum = 0,
+    finite = 0,
+    zeros = 0,
+    nans = 0,
+    above = 0,
+    below = 0,
+    peak = -1,
+    most = -1;
   for (let i = 0; i < raw.length; i++) {
     const x = Number(raw[i]);
     if (x === 0) zeros++;
@@ -175,14 +243,17 @@ function factsOf(raw, dtype) {
   const mean = sum / finite;
   let squares = 0;
   for (let i = 0; i < raw.length; i++) if (Number.isFinite(Number(raw[i]))) squares += (Number(raw[i]) - mean) ** 2;
-  const stats = finite ? [low, high, mean, Math.sqrt(squares / finite)].map((x) => (Number.isFinite(x) ? x : null)) : [null, null, null, null];
+  const stats = finite
+    ? [low, high, mean, Math.sqrt(squares / finite)].map((x) => (Number.isFinite(x) ? x : null))
+    : [null, null, null, null];
   return { stats, counts: [zeros, nans, above, below], peak: raw.length > 1 ? peak : -1 };
 }
 
 const isLive = (run) => live.on && run === live.run;
 
 function liveValue(place) {
-  const number = live.numberOf.get(place), k = loopOf.get(place);
+  const number = live.numberOf.get(place),
+    k = loopOf.get(place);
   if (k !== undefined) return liveInside(k, data.loops[k].row).values.get(place) ?? null;
   if (number === undefined || isBundle(number)) return null;
   if (!live.cache.has(place)) live.cache.set(place, new LiveValue(live.engine.value(number)));
@@ -194,7 +265,8 @@ const isBundle = (number) => data.live.nodes.bodies[number] !== null || data.liv
 
 /** Return the rows of a loop in the order of its iterations, and what was computed in one of them. */
 function liveInside(k, row) {
-  const known = live.inside.get(k), { numbers } = data.live.loops[k];
+  const known = live.inside.get(k),
+    { numbers } = data.live.loops[k];
   if (known && (known.row === row || !known.rows.includes(row))) return known;
   const found = { row, rows: [], values: new Map() };
   eachIteration(k, (at, engine) => {
@@ -233,14 +305,18 @@ function valueInside(name) {
 
 /** Return an element of a node of a loop in all iterations, by their rows. */
 function liveSeries(place, cell) {
-  const k = loopOf.get(place), number = data.live.loops[k].numbers[data.loops[k].places.indexOf(place)], found = new Map();
+  const k = loopOf.get(place),
+    number = data.live.loops[k].numbers[data.loops[k].places.indexOf(place)],
+    found = new Map();
   if (number >= 0) eachIteration(k, (row, engine) => found.set(row, Number(engine.value(number).data[cell] ?? NaN)));
   return found;
 }
 
 /** Return what was recorded of a node, and by which rule its elements were computed; of one in a loop, in the first iteration that is kept. */
 function recordedOf(place) {
-  const k = loopOf.get(place), run = runs[live.run], i = k === undefined ? place : data.loops[k].places.indexOf(place);
+  const k = loopOf.get(place),
+    run = runs[live.run],
+    i = k === undefined ? place : data.loops[k].places.indexOf(place);
   const { values, rules } = k === undefined ? run : { values: run.loops[k].values[0] ?? [], rules: run.loops[k].rules[0] ?? [] };
   const fixed = k === undefined ? data.live.fixed[live.numberOf.get(place)] : data.live.loops[k].fixed[i];
   return { shape: data.values[values[i]]?.shape, rule: rules[i] ?? -1, fixed: Boolean(fixed) };
@@ -249,7 +325,8 @@ function recordedOf(place) {
 /** Return the rule that says what each element read; of a live value where it follows from shapes alone, and they are as recorded. */
 function ruleOf(run, place) {
   if (!isLive(run)) return runs[run].rules[place] ?? -1;
-  const { rule, fixed } = recordedOf(place), alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
+  const { rule, fixed } = recordedOf(place),
+    alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
   return fixed && [place, ...nodes.inputs[place]].every(alike) ? rule : -1;
 }
 
@@ -258,15 +335,27 @@ function ruleOf(run, place) {
 /** Return the number that a text is, for a dtype. Throws what is to be said where it is none. */
 function numberFrom(text, dtype) {
   const word = text.trim().toLowerCase().replace("−", "-");
-  const words = { nan: NaN, inf: Infinity, "+inf": Infinity, "-inf": -Infinity, infinity: Infinity, "-infinity": -Infinity, true: 1, false: 0 };
-  const named_ = Object.hasOwn(words, word), x = named_ ? words[word] : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(word) ? Number(word) : undefined;
+  const words = {
+    nan: NaN,
+    inf: Infinity,
+    "+inf": Infinity,
+    "-inf": -Infinity,
+    infinity: Infinity,
+    "-infinity": -Infinity,
+    true: 1,
+    false: 0,
+  };
+  const named_ = Object.hasOwn(words, word),
+    x = named_ ? words[word] : /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(word) ? Number(word) : undefined;
   const asked = word.length > 24 ? `${word.slice(0, 23)}…` : word;
   if (x === undefined) throw new Error(word ? `“${asked}” is not a number` : "type a number");
   if (!named_ && !Number.isFinite(x)) throw new Error(`${asked} is too large; write inf for infinity`);
   if (dtype === "bool" && x !== 0 && x !== 1) throw new Error("this is True or False: write 1 or 0");
   if (/^u?int/.test(dtype)) {
     if (!Number.isInteger(x)) throw new Error(`${dtype} takes whole numbers`);
-    const bits = Number(dtype.match(/\d+/)[0]), least = dtype[0] === "u" ? 0 : -(2 ** (bits - 1)), most = dtype[0] === "u" ? 2 ** bits - 1 : 2 ** (bits - 1) - 1;
+    const bits = Number(dtype.match(/\d+/)[0]),
+      least = dtype[0] === "u" ? 0 : -(2 ** (bits - 1)),
+      most = dtype[0] === "u" ? 2 ** bits - 1 : 2 ** (bits - 1) - 1;
     if (x < least || x > most || !Number.isSafeInteger(x)) throw new Error(`${asked} is beyond what ${dtype} holds`);
   }
   return x;
@@ -276,8 +365,11 @@ const isGiven = (number) => live.given.has(number);
 
 /** Change numbers of a node, from an element on, and compute what depends on them. */
 function change(place, cell, numbers) {
-  const number = live.numberOf.get(place), engine = computing(), value = engine.value(number);
-  if (cell + numbers.length > value.data.length) throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
+  const number = live.numberOf.get(place),
+    engine = computing(),
+    value = engine.value(number);
+  if (cell + numbers.length > value.data.length)
+    throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
   const before = numbers.map((_, k) => Number(value.data[cell + k]));
   live.edits.push({ number, cell, before, pinned: isGiven(number) || live.edits.some((edit) => edit.number === number) });
   try {
@@ -311,7 +403,8 @@ function changeSetting(place, name, x) {
 function setSettings(number, settings) {
   if (settings === undefined) live.settings.delete(number);
   else live.settings.set(number, settings);
-  const { nodes: told } = data.live, own = { ...told.attributes[number], ...settings };
+  const { nodes: told } = data.live,
+    own = { ...told.attributes[number], ...settings };
   for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
   live.engine.setOp(number, own);
   touched();
@@ -342,7 +435,8 @@ function keepFed(number) {
 function tellRecomputed() {
   if (!live.on || live.steps || !live.edits.length) live.recomputed = null;
   else {
-    const { inputs } = data.live.nodes, found = new Set(live.edits.map((edit) => edit.number));
+    const { inputs } = data.live.nodes,
+      found = new Set(live.edits.map((edit) => edit.number));
     inputs.forEach((all, i) => all.some((input) => found.has(input)) && found.add(i));
     const inside = data.live.loops.flatMap(({ node }, k) => (found.has(node) ? data.loops[k].places : []));
     live.recomputed = new Set([...[...found].map((i) => data.live.places[i]).filter((place) => place >= 0), ...inside]);
@@ -387,7 +481,8 @@ function feedNext() {
 
 function feed(rows) {
   for (const [i, all] of live.pool) {
-    const wide = rowSize(i), part = new all.constructor(rows.length * wide);
+    const wide = rowSize(i),
+      part = new all.constructor(rows.length * wide);
     rows.forEach((row, k) => part.set(all.subarray(row * wide, (row + 1) * wide), k * wide));
     live.given.set(i, part);
     live.engine?.load(i, part);
@@ -412,7 +507,8 @@ function keepState() {
 }
 
 const lossNow = () => {
-  const [first] = data.live.fetches, value = first === undefined ? null : live.engine.value(first);
+  const [first] = data.live.fetches,
+    value = first === undefined ? null : live.engine.value(first);
   return value?.data.length === 1 ? Number(value.data[0]) : NaN;
 };
 
@@ -454,7 +550,13 @@ function stepBack() {
 }
 
 /** @type {[pause: number, name: string][]} */
-const SPEEDS = [[1000, "1 a second"], [300, "3 a second"], [100, "10 a second"], [30, "30 a second"], [0, "fastest"]];
+const SPEEDS = [
+  [1000, "1 a second"],
+  [300, "3 a second"],
+  [100, "10 a second"],
+  [30, "30 a second"],
+  [0, "fastest"],
+];
 const FRAME = 60; // milliseconds of a frame in which steps are made
 
 function toggleTraining() {
@@ -502,7 +604,8 @@ function useRows(pool, count) {
 function addRow(numbersOf) {
   const pool = new Map();
   for (const [i, all] of live.pool) {
-    const wide = rowSize(i), more = new all.constructor(all.length + wide);
+    const wide = rowSize(i),
+      more = new all.constructor(all.length + wide);
     more.set(all);
     more.set(numbersOf.get(i) ?? all.subarray(0, wide), all.length);
     pool.set(i, more);
@@ -513,7 +616,8 @@ function addRow(numbersOf) {
 function removeRow(row) {
   const pool = new Map();
   for (const [i, all] of live.pool) {
-    const wide = rowSize(i), less = new all.constructor(all.length - wide);
+    const wide = rowSize(i),
+      less = new all.constructor(all.length - wide);
     less.set(all.subarray(0, row * wide));
     less.set(all.subarray((row + 1) * wide), row * wide);
     pool.set(i, less);
@@ -523,7 +627,9 @@ function removeRow(row) {
 
 /** Set the numbers of a row of a placeholder. */
 function moveRow(number, row, numbers) {
-  const engine = computing(), wide = rowSize(number), all = live.pool.get(number).slice();
+  const engine = computing(),
+    wide = rowSize(number),
+    all = live.pool.get(number).slice();
   numbers.forEach((x, k) => (all[row * wide + k] = x));
   live.pool.set(number, all);
   if (live.batch === live.count) numbers.forEach((x, k) => engine.set(number, row * wide + k, x));
@@ -533,46 +639,64 @@ function moveRow(number, row, numbers) {
 
 /** Return the rows that a table has, for the placeholders: columns are matched by their names, else by their order. */
 function rowsOfTable(text) {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/).filter((line) => line.trim());
+  const lines = text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .filter((line) => line.trim());
   if (!lines.length) throw new Error("the file is empty");
   const cells = lines.map((line) => line.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
-  const columns = [...live.pool.keys()].flatMap((i) => upTo(rowSize(i)).map((k) => ({ i, k, alone: rowSize(i) === 1, name: data.live.nodes.name[i] })));
+  const columns = [...live.pool.keys()].flatMap((i) =>
+    upTo(rowSize(i)).map((k) => ({ i, k, alone: rowSize(i) === 1, name: data.live.nodes.name[i] })),
+  );
   const isHeader = cells[0].every((cell) => Number.isNaN(Number(cell)) && !/^[-+]?(nan|inf)$/i.test(cell));
   const named_ = ({ k, name, alone }) => [`${name}${k}`, `${name}_${k}`, `${name}[${k}]`, `${name}.${k}`, ...(alone ? [name] : [])];
-  const wanted = columns.map((column) => (column.alone ? column.name : `${column.name}${column.k}`)).slice(0, 12).join(", ") + (columns.length > 12 ? ", …" : "");
+  const wanted =
+    columns
+      .map((column) => (column.alone ? column.name : `${column.name}${column.k}`))
+      .slice(0, 12)
+      .join(", ") + (columns.length > 12 ? ", …" : "");
   let places = upTo(columns.length);
   if (isHeader) {
     places = columns.map((column) => cells[0].findIndex((cell) => named_(column).includes(cell)));
     const missing = columns.filter((_, at) => places[at] < 0);
-    if (missing.length) throw new Error(`the file has no column ${missing[0].alone ? missing[0].name : `${missing[0].name}${missing[0].k}`}: this network takes the columns ${wanted}`);
-  } else if (cells[0].length !== columns.length) throw new Error(`the file has ${cells[0].length} columns, and this network takes ${columns.length}: ${wanted}`);
+    if (missing.length)
+      throw new Error(
+        `the file has no column ${missing[0].alone ? missing[0].name : `${missing[0].name}${missing[0].k}`}: this network takes the columns ${wanted}`,
+      );
+  } else if (cells[0].length !== columns.length)
+    throw new Error(`the file has ${cells[0].length} columns, and this network takes ${columns.length}: ${wanted}`);
   const rows = isHeader ? cells.slice(1) : cells;
   if (!rows.length) throw new Error("the file has a header and no rows");
   if (rows.length > MOST_ROWS) throw new Error(`the file has ${grouped(rows.length)} rows, and a page takes at most ${grouped(MOST_ROWS)}`);
   const pool = new Map([...live.pool].map(([i, all]) => [i, new all.constructor(rows.length * rowSize(i))]));
-  rows.forEach((row, r) => columns.forEach(({ i, k }, at) => {
-    const line = r + 1 + isHeader, dtype = data.live.nodes.dtype[i];
-    if (row[places[at]] === undefined) throw new Error(`line ${line} has ${row.length} cells, and not ${cells[0].length}`);
-    let x;
-    try {
-      x = numberFrom(row[places[at]], dtype);
-    } catch (error) {
-      throw new Error(`line ${line}, column ${places[at] + 1}: ${error.message}`);
-    }
-    checkClass(i, x, line);
-    const to = pool.get(i);
-    to[r * rowSize(i) + k] = to instanceof BigInt64Array || to instanceof BigUint64Array ? BigInt(x) : x;
-  }));
+  rows.forEach((row, r) =>
+    columns.forEach(({ i, k }, at) => {
+      const line = r + 1 + isHeader,
+        dtype = data.live.nodes.dtype[i];
+      if (row[places[at]] === undefined) throw new Error(`line ${line} has ${row.length} cells, and not ${cells[0].length}`);
+      let x;
+      try {
+        x = numberFrom(row[places[at]], dtype);
+      } catch (error) {
+        throw new Error(`line ${line}, column ${places[at] + 1}: ${error.message}`);
+      }
+      checkClass(i, x, line);
+      const to = pool.get(i);
+      to[r * rowSize(i) + k] = to instanceof BigInt64Array || to instanceof BigUint64Array ? BigInt(x) : x;
+    }),
+  );
   return [pool, rows.length];
 }
 
 /** A class must be one that the network has: what picks by it would find nothing. */
 function checkClass(number, x, line) {
   if (!/^u?int/.test(data.live.nodes.dtype[number])) return;
-  const { inputs, op, shape } = data.live.nodes, reader = inputs.findIndex((all, i) => op[i] === "pick" && all[1] === number);
+  const { inputs, op, shape } = data.live.nodes,
+    reader = inputs.findIndex((all, i) => op[i] === "pick" && all[1] === number);
   if (reader < 0) return;
   const classes = shape[inputs[reader][0]].at(-1);
-  if (typeof classes === "number" && !(x >= 0 && x < classes)) throw new Error(`line ${line}: the class ${x} is not one of 0 to ${classes - 1}`);
+  if (typeof classes === "number" && !(x >= 0 && x < classes))
+    throw new Error(`line ${line}: the class ${x} is not one of 0 to ${classes - 1}`);
 }
 
 async function readTable(file) {
@@ -593,15 +717,18 @@ const GRID = 32;
 
 /** Return which class the network gives to each point of the grid, in the state there is now. */
 function liveClasses(seen) {
-  const x = live.numberOf.get(placeOf.get(seen.x)), scores = live.numberOf.get(placeOf.get(seen.scores));
+  const x = live.numberOf.get(placeOf.get(seen.x)),
+    scores = live.numberOf.get(placeOf.get(seen.scores));
   if (x === undefined || scores === undefined) return null;
   if (!live.grid) {
-    const points = new Float64Array(seen.grid * seen.grid * 2), [left, right, bottom, top] = seen.ends;
+    const points = new Float64Array(seen.grid * seen.grid * 2),
+      [left, right, bottom, top] = seen.ends;
     for (let i = 0; i < seen.grid * seen.grid; i++) {
       points[2 * i] = left + ((right - left) * (i % seen.grid)) / (seen.grid - 1);
       points[2 * i + 1] = bottom + ((top - bottom) * Math.floor(i / seen.grid)) / (seen.grid - 1);
     }
-    const given = new Map(live.given), kind = live.given.get(x).constructor;
+    const given = new Map(live.given),
+      kind = live.given.get(x).constructor;
     given.set(x, kind.from(points));
     const graph = boundGraph({ ...live.sizes, [live.rows]: seen.grid * seen.grid }, given, [scores]);
     live.grid = { engine: makeEngine(graph), at: graph.at };
@@ -609,7 +736,8 @@ function liveClasses(seen) {
   const { engine, at } = live.grid;
   for (const [i, k] of at) if (i !== x && isGiven(i)) engine.load(k, live.engine.value(i).data);
   engine.run();
-  const { shape, data: raw } = engine.value(at.get(scores)), wide = shape[1];
+  const { shape, data: raw } = engine.value(at.get(scores)),
+    wide = shape[1];
   return upTo(shape[0]).map((row) => {
     let best = 0;
     for (let k = 1; k < wide; k++) if (raw[row * wide + k] > raw[row * wide + best]) best = k;
@@ -619,7 +747,13 @@ function liveClasses(seen) {
 
 /** Return the points that there are, and their classes. */
 function livePoints(seen) {
-  const x = live.numberOf.get(placeOf.get(seen.x)), raw = live.pool.get(x);
+  const x = live.numberOf.get(placeOf.get(seen.x)),
+    raw = live.pool.get(x);
   const labels = [...live.pool.keys()].find((i) => /^u?int/.test(data.live.nodes.dtype[i]) && data.live.nodes.shape[i].length === 1);
-  return { x, labels, points: upTo(live.count).map((i) => [Number(raw[2 * i]), Number(raw[2 * i + 1])]), classes: labels === undefined ? null : Array.from(live.pool.get(labels), Number) };
+  return {
+    x,
+    labels,
+    points: upTo(live.count).map((i) => [Number(raw[2 * i]), Number(raw[2 * i + 1])]),
+    classes: labels === undefined ? null : Array.from(live.pool.get(labels), Number),
+  };
 }

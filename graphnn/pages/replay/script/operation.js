@@ -1,13 +1,15 @@
 // --- the operation ----------------------------------------------------------------------------------------------
 
-const MOST_OPERANDS = 8, CAPTION = 62;
+const MOST_OPERANDS = 8,
+  CAPTION = 62;
 
 function drawOperation() {
   const { place } = shown;
   $("node").textContent = nodes.name[place];
   $("about").replaceChildren(...aboutNode(place));
   $("details").replaceChildren(...details(place));
-  const wide = rooms.values, high = heightForValues();
+  const wide = rooms.values,
+    high = heightForValues();
   const draw = (lines) => {
     const besides = heatmaps.filter((heat) => heat.besides);
     heatmaps = [];
@@ -32,7 +34,9 @@ function heightForValues() {
 }
 
 function valueFigures(place, room, height) {
-  const inputs = nodes.kind[place] ? [] : [...new Set(nodes.inputs[place])], [range, bar] = oneScale([...inputs.slice(0, MOST_OPERANDS), place]), parts = bar ? [bar] : [];
+  const inputs = nodes.kind[place] ? [] : [...new Set(nodes.inputs[place])],
+    [range, bar] = oneScale([...inputs.slice(0, MOST_OPERANDS), place]),
+    parts = bar ? [bar] : [];
   const coloursFor = (at) => (range && isReal(at) ? { range } : {});
   for (const input of inputs.slice(0, MOST_OPERANDS)) {
     const positions = nodes.inputs[place].flatMap((other, i) => (other === input ? [i] : []));
@@ -43,29 +47,45 @@ function valueFigures(place, room, height) {
   }
   if (inputs.length > MOST_OPERANDS) parts.push(make("p", { className: "faint" }, `… ${inputs.length - MOST_OPERANDS} more operands`));
   const left = inputs.length ? Math.max(180, room - 44 - 9 * nodes.op[place].length) : room;
-  const result = figures(place, { title: make("b", null, shortName(place)), note: "result", room: left, height, pick: choose, ...coloursFor(place) });
+  const result = figures(place, {
+    title: make("b", null, shortName(place)),
+    note: "result",
+    room: left,
+    height,
+    pick: choose,
+    ...coloursFor(place),
+  });
   const arrow = inputs.length ? make("p", { className: "arrow" }, make("b", null, nodes.op[place]), " →") : null;
   return [...parts, make("div", { className: "result" }, arrow, result)];
 }
 
-const isReal = (place) => nodes.dtype[place].startsWith("float"), FAR = 8;
+const isReal = (place) => nodes.dtype[place].startsWith("float"),
+  FAR = 8;
 
 /** Return the range of the colours of all values of an operation, null if each has its own; and the bar that tells it. */
 function oneScale(places) {
-  const real = places.filter((at) => isReal(at) && valueOf(shown.run, at)?.size), ranges = real.map(rangeInAll).filter(([low]) => low !== null);
+  const real = places.filter((at) => isReal(at) && valueOf(shown.run, at)?.size),
+    ranges = real.map(rangeInAll).filter(([low]) => low !== null);
   if (ranges.length < 2) return [null, null];
   const sizes = ranges.map((range) => Math.max(...range.map(Math.abs))).filter((size) => size > 0);
   // Where one value is far larger than another, that one would have one colour.
-  const one = shown.one ?? (sizes.length < 2 || Math.max(...sizes) <= FAR * Math.min(...sizes)), range = rangeOf(ranges.flat());
+  const one = shown.one ?? (sizes.length < 2 || Math.max(...sizes) <= FAR * Math.min(...sizes)),
+    range = rangeOf(ranges.flat());
   const turn = (event) => ((shown.one = event.target.checked), drawAll());
   const box = make("label", null, make("input", { type: "checkbox", id: "one", checked: one, onchange: turn }), " one scale of colours");
-  return [one ? range : null, make("div", { className: "scales" }, box, one ? scaleBar(range) : make("span", { className: "faint" }, "each value has its own"))];
+  return [
+    one ? range : null,
+    make("div", { className: "scales" }, box, one ? scaleBar(range) : make("span", { className: "faint" }, "each value has its own")),
+  ];
 }
 
 /** Return the colours from the least number to the greatest. */
 function scaleBar([low, high]) {
-  const signed = low < 0 && high > 0, most = Math.max(-low, high), [from, to] = signed ? [-most, most] : [low, high];
-  const bar = make("span", { className: "scale", "aria-hidden": "true" }), colour = coloursOf([from, to]);
+  const signed = low < 0 && high > 0,
+    most = Math.max(-low, high),
+    [from, to] = signed ? [-most, most] : [low, high];
+  const bar = make("span", { className: "scale", "aria-hidden": "true" }),
+    colour = coloursOf([from, to]);
   const stops = upTo(9).map((i) => `rgb(${colour(from * (1 - i / 8) + to * (i / 8)).join(",")})`);
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
   return make("span", { className: "ends" }, general(from, 3), bar, general(to, 3));
@@ -73,7 +93,9 @@ function scaleBar([low, high]) {
 
 /** Return the name of a node as it is called where another one stands: that which is shown, unless it is said. */
 function shortName(place, from = shown.place) {
-  const here = nodes.name[from], scope = here.slice(0, here.lastIndexOf("/") + 1), name = nodes.name[place];
+  const here = nodes.name[from],
+    scope = here.slice(0, here.lastIndexOf("/") + 1),
+    name = nodes.name[place];
   return scope && name.startsWith(scope) ? name.slice(scope.length) : name;
 }
 
@@ -83,11 +105,17 @@ const seenRuns = () => (data.kind === "pair" ? runs.map((_, run) => run) : [show
 /** Return the figure of a node; of several runs, those of all, unless they are alike. */
 function figures(place, options) {
   if (data.kind !== "pair") return figure(shown.run, place, options);
-  const values = seenRuns().map((run) => valueOf(run, place)), [a, b] = values, same = runs.length === 2 ? "both" : "all";
-  if (values.every((value) => value && value.told.data === a.told.data)) return figure(0, place, { ...options, note: `${options.note}, the same in ${same}` });
-  const room = Math.max(180, (options.room - 14) / 2 - 18), height = Math.max(90, options.height / 2 - 12);
+  const values = seenRuns().map((run) => valueOf(run, place)),
+    [a, b] = values,
+    same = runs.length === 2 ? "both" : "all";
+  if (values.every((value) => value && value.told.data === a.told.data))
+    return figure(0, place, { ...options, note: `${options.note}, the same in ${same}` });
+  const room = Math.max(180, (options.room - 14) / 2 - 18),
+    height = Math.max(90, options.height / 2 - 12);
   const part = { ...options, room, height, alike: values.filter(Boolean) };
-  const both = seenRuns().map((run) => figure(run, place, { ...part, note: `${options.note}, ${runs[run].label}`, title: options.title.cloneNode(true) }));
+  const both = seenRuns().map((run) =>
+    figure(run, place, { ...part, note: `${options.note}, ${runs[run].label}`, title: options.title.cloneNode(true) }),
+  );
   if (place === shown.place && a && b && String(a.shape) === String(b.shape) && a.raw.length === b.raw.length) {
     const value = new Difference(a, b);
     both.push(figure(0, place, { ...part, title: "difference", note: "b − a", value, range: value.signed }));
@@ -100,13 +128,20 @@ const PHASES = ["forward", "backward", "update"];
 /** Return what a node is, in words. */
 function wordsOf(place) {
   const settings = Object.entries(setIn(shown.run, place).settings ?? nodes.settings[place]);
-  return [nodes.kind[place] || nodes.op[place], ...settings.map(([key, text]) => `${key}=${text}`), shapeText(nodes.shape[place]), PHASES[nodes.phase[place]]];
+  return [
+    nodes.kind[place] || nodes.op[place],
+    ...settings.map(([key, text]) => `${key}=${text}`),
+    shapeText(nodes.shape[place]),
+    PHASES[nodes.phase[place]],
+  ];
 }
 
 function aboutNode(place) {
-  const { times, stopped, error, findings } = runs[shown.run], words = wordsOf(place);
+  const { times, stopped, error, findings } = runs[shown.run],
+    words = wordsOf(place);
   if (!nodes.kind[place] && times[place] && valueOf(shown.run, place)) words.push(inSeconds(times[place]));
-  const heading = $("opening").textContent, parts = [words.join(" · ")];
+  const heading = $("opening").textContent,
+    parts = [words.join(" · ")];
   const bad = (text) => parts.push(make("strong", { className: "finding" }, text));
   const found = findings.filter((finding) => finding.place === place);
   // What the heading says need not be said twice.
@@ -114,9 +149,15 @@ function aboutNode(place) {
   if (told.length) bad(` ${told.join("; and ")}`);
   if (isPending(place) && valueOf(shown.run, place)) {
     const there = () => runTo(place, shown.cell);
-    parts.push(" ", make("span", { className: "pending" }, "pending at this time"), " ", make("button", { type: "button", className: "link", id: "here", onclick: there }, "Run to here (h)"));
+    parts.push(
+      " ",
+      make("span", { className: "pending" }, "pending at this time"),
+      " ",
+      make("button", { type: "button", className: "link", id: "here", onclick: there }, "Run to here (h)"),
+    );
   }
-  if (isLeftOut(place) && data.loops[loopOf.get(place)].side) parts.push(" ", make("span", { className: "pending" }, "not computed: the other side was taken"));
+  if (isLeftOut(place) && data.loops[loopOf.get(place)].side)
+    parts.push(" ", make("span", { className: "pending" }, "not computed: the other side was taken"));
   parts.push(...othersLike(place));
   if (stopped === place && error && !found.length && !heading.includes(error)) bad(` ${error}`);
   return parts;
@@ -124,23 +165,54 @@ function aboutNode(place) {
 
 /** Say which of several calls a node is of that are drawn as one, and lead to the same in the call before and after. */
 function othersLike(place) {
-  const alike = drawnAsOne(place), at = alike.indexOf(place);
+  const alike = drawnAsOne(place),
+    at = alike.indexOf(place);
   if (at < 0) return [];
-  const step = (by, sign, says) => make("button", { type: "button", className: "link", title: says, ariaLabel: says, disabled: !(at + by in alike), onclick: () => go(alike[at + by], shown.cell) }, sign);
-  return [" ", make("span", { className: "alike" }, step(-1, "‹", "The same in the call before"), `call ${grouped(at + 1)} of ${grouped(alike.length)}`, step(1, "›", "The same in the next call"))];
+  const step = (by, sign, says) =>
+    make(
+      "button",
+      {
+        type: "button",
+        className: "link",
+        title: says,
+        ariaLabel: says,
+        disabled: !(at + by in alike),
+        onclick: () => go(alike[at + by], shown.cell),
+      },
+      sign,
+    );
+  return [
+    " ",
+    make(
+      "span",
+      { className: "alike" },
+      step(-1, "‹", "The same in the call before"),
+      `call ${grouped(at + 1)} of ${grouped(alike.length)}`,
+      step(1, "›", "The same in the next call"),
+    ),
+  ];
 }
 
 function inSeconds(nanoseconds) {
   /** @type {[string, number][]} */
-  const units = [["s", 1e9], ["ms", 1e6], ["µs", 1e3]];
+  const units = [
+    ["s", 1e9],
+    ["ms", 1e6],
+    ["µs", 1e3],
+  ];
   const [unit, size] = units.find(([, least]) => nanoseconds >= least) ?? units[2];
   return `${general(nanoseconds / size, 3)} ${unit}`;
 }
 
 function details(place) {
-  const found = seenRuns().map((run) => [run, valueOf(run, place)]).filter(([, value]) => value?.size);
+  const found = seenRuns()
+    .map((run) => [run, valueOf(run, place)])
+    .filter(([, value]) => value?.size);
   const alike = found.every(([, value]) => value === found[0][1]);
-  const parts = found.slice(0, alike ? 1 : found.length).map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike)).filter(Boolean);
+  const parts = found
+    .slice(0, alike ? 1 : found.length)
+    .map(([run, value]) => detailsOf(run, place, value, found.length > 1 && !alike))
+    .filter(Boolean);
   if (found.length) parts.push(...context(place, found[0][1]));
   const several = data.kind === "film" ? runs.length > 1 : loopOf.has(place) && rowsOf(loopOf.get(place)).length > 1;
   if (several && found.length) parts.push(make("canvas", { id: "series", role: "img" }));
@@ -155,28 +227,57 @@ function context(place, value) {
   while (way.length <= LINKS && !nodes.kind[way[0]]) {
     const read = nodes.inputs[way[0]].filter((input) => nodes.kind[input] !== "a constant");
     if (!read.length) break;
-    way.unshift(Math.max(...read.filter((input) => !nodes.kind[input]), -1) >= 0 ? Math.max(...read.filter((input) => !nodes.kind[input])) : read[0]);
+    way.unshift(
+      Math.max(...read.filter((input) => !nodes.kind[input]), -1) >= 0 ? Math.max(...read.filter((input) => !nodes.kind[input])) : read[0],
+    );
   }
   const parts = [];
   if (way.length > 1) {
-    const links = way.slice(0, -1).flatMap((at) => [make("button", { type: "button", className: "link", title: nodes.name[at], onclick: () => go(at) }, shortName(at)), " → "]);
+    const links = way
+      .slice(0, -1)
+      .flatMap((at) => [
+        make("button", { type: "button", className: "link", title: nodes.name[at], onclick: () => go(at) }, shortName(at)),
+        " → ",
+      ]);
     const more = !nodes.kind[way[0]] && nodes.inputs[way[0]].length ? "… → " : "";
-    parts.push(make("p", { className: "way", id: "way" }, make("span", { className: "faint" }, "computed from "), more, ...links, make("b", null, shortName(place))));
+    parts.push(
+      make(
+        "p",
+        { className: "way", id: "way" },
+        make("span", { className: "faint" }, "computed from "),
+        more,
+        ...links,
+        make("b", null, shortName(place)),
+      ),
+    );
   }
   const many = value.size === 1 ? nodes.inputs[place].find((input) => valueOf(shown.run, input)?.size > 1) : undefined;
   if (many !== undefined && data.kind !== "pair") {
     const of = valueOf(shown.run, many);
-    parts.push(make("div", { id: "made-of" }, make("p", { className: "faint" }, `its ${grouped(of.size)} numbers, ${shortName(many)}:`), detailsOf(shown.run, many, of, false, (cell) => go(many, cell)) ?? ""));
+    parts.push(
+      make(
+        "div",
+        { id: "made-of" },
+        make("p", { className: "faint" }, `its ${grouped(of.size)} numbers, ${shortName(many)}:`),
+        detailsOf(shown.run, many, of, false, (cell) => go(many, cell)) ?? "",
+      ),
+    );
   }
   return parts;
 }
 
 function detailsOf(run, place, { size, told, range, raw, hidden }, labelled, pick = (cell) => choose(cell, true)) {
   if (hidden) return null;
-  const [zeros, nans, above, below] = told.counts, rows = [];
+  const [zeros, nans, above, below] = told.counts,
+    rows = [];
   if (size > 1) ["min", "max", "mean", "std"].forEach((key, i) => told.stats[i] !== null && rows.push([key, general(told.stats[i], 4)]));
   if (size > 1 || zeros) rows.push(["zeros", grouped(zeros)]);
-  for (const [key, count] of [["NaN", nans], ["+inf", above], ["−inf", below]]) if (count) rows.push([key, grouped(count)]);
+  for (const [key, count] of [
+    ["NaN", nans],
+    ["+inf", above],
+    ["−inf", below],
+  ])
+    if (count) rows.push([key, grouped(count)]);
   const stats = rows.map(([key, text]) => make("div", null, make("dt", null, key), make("dd", null, text)));
   const name = labelled ? make("p", { className: "whose" }, runs[run].label) : null;
   const list = rows.length ? make("dl", { className: "stats", "aria-label": "Statistics" }, ...stats) : null;
@@ -185,19 +286,29 @@ function detailsOf(run, place, { size, told, range, raw, hidden }, labelled, pic
 
 /** Say which element and which row of a value are the largest. */
 function largest(run, place, pick) {
-  const value = valueOf(run, place), { peak = -1, row } = value.told, parts = [];
+  const value = valueOf(run, place),
+    { peak = -1, row } = value.told,
+    parts = [];
   const point = (text, cell) => {
     const kept = value.slot(cell) >= 0;
     return kept ? make("button", { type: "button", className: "link", onclick: () => pick(cell) }, text) : text;
   };
   if (peak >= 0 && value.told.stats[3] > 0) {
-    const at = unravel(peak, value.shape).join(", "), found = value.at(peak);
+    const at = unravel(peak, value.shape).join(", "),
+      found = value.at(peak);
     parts.push("largest: ", point(found === undefined ? `[${at}]` : `[${at}] = ${numeral(found, value.dtype)}`, peak));
   }
   const axis = batchAxis(place);
   if (row && axis >= 0) {
-    const first = ravel(value.shape.map((_, i) => (i === axis ? row[0] : 0)), value.shape);
-    parts.push(parts.length ? " · " : "", "largest row: ", point(row[1] === null ? String(row[0]) : `${row[0]}, norm ${general(row[1], 4)}`, first));
+    const first = ravel(
+      value.shape.map((_, i) => (i === axis ? row[0] : 0)),
+      value.shape,
+    );
+    parts.push(
+      parts.length ? " · " : "",
+      "largest row: ",
+      point(row[1] === null ? String(row[0]) : `${row[0]}, norm ${general(row[1], 4)}`, first),
+    );
   }
   return parts.length ? make("p", { className: "largest" }, ...parts) : null;
 }
@@ -230,7 +341,8 @@ function binned(raw, [low, high]) {
 function choose(cell, reveal = false) {
   shown.cell = cell;
   if (reveal && valueOf(shown.run, shown.place).shape.length > 2) return go(shown.place, cell);
-  if (shown.row !== null && batchAxis(shown.place) >= 0 && rowOf(shown.place, cell) !== shown.row) return chooseRow(rowOf(shown.place, cell));
+  if (shown.row !== null && batchAxis(shown.place) >= 0 && rowOf(shown.place, cell) !== shown.row)
+    return chooseRow(rowOf(shown.place, cell));
   hover(null);
   drawGradient();
   drawEdit();
@@ -254,7 +366,8 @@ function drawEquation() {
 
 /** Write the equation; return whose it is, and what that read. */
 function writeEquation() {
-  const { place, cell } = shown.hover ?? shown, which = seenRuns();
+  const { place, cell } = shown.hover ?? shown,
+    which = seenRuns();
   const told = which.map((run) => explained(run, place, cell));
   const lines = told.flatMap((each, i) => equationLines(each, which[i], place));
   $("equation").replaceChildren(...lines);
@@ -276,17 +389,35 @@ function lightUp({ place, cell, reads }) {
 function equationLines(told, run, place) {
   if (told === null) {
     const value = valueOf(run, place);
-    const says = value === null ? "It has not run." : value.hidden ? "This number is for you to find." : value.size ? "This element is not kept." : "It has no element.";
+    const says =
+      value === null
+        ? "It has not run."
+        : value.hidden
+          ? "This number is for you to find."
+          : value.size
+            ? "This element is not kept."
+            : "It has no element.";
     return [make("p", { className: "faint" }, says)];
   }
   const name = data.kind === "pair" ? make("span", { className: "whose" }, `${runs[run].label}: `) : null;
   const lines = [make("p", { className: "equation" }, name, told.equation), recordedText(run, place, told.cell)].filter(Boolean);
-  if (told.missing) lines.push(make("p", { className: "faint" }, isLive(run) ? "What it was computed from is known only as it was recorded." : "Of an operand a part is kept, and not all numbers of this equation are in it."));
+  if (told.missing)
+    lines.push(
+      make(
+        "p",
+        { className: "faint" },
+        isLive(run)
+          ? "What it was computed from is known only as it was recorded."
+          : "Of an operand a part is kept, and not all numbers of this equation are in it.",
+      ),
+    );
   const texts = new Set();
-  const reads = told.reads.filter((read) => !texts.has(read.text) && texts.add(read.text)).map((read) => {
-    const there = () => go(read.place, read.places[0]);
-    return make("li", null, make("button", { type: "button", className: "link", onclick: there }, read.text));
-  });
+  const reads = told.reads
+    .filter((read) => !texts.has(read.text) && texts.add(read.text))
+    .map((read) => {
+      const there = () => go(read.place, read.places[0]);
+      return make("li", null, make("button", { type: "button", className: "link", onclick: there }, read.text));
+    });
   const before = fromIteration(run, place, told.cell);
   if (before) reads.push(make("li", null, before));
   if (reads.length) lines.push(make("ul", { className: "reads", "aria-label": "What it read" }, ...reads));
@@ -300,20 +431,29 @@ const LINES_AROUND = 4;
 let sourceOf = null;
 
 function drawSource() {
-  const file = data.files[nodes.file[shown.place]], line = nodes.line[shown.place], key = [nodes.file[shown.place], line, nodes.where[shown.place]].join();
+  const file = data.files[nodes.file[shown.place]],
+    line = nodes.line[shown.place],
+    key = [nodes.file[shown.place], line, nodes.where[shown.place]].join();
   if (key === sourceOf) return;
   sourceOf = key;
   const heading = make("p", { className: "faint" }, nodes.where[shown.place] || "No line of yours made it.");
   if (!file) return $("source").replaceChildren(heading);
-  const [, lines] = file, numbers = Object.keys(lines).map(Number).filter((n) => Math.abs(n - line) <= LINES_AROUND);
+  const [, lines] = file,
+    numbers = Object.keys(lines)
+      .map(Number)
+      .filter((n) => Math.abs(n - line) <= LINES_AROUND);
   const indents = numbers.filter((n) => lines[n].trim()).map((n) => lines[n].search(/\S/));
-  const indent = indents.length ? Math.min(...indents) : 0, digits = String(Math.max(...numbers)).length;
+  const indent = indents.length ? Math.min(...indents) : 0,
+    digits = String(Math.max(...numbers)).length;
   const code = numbers.map((n) => {
     const mark = n === line ? { className: "line here", "aria-current": "true" } : { className: "line" };
     const number = `${n === line ? "▸" : " "}${String(n).padStart(digits)} `;
     return make("span", mark, make("span", { className: "number" }, number), make("span", null, `${lines[n].slice(indent)}\n`));
   });
-  $("source").replaceChildren(heading, make("pre", { tabIndex: 0, role: "region", "aria-label": "The lines of the source" }, make("code", null, ...code)));
+  $("source").replaceChildren(
+    heading,
+    make("pre", { tabIndex: 0, role: "region", "aria-label": "The lines of the source" }, make("code", null, ...code)),
+  );
 }
 
 const HEADINGS = { "gradient of": "The value it is the gradient of", "made for": "The value it was made for" };
@@ -321,25 +461,34 @@ const HEADINGS = { "gradient of": "The value it is the gradient of", "made for":
 /** Say how a node is related to its twin. */
 function relationTold(place, there, relation) {
   // Paths have slashes of their own: the scope of what is differentiated is not said, neither of it nor of what stands beside it.
-  const own = ownName(data.loss), scope = data.loss.slice(0, data.loss.length - own.length);
-  const of = (at) => `∂${visibleShort(own)}/∂${scope && nodes.name[at].startsWith(scope) ? nodes.name[at].slice(scope.length) : nodes.name[at]}`;
+  const own = ownName(data.loss),
+    scope = data.loss.slice(0, data.loss.length - own.length);
+  const of = (at) =>
+    `∂${visibleShort(own)}/∂${scope && nodes.name[at].startsWith(scope) ? nodes.name[at].slice(scope.length) : nodes.name[at]}`;
   const words = {
     gradient: place === data.differentiated ? "This is what is differentiated. Its own gradient:" : of(place),
-    "gradient of": `This is ${of(there)}. The value:`, "made for": "It was made for:", "serves its gradient": "For its gradient there is:",
+    "gradient of": `This is ${of(there)}. The value:`,
+    "made for": "It was made for:",
+    "serves its gradient": "For its gradient there is:",
   };
   return words[relation];
 }
 
 function drawGradient() {
-  const [there, relation] = twinOf(shown.place), host = $("gradient");
+  const [there, relation] = twinOf(shown.place),
+    host = $("gradient");
   $("gradient-title").textContent = HEADINGS[relation] ?? "Gradient";
   heatmaps = heatmaps.filter((heat) => !heat.besides);
   if (there < 0) return host.replaceChildren(make("p", { className: "faint" }, "There is none of it in this run."));
   const button = make("button", { type: "button", className: "link", id: "twin", onclick: toTwin }, `${nodes.name[there]} (t)`);
-  const before = heatmaps.length, value = valueOf(shown.run, there);
+  const before = heatmaps.length,
+    value = valueOf(shown.run, there);
   const seen = figure(shown.run, there, { title: "", room: rooms.gradient, height: 170, pick: (cell) => go(there, cell) });
   const same = value !== null && String(value.shape) === String(valueOf(shown.run, shown.place)?.shape);
-  const element = same && value.size > 1 && value.at(shown.cell) !== undefined ? make("p", { className: "equation" }, elementText(there, shown.cell, value)) : null;
+  const element =
+    same && value.size > 1 && value.at(shown.cell) !== undefined
+      ? make("p", { className: "equation" }, elementText(there, shown.cell, value))
+      : null;
   const most = value?.size ? largest(shown.run, there, (cell) => go(there, cell)) : null;
   host.replaceChildren(make("p", null, relationTold(shown.place, there, relation), " ", button), seen, ...[element, most].filter(Boolean));
   for (const heat of heatmaps.slice(before)) {
@@ -355,19 +504,22 @@ function lightBesides() {
   drawHeatmaps(besides);
 }
 
-const elementText = (place, cell, value) => `${called(nodes.name[place], unravel(cell, value.shape).join(", "))} = ${numeral(value.at(cell), value.dtype)}`;
+const elementText = (place, cell, value) =>
+  `${called(nodes.name[place], unravel(cell, value.shape).join(", "))} = ${numeral(value.at(cell), value.dtype)}`;
 const ownName = (name) => name.slice(name.lastIndexOf("/") + 1);
 const visibleShort = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
 
 function drawFindings() {
   const { findings } = runs[shown.run];
   $("findings-part").hidden = !findings.length;
-  $("findings").replaceChildren(...findings.map((finding) => {
-    const here = finding.place === shown.place ? { "aria-current": "true" } : {};
-    const there = () => toFinding(finding);
-    const text = `${finding.severity}, ${finding.code}: ${nameOfFinding(finding)}`;
-    return make("li", null, make("button", { type: "button", className: "link", title: finding.says, onclick: there, ...here }, text));
-  }));
+  $("findings").replaceChildren(
+    ...findings.map((finding) => {
+      const here = finding.place === shown.place ? { "aria-current": "true" } : {};
+      const there = () => toFinding(finding);
+      const text = `${finding.severity}, ${finding.code}: ${nameOfFinding(finding)}`;
+      return make("li", null, make("button", { type: "button", className: "link", title: finding.says, onclick: there, ...here }, text));
+    }),
+  );
 }
 
 function nextFinding() {
@@ -383,41 +535,67 @@ function drawChanges() {
   if (data.kind !== "pair") return;
   const leading = (there, ...text) => make("li", null, make("button", { type: "button", className: "link", onclick: there }, ...text));
   const link = (place, cell, ...text) => leading(() => go(place, cell), ...text);
-  const { first, differences, recomputed } = data.pair, parting = { ...data.pair, place: first }, items = [];
+  const { first, differences, recomputed } = data.pair,
+    parting = { ...data.pair, place: first },
+    items = [];
   if (first >= 0) items.push(leading(() => toFinding(parting), `the first to differ: ${nameOfFinding(parting)}`));
   for (const [name, place] of data.outputs) {
-    const values = seenRuns().map((run) => valueOf(run, place)), missing = values.findIndex((value) => !value);
+    const values = seenRuns().map((run) => valueOf(run, place)),
+      missing = values.findIndex((value) => !value);
     if (missing >= 0) items.push(link(place, null, `${name}: not run in ${runs[missing].label}`));
     else if (values[0].size === 1) items.push(link(place, 0, `${name}: ${values.map((value) => value.text(0)).join(" → ")}`));
     else {
       const apart = differences.find(([at]) => at === place);
-      items.push(link(place, null, `${name}: ${apart ? (apart[1] === null ? "differs" : `up to ${general(apart[1], 4)} apart`) : "the same"}`));
+      items.push(
+        link(place, null, `${name}: ${apart ? (apart[1] === null ? "differs" : `up to ${general(apart[1], 4)} apart`) : "the same"}`),
+      );
     }
   }
-  const total = grouped(nodes.name.length), counts = [`${total} nodes, of which ${grouped(differences.length)} differ`];
-  if (recomputed) counts.push(`${grouped(operations.length)} of the ${total} are operations, of which ${grouped(recomputed.length)} were recomputed`);
+  const total = grouped(nodes.name.length),
+    counts = [`${total} nodes, of which ${grouped(differences.length)} differ`];
+  if (recomputed)
+    counts.push(`${grouped(operations.length)} of the ${total} are operations, of which ${grouped(recomputed.length)} were recomputed`);
   items.push(make("li", { className: "faint" }, counts.join("; ")));
   $("changes").replaceChildren(...items);
 }
 
-const CLASSES = ["#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#999999", "#0072B2", "#D55E00", "#8DD3C7", "#BEBADA", "#FB8072", "#FFFFB3"];
+const CLASSES = [
+  "#56B4E9",
+  "#E69F00",
+  "#CC79A7",
+  "#009E73",
+  "#F0E442",
+  "#999999",
+  "#0072B2",
+  "#D55E00",
+  "#8DD3C7",
+  "#BEBADA",
+  "#FB8072",
+  "#FFFFB3",
+];
 
-const BLOCK = 6, DIGIT = { across: 7, down: 8 }; // cells of a side of what has one digit; how far its middle keeps off the middles of dots
+const BLOCK = 6,
+  DIGIT = { across: 7, down: 8 }; // cells of a side of what has one digit; how far its middle keeps off the middles of dots
 
 /** Return a cell of each block in which a digit touches no dot and no border, the nearest to the middle, and where that is; blocks full of dots have none. */
 function freeCells(n, side, spots) {
-  const each = side / n, found = new Map(), { across, down } = DIGIT;
+  const each = side / n,
+    found = new Map(),
+    { across, down } = DIGIT;
   const middle = (i) => [((i % n) + 0.5) * each, side - (Math.floor(i / n) + 0.5) * each];
-  const far = (i) => Math.hypot((i % n) % BLOCK - 2.5, (Math.floor(i / n) % BLOCK) - 2.5);
+  const far = (i) => Math.hypot(((i % n) % BLOCK) - 2.5, (Math.floor(i / n) % BLOCK) - 2.5);
   const taken = new Set();
   for (const [x, y] of spots) {
-    const columns = [(x - across) / each - 0.5, (x + across) / each - 0.5], rows = [(side - y - down) / each - 0.5, (side - y + down) / each - 0.5];
+    const columns = [(x - across) / each - 0.5, (x + across) / each - 0.5],
+      rows = [(side - y - down) / each - 0.5, (side - y + down) / each - 0.5];
     for (let row = Math.max(0, Math.ceil(rows[0])); row <= Math.min(n - 1, Math.floor(rows[1])); row++) {
-      for (let column = Math.max(0, Math.ceil(columns[0])); column <= Math.min(n - 1, Math.floor(columns[1])); column++) taken.add(row * n + column);
+      for (let column = Math.max(0, Math.ceil(columns[0])); column <= Math.min(n - 1, Math.floor(columns[1])); column++)
+        taken.add(row * n + column);
     }
   }
   for (const i of upTo(n * n).sort((a, b) => far(a) - far(b))) {
-    const block = `${Math.floor((i % n) / BLOCK)} ${Math.floor(i / n / BLOCK)}`, [x, y] = middle(i);
+    const block = `${Math.floor((i % n) / BLOCK)} ${Math.floor(i / n / BLOCK)}`,
+      [x, y] = middle(i);
     if (!found.has(block) && !taken.has(i) && Math.min(x, y, side - x, side - y) > 5) found.set(block, [i, x, y]);
   }
   return [...found.values()];
@@ -425,10 +603,14 @@ function freeCells(n, side, spots) {
 
 /** Draw which class the network sees where, at this step. */
 function drawBoundary() {
-  const seen = data.boundary, points = seen && canCompute() && livePoints(seen);
+  const seen = data.boundary,
+    points = seen && canCompute() && livePoints(seen);
   $("boundary-part").hidden = !seen;
   if (!seen) return;
-  const side = 220, n = seen.grid, each = side / n, [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
+  const side = 220,
+    n = seen.grid,
+    each = side / n,
+    [canvas, pen] = canvasOf($("boundary").firstChild, side, side);
   const kinds = (isLive(shown.run) && liveClasses(seen)) || [...seen.classes[shown.run]].map((digit) => digit.charCodeAt(0) - 48);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `Which class ${seen.scores} gives to each point of ${seen.x}, at ${runs[shown.run].label}`);
@@ -436,7 +618,8 @@ function drawBoundary() {
     pen.fillStyle = CLASSES[kind];
     pen.fillRect((i % n) * each, side - (Math.floor(i / n) + 1) * each, each + 0.5, each + 0.5);
   });
-  const spots = spotsOf(seen, points ? points.points : seen.points, side), labels = points ? points.classes : seen.labels;
+  const spots = spotsOf(seen, points ? points.points : seen.points, side),
+    labels = points ? points.classes : seen.labels;
   if (!seen.digits || points) seen.digits = freeCells(n, side, spots);
   pen.font = "11px sans-serif";
   pen.textAlign = "center";
@@ -460,7 +643,10 @@ function drawBoundary() {
   const said = `The digits say which class ${seen.scores} makes the likeliest; `;
   const note = make("p", { className: "faint" }, said + (labels ? "a dot has the colour of its own class." : "the dots are what was fed."));
   if (!points) return $("boundary").replaceChildren(canvas, note);
-  Object.assign(canvas, { tabIndex: 0, title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it." });
+  Object.assign(canvas, {
+    tabIndex: 0,
+    title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it.",
+  });
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "points");
   note.append(" Drag a dot to move it; click beside the dots to add one.");
@@ -484,7 +670,8 @@ function measureRooms() {
 
 /** Return a canvas of a size in pixels of the page, and its pen; the one that is given, if it is one. */
 function canvasOf(given, wide, high) {
-  const canvas = given instanceof HTMLCanvasElement ? given : make("canvas"), scale = window.devicePixelRatio || 1;
+  const canvas = given instanceof HTMLCanvasElement ? given : make("canvas"),
+    scale = window.devicePixelRatio || 1;
   canvas.width = Math.round(wide * scale);
   canvas.height = Math.round(high * scale);
   if (canvas.style.width !== `${wide}px`) canvas.style.width = `${wide}px`;

@@ -2,12 +2,40 @@
 
 /** Each gives a node's number and text; `together` says what a box of several nodes has. */
 const OVERLAYS = {
-  values: { mark: markOfValue, scale: "signed", together: "last", says: ([at]) => (at ? ["means of the values; the farthest from 0: ", at] : []) },
-  gradients: { mark: markOfGradient, scale: "size", together: "largest", says: ([at]) => (at ? ["norms of the gradients; the largest: ", at] : ["no gradient has run"]) },
-  time: { mark: markOfTime, ofLoops: timesOfLoops, scale: "size", together: "sum", told: inSeconds, says: ([at, total, share]) => (at ? [`${total} in all; the most, ${share}: `, at] : []) },
-  memory: { mark: markOfMemory, scale: "size", together: "sum", told: inBytes, says: ([at, total, share]) => (at ? [`${total} of values; the most, ${share}: `, at] : []) },
+  values: {
+    mark: markOfValue,
+    scale: "signed",
+    together: "last",
+    says: ([at]) => (at ? ["means of the values; the farthest from 0: ", at] : []),
+  },
+  gradients: {
+    mark: markOfGradient,
+    scale: "size",
+    together: "largest",
+    says: ([at]) => (at ? ["norms of the gradients; the largest: ", at] : ["no gradient has run"]),
+  },
+  time: {
+    mark: markOfTime,
+    ofLoops: timesOfLoops,
+    scale: "size",
+    together: "sum",
+    told: inSeconds,
+    says: ([at, total, share]) => (at ? [`${total} in all; the most, ${share}: `, at] : []),
+  },
+  memory: {
+    mark: markOfMemory,
+    scale: "size",
+    together: "sum",
+    told: inBytes,
+    says: ([at, total, share]) => (at ? [`${total} of values; the most, ${share}: `, at] : []),
+  },
   health: { mark: markOfHealth, together: "largest", says: () => [`findings in this run: ${runs[shown.run].findings.length}`] },
-  difference: { mark: markOfDifference, scale: "size", together: "largest", says: ([at]) => (at ? ["how far the runs are apart; the farthest: ", at] : ["the runs are equal"]) },
+  difference: {
+    mark: markOfDifference,
+    scale: "size",
+    together: "largest",
+    says: ([at]) => (at ? ["how far the runs are apart; the farthest: ", at] : ["the runs are equal"]),
+  },
 };
 
 const number4 = (x) => general(x, 4);
@@ -15,18 +43,25 @@ const number4 = (x) => general(x, 4);
 function markOfValue(run, place) {
   const value = valueOf(run, place);
   if (!value?.size) return null;
-  const [, nans, above, below] = value.told.counts, strange = nans ? `${grouped(nans)} NaN` : above + below ? `${grouped(above + below)} inf` : "";
+  const [, nans, above, below] = value.told.counts,
+    strange = nans ? `${grouped(nans)} NaN` : above + below ? `${grouped(above + below)} inf` : "";
   const [least, most, mean] = value.told.stats;
   if (isClass(nodes.dtype[place]) && value.size > 1) return { number: null, text: `${least} to ${most}`, plain: true };
-  return { number: strange ? null : mean, text: strange || (value.size === 1 ? value.text(0) : `mean ${general(mean, 3)}`), short: strange || general(mean, 3) };
+  return {
+    number: strange ? null : mean,
+    text: strange || (value.size === 1 ? value.text(0) : `mean ${general(mean, 3)}`),
+    short: strange || general(mean, 3),
+  };
 }
 
 function markOfGradient(run, place) {
   const itself = nodes.phase[place] === 1 && (gradientOf.has(place) || !gradientOf.size);
-  const there = itself ? place : nodes.gradient[place], value = there < 0 ? null : valueOf(run, there);
+  const there = itself ? place : nodes.gradient[place],
+    value = there < 0 ? null : valueOf(run, there);
   // That of the loss itself is 1, and says nothing.
   if (!value?.size || !value.dtype.startsWith("float") || nodes.kind[there]) return null;
-  const [, , mean, std] = value.told.stats, [, nans, above, below] = value.told.counts;
+  const [, , mean, std] = value.told.stats,
+    [, nans, above, below] = value.told.counts;
   if (nans || above || below || mean === null) return { number: null, text: nans ? "NaN" : "inf" };
   const norm = Math.hypot(mean, std) * Math.sqrt(value.size);
   return { number: norm, text: general(norm, 3), short: general(norm, 1) };
@@ -75,7 +110,10 @@ function markOfDifference(_, place) {
 
 /** Return what a box has of an overlay. */
 function merged(row, places) {
-  const marks = places.filter((place) => nodes.kind[place] !== "a constant").map((place) => row.mark(shown.run, place)).filter(Boolean);
+  const marks = places
+    .filter((place) => nodes.kind[place] !== "a constant")
+    .map((place) => row.mark(shown.run, place))
+    .filter(Boolean);
   if (row.ofLoops) marks.push(...row.ofLoops(shown.run, places));
   if (marks.length < 2 || row.together === "last") return marks[marks.length - 1] ?? null;
   if (row.together === "largest") return marks.reduce((a, b) => (weight(b) > weight(a) ? b : a));
@@ -91,14 +129,16 @@ const weight = (mark) => (mark.number === null ? Infinity : Math.abs(mark.number
  * @returns {[colour: (x: number) => number[] | null, ends: string[] | "", how?: string]}
  */
 function scaleOf(row, numbers) {
-  const finite = numbers.filter((x) => x !== null && Number.isFinite(x)), most = Math.max(0, ...finite.map(Math.abs));
+  const finite = numbers.filter((x) => x !== null && Number.isFinite(x)),
+    most = Math.max(0, ...finite.map(Math.abs));
   if (!row.scale || !most) return [() => null, ""];
   const told = row.told ?? number4;
   if (row.scale === "signed") {
     const colour = coloursOf([-most, most]);
     return [(x) => (x === null ? STRANGE : colour(x)), [-most, most].map(told)];
   }
-  const positive = finite.filter((x) => x > 0), least = Math.max(Math.min(...positive), most * ROUNDING.float64);
+  const positive = finite.filter((x) => x > 0),
+    least = Math.max(Math.min(...positive), most * ROUNDING.float64);
   if (most > 1000 * least) {
     const colour = coloursOf([0, Math.log(most / least)]);
     return [(x) => (x === null ? STRANGE : x > 0 ? colour(Math.log(x / least)) : null), [least, most].map(told), "logarithmic"];
@@ -109,11 +149,17 @@ function scaleOf(row, numbers) {
 
 /** Lay the chosen overlay over the diagram, or take it off. */
 function drawOverlay() {
-  const row = OVERLAYS[shown.overlay], state = [picture.view, row ? shown.run : "", shown.overlay, isDark(), row ? data.loops.map((loop) => loop.row) : ""].join();
+  const row = OVERLAYS[shown.overlay],
+    state = [picture.view, row ? shown.run : "", shown.overlay, isDark(), row ? data.loops.map((loop) => loop.row) : ""].join();
   if (picture.overlaid === state) return;
   picture.overlaid = state;
   const marks = picture.boxes.map((box) => (row ? merged(row, box.places) : null));
-  const [colour, ends, how] = row ? scaleOf(row, marks.flatMap((mark) => (mark ? [mark.number] : []))) : [() => null];
+  const [colour, ends, how] = row
+    ? scaleOf(
+        row,
+        marks.flatMap((mark) => (mark ? [mark.number] : [])),
+      )
+    : [() => null];
   picture.boxes.forEach((box, i) => dress(box, marks[i], marks[i] && row.scale && !marks[i].plain ? colour(marks[i].number) : null));
   drawLegend(row, marks, ends, how);
   tellBad();
@@ -168,15 +214,19 @@ function drawLegend(row, marks, ends, how) {
   const host = $("overlay-legend");
   host.hidden = !row;
   if (!row) return;
-  const numbers = marks.map((mark) => mark?.number ?? NaN), total = row.together === "sum" ? merged(row, upTo(nodes.name.length))?.number ?? 0 : 0;
+  const numbers = marks.map((mark) => mark?.number ?? NaN),
+    total = row.together === "sum" ? (merged(row, upTo(nodes.name.length))?.number ?? 0) : 0;
   let most = -1;
   numbers.forEach((x, i) => Math.abs(x) > (most < 0 ? 0 : Math.abs(numbers[most])) && (most = i));
   const there = () => go(ofBox(picture.boxes[most]));
-  const at = most < 0 ? null : make("button", { type: "button", className: "link", onclick: there }, `${boxTitle(most)}: ${marks[most].text}`);
-  const told = row.told ?? number4, share = total ? `${Math.round((100 * numbers[most]) / total)} %` : "";
+  const at =
+    most < 0 ? null : make("button", { type: "button", className: "link", onclick: there }, `${boxTitle(most)}: ${marks[most].text}`);
+  const told = row.told ?? number4,
+    share = total ? `${Math.round((100 * numbers[most]) / total)} %` : "";
   const parts = row.says([at, told(total), share]);
   if (Array.isArray(ends)) {
-    const bar = make("span", { className: "scale", "aria-hidden": "true" }), palette = COLOURS[isDark() ? 1 : 0].slice(row.scale === "signed" ? 0 : 4);
+    const bar = make("span", { className: "scale", "aria-hidden": "true" }),
+      palette = COLOURS[isDark() ? 1 : 0].slice(row.scale === "signed" ? 0 : 4);
     bar.style.background = `linear-gradient(to right, ${palette.map((each) => `rgb(${each.join(",")})`).join(", ")})`;
     parts.push(make("span", { className: "ends" }, ends[0], bar, ends[1], how ? `, ${how}` : ""));
   }

@@ -19,7 +19,8 @@ function make(tag, properties, ...children) {
 /** `place` is what is looked at; the run has come as far as `time`. */
 const shown = { run: 0, place: 0, time: 0, cell: 0, row: null, hover: null, overlay: "", slices: new Map(), whole: new Set(), one: null };
 const trail = [];
-let operations = [], playing = null;
+let operations = [],
+  playing = null;
 
 function last() {
   const { values: all, stopped } = runs[shown.run];
@@ -53,9 +54,13 @@ const isPending = (place) => !nodes.kind[place] && (place > shown.time || isLeft
 
 /** Return the element that is looked at where none is named: the first, or the first of the chosen row. */
 function usualCell(place) {
-  const value = valueOf(shown.run, place), batch = batchAxis(place);
+  const value = valueOf(shown.run, place),
+    batch = batchAxis(place);
   if (!value || shown.row === null || batch < 0 || shown.row >= value.shape[batch]) return 0;
-  return ravel(value.shape.map((_, axis) => (axis === batch ? shown.row : 0)), value.shape);
+  return ravel(
+    value.shape.map((_, axis) => (axis === batch ? shown.row : 0)),
+    value.shape,
+  );
 }
 
 const batchAxis = (place) => (data.dim === null ? -1 : nodes.shape[place].indexOf(data.dim));
@@ -98,7 +103,8 @@ function play(what = "operations") {
   const before = playing;
   stop();
   if (before?.what === what) return;
-  const steps = what === "steps", count = steps ? runs.length : operations.length;
+  const steps = what === "steps",
+    count = steps ? runs.length : operations.length;
   if (steps && shown.run === runs.length - 1) toRun(0);
   if (!steps && shown.time >= last()) runTo(0);
   const on = steps ? () => (shown.run < runs.length - 1 ? toRun(shown.run + 1) : stop()) : () => step(1);
@@ -114,7 +120,10 @@ function stop() {
 }
 
 function tellPlaying() {
-  for (const [id, what, name] of [["play", "operations", "Play"], ["play-steps", "steps", "Play the steps"]]) {
+  for (const [id, what, name] of [
+    ["play", "operations", "Play"],
+    ["play-steps", "steps", "Play the steps"],
+  ]) {
     const runs_ = playing?.what === what;
     $(id).textContent = runs_ ? "❚❚" : "▶";
     $(id).setAttribute("aria-label", runs_ ? "Stop" : name);
@@ -130,7 +139,8 @@ function toTwin() {
   go(there, same ? shown.cell : null);
 }
 
-let gradientOf = new Map(), madeFor = new Map();
+let gradientOf = new Map(),
+  madeFor = new Map();
 
 /** Return the place of the twin, and how it is related. */
 function twinOf(place) {
@@ -150,9 +160,13 @@ function chooseRow(row) {
 
 /** Return the element beside another that lies in a row. */
 function inRow(cell, row) {
-  const value = valueOf(shown.run, shown.place), batch = batchAxis(shown.place);
+  const value = valueOf(shown.run, shown.place),
+    batch = batchAxis(shown.place);
   if (!value || batch < 0 || row >= value.shape[batch]) return cell;
-  return ravel(unravel(cell, value.shape).map((i, axis) => (axis === batch ? row : i)), value.shape);
+  return ravel(
+    unravel(cell, value.shape).map((i, axis) => (axis === batch ? row : i)),
+    value.shape,
+  );
 }
 
 function toggleRow() {
@@ -190,7 +204,9 @@ function drawAll() {
   if (focused) chosenHeatmap()?.box.focus({ preventScroll: true });
 }
 
-const chosenHeatmap = () => heatmaps.find((heat) => heat.place === shown.place && !heat.besides && heat.find(shown.cell)[0] >= 0) ?? heatmaps.find((heat) => heat.place === shown.place && !heat.besides);
+const chosenHeatmap = () =>
+  heatmaps.find((heat) => heat.place === shown.place && !heat.besides && heat.find(shown.cell)[0] >= 0) ??
+  heatmaps.find((heat) => heat.place === shown.place && !heat.besides);
 
 function revealChosen() {
   const heat = chosenHeatmap();
@@ -207,7 +223,8 @@ let onScreen = null; // the theme there, while the page is laid out for paper
 /** Lay the page out for paper, on which it is light; or for the screen again. */
 function toPaper(on) {
   if (on === (onScreen !== null)) return;
-  const root = document.documentElement, theme = on ? "light" : onScreen;
+  const root = document.documentElement,
+    theme = on ? "light" : onScreen;
   onScreen = on ? root.dataset.theme : null;
   root.classList.toggle("paper", on);
   useTheme(theme);
@@ -231,12 +248,31 @@ function useOverlay(name) {
 }
 
 const KEYS = {
-  ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => play(), Home: () => runTo(0), End: () => runTo(last()),
-  ",": () => iterate(-1), ".": () => iterate(1),
-  "[": () => toRun(shown.run - 1), "]": () => toRun(shown.run + 1), p: () => data.kind === "film" && play("steps"),
-  t: toTwin, n: nextFinding, r: toggleRow, Backspace: back, f: fold, o: openLayer, v: nextOverlay,
-  g: () => gradientOf.size && playFilm(), h: () => runTo(shown.place, shown.cell), "/": () => $("search").select(), "?": () => $("keys").click(), Escape: letGo,
-  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(), u: () => canCompute() && live.edits.length && trying(undo), l: () => canCompute() && data.live.updates.length && toggleTraining(),
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  " ": () => play(),
+  Home: () => runTo(0),
+  End: () => runTo(last()),
+  ",": () => iterate(-1),
+  ".": () => iterate(1),
+  "[": () => toRun(shown.run - 1),
+  "]": () => toRun(shown.run + 1),
+  p: () => data.kind === "film" && play("steps"),
+  t: toTwin,
+  n: nextFinding,
+  r: toggleRow,
+  Backspace: back,
+  f: fold,
+  o: openLayer,
+  v: nextOverlay,
+  g: () => gradientOf.size && playFilm(),
+  h: () => runTo(shown.place, shown.cell),
+  "/": () => $("search").select(),
+  "?": () => $("keys").click(),
+  Escape: letGo,
+  e: () => canCompute() && !$("edit").hidden && $("edit-number").select(),
+  u: () => canCompute() && live.edits.length && trying(undo),
+  l: () => canCompute() && data.live.updates.length && toggleTraining(),
 };
 
 function nextOverlay() {
@@ -253,7 +289,9 @@ function letGo() {
 
 /** Keys of the search and of what it has found. */
 function onSearchKey(event) {
-  const links = [...$("matches").querySelectorAll("button")], at = links.indexOf(event.target), by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const links = [...$("matches").querySelectorAll("button")],
+    at = links.indexOf(event.target),
+    by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (by) (links[at + by] ?? $("search")).focus();
   else if (event.key === "Enter" && event.target === $("search")) {
     const [first] = search(event.target.value);
@@ -267,7 +305,12 @@ function onSearchKey(event) {
 
 function onKey(event) {
   const { target } = event;
-  const typing = (target instanceof HTMLInputElement && target.type !== "range") || (target.type === "range" && (event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End") && target.closest("#live")) || target instanceof HTMLSelectElement;
+  const typing =
+    (target instanceof HTMLInputElement && target.type !== "range") ||
+    (target.type === "range" &&
+      (event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End") &&
+      target.closest("#live")) ||
+    target instanceof HTMLSelectElement;
   if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
   if (event.key === " " && target instanceof HTMLButtonElement) return;
   if ((target.id === "step" || target.id === "iteration") && event.key.startsWith("Arrow")) return;
@@ -279,9 +322,19 @@ function onKey(event) {
 
 function listen() {
   const actions = {
-    "play-film": playFilm, first: KEYS.Home, back: () => step(-1), play: () => play(), on: () => step(1), last: KEYS.End, "play-steps": () => play("steps"),
-    open: openLayer, in: () => zoom(1.25), out: () => zoom(0.8), fit: fitView,
-    "iteration-back": () => iterate(-1), "iteration-on": () => iterate(1),
+    "play-film": playFilm,
+    first: KEYS.Home,
+    back: () => step(-1),
+    play: () => play(),
+    on: () => step(1),
+    last: KEYS.End,
+    "play-steps": () => play("steps"),
+    open: openLayer,
+    in: () => zoom(1.25),
+    out: () => zoom(0.8),
+    fit: fitView,
+    "iteration-back": () => iterate(-1),
+    "iteration-on": () => iterate(1),
     theme: () => (useTheme(isDark() ? "light" : "dark"), drawAll()),
     keys: () => ($("keys").setAttribute("aria-expanded", String(!($("help").hidden = !$("help").hidden))), drawAll()),
   };
@@ -294,7 +347,9 @@ function listen() {
   $("overlay").addEventListener("change", (event) => useOverlay(event.target.value));
   $("search").addEventListener("input", (event) => search(event.target.value));
   document.querySelector(".search").addEventListener("keydown", onSearchKey);
-  $("row").addEventListener("change", (event) => chooseRow(event.target.value === "" ? null : Math.max(0, Math.floor(Number(event.target.value)))));
+  $("row").addEventListener("change", (event) =>
+    chooseRow(event.target.value === "" ? null : Math.max(0, Math.floor(Number(event.target.value)))),
+  );
   $("ticks").addEventListener("click", (event) => runTo(nodeUnder(event)));
   $("ticks").addEventListener("pointermove", (event) => ($("ticks").title = nodes.name[nodeUnder(event)]));
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -317,7 +372,12 @@ function prepare() {
   ({ nodes, runs } = data);
   operations = upTo(nodes.name.length).filter((place) => !nodes.kind[place]);
   placeOf = new Map(nodes.name.map((name, place) => [name, place]));
-  gradientOf = new Map(nodes.gradient.map((there, place) => [there, place]).filter(([there]) => there >= 0).reverse());
+  gradientOf = new Map(
+    nodes.gradient
+      .map((there, place) => [there, place])
+      .filter(([there]) => there >= 0)
+      .reverse(),
+  );
   nodes.twin.forEach((there, place) => there >= 0 && nodes.phase[place] === 1 && !madeFor.has(there) && madeFor.set(there, place));
   document.title = `${data.graph} — replay`;
   $("title").textContent = data.graph;
@@ -325,7 +385,9 @@ function prepare() {
   const [first] = /^[^;]*;?/.exec(data.opening.says);
   $("opening").replaceChildren(make("strong", null, first), data.opening.says.slice(first.length));
   if (data.playground) document.title = `${data.graph} — playground`;
-  $("hint").textContent = data.playground ? `A network that trains in this page, by graphnn. Press Train; drag a point; ${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.` : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
+  $("hint").textContent = data.playground
+    ? `A network that trains in this page, by graphnn. Press Train; drag a point; ${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.`
+    : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
   $("position").max = Math.max(0, nodes.name.length - 1);
   $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;
   $("play-film").hidden = !gradientOf.size || data.kind === "pair";
@@ -345,7 +407,8 @@ function prepare() {
 
 /** Have the keyboard reach what is said, where it scrolls: it has the room that the rest of the header leaves. */
 function reachSays() {
-  if ($("says").scrollHeight > $("says").clientHeight + 1) Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
+  if ($("says").scrollHeight > $("says").clientHeight + 1)
+    Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
 }
 
 async function start() {

@@ -1,10 +1,13 @@
 // --- panes: their widths, one of them alone, a map of the diagram, and links ------------------------------------
 
-const LEAST = 180, PUSH = 24; // pixels of the narrowest pane; of one press of a key
+const LEAST = 180,
+  PUSH = 24; // pixels of the narrowest pane; of one press of a key
 
 /** Give a pane a width; the one in the middle has the rest. */
 function widen(side, width) {
-  const main = document.querySelector("main"), other = $(side === "left" ? "right" : "left"), most = main.clientWidth - widthOf(other.id) - LEAST - 32;
+  const main = document.querySelector("main"),
+    other = $(side === "left" ? "right" : "left"),
+    most = main.clientWidth - widthOf(other.id) - LEAST - 32;
   const kept = Math.round(Math.max(LEAST, Math.min(most, width)));
   main.style.setProperty(`--${side}`, `${kept}px`);
   $(side).setAttribute("aria-valuenow", kept);
@@ -41,7 +44,8 @@ function fillWith(id) {
 
 function listenToPanes() {
   for (const side of ["left", "right"]) {
-    const bar = $(side), sign = side === "left" ? 1 : -1;
+    const bar = $(side),
+      sign = side === "left" ? 1 : -1;
     bar.setAttribute("aria-valuemin", LEAST);
     bar.setAttribute("aria-valuenow", widthOf(side));
     bar.addEventListener("pointerdown", (event) => {
@@ -49,7 +53,8 @@ function listenToPanes() {
       bar.setPointerCapture(event.pointerId);
       const move = (moved) => widen(side, from[1] + sign * (moved.clientX - from[0]));
       bar.addEventListener("pointermove", move);
-      for (const end of ["pointerup", "pointercancel"]) bar.addEventListener(end, () => bar.removeEventListener("pointermove", move), { once: true });
+      for (const end of ["pointerup", "pointercancel"])
+        bar.addEventListener(end, () => bar.removeEventListener("pointermove", move), { once: true });
     });
     bar.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -PUSH, ArrowRight: PUSH }[event.key];
@@ -74,10 +79,13 @@ const MAP = 110;
 const map = { canvas: null, base: null, of: null, waiting: false };
 
 function listenToMap() {
-  const canvas = $("map"), there = (event) => {
-    const seen = canvas.getBoundingClientRect(), scale = seen.width / picture.width, [w, h] = picture.room.map((size) => size / picture.scale);
-    look((event.clientX - seen.left) / scale - w / 2, (event.clientY - seen.top) / scale - h / 2, picture.scale);
-  };
+  const canvas = $("map"),
+    there = (event) => {
+      const seen = canvas.getBoundingClientRect(),
+        scale = seen.width / picture.width,
+        [w, h] = picture.room.map((size) => size / picture.scale);
+      look((event.clientX - seen.left) / scale - w / 2, (event.clientY - seen.top) / scale - h / 2, picture.scale);
+    };
   canvas.addEventListener("pointerdown", (event) => (event.stopPropagation(), canvas.setPointerCapture(event.pointerId), there(event)));
   canvas.addEventListener("pointermove", (event) => canvas.hasPointerCapture(event.pointerId) && (event.stopPropagation(), there(event)));
   canvas.addEventListener("click", (event) => event.stopPropagation());
@@ -91,19 +99,29 @@ function drawMap() {
 }
 
 function drawMapNow() {
-  const canvas = $("map"), { width, height, x, y, scale, room } = picture, [w, h] = room.map((size) => size / scale);
+  const canvas = $("map"),
+    { width, height, x, y, scale, room } = picture,
+    [w, h] = room.map((size) => size / scale);
   const whole = x <= 1 && y <= 1 && x + w >= width - 1 && y + h >= height - 1;
   canvas.hidden = whole;
   if (whole) return;
-  const small = Math.min((1.6 * MAP) / width, MAP / height), [, pen] = canvasOf(canvas, Math.max(1, width * small), Math.max(1, height * small));
-  const state = `${picture.view} ${isDark()} ${small}`, style = getComputedStyle(document.body);
+  const small = Math.min((1.6 * MAP) / width, MAP / height),
+    [, pen] = canvasOf(canvas, Math.max(1, width * small), Math.max(1, height * small));
+  const state = `${picture.view} ${isDark()} ${small}`,
+    style = getComputedStyle(document.body);
   if (map.of !== state || map.svg !== picture.svg) {
     map.base = make("canvas", { width: canvas.width, height: canvas.height });
-    const under = map.base.getContext("2d"), ratio = canvas.width / width;
+    const under = map.base.getContext("2d"),
+      ratio = canvas.width / width;
     for (const box of picture.boxes) {
       const [left, top, wide, high] = extentOf(box);
       under.fillStyle = lineOf(box.places);
-      under.fillRect((left + picture.moved[0]) * ratio, (top + picture.moved[1]) * ratio, Math.max(1, wide * ratio), Math.max(1, high * ratio));
+      under.fillRect(
+        (left + picture.moved[0]) * ratio,
+        (top + picture.moved[1]) * ratio,
+        Math.max(1, wide * ratio),
+        Math.max(1, high * ratio),
+      );
     }
     [map.of, map.svg] = [state, picture.svg];
   }
@@ -153,7 +171,8 @@ function goToLink() {
     return; // it is no address that this page has written
   }
   if (place === undefined) return;
-  const asked = Object.fromEntries(others.map((part) => part.split("="))), cell = Number(asked.cell ?? 0);
+  const asked = Object.fromEntries(others.map((part) => part.split("="))),
+    cell = Number(asked.cell ?? 0);
   if (asked.step !== undefined) toRun(Number(asked.step) || 0);
   if (isPending(place)) shown.time = Math.min(place, last());
   go(place, Number.isInteger(cell) ? cell : 0);

@@ -1,13 +1,18 @@
 // --- a guided tour, and an exercise -----------------------------------------------------------------------------
 
-const tour = { at: 0, open: false }, answered = new Map(); // of hidden places: which elements are right or were shown
+const tour = { at: 0, open: false },
+  answered = new Map(); // of hidden places: which elements are right or were shown
 
 const isHidden = (place, cell) => Boolean(data.hide?.includes(place)) && !answered.get(place)?.has(cell);
 
 /** A value whose numbers the reader is to find: those that were found are there. */
 class HiddenValue extends Value {
   constructor(value, seen) {
-    super({ ...value.told, stats: [null, null, null, null], counts: [0, 0, 0, 0], peak: -1, row: undefined, bins: [] }, value.raw, value.dtype);
+    super(
+      { ...value.told, stats: [null, null, null, null], counts: [0, 0, 0, 0], peak: -1, row: undefined, bins: [] },
+      value.raw,
+      value.dtype,
+    );
     this.range = value.range;
     this.hidden = true;
     this.seen = seen;
@@ -42,7 +47,10 @@ function drawTour() {
   if (!tour.open) return;
   const [place, text] = data.tour[tour.at];
   $("tour-place").textContent = `${tour.at + 1} of ${data.tour.length}`;
-  $("tour-says").replaceChildren(make("button", { type: "button", className: "link", onclick: () => toStation(tour.at) }, nodes.name[place]), ` ${text}`);
+  $("tour-says").replaceChildren(
+    make("button", { type: "button", className: "link", onclick: () => toStation(tour.at) }, nodes.name[place]),
+    ` ${text}`,
+  );
   $("tour-back").disabled = tour.at === 0;
   $("tour-next").disabled = tour.at === data.tour.length - 1;
 }
@@ -67,7 +75,9 @@ function showAnswer(says) {
 
 /** Say whether what was typed is the number: to the digits that were typed, or to one in a hundred. */
 function checkAnswer() {
-  const { place, cell } = shown, value = seenValue(shown.run, place), right = value?.number(cell);
+  const { place, cell } = shown,
+    value = seenValue(shown.run, place),
+    right = value?.number(cell);
   if (!isHidden(place, cell) || right === undefined) return;
   const typed = $("answer").value.trim();
   let x;
@@ -77,21 +87,26 @@ function checkAnswer() {
     $("answer-says").textContent = `${error.message}.`;
     return;
   }
-  const digits = /\.(\d*)/.exec(typed)?.[1].length ?? 0, near = Math.max(0.01 * Math.abs(right), typed.includes("e") || !digits ? 0 : 0.5 * 10 ** -digits);
+  const digits = /\.(\d*)/.exec(typed)?.[1].length ?? 0,
+    near = Math.max(0.01 * Math.abs(right), typed.includes("e") || !digits ? 0 : 0.5 * 10 ** -digits);
   const isRight = Object.is(x, right) || x === right || Math.abs(x - right) <= near;
   if (isRight) rightAnswers++;
   if (isRight) showAnswer("Right.");
-  else $("answer-says").textContent = Math.sign(x) === -Math.sign(right) && right ? "Not this number: look at its sign." : "Not this number.";
+  else
+    $("answer-says").textContent = Math.sign(x) === -Math.sign(right) && right ? "Not this number: look at its sign." : "Not this number.";
   if (isRight) $("answer").value = "";
 }
 
 function drawExercise() {
-  const { place, cell } = shown, hidden = isHidden(place, cell);
+  const { place, cell } = shown,
+    hidden = isHidden(place, cell);
   $("exercise").hidden = !answered.has(place);
   if (!answered.has(place)) return;
-  const value = seenValue(shown.run, place), index = value ? unravel(cell, value.shape).join(", ") : "";
+  const value = seenValue(shown.run, place),
+    index = value ? unravel(cell, value.shape).join(", ") : "";
   $("answer-name").textContent = called(shortName(place), index);
   for (const id of ["answer", "answer-check", "answer-show"]) $(id).disabled = !hidden;
   if (document.activeElement !== $("answer")) $("answer-says").textContent = "";
-  $("answer-count").textContent = `${grouped(rightAnswers)} right, ${grouped(totalFound() - rightAnswers)} shown, of ${grouped(totalHidden())}`;
+  $("answer-count").textContent =
+    `${grouped(rightAnswers)} right, ${grouped(totalFound() - rightAnswers)} shown, of ${grouped(totalHidden())}`;
 }

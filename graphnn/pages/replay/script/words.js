@@ -33,7 +33,8 @@ const ROUNDED = { float64: (x) => x, float32: Math.fround, float16: toHalf };
 function toHalf(x) {
   if (!Number.isFinite(x) || x === 0) return x;
   const step = 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), -14) - 10);
-  const scaled = x / step, low = Math.floor(scaled);
+  const scaled = x / step,
+    low = Math.floor(scaled);
   const up = scaled - low > 0.5 || (scaled - low === 0.5 && low % 2 !== 0);
   const rounded = (low + Number(up)) * step;
   return Math.abs(rounded) > 65504 ? Math.sign(x) * Infinity : rounded;
@@ -54,15 +55,18 @@ const fromText = (text) => (text.endsWith("inf") ? (text[0] === "-" ? -Infinity 
 // --- what an element was made of --------------------------------------------------------------------------------
 
 const MOST_PLACES = 65536;
-const FEW = 4, FIRST = 2;
+const FEW = 4,
+  FIRST = 2;
 
 /** Return, of each operand, how many elements an element read, and which; null where the page does not know. */
 function readBy(run, place, cell) {
-  const value = valueOf(run, place), number = value === null ? -1 : ruleOf(run, place);
+  const value = valueOf(run, place),
+    number = value === null ? -1 : ruleOf(run, place);
   if (number < 0) return null;
   const slot = value.slot(cell);
   if (slot < 0) return null;
-  const inputs = nodes.inputs[place], index = unravel(cell, value.shape);
+  const inputs = nodes.inputs[place],
+    index = unravel(cell, value.shape);
   const found = data.rules[number].map((rule, i) => followed(rule, index, slot, valueOf(run, inputs[i])));
   return found.includes(null) ? null : found;
 }
@@ -91,24 +95,38 @@ function grid(start, sizes, steps) {
 
 /** Return the equation of an element and what it read, in words; `equation` is null where the page cannot say. */
 function explained(run, place, cell) {
-  const value = valueOf(run, place), found = value === null ? undefined : value.at(cell);
+  const value = valueOf(run, place),
+    found = value === null ? undefined : value.at(cell);
   if (found === undefined) return null;
-  const index = unravel(cell, value.shape), name = called(nodes.name[place], index.join(", "));
-  const said = numeral(found, value.dtype), kind = givenAs(run, place);
+  const index = unravel(cell, value.shape),
+    name = called(nodes.name[place], index.join(", "));
+  const said = numeral(found, value.dtype),
+    kind = givenAs(run, place);
   const told = { run, place, cell, equation: `${name} = ${said}${kind ? `, ${kind}` : ""}`, reads: [], missing: false };
   if (kind || givers.has(place)) return told;
   const read = readBy(run, place, cell);
   if (read === null) return { ...told, missing: true };
   const operands = nodes.inputs[place].map((input) => valueOf(run, input));
   const row = index.length ? `row ${index.join(", ")}` : "the row";
-  const formula = equation(setIn(run, place).formula ?? nodes.formula[place], { row, ...(setIn(run, place).settings ?? nodes.settings[place]) }, read, operands);
+  const formula = equation(
+    setIn(run, place).formula ?? nodes.formula[place],
+    { row, ...(setIn(run, place).settings ?? nodes.settings[place]) },
+    read,
+    operands,
+  );
   told.missing = formula === undefined;
   if (formula === null) told.equation += ", from no numbers";
   else if (formula && formula !== said) told.equation += ` = ${formula}`;
   told.reads = read.map((each, i) => readText(run, nodes.inputs[place][i], each, operands[i])).filter((each) => each.count);
   const before = upstream(run, place, cell);
   if (before === null) return told;
-  return { ...told, equation: `${name} = ${said} = ${before.symbols} = ${before.numbers}`, reads: before.reads, direct: told.reads, missing: false };
+  return {
+    ...told,
+    equation: `${name} = ${said} = ${before.symbols} = ${before.numbers}`,
+    reads: before.reads,
+    direct: told.reads,
+    missing: false,
+  };
 }
 
 const formulaOf = (run, place) => setIn(run, place).formula ?? nodes.formula[place];
@@ -130,13 +148,18 @@ function upstream(run, place, cell) {
   }
   if (!found.moved || !found.summed) return null;
   const added = (text, each) => (each.startsWith("-") ? `${text} - ${each.slice(1)}` : `${text} + ${each}`);
-  return { symbols: told.map(([symbol]) => symbol).join(" + "), numbers: told.map(([, numbers]) => numbers).reduce(added), reads: found.reads };
+  return {
+    symbols: told.map(([symbol]) => symbol).join(" + "),
+    numbers: told.map(([, numbers]) => numbers).reduce(added),
+    reads: found.reads,
+  };
 }
 
 /** Return an element in symbols and in numbers: a sum of products, or a single number. */
 function termOf(run, node, cell, found) {
   const [place, [at]] = beforeMoves(run, node, [cell], found);
-  const value = valueOf(run, place), number = value === null || at < 0 ? undefined : value.at(at);
+  const value = valueOf(run, place),
+    number = value === null || at < 0 ? undefined : value.at(at);
   if (number === undefined) return null;
   if (givenAs(run, place) || !formulaOf(run, place).includes("{factors}")) {
     return [symbolOf(run, place, [at], found), numeral(number, value.dtype)];
@@ -191,7 +214,8 @@ const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place];
 
 function readText(run, place, { count, places }, operand) {
   const distinct = [...new Set(places)].sort((a, b) => a - b);
-  const kind = givenAs(run, place), whole = count === places.length;
+  const kind = givenAs(run, place),
+    whole = count === places.length;
   const where = whole ? corners(distinct, operand.shape) : "…";
   const said = spread(distinct, whole ? distinct.length : count, operand);
   return { place, places: distinct, count, text: `${called(nodes.name[place], where)} = ${said}${kind ? `, ${kind}` : ""}` };
@@ -207,9 +231,11 @@ function corners(places, shape) {
   const highs = shape.map((_, axis) => indices.reduce((high, index) => Math.max(high, index[axis] + 1), 0));
   const count = (steps) => product(highs.map((high, axis) => Math.ceil((high - lows[axis]) / steps[axis])));
   let steps = shape.map(() => 1);
-  if (count(steps) !== places.length) steps = shape.map((_, axis) => indices.reduce((step, index) => divisor(step, index[axis] - lows[axis]), 0) || 1);
+  if (count(steps) !== places.length)
+    steps = shape.map((_, axis) => indices.reduce((step, index) => divisor(step, index[axis] - lows[axis]), 0) || 1);
   if (count(steps) !== places.length) return "…";
-  const between = (low, high, n, step) => (high - low === 1 ? String(low) : `${low || ""}:${high < n ? high : ""}${step > 1 ? `:${step}` : ""}`);
+  const between = (low, high, n, step) =>
+    high - low === 1 ? String(low) : `${low || ""}:${high < n ? high : ""}${step > 1 ? `:${step}` : ""}`;
   return shape.map((n, axis) => between(lows[axis], highs[axis], n, steps[axis])).join(", ");
 }
 
@@ -225,10 +251,17 @@ function spread(places, count, operand) {
   const isFinite_ = (x) => typeof x === "bigint" || Number.isFinite(x);
   const finite = numbers.filter(isFinite_);
   const first = finite.length < count && unravel(places[numbers.findIndex((x) => !isFinite_(x))], operand.shape).join(", ");
-  const strange = finite.length < count ? `, ${grouped(count - finite.length)} not finite: ${count - finite.length === 1 ? "" : "first "}[${first}]` : "";
+  const strange =
+    finite.length < count ? `, ${grouped(count - finite.length)} not finite: ${count - finite.length === 1 ? "" : "first "}[${first}]` : "";
   if (!finite.length) return `${said}, none of them finite`;
-  const low = numeral(finite.reduce((a, b) => (b < a ? b : a)), operand.dtype);
-  const high = numeral(finite.reduce((a, b) => (b > a ? b : a)), operand.dtype);
+  const low = numeral(
+    finite.reduce((a, b) => (b < a ? b : a)),
+    operand.dtype,
+  );
+  const high = numeral(
+    finite.reduce((a, b) => (b > a ? b : a)),
+    operand.dtype,
+  );
   if (finite.length === 1) return `${said}, one of them ${low}${strange}`;
   return low === high ? `${said}, each ${low}${strange}` : `${said}, ${low} to ${high}${strange}`;
 }
@@ -238,7 +271,8 @@ const TERMS = /^(.*)\[(.+)\](.+)…(.*)$/;
 /** Return a formula with numbers; null if there are none, undefined if one of them is not kept. */
 function equation(template, given, read, operands) {
   const numberAt = (i, k) => {
-    const place = read[i].places[k], found = place === undefined ? undefined : operands[i].at(place);
+    const place = read[i].places[k],
+      found = place === undefined ? undefined : operands[i].at(place);
     if (found === undefined) throw new Missing();
     return numeral(found, operands[i].dtype);
   };
@@ -278,7 +312,8 @@ function sumOf(/** @type {string[]} */ [before, term, joint, after], template, g
   const settings = { count: [grouped(count)], ...given };
   const parts = [...pieces(before, (name) => settings[name])];
   const factors = meant.map((i) => operands[i]);
-  const dtypes = factors.map((operand) => operand.dtype), widest = ["float64", "float32", "float16"].find((dtype) => dtypes.includes(dtype));
+  const dtypes = factors.map((operand) => operand.dtype),
+    widest = ["float64", "float32", "float16"].find((dtype) => dtypes.includes(dtype));
   const rounded = dtypes.every((dtype) => dtype in ROUNDED) ? ROUNDED[widest] : (x) => x;
   const told = toldOf(count, factors, (k) => meant.map((i) => operands[i].number(read[i].places[k])).reduce((a, b) => rounded(a * b)));
   told.forEach((k, at) => {
@@ -295,7 +330,8 @@ function sumOf(/** @type {string[]} */ [before, term, joint, after], template, g
 function list({ count, places }, operand, numberAt) {
   if (!count) return "…";
   if (count <= FEW) return upTo(count).map(numberAt).join(", ");
-  const first = operand.at(places[0]), alike = count === places.length && places.every((place) => operand.at(place) === first);
+  const first = operand.at(places[0]),
+    alike = count === places.length && places.every((place) => operand.at(place) === first);
   if (alike && first !== undefined) return `${numberAt(0)}, … (${grouped(count)} numbers, all equal)`;
   const told = toldOf(count, [operand], (k) => operand.number(places[k]));
   const texts = told.map((k, at) => `${k > (at ? told[at - 1] + 1 : 0) ? "…, " : ""}${numberAt(k)}`);
@@ -307,7 +343,8 @@ function pieces(template, field) {
   const found = [];
   let at = 0;
   for (const match of template.matchAll(/\{(\w*)\}/g)) {
-    const given = field(match[1]), [first, ...others] = Array.isArray(given) ? given : ["…"];
+    const given = field(match[1]),
+      [first, ...others] = Array.isArray(given) ? given : ["…"];
     found.push([template.slice(at, match.index), first], ...others.map((text) => ["·", text]));
     at = match.index + match[0].length;
   }
@@ -317,7 +354,8 @@ function pieces(template, field) {
 
 // Between these a number may stand that has a sign, or a list of them; elsewhere they need brackets.
 const OPENS = /(^|[(|‖⌊⌈,=<>≤≥≠] ?|[\p{L}\p{N}_] )$/u;
-const CLOSES = /^($|[)|‖⌋⌉])/, GOES_ON = /^($|[)|‖⌋⌉,·]| (?!\^))/;
+const CLOSES = /^($|[)|‖⌋⌉])/,
+  GOES_ON = /^($|[)|‖⌋⌉,·]| (?!\^))/;
 
 function written(parts) {
   let text = "";
@@ -325,7 +363,8 @@ function written(parts) {
     const after = i + 1 < parts.length ? parts[i + 1][0] : "";
     text += literal;
     if (filled === null) return;
-    const several = filled.includes(", "), plain = !several && !filled.startsWith("-");
+    const several = filled.includes(", "),
+      plain = !several && !filled.startsWith("-");
     const ends = (several ? CLOSES : GOES_ON).test(after);
     if (plain || (ends && OPENS.test(text))) text += filled;
     else if (ends && !several && text.endsWith(" + ")) text = `${text.slice(0, -2)}- ${filled.slice(1)}`;
@@ -334,12 +373,14 @@ function written(parts) {
   return text;
 }
 
-const MOST_FOLLOWED = 4000, MOST_CELLS = 40000;
+const MOST_FOLLOWED = 4000,
+  MOST_CELLS = 40000;
 
 /** Return all that an element was made of: cells by place; null where a node has a part and which cells is not known. */
 function ancestry(run, place, cell) {
   const found = new Map([[place, new Set([cell])]]);
-  let asked = 0, seen = 0;
+  let asked = 0,
+    seen = 0;
   for (let at = place; at >= 0; at--) {
     const cells = found.get(at);
     if (cells === undefined) continue;
@@ -360,4 +401,3 @@ function ancestry(run, place, cell) {
   }
   return found;
 }
-
