@@ -32,6 +32,7 @@ _SCRIPT = (
     "panes",
     "saving",
     "printing",
+    "cards",
     "page",
 )
 

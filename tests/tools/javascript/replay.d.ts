@@ -12,6 +12,7 @@ interface EventTarget {
 }
 
 interface Element {
+  checked: any;
   hidden: any;
   readonly dataset: DOMStringMap;
   focus(options?: FocusOptions): void;
@@ -20,12 +21,13 @@ interface Element {
 }
 
 interface HTMLElement {
-  checked: any;
+  close: any;
   disabled: any;
   height: any;
   max: any;
   open: any;
   options: any;
   select: any;
+  showModal: any;
   width: any;
 }

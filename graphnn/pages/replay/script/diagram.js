@@ -620,13 +620,14 @@ function namedIn(text) {
   }
 }
 
+const asWanted = (text) => text.trim().toLowerCase();
+const isWanted = (place, wanted) => nodes.name[place].toLowerCase().includes(wanted) || nodes.op[place].toLowerCase() === wanted;
+
 function search(text) {
-  const wanted = text.trim().toLowerCase(),
+  const wanted = asWanted(text),
     host = $("matches"),
     found = [];
-  for (let place = 0; wanted && place < nodes.name.length && found.length < 12; place++) {
-    if (nodes.name[place].toLowerCase().includes(wanted) || nodes.op[place].toLowerCase() === wanted) found.push(place);
-  }
+  for (let place = 0; wanted && place < nodes.name.length && found.length < 12; place++) if (isWanted(place, wanted)) found.push(place);
   host.hidden = !wanted;
   host.replaceChildren(
     ...found.map((place) => {

@@ -56,6 +56,33 @@ const short = (/** @type {string} */ name) => (name.length > MOST_LETTERS ? `${n
 const inkOn = (/** @type {number[]} */ [r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000" : "#fff");
 const strangeSign = (x) => (Number.isNaN(x) ? "?" : x > 0 ? "+" : "−");
 
+/** Return which rows and columns show a value, or a slice of it; `upright`: one column, with a number for each row of the batch. */
+function gridOf(place, value, slice = []) {
+  const batch = batchAxis(place);
+  const axes = value.axes.map((kept, axis) => {
+    if (axis < slice.length) return [slice[axis]];
+    return axis === batch && shown.row !== null && value.shape[axis] > 1 ? kept.filter((i) => i === shown.row) : kept;
+  });
+  const upright = axes.length === 1 && batch === 0,
+    columns = axes.length && !upright ? axes[axes.length - 1] : [0];
+  const rows = axes.slice(0, upright ? 1 : -1).reduce((found, kept) => found.flatMap((row) => kept.map((i) => [...row, i])), [[]]);
+  const last = value.shape.length - 1,
+    named = (i, axis) => nameAt(place, axis, value.shape[axis], i),
+    head = (i, axis) => short(named(i, axis) ?? String(i)),
+    across = axes.length > 0 && !upright;
+  return {
+    upright,
+    rows,
+    columns,
+    labels: rows.map((row) => row.map(head).slice(slice.length).join(",")),
+    heads: columns.map((i) => (across ? head(i, last) : "")),
+    named: across && columns.some((i) => named(i, last) !== null),
+  };
+}
+
+/** Return the place of the element that a row and a column of a grid show. */
+const cellIn = ({ upright, rows, columns }, shape, r, c) => ravel(shape.length && !upright ? [...rows[r], columns[c]] : rows[r], shape);
+
 /** A value as cells in a box that scrolls; only what is seen of it is drawn. */
 class Heatmap {
   constructor(place, value, { label, range, room, height, pick, alike = [value], slice = [], whole = false }) {
@@ -94,26 +121,17 @@ class Heatmap {
   /** Decide how large the cells are: with numbers where those of all values that are to look alike fit. */
   layOut(most, alike) {
     const { value } = this,
-      batch = batchAxis(this.place);
-    const axes = value.axes.map((kept, axis) => {
-      if (axis < this.slice.length) return [this.slice[axis]];
-      return axis === batch && shown.row !== null && value.shape[axis] > 1 ? kept.filter((i) => i === shown.row) : kept;
-    });
-    this.upright = axes.length === 1 && batch === 0;
-    const across = axes.length && !this.upright ? axes[axes.length - 1] : [0];
-    const down = axes.slice(0, this.upright ? 1 : -1);
-    this.rows = down.reduce((rows, kept) => rows.flatMap((row) => kept.map((i) => [...row, i])), [[]]);
+      { upright, rows, columns: across, labels, heads, named } = gridOf(this.place, value, this.slice);
+    this.upright = upright;
+    this.rows = rows;
     this.columns = across;
-    this.keys = this.rows.map((row) => row.join(","));
-    const named = (i, axis) => nameAt(this.place, axis, value.shape[axis], i);
-    const last = value.shape.length - 1,
-      head = (i, axis) => short(named(i, axis) ?? String(i));
-    this.labels = this.rows.map((row) => row.map(head).slice(this.slice.length).join(","));
-    this.heads = across.map((i) => (axes.length && !this.upright ? head(i, last) : ""));
-    this.longest = this.heads.reduce((most, text) => Math.max(most, text.length), 0);
-    this.named = axes.length > 0 && !this.upright && across.some((i) => named(i, last) !== null);
+    this.keys = rows.map((row) => row.join(","));
+    this.labels = labels;
+    this.heads = heads;
+    this.named = named;
+    this.longest = heads.reduce((most, text) => Math.max(most, text.length), 0);
     this.gutter = this.rows[0]?.length ? 8 + LETTER * Math.max(...this.labels.map((text) => text.length)) : 0;
-    this.header = axes.length && !this.upright ? HEADER : 0;
+    this.header = value.shape.length && !upright ? HEADER : 0;
     const cells = this.rows.slice(0, 24).flatMap((_, r) => across.slice(0, 24).map((_, c) => this.cellAt(r, c)));
     const sample = alike.filter(({ size }) => size === value.size).flatMap((each) => cells.map((cell) => each.text(cell)));
     this.large = value.size === 1 ? LARGE : 1;
@@ -148,8 +166,7 @@ class Heatmap {
 
   /** Return the place of the element that a row and a column show. */
   cellAt(r, c) {
-    const index = this.value.shape.length && !this.upright ? [...this.rows[r], this.columns[c]] : this.rows[r];
-    return ravel(index, this.value.shape);
+    return cellIn(this, this.value.shape, r, c);
   }
 
   /** Return the row and the column that show an element. */

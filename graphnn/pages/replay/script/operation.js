@@ -91,9 +91,9 @@ function scaleBar([low, high]) {
   return make("span", { className: "ends" }, general(from, 3), bar, general(to, 3));
 }
 
-/** Return the name of a node as it is called where the one that is shown stands. */
-function shortName(place) {
-  const here = nodes.name[shown.place],
+/** Return the name of a node as it is called where another one stands: that which is shown, unless it is said. */
+function shortName(place, from = shown.place) {
+  const here = nodes.name[from],
     scope = here.slice(0, here.lastIndexOf("/") + 1),
     name = nodes.name[place];
   return scope && name.startsWith(scope) ? name.slice(scope.length) : name;
@@ -125,11 +125,20 @@ function figures(place, options) {
 
 const PHASES = ["forward", "backward", "update"];
 
+/** Return what a node is, in words. */
+function wordsOf(place) {
+  const settings = Object.entries(setIn(shown.run, place).settings ?? nodes.settings[place]);
+  return [
+    nodes.kind[place] || nodes.op[place],
+    ...settings.map(([key, text]) => `${key}=${text}`),
+    shapeText(nodes.shape[place]),
+    PHASES[nodes.phase[place]],
+  ];
+}
+
 function aboutNode(place) {
-  const { set, times, stopped, error, findings } = runs[shown.run];
-  const settings = Object.entries((set[place] ?? {}).settings ?? nodes.settings[place]);
-  const words = [nodes.kind[place] || nodes.op[place], ...settings.map(([key, text]) => `${key}=${text}`)];
-  words.push(shapeText(nodes.shape[place]), PHASES[nodes.phase[place]]);
+  const { times, stopped, error, findings } = runs[shown.run],
+    words = wordsOf(place);
   if (!nodes.kind[place] && times[place] && valueOf(shown.run, place)) words.push(inSeconds(times[place]));
   const heading = $("opening").textContent,
     parts = [words.join(" · ")];
@@ -449,24 +458,28 @@ function drawSource() {
 
 const HEADINGS = { "gradient of": "The value it is the gradient of", "made for": "The value it was made for" };
 
+/** Say how a node is related to its twin. */
+function relationTold(place, there, relation) {
+  // Paths have slashes of their own: the scope of what is differentiated is not said, neither of it nor of what stands beside it.
+  const own = ownName(data.loss),
+    scope = data.loss.slice(0, data.loss.length - own.length);
+  const of = (at) =>
+    `∂${visibleShort(own)}/∂${scope && nodes.name[at].startsWith(scope) ? nodes.name[at].slice(scope.length) : nodes.name[at]}`;
+  const words = {
+    gradient: place === data.differentiated ? "This is what is differentiated. Its own gradient:" : of(place),
+    "gradient of": `This is ${of(there)}. The value:`,
+    "made for": "It was made for:",
+    "serves its gradient": "For its gradient there is:",
+  };
+  return words[relation];
+}
+
 function drawGradient() {
   const [there, relation] = twinOf(shown.place),
     host = $("gradient");
   $("gradient-title").textContent = HEADINGS[relation] ?? "Gradient";
   heatmaps = heatmaps.filter((heat) => !heat.besides);
   if (there < 0) return host.replaceChildren(make("p", { className: "faint" }, "There is none of it in this run."));
-  // Paths have slashes of their own: the scope of what is differentiated is not said, neither of it nor of what stands beside it.
-  const own = ownName(data.loss),
-    scope = data.loss.slice(0, data.loss.length - own.length);
-  const of = (place) =>
-    `∂${visibleShort(own)}/∂${scope && nodes.name[place].startsWith(scope) ? nodes.name[place].slice(scope.length) : nodes.name[place]}`;
-  const itself = shown.place === data.differentiated ? "This is what is differentiated. Its own gradient:" : of(shown.place);
-  const words = {
-    gradient: itself,
-    "gradient of": `This is ${of(there)}. The value:`,
-    "made for": "It was made for:",
-    "serves its gradient": "For its gradient there is:",
-  };
   const button = make("button", { type: "button", className: "link", id: "twin", onclick: toTwin }, `${nodes.name[there]} (t)`);
   const before = heatmaps.length,
     value = valueOf(shown.run, there);
@@ -477,7 +490,7 @@ function drawGradient() {
       ? make("p", { className: "equation" }, elementText(there, shown.cell, value))
       : null;
   const most = value?.size ? largest(shown.run, there, (cell) => go(there, cell)) : null;
-  host.replaceChildren(make("p", null, words[relation], " ", button), seen, ...[element, most].filter(Boolean));
+  host.replaceChildren(make("p", null, relationTold(shown.place, there, relation), " ", button), seen, ...[element, most].filter(Boolean));
   for (const heat of heatmaps.slice(before)) {
     heat.besides = true;
     heat.meant = same ? [shown.cell] : [];

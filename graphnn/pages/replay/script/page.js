@@ -248,6 +248,13 @@ function toPaper(on) {
   root.classList.toggle("paper", on);
   useTheme(theme);
   $("printed").hidden = !on;
+  // The screen stays as it is behind cards: of what is not seen, nobody knows how much room it has.
+  const cards = on && asking.places !== null;
+  root.classList.toggle("cards", cards);
+  if (cards) {
+    asking.begun = true;
+    return drawCards();
+  }
   $("printed").replaceChildren(...(on ? printed() : []));
   drawAll();
   sizeText(on ? SHARP : picture.scale);
@@ -370,13 +377,14 @@ function listen() {
   let resizing = null;
   window.addEventListener("resize", () => {
     clearTimeout(resizing);
-    resizing = setTimeout(() => (measure(), drawAll()), 100);
+    resizing = setTimeout(() => document.documentElement.classList.contains("cards") || (measure(), reachSays(), drawAll()), 100);
   });
   window.addEventListener("beforeprint", () => toPaper(true));
   window.addEventListener("afterprint", () => toPaper(false));
   window.matchMedia("print").addEventListener("change", ({ matches }) => toPaper(matches));
   listenToDiagram();
   listenToPanes();
+  listenToPrinting();
 }
 
 function prepare() {
@@ -399,8 +407,6 @@ function prepare() {
   $("hint").textContent = data.playground
     ? `A network that trains in this page, by graphnn. Press Train; ${data.sight?.ends ? "drag a point; " : ""}${matchMedia("(pointer: coarse)").matches ? "tap" : "click"} a box to see its numbers, and type another one.`
     : `A run recorded by graphnn. ${matchMedia("(pointer: coarse)").matches ? "Tap" : "Click"} a box to see its numbers, and a number to see what made it. ← → go one operation back or on.`;
-  if ($("says").scrollHeight > $("says").clientHeight + 1)
-    Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
   $("position").max = Math.max(0, nodes.name.length - 1);
   $("place").style.minWidth = `${2 * grouped(nodes.name.length).length + 4}ch`;
   $("play-film").hidden = !gradientOf.size || data.kind === "pair";
@@ -418,6 +424,12 @@ function prepare() {
   prepareUnchanged();
 }
 
+/** Have the keyboard reach what is said, where it scrolls: it has the room that the rest of the header leaves. */
+function reachSays() {
+  if ($("says").scrollHeight > $("says").clientHeight + 1)
+    Object.assign($("says"), { tabIndex: 0, role: "region", ariaLabel: "What happened" });
+}
+
 async function start() {
   try {
     [data, arrays] = await unpacked($("data").textContent);
@@ -429,6 +441,7 @@ async function start() {
   $("data").remove();
   prepare();
   listen();
+  reachSays();
   const { run, place, cell, loop, iteration } = data.opening;
   shown.run = data.kind === "pair" ? 0 : run;
   shown.place = shown.time = place;

@@ -5,7 +5,7 @@ const MOST_PRINTED = 6; // numbers of a value; of more, there are statistics
 /** Return a table of all nodes in the order of the run, with what each is and what its value was: there is nothing to press on paper. */
 function printed() {
   const those = seenRuns(),
-    where = data.kind === "single" ? "" : `: ${those.map((run) => runs[run].label).join(", ")}`;
+    where = data.kind === "run" ? "" : `: ${those.map((run) => runs[run].label).join(", ")}`;
   const heads = ["", "node", "operation", "shape", ...(those.length > 1 ? those.map((run) => runs[run].label) : ["value"])];
   const rows = upTo(nodes.name.length).map((place) => {
     const cells = [String(place + 1), nodes.name[place], madeOf(place), `${shapeText(nodes.shape[place])} ${nodes.dtype[place]}`];

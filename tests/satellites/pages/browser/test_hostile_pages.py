@@ -60,6 +60,7 @@ def used(page: Page, hostile: Hostile) -> None:
         if page.locator(button).is_visible() and page.locator(button).is_enabled():
             page.click(button)
     page.fill("#search", hostile.text()[:200])
+    page.evaluate("(asking.places = askedFor('all', ''), toPaper(true), (asking.places = null), toPaper(false))")
     page.press("#search", "Enter")
     page.evaluate(
         "(hash) => void (location.hash = hash)",

@@ -57,6 +57,9 @@ def test_names_are_shown_as_they_stand(text: str, opened: Opened, tmp_path: Path
     page.get_by_label("What is laid over the diagram").select_option("values")
     page.fill("#search", y.name[-5:])
     assert y.name in page.locator("#matches").text_content()
+    page.evaluate("(asking.places = askedFor('all', ''), toPaper(true))")
+    assert page.locator(".card h2").first.text_content().endswith(y.name)
+    assert page.evaluate("[...document.querySelectorAll('#printed *')].every((each) => !each.hasAttribute('onload'))")
     assert page.locator("script, img, iframe, object, embed").count() == 1  # the script of the page
     assert page.evaluate("window.ran") is None
 
