@@ -111,7 +111,7 @@ def test_a_box_of_several_shows_its_result() -> None:
     fetches, trace = traced()
     picture = told(draw(fetches[0], 0, trace=trace).source)
     assert on(picture, "head") == ["[[1, 0], [3, 0]]"]
-    assert "a box of several has its result's" in picture.headings[-1]
+    assert "a box of several operations shows its result" in picture.headings[-1]
 
 
 def test_statistics_are_mean_spread_zeros_and_range_coloured_by_sign_of_the_mean() -> None:

@@ -155,7 +155,7 @@ _TOGETHER = {
     "sum": "a box of several is their sum",
     "largest": "a box of several has the largest of them",
     "one": "a box of several has one of them, and says how many more there are",
-    "result": "a box of several has its result's",
+    "result": "a box of several operations shows its result",
 }
 
 

@@ -168,13 +168,14 @@ function drawOverlay() {
 /** Write a text into a box and fill it, or have it as it was. */
 function dress(box, mark, colour) {
   if (!mark && !box.dressed) return;
-  const { form, title, below } = partsOf(box);
+  const { form, title, below, formula } = partsOf(box);
   box.dressed = Boolean(mark);
   form?.style.removeProperty("fill");
   for (const text of [title, below]) for (const each of ["fill", ...OUTLINE]) text?.style.removeProperty(each);
   box.group.classList.toggle("dressed", box.dressed);
   const text = mark && mark.text.length > roomIn(form) ? (mark.short ?? mark.text) : mark?.text;
   if (below) below.textContent = mark ? text : box.below;
+  if (formula) formula.textContent = mark ? "" : box.formula;
   if (!below && title) title.setAttribute("dy", mark ? -4 : 0);
   box.note?.remove();
   box.note = null;
@@ -203,9 +204,10 @@ const roomIn = (form) => (Number(form?.getAttribute("width")) || 1.7 * Number(fo
 
 function partsOf(box) {
   if (!box.parts) {
-    const [title, below] = box.group.querySelectorAll("text");
-    box.parts = { form: box.group.querySelector("rect, ellipse, path, polygon"), title, below };
+    const [title, below, formula] = box.group.querySelectorAll("text");
+    box.parts = { form: box.group.querySelector("rect, ellipse, path, polygon"), title, below, formula };
     box.below = below?.textContent;
+    box.formula = formula?.textContent;
   }
   return box.parts;
 }
