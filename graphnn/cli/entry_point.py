@@ -117,6 +117,12 @@ class _Parser(argparse.ArgumentParser):
 class _Help(argparse.HelpFormatter):
     """Lists the verbs without a line that says VERB, so that all of the help fits a terminal."""
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """Take the names of verbs for as long as they are: they stand two columns further in than argparse counts."""
+        super().add_argument(action)
+        if action.metavar == "VERB":
+            self._action_max_length += self._indent_increment
+
     def _format_action(self, action: argparse.Action) -> str:
         text = super()._format_action(action)
         return text.partition("\n")[2] if action.metavar == "VERB" else text
@@ -124,9 +130,7 @@ class _Help(argparse.HelpFormatter):
 
 def _parsers(chosen: Iterable[Command]) -> dict[str, argparse.ArgumentParser]:
     """Return the parser of the command line, as "", and those of some commands by name."""
-    parser = _Parser(
-        prog="graphnn", description="A computational-graph engine one can see through.", formatter_class=_Help
-    )
+    parser = _Parser(prog="graphnn", formatter_class=_Help)
     parser.add_argument("--version", action="version", version=f"graphnn {gn.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for each in chosen:

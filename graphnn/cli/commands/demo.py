@@ -43,7 +43,7 @@ def _pages(film: gn.Recording, folder: Path) -> tuple[list[Path], list[str]]:
     cli.switch("--open", "open the playground in a browser"),
 )
 def demo(options: cli.Options) -> int | None:
-    """Evaluate, train, draw, replay and play with a network on spiral data."""
+    """Evaluate, train, draw, replay and play with a network."""
     folder = folder_for(options.output)
     fetches, feed = gn.demo.build()
     graph = fetches["loss"].graph

@@ -40,7 +40,7 @@ def _step_of(target: Target) -> tuple[Any, str]:
     cli.switch("--open", "open the page in a browser"),
 )
 def playground(options: cli.Options) -> int | None:
-    """Write a page that trains the network, with data that can be moved, added and replaced."""
+    """Write a page that trains the network on data one can move."""
     file = options.output
     if not is_page(file):
         raise cli.Misuse(f"{file} is not the name of a page: one ends in .html")

@@ -129,7 +129,7 @@ def test_a_note_says_what_was_collapsed(tmp_path: Path, monkeypatch: Any, capsys
         (["--focus", "dense_9"], 2, "dense_9"),
         (["--feed", "x=x.npy"], 2, "only an overlay evaluates what is fed"),
         (["--animate"], 2, "-o FILE.svg"),
-        (["--animate", "-o", "m.png"], 2, "only SVG can be animated"),
+        (["--animate", "-o", "m.png"], 2, "only SVG and GIF can be animated"),
         (["--overlay", "digits"], 2, "invalid choice"),
         (["--phase", "sideways"], 2, "invalid choice"),
     ],
