@@ -58,7 +58,8 @@ function listenToLive() {
     else drawLive();
   });
   $("rate-choice").hidden = !rates.length;
-  $("rate").addEventListener("input", () => trying(() => useRate(10 ** Number($("rate").value))));
+  $("rate").addEventListener("input", () => trying(() => useRate(Number((10 ** Number($("rate").value)).toPrecision(2)))));
+  $("rate-number").addEventListener("change", (event) => trying(() => useRate(numberFrom(event.target.value, "float64"))));
   $("batch-choice").hidden = !trains || !live.rows || live.count < 2;
   $("batch").addEventListener("change", () => trying(() => (useBatch(Number($("batch").value)), computing())));
   $("table-choice").hidden = !live.pool.size;
@@ -92,7 +93,7 @@ function layOutPlayground() {
 
 function useRate(rate) {
   computing();
-  for (const number of data.live.rates) live.engine.set(number, 0, Number(rate.toPrecision(2)));
+  for (const number of data.live.rates) live.engine.set(number, 0, rate);
   touched();
   compute();
 }
@@ -180,7 +181,7 @@ function drawLive() {
   if (rates.length) {
     const rate = Number(live.engine ? live.engine.value(rates[0]).data[0] : live.given.get(rates[0])[0]);
     if (document.activeElement !== $("rate")) $("rate").value = Math.log10(rate);
-    $("rate-name").textContent = general(rate, 3);
+    if (document.activeElement !== $("rate-number")) $("rate-number").value = general(rate, 6);
     $("rate").setAttribute("aria-valuetext", `learning rate ${general(rate, 3)}`);
   }
   $("batch").max = live.count;

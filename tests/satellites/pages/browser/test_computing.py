@@ -116,6 +116,36 @@ def test_steps_are_made_and_taken_back(page: Page) -> None:
     assert number(page, "dense_1/weight") == first
 
 
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_the_slider_of_the_learning_rate_follows_the_mouse(opened: Opened, tmp_path: Path, size: str) -> None:
+    _, step, feed = step_of()
+    gn.playground(step, feed, tmp_path / "play.html")
+    page = opened(tmp_path / "play.html", size=size)
+    page.evaluate("$('live-more').open = true")
+    slider = page.locator("#rate")
+    slider.scroll_into_view_if_needed()
+    before = slider.bounding_box()
+    assert before is not None
+    x, y = before["x"] + before["width"] * 0.6, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    first = float(page.input_value("#rate-number"))
+    page.mouse.move(x + 5, y, steps=5)
+    page.mouse.up()
+    assert slider.bounding_box() == before  # what is said moves nothing
+    assert first < float(page.input_value("#rate-number")) < 2 * first
+
+
+def test_a_learning_rate_is_typed(page: Page) -> None:
+    page.fill("#rate-number", "0.0125")
+    page.press("#rate-number", "Enter")
+    assert number(page, "sgd_1/learning_rate") == 0.0125
+    page.fill("#rate-number", "fast")
+    page.press("#rate-number", "Enter")
+    expect(page.locator("#live-says")).to_have_text("“fast” is not a number.")
+    assert number(page, "sgd_1/learning_rate") == 0.0125
+
+
 def test_batches_are_shuffled_rows_of_the_data(page: Page) -> None:
     page.locator("#batch").evaluate("(each) => (each.value = 20, each.dispatchEvent(new Event('change')))")
     assert page.evaluate("graphnn.value('x').then((v) => v.shape)") == [20, 2]
@@ -396,13 +426,13 @@ def test_a_whole_session_by_the_keyboard_alone(opened: Opened, tmp_path: Path) -
     keys.press("Space")
     assert page.evaluate("live.steps") == steps
     tab_to(page, "#rate")
-    rate = page.inner_text("#rate-name")
+    rate = page.input_value("#rate-number")
     keys.press("ArrowRight")
-    assert page.inner_text("#rate-name") != rate
+    assert page.input_value("#rate-number") != rate
     tab_to(page, "#reset")
     keys.press("Enter")
     assert page.evaluate("graphnn.loss()") == pytest.approx(first, rel=1e-12)
-    assert page.inner_text("#rate-name") == rate
+    assert page.input_value("#rate-number") == rate
 
     tab_to(page, "#boundary > canvas")  # move a point, add one, delete it
     keys.press("Enter")
