@@ -320,16 +320,36 @@ function recordedOf(place) {
     run = runs[live.run],
     i = k === undefined ? place : data.loops[k].places.indexOf(place);
   const { values, rules } = k === undefined ? run : { values: run.loops[k].values[0] ?? [], rules: run.loops[k].rules[0] ?? [] };
-  const fixed = k === undefined ? data.live.fixed[live.numberOf.get(place)] : data.live.loops[k].fixed[i];
-  return { shape: data.values[values[i]]?.shape, rule: rules[i] ?? -1, fixed: Boolean(fixed) };
+  const deciding = k === undefined ? data.live.deciding[live.numberOf.get(place)] : data.live.loops[k].deciding[i];
+  return { value: values[i] >= 0 ? valueNumbered(values[i]) : null, rule: rules[i] ?? -1, deciding: deciding ?? [] };
 }
 
-/** Return the rule that says what each element read; of a live value where it follows from shapes alone, and they are as recorded. */
+/** Return whether an operand that decides what is read, an index or a label, is as it was when it was recorded. */
+function isAsRecorded(place) {
+  const { value } = recordedOf(place),
+    now = liveValue(place);
+  if (!value || !now) return false;
+  const alike = (raw) => raw.every((x, i) => Number(x) === Number(now.raw[i]));
+  if (!value.partial) return alike(value.raw);
+  const first = data.live.given.find(([i]) => data.live.places[i] === place); // of what is given the page has all
+  return first !== undefined && alike(arrays[first[1]]);
+}
+
+/** Return which elements a mask lets through now, by the operand that decides them; null of an operation without one. */
+function maskNow(place) {
+  const op = nodes.op[place];
+  if (op !== "where" && op !== "prelu") return null;
+  return (i, first) => (op === "where" ? i === 0 || (first !== 0) === (i === 1) : i === 0 || !(first > 0));
+}
+
+/** Return the rule that says what each element read; of a live value where shapes, and the operands that decide it, are as recorded. */
 function ruleOf(run, place) {
   if (!isLive(run)) return runs[run].rules[place] ?? -1;
-  const { rule, fixed } = recordedOf(place),
-    alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
-  return fixed && [place, ...nodes.inputs[place]].every(alike) ? rule : -1;
+  const { rule, deciding } = recordedOf(place),
+    inputs = nodes.inputs[place],
+    alike = (at) => String(recordedOf(at).value?.shape) === String(liveValue(at)?.shape);
+  if (!liveValue(place) || ![place, ...inputs].every(alike)) return -1;
+  return maskNow(place) || deciding.every((i) => isAsRecorded(inputs[i])) ? rule : -1;
 }
 
 // --- what the reader changes

@@ -63,16 +63,19 @@ function readBy(run, place, cell) {
   const value = valueOf(run, place),
     number = value === null ? -1 : ruleOf(run, place);
   if (number < 0) return null;
-  const slot = value.slot(cell);
-  if (slot < 0) return null;
+  const now = isLive(run) ? maskNow(place) : null,
+    slot = (isLive(run) ? recordedOf(place).value : value).slot(cell); // rules are of the elements that were kept
+  if (slot < 0 && !isLive(run)) return null;
   const inputs = nodes.inputs[place],
     index = unravel(cell, value.shape);
-  const found = data.rules[number].map((rule, i) => followed(rule, index, slot, valueOf(run, inputs[i])));
-  return found.includes(null) ? null : found;
+  const found = data.rules[number].map((rule, i) => followed(now ? rule?.slice(0, 5) : rule, index, slot, valueOf(run, inputs[i])));
+  if (found.includes(null)) return null;
+  const first = now && valueOf(run, inputs[0]).number(found[0].places[0]);
+  return now ? found.map((each, i) => (now(i, first) ? each : { count: 0, places: [] })) : found;
 }
 
 function followed(rule, index, slot, operand) {
-  if (rule === null) return null;
+  if (!rule || (slot < 0 && (rule[0] === "lists" || rule[5] !== undefined))) return null;
   if (rule[0] === "all") return { count: operand.size, places: upTo(Math.min(operand.size, MOST_PLACES)) };
   if (rule[0] === "lists") {
     const [counts, starts, places] = rule.slice(1).map((number) => arrays[number]);

@@ -116,6 +116,31 @@ def test_steps_are_made_and_taken_back(page: Page) -> None:
     assert number(page, "dense_1/weight") == first
 
 
+def test_what_an_element_read_is_known_while_what_decides_it_is_as_it_was(page: Page) -> None:
+    page.evaluate("graphnn.train(3)")
+    look_at(page, "categorical_crossentropy_1/pick")
+    page.evaluate("choose(17)")
+    label = int(number(page, "labels", 17))
+    says = page.locator("#equation")
+    expect(says).to_contain_text(f"clip[17, {label}] = ")
+    expect(says).to_contain_text(f"labels[17] = {label}")
+    masked = page.evaluate("nodes.op.flatMap((op, place) => (op === 'where' ? [place] : []))")
+    assert page.evaluate("(all) => all.every((place) => readBy(shown.run, place, 5) !== null)", masked)
+    page.evaluate(f"graphnn.set('labels', [17], {(label + 1) % 3})")
+    expect(says).to_contain_text("is known only as it was recorded")
+
+
+def test_what_a_condition_lets_through_is_read_now(opened: Opened, tmp_path: Path) -> None:
+    g = gn.Graph("where")
+    x = g.placeholder("x", shape=(3,))
+    g.outputs["z"] = z = gn.where(x > 0, x * 2, x * 3, name="z")
+    gn.trace(z, {x: [1.0, -1.0, 1.0]}).to_html(tmp_path / "where.html", live=True)
+    page = opened(tmp_path / "where.html")
+    assert page.evaluate("graphnn.set('x', [0], -4).then(() => graphnn.value('z')).then((v) => [...v.data])") == [-12, -3, 2]
+    assert page.evaluate("readBy(shown.run, placeOf.get('z'), 0).map((each) => each.count)") == [1, 0, 1]
+    assert page.evaluate("readBy(shown.run, placeOf.get('z'), 2).map((each) => each.count)") == [1, 1, 0]
+
+
 @pytest.mark.parametrize("size", ["laptop", "phone"])
 def test_the_slider_of_the_learning_rate_follows_the_mouse(opened: Opened, tmp_path: Path, size: str) -> None:
     _, step, feed = step_of()
