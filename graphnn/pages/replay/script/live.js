@@ -25,6 +25,8 @@ const live = {
   seed: 1,
   fresh: false,
   recomputed: null,
+  before: null,
+  changed: new Set(),
   grid: null,
   inside: new Map(),
   ticks: new Set(),
@@ -161,6 +163,8 @@ function asRecorded() {
     seed: 1,
     fresh: false,
     recomputed: null,
+    before: null,
+    changed: new Set(),
   });
   if (data.sight?.recorded) data.sight.ends = data.sight.recorded;
   live.settings.clear();
@@ -394,7 +398,14 @@ function change(place, cell, numbers) {
     throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
   if (isGiven(number)) for (const x of numbers) checkClass(number, x);
   const before = numbers.map((_, k) => Number(value.data[cell + k]));
-  live.edits.push({ number, cell, before, pinned: isGiven(number) || live.edits.some((edit) => edit.number === number) });
+  keepBefore();
+  live.edits.push({
+    number,
+    cell,
+    before,
+    steps: live.steps,
+    pinned: isGiven(number) || live.edits.some((edit) => edit.number === number),
+  });
   try {
     numbers.forEach((x, k) => engine.set(number, cell + k, x));
     touched();
@@ -412,7 +423,8 @@ function changeSetting(place, name, x) {
   const number = live.numberOf.get(place);
   computing();
   const before = live.settings.get(number);
-  live.edits.push({ number, setting: true, before });
+  keepBefore();
+  live.edits.push({ number, setting: true, before, steps: live.steps });
   try {
     setSettings(number, { ...before, [name]: x });
     compute();
@@ -434,10 +446,36 @@ function setSettings(number, settings) {
   touched();
 }
 
+/** Return a function that makes something when it is first asked for. */
+function once(made) {
+  let found;
+  return () => (found ??= made());
+}
+
+const MOST_BEFORE = 2e7; // numbers that are kept of before a change
+
+/** Keep what there is before a change: the numbers are compared with it. */
+function keepBefore() {
+  const numbers = data.live.places.flatMap((place, i) => (place >= 0 && !isBundle(i) ? [i] : [])),
+    values = new Map();
+  let count = 0;
+  for (const i of numbers) {
+    const { shape, dtype, data: raw } = live.engine.value(i);
+    if ((count += raw.length) > MOST_BEFORE) break;
+    const kept = raw.slice();
+    values.set(
+      data.live.places[i],
+      once(() => new LiveValue({ shape, dtype, data: kept })),
+    );
+  }
+  live.before = { values, loss: lossNow(), recorded: !live.steps && !live.edits.length && !live.changed.size };
+}
+
 /** Take the last change back. */
 function undo() {
   const edit = live.edits.pop();
   if (!edit || !live.engine) return;
+  live.before = null;
   if (edit.setting) setSettings(edit.number, edit.before);
   else {
     edit.before.forEach((x, k) => live.engine.set(edit.number, edit.cell + k, x));
@@ -455,12 +493,14 @@ function keepFed(number) {
   if (live.pool.has(number) && live.batch === live.count) live.pool.set(number, live.engine.value(number).data.slice());
 }
 
-/** Note which places were computed again: what depends on a change. After a step of training that is all. */
+/** Note which places were computed again: what depends on the changes since the last step of training. */
 function tellRecomputed() {
-  if (!live.on || live.steps || !live.edits.length) live.recomputed = null;
+  const edits = live.edits.filter((edit) => edit.steps === live.steps);
+  if (!edits.length) live.before = null;
+  if (!live.on || !edits.length) live.recomputed = null;
   else {
     const { inputs } = data.live.nodes,
-      found = new Set(live.edits.map((edit) => edit.number));
+      found = new Set(edits.map((edit) => edit.number));
     inputs.forEach((all, i) => all.some((input) => found.has(input)) && found.add(i));
     const inside = data.live.loops.flatMap(({ node }, k) => (found.has(node) ? data.loops[k].places : []));
     live.recomputed = new Set([...[...found].map((i) => data.live.places[i]).filter((place) => place >= 0), ...inside]);
@@ -569,8 +609,10 @@ function stepBack() {
   for (const [i, part] of [...before.state, ...before.feed]) live.engine.load(i, part);
   live.steps--;
   live.curve.pop();
+  live.before = null;
   touched();
   compute();
+  tellRecomputed();
   drawAll();
 }
 
@@ -620,6 +662,7 @@ function useRows(pool, count, most = Infinity) {
   live.pool = pool;
   live.count = count;
   live.on = true;
+  live.changed.add("data");
   useBatch(Math.min(all ? most : live.batch, count));
   live.past = [];
   computing();
@@ -656,6 +699,7 @@ function moveRow(number, row, numbers) {
   const engine = computing(),
     wide = rowSize(number),
     all = live.pool.get(number).slice();
+  live.changed.add("data");
   numbers.forEach((x, k) => (all[row * wide + k] = x));
   live.pool.set(number, all);
   if (live.batch === live.count) numbers.forEach((x, k) => engine.set(number, row * wide + k, x));

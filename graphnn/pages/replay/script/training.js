@@ -61,7 +61,7 @@ function listenToLive() {
   $("rate").addEventListener("input", () => trying(() => useRate(Number((10 ** Number($("rate").value)).toPrecision(2)))));
   $("rate-number").addEventListener("change", (event) => trying(() => useRate(numberFrom(event.target.value, "float64"))));
   $("batch-choice").hidden = !trains || !live.rows || live.count < 2;
-  $("batch").addEventListener("change", () => trying(() => (useBatch(Number($("batch").value)), computing())));
+  $("batch").addEventListener("change", () => trying(() => (useBatch(Number($("batch").value)), live.changed.add("batch"), computing())));
   $("table-choice").hidden = !live.pool.size;
   $("table").addEventListener(
     "change",
@@ -94,6 +94,7 @@ function layOutPlayground() {
 function useRate(rate) {
   computing();
   for (const number of data.live.rates) live.engine.set(number, 0, rate);
+  live.changed.add("learning rate");
   touched();
   compute();
 }
@@ -111,8 +112,12 @@ function setTyped() {
       cell,
       (texts.length ? texts : [""]).map((text) => numberFrom(text, dtype)),
     );
-    const count = live.recomputed ? live.recomputed.size : 0;
-    tellEdit(count ? `${grouped(count)} of ${grouped(nodes.name.length)} nodes were set or computed again; the others are grey.` : "");
+    const count = live.recomputed ? live.recomputed.size : 0,
+      was = live.before?.loss ?? NaN,
+      loss = Number.isNaN(was) ? "" : `; ${lossName()} ${inFour(was)} → ${inFour(lossNow())}`;
+    tellEdit(
+      count ? `${grouped(count)} of ${grouped(nodes.name.length)} nodes were set or computed again; the others are grey${loss}.` : "",
+    );
   }, tellEdit);
 }
 
@@ -153,15 +158,36 @@ function drawEdit() {
   );
 }
 
-/** Say what an element was when it was recorded, where it is another number now. */
+/** Say what an element was before the last change, or when it was recorded, where it is another number now. */
 function recordedText(run, place, cell) {
   if (!isLive(run)) return null;
   const number = runs[run].values[place],
-    value = number === undefined || number < 0 ? null : valueNumbered(number);
+    kept = live.before && !live.before.recorded ? live.before.values.get(place)?.() : null,
+    value = kept ?? (number === undefined || number < 0 ? null : valueNumbered(number));
   const before = value && cell < value.size ? value.at(cell) : undefined,
     now = liveValue(place)?.at(cell);
   if (before === undefined || now === undefined || numeral(before, value.dtype) === numeral(now, nodes.dtype[place])) return null;
-  return make("p", { className: "was" }, `It was ${numeral(before, value.dtype)} when it was recorded.`);
+  return make("p", { className: "was" }, `It was ${numeral(before, value.dtype)} ${kept ? "before the change" : "when it was recorded"}.`);
+}
+
+/** Return a number with four digits, always as many. */
+const inFour = (x) => general(x, 4, true).replace(/\.$/, "");
+
+const lossName = () => data.outputs.find(([, place]) => place === data.live.places[data.live.fetches[0]])?.[0] ?? "loss";
+
+/** Return what is not as it was recorded, besides the steps that were made. */
+function changedText() {
+  const names = [...live.changed, ...new Set(live.edits.map((edit) => data.live.nodes.name[edit.number]))].map((name) =>
+    shortened(name, 26),
+  );
+  return names.length > 2 ? `${names[0]} and ${names.length - 1} more` : names.join(" and ");
+}
+
+/** Return how far the training is, and what was changed. */
+function stateText() {
+  const steps = live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : "",
+    changed = changedText() && `${changedText()} changed`;
+  return [steps, changed].filter(Boolean).join(", ") || (data.playground ? "no step made yet" : "as recorded");
 }
 
 function drawLive() {
@@ -190,10 +216,9 @@ function drawLive() {
     live.batch === live.count ? `all ${grouped(live.count)} rows` : `${grouped(live.batch)} of ${grouped(live.count)} rows`;
   $("batch").setAttribute("aria-valuetext", $("batch-name").textContent);
   const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
-  const first = data.live.places[data.live.fetches[0]],
-    [name] = data.outputs.find(([, place]) => place === first) ?? ["loss"];
-  $("train-says").textContent =
-    `${live.steps ? `${grouped(live.steps)} ${live.steps === 1 ? "step" : "steps"} made` : live.on ? "changed" : data.playground ? "no step made yet" : "as recorded"}${Number.isNaN(loss) && !live.on ? "" : `, ${name} = ${general(loss, 4)}`}`;
+  const name = lossName(),
+    ofBatch = live.batch < live.count ? `batch ${name}` : name;
+  $("train-says").textContent = `${stateText()}${Number.isNaN(loss) && !live.on ? "" : `, ${ofBatch} = ${inFour(loss)}`}`;
   const all = live.curve.length ? [...live.curve, lossNow()] : [],
     every = Math.max(1, Math.ceil(all.length / 400)),
     curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);

@@ -116,6 +116,24 @@ def test_steps_are_made_and_taken_back(page: Page) -> None:
     assert number(page, "dense_1/weight") == first
 
 
+def test_what_a_change_did_is_said_also_after_training(page: Page) -> None:
+    page.evaluate("graphnn.train(10)")
+    expect(page.locator("#train-says")).to_have_text(re.compile(r"^10 steps made, loss = \d\.\d{3}$"))
+    look_at(page, "dense_1/weight")
+    loss, weight = page.evaluate("graphnn.loss()"), number(page, "dense_1/weight")
+    page.fill("#edit-number", "2.5")
+    page.click("#set")
+    says = page.locator("#edit-says")
+    expect(says).to_contain_text("nodes were set or computed again")
+    expect(says).to_contain_text(f"loss {loss:#.4g} → {page.evaluate('graphnn.loss()'):#.4g}")
+    expect(page.locator("#equation")).to_contain_text(f"It was {weight:#.4g} before the change.")
+    expect(page.locator("#train-says")).to_contain_text("10 steps made, dense_1/weight changed, loss = ")
+    page.click("#undo")
+    expect(page.locator("#equation")).not_to_contain_text("before the change")
+    page.click("#train-step")
+    expect(page.locator("#same-key")).to_be_hidden()
+
+
 def test_what_an_element_read_is_known_while_what_decides_it_is_as_it_was(page: Page) -> None:
     page.evaluate("graphnn.train(3)")
     look_at(page, "categorical_crossentropy_1/pick")
