@@ -21,9 +21,12 @@ const live = {
   count: 0,
   batch: 0,
   order: [],
+  fed: [],
   at: 0,
   seed: 1,
   fresh: false,
+  version: 0,
+  whole: null,
   recomputed: null,
   before: null,
   changed: new Set(),
@@ -154,6 +157,7 @@ function asRecorded() {
     on: false,
     engine: null,
     grid: null,
+    whole: null,
     sizes: { ...sizes },
     edits: [],
     past: [],
@@ -177,6 +181,7 @@ function asRecorded() {
   live.count = play?.count ?? sizes[live.rows] ?? 0;
   live.batch = Math.min(live.count, sizes[live.rows] ?? 0);
   live.order = upTo(live.count);
+  live.fed = upTo(live.batch);
 }
 
 /** Return the placeholders that are fed rows. */
@@ -205,6 +210,7 @@ function compute() {
   if (live.fresh) return;
   live.engine.run();
   live.fresh = true;
+  live.version++;
   live.cache.clear();
   live.inside.clear();
 }
@@ -442,7 +448,7 @@ function setSettings(number, settings) {
     own = { ...told.attributes[number], ...settings };
   for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
   live.engine.setOp(number, own);
-  live.grid = null;
+  live.grid = live.whole = null;
   touched();
 }
 
@@ -545,6 +551,7 @@ function feedNext() {
 }
 
 function feed(rows) {
+  live.fed = rows;
   for (const [i, all] of live.pool) {
     const wide = rowSize(i),
       part = new all.constructor(rows.length * wide);
@@ -598,7 +605,11 @@ function trainSteps(count) {
 function keepPast() {
   const state = data.live.updates.map(([i]) => [i, live.engine.value(i).data.slice()]);
   const bytes = state.reduce((sum, [, part]) => sum + part.byteLength, 0);
-  live.past.push({ state, feed: live.batch < live.count ? [...live.pool.keys()].map((i) => [i, live.engine.value(i).data.slice()]) : [] });
+  live.past.push({
+    state,
+    rows: live.fed,
+    feed: live.batch < live.count ? [...live.pool.keys()].map((i) => [i, live.engine.value(i).data.slice()]) : [],
+  });
   while (live.past.length > MOST_PAST || (live.past.length > 1 && live.past.length * bytes > MOST_PAST_BYTES)) live.past.shift();
 }
 
@@ -607,6 +618,7 @@ function stepBack() {
   const before = live.past.pop();
   if (!before) return;
   for (const [i, part] of [...before.state, ...before.feed]) live.engine.load(i, part);
+  live.fed = before.rows;
   live.steps--;
   live.curve.pop();
   live.before = null;
@@ -661,6 +673,7 @@ function useRows(pool, count, most = Infinity) {
   keepState();
   live.pool = pool;
   live.count = count;
+  live.whole = null;
   live.on = true;
   live.changed.add("data");
   useBatch(Math.min(all ? most : live.batch, count));
@@ -702,7 +715,8 @@ function moveRow(number, row, numbers) {
   live.changed.add("data");
   numbers.forEach((x, k) => (all[row * wide + k] = x));
   live.pool.set(number, all);
-  if (live.batch === live.count) numbers.forEach((x, k) => engine.set(number, row * wide + k, x));
+  const at = live.fed.indexOf(row);
+  if (at >= 0) numbers.forEach((x, k) => engine.set(number, at * wide + k, Number(x)));
   touched();
   compute();
 }

@@ -499,6 +499,7 @@ const visibleShort = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : n
 function drawFindings() {
   const { findings } = runs[shown.run];
   $("findings-part").hidden = !findings.length;
+  $("findings-title").textContent = live.on ? "Findings when it was recorded" : "Findings";
   $("findings").replaceChildren(
     ...findings.map((finding) => {
       const here = finding.place === shown.place ? { "aria-current": "true" } : {};

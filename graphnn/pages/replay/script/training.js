@@ -230,6 +230,8 @@ function drawLive() {
 // --- points
 
 let pointHeld = null,
+  pointMoved = false,
+  pointTold = -1,
   pointChosen = -1;
 
 function spotsOf(seen, points, wide, high) {
@@ -267,10 +269,11 @@ function listenToPoints() {
       [across, down] = room().map((most, axis) => Math.max(0, Math.min(1, spot[axis] / most)));
     return [left + across * (right - left), top - down * (top - bottom)].map((x) => Number(x.toPrecision(6)));
   };
-  const nearest = (spot) => {
+  const nearest = (spot, event) => {
+    const room_ = event.pointerType === "touch" ? 14 : dotSize(live.count) + 2;
     const far = spotsOf(seen, livePoints(seen).points, ...room()).map(([a, b]) => Math.hypot(a - spot[0], b - spot[1])),
       least = Math.min(...far);
-    return least < 10 ? far.indexOf(least) : -1;
+    return least < room_ ? far.indexOf(least) : -1;
   };
   /** Return the numbers of a point, by the placeholder that has them. */
   const rowOfPoint = (numbers) => {
@@ -286,28 +289,38 @@ function listenToPoints() {
   const isThere = (event) => event.target === host.firstElementChild && event.target instanceof HTMLCanvasElement;
   host.addEventListener("pointerdown", (event) => {
     if (!isThere(event)) return;
-    pointHeld = nearest(at(event));
-    if (pointHeld >= 0) pointChosen = pointHeld;
-    else if ($("point-add")) add(numbersAt(at(event)));
-    drawBoundary();
+    pointHeld = nearest(at(event), event);
+    pointMoved = false;
+    if (pointHeld < 0 && $("point-add")) add(numbersAt(at(event)));
   });
   host.addEventListener("pointermove", (event) => {
     if (pointHeld === null || pointHeld < 0 || !(event.buttons & 1)) return;
     event.preventDefault();
+    if (!pointMoved) choosePoint(pointHeld);
+    pointMoved = true;
     move(pointHeld, numbersAt(at(event)));
   });
-  for (const ended of ["pointerup", "pointercancel"]) window.addEventListener(ended, () => (pointHeld = null));
+  for (const ended of ["pointerup", "pointercancel"])
+    window.addEventListener(ended, () => {
+      if (pointHeld !== null && pointHeld >= 0 && !pointMoved) choosePoint(pointHeld === pointChosen ? -1 : pointHeld, true);
+      pointHeld = null;
+    });
   const add = (numbers) =>
     trying(() => {
       const { y, points, targets } = livePoints(seen),
         row = rowOfPoint(numbers),
         near = points.map(([a, b]) => Math.hypot(a - numbers[0], b - numbers[1])),
         kind = Number($("point-class")?.value ?? targets?.[near.indexOf(Math.min(...near))]);
-      if (y !== undefined && !row.has(y)) row.set(y, [live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind]);
+      if (y !== undefined && !row.has(y)) row.set(y, [ownKind(y, kind)]);
       addRow(row);
-      pointChosen = live.count - 1;
+      choosePoint(live.count - 1);
     });
-  const remove = () => pointChosen >= 0 && trying(() => (removeRow(pointChosen), (pointChosen = Math.min(pointChosen, live.count - 1))));
+  const remove = () => pointChosen >= 0 && trying(() => (removeRow(pointChosen), choosePoint(Math.min(pointChosen, live.count - 1))));
+  host.addEventListener("change", (event) => {
+    const { y } = livePoints(seen);
+    if (event.target.id === "point-class" && pointChosen >= 0 && y !== undefined)
+      trying(() => moveRow(y, pointChosen, [ownKind(y, Number(event.target.value))]));
+  });
   host.addEventListener("click", (event) => {
     if (event.target.id === "point-add") add(numbersAt(room().map((size) => size / 2)));
     if (event.target.id === "point-delete") remove();
@@ -316,7 +329,7 @@ function listenToPoints() {
     if (!isThere(event)) return;
     const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key],
       { points } = livePoints(seen);
-    if (event.key === "Enter") pointChosen = (pointChosen + (event.shiftKey ? points.length - 1 : 1)) % points.length;
+    if (event.key === "Enter") choosePoint((pointChosen + (event.shiftKey ? points.length - 1 : 1)) % points.length, true);
     else if (event.key === "Delete" || event.key === "-") remove();
     else if (by && pointChosen >= 0) {
       const [[a, b]] = spotsOf(seen, [points[pointChosen]], ...room());
@@ -327,6 +340,16 @@ function listenToPoints() {
     drawBoundary();
     host.querySelector("canvas").focus({ preventScroll: true });
   });
+}
+
+/** Return a target as the data have it. */
+const ownKind = (y, kind) => (live.pool.get(y) instanceof BigInt64Array ? BigInt(kind) : kind);
+
+/** Choose a point, -1: none; `alone`: and show its row alone everywhere, if it is in the batch. */
+function choosePoint(point, alone = false) {
+  const row = alone ? live.fed.indexOf(point) : -1;
+  pointChosen = point;
+  chooseRow(row < 0 ? null : row);
 }
 
 const MOST_KINDS = 12; // of targets, to choose one for a new point
@@ -340,7 +363,7 @@ function pointControls(seen) {
     word = y !== undefined && /^u?int/.test(data.live.nodes.dtype[y]) ? "class" : nodes.name[seen.targets];
   const select = make(
     "select",
-    { id: "point-class", ariaLabel: `The ${word} of a new point` },
+    { id: "point-class", ariaLabel: `The ${word} of the chosen point, or of a new one` },
     ...kinds.map((kind) => make("option", { value: String(kind), selected: String(kind) === before }, `${word} ${kind}`)),
   );
   return make(

@@ -614,6 +614,61 @@ def test_how_many_are_right_is_counted(page: Page) -> None:
     expect(page.locator("#seen-right")).to_have_text(f"{right} of 60 right")
 
 
+def test_all_rows_are_counted_also_of_small_batches(page: Page) -> None:
+    page.evaluate("graphnn.train(5)")
+    page.locator("#batch").evaluate("(each) => (each.value = 7, each.dispatchEvent(new Event('change')))")
+    page.evaluate("graphnn.train(3)")
+    x, labels = (
+        np.array(page.evaluate(f"[...live.pool.get(numberFor(placeOf.get('{name}')))].map(Number)"))
+        for name in ("x", "labels")
+    )
+    w1, b1, w2, b2 = (
+        np.reshape(page.evaluate(f"graphnn.value('{name}').then((v) => [...v.data])"), shape)
+        for name, shape in [("dense_1/weight", (2, 6)), ("dense_1/bias", 6), ("dense_2/weight", (6, 3)), ("dense_2/bias", 3)]
+    )
+    scores = np.maximum(x.reshape(-1, 2) @ w1 + b1, 0) @ w2 + b2
+    right = int(np.sum(scores.argmax(axis=1) == labels))
+    expect(page.locator("#seen-right")).to_have_text(f"{right} of 60 right")
+    expect(page.locator("#train-says")).to_contain_text("batch loss = ")
+    assert len(page.evaluate("live.fed")) == 7
+    page.evaluate("choosePoint(live.fed[2], true)")
+    assert page.evaluate("shown.row") == 2
+    expect(page.locator("#point-says")).to_contain_text("row 2 of this batch")
+
+
+def test_units_that_are_always_0_are_marked(page: Page) -> None:
+    page.evaluate("graphnn.set('dense_1/weight', [0, 4], 0).then(() => graphnn.set('dense_1/weight', [1, 4], 0))")
+    page.evaluate("graphnn.set('dense_1/bias', [4], -1)")
+    expect(page.get_by_role("button", name="relu_1, unit 4, always 0", exact=True)).to_be_visible()
+    expect(page.locator("#units .layer", has_text="relu_1")).to_contain_text("1 always 0")
+    page.evaluate("graphnn.set('dense_1/bias', [4], 1)")
+    expect(page.get_by_role("button", name="relu_1, unit 4", exact=True)).to_be_visible()
+
+
+def test_a_point_and_its_row_are_one(page: Page) -> None:
+    canvas = page.locator("#boundary > canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    spots = page.evaluate("spotsOf(data.sight, livePoints(data.sight).points, ...sizeOfSeen(data.sight))")
+    far = [min(np.hypot(a - c, b - d) for c, d in spots if (a, b) != (c, d)) for a, b in spots]
+    row = int(np.argmax(far))
+    page.mouse.click(box["x"] + spots[row][0], box["y"] + spots[row][1])
+    assert page.input_value("#row") == str(row)
+    says = page.locator("#point-says")
+    expect(says).to_have_text(re.compile(rf"^row {row}; x = \S+, \S+; labels = \d; the network says \d, \d+ %$"))
+    kind = int(page.input_value("#point-class"))
+    assert number(page, "labels", row) == kind
+    page.select_option("#point-class", str((kind + 1) % 3))
+    assert number(page, "labels", row) == (kind + 1) % 3
+    page.fill("#row", "3")
+    page.press("#row", "Enter")
+    expect(says).to_contain_text("row 3; ")
+    # So near to a dot, another one can be added.
+    page.mouse.click(box["x"] + spots[row][0] + 8, box["y"] + spots[row][1])
+    expect(page.locator("#batch-name")).to_have_text("all 61 rows")
+
+
 def test_a_regression_of_one_number_is_a_curve_whose_points_are_dragged(opened: Opened, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     g = gn.Graph("curve")
