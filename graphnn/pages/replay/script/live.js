@@ -29,6 +29,7 @@ const live = {
   whole: null,
   recomputed: null,
   before: null,
+  beforeReset: null,
   changed: new Set(),
   grid: null,
   inside: new Map(),
@@ -480,6 +481,7 @@ function keepBefore() {
 /** Take the last change back. */
 function undo() {
   const edit = live.edits.pop();
+  if (!edit && live.beforeReset && !live.steps) return undoReset();
   if (!edit || !live.engine) return;
   live.before = null;
   if (edit.setting) setSettings(edit.number, edit.before);
@@ -517,10 +519,36 @@ function tellRecomputed() {
 }
 
 function backToRecording() {
+  const before = live.on ? kept() : null;
   asRecorded();
+  live.beforeReset = before;
   tellRecomputed();
   tellEdit("");
   tellLive("");
+  drawAll();
+}
+
+/** Return all that going back to the recording forgets, but for computed numbers that were set. */
+function kept() {
+  const names = ["sizes", "given", "curve", "steps", "past", "pool", "count", "batch", "order", "fed", "at", "seed", "changed"];
+  return {
+    state: Object.fromEntries(names.map((name) => [name, live[name]])),
+    settings: [...live.settings],
+    given: new Map([...live.given.keys()].map((i) => [i, live.engine.value(i).data.slice()])),
+    ends: data.sight?.ends,
+    recorded: data.sight?.recorded,
+  };
+}
+
+/** Take back that one went back to the recording. */
+function undoReset() {
+  const { state, settings, given, ends, recorded } = live.beforeReset;
+  asRecorded();
+  Object.assign(live, state, { given, beforeReset: null });
+  for (const [number, own] of settings) live.settings.set(number, own);
+  if (data.sight) Object.assign(data.sight, { ends, recorded });
+  computing();
+  tellRecomputed();
   drawAll();
 }
 
@@ -616,7 +644,7 @@ function keepPast() {
 /** Go one step of training back. */
 function stepBack() {
   const before = live.past.pop();
-  if (!before) return;
+  if (!before) return live.beforeReset && undoReset();
   for (const [i, part] of [...before.state, ...before.feed]) live.engine.load(i, part);
   live.fed = before.rows;
   live.steps--;

@@ -135,7 +135,7 @@ function drawEdit() {
     number = live.numberOf.get(place),
     can = number !== undefined && Boolean(value?.size) && !isHidden(place, cell);
   $("edit").hidden = !can;
-  $("undo").disabled = !live.edits.length;
+  $("undo").disabled = !live.edits.length && !(live.beforeReset && !live.steps);
   $("recording").hidden = !live.on || data.live.updates.length > 0;
   if (!can) return;
   const index = unravel(cell, value.shape).join(", "),
@@ -199,7 +199,8 @@ function drawLive() {
   if ($("opening").firstChild.textContent !== recorded) $("opening").firstChild.textContent = recorded;
   if (!updates.length) return;
   $("train").textContent = live.timer ? "❚❚ Stop" : "▶ Train";
-  $("train-back").disabled = !live.past.length;
+  $("train-back").disabled = !live.past.length && !live.beforeReset;
+  $("train-back").title = live.past.length || !live.beforeReset ? "One step of training back" : "Take the reset back";
   $("reset").disabled = !live.on;
   const [, speed] = SPEEDS[Number($("speed").value)];
   $("speed-name").textContent = speed;

@@ -669,6 +669,57 @@ def test_a_point_and_its_row_are_one(page: Page) -> None:
     expect(page.locator("#batch-name")).to_have_text("all 61 rows")
 
 
+def test_a_reset_is_taken_back(page: Page) -> None:
+    page.evaluate("graphnn.train(5)")
+    page.evaluate("moveRow(numberFor(placeOf.get('x')), 0, [0.5, 0.25])")
+    loss = page.evaluate("graphnn.loss()")
+    page.click("#reset")
+    expect(page.locator("#train-says")).to_contain_text("no step made yet")
+    assert page.evaluate("graphnn.loss()") != loss
+    page.click("#train-step")
+    page.click("#train-back")
+    page.click("#train-back")
+    expect(page.locator("#train-says")).to_contain_text("5 steps made, data changed")
+    assert page.evaluate("graphnn.loss()") == loss
+    page.click("#train-back")
+    expect(page.locator("#train-says")).to_contain_text("4 steps made")
+    page.click("#reset")
+    page.click("#undo")
+    expect(page.locator("#train-says")).to_contain_text("4 steps made")
+
+
+def test_a_parameter_leads_to_its_next_value(page: Page) -> None:
+    look_at(page, "dense_1/weight")
+    link = page.locator("#equation .link", has_text="after the next step: ")
+    link.click()
+    name = page.inner_text("#node")
+    following = number(page, name)
+    page.click("#train-step")
+    assert number(page, "dense_1/weight") == following
+
+
+def test_a_search_takes_several_words_and_says_what_it_leaves_out(page: Page) -> None:
+    page.fill("#search", "dense_2 grad")
+    names = page.evaluate("nodes.name.filter((name) => name.includes('dense_2') && name.includes('grad'))")
+    found = page.locator("#matches .link").all_inner_texts()
+    assert found == names[:12]
+    page.fill("#search", "grad")
+    more = page.evaluate("nodes.name.filter((name) => name.includes('grad')).length") - 12
+    expect(page.locator("#matches li").last).to_contain_text(f"{more} more")
+
+
+def test_following_a_link_keeps_the_zoom_and_begins_at_the_top(page: Page) -> None:
+    page.click("#in")
+    page.click("#in")
+    scale = page.evaluate("picture.scale")
+    page.evaluate("$('operation').scrollTop = 1000")
+    page.evaluate("go(placeOf.get('grad/dense_2/sum_to'))")
+    assert page.evaluate("picture.scale") == scale
+    assert page.evaluate("$('operation').scrollTop") == 0
+    page.click("#fit")
+    assert page.evaluate("picture.scale") != scale
+
+
 def test_a_regression_of_one_number_is_a_curve_whose_points_are_dragged(opened: Opened, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     g = gn.Graph("curve")
