@@ -13,6 +13,7 @@ const picture = {
   ring: null,
   lit: new Map(),
   overlaid: "",
+  zoomed: 0, // how large the reader made it
 };
 
 /** Return which pictures there are: from all operations to few boxes. The others are layers with one of them open. */

@@ -14,6 +14,7 @@ const live = {
   edits: [],
   past: [],
   curve: [],
+  lastCurve: [],
   steps: 0,
   settings: new Map(),
   pool: new Map(),
@@ -520,6 +521,7 @@ function tellRecomputed() {
 
 function backToRecording() {
   const before = live.on ? kept() : null;
+  if (live.curve.length > 1) live.lastCurve = [...live.curve, lossNow()];
   asRecorded();
   live.beforeReset = before;
   tellRecomputed();

@@ -292,7 +292,7 @@ function drawPlane(seen, found) {
     pen.stroke();
   });
   pen.globalAlpha = 1;
-  if (of) tellUnit(pen, `unit ${of.k} of ${shortened(nodes.name[of.place], 28)}`, high, ink);
+  if (of) tellUnit(pen, `unit ${of.k} of ${shortened(nodes.name[of.place], 28)}: ${rangeOfUnit(of.place, of.k)}`, high, ink);
   Object.assign(canvas, {
     tabIndex: 0,
     title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it.",
@@ -309,6 +309,10 @@ function drawPlane(seen, found) {
     "aria-label",
     `${what} ${grouped(points.length)} points${pointChosen >= 0 && points[pointChosen] ? `; chosen: ${points[pointChosen].map((x) => general(x, 3)).join(", ")}` : ""}`,
   );
+  const ofUnit =
+    of &&
+    `This is unit ${of.k} of ${nodes.name[of.place]}${seen.kind === "line" ? `, over ${nodes.name[seen.x]}, as the thin line.` : " at each point: orange above 0, blue below 0, the stronger the farther from it."}`;
+  if (of) return beside(seen, canvas, ofUnit);
   beside(
     seen,
     canvas,
@@ -405,6 +409,7 @@ function beside(seen, canvas, note) {
     if (document.body.classList.contains("playground")) $("seen-right").after($("train-curve"));
   }
   $("seen-right").textContent = rightText(seen);
+  $("seen-note").style.minHeight = unitSeen ? `${$("seen-note").offsetHeight}px` : ""; // what follows stays under the pointer
   if ($("seen-note").textContent !== note) $("seen-note").textContent = note;
   if (!canvas) return;
   const says = String([...new Set(livePoints(seen).targets ?? [])].sort((a, b) => a - b).slice(0, 13));
@@ -448,6 +453,7 @@ function unitsOf(seen, found) {
           wide,
           paint: (canvas, k) => paintPoints(canvas, high, wide, (i) => colour(Number(part[k * high * wide + i]))),
           cell: (k) => sample * size + k * high * wide,
+          numbers: (k) => Array.from(part.subarray(k * high * wide, (k + 1) * high * wide), Number),
         };
       }
       const colour = unitColours(raw, true),
@@ -456,7 +462,7 @@ function unitsOf(seen, found) {
         seen.kind === "line"
           ? (canvas, k) => paintLine(canvas, upTo(found.rows).map(column(k)))
           : (canvas, k) => paintPoints(canvas, seen.grid, seen.grid, (i) => colour(column(k)(i)), true);
-      return { name, place, count: size, high: 1, wide: 1, paint, cell: (k) => k };
+      return { name, place, count: size, high: 1, wide: 1, paint, cell: (k) => k, numbers: (k) => upTo(found.rows).map(column(k)) };
     }),
   ];
 }
@@ -495,6 +501,7 @@ function filters() {
       high,
       wide,
       cell,
+      numbers: (k) => upTo(size).map((j) => Number(conv ? raw[cell(k) + j] : raw[j * second + k])),
       paint: (canvas, k) => paintPoints(canvas, high, wide, (j) => colour(Number(conv ? raw[cell(k) + j] : raw[j * second + k]))),
     },
   ];
@@ -523,7 +530,11 @@ function drawUnits(seen, found) {
         const kind = placesOfSeen(seen, count, high, wide),
           many = Math.min(count, MOST_UNITS);
         const units = upTo(many).map((k) => {
-          const point = (on) => () => ((unitSeen = on ? { place, k } : null), seen.kind !== "samples" && drawBoundary());
+          const point = (on) => () => {
+            unitSeen = on ? { place, k } : null;
+            if (on) unit.title = `${unit.getAttribute("aria-label")}: ${rangeOfUnit(place, k)}; click for its numbers`;
+            if (seen.kind !== "samples") drawBoundary();
+          };
           const unit = make(
             "button",
             {
@@ -587,6 +598,13 @@ const placesOfSeen = (seen, count, high, wide) =>
 function unitAt(seen, { count, cell }) {
   if (seen.kind !== "samples") return shown.cell % count;
   return upTo(Math.min(count, MOST_UNITS)).findLast((k) => cell(k) <= shown.cell) ?? 0;
+}
+
+/** Say between what the numbers of a unit's picture lie. */
+function rangeOfUnit(place, k) {
+  const layer = unitsOf(data.sight, engineOfSeen(data.sight)).find((each) => each.place === place),
+    [low, high] = rangeOf((layer?.numbers(k) ?? []).filter(Number.isFinite));
+  return low === high ? `${general(low ?? NaN, 3)} everywhere` : `from ${general(low, 3)} to ${general(high, 3)}`;
 }
 
 function goToUnit(place, k) {

@@ -68,6 +68,7 @@ function listenToLive() {
     (event) => event.target.files[0] && readTable(event.target.files[0]).then(() => (event.target.value = "")),
   );
   listenToPoints();
+  listenToCurve();
   if (data.kind === "run") document.querySelector("aside").prepend($("boundary-part"), $("units-part"));
   if (data.playground) layOutPlayground();
 }
@@ -220,12 +221,82 @@ function drawLive() {
   const name = lossName(),
     ofBatch = live.batch < live.count ? `batch ${name}` : name;
   $("train-says").textContent = `${stateText()}${Number.isNaN(loss) && !live.on ? "" : `, ${ofBatch} = ${inFour(loss)}`}`;
-  const all = live.curve.length ? [...live.curve, lossNow()] : [],
-    every = Math.max(1, Math.ceil(all.length / 400)),
-    curve = all.filter((_, i) => i % every === 0 || i === all.length - 1);
-  const beside_ = $("train-curve").closest("#seen-beside"),
-    [wide, high, along] = beside_ ? [Math.max(140, Math.min(420, beside_.clientWidth)), 84, "steps"] : [130, 30, ""];
-  $("train-curve").hidden = !drawNumbers($("train-curve"), curve, curve.length - 1, wide, high, name, along, beside_ ? name : "");
+  drawTraining(name);
+}
+
+let stepPointed = null,
+  curveDrawn = { stepAt: (x) => x, last: 0 };
+
+/** Draw the losses of the steps that were made, and faint those of the run before; say the one that is pointed at. */
+function drawTraining(name = lossName()) {
+  const canvas = $("train-curve"),
+    now = live.curve.length ? [...live.curve, lossNow()] : [],
+    runs_ = [live.lastCurve, now].filter((run) => run.filter(Number.isFinite).length > 1);
+  canvas.hidden = !runs_.length;
+  if (!runs_.length) return;
+  const beside_ = canvas.closest("#seen-beside"),
+    [wide, high] = beside_ ? [Math.max(150, Math.min(420, beside_.clientWidth)), 110] : [190, 58];
+  const [, pen] = canvasOf(canvas, wide, high),
+    ink = getComputedStyle(document.body),
+    finite = runs_.flat().filter(Number.isFinite);
+  const [least, top] = rangeOf(finite),
+    low = Math.min(0, least),
+    most = Math.max(...runs_.map((run) => run.length)) - 1;
+  const [left, right, roof, floor] = [8 + 6.2 * Math.max(...[low, top].map((x) => general(x, 3).length)), wide - 6, 18, high - 15];
+  const spot = (x, i) => [left + ((right - left) * i) / most, floor - ((floor - roof) * (x - low)) / (top - low || 1)];
+  pen.font = "11px sans-serif";
+  pen.fillStyle = ink.getPropertyValue("--line");
+  pen.fillRect(left, roof, 1, floor - roof);
+  pen.fillRect(left, spot(Math.max(0, low), 0)[1], right - left, 1);
+  pen.fillStyle = ink.getPropertyValue("--faint");
+  Object.assign(pen, { textAlign: "right", textBaseline: "middle" });
+  for (const x of low < top ? [low, top] : [low]) pen.fillText(general(x, 3), left - 4, spot(x, 0)[1]);
+  Object.assign(pen, { textAlign: "left", textBaseline: "alphabetic" });
+  pen.fillText("0", left, high - 3);
+  pen.textAlign = "right";
+  pen.fillText(`${grouped(most)} steps`, right, high - 3);
+  runs_.forEach((run) => {
+    const every = Math.max(1, Math.ceil(run.length / 600));
+    pen.strokeStyle = run === now ? ink.color : ink.getPropertyValue("--line");
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    run.forEach((x, i) => Number.isFinite(x) && (i % every === 0 || i === run.length - 1) && pen.lineTo(...spot(x, i)));
+    pen.stroke();
+  });
+  const run = now.length > 1 ? now : runs_[0],
+    at = Math.max(0, Math.min(run.length - 1, stepPointed ?? run.length - 1));
+  if (Number.isFinite(run[at])) {
+    pen.fillStyle = ink.getPropertyValue("--mark");
+    pen.beginPath();
+    pen.arc(...spot(run[at], at), 4, 0, 2 * Math.PI);
+    pen.fill();
+  }
+  const says = stepPointed === null ? `${name} over the steps` : `step ${grouped(at)}: ${name} ${inFour(run[at])}`;
+  pen.fillStyle = ink.color;
+  pen.textAlign = "left";
+  pen.fillText(says, 3, 11, wide - 6);
+  canvas.setAttribute(
+    "aria-label",
+    `${says}, ${run === now ? "" : "of the run before the reset, "}from ${inFour(run[0])} to ${inFour(run[run.length - 1])}, between ${inFour(Math.min(...run.slice(-5000)))} and ${inFour(Math.max(...run.slice(-5000)))}`,
+  );
+  canvas.tabIndex = 0;
+  curveDrawn = { stepAt: (x) => Math.round(((x - left) / (right - left)) * most), last: run.length - 1 };
+}
+
+/** Point at a step of the curve, with the mouse or with the arrow keys. */
+function listenToCurve() {
+  const canvas = $("train-curve"),
+    point = (step) => ((stepPointed = step), drawTraining());
+  canvas.addEventListener("pointermove", (event) => point(curveDrawn.stepAt(event.offsetX)));
+  for (const left of ["pointerleave", "blur"]) canvas.addEventListener(left, () => point(null));
+  canvas.addEventListener("focus", () => point(curveDrawn.last));
+  canvas.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!by) return;
+    point(Math.max(0, Math.min(curveDrawn.last, (stepPointed ?? curveDrawn.last) + by)));
+    event.preventDefault();
+    event.stopPropagation();
+  });
 }
 
 // --- points

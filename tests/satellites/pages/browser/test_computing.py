@@ -720,6 +720,28 @@ def test_following_a_link_keeps_the_zoom_and_begins_at_the_top(page: Page) -> No
     assert page.evaluate("picture.scale") != scale
 
 
+def test_the_curve_says_the_loss_of_each_step(page: Page) -> None:
+    losses = page.evaluate("graphnn.train(40)")
+    curve = page.locator("#train-curve")
+    curve.focus()
+    curve.press("Home")
+    curve.press("ArrowRight")
+    expect(curve).to_have_attribute("aria-label", re.compile(rf"^step 1: loss {losses[1]:#.4g}, "))
+    curve.press("End")
+    expect(curve).to_have_attribute("aria-label", re.compile(rf"^step 40: loss {page.evaluate('graphnn.loss()'):#.4g}, "))
+    page.click("#reset")
+    expect(curve).to_be_visible()
+    expect(curve).to_have_attribute("aria-label", re.compile("of the run before the reset"))
+
+
+def test_a_unit_says_between_what_it_lies(page: Page) -> None:
+    unit = page.get_by_role("button", name="relu_1, unit 4", exact=True)
+    unit.hover()
+    most = float(layer(page, "relu_1")[:, 4].max())
+    expect(unit).to_have_attribute("title", f"relu_1, unit 4: from 0 to {most:.3g}; click for its numbers")
+    expect(page.locator("#seen-note")).to_contain_text("This is unit 4 of relu_1 at each point")
+
+
 def test_a_regression_of_one_number_is_a_curve_whose_points_are_dragged(opened: Opened, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     g = gn.Graph("curve")
