@@ -349,10 +349,8 @@ let waiting = null;
 
 /** Look at an element for the while that it is pointed at; null: at the chosen one again. */
 function hover(spot) {
-  if ((spot === null) !== (shown.hover === null)) {
-    const box = $("equation"); // while one points, it stays as high as it is, so that nothing moves under the pointer
-    box.style.height = spot ? `${box.offsetHeight}px` : "";
-  }
+  const box = $("equation"); // while one points, it stays as high as it is, so that nothing moves under the pointer
+  if (spot && !shown.hover && !box.style.height) box.style.height = `${box.offsetHeight}px`;
   shown.hover = spot;
   if (waiting === null) waiting = requestAnimationFrame(() => ((waiting = null), drawEquation()));
 }
