@@ -116,7 +116,9 @@ def test_a_playground_is_of_a_step_that_trains(kind: str) -> None:
         gn.playground(target, [1] if kind == "no feed" else feed, None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [name for name, cls in registry.items() if cls.samples.__func__ is not Op.samples.__func__])
+@pytest.mark.parametrize(
+    "name", [name for name, cls in registry.items() if cls.samples.__func__ is not Op.samples.__func__]
+)
 def test_what_an_operation_reads_is_decided_by_the_operands_that_are_said_to(name: str) -> None:
     op, operands = registry[name].samples(Draw(np.random.default_rng(3)))
     arrays = [np.asarray(operand) for operand in operands]

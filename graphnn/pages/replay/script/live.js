@@ -354,14 +354,51 @@ function maskNow(place) {
   return (i, first) => (op === "where" ? i === 0 || (first !== 0) === (i === 1) : i === 0 || !(first > 0));
 }
 
-/** Return the rule that says what each element read; of a live value where shapes, and the operands that decide it, are as recorded. */
-function ruleOf(run, place) {
-  if (!isLive(run)) return runs[run].rules[place] ?? -1;
-  const { rule, deciding } = recordedOf(place),
+/** Return the rules that say what each element read, of each operand; of a live value where shapes, and the operands that decide it, are as recorded, or other shapes can be followed. */
+function rulesOf(run, place) {
+  if (!isLive(run)) return data.rules[runs[run].rules[place] ?? -1] ?? null;
+  const { rule, deciding, value } = recordedOf(place),
     inputs = nodes.inputs[place],
-    alike = (at) => String(recordedOf(at).value?.shape) === String(liveValue(at)?.shape);
-  if (!liveValue(place) || ![place, ...inputs].every(alike)) return -1;
-  return maskNow(place) || deciding.every((i) => isAsRecorded(inputs[i])) ? rule : -1;
+    rules = data.rules[rule] ?? null;
+  if (!rules || !value || !liveValue(place) || inputs.some((input) => !recordedOf(input).value || !liveValue(input))) return null;
+  const masked = maskNow(place) !== null,
+    open = masked ? rules.map((each) => each?.slice(0, 5)) : rules;
+  const alike = [place, ...inputs].every((at) => String(recordedOf(at).value.shape) === String(liveValue(at).shape));
+  if (alike) return masked || deciding.every((i) => isAsRecorded(inputs[i])) ? open : null;
+  if (deciding.length && !masked) return null;
+  const found = open.map((each, i) => resized(each, recordedOf(inputs[i]).value.shape, liveValue(inputs[i]).shape));
+  return found.includes(null) ? null : found;
+}
+
+/** Return a rule for an operand that has other sizes now, such as other rows in a batch; null where the rule does not tell. */
+function resized(rule, before, after) {
+  if (!rule || rule[0] === "all") return rule;
+  if (rule[0] !== "at" || rule.length > 5 || before.length !== after.length) return null;
+  const changed = before.map((n, axis) => n !== after[axis]),
+    [, offset, strides, sizes, steps] = rule;
+  const moves = [...strides, ...steps].map((flat) => (flat < 0 ? [2] : unravel(flat, before)));
+  if (offset < 0 || unravel(offset, before).some((at, axis) => at && changed[axis])) return null;
+  if (before.some((n, axis) => n === 1 && changed[axis]) || moves.some((move) => move.some((by) => by > 1))) return null;
+  const now = moves.map((move) => ravel(move, after));
+  const wide = sizes.map((n, k) => {
+    const along = moves[strides.length + k].findIndex((by, axis) => by && changed[axis]);
+    return along < 0 ? n : n === before[along] ? after[along] : NaN;
+  });
+  if (wide.some(Number.isNaN)) return null;
+  return ["at", ravel(unravel(offset, before), after), now.slice(0, strides.length), wide, now.slice(strides.length)];
+}
+
+/** Return what an element reads now by a label, whatever the label was; null of other operations. */
+function readByLabel(place, cell) {
+  const [x, labels] = nodes.inputs[place].map(liveValue),
+    op = nodes.op[place];
+  if ((op !== "pick" && op !== "scatter_labels") || !x || !labels) return null;
+  const one = (at) => ({ count: 1, places: [at] });
+  if (op === "pick") return [one(cell * x.shape[x.shape.length - 1] + labels.number(cell)), one(cell)];
+  const { shape } = liveValue(place),
+    classes = shape[shape.length - 1],
+    row = Math.floor(cell / classes);
+  return [labels.number(row) === cell % classes ? one(row) : { count: 0, places: [] }, one(row)];
 }
 
 // --- what the reader changes

@@ -61,14 +61,15 @@ const FEW = 4,
 /** Return, of each operand, how many elements an element read, and which; null where the page does not know. */
 function readBy(run, place, cell) {
   const value = valueOf(run, place),
-    number = value === null ? -1 : ruleOf(run, place);
-  if (number < 0) return null;
+    own = isLive(run) && value !== null ? readByLabel(place, cell) : null,
+    rules = value === null || own ? null : rulesOf(run, place);
+  if (!rules) return own;
   const now = isLive(run) ? maskNow(place) : null,
     slot = (isLive(run) ? recordedOf(place).value : value).slot(cell); // rules are of the elements that were kept
   if (slot < 0 && !isLive(run)) return null;
   const inputs = nodes.inputs[place],
     index = unravel(cell, value.shape);
-  const found = data.rules[number].map((rule, i) => followed(now ? rule?.slice(0, 5) : rule, index, slot, valueOf(run, inputs[i])));
+  const found = rules.map((rule, i) => followed(rule, index, slot, valueOf(run, inputs[i])));
   if (found.includes(null)) return null;
   const first = now && valueOf(run, inputs[0]).number(found[0].places[0]);
   return now ? found.map((each, i) => (now(i, first) ? each : { count: 0, places: [] })) : found;

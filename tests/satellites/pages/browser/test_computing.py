@@ -145,7 +145,28 @@ def test_what_an_element_read_is_known_while_what_decides_it_is_as_it_was(page: 
     masked = page.evaluate("nodes.op.flatMap((op, place) => (op === 'where' ? [place] : []))")
     assert page.evaluate("(all) => all.every((place) => readBy(shown.run, place, 5) !== null)", masked)
     page.evaluate(f"graphnn.set('labels', [17], {(label + 1) % 3})")
-    expect(says).to_contain_text("is known only as it was recorded")
+    expect(says).to_contain_text(f"clip[17, {(label + 1) % 3}] = ")
+
+
+READS = """nodes.name.flatMap((name, place) => {
+    const size = nodes.kind[place] ? 0 : (valueOf(shown.run, place)?.size ?? 0);
+    return [0, 3, 5, size - 1].filter((cell) => cell >= 0 && cell < size).map((cell) => [name, cell,
+        readBy(shown.run, place, cell)?.map(({ count, places }) => [count, [...places].sort((a, b) => a - b)]) ?? null]);
+})"""
+
+
+def test_what_is_read_of_another_number_of_rows_is_that_of_a_run_of_so_many(opened: Opened, tmp_path: Path) -> None:
+    g, step, feed = step_of()
+    page_of_60, page_of_7 = tmp_path / "60.html", tmp_path / "7.html"
+    gn.playground(step, feed, page_of_60)
+    page = opened(page_of_60)
+    page.locator("#batch").evaluate("(each) => (each.value = 7, each.dispatchEvent(new Event('change')))")
+    rows = page.evaluate("live.fed")
+    gn.playground(step, {node: np.asarray(array)[rows] for node, array in feed.items()}, page_of_7)
+    followed = page.evaluate(READS)
+    for mine, recorded in zip(followed, opened(page_of_7).evaluate(READS), strict=True):
+        assert mine[2] is None or mine == recorded
+    assert [name for name, _, reads in followed if reads is None] == []
 
 
 def test_what_a_condition_lets_through_is_read_now(opened: Opened, tmp_path: Path) -> None:
@@ -154,7 +175,11 @@ def test_what_a_condition_lets_through_is_read_now(opened: Opened, tmp_path: Pat
     g.outputs["z"] = z = gn.where(x > 0, x * 2, x * 3, name="z")
     gn.trace(z, {x: [1.0, -1.0, 1.0]}).to_html(tmp_path / "where.html", live=True)
     page = opened(tmp_path / "where.html")
-    assert page.evaluate("graphnn.set('x', [0], -4).then(() => graphnn.value('z')).then((v) => [...v.data])") == [-12, -3, 2]
+    assert page.evaluate("graphnn.set('x', [0], -4).then(() => graphnn.value('z')).then((v) => [...v.data])") == [
+        -12,
+        -3,
+        2,
+    ]
     assert page.evaluate("readBy(shown.run, placeOf.get('z'), 0).map((each) => each.count)") == [1, 0, 1]
     assert page.evaluate("readBy(shown.run, placeOf.get('z'), 2).map((each) => each.count)") == [1, 1, 0]
 
@@ -624,7 +649,12 @@ def test_all_rows_are_counted_also_of_small_batches(page: Page) -> None:
     )
     w1, b1, w2, b2 = (
         np.reshape(page.evaluate(f"graphnn.value('{name}').then((v) => [...v.data])"), shape)
-        for name, shape in [("dense_1/weight", (2, 6)), ("dense_1/bias", 6), ("dense_2/weight", (6, 3)), ("dense_2/bias", 3)]
+        for name, shape in [
+            ("dense_1/weight", (2, 6)),
+            ("dense_1/bias", 6),
+            ("dense_2/weight", (6, 3)),
+            ("dense_2/bias", 3),
+        ]
     )
     scores = np.maximum(x.reshape(-1, 2) @ w1 + b1, 0) @ w2 + b2
     right = int(np.sum(scores.argmax(axis=1) == labels))
@@ -728,7 +758,9 @@ def test_the_curve_says_the_loss_of_each_step(page: Page) -> None:
     curve.press("ArrowRight")
     expect(curve).to_have_attribute("aria-label", re.compile(rf"^step 1: loss {losses[1]:#.4g}, "))
     curve.press("End")
-    expect(curve).to_have_attribute("aria-label", re.compile(rf"^step 40: loss {page.evaluate('graphnn.loss()'):#.4g}, "))
+    expect(curve).to_have_attribute(
+        "aria-label", re.compile(rf"^step 40: loss {page.evaluate('graphnn.loss()'):#.4g}, ")
+    )
     page.click("#reset")
     expect(curve).to_be_visible()
     expect(curve).to_have_attribute("aria-label", re.compile("of the run before the reset"))
