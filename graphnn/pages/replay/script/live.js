@@ -432,6 +432,9 @@ function numberFrom(text, dtype) {
   return x;
 }
 
+/** Return whether a value that an operation computes stays as it was set. */
+const isPinned = (place) => live.edits.some(({ number, setting }) => !setting && data.live.places[number] === place && !isGiven(number));
+
 const isGiven = (number) => live.given.has(number);
 
 /** Change numbers of a node, from an element on, and compute what depends on them. */

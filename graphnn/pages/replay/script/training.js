@@ -179,7 +179,7 @@ const lossName = () => data.outputs.find(([, place]) => place === data.live.plac
 /** Return what is not as it was recorded, besides the steps that were made. */
 function changedText() {
   const names = [...live.changed, ...new Set(live.edits.map((edit) => data.live.nodes.name[edit.number]))].map((name) =>
-    shortened(name, 26),
+    shortened(name, 22),
   );
   return names.length > 2 ? `${names[0]} and ${names.length - 1} more` : names.join(" and ");
 }
@@ -218,9 +218,9 @@ function drawLive() {
     live.batch === live.count ? `all ${grouped(live.count)} rows` : `${grouped(live.batch)} of ${grouped(live.count)} rows`;
   $("batch").setAttribute("aria-valuetext", $("batch-name").textContent);
   const loss = live.engine && live.on ? lossNow() : Number(valueOf(shown.run, data.live.places[data.live.fetches[0]])?.number(0));
-  const name = lossName(),
-    ofBatch = live.batch < live.count ? `batch ${name}` : name;
-  $("train-says").textContent = `${stateText()}${Number.isNaN(loss) && !live.on ? "" : `, ${ofBatch} = ${inFour(loss)}`}`;
+  const name = lossName();
+  const found = Number.isNaN(loss) && !live.on ? "" : `${live.batch < live.count ? "batch " : ""}${name} = ${inFour(loss)}, `;
+  $("train-says").textContent = $("train-says").title = `${found}${stateText()}`;
   drawTraining(name);
 }
 

@@ -214,7 +214,7 @@ const called = (name, place) => (place ? `${name}[${place}]` : name);
 const setIn = (run, place) => runs[run].set[place] ?? {};
 
 /** Return who gave a value that no operation computed; "" of others. */
-const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place];
+const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place] || (isLive(run) && isPinned(place) ? "set here" : "");
 
 function readText(run, place, { count, places }, operand) {
   const distinct = [...new Set(places)].sort((a, b) => a - b);
