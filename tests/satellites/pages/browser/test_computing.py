@@ -153,12 +153,12 @@ def test_what_an_element_read_is_known_while_what_decides_it_is_as_it_was(page: 
 READS = """nodes.name.flatMap((name, place) => {
     const size = nodes.kind[place] ? 0 : (valueOf(shown.run, place)?.size ?? 0);
     return [0, 3, 5, size - 1].filter((cell) => cell >= 0 && cell < size).map((cell) => [name, cell,
-        readBy(shown.run, place, cell)?.map(({ count, places }) => [count, [...places].sort((a, b) => a - b)]) ?? null]);
+readBy(shown.run, place, cell)?.map(({ count, places }) => [count, [...places].sort((a, b) => a - b)]) ?? null]);
 })"""
 
 
 def test_what_is_read_of_another_number_of_rows_is_that_of_a_run_of_so_many(opened: Opened, tmp_path: Path) -> None:
-    g, step, feed = step_of()
+    _, step, feed = step_of()
     page_of_60, page_of_7 = tmp_path / "60.html", tmp_path / "7.html"
     gn.playground(step, feed, page_of_60)
     page = opened(page_of_60)
