@@ -20,6 +20,7 @@ import numpy as np
 from ...core import Array, Op
 from ...debugger.why import places_of
 from ...ops.activations import Prelu
+from ...ops.base import Rearranging
 from ...ops.class_labels import OneHot
 from ...ops.comparison import Where
 from ...ops.elementwise import Elementwise
@@ -43,6 +44,22 @@ def by_shapes(op: Op) -> bool:
     """Return whether the rules of an operation follow from it and from the shapes of its operands alone."""
     reads = type(op).reads
     return reads in _BY_INDEX or reads is Elementwise.reads
+
+
+def decided_by(op: Op, dtypes: Sequence[np.dtype[Any]]) -> list[int]:
+    """Return the operands whose numbers decide what the operation reads: what is an index, a label or a condition.
+
+    Parameters
+    ----------
+    op : Op
+    dtypes : sequence of dtype
+        Those of the operands.
+    """
+    if by_shapes(op) or type(op).reads in (Op.reads, Rearranging.reads):
+        return []
+    if isinstance(op, Prelu):
+        return [0]
+    return [position for position, dtype in enumerate(dtypes) if dtype.kind in "iub"]
 
 
 class Reader:

@@ -11,7 +11,7 @@ from ...errors import UsageError
 from ...view.formatting import counted, in_bytes, visible
 from ..engine import attributes_of, missing_dtypes, missing_operations, sized_attributes
 from ..engine.loop_bodies import Computed, bodies_of, computed, with_bodies
-from .element_reads import by_shapes
+from .element_reads import decided_by
 from .replayed_iterations import is_bundle
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Graph:
             "rates": self._rates(),
             "play": self._play(),
             "loops": [self._inside(loop) for loop in self.maker.loops.all],
-            "fixed": [int(by_shapes(op)) for op in ops],
+            "deciding": [_deciding(node, op) for node, op in zip(self.order, ops, strict=True)],
         }
 
     def _given(self) -> dict[Node, Array]:
@@ -125,8 +125,8 @@ class _Graph:
         """Return which node computes a loop that the page shows, and the numbers in its body of what is shown."""
         body = bodies_of(self.nodes.ops[self.number[loop.loop]])[loop.body]
         shown = [-1 if is_bundle(node) else body.number.get(node.index, -1) for node in loop.nodes]
-        fixed = [int(by_shapes(node.op)) for node in loop.nodes]
-        return {"node": self.number[loop.loop], "body": loop.body, "numbers": shown, "fixed": fixed}
+        deciding = [_deciding(node, node.op) for node in loop.nodes]
+        return {"node": self.number[loop.loop], "body": loop.body, "numbers": shown, "deciding": deciding}
 
     def _rates(self) -> list[int]:
         """Return the learning rates: parameters of an optimizer that are one number and called so."""
@@ -145,6 +145,10 @@ class _Graph:
             raise NotLive(f"its data have {' and '.join(f'{n:,}' for n in sorted(count))} rows, not as many of each")
         stored = [[self.number[node], self.maker.values.store(rows)] for node, rows in self.rows.items()]
         return {"data": stored, "count": count.pop()}
+
+
+def _deciding(node: Node, op: Op) -> list[int]:
+    return decided_by(op, [operand.dtype for operand in node.inputs])
 
 
 def _tunable(op: Op) -> list[str]:

@@ -9,6 +9,9 @@ from engine_samples import of_an_operation_of_its_own
 
 import graphnn as gn
 from graphnn import nn
+from graphnn.core import Op, registry
+from graphnn.pages.replay.element_reads import decided_by
+from graphnn.testing import Draw
 
 
 def step_of() -> tuple[gn.Graph, gn.Compiled, dict[Any, Any]]:
@@ -111,3 +114,17 @@ def test_a_playground_is_of_a_step_that_trains(kind: str) -> None:
     target: Any = {"fetches": loss, "no updates": gn.compile(loss), "no feed": step}[kind]
     with pytest.raises(gn.UsageError, match=r"playground|the data are a feed"):
         gn.playground(target, [1] if kind == "no feed" else feed, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, cls in registry.items() if cls.samples.__func__ is not Op.samples.__func__]
+)
+def test_what_an_operation_reads_is_decided_by_the_operands_that_are_said_to(name: str) -> None:
+    op, operands = registry[name].samples(Draw(np.random.default_rng(3)))
+    arrays = [np.asarray(operand) for operand in operands]
+    deciding = decided_by(op, [array.dtype for array in arrays])
+    others = [array if i in deciding else np.full_like(array, -1) for i, array in enumerate(arrays)]
+    made = np.asarray(op.forward(*arrays))
+    for index in list(np.ndindex(made.shape))[:20]:
+        for before, after in zip(op.reads(index, arrays), op.reads(index, others), strict=True):
+            np.testing.assert_equal(before, after)

@@ -30,7 +30,7 @@ function askedFor(which, text) {
   if (which === "tour") return [...new Set(data.tour.map(([place]) => place))].sort((a, b) => a - b);
   const ran = operations.filter((place) => place <= last() && !isLeftOut(place)),
     wanted = asWanted(text);
-  return which === "all" ? ran : ran.filter((place) => wanted && isWanted(place, wanted));
+  return which === "all" ? ran : ran.filter((place) => wanted.length > 0 && isWanted(place, wanted));
 }
 
 const inSheets = (count) => Math.ceil(count / CARDS_ON_A_SHEET);

@@ -13,6 +13,7 @@ const picture = {
   ring: null,
   lit: new Map(),
   overlaid: "",
+  zoomed: 0, // how large the reader made it
 };
 
 /** Return which pictures there are: from all operations to few boxes. The others are layers with one of them open. */
@@ -138,13 +139,18 @@ function showWhole() {
 }
 
 /** Show the diagram as large as can be read, with where one is and what it reads in the middle. */
-function settle() {
+function settle(keepsZoom = false) {
   measure();
   const { room, width, height } = picture,
     fit = (w, h) => Math.min(room[0] / w, room[1] / h);
   const near = nearby(),
     whole = Math.max(0.9, Math.min(1.4, fit(width, height)));
-  const scale = near ? Math.max(SMALLEST, Math.min(whole, fit(near[2] + 2 * BORDER, near[3] + 2 * BORDER))) : whole;
+  if (!keepsZoom) picture.zoomed = 0;
+  const scale = picture.zoomed
+    ? picture.zoomed
+    : near
+      ? Math.max(SMALLEST, Math.min(whole, fit(near[2] + 2 * BORDER, near[3] + 2 * BORDER)))
+      : whole;
   look((width - room[0] / scale) / 2, 0, scale);
   drawStates(true);
 }
@@ -174,10 +180,10 @@ function startOf(low, high, current, room, size) {
 }
 
 /** Show another picture of the graph, and where one is in it. */
-function changeView(number) {
+function changeView(number, keepsZoom = false) {
   if (number === picture.view || !data.views[number]) return;
   showView(number);
-  settle();
+  settle(keepsZoom);
   drawOverlay();
   drawEquation();
 }
@@ -335,6 +341,7 @@ function onDark(colour) {
 
 function fitView() {
   measure();
+  picture.zoomed = 0;
   const scale = Math.min(picture.room[0] / picture.width, picture.room[1] / picture.height);
   look((picture.width - picture.room[0] / scale) / 2, (picture.height - picture.room[1] / scale) / 2, scale);
 }
@@ -389,6 +396,7 @@ function zoom(factor, event) {
     { x, y, scale, room } = picture;
   const [left, top] = event ? [event.clientX - seen.left, event.clientY - seen.top] : room.map((size) => size / 2);
   const changed = Math.max(0.02, Math.min(12, scale * factor));
+  picture.zoomed = changed;
   look(x + left / scale - left / changed, y + top / scale - top / changed, changed);
 }
 
@@ -467,12 +475,12 @@ function drawStates(middle = false) {
   const { around: near, centre } = data.views[picture.view];
   if (near && centre !== shown.place) {
     showView(picture.view);
-    return settle();
+    return settle(true);
   }
   if (!near && boxNow() === undefined) {
     const other = levels().filter((i) => placesIn(data.views[i]).has(shown.place));
     const layers = [depthOf(data.views[picture.view]), "layers"].map(named).find((i) => other.includes(i)) ?? other[other.length - 1];
-    if (layers !== undefined) return changeView(layers);
+    if (layers !== undefined) return changeView(layers, true);
   }
   const now = picture.boxes[boxNow()];
   if (now) extentOf(now);
@@ -620,21 +628,25 @@ function namedIn(text) {
   }
 }
 
-const asWanted = (text) => text.trim().toLowerCase();
-const isWanted = (place, wanted) => nodes.name[place].toLowerCase().includes(wanted) || nodes.op[place].toLowerCase() === wanted;
+/** Return the words that a reader looks for. */
+const asWanted = (text) => text.trim().toLowerCase().split(/\s+/).filter(Boolean);
+const hasWord = (place, word) => nodes.name[place].toLowerCase().includes(word) || nodes.op[place].toLowerCase() === word;
+const isWanted = (place, words) => words.every((word) => hasWord(place, word));
 
 function search(text) {
-  const wanted = asWanted(text),
+  const words = asWanted(text),
     host = $("matches"),
-    found = [];
-  for (let place = 0; wanted && place < nodes.name.length && found.length < 12; place++) if (isWanted(place, wanted)) found.push(place);
-  host.hidden = !wanted;
+    all = words.length ? upTo(nodes.name.length).filter((place) => isWanted(place, words)) : [],
+    found = all.slice(0, 12);
+  host.hidden = !words.length;
   host.replaceChildren(
     ...found.map((place) => {
       const there = () => (letGo(), go(place));
       return make("li", null, make("button", { type: "button", className: "link", onclick: there }, nodes.name[place]));
     }),
   );
-  if (wanted && !found.length) host.append(make("li", { className: "faint" }, "No node is called that."));
+  if (all.length > found.length)
+    host.append(make("li", { className: "faint" }, `${grouped(all.length - found.length)} more: type another word of the name`));
+  if (words.length && !found.length) host.append(make("li", { className: "faint" }, "No node is called that."));
   return found;
 }

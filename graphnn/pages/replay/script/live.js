@@ -14,6 +14,7 @@ const live = {
   edits: [],
   past: [],
   curve: [],
+  lastCurve: [],
   steps: 0,
   settings: new Map(),
   pool: new Map(),
@@ -21,10 +22,16 @@ const live = {
   count: 0,
   batch: 0,
   order: [],
+  fed: [],
   at: 0,
   seed: 1,
   fresh: false,
+  version: 0,
+  whole: null,
   recomputed: null,
+  before: null,
+  beforeReset: null,
+  changed: new Set(),
   grid: null,
   inside: new Map(),
   ticks: new Set(),
@@ -152,6 +159,7 @@ function asRecorded() {
     on: false,
     engine: null,
     grid: null,
+    whole: null,
     sizes: { ...sizes },
     edits: [],
     past: [],
@@ -161,6 +169,8 @@ function asRecorded() {
     seed: 1,
     fresh: false,
     recomputed: null,
+    before: null,
+    changed: new Set(),
   });
   if (data.sight?.recorded) data.sight.ends = data.sight.recorded;
   live.settings.clear();
@@ -173,6 +183,7 @@ function asRecorded() {
   live.count = play?.count ?? sizes[live.rows] ?? 0;
   live.batch = Math.min(live.count, sizes[live.rows] ?? 0);
   live.order = upTo(live.count);
+  live.fed = upTo(live.batch);
 }
 
 /** Return the placeholders that are fed rows. */
@@ -201,6 +212,7 @@ function compute() {
   if (live.fresh) return;
   live.engine.run();
   live.fresh = true;
+  live.version++;
   live.cache.clear();
   live.inside.clear();
 }
@@ -320,16 +332,73 @@ function recordedOf(place) {
     run = runs[live.run],
     i = k === undefined ? place : data.loops[k].places.indexOf(place);
   const { values, rules } = k === undefined ? run : { values: run.loops[k].values[0] ?? [], rules: run.loops[k].rules[0] ?? [] };
-  const fixed = k === undefined ? data.live.fixed[live.numberOf.get(place)] : data.live.loops[k].fixed[i];
-  return { shape: data.values[values[i]]?.shape, rule: rules[i] ?? -1, fixed: Boolean(fixed) };
+  const deciding = k === undefined ? data.live.deciding[live.numberOf.get(place)] : data.live.loops[k].deciding[i];
+  return { value: values[i] >= 0 ? valueNumbered(values[i]) : null, rule: rules[i] ?? -1, deciding: deciding ?? [] };
 }
 
-/** Return the rule that says what each element read; of a live value where it follows from shapes alone, and they are as recorded. */
-function ruleOf(run, place) {
-  if (!isLive(run)) return runs[run].rules[place] ?? -1;
-  const { rule, fixed } = recordedOf(place),
-    alike = (at) => String(recordedOf(at).shape) === String(liveValue(at)?.shape);
-  return fixed && [place, ...nodes.inputs[place]].every(alike) ? rule : -1;
+/** Return whether an operand that decides what is read, an index or a label, is as it was when it was recorded. */
+function isAsRecorded(place) {
+  const { value } = recordedOf(place),
+    now = liveValue(place);
+  if (!value || !now) return false;
+  const alike = (raw) => raw.every((x, i) => Number(x) === Number(now.raw[i]));
+  if (!value.partial) return alike(value.raw);
+  const first = data.live.given.find(([i]) => data.live.places[i] === place); // of what is given the page has all
+  return first !== undefined && alike(arrays[first[1]]);
+}
+
+/** Return which elements a mask lets through now, by the operand that decides them; null of an operation without one. */
+function maskNow(place) {
+  const op = nodes.op[place];
+  if (op !== "where" && op !== "prelu") return null;
+  return (i, first) => (op === "where" ? i === 0 || (first !== 0) === (i === 1) : i === 0 || !(first > 0));
+}
+
+/** Return the rules that say what each element read, of each operand; of a live value where shapes, and the operands that decide it, are as recorded, or other shapes can be followed. */
+function rulesOf(run, place) {
+  if (!isLive(run)) return data.rules[runs[run].rules[place] ?? -1] ?? null;
+  const { rule, deciding, value } = recordedOf(place),
+    inputs = nodes.inputs[place],
+    rules = data.rules[rule] ?? null;
+  if (!rules || !value || !liveValue(place) || inputs.some((input) => !recordedOf(input).value || !liveValue(input))) return null;
+  const masked = maskNow(place) !== null,
+    open = masked ? rules.map((each) => each?.slice(0, 5)) : rules;
+  const alike = [place, ...inputs].every((at) => String(recordedOf(at).value.shape) === String(liveValue(at).shape));
+  if (alike) return masked || deciding.every((i) => isAsRecorded(inputs[i])) ? open : null;
+  if (deciding.length && !masked) return null;
+  const found = open.map((each, i) => resized(each, recordedOf(inputs[i]).value.shape, liveValue(inputs[i]).shape));
+  return found.includes(null) ? null : found;
+}
+
+/** Return a rule for an operand that has other sizes now, such as other rows in a batch; null where the rule does not tell. */
+function resized(rule, before, after) {
+  if (!rule || rule[0] === "all") return rule;
+  if (rule[0] !== "at" || rule.length > 5 || before.length !== after.length) return null;
+  const changed = before.map((n, axis) => n !== after[axis]),
+    [, offset, strides, sizes, steps] = rule;
+  const moves = [...strides, ...steps].map((flat) => (flat < 0 ? [2] : unravel(flat, before)));
+  if (offset < 0 || unravel(offset, before).some((at, axis) => at && changed[axis])) return null;
+  if (before.some((n, axis) => n === 1 && changed[axis]) || moves.some((move) => move.some((by) => by > 1))) return null;
+  const now = moves.map((move) => ravel(move, after));
+  const wide = sizes.map((n, k) => {
+    const along = moves[strides.length + k].findIndex((by, axis) => by && changed[axis]);
+    return along < 0 ? n : n === before[along] ? after[along] : NaN;
+  });
+  if (wide.some(Number.isNaN)) return null;
+  return ["at", ravel(unravel(offset, before), after), now.slice(0, strides.length), wide, now.slice(strides.length)];
+}
+
+/** Return what an element reads now by a label, whatever the label was; null of other operations. */
+function readByLabel(place, cell) {
+  const [x, labels] = nodes.inputs[place].map(liveValue),
+    op = nodes.op[place];
+  if ((op !== "pick" && op !== "scatter_labels") || !x || !labels) return null;
+  const one = (at) => ({ count: 1, places: [at] });
+  if (op === "pick") return [one(cell * x.shape[x.shape.length - 1] + labels.number(cell)), one(cell)];
+  const { shape } = liveValue(place),
+    classes = shape[shape.length - 1],
+    row = Math.floor(cell / classes);
+  return [labels.number(row) === cell % classes ? one(row) : { count: 0, places: [] }, one(row)];
 }
 
 // --- what the reader changes
@@ -363,6 +432,9 @@ function numberFrom(text, dtype) {
   return x;
 }
 
+/** Return whether a value that an operation computes stays as it was set. */
+const isPinned = (place) => live.edits.some(({ number, setting }) => !setting && data.live.places[number] === place && !isGiven(number));
+
 const isGiven = (number) => live.given.has(number);
 
 /** Change numbers of a node, from an element on, and compute what depends on them. */
@@ -374,7 +446,14 @@ function change(place, cell, numbers) {
     throw new Error(`there are ${value.data.length - cell} numbers from here on, and not ${numbers.length}`);
   if (isGiven(number)) for (const x of numbers) checkClass(number, x);
   const before = numbers.map((_, k) => Number(value.data[cell + k]));
-  live.edits.push({ number, cell, before, pinned: isGiven(number) || live.edits.some((edit) => edit.number === number) });
+  keepBefore();
+  live.edits.push({
+    number,
+    cell,
+    before,
+    steps: live.steps,
+    pinned: isGiven(number) || live.edits.some((edit) => edit.number === number),
+  });
   try {
     numbers.forEach((x, k) => engine.set(number, cell + k, x));
     touched();
@@ -392,7 +471,8 @@ function changeSetting(place, name, x) {
   const number = live.numberOf.get(place);
   computing();
   const before = live.settings.get(number);
-  live.edits.push({ number, setting: true, before });
+  keepBefore();
+  live.edits.push({ number, setting: true, before, steps: live.steps });
   try {
     setSettings(number, { ...before, [name]: x });
     compute();
@@ -410,14 +490,41 @@ function setSettings(number, settings) {
     own = { ...told.attributes[number], ...settings };
   for (const name of told.sized[number]) own[name] = bound(own[name], live.sizes);
   live.engine.setOp(number, own);
-  live.grid = null;
+  live.grid = live.whole = null;
   touched();
+}
+
+/** Return a function that makes something when it is first asked for. */
+function once(made) {
+  let found;
+  return () => (found ??= made());
+}
+
+const MOST_BEFORE = 2e7; // numbers that are kept of before a change
+
+/** Keep what there is before a change: the numbers are compared with it. */
+function keepBefore() {
+  const numbers = data.live.places.flatMap((place, i) => (place >= 0 && !isBundle(i) ? [i] : [])),
+    values = new Map();
+  let count = 0;
+  for (const i of numbers) {
+    const { shape, dtype, data: raw } = live.engine.value(i);
+    if ((count += raw.length) > MOST_BEFORE) break;
+    const kept = raw.slice();
+    values.set(
+      data.live.places[i],
+      once(() => new LiveValue({ shape, dtype, data: kept })),
+    );
+  }
+  live.before = { values, loss: lossNow(), recorded: !live.steps && !live.edits.length && !live.changed.size };
 }
 
 /** Take the last change back. */
 function undo() {
   const edit = live.edits.pop();
+  if (!edit && live.beforeReset && !live.steps) return undoReset();
   if (!edit || !live.engine) return;
+  live.before = null;
   if (edit.setting) setSettings(edit.number, edit.before);
   else {
     edit.before.forEach((x, k) => live.engine.set(edit.number, edit.cell + k, x));
@@ -435,12 +542,14 @@ function keepFed(number) {
   if (live.pool.has(number) && live.batch === live.count) live.pool.set(number, live.engine.value(number).data.slice());
 }
 
-/** Note which places were computed again: what depends on a change. After a step of training that is all. */
+/** Note which places were computed again: what depends on the changes since the last step of training. */
 function tellRecomputed() {
-  if (!live.on || live.steps || !live.edits.length) live.recomputed = null;
+  const edits = live.edits.filter((edit) => edit.steps === live.steps);
+  if (!edits.length) live.before = null;
+  if (!live.on || !edits.length) live.recomputed = null;
   else {
     const { inputs } = data.live.nodes,
-      found = new Set(live.edits.map((edit) => edit.number));
+      found = new Set(edits.map((edit) => edit.number));
     inputs.forEach((all, i) => all.some((input) => found.has(input)) && found.add(i));
     const inside = data.live.loops.flatMap(({ node }, k) => (found.has(node) ? data.loops[k].places : []));
     live.recomputed = new Set([...[...found].map((i) => data.live.places[i]).filter((place) => place >= 0), ...inside]);
@@ -451,10 +560,37 @@ function tellRecomputed() {
 }
 
 function backToRecording() {
+  const before = live.on ? kept() : null;
+  if (live.curve.length > 1) live.lastCurve = [...live.curve, lossNow()];
   asRecorded();
+  live.beforeReset = before;
   tellRecomputed();
   tellEdit("");
   tellLive("");
+  drawAll();
+}
+
+/** Return all that going back to the recording forgets, but for computed numbers that were set. */
+function kept() {
+  const names = ["sizes", "given", "curve", "steps", "past", "pool", "count", "batch", "order", "fed", "at", "seed", "changed"];
+  return {
+    state: Object.fromEntries(names.map((name) => [name, live[name]])),
+    settings: [...live.settings],
+    given: new Map([...live.given.keys()].map((i) => [i, live.engine.value(i).data.slice()])),
+    ends: data.sight?.ends,
+    recorded: data.sight?.recorded,
+  };
+}
+
+/** Take back that one went back to the recording. */
+function undoReset() {
+  const { state, settings, given, ends, recorded } = live.beforeReset;
+  asRecorded();
+  Object.assign(live, state, { given, beforeReset: null });
+  for (const [number, own] of settings) live.settings.set(number, own);
+  if (data.sight) Object.assign(data.sight, { ends, recorded });
+  computing();
+  tellRecomputed();
   drawAll();
 }
 
@@ -485,6 +621,7 @@ function feedNext() {
 }
 
 function feed(rows) {
+  live.fed = rows;
   for (const [i, all] of live.pool) {
     const wide = rowSize(i),
       part = new all.constructor(rows.length * wide);
@@ -538,19 +675,26 @@ function trainSteps(count) {
 function keepPast() {
   const state = data.live.updates.map(([i]) => [i, live.engine.value(i).data.slice()]);
   const bytes = state.reduce((sum, [, part]) => sum + part.byteLength, 0);
-  live.past.push({ state, feed: live.batch < live.count ? [...live.pool.keys()].map((i) => [i, live.engine.value(i).data.slice()]) : [] });
+  live.past.push({
+    state,
+    rows: live.fed,
+    feed: live.batch < live.count ? [...live.pool.keys()].map((i) => [i, live.engine.value(i).data.slice()]) : [],
+  });
   while (live.past.length > MOST_PAST || (live.past.length > 1 && live.past.length * bytes > MOST_PAST_BYTES)) live.past.shift();
 }
 
 /** Go one step of training back. */
 function stepBack() {
   const before = live.past.pop();
-  if (!before) return;
+  if (!before) return live.beforeReset && undoReset();
   for (const [i, part] of [...before.state, ...before.feed]) live.engine.load(i, part);
+  live.fed = before.rows;
   live.steps--;
   live.curve.pop();
+  live.before = null;
   touched();
   compute();
+  tellRecomputed();
   drawAll();
 }
 
@@ -599,7 +743,9 @@ function useRows(pool, count, most = Infinity) {
   keepState();
   live.pool = pool;
   live.count = count;
+  live.whole = null;
   live.on = true;
+  live.changed.add("data");
   useBatch(Math.min(all ? most : live.batch, count));
   live.past = [];
   computing();
@@ -636,9 +782,11 @@ function moveRow(number, row, numbers) {
   const engine = computing(),
     wide = rowSize(number),
     all = live.pool.get(number).slice();
+  live.changed.add("data");
   numbers.forEach((x, k) => (all[row * wide + k] = x));
   live.pool.set(number, all);
-  if (live.batch === live.count) numbers.forEach((x, k) => engine.set(number, row * wide + k, x));
+  const at = live.fed.indexOf(row);
+  if (at >= 0) numbers.forEach((x, k) => engine.set(number, at * wide + k, Number(x)));
   touched();
   compute();
 }

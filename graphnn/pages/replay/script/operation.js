@@ -296,7 +296,10 @@ function largest(run, place, pick) {
   if (peak >= 0 && value.told.stats[3] > 0) {
     const at = indexOf(place, unravel(peak, value.shape), value.shape),
       found = value.at(peak);
-    parts.push("largest: ", point(found === undefined ? `[${at}]` : `[${at}] = ${numeral(found, value.dtype)}`, peak));
+    parts.push(
+      found < 0 ? "largest magnitude: " : "largest: ",
+      point(found === undefined ? `[${at}]` : `[${at}] = ${numeral(found, value.dtype)}`, peak),
+    );
   }
   const axis = batchAxis(place);
   if (row && axis >= 0) {
@@ -355,6 +358,8 @@ let waiting = null;
 
 /** Look at an element for the while that it is pointed at; null: at the chosen one again. */
 function hover(spot) {
+  const box = $("equation"); // while one points, it stays as high as it is, so that nothing moves under the pointer
+  if (spot && !shown.hover && !box.style.height) box.style.height = `${box.offsetHeight}px`;
   shown.hover = spot;
   if (waiting === null) waiting = requestAnimationFrame(() => ((waiting = null), drawEquation()));
 }
@@ -371,6 +376,7 @@ function writeEquation() {
   const told = which.map((run) => explained(run, place, cell));
   const lines = told.flatMap((each, i) => equationLines(each, which[i], place));
   $("equation").replaceChildren(...lines);
+  if (!shown.hover) $("equation").style.height = "";
   const first = told.find((each) => each);
   return { place, cell, reads: first?.direct ?? first?.reads ?? [] };
 }
@@ -420,8 +426,20 @@ function equationLines(told, run, place) {
     });
   const before = fromIteration(run, place, told.cell);
   if (before) reads.push(make("li", null, before));
+  const after = afterStep(run, place, told.cell);
+  if (after) reads.push(make("li", null, after));
   if (reads.length) lines.push(make("ul", { className: "reads", "aria-label": "What it read" }, ...reads));
   return lines;
+}
+
+/** Return what an element of a parameter is after the next step, leading to the node that computes it; null of others. */
+function afterStep(run, place, cell) {
+  const update = canCompute() && data.live.updates.find(([to]) => data.live.places[to] === place),
+    there = update ? data.live.places[update[1]] : -1,
+    value = there >= 0 ? valueOf(run, there) : null;
+  if (!value || value.at(cell) === undefined) return null;
+  const text = `after the next step: ${numeral(value.at(cell), value.dtype)}, ${nodes.name[there]}`;
+  return make("button", { type: "button", className: "link", onclick: () => go(there, cell) }, text);
 }
 
 // --- beside it: source, gradient, findings, two runs ------------------------------------------------------------
@@ -512,6 +530,7 @@ const visibleShort = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : n
 function drawFindings() {
   const { findings } = runs[shown.run];
   $("findings-part").hidden = !findings.length;
+  $("findings-title").textContent = live.on ? "Findings when it was recorded" : "Findings";
   $("findings").replaceChildren(
     ...findings.map((finding) => {
       const here = finding.place === shown.place ? { "aria-current": "true" } : {};

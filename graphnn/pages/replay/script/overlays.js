@@ -29,7 +29,11 @@ const OVERLAYS = {
     told: inBytes,
     says: ([at, total, share]) => (at ? [`${total} of values; the most, ${share}: `, at] : []),
   },
-  health: { mark: markOfHealth, together: "largest", says: () => [`findings in this run: ${runs[shown.run].findings.length}`] },
+  health: {
+    mark: markOfHealth,
+    together: "largest",
+    says: () => [`findings ${live.on ? "when it was recorded" : "in this run"}: ${runs[shown.run].findings.length}`],
+  },
   difference: {
     mark: markOfDifference,
     scale: "size",

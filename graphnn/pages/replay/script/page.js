@@ -37,11 +37,18 @@ function go(place, cell = null, remember = true) {
     if (trail.length > 500) trail.shift();
   }
   const value = valueOf(shown.run, place);
+  if (place !== shown.place) toTop();
   shown.place = place;
   shown.cell = cell === null || cell < 0 ? usualCell(place) : Math.min(cell, Math.max(0, (value?.size ?? 1) - 1));
   shown.hover = null;
   if (cell !== null) sliceTo(place, shown.cell);
   drawAll();
+}
+
+/** Have the beginning of what is looked at in sight, where a link was followed further down. */
+function toTop() {
+  $("operation").scrollTop = 0;
+  if (window.innerWidth <= 1000 && $("operation").contains(document.activeElement)) $("node").scrollIntoView({ block: "nearest" });
 }
 
 /** Set the time: a node has just run, what comes later is pending. The node is looked at, too. */
@@ -290,7 +297,7 @@ const KEYS = {
   "?": () => $("keys").click(),
   Escape: letGo,
   e: () => canCompute() && !$("edit").hidden && $("edit-number").select(),
-  u: () => canCompute() && live.edits.length && trying(undo, tellEdit),
+  u: () => canCompute() && !$("undo").disabled && trying(undo, tellEdit),
   l: () => canCompute() && data.live.updates.length && toggleTraining(),
 };
 

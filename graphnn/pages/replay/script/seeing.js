@@ -61,6 +61,70 @@ function engineOfSeen(seen) {
   return { rows, value: (place) => engine.value(at.get(numberFor(place))) };
 }
 
+const ROWS_AT_ONCE = 512,
+  MOST_COUNTED = 2000, // while it trains
+  LONGEST = { training: 25, stopped: 1500 }; // milliseconds for all rows
+
+/** Return what the network makes of all rows, also of those that are not in the batch: the outputs, and which elements of its layers are not 0 in any; null where that takes too long. */
+function allRows(seen) {
+  const places = [...new Set([...seen.layers, seen.outputs])],
+    training = Boolean(live.timer);
+  if (live.whole?.version === live.version) return live.whole.found;
+  const found = { outputs: [], alive: new Map() },
+    began = performance.now();
+  const take = (value, rows) => {
+    for (const place of places) {
+      const { data: raw, shape } = value(place),
+        size = raw.length / shape[0];
+      if (place === seen.outputs) for (let i = 0; i < rows * size; i++) found.outputs.push(Number(raw[i]));
+      if (!found.alive.has(place)) found.alive.set(place, new Uint8Array(size));
+      const alive = found.alive.get(place);
+      if (raw.length < 3e5 || !training) for (let i = 0; i < rows * size; i++) if (Number(raw[i]) !== 0) alive[i % size] = 1;
+    }
+  };
+  const kept = { version: live.version, found, engine: live.whole?.engine, at: live.whole?.at, slow: live.whole?.slow };
+  live.whole = kept;
+  if (live.batch === live.count) take((place) => live.engine.value(numberFor(place)), live.count);
+  else {
+    if (training && (live.count > MOST_COUNTED || kept.slow)) return (kept.found = null);
+    const many = Math.min(ROWS_AT_ONCE, live.count);
+    for (let from = 0; from < live.count; from += many) {
+      const rows = upTo(many).map((k) => (from + k) % live.count);
+      const part = new Map(
+        [...live.pool].map(([i, all]) => {
+          const wide = rowSize(i),
+            some = new all.constructor(many * wide);
+          rows.forEach((row, k) => some.set(all.subarray(row * wide, (row + 1) * wide), k * wide));
+          return [i, some];
+        }),
+      );
+      if (!kept.engine) {
+        const graph = boundGraph({ ...live.sizes, [live.rows]: many }, new Map([...live.given, ...part]), places.map(numberFor));
+        Object.assign(kept, { engine: makeEngine(graph), at: graph.at });
+      }
+      for (const [i, k] of kept.at) if (isGiven(i)) kept.engine.load(k, part.get(i) ?? live.engine.value(i).data);
+      kept.engine.run();
+      take((place) => kept.engine.value(kept.at.get(numberFor(place))), Math.min(many, live.count - from));
+      const took = performance.now() - began;
+      kept.slow = took > LONGEST.training;
+      if (took > LONGEST[training ? "training" : "stopped"] && from + many < live.count) return (kept.found = null);
+    }
+  }
+  return found;
+}
+
+/** Return which rows have their class; null where there are no classes. */
+function rightRows(seen, raw, labels) {
+  const y = numberFor(seen.targets),
+    wide = raw.length / labels.length,
+    two = new Set(labels).size === 2;
+  if (!Number.isInteger(wide) || !(wide > 1 ? /^u?int/.test(data.live.nodes.dtype[y]) : two)) return null;
+  const tone = toneOf(labels);
+  return labels.map((label, row) =>
+    wide > 1 ? indexOfMost(raw.slice(row * wide, (row + 1) * wide)) === label : tone(squashed(Number(raw[row]))) > 0 === tone(label) > 0,
+  );
+}
+
 /** Return the points that there are: where they are drawn, and their classes or targets. */
 function livePoints(seen) {
   const x = numberFor(seen.x),
@@ -189,11 +253,16 @@ function drawPlane(seen, found) {
     for (const [i, x, y] of freeCells(n, wide, spots)) pen.fillText(String(kinds[i]), x, y);
   }
   pen.strokeStyle = seen.kind === "line" ? ink.color : isClasses ? "#000" : "#fff";
-  const every = Math.ceil(points.length / MOST_DOTS);
+  const every = Math.ceil(points.length / MOST_DOTS),
+    right = allRows(seen) && rightNow(seen),
+    fed_ = live.batch < live.count ? new Set(live.fed) : null,
+    size = dotSize(points.length);
+  if (shown.row !== null) pointChosen = live.fed[shown.row] ?? -1;
   spots.forEach(([x, y], i) => {
     if (i % every && i !== pointChosen) return;
+    pen.globalAlpha = !fed_ || fed_.has(i) ? 1 : 0.4;
     pen.beginPath();
-    pen.arc(x, y, points.length > 150 ? 2.6 : 3.6, 0, 2 * Math.PI);
+    pen.arc(x, y, size, 0, 2 * Math.PI);
     pen.fillStyle =
       !targets || seen.kind === "line"
         ? ink.getPropertyValue("--link")
@@ -203,13 +272,27 @@ function drawPlane(seen, found) {
     pen.fill();
     pen.lineWidth = 0.9;
     pen.stroke();
+    if (right && !right[i]) {
+      pen.lineWidth = 1.1;
+      pen.beginPath();
+      for (const [a, b] of [
+        [1, 1],
+        [1, -1],
+      ]) {
+        pen.moveTo(x - a * (size + 0.6), y - b * (size + 0.6));
+        pen.lineTo(x + a * (size + 0.6), y + b * (size + 0.6));
+      }
+      pen.stroke();
+    }
     if (i !== pointChosen) return;
+    pen.globalAlpha = 1;
     pen.lineWidth = 2.5;
     pen.beginPath();
     pen.arc(x, y, 7, 0, 2 * Math.PI);
     pen.stroke();
   });
-  if (of) tellUnit(pen, `unit ${of.k} of ${shortened(nodes.name[of.place], 28)}`, high, ink);
+  pen.globalAlpha = 1;
+  if (of) tellUnit(pen, `unit ${of.k} of ${shortened(nodes.name[of.place], 28)}: ${rangeOfUnit(of.place, of.k)}`, high, ink);
   Object.assign(canvas, {
     tabIndex: 0,
     title: "Drag a point; click where there is none to add one. Enter chooses the next point, arrow keys move it, Delete deletes it.",
@@ -220,13 +303,48 @@ function drawPlane(seen, found) {
     seen.kind === "line"
       ? `The curve is ${nodes.name[seen.outputs]} over ${nodes.name[seen.x]}; the points are the targets.`
       : isClasses
-        ? "The digits say which class the network makes the likeliest, the stronger the colour the surer; a dot has the colour of its own class."
-        : `The colour is ${nodes.name[seen.outputs]} at each point: orange high, blue low; a dot has that of its target.`;
+        ? "The digits say which class the network makes the likeliest, the stronger the colour the surer; a dot has the colour of its own class; a crossed one is wrong."
+        : `The colour is ${nodes.name[seen.outputs]} at each point: orange high, blue low; a dot has that of its target${right ? "; a crossed one is wrong" : ""}.`;
   canvas.setAttribute(
     "aria-label",
     `${what} ${grouped(points.length)} points${pointChosen >= 0 && points[pointChosen] ? `; chosen: ${points[pointChosen].map((x) => general(x, 3)).join(", ")}` : ""}`,
   );
-  beside(seen, canvas, `${what} Drag a dot; click beside the dots to add one.`);
+  const ofUnit =
+    of &&
+    `This is unit ${of.k} of ${nodes.name[of.place]}${seen.kind === "line" ? `, over ${nodes.name[seen.x]}, as the thin line.` : " at each point: orange above 0, blue below 0, the stronger the farther from it."}`;
+  if (of) return beside(seen, canvas, ofUnit);
+  beside(
+    seen,
+    canvas,
+    `${what}${fed_ ? " Pale dots are not in this batch." : ""} Click a dot for its row, drag it; click beside the dots to add one.`,
+  );
+}
+
+const dotSize = (count) => (count > 150 ? 2.6 : 3.6);
+
+/** Say of the chosen point its row, its numbers and what the network makes of it. */
+function pointText(seen) {
+  const { y, points, targets } = livePoints(seen),
+    point = points[pointChosen];
+  if (!point) return "";
+  const whole = allRows(seen)?.outputs,
+    wide = (whole?.length ?? 0) / live.count,
+    at = live.fed.indexOf(pointChosen),
+    part = whole?.slice(pointChosen * wide, (pointChosen + 1) * wide) ?? [],
+    number = (each) => general(Number(each), 4);
+  const said =
+    wide > 1
+      ? `the network says ${indexOfMost(part)}, ${Math.round(100 * probabilities(part)[indexOfMost(part)])} %`
+      : part.map((each) => `the network says ${number(squashed(each))}`);
+  const own = seen.kind === "line" ? point.slice(0, 1) : point;
+  return [
+    live.batch < live.count ? `point ${pointChosen}${at >= 0 ? `, row ${at} of this batch` : ", not in this batch"}` : `row ${pointChosen}`,
+    `${nodes.name[seen.x]} = ${own.map(number).join(", ")}`,
+    y !== undefined && targets ? `${nodes.name[seen.targets]} = ${number(targets[pointChosen])}` : "",
+    String(said),
+  ]
+    .filter(Boolean)
+    .join("; ");
 }
 
 /** Write into the picture whose it is: below it, what follows would move. */
@@ -263,30 +381,26 @@ function drawAxes(pen, seen, wide, high, ink) {
   }
 }
 
-/** Say how many rows of those that are fed have their class, "" where there are no classes. */
+/** Return which of all rows have their class, or else of those that are fed; null where there are no classes. */
+function rightNow(seen) {
+  const y = numberFor(seen.targets);
+  if (y === undefined || seen.targets === seen.x) return null;
+  const whole = allRows(seen),
+    from = whole ? live.pool.get(y) : live.engine.value(y).data;
+  return from && rightRows(seen, whole?.outputs ?? live.engine.value(numberFor(seen.outputs)).data, Array.from(from, Number));
+}
+
+/** Say how many rows have their class, "" where there are no classes. */
 function rightText(seen) {
-  const y = numberFor(seen.targets),
-    outputs = numberFor(seen.outputs);
-  if (y === undefined || seen.targets === seen.x) return "";
-  const { data: raw } = live.engine.value(outputs),
-    labels = Array.from(live.engine.value(y).data, Number),
-    wide = raw.length / labels.length,
-    two = new Set(labels).size === 2;
-  if (!Number.isInteger(wide) || !(wide > 1 ? /^u?int/.test(data.live.nodes.dtype[y]) : two)) return "";
-  const tone = toneOf(labels),
-    isRight = (row) =>
-      wide > 1
-        ? indexOfMost(raw.subarray(row * wide, (row + 1) * wide)) === labels[row]
-        : tone(squashed(Number(raw[row]))) > 0 === tone(labels[row]) > 0;
-  const right = upTo(labels.length).filter(isRight).length;
-  return `${grouped(right)} of ${grouped(labels.length)} right`;
+  const right = rightNow(seen);
+  return right ? `${grouped(right.filter(Boolean).length)} of ${grouped(right.length)} right${allRows(seen) ? "" : " in the batch"}` : "";
 }
 
 /** Put what is said, and the controls of points, beside the picture. What is used already stays as it is: it may be focused or dragged. */
 function beside(seen, canvas, note) {
   const host = $("boundary");
   if (!$("seen-note")) {
-    const parts = [make("p", { id: "seen-right" }), make("div", { id: "point-controls" })];
+    const parts = [make("p", { id: "seen-right" }), make("div", { id: "point-controls" }), make("p", { id: "point-says" })];
     host.replaceChildren(
       ...(canvas ? [canvas] : []),
       make("div", { id: "seen-beside" }, ...parts),
@@ -295,12 +409,17 @@ function beside(seen, canvas, note) {
     if (document.body.classList.contains("playground")) $("seen-right").after($("train-curve"));
   }
   $("seen-right").textContent = rightText(seen);
+  $("seen-note").style.minHeight = unitSeen ? `${$("seen-note").offsetHeight}px` : ""; // what follows stays under the pointer
   if ($("seen-note").textContent !== note) $("seen-note").textContent = note;
   if (!canvas) return;
   const says = String([...new Set(livePoints(seen).targets ?? [])].sort((a, b) => a - b).slice(0, 13));
   if ($("point-controls").dataset.says !== says) $("point-controls").replaceChildren(pointControls(seen));
   $("point-controls").dataset.says = says;
   $("point-delete").disabled = pointChosen < 0;
+  $("point-says").textContent = pointText(seen);
+  const { targets } = livePoints(seen);
+  if ($("point-class") && targets && pointChosen >= 0 && pointChosen !== pointTold) $("point-class").value = String(targets[pointChosen]);
+  pointTold = pointChosen;
 }
 
 // --- units
@@ -334,6 +453,7 @@ function unitsOf(seen, found) {
           wide,
           paint: (canvas, k) => paintPoints(canvas, high, wide, (i) => colour(Number(part[k * high * wide + i]))),
           cell: (k) => sample * size + k * high * wide,
+          numbers: (k) => Array.from(part.subarray(k * high * wide, (k + 1) * high * wide), Number),
         };
       }
       const colour = unitColours(raw, true),
@@ -342,7 +462,7 @@ function unitsOf(seen, found) {
         seen.kind === "line"
           ? (canvas, k) => paintLine(canvas, upTo(found.rows).map(column(k)))
           : (canvas, k) => paintPoints(canvas, seen.grid, seen.grid, (i) => colour(column(k)(i)), true);
-      return { name, place, count: size, high: 1, wide: 1, paint, cell: (k) => k };
+      return { name, place, count: size, high: 1, wide: 1, paint, cell: (k) => k, numbers: (k) => upTo(found.rows).map(column(k)) };
     }),
   ];
 }
@@ -381,6 +501,7 @@ function filters() {
       high,
       wide,
       cell,
+      numbers: (k) => upTo(size).map((j) => Number(conv ? raw[cell(k) + j] : raw[j * second + k])),
       paint: (canvas, k) => paintPoints(canvas, high, wide, (j) => colour(Number(conv ? raw[cell(k) + j] : raw[j * second + k]))),
     },
   ];
@@ -409,7 +530,11 @@ function drawUnits(seen, found) {
         const kind = placesOfSeen(seen, count, high, wide),
           many = Math.min(count, MOST_UNITS);
         const units = upTo(many).map((k) => {
-          const point = (on) => () => ((unitSeen = on ? { place, k } : null), seen.kind !== "samples" && drawBoundary());
+          const point = (on) => () => {
+            unitSeen = on ? { place, k } : null;
+            if (on) unit.title = `${unit.getAttribute("aria-label")}: ${rangeOfUnit(place, k)}; click for its numbers`;
+            if (seen.kind !== "samples") drawBoundary();
+          };
           const unit = make(
             "button",
             {
@@ -433,15 +558,28 @@ function drawUnits(seen, found) {
           null,
           make("button", { type: "button", className: "link", onclick: () => go(place) }, name),
           make("span", { className: "faint" }, ` ${kind}${many < count ? `, ${many} of them here` : ""}`),
+          make("span", { className: "dead-count" }),
         );
         return make("div", { className: `layer ${seen.kind}` }, title, make("div", { className: "units" }, ...units));
       }),
     );
   }
-  layers.forEach(({ count, paint, place }, at) => {
+  const whole = allRows(seen);
+  layers.forEach(({ name, count, paint, place }, at) => {
+    const alive = place === seen.x ? null : whole?.alive.get(place),
+      each = (alive?.length ?? 0) / count;
+    const isDead = (k) => Boolean(alive) && !alive.subarray(k * each, (k + 1) * each).includes(1),
+      dead = upTo(alive ? count : 0).filter(isDead).length;
     host.children[at].classList.toggle("pending-layer", isPending(place));
-    [...host.children[at].lastElementChild.children].forEach((unit, k) => {
+    host.children[at].querySelector(".dead-count").textContent = dead ? `, ${grouped(dead)} always 0` : "";
+    host.children[at].lastElementChild.querySelectorAll("button").forEach((unit, k) => {
       paint(unit.firstChild, k);
+      const gone = isDead(k);
+      if (unit.classList.toggle("dead", gone) || unit.title.includes("always 0")) {
+        const own = `${count > 1 ? `${name}, unit ${k}` : name}`;
+        unit.setAttribute("aria-label", gone ? `${own}, always 0` : own);
+        unit.title = `${own}${gone ? ", always 0: for no row it is anything else" : ""}: click for its numbers`;
+      }
       unit.toggleAttribute("data-now", place === shown.place && count > 1 && unitAt(seen, layers[at]) === k);
     });
   });
@@ -460,6 +598,13 @@ const placesOfSeen = (seen, count, high, wide) =>
 function unitAt(seen, { count, cell }) {
   if (seen.kind !== "samples") return shown.cell % count;
   return upTo(Math.min(count, MOST_UNITS)).findLast((k) => cell(k) <= shown.cell) ?? 0;
+}
+
+/** Say between what the numbers of a unit's picture lie. */
+function rangeOfUnit(place, k) {
+  const layer = unitsOf(data.sight, engineOfSeen(data.sight)).find((each) => each.place === place),
+    [low, high] = rangeOf((layer?.numbers(k) ?? []).filter(Number.isFinite));
+  return low === high ? `${general(low ?? NaN, 3)} everywhere` : `from ${general(low, 3)} to ${general(high, 3)}`;
 }
 
 function goToUnit(place, k) {

@@ -61,18 +61,22 @@ const FEW = 4,
 /** Return, of each operand, how many elements an element read, and which; null where the page does not know. */
 function readBy(run, place, cell) {
   const value = valueOf(run, place),
-    number = value === null ? -1 : ruleOf(run, place);
-  if (number < 0) return null;
-  const slot = value.slot(cell);
-  if (slot < 0) return null;
+    own = isLive(run) && value !== null ? readByLabel(place, cell) : null,
+    rules = value === null || own ? null : rulesOf(run, place);
+  if (!rules) return own;
+  const now = isLive(run) ? maskNow(place) : null,
+    slot = (isLive(run) ? recordedOf(place).value : value).slot(cell); // rules are of the elements that were kept
+  if (slot < 0 && !isLive(run)) return null;
   const inputs = nodes.inputs[place],
     index = unravel(cell, value.shape);
-  const found = data.rules[number].map((rule, i) => followed(rule, index, slot, valueOf(run, inputs[i])));
-  return found.includes(null) ? null : found;
+  const found = rules.map((rule, i) => followed(rule, index, slot, valueOf(run, inputs[i])));
+  if (found.includes(null)) return null;
+  const first = now && valueOf(run, inputs[0]).number(found[0].places[0]);
+  return now ? found.map((each, i) => (now(i, first) ? each : { count: 0, places: [] })) : found;
 }
 
 function followed(rule, index, slot, operand) {
-  if (rule === null) return null;
+  if (!rule || (slot < 0 && (rule[0] === "lists" || rule[5] !== undefined))) return null;
   if (rule[0] === "all") return { count: operand.size, places: upTo(Math.min(operand.size, MOST_PLACES)) };
   if (rule[0] === "lists") {
     const [counts, starts, places] = rule.slice(1).map((number) => arrays[number]);
@@ -217,7 +221,7 @@ const called = (name, place) => (place ? `${name}[${place}]` : name);
 const setIn = (run, place) => runs[run].set[place] ?? {};
 
 /** Return who gave a value that no operation computed; "" of others. */
-const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place];
+const givenAs = (run, place) => setIn(run, place).given || nodes.kind[place] || (isLive(run) && isPinned(place) ? "set here" : "");
 
 function readText(run, place, { count, places }, operand) {
   const distinct = [...new Set(places)].sort((a, b) => a - b);

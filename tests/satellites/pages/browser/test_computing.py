@@ -73,6 +73,8 @@ def test_a_number_that_is_typed_changes_what_depends_on_it_and_can_be_taken_back
 def test_a_computed_number_that_is_set_stays_set(page: Page) -> None:
     page.evaluate("graphnn.set('relu_1', [0, 0], 7)")
     assert number(page, "relu_1") == 7
+    look_at(page, "relu_1")
+    expect(page.locator("#equation")).to_contain_text("relu_1[0, 0] = 7, set here")
     page.evaluate("graphnn.set('dense_1/weight', [0, 0], 3)")
     assert number(page, "relu_1") == 7
     page.click("#reset")
@@ -114,6 +116,104 @@ def test_steps_are_made_and_taken_back(page: Page) -> None:
     expect(page.locator("#train")).to_contain_text("Train")
     page.click("#reset")
     assert number(page, "dense_1/weight") == first
+
+
+def test_what_a_change_did_is_said_also_after_training(page: Page) -> None:
+    page.evaluate("graphnn.train(10)")
+    expect(page.locator("#train-says")).to_have_text(re.compile(r"^loss = \d\.\d{3}, 10 steps made$"))
+    look_at(page, "dense_1/weight")
+    loss, weight = page.evaluate("graphnn.loss()"), number(page, "dense_1/weight")
+    page.fill("#edit-number", "2.5")
+    page.click("#set")
+    says = page.locator("#edit-says")
+    expect(says).to_contain_text("nodes were set or computed again")
+    expect(says).to_contain_text(f"loss {loss:#.4g} → {page.evaluate('graphnn.loss()'):#.4g}")
+    expect(page.locator("#equation")).to_contain_text(f"It was {weight:#.4g} before the change.")
+    expect(page.locator("#train-says")).to_contain_text("10 steps made, dense_1/weight changed")
+    page.click("#undo")
+    expect(page.locator("#equation")).not_to_contain_text("before the change")
+    page.click("#train-step")
+    expect(page.locator("#same-key")).to_be_hidden()
+
+
+def test_what_an_element_read_is_known_while_what_decides_it_is_as_it_was(page: Page) -> None:
+    page.evaluate("graphnn.train(3)")
+    look_at(page, "categorical_crossentropy_1/pick")
+    page.evaluate("choose(17)")
+    label = int(number(page, "labels", 17))
+    says = page.locator("#equation")
+    expect(says).to_contain_text(f"clip[17, {label}] = ")
+    expect(says).to_contain_text(f"labels[17] = {label}")
+    masked = page.evaluate("nodes.op.flatMap((op, place) => (op === 'where' ? [place] : []))")
+    assert page.evaluate("(all) => all.every((place) => readBy(shown.run, place, 5) !== null)", masked)
+    page.evaluate(f"graphnn.set('labels', [17], {(label + 1) % 3})")
+    expect(says).to_contain_text(f"clip[17, {(label + 1) % 3}] = ")
+
+
+READS = """nodes.name.flatMap((name, place) => {
+    const size = nodes.kind[place] ? 0 : (valueOf(shown.run, place)?.size ?? 0);
+    return [0, 3, 5, size - 1].filter((cell) => cell >= 0 && cell < size).map((cell) => [name, cell,
+readBy(shown.run, place, cell)?.map(({ count, places }) => [count, [...places].sort((a, b) => a - b)]) ?? null]);
+})"""
+
+
+def test_what_is_read_of_another_number_of_rows_is_that_of_a_run_of_so_many(opened: Opened, tmp_path: Path) -> None:
+    _, step, feed = step_of()
+    page_of_60, page_of_7 = tmp_path / "60.html", tmp_path / "7.html"
+    gn.playground(step, feed, page_of_60)
+    page = opened(page_of_60)
+    page.locator("#batch").evaluate("(each) => (each.value = 7, each.dispatchEvent(new Event('change')))")
+    rows = page.evaluate("live.fed")
+    gn.playground(step, {node: np.asarray(array)[rows] for node, array in feed.items()}, page_of_7)
+    followed = page.evaluate(READS)
+    for mine, recorded in zip(followed, opened(page_of_7).evaluate(READS), strict=True):
+        assert mine[2] is None or mine == recorded
+    assert [name for name, _, reads in followed if reads is None] == []
+
+
+def test_what_a_condition_lets_through_is_read_now(opened: Opened, tmp_path: Path) -> None:
+    g = gn.Graph("where")
+    x = g.placeholder("x", shape=(3,))
+    g.outputs["z"] = z = gn.where(x > 0, x * 2, x * 3, name="z")
+    gn.trace(z, {x: [1.0, -1.0, 1.0]}).to_html(tmp_path / "where.html", live=True)
+    page = opened(tmp_path / "where.html")
+    assert page.evaluate("graphnn.set('x', [0], -4).then(() => graphnn.value('z')).then((v) => [...v.data])") == [
+        -12,
+        -3,
+        2,
+    ]
+    assert page.evaluate("readBy(shown.run, placeOf.get('z'), 0).map((each) => each.count)") == [1, 0, 1]
+    assert page.evaluate("readBy(shown.run, placeOf.get('z'), 2).map((each) => each.count)") == [1, 1, 0]
+
+
+@pytest.mark.parametrize("size", ["laptop", "phone"])
+def test_the_slider_of_the_learning_rate_follows_the_mouse(opened: Opened, tmp_path: Path, size: str) -> None:
+    _, step, feed = step_of()
+    gn.playground(step, feed, tmp_path / "play.html")
+    page = opened(tmp_path / "play.html", size=size)
+    page.evaluate("$('live-more').open = true")
+    slider = page.locator("#rate")
+    slider.scroll_into_view_if_needed()
+    before = slider.bounding_box()
+    assert before is not None
+    x, y = before["x"] + before["width"] * 0.6, before["y"] + before["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    first = float(page.input_value("#rate-number"))
+    page.mouse.move(x + 5, y, steps=5)
+    page.mouse.up()
+    assert slider.bounding_box() == before  # what is said moves nothing
+    assert first < float(page.input_value("#rate-number")) < 2 * first
+
+
+def test_a_learning_rate_is_typed(page: Page) -> None:
+    page.fill("#rate-number", "0.0125")
+    page.press("#rate-number", "Enter")
+    assert number(page, "sgd_1/learning_rate") == 0.0125
+    page.fill("#rate-number", "fast")
+    page.press("#rate-number", "Enter")
+    expect(page.locator("#live-says")).to_have_text("“fast” is not a number.")
+    assert number(page, "sgd_1/learning_rate") == 0.0125
 
 
 def test_batches_are_shuffled_rows_of_the_data(page: Page) -> None:
@@ -396,13 +496,13 @@ def test_a_whole_session_by_the_keyboard_alone(opened: Opened, tmp_path: Path) -
     keys.press("Space")
     assert page.evaluate("live.steps") == steps
     tab_to(page, "#rate")
-    rate = page.inner_text("#rate-name")
+    rate = page.input_value("#rate-number")
     keys.press("ArrowRight")
-    assert page.inner_text("#rate-name") != rate
+    assert page.input_value("#rate-number") != rate
     tab_to(page, "#reset")
     keys.press("Enter")
     assert page.evaluate("graphnn.loss()") == pytest.approx(first, rel=1e-12)
-    assert page.inner_text("#rate-name") == rate
+    assert page.input_value("#rate-number") == rate
 
     tab_to(page, "#boundary > canvas")  # move a point, add one, delete it
     keys.press("Enter")
@@ -539,6 +639,141 @@ def test_how_many_are_right_is_counted(page: Page) -> None:
     scores = gn.run(g["softmax_1/divide"], {g["x"]: feed[g["x"]]})
     right = int(np.sum(scores.argmax(axis=1) == feed[g["labels"]]))
     expect(page.locator("#seen-right")).to_have_text(f"{right} of 60 right")
+
+
+def test_all_rows_are_counted_also_of_small_batches(page: Page) -> None:
+    page.evaluate("graphnn.train(5)")
+    page.locator("#batch").evaluate("(each) => (each.value = 7, each.dispatchEvent(new Event('change')))")
+    page.evaluate("graphnn.train(3)")
+    x, labels = (
+        np.array(page.evaluate(f"[...live.pool.get(numberFor(placeOf.get('{name}')))].map(Number)"))
+        for name in ("x", "labels")
+    )
+    w1, b1, w2, b2 = (
+        np.reshape(page.evaluate(f"graphnn.value('{name}').then((v) => [...v.data])"), shape)
+        for name, shape in [
+            ("dense_1/weight", (2, 6)),
+            ("dense_1/bias", 6),
+            ("dense_2/weight", (6, 3)),
+            ("dense_2/bias", 3),
+        ]
+    )
+    scores = np.maximum(x.reshape(-1, 2) @ w1 + b1, 0) @ w2 + b2
+    right = int(np.sum(scores.argmax(axis=1) == labels))
+    expect(page.locator("#seen-right")).to_have_text(f"{right} of 60 right")
+    expect(page.locator("#train-says")).to_contain_text("batch loss = ")
+    assert len(page.evaluate("live.fed")) == 7
+    page.evaluate("choosePoint(live.fed[2], true)")
+    assert page.evaluate("shown.row") == 2
+    expect(page.locator("#point-says")).to_contain_text("row 2 of this batch")
+
+
+def test_units_that_are_always_0_are_marked(page: Page) -> None:
+    page.evaluate("graphnn.set('dense_1/weight', [0, 4], 0).then(() => graphnn.set('dense_1/weight', [1, 4], 0))")
+    page.evaluate("graphnn.set('dense_1/bias', [4], -1)")
+    expect(page.get_by_role("button", name="relu_1, unit 4, always 0", exact=True)).to_be_visible()
+    expect(page.locator("#units .layer", has_text="relu_1")).to_contain_text("1 always 0")
+    page.evaluate("graphnn.set('dense_1/bias', [4], 1)")
+    expect(page.get_by_role("button", name="relu_1, unit 4", exact=True)).to_be_visible()
+
+
+def test_a_point_and_its_row_are_one(page: Page) -> None:
+    canvas = page.locator("#boundary > canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    spots = page.evaluate("spotsOf(data.sight, livePoints(data.sight).points, ...sizeOfSeen(data.sight))")
+    far = [min(np.hypot(a - c, b - d) for c, d in spots if (a, b) != (c, d)) for a, b in spots]
+    row = int(np.argmax(far))
+    page.mouse.click(box["x"] + spots[row][0], box["y"] + spots[row][1])
+    assert page.input_value("#row") == str(row)
+    says = page.locator("#point-says")
+    expect(says).to_have_text(re.compile(rf"^row {row}; x = \S+, \S+; labels = \d; the network says \d, \d+ %$"))
+    kind = int(page.input_value("#point-class"))
+    assert number(page, "labels", row) == kind
+    page.select_option("#point-class", str((kind + 1) % 3))
+    assert number(page, "labels", row) == (kind + 1) % 3
+    page.fill("#row", "3")
+    page.press("#row", "Enter")
+    expect(says).to_contain_text("row 3; ")
+    # So near to a dot, another one can be added.
+    page.mouse.click(box["x"] + spots[row][0] + 8, box["y"] + spots[row][1])
+    expect(page.locator("#batch-name")).to_have_text("all 61 rows")
+
+
+def test_a_reset_is_taken_back(page: Page) -> None:
+    page.evaluate("graphnn.train(5)")
+    page.evaluate("moveRow(numberFor(placeOf.get('x')), 0, [0.5, 0.25])")
+    loss = page.evaluate("graphnn.loss()")
+    page.click("#reset")
+    expect(page.locator("#train-says")).to_contain_text("no step made yet")
+    assert page.evaluate("graphnn.loss()") != loss
+    page.click("#train-step")
+    page.click("#train-back")
+    page.click("#train-back")
+    expect(page.locator("#train-says")).to_contain_text("5 steps made, data changed")
+    assert page.evaluate("graphnn.loss()") == loss
+    page.click("#train-back")
+    expect(page.locator("#train-says")).to_contain_text("4 steps made")
+    page.click("#reset")
+    page.click("#undo")
+    expect(page.locator("#train-says")).to_contain_text("4 steps made")
+
+
+def test_a_parameter_leads_to_its_next_value(page: Page) -> None:
+    look_at(page, "dense_1/weight")
+    link = page.locator("#equation .link", has_text="after the next step: ")
+    link.click()
+    name = page.inner_text("#node")
+    following = number(page, name)
+    page.click("#train-step")
+    assert number(page, "dense_1/weight") == following
+
+
+def test_a_search_takes_several_words_and_says_what_it_leaves_out(page: Page) -> None:
+    page.fill("#search", "dense_2 grad")
+    names = page.evaluate("nodes.name.filter((name) => name.includes('dense_2') && name.includes('grad'))")
+    found = page.locator("#matches .link").all_inner_texts()
+    assert found == names[:12]
+    page.fill("#search", "grad")
+    more = page.evaluate("nodes.name.filter((name) => name.includes('grad')).length") - 12
+    expect(page.locator("#matches li").last).to_contain_text(f"{more} more")
+
+
+def test_following_a_link_keeps_the_zoom_and_begins_at_the_top(page: Page) -> None:
+    page.click("#in")
+    page.click("#in")
+    scale = page.evaluate("picture.scale")
+    page.evaluate("$('operation').scrollTop = 1000")
+    page.evaluate("go(placeOf.get('grad/dense_2/sum_to'))")
+    assert page.evaluate("picture.scale") == scale
+    assert page.evaluate("$('operation').scrollTop") == 0
+    page.click("#fit")
+    assert page.evaluate("picture.scale") != scale
+
+
+def test_the_curve_says_the_loss_of_each_step(page: Page) -> None:
+    losses = page.evaluate("graphnn.train(40)")
+    curve = page.locator("#train-curve")
+    curve.focus()
+    curve.press("Home")
+    curve.press("ArrowRight")
+    expect(curve).to_have_attribute("aria-label", re.compile(rf"^step 1: loss {losses[1]:#.4g}, "))
+    curve.press("End")
+    expect(curve).to_have_attribute(
+        "aria-label", re.compile(rf"^step 40: loss {page.evaluate('graphnn.loss()'):#.4g}, ")
+    )
+    page.click("#reset")
+    expect(curve).to_be_visible()
+    expect(curve).to_have_attribute("aria-label", re.compile("of the run before the reset"))
+
+
+def test_a_unit_says_between_what_it_lies(page: Page) -> None:
+    unit = page.get_by_role("button", name="relu_1, unit 4", exact=True)
+    unit.hover()
+    most = float(layer(page, "relu_1")[:, 4].max())
+    expect(unit).to_have_attribute("title", f"relu_1, unit 4: from 0 to {most:.3g}; click for its numbers")
+    expect(page.locator("#seen-note")).to_contain_text("This is unit 4 of relu_1 at each point")
 
 
 def test_a_regression_of_one_number_is_a_curve_whose_points_are_dragged(opened: Opened, tmp_path: Path) -> None:
