@@ -22,7 +22,6 @@ from ...debugger.why import places_of
 from ...ops.activations import Prelu
 from ...ops.base import Rearranging
 from ...ops.class_labels import OneHot
-from ...ops.comparison import Where
 from ...ops.elementwise import Elementwise
 from ...ops.linalg import Einsum, Matmul, Outer
 from ...ops.reductions import Norm, Reduction
@@ -91,7 +90,7 @@ class Reader:
         reads = type(op).reads
         if reads is Op.reads:
             return [["all"] for _ in operands]
-        if op.elementwise and (reads is Elementwise.reads or isinstance(op, (Where, Prelu))):
+        if op.elementwise and (reads is Elementwise.reads or op.selects or isinstance(op, Prelu)):
             rules: list[Rule] = [_broadcast(shape, x.shape) for x in operands]
             for position, mask in _masks(op, operands).items():
                 shown = np.broadcast_to(mask, shape).astype(np.uint8).reshape(-1)[kept()]
@@ -139,7 +138,7 @@ def _strides(shape: Shape) -> list[int]:
 
 
 def _masks(op: Op, operands: Sequence[Array]) -> dict[int, Array]:
-    if isinstance(op, Where):
+    if op.selects:
         condition = operands[0].astype(bool)
         return {1: condition, 2: ~condition}
     return {1: ~(operands[0] > 0)} if isinstance(op, Prelu) else {}
