@@ -3,6 +3,7 @@
 import numpy as np
 
 import graphnn as gn
+from graphnn.core import registry
 from graphnn.ops.elementwise import Elementwise
 
 
@@ -17,3 +18,6 @@ class HostileOperation(Elementwise):
 
     def forward(self, x: gn.core.Array, out: gn.core.Array | None = None) -> gn.core.Array:
         return np.multiply(x, 1.0, out=out)
+
+
+del registry[HostileOperation.name]  # or the tests that walk the registry would try it, too

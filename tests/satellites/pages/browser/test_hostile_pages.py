@@ -115,9 +115,8 @@ def test_hostile_pages_run_nothing(chunk: int, opened: Callable[..., Page], tmp_
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_settings_of_operations_are_text(text: str, opened: Callable[..., Page], tmp_path: Path) -> None:
-    assert hostile_operations.HostileOperation.name == "hostile_operation"
     x = gn.Graph().placeholder("x", ("batch", 2))
-    y = gn.hostile_operation(x, text=text, constructor=text)  # type: ignore[attr-defined]
+    y = hostile_operations.HostileOperation(text=text, constructor=text)(x)
     gn.trace(y, {x: np.ones((3, 2))}).to_html(tmp_path / "page.html")
     page = opened(tmp_path / "page.html")
     page.evaluate("go(placeOf.get('hostile_operation'), 0)")
