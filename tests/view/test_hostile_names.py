@@ -334,7 +334,6 @@ def test_the_lesson_has_what_a_picture_may_say(setting: type[Op]) -> None:
         "↑ namew",
         "gradient ",
         "value ",
-        "1 of 7 slices",
         "gradients of name",
     ):
         assert said in svg, said

@@ -378,6 +378,8 @@ def _visible(text: str) -> str:
 
 
 def _settings(op: Op, sizes: Mapping[str, int]) -> dict[str, str]:
+    if op.holds_bodies:  # the text of a body says nothing to a reader, and names files of the machine
+        return {}
     return {key: visible(str(value)) for key, value in op.bound(sizes).shown_attributes.items()}
 
 
