@@ -170,6 +170,15 @@ def test_what_is_too_much_for_a_page_takes_several_and_each_box_is_on_one() -> N
     assert data.count(b"/MediaBox [0 0 419.") == len(diagram.pages)
 
 
+def test_what_is_too_small_to_read_is_said() -> None:
+    g = gn.Graph()
+    total = sum((g.placeholder(f"input_with_a_long_name_{k}", ("batch",)) for k in range(40)), g.constant(0.0))
+    alone = gn.concatenate([gn.stack([node], axis=1) for node in total.graph.placeholders], axis=1)
+    diagram = gn.draw(alone, "op", fit=(1, 8))
+    diagram.svg()
+    assert "too small to read" in diagram.note
+
+
 def test_scopes_are_collapsed_where_nobody_says_how_much_detail() -> None:
     fetches = FORTY["8 residual blocks"]()
     folded, whole = gn.draw(fetches, fit="A4"), gn.draw(fetches, "op", fit="A4")

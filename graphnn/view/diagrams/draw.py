@@ -567,11 +567,15 @@ class Diagram(Shown):
         assert self._page is not None
         self.note = self._manner.remark
         if len(self.pages) > 1:
-            said = f"on {len(self.pages)} pages, or the text would be too small"
-            self.note = "; ".join(filter(None, (self.note, said)))
+            said = [f"on {len(self.pages)} pages, or the text would be too small"]
+            small = [str(number) for number, page in enumerate(self.pages, start=1) if page._scale == 0.0]
+            said += [f"too small to read on page {', '.join(small)}"] if small else []
+            self.note = "; ".join(filter(None, (self.note, *said)))
             return below_each_other([page._on_pages() for page in self.pages])
         size = self.pages[0]._scale if self._scale is None else self._scale
-        drawn, _ = svg_on_page(self._picture, self._manner, self._page, size)
+        drawn, largest = svg_on_page(self._picture, self._manner, self._page, size)
+        if not largest:
+            self.note = "; ".join(filter(None, (self.note, "too small to read")))
         return fitted(drawn)
 
     def _check_size(self, most: int) -> None:
