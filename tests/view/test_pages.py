@@ -262,3 +262,15 @@ def test_a_gif_shows_the_evaluation_and_what_is_to_come_is_empty(tmp_path: Any) 
     with image.open(diagram.save(tmp_path / "seed.gif")) as moving:
         assert moving.n_frames == len(stills)
         assert moving.size == pytest.approx((960, 540), abs=2)
+
+
+def test_a_box_says_a_formula_only_where_it_computes_that() -> None:
+    def said(layer: Any) -> list[str]:
+        x = gn.Graph().placeholder("x", ("batch", 4))
+        drawn = painted(gn.draw(layer(x), "layer", engine="plain").svg())
+        return [text.said for group in drawn.groups for text in group.texts]
+
+    assert "x W + b" in said(nn.Dense(3))
+    assert "x W" in said(nn.Dense(3, use_bias=False))
+    assert {"x W + b", "tanh"} <= {*said(nn.Dense(3, gn.tanh))}  # the activation is a box of its own
+    assert not [text for text in said(nn.Dropout(0.5)) if "mask" in text]  # it is not in training

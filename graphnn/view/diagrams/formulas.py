@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 _NORMALIZED = "(x − mean) / √(variance + ε) · γ + β"
 _LEAST_KERNEL = 2  # axes: more are of a kernel: channels out, channels in, and those of the window
 FORMULAS = {
-    "Dense": "x W + b",
     "ReLU": "max(x, 0)",
     "Sigmoid": "1 / (1 + e⁻ˣ)",
     "Softmax": "eˣ / Σ eˣ",
@@ -30,15 +29,23 @@ FORMULAS = {
     "attention": "softmax(Q Kᵀ / √d) V",
 }
 """By the kind of the scope."""
+_AFFINE = {"multiply", "add"}
+_NEEDED = {"Dropout": {"random_uniform"}, "BatchNorm": _AFFINE, "LayerNorm": _AFFINE}
+"""Operations without which it computes something else: a dropout in use, a normalization without γ and β."""
 
 
 def formula_of(box: Box) -> str:
     """Return what a layer or function that is one box computes; empty where it is not known."""
     if box.scope is None or box.phase != "forward":
         return ""
-    if (known := FORMULAS.get(box.scope.kind or "")) is not None:
-        return known
-    if (box.scope.kind or "").startswith("Conv"):
+    kind, names = box.scope.kind or "", {node.op.name for node in box.nodes if node.inputs}
+    if kind == "Dense":  # with another operation in it, it is not known
+        return {("add", "matmul"): "x W + b", ("matmul",): "x W"}.get(tuple(sorted(names)), "")
+    if not _NEEDED.get(kind, set()) <= names:
+        return ""
+    if kind in FORMULAS:
+        return FORMULAS[kind]
+    if kind.startswith("Conv"):
         kernels = [node.shape for node in box.nodes if node.op.is_parameter and len(node.shape) > _LEAST_KERNEL]
         if len(kernels) == 1:
             _, channels, *window = kernels[0]
