@@ -115,12 +115,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.HelpFormatter):
-    """Lists the verbs without a line that says VERB, so that all of the help fits a terminal."""
+    """Lists verbs only, since the first line has the options: so all of the help fits a terminal."""
 
     def add_argument(self, action: argparse.Action) -> None:
         """Take the names of verbs for as long as they are: they stand two columns further in than argparse counts."""
-        super().add_argument(action)
         if action.metavar == "VERB":
+            super().add_argument(action)
             self._action_max_length += self._indent_increment
 
     def _format_action(self, action: argparse.Action) -> str:
