@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,7 +72,9 @@ class Piped:
         self.process = subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder or ROOT
         )
-        assert self.process.stdin and self.process.stdout and self.process.stderr
+        assert self.process.stdin
+        assert self.process.stdout
+        assert self.process.stderr
         self._socket = None
         if port:
             said = self.process.stderr.readline().decode() or self.process.stdout.readline().decode()
@@ -102,6 +105,21 @@ class Piped:
         self.input.write(data)
         self.input.flush()
 
+    def raw_to_the_end(self, data: bytes) -> None:
+        """Send the last that is sent; the other side need not read all of it."""
+        with suppress(OSError):
+            self.raw(data)
+        with suppress(OSError):
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_WR)
+            else:
+                self.input.close()
+
+    def complaint(self) -> bytes:
+        """Return what the process has written to its standard error, after its end."""
+        assert self.process.stderr
+        return self.process.stderr.read()
+
     def receive(self) -> Message:
         message = self._came.get(timeout=PATIENCE)
         assert message is not None, "the adapter has closed the connection"
@@ -125,14 +143,13 @@ class Piped:
         self.process.wait()
         self._reader.join(PATIENCE)
         if self._socket is not None:
-            self.input.close()
+            with suppress(OSError):
+                self.input.close()
             self._socket.close()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream is not None
-            try:
+            with suppress(OSError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
 
 class Client:
@@ -151,7 +168,7 @@ class Client:
     def send(self, message: Message) -> int:
         """Send a request as it is, wrong or right; return its number."""
         self._asked += 1
-        self.wire.send({"seq": self._asked, "type": "request", **message})
+        self.wire.send({"type": "request", **message, "seq": self._asked})
         return self._asked
 
     def _receive(self) -> Message:
@@ -266,9 +283,24 @@ class Client:
             return json_number(variable["value"])
         return [self.numbers(child) for child in self.all_children(variable)]
 
+    def skip(self, response: Message) -> None:
+        """Count an answer that was received by hand."""
+        self._last = response["seq"]
+
     def operation(self) -> dict[str, Message]:
-        """Return what the scope "Operation" shows, by name."""
-        return {variable["name"]: variable for variable in self.children(self.scopes()["Operation"]["variablesReference"])}
+        """Return what the scope "Operation" shows, by name; nothing before the first operation."""
+        scope = self.scopes().get("Operation")
+        return {each["name"]: each for each in self.children(scope["variablesReference"])} if scope else {}
+
+    def at(self) -> str:
+        """Return the name of the operation after which it stands; "" before the first one."""
+        result = self.operation().get("result", {})
+        return str(result.get("evaluateName", ""))
+
+    def go_to(self, node: str) -> None:
+        """Have it stand after a node, by the debugger's verb."""
+        self.call("evaluate", expression=f"goto {node}", context="repl")
+        self.event("stopped")
 
     def result(self) -> np.ndarray[Any, Any]:
         """Return the value of the operation at which it stands, as it is shown."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import graphnn as gn
-from graphnn.core import Node
+
+if TYPE_CHECKING:
+    from graphnn.core import Node
 
 PROGRAM = """\
 import numpy as np
@@ -93,7 +95,8 @@ def program_in(folder: Path) -> Any:
     path = folder / "dap_program.py"
     path.write_text(PROGRAM, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("dap_program", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -108,9 +111,9 @@ def targets_in(folder: Path) -> dict[str, DapTarget]:
     fetches, feed = program.build()
     trace = gn.trace(fetches, feed)
     trace.save(folder / "run.gnt")
-    g, _, loss = program.network()
+    _, _, loss = program.network()
     gn.save([loss], folder / "network.gnn")
-    (output,), forward_feed = program.forward()
+    (output,), _ = program.forward()
     gn.to_onnx([output], folder / "network.onnx")
     np.savez(folder / "x.npz", x=program.X)
     step, step_feed = program.step()
@@ -120,8 +123,14 @@ def targets_in(folder: Path) -> dict[str, DapTarget]:
     made = {
         "program": ({"target": f"{path}:build"}, trace),
         "step": ({"target": f"{path}:step", "step": True}, gn.trace(step, step_feed)),
-        "graph": ({"target": str(folder / "network.gnn"), "data": data}, gn.trace(saved, {"x": program.X, "labels": program.LABELS})),
+        "graph": (
+            {"target": str(folder / "network.gnn"), "data": data},
+            gn.trace(saved, {"x": program.X, "labels": program.LABELS}),
+        ),
         "run": ({"target": str(folder / "run.gnt")}, gn.load(folder / "run.gnt")),
-        "onnx": ({"target": str(folder / "network.onnx"), "data": str(folder / "x.npz")}, gn.trace(list(read.outputs.values()), {"x": program.X})),
+        "onnx": (
+            {"target": str(folder / "network.onnx"), "data": str(folder / "x.npz")},
+            gn.trace(list(read.outputs.values()), {"x": program.X}),
+        ),
     }
     return {name: DapTarget(name, launch, traced, path) for name, (launch, traced) in made.items()}

@@ -5,7 +5,7 @@ What an editor is told is held against a trace of the same run, which no debugge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,9 @@ def test_continue_and_reverse(client: Client, target: DapTarget) -> None:
 def test_conditions_on_data(client: Client, target: DapTarget) -> None:
     """Data breakpoints stop where a value of the trace is as they say, and nowhere before."""
     client.begin(target.launch)
-    node = next(node for node in target.operations if target.value(node.name).ndim and (target.value(node.name) > 0).any())
+    node = next(
+        node for node in target.operations if target.value(node.name).ndim and (target.value(node.name) > 0).any()
+    )
     scope = client.scopes()["Run"]
     info = client.call("dataBreakpointInfo", name=node.name)
     assert info["dataId"] == node.name
@@ -131,13 +133,17 @@ def test_conditions_on_data(client: Client, target: DapTarget) -> None:
     assert scope["variablesReference"] > 0
     largest = float(target.value(node.name).max())
     for bound, stops in ((np.nextafter(largest, -np.inf), True), (largest, False)):
-        answer = client.call("setDataBreakpoints", breakpoints=[{"dataId": node.name, "condition": f"any > {bound!r}".replace("np.float64(", "").replace(")", "")}])
+        answer = client.call(
+            "setDataBreakpoints",
+            breakpoints=[
+                {"dataId": node.name, "condition": f"any > {bound!r}".replace("np.float64(", "").replace(")", "")}
+            ],
+        )
         assert answer["breakpoints"][0]["verified"], answer
         stop = client.move("continue")
         assert (stop["reason"] == "data breakpoint") is stops
         assert (client.at() == node.name) is stops
-        client.move("reverseContinue")
-        while client.position():
+        while client.at():
             client.move("reverseContinue")
     client.call("setDataBreakpoints", breakpoints=[])
     filters = [entry["filter"] for entry in client.capabilities["exceptionBreakpointFilters"]]
@@ -145,7 +151,8 @@ def test_conditions_on_data(client: Client, target: DapTarget) -> None:
     client.call("setExceptionBreakpoints", filters=filters)
     stop = client.move("continue")
     finite = all(np.isfinite(target.value(name)).all() for name in names(target))
-    assert finite and stop["reason"] != "exception"
+    assert finite
+    assert stop["reason"] != "exception"
     client.end()
 
 
@@ -157,9 +164,14 @@ def test_what_if(client: Client, target: DapTarget) -> None:
     first = operations[0]
     value = target.value(first)
     before = {name: client.evaluated(name) for name in operations[:5]}
-    client.goto_node(first)
+    client.go_to(first)
     operation = client.scopes()["Operation"]
-    answer = client.call("setVariable", variablesReference=operation["variablesReference"], name="result", value="0.0" if not value.ndim else str((value * 0 + 2).tolist()))
+    answer = client.call(
+        "setVariable",
+        variablesReference=operation["variablesReference"],
+        name="result",
+        value="0.0" if not value.ndim else str((value * 0 + 2).tolist()),
+    )
     assert answer["value"]
     assert any("recomputed" in event["body"]["output"] for event in client.events if event["event"] == "output")
     assert any(event["event"] == "invalidated" for event in client.events)
@@ -171,7 +183,7 @@ def test_what_if(client: Client, target: DapTarget) -> None:
     same(client.evaluated(second), target.value(second))
     client.call("restart")
     client.event("stopped")
-    assert client.position() == 0
+    assert client.at() == ""
     client.move("continue")
     assert client.at() == operations[-1]
     client.end()
@@ -200,7 +212,8 @@ def test_evaluate_and_source(client: Client, target: DapTarget) -> None:
         assert source is not None
         assert Path(source["path"]) == target.program
     if target.name == "onnx":
-        assert source is not None and source["sourceReference"]
+        assert source is not None
+        assert source["sourceReference"]
         text = client.call("source", sourceReference=source["sourceReference"], source=source)["content"]
         line = text.splitlines()[client.frames()[0]["line"] - 1]
         assert client.at().rpartition("/")[2] in line
@@ -225,7 +238,7 @@ def test_out_of_order(client: Client, target: DapTarget) -> None:
     assert client.refused("variables", variablesReference=10**9)
     stop = client.move("stepBack")
     assert stop["reason"] == "entry"
-    assert client.position() == 0
+    assert client.at() == ""
     reference = client.scopes()["Operation"]["variablesReference"]
     client.move("continue")
     assert client.at() == names(target)[-1]
@@ -337,7 +350,7 @@ def test_another_process(targets: dict[str, DapTarget], port: bool) -> None:
         assert client.at() == names(target)[-1]
         same(client.result(), target.value(names(target)[-1]))
         client.move("reverseContinue")
-        assert client.position() == 0
+        assert client.at() == ""
         client.call("disconnect")
         client.event("terminated")
         assert wire.ended() == 0
