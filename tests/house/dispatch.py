@@ -48,7 +48,7 @@ NO_OPERATIONS = (
     "torch/reader.py",
     "view/tables/table.py",
 )
-"""Where a name that an operation has, means another thing: of the API, of PyTorch, or of a function in a dimension, an expression."""
+"""Where a name that an operation has, means another thing: of the API, of PyTorch, of a function in an expression."""
 _UNKNOWN = object()
 _ASKED = ("isinstance", "issubclass")
 
