@@ -60,7 +60,7 @@ class Adapter:
         self._numbers = itertools.count(1)
         self._gate = Gate(self._log)
         self.interrupt: Event = self._gate.interrupt
-        self.ended = False
+        self.ended = self._over = False
         self._client: dict[str, Any] = {}
         self._dbg: Debugger | None = None
         self._sources: Sources | None = None
@@ -191,15 +191,18 @@ class Adapter:
 
         return begin
 
-    def _on_disconnect(self, given: Arguments) -> Any:
-        return self._end
-
     def _on_terminate(self, given: Arguments) -> Any:
-        return self._end
+        """End the run; the client then disconnects."""
+        self.interrupt.clear()
+        return self._terminated
 
-    def _end(self) -> None:
-        if not self.ended:
-            self.ended = True
+    def _on_disconnect(self, given: Arguments) -> Any:
+        self.ended = True
+        return self._terminated
+
+    def _terminated(self) -> None:
+        if not self._over:
+            self._over = True
             self.event("terminated")
 
     # --- moving ---------------------------------------------------------------------------------------------
@@ -273,12 +276,11 @@ class Adapter:
         return {"allThreadsContinued": True}, lambda: self._move(dbg.resume)
 
     def _on_step_back(self, given: Arguments) -> Any:
-        return self._stepping(given, "back_over" if hasattr(self._dbg, "back_over") else "back", "back")
+        return self._stepping(given, "back_over", "back")
 
     def _on_reverse_continue(self, given: Arguments) -> Any:
         dbg = self._thread(given)
-        rewind = getattr(dbg, "rewind", lambda: dbg.goto(0))
-        return lambda: self._move(rewind)
+        return lambda: self._move(dbg.rewind)
 
     def _on_pause(self, given: Arguments) -> Any:
         self._debugger  # noqa: B018

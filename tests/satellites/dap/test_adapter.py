@@ -11,7 +11,7 @@ from graphnn.dap import Adapter
 def _built() -> tuple[Any, dict[Any, Any]]:
     g = gn.Graph("two layers")
     x = g.placeholder("x", shape=("batch", 2))
-    hidden = nn.relu(nn.Dense(3, rng=np.random.RandomState(0))(x))  # line of the layer
+    hidden = gn.relu(nn.Dense(3, rng=np.random.RandomState(0))(x))  # line of the layer
     loss = gn.mean(hidden * hidden)
     return gn.compile(loss, updates=nn.SGD(0.1).updates(loss)), {x: np.arange(8.0).reshape(4, 2)}
 
