@@ -102,7 +102,8 @@ def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     os.dup2(2, 1)
     try:
         with os.fdopen(os.dup(kept), "wb") as sink:
-            yield sys.stdin.buffer, sink
+            # A file of its own: the reader may still wait in it at the end, when Python closes `sys.stdin`.
+            yield os.fdopen(os.dup(0), "rb"), sink
     finally:
         os.dup2(kept, 1)
         os.close(kept)

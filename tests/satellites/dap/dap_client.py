@@ -56,7 +56,8 @@ def framed(message: Message) -> bytes:
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def _messages(stream: IO[bytes]) -> Iterator[Message]:
+def messages_in(stream: IO[bytes]) -> Iterator[Message]:
+    """Yield the messages in a stream, to its end."""
     while header := stream.readline():
         size = re.fullmatch(rb"Content-Length: (\d+)\r\n", header)
         assert size, f"{header!r} is no header of a message"
@@ -76,10 +77,11 @@ class Piped:
         assert self.process.stdout
         assert self.process.stderr
         self._socket = None
+        self.greeting = b""
         if port:
-            said = self.process.stderr.readline().decode() or self.process.stdout.readline().decode()
-            at = re.search(r"127\.0\.0\.1:(\d+)", said) or re.search(r"\b(\d{4,5})\b", said)
-            assert at, said
+            self.greeting = self.process.stderr.readline()
+            at = re.search(rb"127\.0\.0\.1:(\d+)", self.greeting)
+            assert at, self.greeting
             self._socket = socket.create_connection(("127.0.0.1", int(at[1])), PATIENCE)
             self._socket.settimeout(None)
             stream = self._socket.makefile("rwb")
@@ -92,7 +94,7 @@ class Piped:
 
     def _read(self, output: IO[bytes]) -> None:
         try:
-            for message in _messages(output):
+            for message in messages_in(output):
                 self._came.put(message)
         except (OSError, ValueError):
             pass

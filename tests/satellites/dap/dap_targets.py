@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import places
 
 import graphnn as gn
+from graphnn.errors import NotFoundError
 
 if TYPE_CHECKING:
     from graphnn.core import Node
@@ -70,6 +72,8 @@ class DapTarget(NamedTuple):
     name : str
     launch : dict
         The arguments of the request ``launch``.
+    run, feed
+        The same, as `graphnn.debug` takes it.
     trace : Trace
         The same run, recorded without any debugger.
     program : Path
@@ -78,8 +82,16 @@ class DapTarget(NamedTuple):
 
     name: str
     launch: dict[str, Any]
+    run: Any
+    feed: Any
     trace: gn.Trace
     program: Path
+
+    def load(self, arguments: dict[str, Any]) -> gn.Debugger:
+        """Return the debugger that ``launch`` asks for; only this target is there."""
+        if arguments["target"] != self.launch["target"]:
+            raise NotFoundError(f'there is no target "{arguments["target"][:80]}"')
+        return gn.debug(self.run, self.feed, echo=None)
 
     @property
     def operations(self) -> list[Node]:
@@ -87,7 +99,7 @@ class DapTarget(NamedTuple):
         return [step.node for step in self.trace if step.node.inputs]
 
     def value(self, name: str) -> np.ndarray[Any, Any]:
-        return np.asarray(self.trace[name])
+        return np.asarray(self.trace[name].value)
 
 
 def program_in(folder: Path) -> Any:
@@ -106,31 +118,29 @@ def targets_in(folder: Path) -> dict[str, DapTarget]:
     """Write the files of the targets, and return these by name."""
     program = program_in(folder)
     path = Path(program.__file__)
-    data = str(folder / "data.npz")
-    np.savez(data, x=program.X, labels=program.LABELS)
-    fetches, feed = program.build()
-    trace = gn.trace(fetches, feed)
-    trace.save(folder / "run.gnt")
+    data = {"x": program.X, "labels": program.LABELS}
+    np.savez(folder / "data.npz", **data)
+    np.savez(folder / "x.npz", x=program.X)
     _, _, loss = program.network()
     gn.save([loss], folder / "network.gnn")
-    (output,), _ = program.forward()
-    gn.to_onnx([output], folder / "network.onnx")
-    np.savez(folder / "x.npz", x=program.X)
-    step, step_feed = program.step()
-    saved = gn.load(folder / "network.gnn")
-    model = gn.from_onnx(folder / "network.onnx")
-    read = model.graph if hasattr(model, "graph") else model
-    made = {
-        "program": ({"target": f"{path}:build"}, trace),
-        "step": ({"target": f"{path}:step", "step": True}, gn.trace(step, step_feed)),
+    gn.trace(*program.build()).save(folder / "run.gnt")
+    made: dict[str, tuple[dict[str, Any], Any, Any]] = {
+        "program": ({"target": f"{path}:build"}, *program.build()),
+        "step": ({"target": f"{path}:step", "step": True}, *program.step()),
         "graph": (
-            {"target": str(folder / "network.gnn"), "data": data},
-            gn.trace(saved, {"x": program.X, "labels": program.LABELS}),
+            {"target": str(folder / "network.gnn"), "data": str(folder / "data.npz")},
+            gn.load(folder / "network.gnn"),
+            data,
         ),
-        "run": ({"target": str(folder / "run.gnt")}, gn.load(folder / "run.gnt")),
-        "onnx": (
-            {"target": str(folder / "network.onnx"), "data": str(folder / "x.npz")},
-            gn.trace(list(read.outputs.values()), {"x": program.X}),
-        ),
+        "run": ({"target": str(folder / "run.gnt")}, gn.load(folder / "run.gnt"), None),
     }
-    return {name: DapTarget(name, launch, traced, path) for name, (launch, traced) in made.items()}
+    if places.present("onnx"):
+        (output,), _ = program.forward()
+        gn.to_onnx([output], folder / "network.onnx")
+        read = list(gn.from_onnx(folder / "network.onnx").outputs.values())
+        launch = {"target": str(folder / "network.onnx"), "data": str(folder / "x.npz")}
+        made["onnx"] = (launch, read, {"x": program.X})
+    return {
+        name: DapTarget(name, launch, run, feed, run if isinstance(run, gn.Trace) else gn.trace(run, feed), path)
+        for name, (launch, run, feed) in made.items()
+    }
