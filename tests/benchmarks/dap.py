@@ -26,7 +26,7 @@ def large():
     x = g.placeholder("x", shape=({rows}, {columns}), dtype=np.float32)
     values = np.zeros(({rows}, {columns}), np.float32)
     values[:, 0] = np.arange({rows})
-    return [g.add(x, np.float32(1.0), name="large")], {{x: values}}
+    return [gn.add(x, np.float32(1.0), name="large")], {{x: values}}
 
 
 def long():

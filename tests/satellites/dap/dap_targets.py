@@ -57,9 +57,9 @@ def step():
 def broken():
     g = gn.Graph("broken")
     x = g.placeholder("x", shape=(3,))
-    shifted = g.subtract(x, 1.0, name="shifted")
+    shifted = gn.subtract(x, 1.0, name="shifted")
     logged = gn.log(shifted, name="logged")  # NaN and infinity begin here
-    scaled = g.multiply(logged, 2.0, name="scaled")
+    scaled = gn.multiply(logged, 2.0, name="scaled")
     return [gn.sum(scaled, name="total")], {x: np.array([0.5, 1.0, 3.0])}
 """
 

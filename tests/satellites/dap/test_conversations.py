@@ -297,7 +297,7 @@ def test_parameters_and_pages(targets: dict[str, DapTarget]) -> None:
     first = target.operations[0]
     assert operation["result"]["value"].startswith("(5, 6) float64")
     for operand in first.inputs:
-        shown = next(each for name, each in operation.items() if name == operand.name.rpartition("/")[2])
+        shown = operation[operand.title]
         same(client.numbers(shown), target.value(operand.name))
     parameters = client.all_children(client.scopes()["Parameters"])
     assert len(parameters) == 4

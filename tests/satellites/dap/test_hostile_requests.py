@@ -266,4 +266,4 @@ def test_broken_frames_end_it(target: DapTarget) -> None:
     threads = framed({"seq": 99, "type": "request", "command": "threads"})
     for data in BROKEN_FRAMES:
         sent = served(target, threads, data, threads)
-        assert [message["type"] for message in sent if message["type"] == "response"] == ["response"], data[:50]
+        assert [message["success"] for message in sent].count(True) == 1, data[:50]
