@@ -301,8 +301,9 @@ class Client:
 
     def go_to(self, node: str) -> None:
         """Have it stand after a node, by the debugger's verb."""
-        self.call("evaluate", expression=f"goto {node}", context="repl")
-        self.event("stopped")
+        if self.at() != node:
+            self.call("evaluate", expression=f"goto {node}", context="repl")
+            self.event("stopped")
 
     def result(self) -> np.ndarray[Any, Any]:
         """Return the value of the operation at which it stands, as it is shown."""
