@@ -54,6 +54,12 @@ def _as_in_protocol(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+def _of_one_thread(given: Arguments) -> None:
+    """Refuse a request that means another thread than the one there is."""
+    if given.number("threadId") != THREAD:
+        raise Refused(f"there is one thread, {THREAD}")
+
+
 class Adapter:
     """A debugger as an editor drives it.
 
@@ -151,6 +157,8 @@ class Adapter:
             raise Refused(f"there is no request {shown(command)}")
         if not self._initialized and command != "initialize":
             raise Refused("initialize comes first")
+        if self.ended:
+            raise Refused("this conversation has ended")
         return method(Arguments(arguments))
 
     def cancel(self, number: Any) -> None:
@@ -259,13 +267,17 @@ class Adapter:
 
     # --- moving ---------------------------------------------------------------------------------------------
 
-    def _thread(self, given: Arguments) -> Debugger:
-        """Return the debugger, if the request may move it."""
+    def _begun(self) -> Debugger:
+        """Return the debugger, if it may move."""
         dbg = self._debugger
-        if given.number("threadId", THREAD) != THREAD:
-            raise Refused(f"there is one thread, {THREAD}")
         if not self._configured:
             raise Refused("the run begins after configurationDone")
+        return dbg
+
+    def _thread(self, given: Arguments) -> Debugger:
+        """Return the debugger, if the request may move it, and means the thread that there is."""
+        dbg = self._begun()
+        _of_one_thread(given)
         return dbg
 
     def _move(self, go: Callable[[], Any], reason: str = "step") -> None:
@@ -347,9 +359,10 @@ class Adapter:
 
     def _on_pause(self, given: Arguments) -> Any:
         self._debugger  # noqa: B018 - whose run has been stopped as this arrived
+        _of_one_thread(given)
 
     def _on_restart(self, given: Arguments) -> Any:
-        dbg = self._thread(given)
+        dbg = self._begun()
 
         def again() -> None:
             dbg.restart()
@@ -372,8 +385,7 @@ class Adapter:
 
     def _on_stack_trace(self, given: Arguments) -> Any:
         self._debugger  # noqa: B018
-        if given.number("threadId", THREAD) != THREAD:
-            raise Refused(f"there is one thread, {THREAD}")
+        _of_one_thread(given)
         start, levels = given.number("startFrame", 0), given.number("levels", 0)
         frames = []
         stack = self._stack()
@@ -469,7 +481,7 @@ class Adapter:
             is_float(node.dtype) or (value.dtype.kind in "iu" and node.dtype.kind in "iu")
         ):
             value = cast_in_range(value, node.dtype, f'the value of "{node.title}"')
-        spot[part if part else ...] = value
+        spot[part or ...] = value
         shown_as = self._values.of_array("", np.asarray(dbg[node].value[part]), ("array", node, part))
         return self._result(shown_as, "value"), self._changed
 
@@ -553,7 +565,7 @@ class Adapter:
 
     def _on_goto_targets(self, given: Arguments) -> Any:
         line, ranks = given.number("line"), self._lines.ranks
-        nodes = first_of_each(self._lines.lines_of(given.part("source").given).get(line, []), ranks)
+        nodes = first_of_each(self._lines.lines_of(given.part("source", ...).given).get(line, []), ranks)
         return {
             "targets": [
                 {"id": ranks[node] + 1, "label": visible(node.title), "line": line} for node in nodes[:_TARGETS]
@@ -585,7 +597,7 @@ class Adapter:
         self.output(f"{_LOGGED.sub(value, text)}\n")
 
     def _on_set_breakpoints(self, given: Arguments) -> Any:
-        source, wanted = given.part("source").given, given.objects("breakpoints")
+        source, wanted = given.part("source", ...).given, given.objects("breakpoints", [])
         if not wanted and given.given.get("breakpoints") is None:
             wanted = [Arguments({"line": line}) for line in given.given.get("lines") or []]
         if len(wanted) > MOST:
@@ -645,7 +657,7 @@ class Adapter:
 
     def _on_set_exception_breakpoints(self, given: Arguments) -> Any:
         wanted = [Arguments({"filterId": name}) for name in given.texts("filters")]
-        wanted += given.objects("filterOptions")
+        wanted += given.objects("filterOptions", [])
         if len(wanted) > MOST:
             raise Refused(f"up to {MOST:,} breakpoints can be set, not {len(wanted):,}")
         filters, answers = {}, []
@@ -663,6 +675,7 @@ class Adapter:
         return {"breakpoints": answers}
 
     def _on_exception_info(self, given: Arguments) -> Any:
+        _of_one_thread(given)
         if self._exception is None:
             raise Refused("the run was not stopped by an exception")
         name, text = self._exception
@@ -676,7 +689,7 @@ class Adapter:
     def _on_breakpoint_locations(self, given: Arguments) -> Any:
         first = given.number("line")
         last = given.number("endLine", first)
-        lines = self._lines.lines_of(given.part("source").given)
+        lines = self._lines.lines_of(given.part("source", ...).given)
         inside = sorted(line for line in lines if first <= line <= last)
         return {"breakpoints": [{"line": line} for line in inside[:MOST]]}
 

@@ -59,7 +59,9 @@ def hits_in(text: str) -> Callable[[int], bool]:
         raise Refused(f'"{text[:40]}" is not a count of hits: write 5, >= 5, < 5 or % 5')
     sign, number = parsed[1], int(parsed[2])
     if sign == "%":
-        return lambda hits: bool(number) and hits % number == 0
+        if not number:
+            raise Refused("no count of hits is a multiple of 0")
+        return lambda hits: hits % number == 0
     compare: dict[str | None, Callable[[int], bool]] = {
         None: lambda hits: hits == number,
         ">": lambda hits: hits > number,

@@ -145,7 +145,7 @@ class Variables:
     Attributes
     ----------
     references : list of tuple
-        What a client may ask for the parts of, by number from 1.
+        What a client may ask for the parts of at this stop, by number: those of earlier stops are not used again.
     """
 
     def __init__(self, dbg: Debugger, parameters: Sequence[Node]) -> None:
@@ -153,9 +153,11 @@ class Variables:
         self._parameters = parameters
         self.references: list[tuple[Any, ...]] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
+        self._forgotten = 0
 
     def clear(self) -> None:
         """Forget the references of a stop that is past."""
+        self._forgotten += len(self.references)
         self.references.clear()
         self._numbers.clear()
 
@@ -165,14 +167,15 @@ class Variables:
             return 0
         if container not in self._numbers:
             self.references.append(container)
-            self._numbers[container] = len(self.references)
+            self._numbers[container] = self._forgotten + len(self.references)
         return self._numbers[container]
 
     def container(self, number: int) -> tuple[Any, ...]:
         """Return what a number refers to."""
-        if not 1 <= number <= len(self.references):
+        place = number - self._forgotten - 1
+        if not 0 <= place < len(self.references):
             raise Refused(f"there are no variables of reference {number} at this stop")
-        return self.references[number - 1]
+        return self.references[place]
 
     # --- scopes ---------------------------------------------------------------------------------------------
 

@@ -62,7 +62,6 @@ CODE = (
     "[" * DEEP + "]" * DEEP,
     "{node}" + "[0]" * DEEP,
     "9**9**9**9",
-    "10 ** 10 ** 10",
     "1 << 10**9",
     "'a' * 10**10",
     "[0] * 10**10",
@@ -316,8 +315,6 @@ class Hostile:
         command = self._random.choice(("setBreakpoints", "setFunctionBreakpoints", "setDataBreakpoints"))
         arguments = copy.deepcopy(self._right[command])
         fields = {"condition": CONDITIONS, "hitCondition": HIT_CONDITIONS}
-        if command == "setBreakpoints":
-            fields["logMessage"] = LOG_MESSAGES
         field = self._random.choice(sorted(fields))
         arguments["breakpoints"][0][field] = self._one(fields[field])
         return {"command": command, "arguments": arguments}

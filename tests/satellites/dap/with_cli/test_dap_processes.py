@@ -40,6 +40,12 @@ def test_each_target_in_another_process(targets: dict[str, DapTarget], name: str
         last = target.operations[-1].name
         assert client.at() == last
         np.testing.assert_array_equal(client.result(), target.value(last))
+        frame = client.frames()[0]
+        if name in ("program", "step"):
+            assert Path(frame["source"]["path"]) == target.program
+        else:  # no line of this process made it: it is shown in a listing of the graph
+            text = client.call("source", sourceReference=frame["source"]["sourceReference"])["content"]
+            assert text.splitlines()[frame["line"] - 1].startswith(f"{last} = ")
         client.move("reverseContinue")
         assert client.at() == ""
         client.call("disconnect")
