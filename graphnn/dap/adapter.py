@@ -120,7 +120,7 @@ class Adapter:
             self.interrupt.clear()
         answer = {"request_seq": seq if whole else 0, "command": command if isinstance(command, str) else ""}
         after: Callable[[], None] | None = None
-        self._running = answer["request_seq"]
+        self._running = seq if whole else None
         try:
             if not whole or request.get("type") != "request" or not isinstance(command, str):
                 raise Refused('a message is an object with "type": "request", an integer "seq" and a "command"')
@@ -200,8 +200,7 @@ class Adapter:
         dbg.echo = self._heard
         self._dbg = dbg
         self._sources = Sources(dbg)
-        parameters = [node for node in dbg.order if node.op.is_parameter]
-        self._variables = Variables(dbg, parameters)
+        self._variables = Variables(dbg, self._sources.ranks)
         self._gate.guard = dbg.guard
         self._stop_on_entry = stop
         return self._launched
@@ -215,7 +214,7 @@ class Adapter:
 
     def _launched(self) -> None:
         self.event("initialized")
-        for kind, (name, given) in self._asked_before.items():
+        for name, given in self._asked_before.values():
             for answer in self._requests[name](given)["breakpoints"]:
                 self.event("breakpoint", reason="changed", breakpoint=answer)
         self._asked_before.clear()
@@ -381,7 +380,8 @@ class Adapter:
         return {"stackFrames": frames[start : start + levels if levels else None], "totalFrames": len(stack)}
 
     def _frame(self, given: Arguments) -> Frame:
-        number, stack = given.number("frameId"), self._stack()
+        stack = self._stack()
+        number = int(given.number("frameId"))
         if not 1 <= number <= len(stack):
             raise Refused(f"there is no frame {number} at this stop")
         return stack[number - 1]
@@ -463,7 +463,7 @@ class Adapter:
             is_float(node.dtype) or (value.dtype.kind in "iu" and node.dtype.kind in "iu")
         ):
             value = cast_in_range(value, node.dtype, f'the value of "{node.title}"')
-        spot[part if part else ...] = value
+        spot[part or ...] = value
         shown_as = self._values.of_array("", np.asarray(dbg[node].value[part]), ("array", node, part))
         return self._result(shown_as, "value"), self._changed
 

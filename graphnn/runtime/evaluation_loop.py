@@ -158,17 +158,16 @@ def evaluate(
     order, dying, constants = program.order, program.dying, program.graph._constants
     if run_node is not None:
         forwards = [f and partial(run_node, node, f) for node, f in zip(order, forwards, strict=True)]
+    kept = values is not None
     if values is None:
         values = [None] * len(order)
-    else:
-        dying = [()] * len(order)
     ndarray, make = np.ndarray, tuple.__new__  # faster than Step(…), in a loop that runs for every node
-    columns = order, forwards, program.operands, dying
+    columns = order, forwards, program.operands
     rows: Iterable[tuple[Any, ...]]
     if positions is None:
-        rows = zip(range(len(order)), *columns, strict=True)
-    else:
-        rows = ((i, *[column[i] for column in columns]) for i in positions)
+        rows = zip(range(len(order)), *columns, [()] * len(order) if kept else dying, strict=True)
+    else:  # nothing here takes time for all of the schedule: a debugger begins one evaluation after another
+        rows = ((i, *[column[i] for column in columns], () if kept else dying[i]) for i in positions)
     for i, node, forward, sources, dead in rows:
         operands = tuple([values[source] for source in sources])
         if forward is None:
