@@ -79,6 +79,7 @@ class Adapter:
         self._gate = Gate(self._log)
         self.interrupt: Event = self._gate.interrupt
         self.ended = self._over = False
+        self._initialized = False
         self._client: dict[str, Any] = {}
         self._dbg: Debugger | None = None
         self._sources: Sources | None = None
@@ -148,6 +149,8 @@ class Adapter:
         method = self._requests.get(command)
         if method is None:
             raise Refused(f"there is no request {shown(command)}")
+        if not self._initialized and command != "initialize":
+            raise Refused("initialize comes first")
         return method(Arguments(arguments))
 
     def cancel(self, number: Any) -> None:
@@ -188,6 +191,9 @@ class Adapter:
     # --- the beginning and the end --------------------------------------------------------------------------
 
     def _on_initialize(self, given: Arguments) -> Any:
+        if self._initialized:
+            raise Refused("initialize comes once, at the beginning")
+        self._initialized = True
         self._client = given.given
         return capabilities()
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..debugger.debugger import Debugger
 
 _WIDTH = 100
-_NOT_HERE = ("quit",)
+_NOT_HERE = ("quit", "save")  # no console of an editor writes files
 
 
 def _no_file(name: str) -> Any:

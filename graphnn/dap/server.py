@@ -121,7 +121,8 @@ def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(kept[0]), "rb") as source, os.fdopen(os.dup(kept[1]), "wb") as sink:
+        source = os.fdopen(os.dup(kept[0]), "rb")  # never closed: the reader may wait in it until the process ends
+        with os.fdopen(os.dup(kept[1]), "wb") as sink:
             sys.stdin = io.StringIO()
             yield source, sink
     finally:
