@@ -99,7 +99,8 @@ _LATER = {
 }
 _MODULES = (
     *("autodiff", "cli", "compiler", "control_flow", "dap", "datasets", "debugger", "demo", "distributed"),
-    *("interventions", "io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch", "transforms", "view"),
+    *("interventions", "io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch"),
+    *("transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 _SATELLITES = ("cli", "dap", "distributed", "interventions", "native", "onnx", "pages", "terminal", "torch")

@@ -127,7 +127,7 @@ class Adapter:
             self.interrupt.clear()
         answer = {"request_seq": seq if whole else 0, "command": command if isinstance(command, str) else ""}
         after: Callable[[], None] | None = None
-        self._running = answer["request_seq"]
+        self._running = seq if whole else None
         try:
             if not whole or request.get("type") != "request" or not isinstance(command, str):
                 raise Refused('a message is an object with "type": "request", an integer "seq" and a "command"')
@@ -214,8 +214,7 @@ class Adapter:
         dbg.echo = self._heard
         self._dbg = dbg
         self._sources = Sources(dbg)
-        parameters = [node for node in dbg.order if node.op.is_parameter]
-        self._variables = Variables(dbg, parameters)
+        self._variables = Variables(dbg, self._sources.ranks)
         self._gate.guard = dbg.guard
         self._stop_on_entry = stop
         return self._launched
@@ -229,7 +228,7 @@ class Adapter:
 
     def _launched(self) -> None:
         self.event("initialized")
-        for kind, (name, given) in self._asked_before.items():
+        for name, given in self._asked_before.values():
             for answer in self._requests[name](given)["breakpoints"]:
                 self.event("breakpoint", reason="changed", breakpoint=answer)
         self._asked_before.clear()
@@ -399,7 +398,8 @@ class Adapter:
         return {"stackFrames": frames[start : start + levels if levels else None], "totalFrames": len(stack)}
 
     def _frame(self, given: Arguments) -> Frame:
-        number, stack = given.number("frameId"), self._stack()
+        stack = self._stack()
+        number = int(given.number("frameId"))
         if not 1 <= number <= len(stack):
             raise Refused(f"there is no frame {number} at this stop")
         return stack[number - 1]

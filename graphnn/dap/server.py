@@ -113,7 +113,7 @@ def converse(source: BinaryIO, sink: BinaryIO, load: Callable[[dict[str, Any]], 
 
 @contextlib.contextmanager
 def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Give the standard streams to the protocol: what else reads them finds nothing, and what writes, writes to file 2."""
+    """Give the standard streams to the protocol: what else reads finds nothing, and what writes goes to file 2."""
     sys.stdout.flush()
     kept = os.dup(0), os.dup(1)
     before = sys.stdin
