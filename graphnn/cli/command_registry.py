@@ -198,6 +198,7 @@ _NEEDS = {
     "convert": "onnx",
     "debug": "terminal",
     "effects": "interventions",
+    "mcp": "mcp",
     "patch": "interventions",
     "playground": "pages",
     "replay": "pages",
