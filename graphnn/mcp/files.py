@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from .._util.text import quoted, visible
@@ -92,8 +93,10 @@ class Folder:
         """Return the names of files with these endings, as clients name them; of a large folder, the first."""
         names = []
         for name in self._names():
-            if name.endswith(endings) and name.isprintable() and len(name) <= LONGEST:
-                names.append(name)
+            if name.endswith(endings):
+                with suppress(UsageError):  # that cannot be named, or leads elsewhere
+                    self.file(name, endings)
+                    names.append(name)
         return sorted(names)
 
     def functions(self) -> list[str]:
@@ -119,9 +122,7 @@ class Folder:
                 count += 1
                 if count > _LOOKED_AT:
                     return
-                path = Path(here, file)
-                if path.is_file() and path.resolve().is_relative_to(self.root):
-                    yield path.relative_to(self.root).as_posix()
+                yield Path(here, file).relative_to(self.root).as_posix()
 
 
 def _needs_argument(takes: ast.arguments) -> bool:
@@ -129,12 +130,12 @@ def _needs_argument(takes: ast.arguments) -> bool:
 
 
 def shown(name: str) -> str:
-    """Return a text of a file in quotes: on one line, visible, short, with quotes in it marked.
+    r"""Return a text of a file in quotes: on one line, visible, short, with quotes in it marked.
 
     Examples
     --------
-    >>> print(shown('a "b"\\n'), len(shown("a" * 999)))
-    "a \\"b\\"\\n" 122
+    >>> print(shown('a "b"\n'), len(shown("a" * 999)))
+    "a \"b\"\n" 122
     """
     text = visible(name[:2000]) if name else ""
     text = text if len(text) <= 120 else f"{text[:40]}…{text[-79:]}"

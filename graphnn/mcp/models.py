@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from ..errors import GraphnnError
 from .files import ARRAYS, Folder
 
 if TYPE_CHECKING:
-    from ..core import Graph
+    from ..core import Graph, Node
 
 Load = Callable[[str, Sequence[str]], "tuple[Any, Any]"]
 """Takes a target, as the command line has it, and files of arrays; returns what is run, and its feed or None."""
@@ -33,7 +35,7 @@ class Opened:
     run, feed : object
         What `graphnn.debug` was given.
     dbg : Debugger
-    said : list of str
+    heard : list of str
         What the debugger has said since the last call.
     stamp : tuple
         Of the files that it was read from.
@@ -44,12 +46,17 @@ class Opened:
     feed: Any
     dbg: Debugger
     stamp: tuple[Any, ...]
-    said: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
 
     @property
     def graph(self) -> Graph:
         """The graph of the run."""
         return self.dbg.graph
+
+    @cached_property
+    def places(self) -> dict[Node, int]:
+        """The nodes of the run with their places in it."""
+        return {node: place for place, node in enumerate(self.dbg.order)}
 
 
 class Models:
@@ -91,14 +98,12 @@ class Models:
 
     def _made(self, model: str, target: str, feeds: list[str], stamp: tuple[Any, ...]) -> Opened:
         run, feed = self._load(target, feeds)
-        said: list[str] = []
+        heard: list[str] = []
         dbg = debug(run, feed, echo=None)
-        opened = Opened(model, run, feed, dbg, stamp, said)
-        dbg.echo = said.append
-        try:
+        opened = Opened(model, run, feed, dbg, stamp, heard)
+        dbg.echo = heard.append
+        with suppress(GraphnnError):  # the debugger stands before what failed, and holds the message
             dbg.resume()
-        except GraphnnError:
-            pass  # the debugger stands before what failed, and holds the message
         return opened
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UsageError
 from .files import Folder
-from .models import Load
 from .tools import Refusal, Tools
+
+if TYPE_CHECKING:
+    from .models import Load
 
 INSTRUCTIONS = """\
 graphnn's debugger, for models in one folder. Begin with summary, then check; answers end with lines
@@ -22,12 +24,12 @@ the folder (.onnx, .gnn, .gnt), or "file.py:function" where the server may run c
 _TEXTS = {
     "summary": "List the layers, inputs and state of a model's run; without a model, list the files. feed: an .npz of "
     "arrays by the names of inputs.",
-    "find_nodes": 'List nodes: by name or pattern ("dense_*/add"), operation, scope, or line ("model.py:18"); bad=true: '
-    "those with NaN or infinity.",
+    "find_nodes": 'List nodes: by name or pattern ("dense_*/add"), operation, scope, or line ("model.py:18"); '
+    "bad=true: those with NaN or inf.",
     "value": 'Show statistics of a node\'s value, then its numbers by pages. "name[0, :3]" is a part of it.',
     "why": 'Explain one number, "name[0, 1]": its formula, the numbers it was computed from, the line of the program.',
-    "check": "Check the run for faults (NaN, overflow, dead units, wrong axes, labels, gradients, updates): where, why, "
-    "what to do.",
+    "check": "Check the run for faults (NaN, overflow, dead units, wrong axes, labels, gradients, updates): where, "
+    "why, what to do.",
     "compare": "Find the first node at which two runs differ: of this model and another one, or a what-if and the run "
     "before it.",
     "step": 'Run the next operations; to: a node, "nan" for the next NaN or infinity, or "end".',

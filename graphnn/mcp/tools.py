@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _WIDTH = 110
 _NODES, _NUMBERS, _READS = 30, 100, 12
 """Nodes of an answer, numbers of one, operands of one number."""
-_RUNS = 8
-"""How many what-ifs of a model are kept."""
+_RUNS, _DRAWN = 8, 200
+"""How many what-ifs of a model are kept; how many nodes a picture writes values on."""
 _PIXELS = 1_000_000
 """Bytes of a picture."""
 _LONGEST_NAME = 140
@@ -80,26 +80,34 @@ class Tools:
                 with np.errstate(all="ignore"):
                     answer: str = getattr(self, tool)(**arguments)
             except GraphnnError as error:
-                raise Refusal(self._refused(error, arguments)) from None
+                raise Refusal(self._refused(tool, error, arguments)) from None
             except OSError as error:
                 raise Refusal(f"error: {type(error).__name__}: {error.strerror or 'a file cannot be read'}") from None
             except (MemoryError, RecursionError) as error:
                 raise Refusal(f"error: {type(error).__name__}: that is too large") from None
             return answer
 
-    def _refused(self, error: GraphnnError, arguments: dict[str, Any]) -> str:
+    def _refused(self, tool: str, error: GraphnnError, arguments: dict[str, Any]) -> str:
         answer = Answer("summary")
         answer.say("error:")
         answer.data(error.account)
         model = str(arguments.get("model") or "")
-        if isinstance(error, NotFoundError) and arguments.get("node") and model:
+        if isinstance(error, NotFoundError) and model and (arguments.get("node") or arguments.get("to")):
             answer.next("find_nodes", model=model)
+        elif tool == "step" and arguments.get("to"):
+            answer.next("back", model=model, to=arguments["to"])
         elif error.unfed:
             for file in self._folder.listing(ARRAYS[:1])[:2]:
                 answer.next("summary", model=model, feed=file)
         else:
-            answer.next("summary", **({"model": model} if isinstance(error, AxisError) else {}))
+            answer.next("summary", **({"model": model} if tool != "summary" and self._is_there(model) else {}))
         return answer.text()
+
+    def _is_there(self, model: str) -> bool:
+        try:
+            return bool(self._folder.model(model))
+        except UsageError:
+            return False
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -163,11 +171,14 @@ class Tools:
             more = {"pattern": pattern, "op": op, "scope": scope, "bad": bad}
             asked = {key: value for key, value in more.items() if value}
             answer.next("find_nodes", model=model, **asked, page=page + 1)
-        strange = next(((node, at) for node in nodes if (at := self._strange(opened, node)) is not None), None)
+        shown_now = nodes[first : first + _NODES]
+        strange = next(((node, at) for node in shown_now if (at := self._strange(opened, node)) is not None), None)
         if strange is not None:
             answer.next("why", model=model, node=self._element(opened, *strange))
         elif nodes:
             answer.next("value", model=model, node=self._name(opened, nodes[first]))
+        else:
+            answer.next("check", model=model)
         return answer.text()
 
     def value(self, model: str, node: str, page: int = 1) -> str:
@@ -189,7 +200,9 @@ class Tools:
         at = first_strange(whole)
         if at is not None:
             answer.next("why", model=model, node=self._element(opened, asked, at))
-        elif index is None and whole.size and not is_bundle(asked):
+        elif index is not None:
+            answer.next("value", model=model, node=self._name(opened, asked))
+        elif whole.size and not is_bundle(asked):
             answer.next("why", model=model, node=self._element(opened, asked, (0,) * whole.ndim))
         return answer.text()
 
@@ -205,18 +218,18 @@ class Tools:
         answer.say(f"{what} {first} to {first + count - 1} of {value.size:,}, row by row:" if value.size else "empty")
         row: list[str] = []
         begins = 0
-        for k, each in enumerate(numbers):
-            row.append(number(each))
+        for k, one in enumerate(numbers):
+            row.append(number(one))
             ends = value.ndim > 0 and (first + k + 1) % value.shape[-1] == 0
             if ends or len(row) == 10 or k + 1 == count:
                 at = np.unravel_index(first + begins, value.shape) if value.ndim else ()
-                place = f"[{', '.join(map(str, at))}] " if value.ndim > 0 else ""
-                answer.say(f"  {place}{', '.join(row)}")
+                lead = f"[{', '.join(map(str, at))}] " if value.ndim > 0 else ""
+                answer.say(f"  {lead}{', '.join(row)}")
                 row, begins = [], k + 1
 
     def picture(self, model: str, node: str = "", radius: int = 2, form: str = "text", page: int = 1) -> str:
         """Return the graph around a node, or its layers: as text or as Mermaid."""
-        opened, drawn = self._drawn(model, node, radius)
+        drawn = self._drawn(model, node, radius)
         answer = Answer("picture", model=model, node=node, radius=radius if node else None, form=form)
         if form not in ("text", "mermaid"):
             raise UsageError(f'form is "text", "mermaid" or "png", not {shown(form)}')
@@ -238,23 +251,28 @@ class Tools:
         """
         with self._lock, tempfile.TemporaryDirectory() as folder:
             try:
-                file = self._drawn(model, node, radius)[1].save(Path(folder, "picture.png"))
+                file = self._drawn(model, node, radius).save(Path(folder, "picture.png"))
                 data = Path(file).read_bytes()
             except GraphnnError as error:
-                raise Refusal(self._refused(error, {"model": model, "node": node})) from None
+                raise Refusal(self._refused("picture", error, {"model": model, "node": node})) from None
         if len(data) > _PIXELS:
             raise Refusal('error: that picture is too large: name a node, or ask with form "text"')
         return data
 
-    def _drawn(self, model: str, node: str, radius: int) -> tuple[Opened, Any]:
+    def _drawn(self, model: str, node: str, radius: int) -> Any:
         opened = self._models.opened(model)
         if not 0 <= radius <= 20:
             raise ValueRangeError(f"radius is 0 to 20, not {radius}")
-        trace = opened.dbg.trace()
+        fetches = opened.dbg.fetches
         if not node:
-            return opened, draw(trace.fetches, "layer", graph=opened.graph)
+            return draw(fetches, "layer", graph=opened.graph)
         focus = self._part(opened, node)[0]
-        return opened, draw(trace, focus=focus, radius=radius)
+        values = {
+            near: in_short(opened.dbg[near].value)
+            for near in _around(opened, focus, radius)
+            if opened.dbg[near].known and not is_bundle(near)
+        }
+        return draw(fetches, focus=focus, radius=radius, overlay=values or None)
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -292,9 +310,9 @@ class Tools:
     def _name_cause(self, answer: Answer, opened: Opened, node: Node) -> None:
         if not opened.dbg.fits_memory:
             return
-        for each in check_health(opened.dbg.trace()).findings:
-            if each.node is node:
-                self._say_finding(answer, each)
+        for finding in check_health(opened.dbg.trace()).findings:
+            if finding.node is node:
+                self._say_finding(answer, finding)
 
     def _worst(self, opened: Opened) -> Node:
         """Return the first node that holds NaN or infinity; where none does, the first result."""
@@ -315,22 +333,21 @@ class Tools:
         opened = self._models.opened(model)
         health = check_health(opened.dbg.trace(), thorough=thorough)
         answer = Answer("check", model=model, thorough=thorough or None)
-        found = [*health.findings, *health.notes]
+        findings = [*health.findings, *health.notes]
         answer.say(
             f"{counted(len(health.errors), 'error')}, {counted(len(health.warnings), 'warning')}, "
             f"{counted(len(health.notes), 'note')} in {counted(health.count, 'node')}"
         )
-        for each in found:
-            self._say_finding(answer, each)
+        for finding in findings:
+            self._say_finding(answer, finding)
         self._say_coverage(answer, health)
-        for each in health.findings[:2]:
-            if opened.dbg[each.node].known and (each.index is not None or opened.dbg[each.node].value.size == 1):
-                answer.next("why", model=model, node=self._element(opened, each.node, each.index or ()))
-            elif opened.dbg[each.node].known:
-                answer.next("value", model=model, node=self._name(opened, each.node))
+        for finding in health.findings[:2]:
+            node, spot = finding.node, opened.dbg[finding.node]
+            if spot.known and finding.index is None and spot.value.size != 1:
+                answer.next("value", model=model, node=self._name(opened, node))
             else:
-                answer.next("why", model=model, node=self._name(opened, each.node))
-        if not found:
+                answer.next("why", model=model, node=self._element(opened, node, finding.index or ()))
+        if not findings:
             if not thorough:
                 answer.next("check", model=model, thorough=True)
             answer.next("summary", model=model)
@@ -364,16 +381,16 @@ class Tools:
             second = self._models.opened(other)
             fed = opened.feed or second.feed
             feed = None if isinstance(opened.run, Trace) and isinstance(second.run, Trace) else fed
-            found = compare_runs(opened.run, second.run, feed, second.feed or None, names=("a", "b"))
+            compared = compare_runs(opened.run, second.run, feed, second.feed or None, names=("a", "b"))
             answer.say(f"a is {shown(model)}, b is {shown(other)}")
         else:
             names = [name for name in dbg.runs if name != dbg.run]
             if not names:
                 raise UsageError("there is one run of this model: name another model, or begin a what-if first")
-            found = dbg.compare(run or names[-1 if run else 0])
-        answer.say("the runs agree" if found.equal else "the runs differ")
-        answer.data(found.text(_WIDTH))
-        first = found.beyond_rounding or found.first
+            compared = dbg.compare(run or names[-1 if run else 0])
+        answer.say("the runs agree" if compared.equal else "the runs differ")
+        answer.data(compared.text(_WIDTH))
+        first = compared.beyond_rounding or compared.first
         if first is not None and first.node in dbg.order and dbg[first.node].known:
             answer.next("why", model=model, node=self._element(opened, first.node, first.element or ()))
         answer.next("check", model=other or model)
@@ -430,7 +447,12 @@ class Tools:
         return answer.text()
 
     def what_if(
-        self, model: str, node: str = "", value: float | str | list[Any] | None = None, attribute: str = "", run: str = ""
+        self,
+        model: str,
+        node: str = "",
+        value: float | str | list[Any] | None = None,
+        attribute: str = "",
+        run: str = "",
     ) -> str:
         """Give a node, one of its numbers or an attribute another value, and run what depends on it anew.
 
@@ -446,7 +468,7 @@ class Tools:
         asked, index = self._part(opened, node)
         ends = [end for end in dbg.fetches if end not in dbg.updates.values()] or dbg.fetches
         before = {end: in_short(dbg[end].value) for end in ends[:4] if dbg[end].known}
-        opened.said.clear()
+        opened.heard.clear()
         if attribute:
             dbg.what_if(asked, **{attribute: _literal(value)})
         elif index is not None:
@@ -455,7 +477,7 @@ class Tools:
             dbg.what_if(asked, _fitting(asked, _literal(value)))
         self._forget_runs(opened)
         answer = Answer("what_if", model=model)
-        answer.data("\n".join(opened.said))
+        answer.data("\n".join(opened.heard))
         for end, was in before.items():
             now = in_short(dbg[end].value) if dbg[end].known else "not computed yet"
             answer.data(f"{self._called(opened, end)}: {was} before, {now} now")
@@ -480,9 +502,9 @@ class Tools:
         if dbg.error:
             answer.say("it stopped:")
             answer.data(dbg.error)
-        if opened.said:
-            answer.data("\n".join(opened.said[-8:]))
-            opened.said.clear()
+        if opened.heard:
+            answer.data("\n".join(opened.heard[-8:]))
+            opened.heard.clear()
 
     def _waits(self, opened: Opened, node: Node) -> str:
         answer = Answer("value", model=opened.name)
@@ -517,7 +539,7 @@ class Tools:
         name = node.name
         if len(name) <= _LONGEST_NAME and name.isprintable():
             return name
-        return f"#{opened.dbg.order.index(node)}"
+        return f"#{opened.places[node]}"
 
     def _element(self, opened: Opened, node: Node, index: Sequence[int]) -> str:
         name = self._name(opened, node)
@@ -533,10 +555,10 @@ class Tools:
                 name, bracket, rest = text.partition("[")
                 inside = rest[:-1] if bracket else ""
         if name.startswith("#") and name[1:].isdecimal() and name not in dbg.graph:
-            place = int(name[1:9])
-            if place >= len(dbg.order):
+            rank = int(name[1:9])
+            if rank >= len(dbg.order):
                 raise NotFoundError(f"nodes are #0 to #{len(dbg.order) - 1}, not {shown(name)}")
-            node = dbg.order[place]
+            node = dbg.order[rank]
         else:
             node = dbg.node(name)
         return node, (_index(inside) if inside.strip() else None)
@@ -545,6 +567,17 @@ class Tools:
         """Return where a node's value is NaN or infinite; None where it is not, or is not known."""
         spot = opened.dbg[node]
         return first_strange(spot.value) if spot.known and not is_bundle(node) else None
+
+
+def _around(opened: Opened, node: Node, radius: int) -> list[Node]:
+    """Return the nodes of a run that are at most so many edges from one, the nearest first; of many, the first."""
+    near = {node: None}
+    edge = [node]
+    for _ in range(radius):
+        others = [other for one in edge for other in (*one.inputs, *opened.dbg.users(one)) if other in opened.places]
+        edge = [other for other in dict.fromkeys(others) if other not in near][: _DRAWN - len(near)]
+        near.update(dict.fromkeys(edge))
+    return list(near)
 
 
 def _statistics(opened: Opened, node: Node, value: Array, whole: bool) -> str:
@@ -561,8 +594,8 @@ def _statistics(opened: Opened, node: Node, value: Array, whole: bool) -> str:
 
 def _first(value: Array) -> tuple[int, ...]:
     """Return the element that is meant where none is named: the first that is not finite, or else the first."""
-    found = first_strange(value)
-    return (0,) * value.ndim if found is None else found
+    strange = first_strange(value)
+    return (0,) * value.ndim if strange is None else strange
 
 
 def _likeliest(reads: Sequence[Read], bad: bool) -> tuple[Node, tuple[int, ...], float] | None:
@@ -643,5 +676,3 @@ def _fitting(node: Node, literal: Any) -> Array:
         if np.array_equal(own.astype(np.float64), array.astype(np.float64), equal_nan=True) or is_float(node.dtype):
             return own
     return array
-
-

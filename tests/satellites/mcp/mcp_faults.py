@@ -90,9 +90,12 @@ def exploding_weights():
 
 
 def wrong_label_range():
-    step, feed = _classifier("wrong_label_range", lambda x, rng: nn.Dense(3, rng=rng)(x))
-    labels = list(feed)[1]
-    return step, {**feed, labels: feed[labels] + 1}  # planted
+    rng, X, labels = _rows()
+    g = gn.Graph("wrong_label_range")
+    x = g.placeholder("x", shape=("batch", 4))
+    y = g.placeholder("labels", shape=("batch",), dtype=np.int64)
+    g.outputs["loss"] = loss = nn.softmax_crossentropy(nn.Dense(3, rng=rng)(x), y)  # planted
+    return gn.compile(loss, updates=nn.SGD(0.1).updates(loss)), {x: X, y: labels + 1}
 
 
 def detached_gradient():
@@ -129,16 +132,16 @@ def healthy():
 
 
 CAUSES = {
-    "log_of_zero": "log-of-zero",
-    "overflow_of_exp": "overflow",
-    "division_by_zero": "division-by-zero",
-    "dead_relu": "dead-units",
-    "wrong_softmax_axis": "softmax-axis",
-    "unscaled_softmax": "unscaled-scores",
-    "exploding_weights": "exploding-gradient",
-    "wrong_label_range": "label-out-of-range",
-    "detached_gradient": "no-gradient",
-    "every_pair": "every-pair",
-    "wrong_reduction": "not-probabilities",
+    "log_of_zero": ("log-of-zero", "log(0); p[1] = 0, fed"),
+    "overflow_of_exp": ("overflow", "exp(900)"),
+    "division_by_zero": ("division-by-zero", "1 / 0"),
+    "dead_relu": ("dead-units", "their bias is to blame"),
+    "wrong_softmax_axis": ("softmax-axis", "sums to 1 over axis 1, but"),
+    "unscaled_softmax": ("unscaled-scores", "nothing divides by √64"),
+    "exploding_weights": ("worse-than-guessing", "use smaller initial weights"),
+    "wrong_label_range": ("label-out-of-range", "label 3 at index (0,)"),
+    "detached_gradient": ("no-gradient", "it ends at stop_gradient"),
+    "every_pair": ("every-pair", "with the labels of all 64 samples"),
+    "wrong_reduction": ("not-probabilities", "takes probabilities, which sum to 1"),
 }
-"""What a check calls each of them."""
+"""What a check calls each of them, and words of how it says why."""

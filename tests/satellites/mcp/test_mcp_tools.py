@@ -65,7 +65,9 @@ def test_cause_is_found_by_following_the_answers(faults, fault):
         if assistants.causes(answer):
             break
         tool, arguments = assistants.first_call(answer, calls)
-    assert mcp_faults.CAUSES[fault] in assistants.causes(answer)
+    code, words = mcp_faults.CAUSES[fault]
+    assert code in assistants.causes(answer)
+    assert words in answer
     assert assistants.planted_line(fault) in answer
 
 
@@ -78,7 +80,7 @@ def test_cause_is_found_by_why_alone(faults, fault):
             break
         tool, arguments = assistants.hints(answer)[0]
         assert tool == "why"
-    assert mcp_faults.CAUSES[fault] in assistants.causes(answer)
+    assert mcp_faults.CAUSES[fault][0] in assistants.causes(answer)
 
 
 def test_healthy_network_has_no_cause(faults):
@@ -88,12 +90,19 @@ def test_healthy_network_has_no_cause(faults):
 
 
 def test_each_advised_call_is_answered(faults):
-    waiting = [("summary", {"model": model("overflow_of_exp")}), ("what_if", {"model": model("overflow_of_exp"), "node": "z[1, 0]", "value": 3})]
+    waiting = [
+        ("summary", {"model": model("overflow_of_exp")}),
+        ("what_if", {"model": model("overflow_of_exp"), "node": "z[1, 0]", "value": 3}),
+    ]
     done = []
     while waiting and len(done) < 60:
         call = waiting.pop(0)
         done.append(call)
-        answer = ask(faults, call[0], **call[1])
+        try:
+            answer = ask(faults, call[0], **call[1])
+        except Refusal as refused:  # it has moved meanwhile, to where there is no such step
+            answer = str(refused)
+            assert "have run" in answer or "has run" in answer
         assert assistants.hints(answer)
         waiting += [other for other in assistants.hints(answer) if other not in done and other not in waiting]
     assert {tool for tool, _ in done} >= {"summary", "check", "why", "value", "find_nodes", "what_if", "compare"}
@@ -104,7 +113,7 @@ def test_values_are_those_of_a_trace(tmp_path):
     name = saved_trace(tmp_path)
     assert "[1, 0] 20.09, 54.60, 148.4" in ask(tools, "value", model=name, node="exp")
     assert "[0] 2.718" in ask(tools, "value", model=name, node="exp[0, 1:]")
-    assert "exp[1, 2] = 148.4 = e^5" in ask(tools, "why", model=name, node="exp[1, 2]")
+    assert "exp[1, 2] = 148.4 = exp(5)" in ask(tools, "why", model=name, node="exp[1, 2]")
 
 
 def test_stepping_and_going_back(tmp_path):
@@ -126,15 +135,15 @@ def test_what_if_changes_no_file_and_is_taken_back(tmp_path):
     before = hashlib.sha256((tmp_path / name).read_bytes()).digest()
     answer = ask(tools, "what_if", model=name, node="x[0, 0]", value=1)
     assert "recomputed 2 of 2" in answer
-    assert "2.718" in ask(tools, "value", model=name, node="exp[0, 0]")
+    assert "by row:\n  2.718" in ask(tools, "value", model=name, node="exp[0, 0]")
     assert 'first differ at "x"' in ask(tools, "compare", model=name)
     ask(tools, "what_if", model=name, run="run")
-    assert "2.718" not in ask(tools, "value", model=name, node="exp[0, 0]")
+    assert "by row:\n  1\nnext" in ask(tools, "value", model=name, node="exp[0, 0]")
     for number in range(20):
         ask(tools, "what_if", model=name, node="x[0, 0]", value=number)
     assert len(tools._models.opened(name).dbg.runs) <= 10
     assert hashlib.sha256((tmp_path / name).read_bytes()).digest() == before
-    assert os.listdir(tmp_path) == [name]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_what_if_takes_whole_values_words_and_attributes(faults):
@@ -173,7 +182,7 @@ def test_feed_is_a_file_of_arrays(tmp_path):
     def with_feed(target, feeds):
         return gn.load(target), dict(np.load(feeds[0])) if feeds else {}
 
-    gn.save(tmp_path / "net.gnn", line_graph())
+    gn.save(line_graph(), tmp_path / "net.gnn")
     np.savez(tmp_path / "data.npz", x=np.ones((1, 3)))
     tools = Tools(Folder(tmp_path), with_feed)
     with pytest.raises(Refusal, match="the feed lacks") as refused:
@@ -186,18 +195,19 @@ def test_feed_is_a_file_of_arrays(tmp_path):
 
 def test_large_answers_come_in_pages(tmp_path):
     g = gn.Graph("deep")
-    y = x = g.placeholder("x", shape=(1000, 1000))
-    for _ in range(1500):
-        y = y + 1.0 if y is x else gn.reshape(y, y.shape)
+    y = x = g.placeholder("x", shape=(300, 300))
+    for _ in range(200):
+        y = -y
     g.outputs["y"] = y
-    gn.trace({"y": y}, {x: np.zeros((1000, 1000))}, keep=10).save(tmp_path / "deep.gnt")
+    gn.trace({"y": y}, {x: np.zeros((300, 300))}, keep=10).save(tmp_path / "deep.gnt")
     tools = tools_of(tmp_path)
-    for tool, more in [("find_nodes", {}), ("value", {"node": "add"}), ("picture", {}), ("picture", {"form": "mermaid"})]:
+    many = [("find_nodes", {}), ("value", {"node": "negative_3"}), ("picture", {}), ("picture", {"form": "mermaid"})]
+    for tool, more in many:
         answer = ask(tools, tool, model="deep.gnt", **more)
         advised = [arguments for _, arguments in assistants.hints(answer) if "page" in arguments]
         assert advised, tool
         assert ask(tools, tool, **advised[0]) != answer
-    assert len(re.findall(r"[\d.]+", ask(tools, "value", model="deep.gnt", node="add"))) < 200
+    assert len(re.findall(r"[\d.]+", ask(tools, "value", model="deep.gnt", node="negative_3"))) < 250
 
 
 @pytest.mark.parametrize(
@@ -361,7 +371,10 @@ def test_names_in_a_hostile_file_stay_data(tmp_path):
     waiting = [(tool, {"model": "run.gnt"}) for tool in ("summary", "find_nodes", "check", "why", "picture")]
     waiting += [("find_nodes", {"model": "run.gnt", "bad": True}), ("back", {"model": "run.gnt"})]
     waiting += [("value", {"model": "run.gnt", "node": f"#{place}"}) for place in range(12)]
-    waiting += [("picture", {"model": "run.gnt", "form": "mermaid"}), ("what_if", {"model": "run.gnt", "node": "#1", "value": [[1, 2]]})]
+    waiting += [
+        ("picture", {"model": "run.gnt", "form": "mermaid"}),
+        ("what_if", {"model": "run.gnt", "node": "#1", "value": [[1, 2]]}),
+    ]
     done = []
     while waiting and len(done) < 80:
         tool, arguments = waiting.pop(0)
@@ -375,7 +388,9 @@ def test_names_in_a_hostile_file_stay_data(tmp_path):
         for line in answer.split("\n"):
             if not line.startswith("|"):
                 plain = re.sub(r'"(?:\\.|[^"\\])*"', '""', line)
-                assert not any(word in plain for word in ("Ignore", "tool_result", "passwd", "desrever", "title", "aaaa"))
+                assert not any(
+                    word in plain for word in ("Ignore", "tool_result", "passwd", "desrever", "title", "aaaa")
+                )
             if line.startswith(("next: ", "more: ")):
                 ((advised, given),) = assistants.hints(line)
                 assert advised in assistants.TOOLS
