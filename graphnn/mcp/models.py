@@ -77,6 +77,10 @@ class Models:
         while len(self._feeds) > _FEEDS:
             self._feeds.popitem(last=False)
 
+    def is_fed(self, model: str) -> bool:
+        """Return whether what a model is fed was said: by a file of arrays, or by the model's own file."""
+        return model in self._feeds or not model.endswith(".onnx")
+
     def opened(self, model: str) -> Opened:
         """Return an open model; one that is opened now has run to its end, or to where an operation failed.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,7 +91,7 @@ class Tools:
     def _refused(self, tool: str, error: GraphnnError, arguments: dict[str, Any]) -> str:
         answer = Answer("summary")
         answer.say("error:")
-        answer.data(error.account)
+        answer.data(error.account.replace(f"{self._folder.root}{os.sep}", ""))  # where it lies is nobody's business
         model = str(arguments.get("model") or "")
         if isinstance(error, NotFoundError) and model and (arguments.get("node") or arguments.get("to")):
             answer.next("find_nodes", model=model)
@@ -123,7 +124,7 @@ class Tools:
         target = opened.run
         about = summary(target.fetches if isinstance(target, Trace) else target, graph=opened.graph)
         self._stand(answer, opened)
-        answer.say("inputs:")
+        answer.say("inputs:" if self._models.is_fed(model) else "inputs, of which those that no file gives are random:")
         for node in dbg.order:
             if node.op.is_placeholder:
                 answer.data(self._line(opened, node))

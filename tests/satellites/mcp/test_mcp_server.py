@@ -7,13 +7,14 @@ import warnings
 import assistants
 import mcp_faults
 import pytest
-from mcp import Client
 
 import graphnn as gn
 from graphnn.mcp.answers import MOST
 from graphnn.mcp.files import Folder
 from graphnn.mcp.server import server_of
 from graphnn.mcp.tools import Tools
+
+sdk = pytest.importorskip("mcp.client", reason="the SDK of MCP is not installed", exc_type=ImportError)
 
 MODES = ("auto", "legacy")
 """Today's protocol, and the handshake of before, which most clients speak."""
@@ -23,7 +24,7 @@ def conversation(folder, talk, mode="auto"):
     """Return what a coroutine that is given a client returns."""
 
     async def run():
-        async with Client(server_of(Tools(Folder(folder, True), assistants.load)), mode=mode) as client:
+        async with sdk.Client(server_of(Tools(Folder(folder, True), assistants.load)), mode=mode) as client:
             return await talk(client)
 
     with warnings.catch_warnings():
