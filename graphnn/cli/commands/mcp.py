@@ -19,6 +19,8 @@ def load(target: str, feeds: Sequence[str]) -> tuple[Any, Any]:
         made, feed = cli.inspected(target, feeds, False)
     finally:
         sys.path[:] = path
+    if ".py:" not in target:
+        made.graph.memory_budget = None  # a file does not say how much memory may be taken here
     if isinstance(made.run, (gn.Trace, gn.Compiled)) or feed is None or not made.graph.updates:
         return made.run, feed
     fed = {str(getattr(key, "name", key)) for key in feed}

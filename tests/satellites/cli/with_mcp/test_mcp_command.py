@@ -10,6 +10,7 @@ import pytest
 import graphnn as gn
 from graphnn import cli, nn
 from graphnn.cli.commands.mcp import load
+from graphnn.mcp import Folder, Refusal, Tools
 
 sdk = pytest.importorskip("mcp.client.stdio", reason="the SDK of MCP is not installed", exc_type=ImportError)
 
@@ -106,6 +107,17 @@ def test_whole_step_is_run_where_all_is_fed(tmp_path):
     np.savez(tmp_path / "some.npz", x=np.ones((3, 2)))
     run, feed = load(str(tmp_path / "net.gnn"), [str(tmp_path / "some.npz")])
     assert not isinstance(run, gn.Compiled)
+
+
+def test_file_does_not_say_how_much_memory_may_be_taken(tmp_path):
+    g = gn.Graph("greedy")
+    g.memory_budget = 1e18
+    x = g.placeholder("x", shape=())
+    g.outputs["y"] = gn.broadcast_to(x, (10**7, 10**7)) * 2.0
+    gn.save(g, tmp_path / "net.gnn")
+    np.savez(tmp_path / "x.npz", x=1.0)
+    with pytest.raises(Refusal, match="would take 800,000,000,000,000 bytes"):
+        Tools(Folder(tmp_path), load).call("summary", model="net.gnn", feed="x.npz")
 
 
 def test_path_of_imports_stays_as_it_was(folder):
