@@ -40,6 +40,7 @@ from .errors import (
 if TYPE_CHECKING:  # at run time, by the table below
     from . import datasets, nn, testing, view
     from . import demo as demo
+    from . import mcp as mcp
     from . import terminal as terminal
     from .autodiff.grad import grad, jvp, vjp
     from .autodiff.jacobian import hessian, hvp, jacobian
@@ -99,11 +100,11 @@ _LATER = {
 }
 _MODULES = (
     *("autodiff", "cli", "compiler", "control_flow", "dap", "datasets", "debugger", "demo", "distributed"),
-    *("interventions", "io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch"),
-    *("transforms", "view"),
+    *("interventions", "io", "mcp", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing"),
+    *("torch", "transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
-_SATELLITES = ("cli", "dap", "distributed", "interventions", "native", "onnx", "pages", "terminal", "torch")
+_SATELLITES = ("cli", "dap", "distributed", "interventions", "mcp", "native", "onnx", "pages", "terminal", "torch")
 """Folders that may be deleted; what is asked for then says where it is."""
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 _TEXTS = {
     "cli": "the command",
     "terminal": "the debugger, typed",
+    "mcp": "for assistants",
     "torch": "PyTorch modules",
     "pages": "replay, live",
     "onnx": "models",

@@ -199,6 +199,7 @@ _NEEDS = {
     "dap": "dap",
     "debug": "terminal",
     "effects": "interventions",
+    "mcp": "mcp",
     "patch": "interventions",
     "playground": "pages",
     "replay": "pages",
