@@ -98,11 +98,11 @@ _LATER = {
     "view": "draw latex summary",
 }
 _MODULES = (
-    *("autodiff", "cli", "compiler", "control_flow", "datasets", "debugger", "demo", "distributed", "interventions"),
-    *("io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch", "transforms", "view"),
+    *("autodiff", "cli", "compiler", "control_flow", "dap", "datasets", "debugger", "demo", "distributed"),
+    *("interventions", "io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch", "transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
-_SATELLITES = ("cli", "distributed", "interventions", "native", "onnx", "pages", "terminal", "torch")
+_SATELLITES = ("cli", "dap", "distributed", "interventions", "native", "onnx", "pages", "terminal", "torch")
 """Folders that may be deleted; what is asked for then says where it is."""
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.

@@ -196,6 +196,7 @@ UPDATES = switch("--updates", "the whole training step, with the updates of the 
 
 _NEEDS = {
     "convert": "onnx",
+    "dap": "dap",
     "debug": "terminal",
     "effects": "interventions",
     "patch": "interventions",

@@ -12,7 +12,7 @@ SHARED = [
 ]
 
 # The folders of graphnn that can be deleted, each with tests/satellites/NAME.
-SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "cli")
+SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "dap", "cli")
 
 
 def present(satellite: str) -> bool:

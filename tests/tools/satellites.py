@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "cli")
+SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "dap", "cli")
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 
 

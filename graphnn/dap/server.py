@@ -1,0 +1,145 @@
+"""The server: one connection, by the standard streams or a port of this machine; one graph."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import queue
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from .adapter import Adapter
+from .framing import BrokenFrame, framed, message_of, read_body
+
+if TYPE_CHECKING:
+    from ..debugger.debugger import Debugger
+
+HOST = "127.0.0.1"
+_WAITING = 1000
+"""Requests that may wait; a client that sends more waits itself."""
+_INTERRUPTS = ("pause", "disconnect", "terminate")
+_END = object()
+
+
+class _Printed(io.TextIOBase):
+    """A text stream whose lines go to the client's console."""
+
+    encoding = "utf-8"
+
+    def __init__(self, adapter: Adapter, category: str) -> None:
+        self._adapter, self._category = adapter, category
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Send a text to the client."""
+        self._adapter.output(text, self._category)
+        return len(text)
+
+
+class _Writer:
+    """Writes messages; once the client is gone, to nowhere."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = Lock()
+        self.gone = False
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            if self.gone:
+                return
+            try:
+                self._stream.write(framed(message))
+                self._stream.flush()
+            except (OSError, ValueError):
+                self.gone = True
+
+
+def _read_all(stream: BinaryIO, adapter: Adapter, requests: queue.Queue[Any]) -> None:
+    """Put what arrives into the queue, until the end of the input or a broken frame."""
+    try:
+        while (body := read_body(stream)) is not None:
+            try:
+                message = message_of(body)
+            except ValueError:
+                message = None
+            if isinstance(message, dict) and message.get("command") in _INTERRUPTS:
+                adapter.interrupt.set()
+            requests.put(message)
+    except (BrokenFrame, OSError, ValueError):
+        pass
+    adapter.interrupt.set()
+    requests.put(_END)
+
+
+def converse(source: BinaryIO, sink: BinaryIO, load: Callable[[dict[str, Any]], Debugger]) -> None:
+    """Answer the requests of one client until it disconnects or is gone."""
+    write = _Writer(sink)
+    adapter = Adapter(write, load)
+    requests: queue.Queue[Any] = queue.Queue(_WAITING)
+    Thread(target=_read_all, args=(source, adapter, requests), daemon=True).start()
+    printed = _Printed(adapter, "stdout"), _Printed(adapter, "stderr")
+    with contextlib.redirect_stdout(printed[0]), contextlib.redirect_stderr(printed[1]):
+        while not (adapter.ended or write.gone):
+            message = requests.get()
+            if message is _END:
+                break
+            adapter.handle(message)
+
+
+@contextlib.contextmanager
+def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Give the standard streams to the protocol: what else is written to file 1 goes to the standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "wb") as sink:
+            yield sys.stdin.buffer, sink
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def serve(
+    load: Callable[[dict[str, Any]], Debugger],
+    port: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Serve one client, then return.
+
+    Parameters
+    ----------
+    load : callable
+        Takes the arguments of ``launch``, returns the debugger of its target.
+    port : int, optional
+        Of 127.0.0.1; 0 for a free one. The standard streams unless given.
+    say : callable, optional
+        Is told at which address a port listens.
+
+    Raises
+    ------
+    OSError
+        When the port is taken.
+    """
+    if port is None:
+        with _own_stdout() as (source, sink):
+            converse(source, sink, load)
+        return
+    with socket.create_server((HOST, port), backlog=1) as listening:
+        say(f"listening on {HOST}:{listening.getsockname()[1]}")
+        connection, _ = listening.accept()
+    with connection, connection.makefile("rb") as source, connection.makefile("wb") as sink:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            converse(source, sink, load)
+        finally:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
