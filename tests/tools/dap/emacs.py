@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[2] / "docs" / "editors.md"
 MODEL = HERE / "model.py"
-COLUMNS, ROWS, PATIENCE = 118, 38, 60.0
+COLUMNS, ROWS, PATIENCE = 118, 38, 20.0
 
 
 class Terminal:
@@ -72,12 +72,12 @@ def session(emacs: Terminal) -> dict[str, str]:
     screens = {}
     emacs.see("model.py")
     emacs.keys("M-g", "g")
-    emacs.see("Go to line")
+    emacs.see("Goto line")
     emacs.keys(str(line_of("gn.relu")), "Enter")
     emacs.command("dape-breakpoint-toggle")
     emacs.command("dape")
-    emacs.see("Run adapter")
-    emacs.keys("graphnn", "Enter")
+    emacs.see("Run adapter: graphnn")
+    emacs.keys("Enter")
     emacs.see("entry")
     emacs.command("dape-continue")
     emacs.see("forward", "breakpoint")
