@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 MOST = 4 * 2**20
 """The largest body, in bytes."""
+_FIELDS = b"content-length", b"content-type"
 _LONGEST_LINE = 1024
 _MOST_LINES = 16
 
@@ -34,7 +35,9 @@ def read_body(stream: BinaryIO) -> bytes | None:
         if not line:
             break
         name, _, number = line.partition(b":")
-        if name.strip().lower() == b"content-length":
+        if name.lower() not in _FIELDS:  # a request of HTTP, say, by which a page of a browser would drive this
+            raise BrokenFrame("the header of a message has a line that the protocol does not know")
+        if name.lower() == b"content-length":
             number = number.strip()
             if not (number.isdigit() and len(number) < 12):
                 raise BrokenFrame("Content-Length is not a number of bytes")

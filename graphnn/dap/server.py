@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .adapter import Adapter
+from .adapter import INTERRUPTS, Adapter
 from .framing import BrokenFrame, framed, message_of, read_body
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 _WAITING = 1000
 """Requests that may wait; a client that sends more waits itself."""
-_INTERRUPTS = ("pause", "disconnect", "terminate")
 _END = object()
 
 
@@ -31,7 +30,7 @@ class _Printed(io.TextIOBase):
     encoding = "utf-8"
 
     def __init__(self, adapter: Adapter, category: str) -> None:
-        self._adapter, self._category = adapter, category
+        self._adapter, self._category, self._begun = adapter, category, ""
 
     def writable(self) -> bool:
         """Return True."""
@@ -39,8 +38,15 @@ class _Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Send a text to the client."""
-        self._adapter.output(text, self._category)
+        whole, newline, rest = (self._begun + text).rpartition("\n")
+        self._begun = rest
+        self._adapter.output(whole + newline, self._category)
         return len(text)
+
+    def flush(self) -> None:
+        """Send what is written of a line."""
+        begun, self._begun = self._begun, ""
+        self._adapter.output(begun, self._category)
 
 
 class _Writer:
@@ -62,6 +68,15 @@ class _Writer:
                 self.gone = True
 
 
+def _heed(message: dict[str, Any], adapter: Adapter) -> None:
+    """Let a request stop a run as it arrives, before its turn comes."""
+    if message.get("command") == "cancel":
+        arguments = message.get("arguments")
+        adapter.cancel(arguments.get("requestId") if isinstance(arguments, dict) else None)
+    elif message.get("command") in INTERRUPTS:
+        adapter.interrupt.set()
+
+
 def _read_all(stream: BinaryIO, adapter: Adapter, requests: queue.Queue[Any]) -> None:
     """Put what arrives into the queue, until the end of the input or a broken frame."""
     try:
@@ -70,8 +85,8 @@ def _read_all(stream: BinaryIO, adapter: Adapter, requests: queue.Queue[Any]) ->
                 message = message_of(body)
             except ValueError:
                 message = None
-            if isinstance(message, dict) and message.get("command") in _INTERRUPTS:
-                adapter.interrupt.set()
+            if isinstance(message, dict):
+                _heed(message, adapter)
             requests.put(message)
     except (BrokenFrame, OSError, ValueError):
         pass
@@ -92,20 +107,29 @@ def converse(source: BinaryIO, sink: BinaryIO, load: Callable[[dict[str, Any]], 
             if message is _END:
                 break
             adapter.handle(message)
+            for stream in printed:
+                stream.flush()
 
 
 @contextlib.contextmanager
 def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Give the standard streams to the protocol: what else is written to file 1 goes to the standard error."""
+    """Give the standard streams to the protocol: what else reads them finds nothing, and what writes, writes to file 2."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    kept = os.dup(0), os.dup(1)
+    before = sys.stdin
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(kept), "wb") as sink:
-            yield sys.stdin.buffer, sink
+        with os.fdopen(os.dup(kept[0]), "rb") as source, os.fdopen(os.dup(kept[1]), "wb") as sink:
+            sys.stdin = io.StringIO()
+            yield source, sink
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        sys.stdin = before
+        for number, copy in enumerate(kept):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nothing)
 
 
 def serve(

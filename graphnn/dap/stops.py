@@ -106,8 +106,8 @@ class Gate(Breakpoint):
     ----------
     interrupt : Event
         Set to stop the run as soon as the operation that runs is done.
-    reason, text : str
-        Why it stopped the run last; "" if it did not.
+    reason, exception, text : str
+        Why it stopped the run last, by which exception breakpoint, and what that says; "" if it did not.
     stopped_by : list of int
         The numbers of the breakpoints that did.
     """
@@ -121,11 +121,12 @@ class Gate(Breakpoint):
         self.filters: dict[str, Condition | None] = {}
         self.guard: str | None = None
         self._numbers = 0
+        self._operations: set[Node] = set()
         self.begin()
 
     def begin(self) -> None:
         """Forget why the run stopped before."""
-        self.reason = self.text = ""
+        self.reason = self.text = self.exception = ""
         self.stopped_by: list[int] = []
 
     def new_number(self) -> int:
@@ -141,6 +142,17 @@ class Gate(Breakpoint):
             for node in each.nodes:
                 at[node].append(each)
         self._at = dict(at)
+        self._join()
+
+    def filter(self, filters: dict[str, Condition | None], operations: Iterable[Node]) -> None:
+        """Set the exception breakpoints, which look at all operations."""
+        self.filters = filters
+        self._operations = set(operations) if filters.keys() & {"nan", "inf", "guard"} else set()
+        self._join()
+
+    def _join(self) -> None:
+        """Note after which nodes a run that goes back may stop."""
+        self.nodes = self._operations or set(self._at)
 
     def stops(self, step: Step, context: Context) -> bool:
         """Return whether a run stops here, and note why."""
@@ -152,14 +164,18 @@ class Gate(Breakpoint):
         if stopping:
             self.reason, self.stopped_by = stopping[0].kind, [asked.number for asked in stopping]
         elif self.filters and (what := self._strange(step, context)):
-            self.reason, self.text = "exception", what
+            self.reason, (self.exception, self.text) = "exception", what
         elif self.interrupt.is_set():
             self.reason = "pause"
         self.hits += bool(self.reason)
         return bool(self.reason)
 
-    def _strange(self, step: Step, context: Context) -> str:
-        """Return which exception breakpoint stops here, in words."""
+    def __str__(self) -> str:
+        numbers = ", ".join(map(str, self.stopped_by))
+        return f"breakpoint {numbers} of the editor" if numbers else self.text or "the editor"
+
+    def _strange(self, step: Step, context: Context) -> tuple[str, str] | None:
+        """Return which exception breakpoint stops here, and that in words."""
         tests: dict[str, Callable[[Array], bool]] = {
             "nan": lambda value: bool(np.isnan(value).any()),
             "inf": lambda value: bool(np.isinf(value).any()),
@@ -175,8 +191,8 @@ class Gate(Breakpoint):
             if condition is None or condition(step, context):
                 title = visible(step.node.title)
                 called = {"nan": "NaN", "inf": "an infinity"}.get(name, f'what the guard "{self.guard}" refuses')
-                return f"{title} makes {called}"
-        return ""
+                return name, f"{title} makes {called}"
+        return None
 
 
 def first_of_each(nodes: Iterable[Node], ranks: dict[Node, int]) -> list[Node]:

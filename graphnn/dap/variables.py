@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -103,8 +105,8 @@ class Part(NamedTuple):
         How many parts it has by number, and by name.
     expression : str
         What `evaluate` takes for it.
-    fixed : bool
-        Whether it cannot be set.
+    sets : tuple, optional
+        The node, and the index or the attribute of it, that setting the variable changes; None where it cannot be set.
     """
 
     name: str
@@ -114,7 +116,14 @@ class Part(NamedTuple):
     indexed: int = 0
     named: int = 0
     expression: str = ""
-    fixed: bool = False
+    sets: tuple[Node, tuple[int, ...] | str] | None = None
+
+
+class Holder:
+    """An array that is no node's, whose parts a client may ask for."""
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
 
 
 class Page(NamedTuple):
@@ -171,7 +180,7 @@ class Variables:
         """Return the scopes of a frame: of an operation, or of a scope of the graph."""
         scopes: list[dict[str, Any]] = []
         if node is not None:
-            scopes.append(self._scope("Operation", ("operation", node), len(self.parts(("operation", node), Page()))))
+            scopes.append(self._scope("Operation", ("operation", node), 0))
         elif inside is not None:
             scopes.append(self._scope("Scope", ("inside", inside), len(self._nodes_of(inside))))
         if self._parameters:
@@ -195,7 +204,7 @@ class Variables:
         """Return a node as a variable."""
         spot = self._dbg[node]
         if not spot.known:
-            return Part(name, f"{shown(node.shape)} {node.dtype}, {spot.state}", str(node.dtype), fixed=True)
+            return Part(name, f"{shown(node.shape)} {node.dtype}, {spot.state}", str(node.dtype))
         return self.of_array(name, spot.value, ("array", node, ()), node.title)
 
     def of_array(
@@ -205,18 +214,22 @@ class Variables:
         kind = f"{value.dtype} {shown(value.shape)}" if value.ndim else str(value.dtype)
         rows = len(value) if value.ndim else 0
         line = in_one_line(value, whole)
-        return Part(name, line, kind, container if rows else None, rows, 0, expression)
+        sets = None if container is None or container[0] != "array" else container[1:]
+        return Part(name, line, kind, container if rows else None, rows, 0, expression, sets)  # type: ignore[arg-type]
 
     def _operation(self, page: Page, node: Node) -> list[Part]:
         dbg = self._dbg
         parts = [self.of_node("result", node)]
         parts += [self.of_node(visible(operand.title), operand) for operand in dict.fromkeys(node.inputs)]
-        for twin in dbg.twin(node)[:_FEW]:
-            called = "gradient" if twin.phase != "forward" else "forward"
+        twins = self._twins.get(node, []) if node.twin is None else [node.twin]
+        for twin in twins[:_FEW]:
+            called = "gradient" if node.twin is None else "forward"
             parts.append(self.of_node(f"{called}: {visible(twin.title)}", twin))
         attributes = dict(dbg.op_of(node).attributes)
         if attributes:
-            parts.append(Part("attributes", visible(self._listed(attributes)), "", ("attributes", node), 0, len(attributes)))
+            parts.append(
+                Part("attributes", visible(self._listed(attributes)), "", ("attributes", node), 0, len(attributes))
+            )
         return parts[page.start : page.start + page.count]
 
     @staticmethod
@@ -227,14 +240,14 @@ class Variables:
     def _attributes(self, page: Page, node: Node) -> list[Part]:
         attributes = dict(self._dbg.op_of(node).attributes)
         return [
-            Part(visible(name), visible(repr(value)[:1000]), type(value).__name__)
+            Part(visible(name), visible(repr(value)[:1000]), type(value).__name__, sets=(node, name))
             for name, value in attributes.items()
         ][page.start : page.start + page.count]
 
     def _array(self, page: Page, node: Node, index: tuple[int, ...]) -> list[Part]:
         return self._rows(page, self._dbg[node].value[index], ("array", node, index), node.title)
 
-    def _constant(self, page: Page, holder: Any, index: tuple[int, ...]) -> list[Part]:
+    def _constant(self, page: Page, holder: Holder, index: tuple[int, ...]) -> list[Part]:
         return self._rows(page, holder.value[index], ("constant", holder, index), "")
 
     def _rows(self, page: Page, value: Array, container: tuple[Any, ...], title: str) -> list[Part]:
@@ -247,7 +260,7 @@ class Variables:
             expression = f"{title}[{', '.join(map(str, inner))}]" if title else ""
             parts.append(self.of_array(f"[{place}]", np.asarray(value[place]), (kind, owner, inner), expression, whole))
         if not page.asked and stop < len(value):
-            parts.append(Part("…", f"{stop:,} of {len(value):,} are listed", fixed=True))
+            parts.append(Part("…", f"{stop:,} of {len(value):,} are listed"))
         return parts
 
     def _stored(self, page: Page) -> list[Part]:
@@ -257,39 +270,55 @@ class Variables:
         stop = page.start + page.count
         parts = [self.of_node(visible(node.title), node) for node in nodes[page.start : stop]]
         if not page.asked and stop < len(nodes):
-            parts.append(Part("…", f"{stop:,} of {len(nodes):,} are listed", fixed=True))
+            parts.append(Part("…", f"{stop:,} of {len(nodes):,} are listed"))
         return parts
 
+    @cached_property
+    def _twins(self) -> dict[Node, list[Node]]:
+        """The nodes of gradients, by the forward node that they are made for."""
+        twins: defaultdict[Node, list[Node]] = defaultdict(list)
+        for node in self._dbg.order:
+            if node.twin is not None:
+                twins[node.twin].append(node)
+        return dict(twins)
+
+    @cached_property
+    def _tree(self) -> tuple[dict[str, list[str]], dict[str, list[Node]]]:
+        """The scopes in each scope, and the nodes of its own, in the order of the run."""
+        graph = self._dbg.graph
+        scopes: defaultdict[str, list[str]] = defaultdict(list)
+        nodes: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self._dbg.order:
+            if node.scope not in nodes:
+                scope = graph.scopes.get(node.scope)
+                while scope is not None:
+                    around = scope.parent.path if scope.parent is not None else ""
+                    if scope.path in scopes[around]:
+                        break
+                    scopes[around].append(scope.path)
+                    scope = scope.parent
+            nodes[node.scope].append(node)
+        return dict(scopes), dict(nodes)
+
     def _nodes_of(self, path: str) -> list[Node]:
-        return [node for node in self._dbg.order if node.scope == path]
+        return self._tree[1].get(path, [])
 
     def _inside(self, page: Page, path: str) -> list[Part]:
         return self._listed_nodes(page, self._nodes_of(path))
 
     def _run(self, page: Page, path: str) -> list[Part]:
         """Return the scopes in a scope, then the nodes of its own that are known."""
-        graph = self._dbg.graph
-        direct: dict[str, None] = {}
-        nodes = []
-        for node in self._dbg.order:
-            scope = graph.scopes.get(node.scope)
-            if node.scope == path:
-                nodes.append(node)
-                continue
-            while scope is not None and (scope.parent.path if scope.parent is not None else "") != path:
-                scope = scope.parent
-            if scope is not None:
-                direct[scope.path] = None
-        listed: list[Any] = [*direct, *(node for node in nodes if self._dbg[node].known)]
+        graph, direct = self._dbg.graph, self._tree[0].get(path, [])
+        listed: list[Any] = [*direct, *(node for node in self._nodes_of(path) if self._dbg[node].known)]
         stop = page.start + page.count
         parts = [
-            Part(visible(each), graph.scopes[each].kind or "scope", "scope", ("run", each), fixed=True)
+            Part(visible(each), graph.scopes[each].kind or "scope", "scope", ("run", each))
             if isinstance(each, str)
             else self.of_node(visible(each.title), each)
             for each in listed[page.start : stop]
         ]
         if not page.asked and stop < len(listed):
-            parts.append(Part("…", f"{stop:,} of {len(listed):,} are listed", fixed=True))
+            parts.append(Part("…", f"{stop:,} of {len(listed):,} are listed"))
         return parts
 
     def as_variable(self, part: Part) -> dict[str, Any]:
@@ -307,6 +336,6 @@ class Variables:
             variable["namedVariables"] = part.named
         if part.expression:
             variable["evaluateName"] = part.expression
-        if part.fixed:
+        if part.sets is None:
             variable["presentationHint"] = {"attributes": ["readOnly"]}
         return variable
