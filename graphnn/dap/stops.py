@@ -17,7 +17,7 @@ from ..debugger.breakpoint_conditions import Breakpoint, Condition, Context
 from ..debugger.node_selection import many
 from ..errors import GraphnnError
 from ..runtime.guard import violating
-from .protocol import Arguments, Refused
+from .protocol import Arguments, Refused, readable
 
 if TYPE_CHECKING:
     from ..core import Array, Node
@@ -135,8 +135,9 @@ class Gate(Breakpoint):
         self._operations: set[Node] = set()
         self.begin()
 
-    def begin(self) -> None:
-        """Forget why the run stopped before."""
+    def begin(self, back: bool = False) -> None:
+        """Forget why the run stopped before; a run that goes back logs nothing a second time."""
+        self.back = back
         self.reason = self.text = self.exception = ""
         self.stopped_by: list[int] = []
 
@@ -171,7 +172,7 @@ class Gate(Breakpoint):
         """Return whether a run stops here, and note why."""
         hit = [asked for asked in self._at.get(step.node, ()) if asked.holds(step, context)]
         for asked in hit:
-            if asked.log:
+            if asked.log and not self.back:
                 self._log(asked.log, step)
         stopping = [asked for asked in hit if not asked.log]
         if stopping:
@@ -248,7 +249,7 @@ def source_of(source: dict[str, Any]) -> dict[str, Any]:
 def unverified(number: int, error: Exception, line: int | None = None) -> dict[str, Any]:
     """Return the answer for a breakpoint that cannot be set."""
     message = error.account if isinstance(error, GraphnnError) else str(error)
-    answer: dict[str, Any] = {"id": number, "verified": False, "message": visible(message)}
+    answer: dict[str, Any] = {"id": number, "verified": False, "message": readable(message)}
     return answer if line is None else {**answer, "line": line}
 
 
