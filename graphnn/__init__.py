@@ -38,6 +38,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:  # at run time, by the table below
+    from . import dap as dap
     from . import datasets, nn, testing, view
     from . import demo as demo
     from . import terminal as terminal
