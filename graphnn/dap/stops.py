@@ -190,9 +190,11 @@ class Gate(Breakpoint):
 
     def _strange(self, step: Step, context: Context) -> tuple[str, str] | None:
         """Return which exception breakpoint stops here, and that in words."""
+        if not is_float(step.value.dtype) or np.isfinite(step.value).all():
+            return None  # nor does any guard refuse it
         for name, condition in self.filters.items():
             test = self._tests.get(name)
-            if test is None or not is_float(step.value.dtype) or not quietly(test, step.value):
+            if test is None or not quietly(test, step.value):
                 continue
             if any(is_float(x.dtype) and quietly(test, x) for x in step.operands):
                 continue  # it follows from what was so before

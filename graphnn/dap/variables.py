@@ -290,7 +290,7 @@ class Variables:
     def _tree(self) -> tuple[dict[str, list[str]], dict[str, list[Node]]]:
         """The scopes in each scope, and the nodes of its own, in the order of the run."""
         graph = self._dbg.graph
-        scopes: defaultdict[str, list[str]] = defaultdict(list)
+        scopes: defaultdict[str, dict[str, None]] = defaultdict(dict)
         nodes: defaultdict[str, list[Node]] = defaultdict(list)
         for node in self._dbg.order:
             if node.scope not in nodes:
@@ -299,10 +299,10 @@ class Variables:
                     around = scope.parent.path if scope.parent is not None else ""
                     if scope.path in scopes[around]:
                         break
-                    scopes[around].append(scope.path)
+                    scopes[around][scope.path] = None
                     scope = scope.parent
             nodes[node.scope].append(node)
-        return dict(scopes), dict(nodes)
+        return {around: list(inner) for around, inner in scopes.items()}, dict(nodes)
 
     def _nodes_of(self, path: str) -> list[Node]:
         return self._tree[1].get(path, [])
