@@ -26,7 +26,7 @@ EXAMPLES = HERE.parent / "examples"
 NEEDS = {  # of parts: the satellites that they are about
     "session": ("cli", "terminal"),
     "verbs": ("terminal",),
-    "commands": ("cli", "onnx", "terminal", "interventions", "pages"),
+    "commands": ("cli", "dap", "onnx", "terminal", "interventions", "pages"),
     "natively": ("native",),
     "in-pages": ("pages",),
     "onnx-read": ("onnx",),

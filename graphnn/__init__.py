@@ -38,6 +38,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:  # at run time, by the table below
+    from . import dap as dap
     from . import datasets, nn, testing, view
     from . import demo as demo
     from . import terminal as terminal
@@ -99,7 +100,8 @@ _LATER = {
 }
 _MODULES = (
     *("autodiff", "cli", "compiler", "control_flow", "dap", "datasets", "debugger", "demo", "distributed"),
-    *("interventions", "io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch", "transforms", "view"),
+    *("interventions", "io", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing", "torch"),
+    *("transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
 _SATELLITES = ("cli", "dap", "distributed", "interventions", "native", "onnx", "pages", "terminal", "torch")

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 _TEXTS = {
     "cli": "the command",
+    "dap": "the debugger, in an editor",
     "terminal": "the debugger, typed",
     "torch": "PyTorch modules",
     "pages": "replay, live",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import graphnn as gn
+
 from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..debugger.debugger import Debugger
 
 _WIDTH = 100
-_NOT_HERE = ("quit",)
+_NOT_HERE = ("quit", "save")  # no console of an editor writes files
 
 
 def _no_file(name: str) -> Any:
@@ -26,11 +28,9 @@ class Console:
     """
 
     def __init__(self, dbg: Debugger) -> None:
-        from ..terminal import Session  # a satellite, which may be deleted
-
         self._said: list[str] = []
         echo = dbg.echo
-        self._session = Session(dbg, lambda text, coloured: self._said.append(text), _no_file, width=_WIDTH)
+        self._session = gn.terminal.Session(dbg, lambda text, coloured: self._said.append(text), _no_file, width=_WIDTH)
         self._heard = dbg.echo
         dbg.echo = echo
         self._dbg = dbg

@@ -65,7 +65,7 @@ class Sources:
         if not is_from_here(origin):
             return None
         if origin.file not in self._files:
-            path = os.path.abspath(origin.file)
+            path = str(Path(origin.file).absolute())
             self._files[origin.file] = path if Path(path).is_file() else None
         return self._files[origin.file]
 
@@ -78,7 +78,7 @@ class Sources:
         """Return the source and the line at which a node is shown."""
         file = self._file(node.origin)
         if file is not None:
-            return {"name": os.path.basename(file), "path": file}, node.origin.line
+            return {"name": Path(file).name, "path": file}, node.origin.line
         return self.listing, self.ranks.get(node, -1) + 1
 
     def listed(self) -> str:
@@ -119,7 +119,7 @@ class Sources:
     def all(self) -> list[dict[str, Any]]:
         """Return the files that made something, and the listing."""
         files = dict.fromkeys(file for node in self.operations if (file := self._file(node.origin)) is not None)
-        return [*({"name": os.path.basename(file), "path": file} for file in files), self.listing]
+        return [*({"name": Path(file).name, "path": file} for file in files), self.listing]
 
 
 def stack_of(dbg: Debugger, sources: Sources) -> list[Frame]:
@@ -134,7 +134,7 @@ def stack_of(dbg: Debugger, sources: Sources) -> list[Frame]:
     for scope in reversed(scopes_around(dbg.graph, node.scope)):
         kind = f": {scope.kind}" if scope.kind else ""
         file = sources._file(scope.origin)
-        where = {"name": os.path.basename(file), "path": file} if file is not None else None
+        where = {"name": Path(file).name, "path": file} if file is not None else None
         number = scope.origin.line if file is not None else 0
         frames.append(Frame(f"{visible(scope.path)}{kind}", None, scope.path, where, number))
     frames.append(Frame(node.phase, None, "", None, 0))

@@ -81,17 +81,17 @@ class Arguments:
         """Return whether something is asked for."""
         return bool(self._read(name, bool, "true or false", default))
 
-    def objects(self, name: str) -> list[Arguments]:
+    def objects(self, name: str, default: Any = ...) -> list[Arguments]:
         """Return a list of objects."""
-        return [Arguments(each) for each in self._read(name, list, "a list of objects", [])]
+        return [Arguments(each) for each in self._read(name, list, "a list of objects", default)]
 
     def texts(self, name: str) -> list[str]:
         """Return a list of texts."""
-        listed = self._read(name, list, "a list of texts", [])
+        listed = self._read(name, list, "a list of texts", ...)
         if not all(isinstance(each, str) for each in listed):
             raise Refused(f'"{name}" is a list of texts, not {shown(listed)}')
         return list(listed)
 
-    def part(self, name: str) -> Arguments:
-        """Return an object among the arguments; an empty one where there is none."""
-        return Arguments(self._read(name, dict, "an object", {}))
+    def part(self, name: str, default: Any = None) -> Arguments:
+        """Return an object among the arguments; an empty one where there is none and may be none."""
+        return Arguments(self._read(name, dict, "an object", default))

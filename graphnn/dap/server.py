@@ -113,7 +113,7 @@ def converse(source: BinaryIO, sink: BinaryIO, load: Callable[[dict[str, Any]], 
 
 @contextlib.contextmanager
 def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Give the standard streams to the protocol: what else reads them finds nothing, and what writes, writes to file 2."""
+    """Give the standard streams to the protocol: what else reads finds nothing, and what writes goes to file 2."""
     sys.stdout.flush()
     kept = os.dup(0), os.dup(1)
     before = sys.stdin
@@ -121,7 +121,8 @@ def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(kept[0]), "rb") as source, os.fdopen(os.dup(kept[1]), "wb") as sink:
+        source = os.fdopen(os.dup(kept[0]), "rb")  # never closed: the reader may wait in it until the process ends
+        with os.fdopen(os.dup(kept[1]), "wb") as sink:
             sys.stdin = io.StringIO()
             yield source, sink
     finally:
@@ -135,7 +136,7 @@ def _own_stdout() -> Iterator[tuple[BinaryIO, BinaryIO]]:
 def serve(
     load: Callable[[dict[str, Any]], Debugger],
     port: int | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    listening: Callable[[str, int], None] = lambda host, port: None,
 ) -> None:
     """Serve one client, then return.
 
@@ -145,8 +146,8 @@ def serve(
         Takes the arguments of ``launch``, returns the debugger of its target.
     port : int, optional
         Of 127.0.0.1; 0 for a free one. The standard streams unless given.
-    say : callable, optional
-        Is told at which address a port listens.
+    listening : callable, optional
+        Takes the address and the port, once it listens there.
 
     Raises
     ------
@@ -157,9 +158,9 @@ def serve(
         with _own_stdout() as (source, sink):
             converse(source, sink, load)
         return
-    with socket.create_server((HOST, port), backlog=1) as listening:
-        say(f"listening on {HOST}:{listening.getsockname()[1]}")
-        connection, _ = listening.accept()
+    with socket.create_server((HOST, port), backlog=1) as server:
+        listening(HOST, server.getsockname()[1])
+        connection, _ = server.accept()
     with connection, connection.makefile("rb") as source, connection.makefile("wb") as sink:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:

@@ -16,13 +16,13 @@ from ..core import is_float
 from ..debugger.breakpoint_conditions import Breakpoint, Condition, Context
 from ..debugger.node_selection import many
 from ..errors import GraphnnError
-from ..runtime.evaluation_loop import Step
 from ..runtime.guard import violating
 from .protocol import Arguments, Refused
 
 if TYPE_CHECKING:
     from ..core import Array, Node
     from ..debugger.debugger import Debugger
+    from ..runtime.evaluation_loop import Step
     from .frames import Sources
 
 MOST = 10_000
@@ -59,7 +59,9 @@ def hits_in(text: str) -> Callable[[int], bool]:
         raise Refused(f'"{text[:40]}" is not a count of hits: write 5, >= 5, < 5 or % 5')
     sign, number = parsed[1], int(parsed[2])
     if sign == "%":
-        return lambda hits: bool(number) and hits % number == 0
+        if not number:
+            raise Refused("no count of hits is a multiple of 0")
+        return lambda hits: hits % number == 0
     compare: dict[str | None, Callable[[int], bool]] = {
         None: lambda hits: hits == number,
         ">": lambda hits: hits > number,
@@ -99,6 +101,14 @@ class Asked:
         return self.counts is None or self.counts(self.hits)
 
 
+def _has_nan(value: Array) -> bool:
+    return bool(np.isnan(value).any())
+
+
+def _has_infinity(value: Array) -> bool:
+    return bool(np.isinf(value).any())
+
+
 class Gate(Breakpoint):
     """All that stops a run for a client, as one breakpoint of the debugger.
 
@@ -120,6 +130,7 @@ class Gate(Breakpoint):
         self._at: dict[Node, list[Asked]] = {}
         self.filters: dict[str, Condition | None] = {}
         self.guard: str | None = None
+        self._tests: dict[str, Callable[[Array], bool]] = {"nan": _has_nan, "inf": _has_infinity}
         self._numbers = 0
         self._operations: set[Node] = set()
         self.begin()
@@ -147,6 +158,8 @@ class Gate(Breakpoint):
     def filter(self, filters: dict[str, Condition | None], operations: Iterable[Node]) -> None:
         """Set the exception breakpoints, which look at all operations."""
         self.filters = filters
+        if (guard := self.guard) is not None:
+            self._tests["guard"] = lambda value: bool(violating(guard, value).any())
         self._operations = set(operations) if filters.keys() & {"nan", "inf", "guard"} else set()
         self._join()
 
@@ -176,14 +189,8 @@ class Gate(Breakpoint):
 
     def _strange(self, step: Step, context: Context) -> tuple[str, str] | None:
         """Return which exception breakpoint stops here, and that in words."""
-        tests: dict[str, Callable[[Array], bool]] = {
-            "nan": lambda value: bool(np.isnan(value).any()),
-            "inf": lambda value: bool(np.isinf(value).any()),
-        }
-        if self.guard is not None:
-            tests["guard"] = lambda value: bool(violating(self.guard, value).any())
         for name, condition in self.filters.items():
-            test = tests.get(name)
+            test = self._tests.get(name)
             if test is None or not is_float(step.value.dtype) or not quietly(test, step.value):
                 continue
             if any(is_float(x.dtype) and quietly(test, x) for x in step.operands):

@@ -15,7 +15,7 @@ from ..core.symbolic_shapes import shown
 from .protocol import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..core import Array, Node
     from ..debugger.debugger import Debugger
@@ -130,7 +130,7 @@ class Page(NamedTuple):
     """Which of the parts are asked for."""
 
     start: int = 0
-    count: int = PAGE
+    count: int = PAGE  # type: ignore[assignment]
     asked: bool = False
 
 
@@ -145,17 +145,20 @@ class Variables:
     Attributes
     ----------
     references : list of tuple
-        What a client may ask for the parts of, by number from 1.
+        What a client may ask for the parts of at this stop, by number: those of earlier stops are not used again.
     """
 
-    def __init__(self, dbg: Debugger, parameters: Sequence[Node]) -> None:
+    def __init__(self, dbg: Debugger, ranks: Mapping[Node, int]) -> None:
         self._dbg = dbg
-        self._parameters = parameters
+        self._ranks = ranks
+        self._parameters = [node for node in dbg.order if node.op.is_parameter]
         self.references: list[tuple[Any, ...]] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
+        self._forgotten = 0
 
     def clear(self) -> None:
         """Forget the references of a stop that is past."""
+        self._forgotten += len(self.references)
         self.references.clear()
         self._numbers.clear()
 
@@ -165,14 +168,15 @@ class Variables:
             return 0
         if container not in self._numbers:
             self.references.append(container)
-            self._numbers[container] = len(self.references)
+            self._numbers[container] = self._forgotten + len(self.references)
         return self._numbers[container]
 
     def container(self, number: int) -> tuple[Any, ...]:
         """Return what a number refers to."""
-        if not 1 <= number <= len(self.references):
+        place = number - self._forgotten - 1
+        if not 0 <= place < len(self.references):
             raise Refused(f"there are no variables of reference {number} at this stop")
-        return self.references[number - 1]
+        return self.references[place]
 
     # --- scopes ---------------------------------------------------------------------------------------------
 
@@ -215,7 +219,7 @@ class Variables:
         rows = len(value) if value.ndim else 0
         line = in_one_line(value, whole)
         sets = None if container is None or container[0] != "array" else container[1:]
-        return Part(name, line, kind, container if rows else None, rows, 0, expression, sets)  # type: ignore[arg-type]
+        return Part(name, line, kind, container if rows else None, rows, 0, expression, sets)
 
     def _operation(self, page: Page, node: Node) -> list[Part]:
         dbg = self._dbg
@@ -309,7 +313,8 @@ class Variables:
     def _run(self, page: Page, path: str) -> list[Part]:
         """Return the scopes in a scope, then the nodes of its own that are known."""
         graph, direct = self._dbg.graph, self._tree[0].get(path, [])
-        listed: list[Any] = [*direct, *(node for node in self._nodes_of(path) if self._dbg[node].known)]
+        ranks, position = self._ranks, self._dbg.position
+        listed: list[Any] = [*direct, *(node for node in self._nodes_of(path) if ranks.get(node, -1) < position)]
         stop = page.start + page.count
         parts = [
             Part(visible(each), graph.scopes[each].kind or "scope", "scope", ("run", each))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, reduce
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -155,20 +156,18 @@ def evaluate(
         When an operation fails; its ``stopped`` says where.
     """
     program, given, forwards = prepared.program, prepared.given, prepared.binding.forwards
-    order, dying, constants = program.order, program.dying, program.graph._constants
+    order, operands_of, constants = program.order, program.operands, program.graph._constants
     if run_node is not None:
         forwards = [f and partial(run_node, node, f) for node, f in zip(order, forwards, strict=True)]
+    dying: Sequence[tuple[int, ...]] | None = None
     if values is None:
-        values = [None] * len(order)
-    else:
-        dying = [()] * len(order)
+        values, dying = [None] * len(order), program.dying
     ndarray, make = np.ndarray, tuple.__new__  # faster than Step(…), in a loop that runs for every node
-    columns = order, forwards, program.operands, dying
     rows: Iterable[tuple[Any, ...]]
     if positions is None:
-        rows = zip(range(len(order)), *columns, strict=True)
-    else:
-        rows = ((i, *[column[i] for column in columns]) for i in positions)
+        rows = zip(range(len(order)), order, forwards, operands_of, dying or repeat((), len(order)), strict=True)
+    else:  # a debugger asks for a few positions at a time: nothing is made here that is as long as the schedule
+        rows = ((i, order[i], forwards[i], operands_of[i], dying[i] if dying else ()) for i in positions)
     for i, node, forward, sources, dead in rows:
         operands = tuple([values[source] for source in sources])
         if forward is None:

@@ -4,6 +4,7 @@ from __future__ import annotations  # so that help loads no debugger
 
 import argparse
 import os
+import sys
 from typing import Any
 
 import graphnn as gn
@@ -60,5 +61,13 @@ def _port(text: str) -> int:
 )
 def dap(options: cli.Options) -> int | None:
     """Serve an editor's debugger (Debug Adapter Protocol): steps, forwards and back."""
-    gn.dap.serve(_load, options.port, screen.note)
+
+    def listening(host: str, port: int) -> None:
+        if options.json:
+            screen.say_json({"host": host, "port": port})
+            sys.stdout.flush()
+        else:
+            screen.note(f"listening on {host}:{port}")
+
+    gn.dap.serve(_load, options.port, listening)
     return None

@@ -57,7 +57,8 @@ class Client:
         return frame
 
     def scope(self, name: str = "Operation") -> int:
-        (scope,) = [each for each in self("scopes", frameId=1)["scopes"] if each["name"] == name]
+        scopes = self("scopes", frameId=self.top()["id"])["scopes"]
+        (scope,) = [each for each in scopes if each["name"] == name]
         return int(scope["variablesReference"])
 
     def variables(self, reference: int, **page: Any) -> dict[str, dict[str, Any]]:
