@@ -18,7 +18,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page katex torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
+.PHONY: help demo test lowest dist page katex dap torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw, replay and play with a network"
@@ -27,6 +27,7 @@ help:
 	@echo "make dist         build wheel and sdist into dist/, check them, and try the wheel in an empty environment"
 	@echo "make page         try the replay page in a browser: Chromium must be here"
 	@echo "make katex        hand formulas to KaTeX, which it installs: node and npm must be here"
+	@echo "make dap          try the debug adapter with VS Code's test client, which it installs: node and npm must be here"
 	@echo "make torch        hold modules read from PyTorch against PyTorch, which it installs: some minutes"
 	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
@@ -69,6 +70,13 @@ page: $(VENV)/page.stamp
 
 katex: $(VENV)/test.stamp
 	@$(BIN)/python tests/tools/katex.py --folder $(VENV)/katex $(ARGS)
+
+dap: $(VENV)/dap.stamp
+	@NODE_PATH=$(VENV)/dap/node_modules GRAPHNN=$(BIN)/graphnn \
+	  node $(VENV)/dap/node_modules/mocha/bin/mocha.js tests/tools/dap/adapter.test.js $(ARGS)
+	@if command -v tmux >/dev/null && emacs --batch --eval "(require 'dape)" 2>/dev/null; \
+	  then $(BIN)/python tests/tools/dap/emacs.py --graphnn "$(abspath $(BIN)/graphnn)" >/dev/null && echo "  Emacs: seen"; \
+	  else echo "not tried in Emacs: tmux, or Emacs with dape (Debian: emacs-nox, elpa-dape), is not here"; fi
 
 torch: $(VENV)/torch.stamp
 	@$(BIN)/python -m pytest tests/satellites/torch $(ARGS)
@@ -182,6 +190,14 @@ $(VENV)/npm.stamp: tests/tools/javascript/package.json $(VENV)/lint.stamp
 	@cp tests/tools/javascript/package.json $(NPM)
 	@$(BIN)/npm install --prefix $(NPM) --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null || { \
 	  echo "TypeScript and Prettier, which check the JavaScript of pages, could not be installed: npm says why above" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/dap.stamp: tests/tools/dap/package.json $(VENV)/test.stamp
+	@echo "Installing VS Code's test client and Mocha ..."
+	@mkdir -p $(VENV)/dap
+	@cp tests/tools/dap/package.json $(VENV)/dap
+	@npm install --prefix $(VENV)/dap --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null || { \
+	  echo "VS Code's test client and Mocha could not be installed: npm says why above, or it is not here" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/docs.stamp: pyproject.toml $(VENV)/made.stamp

@@ -279,10 +279,10 @@ class Variables:
 
     @cached_property
     def _twins(self) -> dict[Node, list[Node]]:
-        """The nodes of gradients, by the forward node that they are made for."""
+        """The operations of gradients, by the forward node that they are made for."""
         twins: defaultdict[Node, list[Node]] = defaultdict(list)
         for node in self._dbg.order:
-            if node.twin is not None:
+            if node.twin is not None and node.inputs:
                 twins[node.twin].append(node)
         return dict(twins)
 
