@@ -134,6 +134,7 @@ class Adapter(Moving, Looking, Stopping):
         self._sources = Sources(dbg)
         self._variables = Variables(dbg, self._sources.ranks)
         self._gate.guard = dbg.guard
+        self._gate.filter(self._gate.filters, self._sources.operations)
         self._stop_on_entry = stop
         return self._launched
 

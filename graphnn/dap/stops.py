@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from ..runtime.evaluation_loop import Step
     from .frames import Sources
 
-MOST = 10_000
+MOST = 1000
 """How many breakpoints of a kind a client may set."""
+_MOST_NODES = 10**6
+"""After how many operations they may stop in all."""
 _MOST_TEXT = 1000
 _HITS = re.compile(r"\s*(>=|>|<=|<|==|=|%)?\s*([0-9]{1,9})\s*")
 _ANY = re.compile(r"\bany\s*(?=[<>=!])", re.IGNORECASE)
@@ -148,13 +150,20 @@ class Gate(Breakpoint):
 
     def put(self, kind: Any, asked: list[Asked]) -> None:
         """Set the breakpoints of a kind instead of those before."""
-        self._kinds[kind] = asked
+        self._kinds.pop(kind, None)
+        if asked:
+            self._kinds[kind] = asked
         at: defaultdict[Node, list[Asked]] = defaultdict(list)
         for each in (each for listed in self._kinds.values() for each in listed):
             for node in each.nodes:
                 at[node].append(each)
         self._at = dict(at)
         self._join()
+
+    def check_room(self, made: Asked, asked: list[Asked]) -> None:
+        """Refuse a breakpoint, besides others of its kind, that would stop after too many operations."""
+        if sum(len(other.nodes) for other in [made, *asked]) > _MOST_NODES:
+            raise Refused(f"the breakpoints of a kind stop after up to {_MOST_NODES:,} operations in all")
 
     def filter(self, filters: dict[str, Condition | None], operations: Iterable[Node]) -> None:
         """Set the exception breakpoints, which look at all operations."""
@@ -221,7 +230,8 @@ def line_breakpoints(
 ) -> tuple[list[Asked], list[dict[str, Any]]]:
     """Return the breakpoints at lines that a client asks for, and what it is answered."""
     lines = sources.lines_of(source)
-    asked, answers = [], []
+    asked: list[Asked] = []
+    answers = []
     for each in wanted[:MOST]:
         number, line = gate.new_number(), each.number("line")
         try:
@@ -234,6 +244,7 @@ def line_breakpoints(
             made = Asked(number, "breakpoint", nodes, each)
             if made.when is None:
                 made.nodes = first_of_each(nodes, sources.ranks)
+            gate.check_room(made, asked)
         except (Refused, GraphnnError) as error:
             answers.append(unverified(number, error, line))
         else:
