@@ -74,6 +74,9 @@ katex: $(VENV)/test.stamp
 dap: $(VENV)/dap.stamp
 	@NODE_PATH=$(VENV)/dap/node_modules GRAPHNN=$(BIN)/graphnn \
 	  node $(VENV)/dap/node_modules/mocha/bin/mocha.js tests/tools/dap/adapter.test.js $(ARGS)
+	@if command -v tmux >/dev/null && emacs --batch --eval "(require 'dape)" 2>/dev/null; \
+	  then $(BIN)/python tests/tools/dap/emacs.py --graphnn "$(abspath $(BIN)/graphnn)" >/dev/null && echo "  Emacs: seen"; \
+	  else echo "not tried in Emacs: tmux, or Emacs with dape (Debian: emacs-nox, elpa-dape), is not here"; fi
 
 torch: $(VENV)/torch.stamp
 	@$(BIN)/python -m pytest tests/satellites/torch $(ARGS)

@@ -118,9 +118,9 @@ describe("graphnn dap", function () {
   it("steps over, back, and on again", async () => {
     await hit();
     await Promise.all([client.assertStoppedLocation("step", { path: MODEL, line: LOGITS }), client.nextRequest(thread)]);
-    await Promise.all([client.assertStoppedLocation("step", AT_RELU), client.stepBackRequest(thread)]);
+    await Promise.all([client.assertStoppedLocation("breakpoint", AT_RELU), client.stepBackRequest(thread)]);
     await Promise.all([client.assertStoppedLocation("step", { path: MODEL, line: HIDDEN }), client.stepBackRequest(thread)]);
-    await Promise.all([client.assertStoppedLocation("step", AT_RELU), client.nextRequest(thread)]);
+    await Promise.all([client.assertStoppedLocation("breakpoint", AT_RELU), client.nextRequest(thread)]);
   });
 
   it("goes back to a breakpoint, and to the start", async () => {
@@ -163,10 +163,45 @@ describe("graphnn dap", function () {
     close([await value("softmax_crossentropy_1/mean")], [losses.reduce((a, b) => a + b) / 4], "loss");
   });
 
+  it("changes one number", async () => {
+    await hit();
+    const before = await value("relu");
+    const { variablesReference } = await variable("Operation", "result");
+    const row = (await children(variablesReference)).find((each) => each.name === "[2]");
+    await client.setVariableRequest({ variablesReference: row.variablesReference, name: "[1]", value: "7.5" });
+    before[2][1] = 7.5;
+    assert.deepEqual(await value("relu"), before);
+  });
+
+  it("steps through a whole training step, and back to the same values", async () => {
+    const one = { ...thread, granularity: "instruction" };
+    const here = async () => [(await stack())[0].name, await numbers(await variable("Operation", "result"))];
+    await launched({ stopOnEntry: true });
+    const stops = [];
+    for (let stop; (stop = await moved("next", one)) && stops.at(-1)?.[0] !== (await stack())[0].name;) stops.push(await here());
+    assert.ok(stops.length > 30, `${stops.length} operations`);
+    const result = Object.fromEntries(stops);
+    const labels = await value("labels");
+    const scores = result["dense_2/add"].map((logits) => logits.map(Math.exp));
+    const slopes = scores.map((row, i) => row.map((score, j) => (score / (row[0] + row[1]) - (j === labels[i])) / 4));
+    const gradient = [0, 1].map((j) => slopes.reduce((sum, row) => sum + row[j], 0));
+    close(result["grad/dense_2/sum_to"], gradient, "gradient");
+    const bias = await value("dense_2/bias");
+    close(
+      result["sgd_1/dense_2/bias/subtract"],
+      bias.map((element, j) => element - gradient[j] / 2),
+      "update",
+    );
+    for (const stop of stops.slice(0, -1).reverse()) {
+      await moved("stepBack", one);
+      assert.deepEqual(await here(), stop);
+    }
+  });
+
   it("evaluates expressions and verbs", async () => {
     await hit();
     close([await value("max(relu)")], [Math.max(...flat(await value("relu")))], "max");
-    const verb = await client.evaluateRequest({ expression: "why relu", context: "repl" });
+    const verb = await client.evaluateRequest({ expression: "why relu[3, 1]", context: "repl" });
     assert.match(verb.body.result, /relu/);
     await assert.rejects(client.evaluateRequest({ expression: "__import__('os')", context: "watch" }));
   });

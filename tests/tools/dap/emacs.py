@@ -3,13 +3,14 @@
 Emacs is configured by what docs/editors.md says. A breakpoint at a line is hit in the backward pass of a training
 step, the run goes back, and a value is changed. It needs tmux, and Emacs with dape (Debian: emacs-nox, elpa-dape).
 
-Run: python tests/tools/dap/emacs.py [--graphnn COMMAND]
+Run: python tests/tools/dap/emacs.py [--graphnn COMMAND] [--write]
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[2] / "docs" / "editors.md"
 MODEL = HERE / "model.py"
-COLUMNS, ROWS, PATIENCE = 118, 38, 20.0
+IN_SCOPE = """(select-window (get-window-with-predicate (lambda (window)
+ (with-current-buffer (window-buffer window) (derived-mode-p 'dape-info-scope-mode)))))""".replace("\n", "")
+COLUMNS, ROWS, PATIENCE = 118, 34, 30.0
 
 
 class Terminal:
@@ -32,12 +35,6 @@ class Terminal:
 
     def keys(self, *keys: str) -> None:
         subprocess.run([*self._tmux, "send-keys", *keys], check=True)
-
-    def command(self, name: str) -> None:
-        """Run a command by its name."""
-        self.keys("M-x")
-        self.see("M-x")
-        self.keys(name, "Enter")
 
     def screen(self) -> str:
         shown = subprocess.run([*self._tmux, "capture-pane", "-p"], check=True, capture_output=True, text=True).stdout
@@ -69,22 +66,37 @@ def line_of(text: str) -> int:
 
 def session(emacs: Terminal) -> dict[str, str]:
     """Return the screens of a session, by what is on them."""
+
+    def dape(key: str) -> None:
+        emacs.keys("C-x", "C-a", key)
+
     screens = {}
     emacs.see("model.py")
     emacs.keys("M-g", "g")
     emacs.see("Goto line")
     emacs.keys(str(line_of("gn.relu")), "Enter")
-    emacs.command("dape-breakpoint-toggle")
-    emacs.command("dape")
+    dape("b")
+    dape("d")
     emacs.see("Run adapter: graphnn")
     emacs.keys("Enter")
     emacs.see("entry")
-    emacs.command("dape-continue")
+    emacs.keys("C-u", "2", "4", "C-x", "{")  # a wider list of variables
+    dape("c")
     emacs.see("forward", "breakpoint")
-    emacs.command("dape-continue")
-    screens["backward"] = emacs.see("backward", "breakpoint", "grad/")
-    emacs.command("graphnn-step-back")
-    screens["back"] = emacs.see("grad/dense_2", "step")
+    dape("c")
+    screens["backward"] = emacs.see("=>grad/greater", "backward", "breakpoint")
+    dape("N")
+    screens["back"] = emacs.see("=>grad/dense_2/matmul_2", "backward", "step")
+    dape("C")
+    emacs.see("=>relu", "forward")
+    emacs.keys("M-:")
+    emacs.see("Eval:")
+    emacs.keys(f'(progn {IN_SCOPE} (re-search-forward "result"))', "Enter", "=")
+    emacs.see("Set value")
+    emacs.keys("0", "Enter")
+    screens["changed"] = emacs.see(r"result \(4, 3\) float64, 0 to 0 ")
+    dape("c")
+    screens["after"] = emacs.see("=>grad/greater", r"true 0 of 12")
     return screens
 
 
@@ -92,17 +104,26 @@ def main() -> None:
     """Drive it, and print the screens."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--graphnn", default="graphnn", help="the command")
+    parser.add_argument("--write", action="store_true", help="write the screens into the documentation")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "init.el"
         start.write_text(configuration(options.graphnn), encoding="utf-8")
-        emacs = Terminal(folder, "emacs", "-nw", "--no-init-file", "--load", str(start), str(MODEL))
+        model = shutil.copy(MODEL, folder)
+        emacs = Terminal(
+            folder, "emacs", "-nw", "--no-init-file", "--eval", "(menu-bar-mode -1)", "--load", str(start), model
+        )
         try:
             screens = session(emacs)
         finally:
             emacs.end()
+    text = DOCS.read_text(encoding="utf-8")
     for name, shown in screens.items():
         print(f"--- {name}\n{shown}")
+        block = f"<!-- screen: {name} -->\n\n```text\n{shown}\n```\n\n<!-- end -->"
+        text = re.sub(f"<!-- screen: {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
+    if options.write:
+        DOCS.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
