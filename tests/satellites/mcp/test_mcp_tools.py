@@ -10,6 +10,8 @@ import assistants
 import mcp_faults
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.mcp.answers import MOST
@@ -415,3 +417,69 @@ def test_broken_files_are_refused(tmp_path):
     for name in ("junk.gnn", "empty.gnt"):
         with pytest.raises(Refusal):
             ask(tools_of(tmp_path), "summary", model=name)
+
+
+# --- anything at all ----------------------------------------------------------------------------------------------
+
+WORDS = [
+    "x",
+    "exp",
+    "multiply",
+    "y",
+    "exp[0, 1]",
+    "exp[",
+    "]",
+    "#1",
+    "#-1",
+    "x[...]",
+    "x[:, ::0]",
+    "x[1:2:3:4]",
+    "end",
+    "nan",
+]
+WORDS += [
+    "start",
+    "*",
+    "test_mcp_tools.py:1",
+    "run",
+    "what-if 1",
+    "run.gnt",
+    "../run.gnt",
+    "",
+    "x[0,]",
+    "x['a']",
+    "x[None]",
+]
+TEXTS = st.sampled_from(WORDS) | st.text(max_size=12) | st.sampled_from(WORDS).map(lambda word: f"{word}[0]")
+INTS = st.sampled_from([0, 1, 2, -1, 10**9, 10**40]) | st.integers(-5, 5)
+VALUES = st.recursive(st.none() | st.floats() | TEXTS | st.booleans(), lambda part: st.lists(part, max_size=3))
+OF_TYPE = {"str": TEXTS, "int": INTS, "bool": st.booleans(), "float | str | list[Any] | None": VALUES}
+
+
+@st.composite
+def requests(draw):
+    tool = draw(st.sampled_from(assistants.TOOLS))
+    takes = {
+        name: kind for name, kind in getattr(Tools, tool).__annotations__.items() if name not in ("model", "return")
+    }
+    named = draw(st.lists(st.sampled_from(sorted(takes)), unique=True))
+    return tool, {name: draw(OF_TYPE[takes[name]]) for name in named}
+
+
+@given(st.lists(requests(), min_size=1, max_size=6))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_request_is_answered_or_refused(tmp_path_factory, asked):
+    folder = tmp_path_factory.getbasetemp() / "any"
+    if not folder.exists():
+        folder.mkdir()
+        saved_trace(folder)
+    tools = tools_of(folder)
+    for tool, arguments in asked:
+        if tool == "value":
+            arguments.setdefault("node", "x")
+        try:
+            answer = ask(tools, tool, model="run.gnt", **arguments)
+        except Refusal as refused:
+            answer = str(refused)
+        assert len(answer) <= MOST
+        assert answer.replace("\n", "").isprintable()
