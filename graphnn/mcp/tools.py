@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -30,9 +31,10 @@ from .files import ARRAYS, DATA, Folder, shown
 from .models import Load, Models, Opened
 
 if TYPE_CHECKING:
-    from ..core import Array, Node
+    from ..core import Array, Graph, Node
     from ..debugger.health.findings import Finding, Health
     from ..debugger.why import Read
+    from ..view.tables.summary import Summary
 
 _WIDTH = 110
 _NODES, _NUMBERS, _READS = 30, 100, 12
@@ -91,7 +93,14 @@ class Tools:
     def _refused(self, tool: str, error: GraphnnError, arguments: dict[str, Any]) -> str:
         answer = Answer("summary")
         answer.say("error:")
-        answer.data(error.account.replace(f"{self._folder.root}{os.sep}", ""))  # where it lies is nobody's business
+        answer.data(self._inside(error.account))
+        if isinstance(error.__cause__, Exception):  # of the user's program
+            for line in traceback.format_exception_only(error.__cause__):
+                answer.data(self._inside(line.rstrip()[:1000]))
+            for frame in reversed(traceback.extract_tb(error.__cause__.__traceback__)):
+                if Path(frame.filename).is_relative_to(self._folder.root):
+                    answer.data(f"  at {self._inside(frame.filename)}:{frame.lineno}: {frame.line}")
+                    break
         model = str(arguments.get("model") or "")
         if isinstance(error, NotFoundError) and model and (arguments.get("node") or arguments.get("to")):
             answer.next("find_nodes", model=model)
@@ -103,6 +112,10 @@ class Tools:
         else:
             answer.next("summary", **({"model": model} if tool != "summary" and self._is_there(model) else {}))
         return answer.text()
+
+    def _inside(self, text: str) -> str:
+        """Return a text with the paths in it as a client has them: where the folder lies is not said."""
+        return text.replace(f"{self._folder.root}{os.sep}", "")
 
     def _is_there(self, model: str) -> bool:
         try:
@@ -119,10 +132,14 @@ class Tools:
             return self._files(answer, page)
         if feed:
             self._models.feed(model, feed)
-        opened = self._models.opened(model)
+        try:
+            opened = self._models.opened(model)
+        except GraphnnError as error:
+            if not error.unfed:
+                raise
+            return self._unfed(answer, error, page)
         dbg = opened.dbg
-        target = opened.run
-        about = summary(target.fetches if isinstance(target, Trace) else target, graph=opened.graph)
+        about = _summary_of(opened.run, opened.graph)
         self._stand(answer, opened)
         answer.say("inputs:" if self._models.is_fed(model) else "inputs, of which those that no file gives are random:")
         for node in dbg.order:
@@ -132,6 +149,21 @@ class Tools:
         answer.data(about.table(_WIDTH))
         answer.next("check", model=model)
         answer.next("find_nodes", model=model)
+        return answer.text(page)
+
+    def _unfed(self, answer: Answer, error: GraphnnError, page: int) -> str:
+        """Return the layers of a model that cannot be run, and how to feed it."""
+        model = answer.model
+        answer.say("it has not run:")
+        answer.data(error.account)
+        answer.say('an .npz in the folder, with arrays by these names, feeds it: summary takes its name as "feed"')
+        answer.say("layers:")
+        answer.data(_summary_of(self._models.read(model)[0]).table(_WIDTH))
+        files = self._folder.listing(ARRAYS[:1])
+        for file in files[:2]:
+            answer.next("summary", model=model, feed=file)
+        if not files:
+            answer.next("summary")
         return answer.text(page)
 
     def _files(self, answer: Answer, page: int) -> str:
@@ -568,6 +600,10 @@ class Tools:
         """Return where a node's value is NaN or infinite; None where it is not, or is not known."""
         spot = opened.dbg[node]
         return first_strange(spot.value) if spot.known and not is_bundle(node) else None
+
+
+def _summary_of(run: Any, graph: Graph | None = None) -> Summary:
+    return summary(run.fetches if isinstance(run, Trace) else run, graph=graph)
 
 
 def _around(opened: Opened, node: Node, radius: int) -> list[Node]:

@@ -189,7 +189,11 @@ def test_feed_is_a_file_of_arrays(tmp_path):
     tools = Tools(Folder(tmp_path), with_feed)
     with pytest.raises(Refusal, match="the feed lacks") as refused:
         ask(tools, "check", model="net.gnn")
-    (tool, arguments) = assistants.hints(str(refused.value))[0]
+    answer = ask(tools, "summary", model="net.gnn")
+    assert "the feed lacks" in answer
+    assert "multiply" in answer
+    assert assistants.hints(answer) == assistants.hints(str(refused.value))
+    (tool, arguments) = assistants.hints(answer)[0]
     assert arguments == {"model": "net.gnn", "feed": "data.npz"}
     assert "all 2 operations" in ask(tools, tool, **arguments)
     assert "5.437" in ask(tools, "value", model="net.gnn", node="y")
