@@ -21,7 +21,7 @@ from ..core.symbolic_shapes import shown as shape_text
 from ..debugger.diff import compare as compare_runs
 from ..debugger.health import CHECKS, check_health
 from ..debugger.node_selection import many
-from ..debugger.traces import Trace, in_short
+from ..debugger.traces import Trace, in_short, preview_of
 from ..debugger.why import first_strange, index_parts, split_index
 from ..errors import AxisError, GraphnnError, NotFoundError, UsageError, ValueRangeError
 from ..view import draw, summary
@@ -41,6 +41,8 @@ _NODES, _NUMBERS, _READS = 30, 100, 12
 """Nodes of an answer, numbers of one, operands of one number."""
 _RUNS, _DRAWN = 8, 200
 """How many what-ifs of a model are kept; how many nodes a picture writes values on."""
+_LARGE = 1_000_000
+"""Numbers of a value of which a line of a list tells only a sample."""
 _PIXELS = 1_000_000
 """Bytes of a picture."""
 _LONGEST_NAME = 140
@@ -301,7 +303,7 @@ class Tools:
             return draw(fetches, "layer", graph=opened.graph)
         focus = self._part(opened, node)[0]
         values = {
-            near: in_short(opened.dbg[near].value)
+            near: _short(opened.dbg[near].value)
             for near in _around(opened, focus, radius)
             if opened.dbg[near].known and not is_bundle(near)
         }
@@ -560,7 +562,7 @@ class Tools:
         elif is_bundle(node):
             what = "several values"
         else:
-            what = f"{by_times(spot.value.shape)} {spot.value.dtype} = {in_short(spot.value)}"
+            what = f"{by_times(spot.value.shape)} {spot.value.dtype} = {_short(spot.value)}"
         return f"{self._called(opened, node)} {node.op.name} {what}{at}"
 
     def _called(self, opened: Opened, node: Node) -> str:
@@ -615,6 +617,11 @@ def _around(opened: Opened, node: Node, radius: int) -> list[Node]:
         edge = [other for other in dict.fromkeys(others) if other not in near][: _DRAWN - len(near)]
         near.update(dict.fromkeys(edge))
     return list(near)
+
+
+def _short(value: Array) -> str:
+    """Return a value in short; of a large one, what a sample of it is like."""
+    return in_short(value) if value.size <= _LARGE else f"{in_short(preview_of(value, _LARGE // 10))} (of a sample)"
 
 
 def _statistics(opened: Opened, node: Node, value: Array, whole: bool) -> str:

@@ -216,6 +216,20 @@ def test_large_answers_come_in_pages(tmp_path):
     assert len(re.findall(r"[\d.]+", ask(tools, "value", model="deep.gnt", node="negative_3"))) < 250
 
 
+def test_lists_tell_a_sample_of_what_is_large(tmp_path):
+    g = gn.Graph("wide")
+    x = g.placeholder("x", shape=(1100, 1000))
+    data = np.zeros((1100, 1000))
+    data[3, 3] = np.nan
+    g.outputs["y"] = y = -x
+    gn.trace(y, {x: data}, keep=data.nbytes).save(tmp_path / "wide.gnt")
+    tools = tools_of(tmp_path)
+    assert "(of a sample)" in ask(tools, "find_nodes", model="wide.gnt")
+    answer = ask(tools, "value", model="wide.gnt", node="negative")
+    assert "1,100,000 numbers, of which 1,099,999 zeros, 1 NaN" in answer
+    assert 'next: why {"model": "wide.gnt", "node": "negative[3, 3]"}' in answer
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
