@@ -6,8 +6,11 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import NotFoundError, UsageError
 from .ancestry import LIMIT, ancestry, influence, sample
+from .expressions import calculate
 from .why import Why, element_of, element_typed, explain, first_strange, given_as
 
 if TYPE_CHECKING:
@@ -135,6 +138,33 @@ class Questions:
             value_of=now.value_if_known,
             op_of=prepared.op_of,
         )
+
+    def calculate(self, expression: str) -> Array:
+        """Return the value of a NumPy expression of nodes that have run, such as ``"max(abs(x @ w - y))"``.
+
+        It is parsed, and nothing in it runs as code. A node stands under its name, that of its scope, or that of an
+        output; functions are those of `graphnn.debugger.expressions.FUNCTIONS`.
+
+        Parameters
+        ----------
+        expression : str
+
+        Returns
+        -------
+        array
+            Read-only, if it is the value of a node.
+
+        Raises
+        ------
+        ValueRangeError
+            When it cannot be read, or computed.
+        UsageError
+            When a node in it has not run.
+        """
+        if not isinstance(expression, str):
+            raise UsageError(f"an expression is written as text, not as {type(expression).__name__}")
+        now = self._now
+        return np.asarray(calculate(expression, now.graph, lambda name: now.known(now.node(name)).value))
 
     def ancestry(self, node: Node | str | None = None, index: Any = None, *, limit: int = LIMIT) -> dict[Node, Array]:
         """Return all elements that one was computed from, through forward and backward nodes alike.

@@ -157,6 +157,35 @@ class Cursor:
         scope = next((path for path in reversed(around) if self._next_within(path)), "")
         return self._go_on(lambda step: not self._next_within(scope))
 
+    def back_over(self) -> Step | None:
+        """Go back by one operation, or before the whole of the scope that ends here: the reverse of `over`.
+
+        A breakpoint in the scope stops it earlier.
+
+        Returns
+        -------
+        Step or None
+            Of the operation that it now stands after; None before all of them.
+        """
+        now = self._now
+        if now.current is None:
+            return None
+        ahead = self._around(now.next.scope) if now.next is not None else [""]
+        closed = next((path for path in self._around(now.current.scope) if path not in ahead), None)
+        if closed is None:
+            return self.back()
+        return self._go_back(lambda node: closed not in self._around(node.scope))
+
+    def rewind(self) -> Step | None:
+        """Go back to the last place at which a breakpoint stops a run, or before all operations.
+
+        Returns
+        -------
+        Step or None
+            Of the operation that it now stands after; None before all of them.
+        """
+        return self._go_back(lambda node: False)
+
     def iteration(self, n: int) -> Step | None:
         """Go to the beginning of an iteration of the loop that it stands in, forwards or backwards.
 
@@ -265,6 +294,20 @@ class Cursor:
             if stopping is not None or ends(step):
                 break
         return step
+
+    def _go_back(self, ends: Callable[[Node], bool]) -> Step | None:
+        """Go back to the last node before the current one that `ends` it or has a breakpoint; else before all."""
+        now = self._now
+        stoppable: set[Node] = set().union(*[breakpoint.nodes for breakpoint in self._stops.breakpoints])
+        for position in range(now.position - 1, 0, -1):
+            place = now.computed[position - 1]
+            node = now.order[place]
+            stopping = self._stops.stopping(now.tape.at(place)) if node in stoppable else None
+            if stopping is not None or ends(node):
+                if stopping is not None:
+                    now.say(f"stopped by {stopping}")
+                return self.goto(position)
+        return self.goto(0)
 
     def _around(self, scope: str) -> list[str]:
         """Return the paths of a scope and of those around it, from the outermost, from "" at the top."""

@@ -23,15 +23,19 @@ def step(session: Session, n: int) -> None:
     session.dbg.step(n)
 
 
-@declared("back [N]", "rs", "reverse-step", "rn", "reverse-next", example="back 2", takes="count")
+@declared("back [N]", "rs", "reverse-step", example="back 2", takes="count")
 def back(session: Session, n: int) -> None:
     """Go back by one operation, or by N.
 
     (b is break, as in pdb and gdb.)
     """
+    _not_at_the_beginning(session)
+    session.dbg.back(n)
+
+
+def _not_at_the_beginning(session: Session) -> None:
     if not session.dbg.position:
         raise UsageError("nothing has run yet: there is nothing to go back to")
-    session.dbg.back(n)
 
 
 @declared("into", ahead=True)
@@ -56,6 +60,23 @@ def out(session: Session, _: str) -> None:
     If it is left already, the scope around it; at the top, to the end.
     """
     session.dbg.out()
+
+
+@declared("back-over", "rn", "reverse-next", "bo")
+def back_over(session: Session, _: str) -> None:
+    """Go back by one operation, or over the scope that ends here.
+
+    It is the reverse of over.
+    """
+    _not_at_the_beginning(session)
+    session.dbg.back_over()
+
+
+@declared("rewind", "rc", "reverse-continue")
+def rewind(session: Session, _: str) -> None:
+    """Go back to a breakpoint, or to the beginning."""
+    _not_at_the_beginning(session)
+    session.dbg.rewind()
 
 
 @declared("until NODE", "u", example="until relu_1", takes="many", needs="until which node?")

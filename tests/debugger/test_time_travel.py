@@ -707,3 +707,57 @@ def test_an_interrupt_before_a_value_is_held_loses_no_room(monkeypatch: pytest.M
         dbg.step()
     dbg._now.memory.settle()
     assert dbg._now.memory.bytes == held_in(dbg._now.memory) <= 8000
+
+
+def _layers():
+    g = gn.Graph()
+    x = g.placeholder("x", shape=(2, 3))
+    network = gn.nn.Sequential(gn.nn.Dense(4), gn.nn.ReLU(), gn.nn.Dense(2))
+    loss = gn.functions.mean(network(x) ** 2.0)
+    return gn.debug(gn.compile(loss, gn.nn.SGD(0.1).updates(loss)), {x: np.ones((2, 3))}, echo=None)
+
+
+def test_back_over_undoes_over():
+    dbg = _layers()
+    positions = [0]
+    while not dbg.finished:
+        dbg.over()
+        positions.append(dbg.position)
+    assert len(positions) < len(dbg.operations)  # over took whole layers
+    walked = [dbg.position]
+    while dbg.position:
+        dbg.back_over()
+        walked.append(dbg.position)
+    assert walked == positions[::-1]
+    assert dbg.back_over() is None
+
+
+def test_rewind_goes_to_the_last_breakpoint_before_and_then_to_the_beginning():
+    dbg = _layers()
+    dbg.break_at(op="matmul")
+    stops = []
+    while not dbg.finished:
+        dbg.resume()
+        stops.append(dbg.position)
+    assert stops[-1] == len(dbg.operations)
+    back = []
+    while dbg.position:
+        dbg.rewind()
+        back.append(dbg.position)
+    assert back == [*stops[:-1][::-1], 0]
+    assert all(dbg.operations[position - 1].op.name == "matmul" for position in back[:-1])
+
+
+def test_rewind_asks_conditions_and_a_breakpoint_stops_back_over():
+    dbg = _layers()
+    dbg.goto(len(dbg.operations))
+    dbg.break_at("dense_1/*", "size > 0")
+    inside = [n for n, node in enumerate(dbg.operations, 1) if node.name.startswith("dense_1/")]
+    dbg.rewind()
+    assert dbg.position == inside[-1]
+    dbg.back_over()
+    assert dbg.position == inside[-2]
+    dbg.clear()
+    dbg.break_at(when="size < 0")
+    assert dbg.rewind() is None
+    assert dbg.position == 0

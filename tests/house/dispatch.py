@@ -43,11 +43,12 @@ NO_OPERATIONS = (
     "__init__.py",
     "view/__init__.py",
     "core/symbolic_shapes.py",
+    "debugger/expressions.py",
     "onnx/from_onnx.py",
     "torch/reader.py",
     "view/tables/table.py",
 )
-"""Where a name that an operation has, means another thing: of the API, of PyTorch, or of a function in a dimension."""
+"""Where a name that an operation has, means another thing: of the API, of PyTorch, of a function in an expression."""
 _UNKNOWN = object()
 _ASKED = ("isinstance", "issubclass")
 

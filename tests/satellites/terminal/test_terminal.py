@@ -140,7 +140,9 @@ def test_each_movement_says_where_it_stands_what_came_out_and_what_is_next(talk)
 WORDS = {
     "step": ["s"],
     "over": ["n", "next"],
-    "back": ["rs", "reverse-step", "rn", "reverse-next"],
+    "back": ["rs", "reverse-step"],
+    "back-over": ["rn", "reverse-next", "bo"],
+    "rewind": ["rc", "reverse-continue"],
     "until": ["u"],
     "goto": ["g", "jump", "j"],
     "continue": ["c", "cont", "resume"],
