@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._util.text import counted, number, visible
+from .._util.text import counted, number
 from ..control_flow.iteration_names import is_bundle
 from ..core import is_float
 from ..core.arrays import as_array
@@ -22,11 +22,12 @@ from ..debugger.diff import compare as compare_runs
 from ..debugger.health import CHECKS, check_health
 from ..debugger.node_selection import many
 from ..debugger.traces import Trace, in_short, preview_of
-from ..debugger.why import first_strange, index_parts, split_index
-from ..errors import AxisError, GraphnnError, NotFoundError, UsageError, ValueRangeError
+from ..debugger.why import first_strange, split_index
+from ..errors import GraphnnError, NotFoundError, UsageError, ValueRangeError
 from ..view import draw, summary
 from ..view.formatting import by_times
 from .answers import Answer
+from .arguments import fitted, index_in, literal_of, part_taken
 from .files import ARRAYS, DATA, Folder, shown
 from .models import Load, Models, Opened
 
@@ -223,7 +224,7 @@ class Tools:
         if not opened.dbg[asked].known:
             return self._waits(opened, asked)
         whole = opened.dbg[asked].value
-        value = whole if index is None else _taken(asked, whole, index)
+        value = whole if index is None else part_taken(whole, index)
         answer = Answer("value", model=model, node=node)
         answer.data(self._line(opened, asked))
         if value.size > 1:
@@ -505,11 +506,11 @@ class Tools:
         before = {end: in_short(dbg[end].value) for end in ends[:4] if dbg[end].known}
         opened.heard.clear()
         if attribute:
-            dbg.what_if(asked, **{attribute: _literal(value)})
+            dbg.what_if(asked, **{attribute: literal_of(value)})
         elif index is not None:
-            dbg[asked][index] = as_array(_literal(value), "the value")
+            dbg[asked][index] = as_array(literal_of(value), "the value")
         else:
-            dbg.what_if(asked, _fitting(asked, _literal(value)))
+            dbg.what_if(asked, fitted(asked, literal_of(value)))
         self._forget_runs(opened)
         answer = Answer("what_if", model=model)
         answer.data("\n".join(opened.heard))
@@ -596,7 +597,7 @@ class Tools:
             node = dbg.order[rank]
         else:
             node = dbg.node(name)
-        return node, (_index(inside) if inside.strip() else None)
+        return node, (index_in(inside) if inside.strip() else None)
 
     def _strange(self, opened: Opened, node: Node) -> tuple[int, ...] | None:
         """Return where a node's value is NaN or infinite; None where it is not, or is not known."""
@@ -655,68 +656,3 @@ def _likeliest(reads: Sequence[Read], bad: bool) -> tuple[Node, tuple[int, ...],
         if strange is not None:
             return strange
     return next(((read.node, at, value) for read, at, value in cells if not read.given), None)
-
-
-def _index(text: str) -> tuple[Any, ...]:
-    """Return an index that is written between brackets: ints, slices, ``...`` and labels; nothing is evaluated."""
-    return tuple(_index_part(part) for part in index_parts(text))
-
-
-def _index_part(part: str) -> Any:
-    if part == "...":
-        return ...
-    bounds = [bound.strip() for bound in part.split(":")]
-    ints = [bound for bound in bounds if bound]
-    if len(bounds) > 3 or any(not bound.removeprefix("-").isdecimal() or len(bound) > 18 for bound in ints):
-        if len(bounds) == 1 and part:
-            return part.strip("'\"")  # the label of a position
-        raise ValueRangeError(f"{shown(part)} is not an index: write integers, slices such as 2:5, and ...")
-    numbers = [int(bound) if bound else None for bound in bounds]
-    if len(numbers) > 2 and numbers[2] == 0:
-        raise ValueRangeError("the step of a slice is not 0")
-    if len(numbers) == 1:
-        if numbers[0] is None:
-            raise ValueRangeError("an index has a number between its commas")
-        return numbers[0]
-    return slice(*numbers)
-
-
-def _taken(node: Node, value: Array, index: Any) -> Array:
-    try:
-        return np.asarray(value[index])
-    except (IndexError, ValueError):
-        written = visible(str(index))[:80]
-        raise AxisError(f"that value has shape {shape_text(value.shape)}, and so no part {written}") from None
-
-
-_WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "true": True, "false": False}
-
-
-def _literal(value: Any) -> Any:
-    """Return a value with its words read: NaN and the infinities, which JSON has not, and numbers in text."""
-    if isinstance(value, list):
-        return [_literal(part) for part in value]
-    if not isinstance(value, str):
-        return value
-    word = value.strip().lower()
-    if word in _WORDS:
-        return _WORDS[word]
-    try:
-        return float(word) if len(word) < 40 and "_" not in word else _refuse_text(value)
-    except ValueError:
-        return _refuse_text(value)
-
-
-def _refuse_text(value: str) -> Any:
-    raise ValueRangeError(f"a value is a number or nested lists of numbers; {shown(value)} is neither")
-
-
-def _fitting(node: Node, literal: Any) -> Array:
-    """Return numbers in a node's dtype where they fit: JSON does not say whether they are ints, nor how wide."""
-    array = as_array(literal, "the value")
-    if array.dtype.kind in "iufb" and (is_float(node.dtype) or np.array_equal(array, np.trunc(array))):
-        with np.errstate(all="ignore"):
-            own = array.astype(node.dtype)
-        if np.array_equal(own.astype(np.float64), array.astype(np.float64), equal_nan=True) or is_float(node.dtype):
-            return own
-    return array
