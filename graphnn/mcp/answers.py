@@ -37,6 +37,11 @@ class Answer:
         self._lines: list[str] = []
         self._hints: list[str] = []
 
+    @property
+    def model(self) -> str:
+        """The model that was asked about."""
+        return str(self._asked[1].get("model", ""))
+
     def say(self, text: str) -> None:
         """Add a line of our own words; names in it are quoted by who writes it."""
         self._lines += textwrap.wrap(text, _LINE, drop_whitespace=False)

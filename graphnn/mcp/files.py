@@ -100,7 +100,10 @@ class Folder:
         return sorted(names)
 
     def functions(self) -> list[str]:
-        """Return the functions without arguments of Python files, as models; the files are read, and not run."""
+        """Return the functions without arguments of Python files, as models; the files are read, and not run.
+
+        One that is called ``main`` is a program, and builds nothing.
+        """
         models = []
         for name in self.listing((CODE,))[:_PROGRAMS] if self.allow_code else ():
             path = self.root / name
@@ -110,8 +113,9 @@ class Folder:
                 body = ast.parse(path.read_bytes()).body
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
-            functions = [part for part in body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_")]
-            models += [f"{name}:{part.name}" for part in functions if not _needs_argument(part.args)]
+            functions = [part for part in body if isinstance(part, ast.FunctionDef) and part.name[0] != "_"]
+            functions = [part for part in functions if part.name != "main" and not _needs_argument(part.args)]
+            models += [f"{name}:{part.name}" for part in functions]
         return models
 
     def _names(self) -> Iterator[str]:

@@ -86,22 +86,30 @@ class Models:
 
         A file that has changed since is read again.
         """
-        path, function = self.folder.model(model)
-        feed = self._feeds.get(model, "")
-        arrays = self.folder.file(feed, ARRAYS) if feed else None
+        path, _, arrays = self._named(model)
         stamp = tuple(_stamp(file) for file in (path, arrays) if file is not None)
         known = self._open.get(model)
         if known is None or known.stamp != stamp:
             self._open.pop(model, None)
             while len(self._open) >= OPEN:
                 self._open.popitem(last=False)
-            target = f"{path}:{function}" if function else str(path)
-            known = self._open[model] = self._made(model, target, [str(arrays)] if arrays else [], stamp)
+            known = self._open[model] = self._made(model, *self.read(model), stamp)
         self._open.move_to_end(model)
         return known
 
-    def _made(self, model: str, target: str, feeds: list[str], stamp: tuple[Any, ...]) -> Opened:
-        run, feed = self._load(target, feeds)
+    def read(self, model: str) -> tuple[Any, Any]:
+        """Return what is run of a model, and its feed; nothing is evaluated."""
+        _, target, arrays = self._named(model)
+        return self._load(target, [str(arrays)] if arrays else [])
+
+    def _named(self, model: str) -> tuple[Path, str, Path | None]:
+        """Return the file of a model, the model as the command line has it, and the file of its feed."""
+        path, function = self.folder.model(model)
+        feed = self._feeds.get(model, "")
+        arrays = self.folder.file(feed, ARRAYS) if feed else None
+        return path, f"{path}:{function}" if function else str(path), arrays
+
+    def _made(self, model: str, run: Any, feed: Any, stamp: tuple[Any, ...]) -> Opened:
         heard: list[str] = []
         dbg = debug(run, feed, echo=None)
         opened = Opened(model, run, feed, dbg, stamp, heard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._util.text import counted, number, visible
+from .._util.text import counted, number
 from ..control_flow.iteration_names import is_bundle
 from ..core import is_float
 from ..core.arrays import as_array
@@ -20,25 +21,29 @@ from ..core.symbolic_shapes import shown as shape_text
 from ..debugger.diff import compare as compare_runs
 from ..debugger.health import CHECKS, check_health
 from ..debugger.node_selection import many
-from ..debugger.traces import Trace, in_short
-from ..debugger.why import first_strange, index_parts, split_index
-from ..errors import AxisError, GraphnnError, NotFoundError, UsageError, ValueRangeError
+from ..debugger.traces import Trace, in_short, preview_of
+from ..debugger.why import first_strange, split_index
+from ..errors import GraphnnError, NotFoundError, UsageError, ValueRangeError
 from ..view import draw, summary
 from ..view.formatting import by_times
 from .answers import Answer
+from .arguments import fitted, index_in, literal_of, part_taken
 from .files import ARRAYS, DATA, Folder, shown
 from .models import Load, Models, Opened
 
 if TYPE_CHECKING:
-    from ..core import Array, Node
+    from ..core import Array, Graph, Node
     from ..debugger.health.findings import Finding, Health
     from ..debugger.why import Read
+    from ..view.tables.summary import Summary
 
 _WIDTH = 110
 _NODES, _NUMBERS, _READS = 30, 100, 12
 """Nodes of an answer, numbers of one, operands of one number."""
 _RUNS, _DRAWN = 8, 200
 """How many what-ifs of a model are kept; how many nodes a picture writes values on."""
+_LARGE = 1_000_000
+"""Numbers of a value of which a line of a list tells only a sample."""
 _PIXELS = 1_000_000
 """Bytes of a picture."""
 _LONGEST_NAME = 140
@@ -91,7 +96,14 @@ class Tools:
     def _refused(self, tool: str, error: GraphnnError, arguments: dict[str, Any]) -> str:
         answer = Answer("summary")
         answer.say("error:")
-        answer.data(error.account.replace(f"{self._folder.root}{os.sep}", ""))  # where it lies is nobody's business
+        answer.data(self._inside(error.account))
+        if isinstance(error.__cause__, Exception):  # of the user's program
+            for line in traceback.format_exception_only(error.__cause__):
+                answer.data(self._inside(line.rstrip()[:1000]))
+            for frame in reversed(traceback.extract_tb(error.__cause__.__traceback__)):
+                if Path(frame.filename).is_relative_to(self._folder.root):
+                    answer.data(f"  at {self._inside(frame.filename)}:{frame.lineno}: {frame.line}")
+                    break
         model = str(arguments.get("model") or "")
         if isinstance(error, NotFoundError) and model and (arguments.get("node") or arguments.get("to")):
             answer.next("find_nodes", model=model)
@@ -103,6 +115,10 @@ class Tools:
         else:
             answer.next("summary", **({"model": model} if tool != "summary" and self._is_there(model) else {}))
         return answer.text()
+
+    def _inside(self, text: str) -> str:
+        """Return a text with the paths in it as a client has them: where the folder lies is not said."""
+        return text.replace(f"{self._folder.root}{os.sep}", "")
 
     def _is_there(self, model: str) -> bool:
         try:
@@ -119,10 +135,14 @@ class Tools:
             return self._files(answer, page)
         if feed:
             self._models.feed(model, feed)
-        opened = self._models.opened(model)
+        try:
+            opened = self._models.opened(model)
+        except GraphnnError as error:
+            if not error.unfed:
+                raise
+            return self._unfed(answer, error, page)
         dbg = opened.dbg
-        target = opened.run
-        about = summary(target.fetches if isinstance(target, Trace) else target, graph=opened.graph)
+        about = _summary_of(opened.run, opened.graph)
         self._stand(answer, opened)
         answer.say("inputs:" if self._models.is_fed(model) else "inputs, of which those that no file gives are random:")
         for node in dbg.order:
@@ -132,6 +152,21 @@ class Tools:
         answer.data(about.table(_WIDTH))
         answer.next("check", model=model)
         answer.next("find_nodes", model=model)
+        return answer.text(page)
+
+    def _unfed(self, answer: Answer, error: GraphnnError, page: int) -> str:
+        """Return the layers of a model that cannot be run, and how to feed it."""
+        model = answer.model
+        answer.say("it has not run:")
+        answer.data(error.account)
+        answer.say('an .npz in the folder, with arrays by these names, feeds it: summary takes its name as "feed"')
+        answer.say("layers:")
+        answer.data(_summary_of(self._models.read(model)[0]).table(_WIDTH))
+        files = self._folder.listing(ARRAYS[:1])
+        for file in files[:2]:
+            answer.next("summary", model=model, feed=file)
+        if not files:
+            answer.next("summary")
         return answer.text(page)
 
     def _files(self, answer: Answer, page: int) -> str:
@@ -189,7 +224,7 @@ class Tools:
         if not opened.dbg[asked].known:
             return self._waits(opened, asked)
         whole = opened.dbg[asked].value
-        value = whole if index is None else _taken(asked, whole, index)
+        value = whole if index is None else part_taken(whole, index)
         answer = Answer("value", model=model, node=node)
         answer.data(self._line(opened, asked))
         if value.size > 1:
@@ -269,7 +304,7 @@ class Tools:
             return draw(fetches, "layer", graph=opened.graph)
         focus = self._part(opened, node)[0]
         values = {
-            near: in_short(opened.dbg[near].value)
+            near: _short(opened.dbg[near].value)
             for near in _around(opened, focus, radius)
             if opened.dbg[near].known and not is_bundle(near)
         }
@@ -471,11 +506,11 @@ class Tools:
         before = {end: in_short(dbg[end].value) for end in ends[:4] if dbg[end].known}
         opened.heard.clear()
         if attribute:
-            dbg.what_if(asked, **{attribute: _literal(value)})
+            dbg.what_if(asked, **{attribute: literal_of(value)})
         elif index is not None:
-            dbg[asked][index] = as_array(_literal(value), "the value")
+            dbg[asked][index] = as_array(literal_of(value), "the value")
         else:
-            dbg.what_if(asked, _fitting(asked, _literal(value)))
+            dbg.what_if(asked, fitted(asked, literal_of(value)))
         self._forget_runs(opened)
         answer = Answer("what_if", model=model)
         answer.data("\n".join(opened.heard))
@@ -528,7 +563,7 @@ class Tools:
         elif is_bundle(node):
             what = "several values"
         else:
-            what = f"{by_times(spot.value.shape)} {spot.value.dtype} = {in_short(spot.value)}"
+            what = f"{by_times(spot.value.shape)} {spot.value.dtype} = {_short(spot.value)}"
         return f"{self._called(opened, node)} {node.op.name} {what}{at}"
 
     def _called(self, opened: Opened, node: Node) -> str:
@@ -562,12 +597,16 @@ class Tools:
             node = dbg.order[rank]
         else:
             node = dbg.node(name)
-        return node, (_index(inside) if inside.strip() else None)
+        return node, (index_in(inside) if inside.strip() else None)
 
     def _strange(self, opened: Opened, node: Node) -> tuple[int, ...] | None:
         """Return where a node's value is NaN or infinite; None where it is not, or is not known."""
         spot = opened.dbg[node]
         return first_strange(spot.value) if spot.known and not is_bundle(node) else None
+
+
+def _summary_of(run: Any, graph: Graph | None = None) -> Summary:
+    return summary(run.fetches if isinstance(run, Trace) else run, graph=graph)
 
 
 def _around(opened: Opened, node: Node, radius: int) -> list[Node]:
@@ -579,6 +618,11 @@ def _around(opened: Opened, node: Node, radius: int) -> list[Node]:
         edge = [other for other in dict.fromkeys(others) if other not in near][: _DRAWN - len(near)]
         near.update(dict.fromkeys(edge))
     return list(near)
+
+
+def _short(value: Array) -> str:
+    """Return a value in short; of a large one, what a sample of it is like."""
+    return in_short(value) if value.size <= _LARGE else f"{in_short(preview_of(value, _LARGE // 10))} (of a sample)"
 
 
 def _statistics(opened: Opened, node: Node, value: Array, whole: bool) -> str:
@@ -612,68 +656,3 @@ def _likeliest(reads: Sequence[Read], bad: bool) -> tuple[Node, tuple[int, ...],
         if strange is not None:
             return strange
     return next(((read.node, at, value) for read, at, value in cells if not read.given), None)
-
-
-def _index(text: str) -> tuple[Any, ...]:
-    """Return an index that is written between brackets: ints, slices, ``...`` and labels; nothing is evaluated."""
-    return tuple(_index_part(part) for part in index_parts(text))
-
-
-def _index_part(part: str) -> Any:
-    if part == "...":
-        return ...
-    bounds = [bound.strip() for bound in part.split(":")]
-    ints = [bound for bound in bounds if bound]
-    if len(bounds) > 3 or any(not bound.removeprefix("-").isdecimal() or len(bound) > 18 for bound in ints):
-        if len(bounds) == 1 and part:
-            return part.strip("'\"")  # the label of a position
-        raise ValueRangeError(f"{shown(part)} is not an index: write integers, slices such as 2:5, and ...")
-    numbers = [int(bound) if bound else None for bound in bounds]
-    if len(numbers) > 2 and numbers[2] == 0:
-        raise ValueRangeError("the step of a slice is not 0")
-    if len(numbers) == 1:
-        if numbers[0] is None:
-            raise ValueRangeError("an index has a number between its commas")
-        return numbers[0]
-    return slice(*numbers)
-
-
-def _taken(node: Node, value: Array, index: Any) -> Array:
-    try:
-        return np.asarray(value[index])
-    except (IndexError, ValueError):
-        written = visible(str(index))[:80]
-        raise AxisError(f"that value has shape {shape_text(value.shape)}, and so no part {written}") from None
-
-
-_WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "true": True, "false": False}
-
-
-def _literal(value: Any) -> Any:
-    """Return a value with its words read: NaN and the infinities, which JSON has not, and numbers in text."""
-    if isinstance(value, list):
-        return [_literal(part) for part in value]
-    if not isinstance(value, str):
-        return value
-    word = value.strip().lower()
-    if word in _WORDS:
-        return _WORDS[word]
-    try:
-        return float(word) if len(word) < 40 and "_" not in word else _refuse_text(value)
-    except ValueError:
-        return _refuse_text(value)
-
-
-def _refuse_text(value: str) -> Any:
-    raise ValueRangeError(f"a value is a number or nested lists of numbers; {shown(value)} is neither")
-
-
-def _fitting(node: Node, literal: Any) -> Array:
-    """Return numbers in a node's dtype where they fit: JSON does not say whether they are ints, nor how wide."""
-    array = as_array(literal, "the value")
-    if array.dtype.kind in "iufb" and (is_float(node.dtype) or np.array_equal(array, np.trunc(array))):
-        with np.errstate(all="ignore"):
-            own = array.astype(node.dtype)
-        if np.array_equal(own.astype(np.float64), array.astype(np.float64), equal_nan=True) or is_float(node.dtype):
-            return own
-    return array

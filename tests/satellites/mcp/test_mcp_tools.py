@@ -10,6 +10,8 @@ import assistants
 import mcp_faults
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import graphnn as gn
 from graphnn.mcp.answers import MOST
@@ -187,7 +189,11 @@ def test_feed_is_a_file_of_arrays(tmp_path):
     tools = Tools(Folder(tmp_path), with_feed)
     with pytest.raises(Refusal, match="the feed lacks") as refused:
         ask(tools, "check", model="net.gnn")
-    (tool, arguments) = assistants.hints(str(refused.value))[0]
+    answer = ask(tools, "summary", model="net.gnn")
+    assert "the feed lacks" in answer
+    assert "multiply" in answer
+    assert assistants.hints(answer) == assistants.hints(str(refused.value))
+    (tool, arguments) = assistants.hints(answer)[0]
     assert arguments == {"model": "net.gnn", "feed": "data.npz"}
     assert "all 2 operations" in ask(tools, tool, **arguments)
     assert "5.437" in ask(tools, "value", model="net.gnn", node="y")
@@ -208,6 +214,20 @@ def test_large_answers_come_in_pages(tmp_path):
         assert advised, tool
         assert ask(tools, tool, **advised[0]) != answer
     assert len(re.findall(r"[\d.]+", ask(tools, "value", model="deep.gnt", node="negative_3"))) < 250
+
+
+def test_lists_tell_a_sample_of_what_is_large(tmp_path):
+    g = gn.Graph("wide")
+    x = g.placeholder("x", shape=(1100, 1000))
+    data = np.zeros((1100, 1000))
+    data[3, 3] = np.nan
+    g.outputs["y"] = y = -x
+    gn.trace(y, {x: data}, keep=data.nbytes).save(tmp_path / "wide.gnt")
+    tools = tools_of(tmp_path)
+    assert "(of a sample)" in ask(tools, "find_nodes", model="wide.gnt")
+    answer = ask(tools, "value", model="wide.gnt", node="negative")
+    assert "1,100,000 numbers, of which 1,099,999 zeros, 1 NaN" in answer
+    assert 'next: why {"model": "wide.gnt", "node": "negative[3, 3]"}' in answer
 
 
 @pytest.mark.parametrize(
@@ -415,3 +435,69 @@ def test_broken_files_are_refused(tmp_path):
     for name in ("junk.gnn", "empty.gnt"):
         with pytest.raises(Refusal):
             ask(tools_of(tmp_path), "summary", model=name)
+
+
+# --- anything at all ----------------------------------------------------------------------------------------------
+
+WORDS = [
+    "x",
+    "exp",
+    "multiply",
+    "y",
+    "exp[0, 1]",
+    "exp[",
+    "]",
+    "#1",
+    "#-1",
+    "x[...]",
+    "x[:, ::0]",
+    "x[1:2:3:4]",
+    "end",
+    "nan",
+]
+WORDS += [
+    "start",
+    "*",
+    "test_mcp_tools.py:1",
+    "run",
+    "what-if 1",
+    "run.gnt",
+    "../run.gnt",
+    "",
+    "x[0,]",
+    "x['a']",
+    "x[None]",
+]
+TEXTS = st.sampled_from(WORDS) | st.text(max_size=12) | st.sampled_from(WORDS).map(lambda word: f"{word}[0]")
+INTS = st.sampled_from([0, 1, 2, -1, 10**9, 10**40]) | st.integers(-5, 5)
+VALUES = st.recursive(st.none() | st.floats() | TEXTS | st.booleans(), lambda part: st.lists(part, max_size=3))
+OF_TYPE = {"str": TEXTS, "int": INTS, "bool": st.booleans(), "float | str | list[Any] | None": VALUES}
+
+
+@st.composite
+def requests(draw):
+    tool = draw(st.sampled_from(assistants.TOOLS))
+    takes = {
+        name: kind for name, kind in getattr(Tools, tool).__annotations__.items() if name not in ("model", "return")
+    }
+    named = draw(st.lists(st.sampled_from(sorted(takes)), unique=True))
+    return tool, {name: draw(OF_TYPE[takes[name]]) for name in named}
+
+
+@given(st.lists(requests(), min_size=1, max_size=6))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_request_is_answered_or_refused(tmp_path_factory, asked):
+    folder = tmp_path_factory.getbasetemp() / "any"
+    if not folder.exists():
+        folder.mkdir()
+        saved_trace(folder)
+    tools = tools_of(folder)
+    for tool, arguments in asked:
+        if tool == "value":
+            arguments.setdefault("node", "x")
+        try:
+            answer = ask(tools, tool, model="run.gnt", **arguments)
+        except Refusal as refused:
+            answer = str(refused)
+        assert len(answer) <= MOST
+        assert answer.replace("\n", "").isprintable()

@@ -79,6 +79,15 @@ def test_code_is_not_run_unless_it_is_allowed(folder):
         assert "--allow-code" in answer or "below the folder" in answer
 
 
+def test_error_of_the_program_is_told_with_its_line(folder):
+    (folder / "net.py").write_text("def build():\n    return 1 // 0\n")
+    with pytest.raises(Refusal) as refused:
+        Tools(Folder(folder, True), load).call("check", model="net.py:build")
+    assert "ZeroDivisionError: integer division or modulo by zero" in str(refused.value)
+    assert "at net.py:2: return 1 // 0" in str(refused.value)
+    assert str(folder) not in str(refused.value)
+
+
 def test_without_the_sdk_it_says_what_to_install(monkeypatch, tmp_path, capsys):
     for name in [name for name in sys.modules if name.partition(".")[0] in ("mcp", "mcp_types")]:
         monkeypatch.delitem(sys.modules, name)
