@@ -222,13 +222,13 @@ describe("graphnn dap", function () {
         source: { path: MODEL },
         breakpoints: [
           { line: RELU, condition: "max > 1e6" },
-          { line: LOGITS, logMessage: "logits {dense_2/add}" },
+          { line: LOGITS, logMessage: "logits {dense_2/matmul}" },
         ],
       });
     });
     const logged = client.waitForEvent("output");
     await Promise.all([client.assertStoppedLocation("function breakpoint", { path: MODEL, line: LOSS }), client.continueRequest(thread)]);
-    assert.match((await logged).body.output, /logits/);
+    assert.match((await logged).body.output, /logits \(4, 2\) float64/);
   });
 
   it("does not verify a line that made nothing", async () => {
