@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._util.text import visible
 from ..errors import GraphnnError
 from .connection import THREAD
 from .frames import Sources
 from .looking import Looking
 from .moving import Moving
-from .protocol import Arguments, Refused, capabilities, shown
+from .protocol import Arguments, Refused, capabilities, readable, shown
 from .stopping import Stopping
 from .variables import Variables
 
@@ -113,7 +112,7 @@ class Adapter(Moving, Looking, Stopping):
 
     def _refuse(self, answer: dict[str, Any], error: BaseException) -> None:
         text = error.account + error.advice if isinstance(error, GraphnnError) else str(error)
-        text = visible(text) or type(error).__name__
+        text = readable(text) or type(error).__name__
         body = {"error": {"id": 1, "format": text.replace("{", "(").replace("}", ")"), "showUser": True}}
         self._send("response", **answer, success=False, message=text, body=body)
 
@@ -135,6 +134,7 @@ class Adapter(Moving, Looking, Stopping):
         self._sources = Sources(dbg)
         self._variables = Variables(dbg, self._sources.ranks)
         self._gate.guard = dbg.guard
+        self._gate.filter(self._gate.filters, self._sources.operations)
         self._stop_on_entry = stop
         return self._launched
 

@@ -15,7 +15,7 @@ from ..debugger.node_selection import names_in
 from .connection import Connection
 from .console import Console
 from .protocol import Arguments, Refused, shown
-from .variables import LARGEST_PAGE, Holder, in_one_line, page_of
+from .variables import LARGEST_PAGE, in_one_line, page_of
 
 if TYPE_CHECKING:
     from ..core import Array, Node
@@ -108,7 +108,7 @@ class Changing(Connection):
                 "variablesReference": 0,
             }
         node = dbg.node(text) if text in dbg.graph else None
-        container = ("array", node, ()) if node is not None else ("constant", Holder(value), ())
+        container = ("array", node, ()) if node is not None else self._values.hold(value)
         return self._result(self._values.of_array("", value, container), "result")
 
     @property
@@ -119,7 +119,7 @@ class Changing(Connection):
         return self._console
 
     def _typed_in(self, console: Console, text: str) -> Any:
-        dbg, gate = self._debugger, self._gate
+        dbg, gate = self._begun(), self._gate
         run = dbg.run
         gate.begin()
         with self._guarded(console.moves(text)):

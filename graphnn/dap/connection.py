@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from .._util.text import visible
 from ..errors import GraphnnError
 from .frames import Frame, Sources, stack_of
-from .protocol import Arguments, Refused
+from .protocol import Arguments, Refused, readable
 from .stops import (
     Gate,
 )
@@ -104,10 +103,10 @@ class Connection:
         of_one_thread(given)
         return dbg
 
-    def _move(self, go: Callable[[], Any], reason: str = "step") -> None:
+    def _move(self, go: Callable[[], Any], reason: str = "step", back: bool = False) -> None:
         """Move, and say where and why it stopped."""
         dbg, gate = self._debugger, self._gate
-        gate.begin()
+        gate.begin(back)
         error = ""
         try:
             with self._guarded():
@@ -144,7 +143,7 @@ class Connection:
         if self._gate.stopped_by and reason.endswith("breakpoint"):
             body["hitBreakpointIds"] = self._gate.stopped_by
         if text:
-            body["text"] = visible(text)
+            body["text"] = readable(text)
         if description:
             body["description"] = description
         self.event("stopped", **body)

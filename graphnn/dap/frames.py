@@ -124,13 +124,17 @@ class Sources:
 
 def stack_of(dbg: Debugger, sources: Sources) -> list[Frame]:
     """Return the stack, from the innermost: the operation, the scopes around it, the phase."""
-    current = dbg.current
+    current = dbg.current if dbg.failed is None else dbg.failed
     node = current if current is not None else dbg.next
     if node is None:
         return [Frame("nothing to compute", None, "", None, 0)]
     source, line = sources.position_of(node)
     name = visible(node.title)
-    frames = [Frame(name if current is not None else f"before {name}", node, None, source, line)]
+    if current is None:
+        name = f"before {name}"
+    elif dbg.failed is not None:
+        name = f"{name} failed"
+    frames = [Frame(name, node, None, source, line)]
     for scope in reversed(scopes_around(dbg.graph, node.scope)):
         kind = f": {scope.kind}" if scope.kind else ""
         file = sources._file(scope.origin)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from .._util.text import visible
 from ..errors import GraphnnError
 from .connection import THREAD, Connection, of_one_thread
 from .frames import LISTING, Frame
-from .protocol import FILTERS, Arguments, Refused
+from .protocol import FILTERS, Arguments, Refused, readable
 from .variables import page_of
 
 
@@ -71,7 +70,7 @@ class Looking(Connection):
         if self._exception is None:
             raise Refused("the run was not stopped by an exception")
         name, text = self._exception
-        info: dict[str, Any] = {"exceptionId": name, "description": visible(text), "breakMode": "always"}
+        info: dict[str, Any] = {"exceptionId": name, "description": readable(text), "breakMode": "always"}
         current = self._debugger.current
         if name in ("nan", "inf") and current is not None:
             with contextlib.suppress(GraphnnError):

@@ -17,11 +17,11 @@ _TARGETS, _AT_ONCE = 100, 256
 class Moving(Connection):
     """Answers requests that move the run."""
 
-    def _stepping(self, given: Arguments, whole: str, one: str) -> Any:
+    def _stepping(self, given: Arguments, whole: str, one: str, back: bool = False) -> Any:
         """Return what moves by a scope, or by one operation where the client asks for that."""
         dbg = self._thread(given)
         name = one if given.text("granularity", "") == "instruction" else whole
-        return lambda: self._move(getattr(dbg, name))
+        return lambda: self._move(getattr(dbg, name), back=back)
 
     def _on_next(self, given: Arguments) -> Any:
         return self._stepping(given, "over", "step")
@@ -37,11 +37,11 @@ class Moving(Connection):
         return {"allThreadsContinued": True}, lambda: self._move(dbg.resume)
 
     def _on_step_back(self, given: Arguments) -> Any:
-        return self._stepping(given, "back_over", "back")
+        return self._stepping(given, "back_over", "back", back=True)
 
     def _on_reverse_continue(self, given: Arguments) -> Any:
         dbg = self._thread(given)
-        return lambda: self._move(dbg.rewind)
+        return lambda: self._move(dbg.rewind, back=True)
 
     def _on_pause(self, given: Arguments) -> Any:
         self._debugger  # noqa: B018 - whose run has been stopped as this arrived

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._util.text import visible
+
 _SHOWN = 80
 
 
@@ -44,6 +46,11 @@ def shown(value: Any) -> str:
     """Return what a client sent, in short, for a message."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def readable(text: str) -> str:
+    """Return a text of some lines with what cannot be seen in them written out."""
+    return "\n".join(visible(line) if line else "" for line in text.split("\n"))
 
 
 class Arguments:

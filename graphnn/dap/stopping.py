@@ -49,11 +49,13 @@ class Stopping(Changing):
             raise Refused(f"up to {MOST:,} breakpoints can be set, not {len(wanted):,}")
         if self._dbg is None:
             return self._later(request, request, given, [None] * len(wanted))
-        asked, answers = [], []
+        asked: list[Asked] = []
+        answers = []
         for each in wanted:
             number = self._gate.new_number()
             try:
                 made = make(self._dbg, self._lines.ranks, number, each)
+                self._gate.check_room(made, asked)
             except (Refused, GraphnnError) as error:
                 answers.append(unverified(number, error))
                 continue
@@ -97,6 +99,8 @@ class Stopping(Changing):
             try:
                 if name not in FILTERS:
                     raise Refused(f"there is no exception {shown(name)}: there are {', '.join(FILTERS)}")
+                if name == "guard" and self._dbg is not None and self._dbg.guard is None:
+                    raise Refused("this run has no guard: it is one of gn.compile(…, guard=…)")
                 filters[name] = condition_in(each.text("condition", ""))
             except (Refused, GraphnnError) as error:
                 answers.append(unverified(number, error))

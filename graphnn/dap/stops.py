@@ -17,7 +17,7 @@ from ..debugger.breakpoint_conditions import Breakpoint, Condition, Context
 from ..debugger.node_selection import many
 from ..errors import GraphnnError
 from ..runtime.guard import violating
-from .protocol import Arguments, Refused
+from .protocol import Arguments, Refused, readable
 
 if TYPE_CHECKING:
     from ..core import Array, Node
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from ..runtime.evaluation_loop import Step
     from .frames import Sources
 
-MOST = 10_000
+MOST = 1000
 """How many breakpoints of a kind a client may set."""
+_MOST_NODES = 10**6
+"""After how many operations they may stop in all."""
 _MOST_TEXT = 1000
 _HITS = re.compile(r"\s*(>=|>|<=|<|==|=|%)?\s*([0-9]{1,9})\s*")
 _ANY = re.compile(r"\bany\s*(?=[<>=!])", re.IGNORECASE)
@@ -135,8 +137,9 @@ class Gate(Breakpoint):
         self._operations: set[Node] = set()
         self.begin()
 
-    def begin(self) -> None:
-        """Forget why the run stopped before."""
+    def begin(self, back: bool = False) -> None:
+        """Forget why the run stopped before; a run that goes back logs nothing a second time."""
+        self.back = back
         self.reason = self.text = self.exception = ""
         self.stopped_by: list[int] = []
 
@@ -147,13 +150,20 @@ class Gate(Breakpoint):
 
     def put(self, kind: Any, asked: list[Asked]) -> None:
         """Set the breakpoints of a kind instead of those before."""
-        self._kinds[kind] = asked
+        self._kinds.pop(kind, None)
+        if asked:
+            self._kinds[kind] = asked
         at: defaultdict[Node, list[Asked]] = defaultdict(list)
         for each in (each for listed in self._kinds.values() for each in listed):
             for node in each.nodes:
                 at[node].append(each)
         self._at = dict(at)
         self._join()
+
+    def check_room(self, made: Asked, asked: list[Asked]) -> None:
+        """Refuse a breakpoint, besides others of its kind, that would stop after too many operations."""
+        if sum(len(other.nodes) for other in [made, *asked]) > _MOST_NODES:
+            raise Refused(f"the breakpoints of a kind stop after up to {_MOST_NODES:,} operations in all")
 
     def filter(self, filters: dict[str, Condition | None], operations: Iterable[Node]) -> None:
         """Set the exception breakpoints, which look at all operations."""
@@ -171,7 +181,7 @@ class Gate(Breakpoint):
         """Return whether a run stops here, and note why."""
         hit = [asked for asked in self._at.get(step.node, ()) if asked.holds(step, context)]
         for asked in hit:
-            if asked.log:
+            if asked.log and not self.back:
                 self._log(asked.log, step)
         stopping = [asked for asked in hit if not asked.log]
         if stopping:
@@ -189,9 +199,11 @@ class Gate(Breakpoint):
 
     def _strange(self, step: Step, context: Context) -> tuple[str, str] | None:
         """Return which exception breakpoint stops here, and that in words."""
+        if not is_float(step.value.dtype) or np.isfinite(step.value).all():
+            return None  # nor does any guard refuse it
         for name, condition in self.filters.items():
             test = self._tests.get(name)
-            if test is None or not is_float(step.value.dtype) or not quietly(test, step.value):
+            if test is None or not quietly(test, step.value):
                 continue
             if any(is_float(x.dtype) and quietly(test, x) for x in step.operands):
                 continue  # it follows from what was so before
@@ -218,7 +230,8 @@ def line_breakpoints(
 ) -> tuple[list[Asked], list[dict[str, Any]]]:
     """Return the breakpoints at lines that a client asks for, and what it is answered."""
     lines = sources.lines_of(source)
-    asked, answers = [], []
+    asked: list[Asked] = []
+    answers = []
     for each in wanted[:MOST]:
         number, line = gate.new_number(), each.number("line")
         try:
@@ -231,6 +244,7 @@ def line_breakpoints(
             made = Asked(number, "breakpoint", nodes, each)
             if made.when is None:
                 made.nodes = first_of_each(nodes, sources.ranks)
+            gate.check_room(made, asked)
         except (Refused, GraphnnError) as error:
             answers.append(unverified(number, error, line))
         else:
@@ -248,7 +262,7 @@ def source_of(source: dict[str, Any]) -> dict[str, Any]:
 def unverified(number: int, error: Exception, line: int | None = None) -> dict[str, Any]:
     """Return the answer for a breakpoint that cannot be set."""
     message = error.account if isinstance(error, GraphnnError) else str(error)
-    answer: dict[str, Any] = {"id": number, "verified": False, "message": visible(message)}
+    answer: dict[str, Any] = {"id": number, "verified": False, "message": readable(message)}
     return answer if line is None else {**answer, "line": line}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from .._util.numpy_warnings import quietly
 from .._util.text import visible
+from ..control_flow.iteration_names import is_bundle
 from ..core.symbolic_shapes import shown
 from .protocol import Refused
 
@@ -27,6 +28,7 @@ _WHOLE = 10**6
 """Elements up to which a range is that of all of them."""
 _SAMPLE = 10**5
 _FEW = 6
+_HELD, _MOST_REFERENCES = 64, 100_000
 
 
 def number_text(value: Any) -> str:
@@ -123,7 +125,7 @@ class Holder:
     """An array that is no node's, whose parts a client may ask for."""
 
     def __init__(self, value: Array) -> None:
-        self.value = value
+        self.value: Array | None = value
 
 
 class Page(NamedTuple):
@@ -151,6 +153,7 @@ class Variables:
     def __init__(self, dbg: Debugger, ranks: Mapping[Node, int]) -> None:
         self._dbg = dbg
         self._ranks = ranks
+        self._held: deque[Holder] = deque()
         self._parameters = [node for node in dbg.order if node.op.is_parameter]
         self.references: list[tuple[Any, ...]] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
@@ -162,11 +165,20 @@ class Variables:
         self.references.clear()
         self._numbers.clear()
 
+    def hold(self, value: Array) -> tuple[Any, ...]:
+        """Return what refers to the parts of an array that is no node's; of the oldest of many, they are let go."""
+        self._held.append(Holder(value))
+        if len(self._held) > _HELD:
+            self._held.popleft().value = None
+        return "constant", self._held[-1], ()
+
     def reference(self, container: tuple[Any, ...] | None) -> int:
         """Return the number by which a client asks for parts; 0 where there are none."""
         if container is None:
             return 0
         if container not in self._numbers:
+            if len(self.references) >= _MOST_REFERENCES:
+                raise Refused(f"up to {_MOST_REFERENCES:,} variables can be open at one stop")
             self.references.append(container)
             self._numbers[container] = self._forgotten + len(self.references)
         return self._numbers[container]
@@ -209,6 +221,9 @@ class Variables:
         spot = self._dbg[node]
         if not spot.known:
             return Part(name, f"{shown(node.shape)} {node.dtype}, {spot.state}", str(node.dtype))
+        if is_bundle(node):
+            one = f'"at": "{visible(node.title).partition("@")[0]}@…" of the launch shows one of them'
+            return Part(name, f"what these iterations give together; {one}", "iterations")
         return self.of_array(name, spot.value, ("array", node, ()), node.title)
 
     def of_array(
@@ -252,6 +267,8 @@ class Variables:
         return self._rows(page, self._dbg[node].value[index], ("array", node, index), node.title)
 
     def _constant(self, page: Page, holder: Holder, index: tuple[int, ...]) -> list[Part]:
+        if holder.value is None:
+            raise Refused("this value is held no longer: evaluate its expression again")
         return self._rows(page, holder.value[index], ("constant", holder, index), "")
 
     def _rows(self, page: Page, value: Array, container: tuple[Any, ...], title: str) -> list[Part]:
@@ -290,7 +307,7 @@ class Variables:
     def _tree(self) -> tuple[dict[str, list[str]], dict[str, list[Node]]]:
         """The scopes in each scope, and the nodes of its own, in the order of the run."""
         graph = self._dbg.graph
-        scopes: defaultdict[str, list[str]] = defaultdict(list)
+        scopes: defaultdict[str, dict[str, None]] = defaultdict(dict)
         nodes: defaultdict[str, list[Node]] = defaultdict(list)
         for node in self._dbg.order:
             if node.scope not in nodes:
@@ -299,10 +316,10 @@ class Variables:
                     around = scope.parent.path if scope.parent is not None else ""
                     if scope.path in scopes[around]:
                         break
-                    scopes[around].append(scope.path)
+                    scopes[around][scope.path] = None
                     scope = scope.parent
             nodes[node.scope].append(node)
-        return dict(scopes), dict(nodes)
+        return {around: list(inner) for around, inner in scopes.items()}, dict(nodes)
 
     def _nodes_of(self, path: str) -> list[Node]:
         return self._tree[1].get(path, [])

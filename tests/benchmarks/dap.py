@@ -108,7 +108,10 @@ def variables(target: str) -> dict[str, float]:
     editor = Editor(target)
     editor.move("continue")
     times: dict[str, float] = {}
-    for scope in editor.scopes():
+    began = time.perf_counter()
+    scopes = editor.scopes()
+    times["variables, stack and scopes"] = time.perf_counter() - began
+    for scope in scopes:
         times[f"variables of {scope['name']}"], listed = editor.variables(scope["variablesReference"])
         if scope["name"] == "Operation":
             result = next(each for each in listed if each["name"] == "result")
@@ -120,9 +123,6 @@ def variables(target: str) -> dict[str, float]:
             inner = rows[0]["variablesReference"]
             times["variables, a page of elements"], elements = editor.variables(inner, start=0, count=100)
             assert len(rows) == len(elements) == 100
-    began = time.perf_counter()
-    editor.scopes()
-    times["variables, stack and scopes"] = time.perf_counter() - began
     editor.close()
     return times
 
@@ -132,16 +132,19 @@ def moves(target: str) -> dict[str, float]:
     editor = Editor(target)
     times = {"next, first": editor.move("next")}
     times["next, median of 50"] = statistics.median(editor.move("next") for _ in range(50))
-    began = time.perf_counter()
     for scope in editor.scopes():
         times[f"variables of {scope['name']} at its beginning"], _ = editor.variables(scope["variablesReference"])
-    times["variables, stack and scopes"] = time.perf_counter() - began
     times["(continue over all)"] = editor.move("continue")
     times["stepBack at the end, median of 50"] = statistics.median(editor.move("stepBack") for _ in range(50))
     times["next at the end, median of 49"] = statistics.median(editor.move("next") for _ in range(49))
     for scope in editor.scopes():
         times[f"variables of {scope['name']} at its end"], _ = editor.variables(scope["variablesReference"])
     times["reverseContinue over all"] = editor.move("reverseContinue")
+    points = [{"name": "add", "condition": "max > 1e9"}]
+    editor.ask("setFunctionBreakpoints", breakpoints=points)
+    editor.ask("setExceptionBreakpoints", filters=["nan", "inf"])
+    times["(continue over all, a condition at each)"] = editor.move("continue")
+    times["reverseContinue over all, a condition at each"] = editor.move("reverseContinue")
     editor.close()
     return times
 
