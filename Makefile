@@ -72,7 +72,7 @@ katex: $(VENV)/test.stamp
 	@$(BIN)/python tests/tools/katex.py --folder $(VENV)/katex $(ARGS)
 
 dap: $(VENV)/dap.stamp
-	@NODE_PATH=$(VENV)/dap/node_modules GRAPHNN=$(BIN)/graphnn \
+	@NODE_PATH="$(abspath $(VENV)/dap/node_modules)" GRAPHNN="$(abspath $(BIN)/graphnn)" \
 	  node $(VENV)/dap/node_modules/mocha/bin/mocha.js tests/tools/dap/adapter.test.js $(ARGS)
 	@if command -v tmux >/dev/null && emacs --batch --eval "(require 'dape)" 2>/dev/null; \
 	  then $(BIN)/python tests/tools/dap/emacs.py --graphnn "$(abspath $(BIN)/graphnn)" >/dev/null && echo "  Emacs: seen"; \

@@ -28,6 +28,12 @@ def _as_in_protocol(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+def _told(error: BaseException) -> str:
+    """Return what an error says to the client."""
+    text = error.account + error.advice if isinstance(error, GraphnnError) else str(error)
+    return readable(text) or type(error).__name__
+
+
 class Adapter(Moving, Looking, Stopping):
     """A debugger as an editor drives it.
 
@@ -79,11 +85,18 @@ class Adapter(Moving, Looking, Stopping):
                 body, after = body
             self._send("response", **answer, success=True, **({} if body is None else {"body": body}))
             if after is not None:
-                after()
+                self._afterwards(after)
         self._running = None
         if self._dbg is not None and self._told_at not in (None, self._dbg.position):
             gate = self._gate
             self._stopped(gate.reason or "goto", gate.exception, gate.text)  # a verb or a what-if has moved it
+
+    def _afterwards(self, after: Callable[[], None]) -> None:
+        """Do what follows an answer; what fails then is told in the console."""
+        try:
+            after()
+        except Exception as error:  # noqa: BLE001 - nothing that a client sends ends the server
+            self.output(f"error: {_told(error)}\n", "stderr")
 
     def _answered(self, command: str, seq: Any, arguments: Any) -> Any:
         """Do what a request asks for; return the body of the answer, and what is to be done after it."""
@@ -111,8 +124,7 @@ class Adapter(Moving, Looking, Stopping):
         self._cancelled.discard(given.number("requestId", -1))
 
     def _refuse(self, answer: dict[str, Any], error: BaseException) -> None:
-        text = error.account + error.advice if isinstance(error, GraphnnError) else str(error)
-        text = readable(text) or type(error).__name__
+        text = _told(error)
         body = {"error": {"id": 1, "format": text.replace("{", "(").replace("}", ")"), "showUser": True}}
         self._send("response", **answer, success=False, message=text, body=body)
 

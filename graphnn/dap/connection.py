@@ -107,6 +107,7 @@ class Connection:
         """Move, and say where and why it stopped."""
         dbg, gate = self._debugger, self._gate
         gate.begin(back)
+        hits = sum(typed.hits for typed in dbg.breakpoints)
         error = ""
         try:
             with self._guarded():
@@ -120,6 +121,8 @@ class Connection:
             self._stopped("exception", "error", error)
         elif gate.reason:
             self._stopped(gate.reason, gate.exception, gate.text)
+        elif sum(typed.hits for typed in dbg.breakpoints) > hits:
+            self._stopped("breakpoint")  # one that was typed in the console
         else:
             ends = {len(self._lines.operations): "the end of the run", 0: "the beginning of the run"}
             self._stopped(reason, description=ends.get(dbg.position, ""))

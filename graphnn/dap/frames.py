@@ -114,7 +114,11 @@ class Sources:
         if not isinstance(path, str) or not path or "\0" in path:
             return {}
         base = path.replace("\\", "/").rpartition("/")[2]
-        return self.lines.get(os.path.realpath(path)) or self.lines.get(base) or {}
+        try:
+            real = os.path.realpath(path)
+        except (OSError, ValueError):  # no file can be called so
+            return {}
+        return self.lines.get(real) or self.lines.get(base) or {}
 
     def all(self) -> list[dict[str, Any]]:
         """Return the files that made something, and the listing."""

@@ -49,15 +49,10 @@ class Moving(Connection):
 
     def _on_restart(self, given: Arguments) -> Any:
         dbg = self._begun()
-
-        def again() -> None:
-            dbg.restart()
-            if self._stop_on_entry:
-                self._stopped("entry")
-            else:
-                self._move(dbg.resume)
-
-        return again
+        dbg.restart()
+        if self._stop_on_entry:
+            return lambda: self._stopped("entry")
+        return lambda: self._move(dbg.resume)
 
     def _on_goto_targets(self, given: Arguments) -> Any:
         line, ranks = given.number("line"), self._lines.ranks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import io
 import os
@@ -9,7 +10,7 @@ import queue
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from threading import Lock, Thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .adapter import INTERRUPTS, Adapter
@@ -22,6 +23,8 @@ HOST = "127.0.0.1"
 _WAITING = 1000
 """Requests that may wait; a client that sends more waits itself."""
 _END = object()
+_PATIENCE = 10.0
+"""Seconds for which a run may go on once the client is gone."""
 
 
 class _Printed(io.TextIOBase):
@@ -77,8 +80,11 @@ def _heed(message: dict[str, Any], adapter: Adapter) -> None:
         adapter.interrupt.set()
 
 
-def _read_all(stream: BinaryIO, adapter: Adapter, requests: queue.Queue[Any]) -> None:
-    """Put what arrives into the queue, until the end of the input or a broken frame."""
+def _read_all(stream: BinaryIO, adapter: Adapter, requests: queue.Queue[Any], done: Event) -> None:
+    """Put what arrives into the queue, until the end of the input or a broken frame.
+
+    Once the client is gone, what still runs after some seconds, such as the user's own file, is interrupted.
+    """
     try:
         while (body := read_body(stream)) is not None:
             try:
@@ -92,6 +98,8 @@ def _read_all(stream: BinaryIO, adapter: Adapter, requests: queue.Queue[Any]) ->
         pass
     adapter.interrupt.set()
     requests.put(_END)
+    if not done.wait(_PATIENCE):
+        _thread.interrupt_main()
 
 
 def converse(source: BinaryIO, sink: BinaryIO, load: Callable[[dict[str, Any]], Debugger]) -> None:
@@ -99,16 +107,22 @@ def converse(source: BinaryIO, sink: BinaryIO, load: Callable[[dict[str, Any]], 
     write = _Writer(sink)
     adapter = Adapter(write, load)
     requests: queue.Queue[Any] = queue.Queue(_WAITING)
-    Thread(target=_read_all, args=(source, adapter, requests), daemon=True).start()
+    done = Event()
+    if current_thread() is not main_thread():
+        done.set()  # another thread cannot be interrupted
+    Thread(target=_read_all, args=(source, adapter, requests, done), daemon=True).start()
     printed = _Printed(adapter, "stdout"), _Printed(adapter, "stderr")
-    with contextlib.redirect_stdout(printed[0]), contextlib.redirect_stderr(printed[1]):
-        while not (adapter.ended or write.gone):
-            message = requests.get()
-            if message is _END:
-                break
-            adapter.handle(message)
-            for stream in printed:
-                stream.flush()
+    try:
+        with contextlib.redirect_stdout(printed[0]), contextlib.redirect_stderr(printed[1]):
+            while not (adapter.ended or write.gone):
+                message = requests.get()
+                if message is _END:
+                    break
+                adapter.handle(message)
+                for stream in printed:
+                    stream.flush()
+    finally:
+        done.set()
 
 
 @contextlib.contextmanager

@@ -36,8 +36,11 @@ class InProcess:
     def __init__(self, make: Callable[[Callable[[Message], None]], Any]) -> None:
         self._came: deque[Message] = deque()
         self.adapter = make(self._take)
+        self.heard: Callable[[Message], object] | None = None
 
     def _take(self, message: Message) -> None:
+        if self.heard is not None:
+            self.heard(message)
         self._came.append(json.loads(json.dumps(message, allow_nan=False)))
 
     def send(self, message: Message) -> None:

@@ -54,6 +54,14 @@ def step():
     return gn.compile([loss], updates=updates), {g["x"]: X, g["labels"]: LABELS}
 
 
+def loops():
+    g = gn.Graph("loops")
+    xs = g.placeholder("xs", shape=(4, 3))
+    last, _ = gn.scan(lambda state, row: gn.tanh(state * 0.5 + row, name="next"), np.zeros(3), xs)
+    root = gn.cond(gn.sum(last) > 0.0, lambda: gn.square(last, name="squared"), lambda: last)
+    return [root], {xs: np.arange(12.0).reshape(4, 3) / 10.0}
+
+
 def broken():
     g = gn.Graph("broken")
     x = g.placeholder("x", shape=(3,))

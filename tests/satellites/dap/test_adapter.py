@@ -6,8 +6,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import nn
-from graphnn.dap import Adapter
-from graphnn.dap.framing import BrokenFrame, read_body
+from graphnn.dap import Adapter, server
+from graphnn.dap.framing import BrokenFrame, framed, read_body
 
 
 def _built() -> tuple[Any, dict[Any, Any]]:
@@ -281,3 +281,19 @@ def test_a_request_of_http_is_no_message() -> None:
     posted = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with pytest.raises(BrokenFrame):
         read_body(io.BytesIO(posted))
+
+
+def test_a_client_that_vanishes_ends_what_runs_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_PATIENCE", 0.0)
+    asked = [("initialize", {"adapterID": "graphnn"}), ("launch", {"target": "one that never returns"})]
+    requests = [
+        framed({"seq": seq, "type": "request", "command": command, "arguments": arguments})
+        for seq, (command, arguments) in enumerate(asked, 1)
+    ]
+
+    def never(_: dict[str, Any]) -> Any:
+        while True:
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        server.converse(io.BytesIO(b"".join(requests)), io.BytesIO(), never)

@@ -322,6 +322,88 @@ def test_where_nan_begins(tmp_path: Path) -> None:
     client.end()
 
 
+def test_iterations_and_branches(tmp_path: Path) -> None:
+    """One steps into the iterations of a loop and into the branch that is taken, and back out of them."""
+    run, feed = program_in(tmp_path).loops()
+    client = client_of(DapTarget("loops", {"target": "loops"}, run, feed, gn.trace(run, feed), tmp_path))
+    client.begin({"target": "loops"})
+    (rows,) = feed.values()
+    states = [np.zeros(3)]
+    for row in rows:
+        states.append(np.tanh(states[-1] * 0.5 + row))
+    client.call("setFunctionBreakpoints", breakpoints=[{"name": f"scan_1@{i}/next"} for i in range(4)])
+    for i in range(4):
+        client.move("continue")
+        assert client.at() == f"scan_1@{i}/next"
+        np.testing.assert_allclose(client.result(), states[i + 1], rtol=1e-15)
+        assert any(frame["name"].startswith(f"scan_1@{i}") for frame in client.frames())
+    client.call("setFunctionBreakpoints", breakpoints=[])
+    while not client.at().endswith("squared"):
+        client.move("stepIn")
+    np.testing.assert_allclose(client.result(), states[-1] ** 2, rtol=1e-15)
+    client.move("stepBack")
+    while client.at():
+        client.move("stepBack")
+    client.end()
+
+
+def test_pause_and_cancel(targets: dict[str, DapTarget]) -> None:
+    """A run is stopped at the operation where a pause reaches it, whichever way it runs."""
+    target = targets["program"]
+    client = client_of(target)
+    client.begin(target.launch)
+    wire = client.wire
+    assert isinstance(wire, InProcess)
+    middle = target.operations[5].name
+    frame_of = {"name": middle, "condition": "size > 0"}
+    client.call("setFunctionBreakpoints", breakpoints=[frame_of])
+    client.move("continue")
+    frame = client.frames()[0]
+    client.move("stepBack")
+    point = {"line": frame["line"], "condition": "size > 0", "logMessage": "it comes by"}
+    client.call("setFunctionBreakpoints", breakpoints=[])
+    client.call("setBreakpoints", source=frame["source"], breakpoints=[point])
+    wire.heard = lambda message: wire.adapter.interrupt.set() if message.get("event") == "output" else None
+    stop = client.move("continue")
+    assert stop["reason"] == "pause"
+    assert client.at() == middle
+    wire.heard = None
+    client.call("pause", threadId=1)
+    client.events.clear()
+    client.move("continue")
+    assert client.at() == names(target)[-1]
+    client.call("cancel", requestId=10**6)
+    client.call("terminate")
+    client.event("terminated")
+    client.call("disconnect")
+
+
+def test_completions_and_sources(targets: dict[str, DapTarget]) -> None:
+    """Names are completed; the files that made the run are listed; breakpoints set early are set at the launch."""
+    target = targets["program"]
+    client = client_of(target)
+    client.initialize()
+    answer = client.call("setFunctionBreakpoints", breakpoints=[{"name": "encoder/active"}])
+    (early,) = answer["breakpoints"]
+    assert not early["verified"]
+    client.begin(target.launch)
+    changed = client.event("breakpoint")
+    assert changed["breakpoint"]["verified"]
+    client.move("continue")
+    assert client.at() == "encoder/active"
+    sources = client.call("loadedSources")["sources"]
+    assert str(target.program) in [source.get("path") for source in sources]
+    offered = client.call("completions", text="encoder/a", column=10)["targets"]
+    assert "encoder/active" in [each.get("text", each["label"]) for each in offered]
+    rows = client.all_children(client.operation()["result"])
+    answer = client.call("setVariable", variablesReference=rows[1]["variablesReference"], name="[2]", value="7.5")
+    assert float(answer["value"]) == 7.5
+    expected = target.value("encoder/active").copy()
+    expected[1, 2] = 7.5
+    same(client.result(), expected)
+    client.end()
+
+
 def test_stack_names_phases(targets: dict[str, DapTarget]) -> None:
     """The innermost frame is the operation at the user's line, the outermost the phase."""
     target = targets["step"]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from dap_client import Client, InProcess, framed, message_of, messages_in
 from dap_targets import DapTarget, targets_in
-from hostile_requests import LOG_MESSAGES, Hostile
+from hostile_requests import LOG_MESSAGES, TARGETS, Hostile
 
 from graphnn import dap
 from graphnn.dap.server import converse
@@ -255,6 +255,33 @@ def served(target: DapTarget, *bytes_sent: bytes) -> list[dict[str, Any]]:
     for message in sent:
         dap_schema.check(message)
     return sent
+
+
+def test_hostile_requests_before_the_launch(target: DapTarget, tmp_path: Path) -> None:
+    """What comes before there is a run is answered, too, and breakpoints that are kept until then do no harm."""
+    teacher = Client(InProcess(lambda send: dap.Adapter(send, target.load)))
+    teacher.begin(target.launch)
+    teacher.move("continue")
+    right = right_requests(teacher, target.operations[-1].name)
+    client = Client(InProcess(lambda send: dap.Adapter(send, target.load)))
+    client.initialize()
+    hostile = Hostile(SEED + 1, right, needed_fields(right), target.operations[-1].name, str(tmp_path / "canary"))
+    with no_code_is_run():
+        for _, request in islice(hostile, REQUESTS // 4):
+            client.answer(client.send(request))
+        for path in ("\ud800", "\0", "x" * 100_000, "/" * 10_000, "~", "", *TARGETS):
+            for request in (
+                {"command": "setBreakpoints", "arguments": {"source": {"path": path}, "breakpoints": [{"line": 1}]}},
+                {"command": "setFunctionBreakpoints", "arguments": {"breakpoints": [{"name": path}]}},
+                {"command": "setDataBreakpoints", "arguments": {"breakpoints": [{"dataId": path}]}},
+            ):
+                client.answer(client.send(request))
+    client.events.clear()
+    client.begin(target.launch)
+    client.move("stepIn", granularity="instruction")
+    np.testing.assert_array_equal(client.result(), target.value(target.operations[0].name))
+    assert not list(tmp_path.iterdir())
+    client.end()
 
 
 def test_log_messages_are_not_run(target: DapTarget, tmp_path: Path) -> None:

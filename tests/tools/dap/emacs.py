@@ -119,7 +119,7 @@ def main() -> None:
             emacs.end()
     text = DOCS.read_text(encoding="utf-8")
     for name, shown in screens.items():
-        print(f"--- {name}\n{shown}")
+        sys.stdout.write(f"--- {name}\n{shown}\n")
         block = f"<!-- screen: {name} -->\n\n```text\n{shown}\n```\n\n<!-- end -->"
         text = re.sub(f"<!-- screen: {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
     if options.write:
