@@ -12,6 +12,7 @@ import numpy as np
 from .._util.lazy_loading import is_there
 from ..core import as_array, cast_in_range, is_float
 from ..debugger.node_selection import names_in
+from ..errors import GraphnnError
 from .connection import Connection
 from .console import Console
 from .protocol import Arguments, Refused, shown
@@ -101,7 +102,12 @@ class Changing(Connection):
             raise Refused("there is no expression to evaluate")
         if context == "repl" and text not in dbg.graph and (console := self._repl) is not None and console.knows(text):
             return self._typed_in(console, text)
-        value = dbg.calculate(text)
+        try:
+            value = dbg.calculate(text)
+        except GraphnnError as error:
+            if context == "repl" and self._repl is None:
+                raise Refused(f"{error.account}; verbs are in graphnn/terminal, which is not installed") from None
+            raise
         if context == "clipboard":
             return {
                 "result": str(value.tolist()) if value.size <= _COPIED else in_one_line(value),

@@ -303,9 +303,13 @@ class Client:
         return str(result.get("evaluateName", ""))
 
     def go_to(self, node: str) -> None:
-        """Have it stand after a node, by the debugger's verb."""
+        """Have it stand after a node, by its line in the listing of the graph."""
         if self.at() != node:
-            self.call("evaluate", expression=f"goto {node}", context="repl")
+            listing = next(each for each in self.call("loadedSources")["sources"] if each.get("sourceReference"))
+            lines = self.call("source", source=listing, sourceReference=listing["sourceReference"])["content"]
+            (line,) = [n for n, text in enumerate(lines.split("\n"), 1) if text.startswith(f"{node} = ")]
+            (goal,) = self.call("gotoTargets", source=listing, line=line)["targets"]
+            self.call("goto", threadId=1, targetId=goal["id"])
             self.event("stopped")
 
     def result(self) -> np.ndarray[Any, Any]:
