@@ -224,7 +224,8 @@ def inspected(
 ) -> tuple[Target, dict[Any, Any] | None]:
     """Return a target whose `run` is inspected, and its feed: None for a trace, which holds one or takes none."""
     target = target_of(text, sizes)
-    if isinstance(target.run, gn.Trace) and not (feeds and target.run.has_values):
+    recorded = target.run.as_trace() if hasattr(type(target.run), "as_trace") else target.run
+    if isinstance(recorded, gn.Trace) and not (feeds and recorded.has_values):
         return target, None
     target = fed(target, feeds)
     if updates and not isinstance(target.run, (gn.Compiled, gn.Trace)):
