@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import importlib.util
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import graphnn as gn
 
 from .._util.missing import needed
+from .._util.program_functions import public_functions
 from .._util.text import counted
 from ..core import Graph, Node, flatten
 from ..core.fetches import resolve, results_of
@@ -80,21 +80,13 @@ def target_of(text: str, sizes: Sequence[tuple[str, int] | Value] = (), trainabl
 
 def _without_function(path: Path, text: str) -> Misuse:
     """Return the error of a file in the place of a target: it names the functions in it, which it does not run."""
-    try:
-        found = ast.parse(path.read_bytes()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        found = []
-    functions = [each for each in found if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]
-    targets = list(dict.fromkeys(f"{text}:{each.name}" for each in functions if not _needs_argument(each.args)))
+    functions, callable_alone = public_functions(path)
+    targets = [f"{text}:{name}" for name in dict.fromkeys(callable_alone)]
     if functions and not targets:
         return Misuse(f"{text} is a file, and a target is a function in it without arguments: it has none, yet")
     more = f", and {len(targets) - _MOST_OFFERED} more" if len(targets) > _MOST_OFFERED else ""
     written = ", ".join(targets[:_MOST_OFFERED]) or f"{text}:build, say"
     return Misuse(f"{text} is a file, and a target is a function in it: {written}{more}")
-
-
-def _needs_argument(takes: ast.arguments) -> bool:
-    return len(takes.posonlyargs + takes.args) > len(takes.defaults) or None in takes.kw_defaults
 
 
 def _is_torch_module(thing: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from .._util.program_functions import public_functions
 from .._util.text import quoted, visible
 from ..errors import UsageError
 
@@ -109,13 +109,7 @@ class Folder:
             path = self.root / name
             if path.stat().st_size > _PROGRAM:
                 continue
-            try:
-                body = ast.parse(path.read_bytes()).body
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue
-            functions = [part for part in body if isinstance(part, ast.FunctionDef) and part.name[0] != "_"]
-            functions = [part for part in functions if part.name != "main" and not _needs_argument(part.args)]
-            models += [f"{name}:{part.name}" for part in functions]
+            models += [f"{name}:{function}" for function in public_functions(path)[1]]
         return models
 
     def _names(self) -> Iterator[str]:
@@ -127,10 +121,6 @@ class Folder:
                 if count > _LOOKED_AT:
                     return
                 yield Path(here, file).relative_to(self.root).as_posix()
-
-
-def _needs_argument(takes: ast.arguments) -> bool:
-    return len(takes.posonlyargs + takes.args) > len(takes.defaults) or None in takes.kw_defaults
 
 
 def shown(name: str) -> str:
