@@ -12,6 +12,9 @@ NPM    := $(VENV)/npm
 PRETTIER := $(BIN)/node $(NPM)/node_modules/prettier/bin/prettier.cjs --log-level warn "**/*.js"
 TSC      := $(BIN)/node $(NPM)/node_modules/typescript/bin/tsc --project tests/tools/javascript
 
+# pytest on all cores
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 # Arguments for pytest: make test ARGS="-k floors"
 ARGS ?=
 
@@ -51,12 +54,12 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	@echo "Running the tests, the examples of the docstrings and the code of the documentation, on all cores: some minutes."
 	@echo "For some of them only, say which: make test ARGS='tests/core -x'"
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 lowest: $(VENV)/lowest.stamp
 	@$(BIN)/python -c 'import graphviz, networkx, numpy; \
 	  print("numpy", numpy.__version__, "networkx", networkx.__version__, "graphviz", graphviz.__version__)'
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 dist: $(VENV)/dist.stamp
 	@rm -rf dist
@@ -65,7 +68,7 @@ dist: $(VENV)/dist.stamp
 	@$(BIN)/python tests/built/check.py dist
 
 page: $(VENV)/page.stamp
-	@$(BIN)/python -m pytest tests/satellites/pages/browser --override-ini "norecursedirs=.*" $(ARGS)
+	@$(PYTEST) tests/satellites/pages/browser --override-ini "norecursedirs=.*" $(ARGS)
 	@$(BIN)/python tests/satellites/pages/browser/measure.py
 
 katex: $(VENV)/test.stamp
@@ -79,7 +82,7 @@ dap: $(VENV)/dap.stamp
 	  else echo "not tried in Emacs: tmux, or Emacs with dape (Debian: emacs-nox, elpa-dape), is not here"; fi
 
 torch: $(VENV)/torch.stamp
-	@$(BIN)/python -m pytest tests/satellites/torch $(ARGS)
+	@$(PYTEST) tests/satellites/torch $(ARGS)
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)

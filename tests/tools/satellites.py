@@ -10,7 +10,7 @@ each satellite that needs it ("Needs: S." in the docstring of its ``__init__.py`
 - the tests that are collected are those of the whole project without those in the folders that were deleted and in
   folders with_S, without those of pages and blocks of documentation that say that they need S, and without those
   that try each backend and name S in their parameters: neither fewer nor more;
-- all of them pass, and none is skipped that was not skipped before;
+- all of them pass, and none is skipped: the whole project skips none;
 - mypy finds no fault.
 
 The exit status says whether all is well.
@@ -33,6 +33,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "dap", "mcp", "cli")
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+ON_ALL_CORES = ["--numprocesses", "auto", "--dist", "worksteal"]
 
 
 @dataclass
@@ -113,9 +114,7 @@ def skips(output: str) -> dict[str, int]:
     return found
 
 
-def without(
-    deleted: tuple[str, ...], whole: set[str], before: dict[str, int] | None, types: bool, more: list[str]
-) -> Outcome:
+def without(deleted: tuple[str, ...], whole: set[str], types: bool, more: list[str]) -> Outcome:
     """Try a copy without some satellites."""
     start, outcome = time.perf_counter(), Outcome(deleted)
     with tempfile.TemporaryDirectory(prefix="graphnn-without-") as name:
@@ -123,14 +122,12 @@ def without(
         for satellite in deleted:
             shutil.rmtree(folder / "graphnn" / satellite)
             shutil.rmtree(folder / "tests" / "satellites" / satellite, ignore_errors=True)
-        _try(folder, outcome, whole, before, types, more)
+        _try(folder, outcome, whole, types, more)
     outcome.seconds = time.perf_counter() - start
     return outcome
 
 
-def _try(
-    folder: Path, outcome: Outcome, whole: set[str], before: dict[str, int] | None, types: bool, more: list[str]
-) -> None:
+def _try(folder: Path, outcome: Outcome, whole: set[str], types: bool, more: list[str]) -> None:
     imported = run(folder, sys.executable, "-W", "error", "-c", "import graphnn; print(graphnn.__file__)")
     if not imported.stdout.startswith(str(folder)):
         outcome.faults.append(f"import graphnn: {imported.stderr.strip().splitlines()[-1:]}")
@@ -157,15 +154,13 @@ def _try(
     if names - whole:
         outcome.faults.append(f"{len(names - whole)} tests are new")
         sys.stdout.write("".join(f"  new: {name}\n" for name in sorted(names - whole)[:20]))
-    done = run(folder, *PYTEST, "-q", "-rs", *more)
+    done = run(folder, *PYTEST, *ON_ALL_CORES, "-q", "-rs", *more)
     told = skips(done.stdout)
     outcome.skips = sum(told.values())
     if done.returncode:
         outcome.faults.append(done.stdout.strip().splitlines()[-1])
         sys.stdout.write(run_report(done.stdout))
-    if before is not None:
-        fresh = [reason for reason, count in told.items() if count > before.get(reason, 0)]
-        outcome.faults += [f"skipped as never before: {reason}" for reason in fresh]
+    outcome.faults += [f"{count} skipped: {reason}" for reason, count in told.items()]
     if types and (checked := run(folder, sys.executable, "-m", "mypy")).returncode:
         outcome.faults.append(f"mypy: {checked.stdout.strip().splitlines()[-1]}")
         sys.stdout.write(checked.stdout)
@@ -189,7 +184,6 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="delete all at once, instead of one after the other")
     parser.add_argument("--only", nargs="+", choices=SATELLITES, help="these, one after the other")
     parser.add_argument("--no-types", action="store_true", help="without mypy")
-    parser.add_argument("--no-whole", action="store_true", help="do not run the whole first, to know what it skips")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     settings = parser.parse_args()
     package = ROOT / "graphnn"
@@ -200,13 +194,11 @@ def main() -> int:
         return 1
 
     with tempfile.TemporaryDirectory(prefix="graphnn-whole-") as name:
-        folder = copy(Path(name))
-        whole, _ = collected(folder)
-        before = None if settings.no_whole else skips(run(folder, *PYTEST, "-q", "-rs", *settings.pytest).stdout)
-    sys.stdout.write(f"the whole: {len(whole):,} tests, {sum((before or {}).values())} of them skipped\n\n")
+        whole, _ = collected(copy(Path(name)))
+    sys.stdout.write(f"the whole: {len(whole):,} tests\n\n")
     outcomes = []
     for deleted in wanted:
-        outcomes.append(without(deleted, whole, before, not settings.no_types, settings.pytest))
+        outcomes.append(without(deleted, whole, not settings.no_types, settings.pytest))
         sys.stdout.write(f"without {', '.join(deleted)}: {'; '.join(outcomes[-1].faults) or 'well'}\n")
         sys.stdout.flush()
     sys.stdout.write(
