@@ -12,8 +12,10 @@ NPM    := $(VENV)/npm
 PRETTIER := $(BIN)/node $(NPM)/node_modules/prettier/bin/prettier.cjs --log-level warn "**/*.js"
 TSC      := $(BIN)/node $(NPM)/node_modules/typescript/bin/tsc --project tests/tools/javascript
 
-# pytest on all cores
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# pytest on all cores. Tests start many processes: the compiled modules that they share are kept beside the environment,
+# whatever PYTHONDONTWRITEBYTECODE says.
+BYTECODE := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$(abspath $(VENV))/bytecode"
+PYTEST := $(BYTECODE) $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # Arguments for pytest: make test ARGS="-k floors"
 ARGS ?=

@@ -17,8 +17,8 @@ from template import Template
 from graphnn.compiler.plan_cache import PlanCache
 from graphnn.core import registry
 
-# No test fails for being slow: the machine may be busy.
-settings.register_profile("untimed", deadline=None)
+# No test fails for being slow: the machine may be busy. 50 examples, where a test does not say how many: `make fuzz` tries more.
+settings.register_profile("untimed", deadline=None, max_examples=50)
 settings.load_profile("untimed")
 
 # After a product, the threads of OpenBLAS look for more work for a while, and hold the cores of other workers.

@@ -40,7 +40,7 @@ PROGRAMS: dict[str, tuple[str, dict[str, int]]] = {
 }
 NEEDS = {"native plans": "native"}  # folders of graphnn
 HYPOTHESIS = "hypothesis"
-EXAMPLES = 20  # times as many as in the suite, of each test of Hypothesis
+EXAMPLES = 40  # times as many as in the suite, of each test of Hypothesis
 
 
 def command(name: str, share: float, seed: int) -> list[str]:

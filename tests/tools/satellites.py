@@ -74,8 +74,9 @@ def with_dependents(satellite: str, package: Path) -> tuple[str, ...]:
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a copy, which imports the graphnn of that copy."""
-    env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Run a command in a copy, which imports the graphnn of that copy and keeps its bytecode beside it."""
+    env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONPYCACHEPREFIX": f"{folder}-bytecode"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
@@ -118,7 +119,7 @@ def without(deleted: tuple[str, ...], whole: set[str], types: bool, more: list[s
     """Try a copy without some satellites."""
     start, outcome = time.perf_counter(), Outcome(deleted)
     with tempfile.TemporaryDirectory(prefix="graphnn-without-") as name:
-        folder = copy(Path(name))
+        folder = copy(Path(name, "project"))
         for satellite in deleted:
             shutil.rmtree(folder / "graphnn" / satellite)
             shutil.rmtree(folder / "tests" / "satellites" / satellite, ignore_errors=True)
@@ -194,7 +195,7 @@ def main() -> int:
         return 1
 
     with tempfile.TemporaryDirectory(prefix="graphnn-whole-") as name:
-        whole, _ = collected(copy(Path(name)))
+        whole, _ = collected(copy(Path(name, "project")))
     sys.stdout.write(f"the whole: {len(whole):,} tests\n\n")
     outcomes = []
     for deleted in wanted:
