@@ -4,22 +4,25 @@
 
 A step is forwards, backwards and the update by SGD, or by Adam, in float32 on one thread. Each engine works in a
 process of its own. Before it is timed, the losses of 20 steps in float64 must agree. The modules are those of
-tests/satellites/torch/modules_2026.py, with 16 examples of 16 places, and graphs of 64 nodes and 256 edges.
+tests/satellites/torch/modules_2026.py, with 16 examples of 16 places, and graphs of 64 nodes and 256 edges. Others are
+timed by a script that calls `main` with its own, as imported_networks.py does.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import json
+import math
 import statistics
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "satellites" / "torch")]
@@ -32,34 +35,50 @@ SIZES = {"n": 16, "t": 16, "s": 16, "p": 16, "v": 64, "e": 256}
 RATE, STEPS = 0.001, 20
 
 
+class Case(NamedTuple):
+    """A network and a batch of it: functions that make them with PyTorch's default dtype."""
+
+    make: Callable[[], Any]
+    batch: Callable[[], tuple[Any, ...]]
+
+
 def say(text: str) -> None:
     """Write a line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def made(name: str, dtype: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return a module and a batch."""
+def modules() -> dict[str, Case]:
+    """Return the modules of the tests, each with a batch of a usual size."""
     import modules_2026
+
+    def batch(case: Any) -> tuple[Any, ...]:
+        open_sizes = {size for names in case.dims for size in names.values()}
+        sizes = {key: SIZES[key] if key in open_sizes else size for key, size in case.sizes[0].items()}
+        return case.batch(**sizes)
+
+    return {name: Case(case.make, functools.partial(batch, case)) for name, case in modules_2026.CASES.items()}
+
+
+def made(case: Case, dtype: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return a module and a batch."""
     import torch
 
     torch.set_default_dtype(dtype)
-    case = modules_2026.CASES[name]
     torch.manual_seed(0)
     module = case.make()
     with torch.no_grad():
         for weight in module.parameters():
             weight.add_(0.1 * torch.randn(weight.shape))
-    open_sizes = {size for names in case.dims for size in names.values()}
-    return module, case.batch(**{key: SIZES[key] if key in open_sizes else size for key, size in case.sizes[0].items()})
+    return module, case.batch()
 
 
-def by_torch(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
+def by_torch(case: Case, dtype: Any, adam: bool) -> Callable[[], float]:
     """Return the step of PyTorch."""
     import torch
     from test_torch_modules import tensors
 
-    module, given = made(name, dtype)
+    module, given = made(case, dtype)
     weights = [each for each in module.parameters() if each.requires_grad]
     optimizer = (torch.optim.Adam if adam else torch.optim.SGD)(weights, lr=RATE)
 
@@ -73,19 +92,19 @@ def by_torch(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
     return step
 
 
-def by_graphnn(name: str, dtype: Any, adam: bool) -> Callable[[], float]:
+def by_graphnn(case: Case, dtype: Any, adam: bool) -> Callable[[], float]:
     """Return the step as a native plan."""
-    step, feed = compiled(name, dtype, adam)
+    step, feed = compiled(case, dtype, adam)
     return lambda: float(step(feed))
 
 
-def compiled(name: str, dtype: Any, adam: bool) -> tuple[Any, dict[str, Any]]:
+def compiled(case: Case, dtype: Any, adam: bool) -> tuple[Any, dict[str, Any]]:
     """Return a step of graphnn and its feed."""
     from test_torch_modules import tensors
 
     import graphnn as gn
 
-    module, given = made(name, dtype)
+    module, given = made(case, dtype)
     results = tensors(copy.deepcopy(module)(*given))
     graph = gn.from_torch(module, *given, check=False)
     feed = {key: each.detach().numpy() for key, each in zip(graph.inputs, tensors(given), strict=True)}
@@ -95,7 +114,7 @@ def compiled(name: str, dtype: Any, adam: bool) -> tuple[Any, dict[str, Any]]:
     return gn.compile(loss, updates=rule.updates(loss), backend="native"), feed
 
 
-def work(engine: str, names: list[str], adam: bool, seconds: float) -> None:
+def work(engine: str, cases: Mapping[str, Case], adam: bool, seconds: float) -> None:
     """Time steps, and print a line for each module."""
     import torch
 
@@ -103,11 +122,11 @@ def work(engine: str, names: list[str], adam: bool, seconds: float) -> None:
     measure.pin(1)
     warnings.simplefilter("ignore")
     maker = by_torch if engine == "torch" else by_graphnn
-    for name in names:
+    for name, case in cases.items():
         try:
-            step = maker(name, torch.float64, adam)
+            step = maker(case, torch.float64, adam)
             losses = [step() for _ in range(STEPS)]
-            step = maker(name, torch.float32, adam)
+            step = maker(case, torch.float32, adam)
             for _ in range(3):
                 step()
             least, end = float("inf"), time.perf_counter() + seconds
@@ -121,24 +140,24 @@ def work(engine: str, names: list[str], adam: bool, seconds: float) -> None:
         say(json.dumps({"name": name, "engine": engine, **row}))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*")
+def main(cases: Mapping[str, Case], script: str, what: str | None) -> None:
+    """Time the cases that the command line names, or all; `script` is the file that has them, and `what` its help."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(cases))
     parser.add_argument("--adam", action="store_true")
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--work", choices=ENGINES)
     asked = parser.parse_args()
-    if not asked.names:
-        import modules_2026
-
-        asked.names = [*modules_2026.CASES]
+    if missing := [name for name in asked.names if name not in cases]:
+        parser.error(f"unknown: {', '.join(missing)}; there are {', '.join(cases)}")
+    chosen = {name: cases[name] for name in asked.names or cases}
     if asked.work:
-        work(asked.work, asked.names, asked.adam, asked.seconds)
+        work(asked.work, chosen, asked.adam, asked.seconds)
         return
     rows: dict[str, dict[str, Any]] = {}
     for engine in ENGINES:
-        command = [sys.executable, __file__, *asked.names, "--work", engine, "--seconds", str(asked.seconds)]
+        command = [sys.executable, script, *chosen, "--work", engine, "--seconds", str(asked.seconds)]
         command += ["--adam"] if asked.adam else []
         said = subprocess.run(command, env=measure.environment(1), capture_output=True, text=True, check=True).stdout
         for line in said.splitlines():
@@ -160,8 +179,9 @@ def main() -> None:
         say(f"| {name} | {times[0] * 1e6:,.0f} | {times[1] * 1e6:,.0f} | {ratios[name]:.2f} | {apart:.0e} |")
     if ratios:
         worst = sorted(ratios, key=ratios.__getitem__, reverse=True)[:5]
+        mean = math.exp(statistics.fmean(map(math.log, ratios.values())))
         say(
-            f"\nmedian {statistics.median(ratios.values()):.2f}; worst: "
+            f"\nmedian {statistics.median(ratios.values()):.2f}; geometric mean {mean:.2f}; worst: "
             + ", ".join(f"{n} {ratios[n]:.2f}" for n in worst)
         )
     if asked.json:
@@ -169,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(modules(), __file__, __doc__)
