@@ -4,6 +4,7 @@ from .._util.source_location import Origin as Origin
 from .._util.source_location import user_origin as user_origin
 from .arrays import as_array as as_array
 from .arrays import cast_in_range as cast_in_range
+from .arrays import is_immutable as is_immutable
 from .arrays import sealed as sealed
 from .attributes import AnyShape as AnyShape
 from .attributes import Bound as Bound

@@ -101,8 +101,40 @@ def sealed(array: Array) -> Array:
     return own.view()
 
 
+def is_immutable(array: Array) -> bool:
+    """Return whether nobody can write to an array, for its elements lie in memory that is read-only.
+
+    So it is of a file that is mapped read-only, and of ``bytes``. An array that is only marked as read-only may be
+    marked as writable again.
+
+    Examples
+    --------
+    >>> marked = np.zeros(2)
+    >>> marked.flags.writeable = False
+    >>> is_immutable(marked), is_immutable(np.frombuffer(bytes(16)))
+    (False, True)
+    """
+    holder: Any = array
+    while isinstance(holder, np.ndarray):
+        if holder.flags.writeable:
+            return False
+        holder = holder.base
+    try:
+        return memoryview(holder).readonly
+    except TypeError:  # it has memory of its own, or what it is of does not tell
+        return False
+
+
+def _kept(array: Array) -> bool:
+    """Return whether an array can be a value as it stands, and need not be copied."""
+    return array.flags.c_contiguous and array.flags.aligned and is_immutable(array)
+
+
 def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -> Array:
-    """Return `value` as a private, read-only array of a supported dtype. A list of floats gets the dtype `floats`."""
+    """Return `value` as a private, read-only array of a supported dtype. A list of floats gets the dtype `floats`.
+
+    An array that nobody can write to, such as one of a mapped file, is not copied.
+    """
     given = array = as_array(value, what)
     typed = hasattr(value, "dtype")
     if dtype is not None:
@@ -113,7 +145,7 @@ def own_array(value: Any, what: str, floats: np.dtype[Any], dtype: Any = None) -
     elif given.dtype == np.float64 != floats and not typed:
         array = cast_in_range(given, floats, what)
     warn_of_overflow(given, array, what)
-    return sealed(np.array(array, order="C"))
+    return array.view(np.ndarray) if _kept(array) else sealed(np.array(array, order="C"))
 
 
 def checked_value(node: Node, value: Any) -> Array:
@@ -127,6 +159,8 @@ def checked_value(node: Node, value: Any) -> Array:
             f'"{node.name}" is {node.dtype}; the value given is {array.dtype}: write value.astype({str(node.dtype)!r})'
         )
     what = f'the value of "{node.name}"'
+    if array.dtype == node.dtype and _kept(array):
+        return array.view(np.ndarray)
     fitted = cast_in_range(array, node.dtype, what)
     warn_of_overflow(array, fitted, what)
     return sealed(fitted)

@@ -1,4 +1,4 @@
-"""Safetensors files: the size of the header, the header as JSON, and the bytes of the arrays."""
+"""Safetensors files: the size of the header, the header as JSON, and the bytes of the arrays, which stay there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._util.text import short_repr
-from ..errors import FileFormatError
+from ..core import bfloat16
+from ..errors import FileFormatError, UsageError
 from .paths import path_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ _MOST_HEADER = 100_000_000  # bytes, as the format says
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """Return the arrays of a safetensors file by their names; bfloat16, which NumPy lacks, as float32.
+    """Return the arrays of a safetensors file by their names: read-only, and mapped from the file where they can be.
+
+    What is not looked at is not read, and needs no memory. Those of bfloat16 are float32, and read, where the package
+    ml_dtypes is not installed. While they are used, the file must not be written to: who replaces it renames another
+    one to its name.
 
     Raises
     ------
@@ -53,14 +58,29 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Array]:
         places = sorted((start, start + length) for *_, start, length in checked if length)
         if any(start < stop for (_, stop), (start, _) in pairwise(places)):
             raise FileFormatError(f"{str(path)!r} is damaged: the bytes of two arrays overlap")
-        found = {}
-        for name, about, dtype, shape, start, length in checked:
-            file.seek(8 + header_size + start)
-            array = np.frombuffer(file.read(length), dtype).reshape(shape)
-            if about["dtype"] == "BF16":
-                array = (array.astype(np.uint32) << 16).view(np.float32)
-            found[name] = array.astype(array.dtype.newbyteorder("="))
-    return found
+        data = np.memmap(file, np.uint8, "r", shape=(size,)).view(np.ndarray)[8 + header_size :]
+    return {
+        name: _array(data[start : start + length], about["dtype"], dtype).reshape(shape)
+        for name, about, dtype, shape, start, length in checked
+    }
+
+
+def _array(raw: Array, kind: str, dtype: np.dtype[Any]) -> Array:
+    """Return the elements that bytes of the file are, where they lie; a copy where NumPy could not use them there."""
+    array: Array
+    if dtype.kind == "b":
+        array = raw != 0  # a byte that is neither 0 nor 1 is not a bool of NumPy's
+    else:
+        array = raw.view(dtype)
+        if not array.flags.aligned or not dtype.isnative:
+            array = array.astype(dtype.newbyteorder("="))
+    if kind == "BF16":
+        try:
+            array = array.view(bfloat16())
+        except UsageError:
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+    array.flags.writeable = False
+    return array
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ rounding that grows from call to call is none. What is random in training, such 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,10 @@ import numpy as np
 from .._util.text import quoted
 from ..autodiff.grad import jvp, vjp
 from ..core import Graph, Node, is_float, limits
+from ..core.topological_order import last_uses
 from ..errors import EvaluationError, GraphnnWarning
+from ..runtime.evaluation_loop import evaluate, quiet_steps
+from ..runtime.feed import prepare
 from ..runtime.interpreter import run
 from ..transforms.extract_replace import extract, replace
 from .dtypes import array_of, dtype_of, tensor_of
@@ -96,25 +99,34 @@ class _Check:
         evaluated = {node: x for node, x in self.graph.evaluation.items() if node in self.reader.dropped}
         if evaluated:
             fetches = replace(fetches, evaluated)
-        values, own = self._by_graphnn(fetches, slopes, directions)
-        wrong = []
-        for name, value, theirs in zip(self.graph.outputs, values, wanted, strict=True):
-            if not _close(value, theirs, _VALUES, eps=self.eps):
-                wrong.append(f"the result {quoted(name)} is {_difference(value, theirs)}")
-        if not wrong and slopes:
-            most = max((_size(each) for each in slopes.values() if each is not None), default=0.0)
-            for name, expected in slopes.items():
-                value = own[name]
-                slope = np.zeros_like(value) if expected is None else expected
-                if not _close(value, slope, _GRADIENTS, most * 1e-3, self.eps, _LOOSE_SLOPES):
-                    # In float32, rounding may pass a kink or a jump, and a few elements differ by more.
-                    apart = float(np.linalg.norm(value.astype(np.float64) - slope))
-                    length = float(np.linalg.norm(slope.astype(np.float64)))
-                    near = _NEAR if limits(value.dtype).eps < _SHORT else _NEAR_SHORT
-                    self._is_near &= apart <= near * max(length, most)
-                    wrong.append(f"the gradient of {quoted(name)} is {_difference(value, slope)}")
+        most = max((_size(each) for each in slopes.values() if each is not None), default=0.0)
+        misfits: dict[str, str] = {}
+
+        def compare(name: str, value: Array) -> None:
+            misfits[name] = self._slope_differs(name, value, slopes.pop(name), most)
+
+        values = self._by_graphnn(fetches, slopes, directions, compare)
+        wrong = [
+            f"the result {quoted(name)} is {_difference(value, theirs)}"
+            for name, value, theirs in zip(self.graph.outputs, values, wanted, strict=True)
+            if not _close(value, theirs, _VALUES, eps=self.eps)
+        ]
+        if not wrong:  # by the order of the weights
+            wrong = [misfits[name] for name in (*self.weights, _ALONG) if misfits.get(name)]
         if wrong:
             self._explain(wrong)
+
+    def _slope_differs(self, name: str, value: Array, expected: Array | None, most: float) -> str:
+        """Return in what a gradient differs from PyTorch's, or ""."""
+        slope = np.zeros_like(value) if expected is None else expected
+        if _close(value, slope, _GRADIENTS, most * 1e-3, self.eps, _LOOSE_SLOPES):
+            return ""
+        # In float32, rounding may pass a kink or a jump, and a few elements differ by more.
+        apart = float(np.linalg.norm(value.astype(np.float64) - slope))
+        length = float(np.linalg.norm(slope.astype(np.float64)))
+        near = _NEAR if limits(value.dtype).eps < _SHORT else _NEAR_SHORT
+        self._is_near &= apart <= near * max(length, most)
+        return f"the gradient of {quoted(name)} is {_difference(value, slope)}"
 
     # --- both sides ---
 
@@ -158,13 +170,18 @@ class _Check:
         return Program(torch, found, plain=True)(found.operands())
 
     def _by_graphnn(
-        self, fetches: Sequence[Node], slopes: Mapping[str, Any], directions: Mapping[str, Array] | None
-    ) -> tuple[list[Array], dict[str, Array]]:
-        """Return results and derivatives, of one run; the graph itself gets no nodes for them."""
+        self,
+        fetches: Sequence[Node],
+        slopes: Mapping[str, Any],
+        directions: Mapping[str, Array] | None,
+        compare: Callable[[str, Array], None],
+    ) -> list[Array]:
+        """Return results, and hand on the derivatives, of one run; the graph itself gets no nodes for them."""
         feed = {node.name: array for node, array in self.feed.items()}
         floats = [node for node in dict.fromkeys(fetches) if is_float(node.dtype)]
         if not slopes or not floats:
-            return run(list(fetches), feed), {}
+            made: list[Array] = run(list(fetches), feed)
+            return made
         copy = extract(list(fetches))
         given = {name: copy[node.name] for name, node in self.reader.parameters.items() if node.name in copy.dag}
         results, kept = [copy[node.name] for node in fetches], {name: x for name, x in feed.items() if name in copy.dag}
@@ -174,17 +191,22 @@ class _Check:
             warnings.simplefilter("ignore", GraphnnWarning)
             if directions is not None:
                 moved = jvp([copy[node.name] for node in floats], {given[name]: x for name, x in directions.items()})
+                values: list[Array]
                 *values, last = run([*results, moved], kept)
                 along = sum(
                     float((x.astype(np.float64) * factors[node]).sum()) for node, x in zip(floats, last, strict=True)
                 )
-                return values, {_ALONG: np.asarray(along)}
+                compare(_ALONG, np.asarray(along))
+                return values
             trained = [name for name in self.weights if name in given]
             found = vjp({copy[node.name]: factors[node] for node in floats}, [given[name] for name in trained])
-        made = run([*results, *found], kept)
-        own = dict(zip(trained, made[len(results) :], strict=True))
-        none = {name: np.zeros(tuple(each.shape)) for name, each in self.weights.items() if name not in own}
-        return made[: len(results)], own | none
+        for name, each in self.weights.items():
+            if name not in trained:
+                compare(name, np.zeros(tuple(each.shape)))
+        names: dict[Node, list[str]] = {}
+        for node, name in zip(found, trained, strict=True):
+            names.setdefault(node, []).append(name)
+        return _handed_on(copy, results, names, kept, compare)
 
     # --- what differs ---
 
@@ -320,6 +342,27 @@ class _Check:
         return ""
 
 
+def _handed_on(
+    graph: Graph,
+    results: Sequence[Node],
+    names: Mapping[Node, Sequence[str]],
+    feed: Mapping[str, Array],
+    compare: Callable[[str, Array], None],
+) -> list[Array]:
+    """Return results, and hand on each gradient when it is computed: all together are as large as the weights."""
+    prepared = prepare(graph, [*results, *names], feed)
+    program = prepared.program
+    dying = last_uses(program.operands, program.fetches[: len(results)])
+    values: list[Any] = [None] * len(program.order)
+    for step in quiet_steps(evaluate(prepared, values=values)):
+        for name in names.get(step.node, ()):
+            compare(name, step.value)
+        for place in dying[step.index]:
+            values[place] = None
+        del step
+    return [values[place] for place in program.fetches[: len(results)]]
+
+
 # --- PyTorch's program ----------------------------------------------------------------------------------------------
 
 
@@ -397,7 +440,8 @@ class Program:
                     array = feed.get(found)
                 if array is None:
                     array = found.value
-                tensors[found] = tensor_of(torch, np.array(array))
+                seen = getattr(node.meta.get("val"), "dtype", None)
+                tensors[found] = tensor_of(torch, np.array(array)).to(seen)  # of what is kept in fewer bits
             return tensors[found]
 
         try:

@@ -41,6 +41,7 @@ class Exported:
 
     Attributes
     ----------
+    torch : module
     program : torch.export.ExportedProgram
     inputs : list of Input or Stored
         What the program takes, in order.
@@ -50,6 +51,7 @@ class Exported:
         The dtype that most weights have.
     """
 
+    torch: Any
     program: Any
     inputs: list[Input | Stored]
     results: list[str | None]
@@ -61,13 +63,17 @@ class Exported:
 
     def trained(self) -> dict[str, Any]:
         """Return the weights that are trained, by their names."""
-        return {each.name: each.tensor for each in self.inputs if isinstance(each, Stored) and each.kind == "trained"}
+        return {
+            each.name: each.filled(self.torch)
+            for each in self.inputs
+            if isinstance(each, Stored) and each.kind == "trained"
+        }
 
     def operands(self, given: Sequence[Any] | None = None) -> list[Any]:
         """Return what the program takes for the example or other tensors: these, weights, and copies of buffers."""
         waiting = iter(self.tensors if given is None else given)
         return [
-            (each.tensor if each.kind == "trained" else each.tensor.detach().clone())
+            (each.filled(self.torch) if each.kind == "trained" else each.filled(self.torch).detach().clone())
             if isinstance(each, Stored)
             else next(waiting)
             if each.is_tensor
@@ -84,8 +90,15 @@ class Exported:
         return found
 
 
-def export(torch: Any, module: Any, examples: Sequence[Any], named: Mapping[str, Any], dims: Any) -> Exported:
-    """Export a module for examples.
+def export(
+    torch: Any,
+    module: Any,
+    examples: Sequence[Any],
+    named: Mapping[str, Any],
+    dims: Any,
+    arrays: Mapping[int, Any],
+) -> Exported:
+    """Export a module for examples; `arrays` has the numbers of tensors that stand in for them, by their ids.
 
     Raises
     ------
@@ -127,13 +140,14 @@ def export(torch: Any, module: Any, examples: Sequence[Any], named: Mapping[str,
             first = known.get(id(tensor))
             if first is None:
                 first = known[id(tensor)] = Stored(spec.target, tensor, _kind(torch, kind, spec, tensor, changed))
+                first.array = arrays.get(id(tensor))
             inputs.append(first)
         else:
             raise UsageError(f"{spec.target} is an object of PyTorch that graphnn does not read ({kind.lower()})")
     weights = [each.tensor.dtype for each in inputs if isinstance(each, Stored) and each.tensor.is_floating_point()]
     floats = weights or [each.dtype for each in tensors if each.is_floating_point()] or [torch.get_default_dtype()]
     dtype = dtype_of(torch, max(set(floats), key=floats.count))
-    return Exported(program, inputs, _results(program), dtype, args, kwargs, tensors, said.getvalue())
+    return Exported(torch, program, inputs, _results(program), dtype, args, kwargs, tensors, said.getvalue())
 
 
 def _tensors(torch: Any, given: Any) -> Any:

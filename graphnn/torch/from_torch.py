@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._util.text import short_repr
 from ..core import Graph, as_labels
 from ..errors import UsageError
-from ..io.safetensors import read_safetensors
 from .aliases import Tensor
 from .checked import check_read
-from .dtypes import tensor_of
 from .exported import Exported, export
 from .reader import Reader, Stored
+from .weights import with_weights
 
 if TYPE_CHECKING:
     from ..core import Node
@@ -45,7 +42,7 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Module
-        It is not changed.
+        It is not changed. Large weights share its memory until it writes to them, which copies them first.
     *examples : torch.Tensor, array_like, or dict, list, tuple or dataclass of them
         What the module is called with. Shapes and dtypes are those of the graph's inputs. None, numbers, bools and
         texts are no inputs, but settings, which stay as they are.
@@ -59,8 +56,9 @@ def from_torch(
         weights, or of more than 200 million numbers the derivative in one direction. What differs beyond rounding is
         an error that names the first call that is wrong.
     weights : mapping of str to array_like, or path, optional
-        The values of parameters and buffers, by their names, or a file of them in the format of safetensors. The module
-        may then be one on the device "meta", which has none.
+        The values of parameters and buffers, by their names, or a file of them in the format of safetensors, where they
+        stay until they are used; tied ones under one name or more. The module may then be one on the device "meta",
+        which has none. Its dtype is what is computed in: weights of fewer bits are kept as they are.
     **named : torch.Tensor or array_like
         Examples and settings that the module is given by name. As inputs they follow the other ones.
 
@@ -108,9 +106,10 @@ def from_torch(
     for name, flag in (("trainable", trainable), ("check", check)):
         if not isinstance(flag, bool):
             raise UsageError(f"{name}= is True or False, not {short_repr(flag)}")
+    arrays: dict[int, Any] = {}
     if weights is not None:
-        module = _with_weights(torch, module, weights)
-    found = export(torch, module, examples, named, dims)
+        module, arrays = with_weights(torch, module, weights)
+    found = export(torch, module, examples, named, dims, arrays)
     reader = read(torch, module, found, trainable)
     if check:
         check_read(torch, module, found, reader, trainable)
@@ -120,34 +119,6 @@ def from_torch(
 
 SOURCE = "exported by PyTorch"
 """Under which a graph keeps what it was read from: PyTorch, the export, and the nodes of its calls."""
-
-
-def _with_weights(torch: Any, module: Any, weights: Any) -> Any:
-    """Return a copy of a module with other weights.
-
-    Raises
-    ------
-    UsageError
-        When a name or a shape is not the module's, or one lacks; when a buffer on the device "meta" is not among what a
-        module saves.
-    """
-    if isinstance(weights, (str, os.PathLike)):
-        weights = read_safetensors(weights)
-    if not isinstance(weights, Mapping):
-        raise UsageError(f"weights= is a dict by name, or the path of a safetensors file, not {type(weights).__name__}")
-    kept = module.state_dict()
-    lost = [name for name, each in module.named_buffers() if each.is_meta and name not in kept]
-    if lost:
-        raise UsageError(f"the module makes its buffer {lost[0]} itself, and on the device meta that has no values")
-    copied = copy.deepcopy(module)
-    if any(each.is_meta for each in module.parameters()):
-        copied = copied.to_empty(device="cpu")
-    try:
-        copied.load_state_dict({name: tensor_of(torch, each) for name, each in weights.items()})
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        raise UsageError(f"the weights are not those of {type(module).__name__}: {' '.join(lines[1:])[:500]}") from None
-    return copied
 
 
 def read(torch: Any, module: Any, found: Exported, trainable: bool) -> Reader:

@@ -10,10 +10,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._util.garbage_collection import collector_paused
 from .._util.source_location import NOWHERE, Origin, user_origin
 from .._util.text import quoted, short_repr
-from ..core import Constant, Graph, Node, Parameter, Provenance, Spec, fn, sealed
+from ..core import (
+    Array,
+    Constant,
+    Graph,
+    Node,
+    Parameter,
+    Provenance,
+    Spec,
+    computed_in,
+    fn,
+    is_bfloat16,
+    is_float,
+)
+from ..core.arrays import own_array
 from ..core.graph_tables import checked_name
 from ..core.symbolic_shapes import add, as_dimensions, clamp, minimum, product, shown, subtract
 from ..errors import GraphnnError, GraphnnWarning, NoRuleError, restated
@@ -23,7 +38,7 @@ from .aten.call import Call, cast
 from .aten.complex_numbers import Pair
 from .aten.table import IRRELEVANT, Rule, rule_for
 from .decomposition import decomposed
-from .dtypes import array_of, dtype_of, part_of
+from .dtypes import dtype_of, kept_array, part_of, tensor_of
 from .higher_order import HIGHER_ORDER
 
 if TYPE_CHECKING:
@@ -57,6 +72,18 @@ class Stored:
     tensor_of: Any = None
     parts: Sequence[Stored] = ()
     made: Node | None = None
+    read_as: Node | None = None
+    """What the module begins with: the node itself, or what it is where something is computed with it."""
+    array: Array | None = None
+    """The numbers, where the tensor stands in for them and has none of its own."""
+
+    def filled(self, torch: Any) -> Any:
+        """Return the tensor, with its numbers."""
+        if self.array is not None:
+            with torch.no_grad():
+                self.tensor.copy_(tensor_of(torch, self.array))
+            self.array = None
+        return self.tensor
 
 
 class Reader:
@@ -110,7 +137,7 @@ class Reader:
             stored.tensor_of = Pair(*map(self._stored, each))
             stored.parts = each
         if stored.tensor_of is None:
-            array = sealed(array_of(self.torch, stored.tensor))
+            array = kept_array(self.torch, stored.tensor) if stored.array is None else self._given(stored)
             op = Constant() if stored.kind == "constant" else Parameter(trainable=stored.kind == "trained")
             owner = stored.name.rpartition(".")[0]
             scope = next((each for each in self._scopes.values() if each.path == owner), None)
@@ -118,9 +145,21 @@ class Reader:
                 name = checked_name(self.graph.free_name(stored.name))
             origin = self._place[1] if self._place[1] != NOWHERE else user_origin()
             node = self.graph._make(op, (), Spec(array.shape, array.dtype), name, array, (scope, origin))
-            stored.tensor_of, stored.made = Tensor.of(node), node
-            self.parameters[stored.name] = node
+            stored.made = self.parameters[stored.name] = node
+            dtype = part_of(self.torch, stored.tensor.dtype)
+            # What is kept in bfloat16 becomes float32 where an operation computes with it, and not before.
+            widens = is_bfloat16(array.dtype) and dtype == computed_in(array.dtype)
+            stored.read_as = node if widens else cast(node, dtype)
+            stored.tensor_of = Tensor.of(stored.read_as)
         return stored.tensor_of
+
+    def _given(self, stored: Stored) -> Array:
+        """Return the numbers that were given for a weight: floats as they are kept, if the module's are no shorter."""
+        assert stored.array is not None
+        dtype = part_of(self.torch, stored.tensor.dtype)
+        array = stored.array
+        fits = array.dtype == dtype or (is_float(array.dtype) and np.can_cast(computed_in(array.dtype), dtype, "safe"))
+        return own_array(array if fits else array.astype(dtype), f"the weight {quoted(stored.name)}", dtype)
 
     def finish(self, kept: Sequence[Stored]) -> None:
         """Make the trained weights that nothing reads, and have written buffers advance."""
@@ -134,7 +173,7 @@ class Reader:
             if tensor is None:
                 continue
             node = stored.made
-            if node is not None and tensor.node is not node and node.op.is_parameter:
+            if node is not None and tensor.node is not stored.read_as and node.op.is_parameter:
                 if stored.kind == "trained":
                     warnings.warn(
                         f"the module writes to its weight {quoted(stored.name)}, and a step with updates starts from "
@@ -148,7 +187,7 @@ class Reader:
                 moved_by = None if scope is None else scope.result
                 if moved_by is None:
                     moved_by = next(iter(self.graph.outputs.values()))
-                self.graph.advances[node, moved_by] = tensor.node
+                self.graph.advances[node, moved_by] = cast(tensor.node, node.dtype)
 
     def output(self, value: Any) -> Node:
         """Return a result of the program as a node."""

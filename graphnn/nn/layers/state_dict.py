@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._util.numpy_warnings import quietly
 from ...compiler.compile import updating
-from ...core import Array, Node, as_array, may_become
+from ...core import Array, Node, as_array, is_immutable, may_become
 from ...core.arrays import warn_of_overflow
 from ...core.symbolic_shapes import shown
 from ...errors import DtypeError, NotFoundError, ShapeError, UsageError, near
@@ -169,6 +169,8 @@ def _fitted(node: Node, path: str, array: Array) -> Array:
         raise ShapeError(f'"{path}" has shape {shown(node.shape)}; the state has {shown(array.shape)} for it')
     if not may_become(array.dtype, node.dtype):
         raise DtypeError(f'"{path}" is {node.dtype}; the state has {array.dtype} for it')
+    if array.dtype == node.dtype and is_immutable(array):  # of a mapped file: it stays there
+        return array
     fitted: Array = quietly(array.astype, node.dtype)
     warn_of_overflow(array, fitted, f'"{path}" of the state')
     return fitted

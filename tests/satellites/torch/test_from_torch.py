@@ -1,5 +1,6 @@
 """What `from_torch` does around the operations: names, lines, the check, and what it refuses."""
 
+import json
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -380,3 +381,86 @@ def test_the_classes_of_a_configuration_are_labels() -> None:
 def test_what_names_no_classes_of_the_logits_is_left_alone(id2label: Any) -> None:
     g = gn.from_torch(classifier(id2label), torch.zeros(2, 4), dims={0: "batch"})
     assert not g.labels
+
+
+# --- weights that stay where they are -------------------------------------------------------------------------------
+
+
+class Tied(nn.Module):
+    """An embedding that is read out by itself, and a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.inner = nn.Embedding(6, 4), nn.Linear(4, 4)
+        self.head = nn.Linear(4, 6, bias=False)
+        self.head.weight = self.tokens.weight
+        self.register_buffer("scale", torch.ones(4))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(F.silu(self.inner(self.tokens(tokens))) * self.scale)
+
+
+TOKENS = torch.arange(6).reshape(2, 3)
+
+
+def written(path: Path, module: nn.Module, dtype: torch.dtype) -> Path:
+    """Write the weights of a module as a safetensors file, tied ones once."""
+    header, body = {}, b""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, each in tensors.items():
+        data = each.detach().to(dtype).contiguous().view(torch.uint8).numpy().tobytes()
+        kind = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}[dtype]
+        header[name] = {"dtype": kind, "shape": list(each.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_module_without_numbers_takes_them_from_a_file(tmp_path: Path, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = Tied()
+    path = written(tmp_path / "a.safetensors", module, dtype)
+    with torch.device("meta"):
+        empty = Tied()
+    g = gn.from_torch(empty, TOKENS, weights=path)  # which checks results and gradients
+    assert [node.name for node in g.parameters if node.trainable] == ["tokens.weight", "inner.weight", "inner.bias"]
+    assert {node.dtype.name for node in g.parameters if node.trainable} == {str(dtype).removeprefix("torch.")}
+    wanted = module.to(dtype).float()(TOKENS).detach().numpy()
+    np.testing.assert_allclose(gn.run(g.outputs["output"], {"tokens": TOKENS.numpy()}), wanted, rtol=1e-5, atol=1e-6)
+    assert gn.compare(g, feed={"tokens": TOKENS.numpy()}, runtime="torch").equal
+    assert all(each.is_meta for each in empty.parameters())
+
+
+def test_names_and_shapes_that_do_not_fit_are_one_error(tmp_path: Path) -> None:
+    module = Tied()
+    state = {name: each.numpy() for name, each in module.state_dict().items()}
+    state["inner.weight"] = np.ones((4, 5), "float32")
+    state["inner.bias"] = np.ones(4, "complex64")
+    state["other"] = state.pop("scale")
+    with pytest.raises(
+        gn.UsageError,
+        match=r"the weights are not those of Tied: they lack scale; they hold other, which it does not have; "
+        r"inner\.weight has the shape \(4, 5\) and not \(4, 4\), inner\.bias is complex64 and not float32",
+    ):
+        gn.from_torch(module, TOKENS, weights=state)
+    state = {name: each.numpy() for name, each in module.state_dict().items()}
+    state["head.weight"] = state["head.weight"] + 1
+    with pytest.raises(gn.UsageError, match=r"head\.weight differs from tokens\.weight, and both are one tensor"):
+        gn.from_torch(module, TOKENS, weights=state)
+
+
+def test_a_module_that_is_trained_later_does_not_change_the_graph() -> None:
+    module = nn.Linear(300, 200)  # large enough to be shared
+    x = torch.ones(2, 300)
+    g = gn.from_torch(module, x)
+    before = module.weight.detach().clone().numpy()
+    address = torch._C._data_address(module.weight)
+    assert g.state[g["weight"]].ctypes.data == address
+    with torch.no_grad():
+        module.weight += 1
+    np.testing.assert_array_equal(g["weight"].value, before)
+    g["weight"].value = np.zeros_like(before)
+    np.testing.assert_array_equal(module.weight.detach().numpy(), before + 1)
