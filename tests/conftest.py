@@ -17,7 +17,8 @@ from template import Template
 from graphnn.compiler.plan_cache import PlanCache
 from graphnn.core import registry
 
-# No test fails for being slow: the machine may be busy. 50 examples, where a test does not say how many: `make fuzz` tries more.
+# No test fails for being slow: the machine may be busy. Examples are 50, where a test does not say how many, and more
+# in `make fuzz`.
 settings.register_profile("untimed", deadline=None, max_examples=50)
 settings.load_profile("untimed")
 

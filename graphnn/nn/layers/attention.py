@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.text import short_repr
+from ...control_flow.scan import scan
 from ...core import Array, Node, fn
 from ...core.attributes import whole
 from ...core.graph_tables import name
@@ -53,6 +54,10 @@ class MultiHeadAttention(Weighted):
         The rate of the dropout of the attention weights, in training.
     use_bias : bool
         Whether the four dense layers have a bias.
+    block : int, optional
+        How many queries attend at a time. The blocks are iterations of a `gn.scan`, which keeps no scores: its gradient
+        computes those of each block again. Memory then grows with block × keys and not with queries × keys. The number
+        of queries must be known when the graph is built. By default, all queries attend at once.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
         As in `Dense`.
     dtype : dtype, optional
@@ -62,7 +67,8 @@ class MultiHeadAttention(Weighted):
     ----------
     query, key, value, output : Dense or None
         None before the first call. In the graph, the nodes ``scores`` and ``weights`` are what the softmax takes and
-        returns: ``g["multi_head_attention_1/weights"]``.
+        returns: ``g["multi_head_attention_1/weights"]``. With `block`, they are those of one block, in the body of the
+        loop.
 
     Notes
     -----
@@ -86,6 +92,7 @@ class MultiHeadAttention(Weighted):
         *,
         dropout: float = 0.0,
         use_bias: bool = True,
+        block: int | None = None,
         rng: Rng | None = None,
         dtype: Any = None,
     ) -> None:
@@ -93,6 +100,7 @@ class MultiHeadAttention(Weighted):
         self.heads = whole("MultiHeadAttention: heads", heads, 1)
         self.causal = checked_flag("MultiHeadAttention: causal", causal)
         self.use_bias = checked_flag("MultiHeadAttention: use_bias", use_bias)
+        self.block = None if block is None else whole("MultiHeadAttention: block", block, 1)
         rate = checked_number("MultiHeadAttention: dropout", dropout, 0, 1)
         self.dropout = Dropout(rate, rng=rng) if rate else None
         self.query: Dense | None = None
@@ -164,35 +172,34 @@ class MultiHeadAttention(Weighted):
         parts = [self._split(x) for x in projected]
         q, v = (fn.swapaxes(part, 1, 2) for part in (parts[0], parts[2]))  # (batch, heads, time, units of a head)
         k = fn.transpose(parts[1], (0, 2, 3, 1))  # (batch, heads, units of a head, time)
-        scores = fn.divide(q @ k, math.sqrt(units // self.heads), name="scores")
-        weights = fn.softmax(self._masked(scores, mask, None if cache is None else cache["length"]))
-        name(weights, "weights")
-        if self.dropout is not None:
-            weights = self.dropout(weights)
-        together = fn.reshape(fn.swapaxes(weights @ v, 1, 2), (*query.shape[:2], units))
-        result: Node = self.output(together)
-        if cache is None:
+        length = None if cache is None else cache["length"]
+        taken = self._attended(q, k, v, length, mask)
+        result: Node = self.output(fn.reshape(fn.swapaxes(taken, 1, 2), (*query.shape[:2], units)))
+        if length is None:
             return result
-        length = cache["length"] + _as_number(query.shape[1], query)
+        length = length + _as_number(query.shape[1], query)
         return result, {"keys": projected[1], "values": projected[2], "length": length}
 
     def _split(self, x: Node) -> Node:
         batch, time, units = x.shape
         return fn.reshape(x, (batch, time, self.heads, units // self.heads))
 
-    def _masked(self, scores: Node, mask: Any, start: Node | None) -> Node:
-        graph, (queries, keys) = scores.graph, scores.shape[-2:]
-        if self.causal or start is not None:
-            if self.causal:
-                positions = fn.expand_dims(fn.arange(queries, graph=graph), 1)
-            else:
-                positions = graph.constant(np.int64(-1)) + _as_number(queries, scores)
-            positions = positions if start is None else positions + start
-            past = fn.greater_equal(positions, fn.arange(keys, graph=graph), name="past")
-            scores = fn.where(past, scores, -np.inf, name="without_future")
+    def _positions(self, q: Node, start: Node | None) -> Node | None:
+        """Return the last position that each query may look at, as a column; None if it may look at all."""
+        graph, queries = q.graph, q.shape[2]
+        if self.causal:
+            positions = fn.expand_dims(fn.arange(queries, graph=graph), 1)
+        elif start is not None:
+            positions = graph.constant(np.int64(-1)) + _as_number(queries, q)
+        else:
+            return None
+        return positions if start is None else positions + start
+
+    def _mask(self, mask: Any, q: Node) -> Node | None:
+        """Return a mask with the axes of the scores."""
         if mask is None:
-            return scores
-        mask = mask if isinstance(mask, Node) else graph.constant(mask)
+            return None
+        mask = mask if isinstance(mask, Node) else q.graph.constant(mask)
         if mask.dtype != np.dtype(bool):
             raise DtypeError(f'MultiHeadAttention: a mask is bools, True to keep; "{mask.name}" is {mask.dtype}')
         if mask.ndim not in (2, 3, 4):
@@ -201,7 +208,61 @@ class MultiHeadAttention(Weighted):
                 f'(batch, heads, queries, keys), and "{mask.name}" has {shown(mask.shape)}'
             )
         axes = {2: (1, 2), 3: (1,), 4: ()}[mask.ndim]
-        return fn.where(fn.expand_dims(mask, axes) if axes else mask, scores, -np.inf, name="masked")
+        expanded: Node = fn.expand_dims(mask, axes) if axes else mask
+        return expanded
+
+    def _attended(self, q: Node, k: Node, v: Node, start: Node | None, mask: Any) -> Node:
+        """Return what the queries take, all at once or block by block."""
+        queries = q.shape[2]
+        if self.block is None or (isinstance(queries, int) and queries <= self.block):
+            return self._taken(self._scores(q, k), v, self._positions(q, start), self._mask(mask, q))
+        if not isinstance(queries, int):
+            raise ShapeError(
+                f"MultiHeadAttention: block={self.block} needs a number of queries, and it is named {queries!r}: give "
+                "the placeholder a number there, or leave out block="
+            )
+        given = {
+            "positions": (self._positions(q, start), 0),
+            "mask": (self._mask(mask, q), 2),
+        }  # and the axis of queries
+        cut = {"q": (q, 2)} | {
+            part: (x, axis)
+            for part, (x, axis) in given.items()
+            if x is not None and x.ndim > axis and x.shape[axis] == queries
+        }
+        same = {part: x for part, (x, _) in given.items() if part not in cut}
+
+        def of_rows(rows: dict[str, Node]) -> Node:
+            parts: dict[str, Any] = same | rows
+            return self._taken(self._scores(parts.pop("q"), k), v, **parts)
+
+        last = queries - queries % self.block
+        blocks = {part: _in_blocks(_rows(x, axis, 0, last), axis, self.block) for part, (x, axis) in cut.items()}
+        _, taken = scan(lambda _, rows: ((), of_rows(rows)), (), blocks, recompute=True)
+        batch, heads, _, size = q.shape  # and of what is taken: (blocks, batch, heads, queries of a block, size)
+        found: Node = fn.reshape(fn.transpose(taken, (1, 2, 0, 3, 4)), (batch, heads, last, size))
+        if last < queries:
+            rest = {part: _rows(x, axis, last, queries) for part, (x, axis) in cut.items()}
+            found = fn.concatenate([found, of_rows(rest)], axis=2)
+        return found
+
+    def _scores(self, q: Node, k: Node) -> Node:
+        (size,) = self.sizes(q, [-1])
+        scores: Node = fn.divide(q @ k, math.sqrt(size), name="scores")
+        return scores
+
+    def _taken(self, scores: Node, v: Node, positions: Node | None, mask: Node | None) -> Node:
+        if positions is not None:
+            past = fn.greater_equal(positions, fn.arange(scores.shape[-1], graph=v.graph), name="past")
+            scores = fn.where(past, scores, -np.inf, name="without_future")
+        if mask is not None:
+            scores = fn.where(mask, scores, -np.inf, name="masked")
+        weights = fn.softmax(scores)
+        name(weights, "weights")
+        if self.dropout is not None:
+            weights = self.dropout(weights)
+        taken: Node = weights @ v
+        return taken
 
     def _from_torch(self, state: dict[str, Array]) -> dict[str, Array]:
         parts, found = ("query", "key", "value"), dict[str, Array]()
@@ -223,6 +284,23 @@ class MultiHeadAttention(Weighted):
 def _check_ndim(kind: str, x: Node) -> None:
     if x.ndim != 3:
         raise ShapeError(f'{kind} takes (batch, time, units), and "{x.name}" has shape {shown(x.shape)}')
+
+
+def _rows(x: Node, axis: int, start: int, stop: int) -> Node:
+    """Return rows of x along an axis; x itself for all of them."""
+    if (start, stop) == (0, x.shape[axis]):
+        return x
+    found: Node = x[(slice(None),) * axis + (slice(start, stop),)]
+    return found
+
+
+def _in_blocks(x: Node, axis: int, block: int) -> Node:
+    """Return x with an axis cut into blocks, which lie along axis 0."""
+    size = x.shape[axis]
+    assert isinstance(size, int)
+    cut = fn.reshape(x, (*x.shape[:axis], size // block, block, *x.shape[axis + 1 :]))
+    found: Node = fn.transpose(cut, (axis, *(other for other in range(cut.ndim) if other != axis)))
+    return found
 
 
 def _check_cache(cache: Any) -> None:
@@ -300,6 +378,8 @@ class TransformerBlock(Weighted):
         Of the `LayerNorm`.
     use_bias : bool
         Whether the dense layers and the norms have a bias.
+    block : int, optional
+        How many queries attend at a time, as in `MultiHeadAttention`.
     rng : numpy.random.Generator or numpy.random.RandomState, optional
         As in `Dense`.
     dtype : dtype, optional
@@ -337,6 +417,7 @@ class TransformerBlock(Weighted):
         activation: Any = "relu",
         epsilon: float = 1e-5,
         use_bias: bool = True,
+        block: int | None = None,
         rng: Rng | None = None,
         dtype: Any = None,
     ) -> None:
@@ -345,7 +426,7 @@ class TransformerBlock(Weighted):
         self.norm = norm
         settings: dict[str, Any] = {"use_bias": use_bias, "dtype": dtype}
         self._settings = settings
-        self.attention = MultiHeadAttention(heads, causal, dropout=dropout, rng=rng, **settings)
+        self.attention = MultiHeadAttention(heads, causal, dropout=dropout, block=block, rng=rng, **settings)
         self.attention_norm = LayerNorm(epsilon=epsilon, **settings)
         self.hidden = Dense(hidden, activation, rng=rng, **settings)
         self.output: Dense | None = None
