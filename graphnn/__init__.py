@@ -123,7 +123,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "live progress": ("pages.live.live_progress",),
     "cluster": ("distributed.dask_cluster",),
     "data in chunks": ("distributed.dask_data",),
-    "fast loops": ("native.loop_iterations",),
+    "fast loops": ("native.scalar_loops",),
     "files": ("debugger.traces.trace_file", "torch.watching.run_file"),
     "guard inside": ("control_flow.iteration_guard",),
     "native plans": ("native.size_pattern",),

@@ -68,7 +68,7 @@ def fused(work: Work) -> Fused:
         return at if x.dtype == dtype else add("cast", x.dtype.char, dtype.char, [at])
 
     for value in work.values:
-        name, dtypes = _called(value)
+        name, dtypes = called(value)
         at = [read(x, value, dtype) for x, dtype in zip(value.operands, dtypes, strict=True)]
         chars = "".join(dtype.char for dtype in dtypes)
         places[value] = at[0] if name == "positive" else add(name, chars, value.dtype.char, at)
@@ -142,7 +142,7 @@ def _added_up(value: Value, how: do.Join) -> Iterator[tuple[Fused, int]]:
         yield Fused(kernel, [value, *operands, value], sizes, tuple(step for axis in by_axis for step in axis)), offset
 
 
-def _called(value: Value) -> tuple[str, Sequence[np.dtype[Any]]]:
+def called(value: Value) -> tuple[str, Sequence[np.dtype[Any]]]:
     """Return what a kernel calls the operation of a value, and which dtypes it takes; "positive" is to copy or cast."""
     match value.how:
         case do.Ufunc(ufunc, loop):

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..control_flow.bundle import place_to_write, place_written
-from ..control_flow.loop_lowering import FAST_LOOP
+from ..control_flow.bundle import place_to_write
 from ..control_flow.run_iterations import most_of
-from .native_plan import Native
 from .work_list import address_of
 
 if TYPE_CHECKING:
     from ..control_flow.loop_op import Loop
     from ..core import Array
+    from .native_plan import Native
 
 LEAST = 16
 """The fewest iterations for which it pays to work out where everything lies; at least 4."""
@@ -138,13 +137,3 @@ class InOneGo:
             addresses[0, carries] = last
         self._idle.append(run)
         return done
-
-
-@FAST_LOOP.give(Native)
-def in_one_go(op: Loop, plan: Native) -> InOneGo | None:
-    """Return what computes a loop without Python between iterations; None if they differ, or take long anyhow."""
-    each = [(at, place) for (kind, at), place in zip(op.kept, op.layout.places, strict=True) if kind == "each"]
-    as_made = all(place_written(place, op.layout.dtype).dtype == place.dtype for _, place in each)
-    once = len(set(op.kept)) == len(op.kept)
-    fits = int(op.length) >= LEAST and once and as_made
-    return InOneGo(op, plan) if fits else None

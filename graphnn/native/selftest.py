@@ -21,6 +21,8 @@ from .fused_kernels import Kernel, Line, Operand, zeros_are_ordered
 from .llvm import engine
 from .llvm_runtime import own_loops
 from .loop_tables import Call, Keys, Pointer, Table
+from .scalar_body import Body, Item
+from .scalar_loops import compiled
 from .ufunc_addresses import Doubt, drawn, loop_of, most_at_once, same_bits
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ def check() -> None:
     _check_choices()
     most_at_once()
     _check_run()
+    _check_registers()
 
 
 def _check_arrays() -> None:
@@ -154,6 +157,49 @@ def _check_run() -> None:
             raise Doubt("a list of loops does not give what NumPy gives")
         if now.flags.writeable or now.base is not got or got.flags.writeable:
             raise Doubt("what a step puts into the state can be written to")
+
+
+def _check_registers() -> None:
+    """Go through a loop in registers, some iterations at once: a function that the next one waits for, and another."""
+    dtype, count = np.dtype(np.float64), 37
+    exp = loop_of(np.exp, (dtype, dtype))
+    if exp is None:
+        raise Doubt("numpy.exp has no loop for float64")
+    items = (
+        Item("state", "d", 2),
+        Item("row", "d", 2),
+        Item("same", "d", 1, of=1, offset=8),
+        Item("splat", "d", 2, (2,)),
+        Item("line", "d", 2, (0, 3), line=Line("multiply", "dd", "d", ())),
+        Item("line", "d", 2, (4, 1), line=Line("add", "dd", "d", ())),
+        Item("line", "d", 2, (5,), line=Line("square", "d", "d", ())),
+        Item("line", "d", 2, (6,), line=Line("negative", "d", "d", ())),
+        Item("call", "d", 2, (7,)),
+        Item("call", "d", 2, (8,)),
+    )
+    x = np.random.default_rng(1).normal(size=(count, 2))
+    factors, made = np.array([0.0, 0.75]), np.zeros((2, count, 2))
+    for backwards in (False, True):
+        body = Body(items, [8], [(8, 2), (9, 3)], [16, 0, 16, 16], [True], backwards)
+        # Each iteration waits for the first call of the one before, and none for the second. After 16 it begins anew.
+        loop = compiled(body, [exp], 16)
+        h, expected = np.array([0.5, -0.5]), np.zeros_like(made)
+        memory = np.zeros(loop.loop.size // 8)
+        memory[:2] = h
+        rows = range(count)[::-1] if backwards else range(count)
+        for row in rows:
+            h = quietly(_one_iteration, h, factors[1], x[row])
+            expected[0, row] = h
+        expected[1] = quietly(np.exp, expected[0])
+        at = [array.ctypes.data for array in (x, factors, *made)] + 16 * rows[0] * np.array([1, 0, 1, 1])
+        done = loop.run(at, np.array(body.steps) * (-1 if backwards else 1), memory.view(np.uint8), count, rows[0])
+        if done != count or not same_bits(made, expected) or not same_bits(memory[:2], h):
+            raise Doubt("a loop in registers does not give what NumPy gives")
+
+
+def _one_iteration(h: Array, factor: Array, x: Array) -> Array:
+    result: Array = np.exp(-np.square(h * factor + x))
+    return result
 
 
 def _by_numpy(x: Array, y: Array) -> Array:

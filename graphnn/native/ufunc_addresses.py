@@ -216,6 +216,14 @@ def same_of_rows(ufunc: np.ufunc, dtype: DType) -> bool:
     return all(same_bits(quietly(ufunc, apart), quietly(ufunc, apart.copy())) for apart in rows)
 
 
+@cache
+def same_one_by_one(ufunc: np.ufunc, dtype: DType) -> bool:
+    """Tell whether a function gives the same of numbers one by one as of all of them at once."""
+    numbers = drawn(dtype, 3 * _TRIED, 4)
+    one_by_one = [quietly(ufunc, numbers[i : i + 1]) for i in range(len(numbers))]
+    return same_bits(quietly(ufunc, numbers), np.concatenate(one_by_one))
+
+
 def call(loop: Loop, arguments: list[int], dimensions: list[int], steps: list[int]) -> None:
     """Call a loop."""
     words = [(ctypes.c_ssize_t * len(numbers))(*numbers) for numbers in (arguments, dimensions, steps)]
