@@ -23,7 +23,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lowest dist page katex dap torch lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
+.PHONY: help demo test lowest dist page katex dap torch jax lint javascript format types docs bench bench-quick bench-scale fuzz satellites clean distclean
 
 help:
 	@echo "make demo         run the demo, some seconds: evaluate, train, draw, replay and play with a network"
@@ -34,6 +34,7 @@ help:
 	@echo "make katex        hand formulas to KaTeX, which it installs: node and npm must be here"
 	@echo "make dap          try the debug adapter with VS Code's test client, which it installs: node and npm must be here"
 	@echo "make torch        hold modules read from PyTorch against PyTorch, which it installs: some minutes"
+	@echo "make jax          hold steps compiled for XLA against NumPy, with JAX, which it installs: some minutes"
 	@echo "make bench        time training steps in graphnn and in other engines; rewrites docs/benchmarks.md"
 	@echo "make bench-quick  the same with NumPy and HIPS autograd only; writes nothing"
 	@echo "make bench-scale  run the benchmarks that are tests: a million nodes   (ARGS=... is handed to pytest)"
@@ -85,6 +86,9 @@ dap: $(VENV)/dap.stamp
 
 torch: $(VENV)/torch.stamp
 	@$(PYTEST) tests/satellites/torch $(ARGS)
+
+jax: $(VENV)/jax.stamp
+	@$(PYTEST) tests/satellites/jax $(ARGS)
 
 bench: $(BENCH)/bench.stamp
 	@$(BENCH)/bin/python tests/benchmarks/training_step.py --json docs/benchmarks/training_step.json $(ARGS)
@@ -181,6 +185,11 @@ $(VENV)/page.stamp: pyproject.toml $(VENV)/made.stamp
 $(VENV)/torch.stamp: pyproject.toml $(VENV)/made.stamp
 	@echo "Installing graphnn and PyTorch ..."
 	@$(PIP) install --editable ".[all]" --group torch
+	@touch $@
+
+$(VENV)/jax.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "Installing graphnn and JAX ..."
+	@$(PIP) install --editable ".[all]" --group jax
 	@touch $@
 
 $(VENV)/lint.stamp: pyproject.toml $(VENV)/made.stamp

@@ -101,11 +101,14 @@ _LATER = {
 }
 _MODULES = (
     *("autodiff", "cli", "compiler", "control_flow", "dap", "datasets", "debugger", "demo", "distributed"),
-    *("interventions", "io", "mcp", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing"),
+    *("interventions", "io", "jax", "mcp", "native", "nn", "onnx", "pages", "runtime", "terminal", "testing"),
     *("torch", "transforms", "view"),
 )
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names.split()}
-_SATELLITES = ("cli", "dap", "distributed", "interventions", "mcp", "native", "onnx", "pages", "terminal", "torch")
+_SATELLITES = (
+    *("cli", "dap", "distributed", "interventions", "jax", "mcp", "native", "onnx", "pages", "terminal"),
+    *("torch",),
+)
 """Folders that may be deleted; what is asked for then says where it is."""
 
 # What gives to the ports of lower rooms, by the name of the port. It loads when the port is first asked.
@@ -132,6 +135,7 @@ _GIVES: dict[str, tuple[str, ...]] = {
     "runs in chunks": ("distributed.dask_run",),
     "scripts": ("torch.watching.check_torch",),
     "runtimes": ("onnx.onnx_runtimes", "torch.torch_runtime"),
+    "steps on XLA": ("jax.jax_plan",),
     "shards": ("distributed.sharded_fit",),
 }
 

@@ -10,6 +10,7 @@ _TEXTS = {
     "terminal": "the debugger, typed",
     "mcp": "for assistants",
     "torch": "PyTorch modules",
+    "jax": "steps on XLA",
     "pages": "replay, live",
     "onnx": "models",
     "distributed": "Dask, shards",

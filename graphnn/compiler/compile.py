@@ -23,7 +23,7 @@ from ..runtime.evaluation_loop import Observer, Prepared, arrays_for_caller, col
 from ..runtime.feed import Feed, prepare
 from ..runtime.guard import checked_guard
 from ..runtime.state_updates import with_advances
-from .backends import Backend, backend_of, chosen
+from .backends import Backend, Placing, backend_of, chosen
 from .plan_cache import PlanCache, Sizes
 from .sparse_updates import Tables
 from .thresholds import Settings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..core import Array, Graph, Node
     from .plan import Plan
 
-_USUAL = Settings()
+_USUAL, _FIRST = Settings(), Placing()
 
 
 class Compiled:
@@ -56,8 +56,14 @@ class Compiled:
         guard: str | None = None,
         graph: Graph | None = None,
         settings: Settings = _USUAL,
+        placing: Placing = _FIRST,
     ) -> None:
         backend = chosen(backend)
+        by = backend_of(backend)
+        if placing.asked() and not by.is_placed:
+            raise UsageError(
+                f'{placing.asked()[0]} is for backend="jax": with "{backend}", a step runs in this process'
+            )
         if updates is not None and not isinstance(updates, Mapping):
             hint = "; an optimizer's are optimizer.updates(loss)" if hasattr(updates, "updates") else ""
             raise UsageError(f"updates are {{parameter: node of its next value}}, not {type(updates).__name__}{hint}")
@@ -73,12 +79,13 @@ class Compiled:
         threads = whole("threads=", settings.threads, 1)
         self.settings = settings if threads is settings.threads else replace(settings, threads=threads)
         self.guard = checked_guard(guard)
-        self._is_planned = backend != "interpreter" and guard is None
+        self._is_planned = backend != "interpreter" and (guard is None or by.guards)
         self.observers: list[Callable[[], Observer | None]] = []
         """Called at the start of each call; each returns an observer of its evaluation, or None."""
         self._wanted = [*self.fetches, *self.updates.values()]
         self._plans = PlanCache()
-        self._planner = backend_of(backend)(list(self.updates), self.settings, Tables(self.updates))
+        self._planner = by(list(self.updates), self.settings, Tables(self.updates), guard=self.guard, placing=placing)
+        self._planner.check(self._wanted)
         self._planning = RLock()
         self._latest: Plan | None = None
         self._whole: Plan | None = None
@@ -158,7 +165,7 @@ class Compiled:
             whole.calls += results is not None
             return results
         except Exception as error:  # noqa: BLE001 - raised again with its node
-            raise_as_interpreter(error, self.prepared(feed), self.updates)
+            raise_as_interpreter(error, self.prepared(feed), self.updates, self.guard)
 
     def _results(
         self, feed: Feed | None, sizes: Mapping[str, int] | None, state: Mapping[Node, Array]
@@ -176,7 +183,7 @@ class Compiled:
             # The state is read at once: no update of another thread's comes in between.
             return latest.of(fed + latest.read(state))
         except Exception as error:  # noqa: BLE001 - raised again with its node
-            raise_as_interpreter(error, self.prepared(feed), self.updates)
+            raise_as_interpreter(error, self.prepared(feed), self.updates, self.guard)
 
     def _prepared_results(
         self, feed: Feed | None, sizes: Mapping[str, int] | None, observers: Sequence[Observer]
@@ -188,7 +195,7 @@ class Compiled:
             try:
                 return plan(*[prepared.given[node] for node in plan.given])
             except Exception as error:  # noqa: BLE001 - raised again with its node
-                raise_as_interpreter(error, prepared, self.updates)
+                raise_as_interpreter(error, prepared, self.updates, self.guard)
         if observers:
             prepared = prepared.with_own_feed()
         results = arrays_for_caller(collect(prepared, self.guard, self.updates, observers))
@@ -281,6 +288,7 @@ def compile(
     *,
     graph: Graph | None = None,
     threads: int | None = None,
+    device: Any = None,
 ) -> Compiled:
     """Return a function from a feed to the values of the fetches, that makes the updates with each call.
 
@@ -292,18 +300,20 @@ def compile(
         ``{}``, those of ``graph.advances`` whose nodes are evaluated are made, too: the counters of random nodes move
         on, and batch norm keeps its running statistics. With None nothing changes, and dropout draws the same mask at
         every call.
-    backend : {None, "native", "numpy", "interpreter"}
+    backend : {None, "native", "jax", "numpy", "interpreter"}
         "numpy": a plan, straight-line NumPy for a set of sizes, from the second call on; "native": a plan that calls
         NumPy's own loops and fused kernels without Python between them, with the same bits, for which llvmlite is
-        needed; "interpreter": node by node, as `run` does. None takes what the environment variable GRAPHNN_BACKEND
-        names, else "native" where llvmlite is installed and a test of native plans passes, else "numpy".
+        needed; "interpreter": node by node, as `run` does; "jax": one function that XLA compiles for each set of
+        sizes, on a processor, GPU or TPU, for which JAX is needed, and whose last bits are others. None takes what the
+        environment variable GRAPHNN_BACKEND names, else "native" where llvmlite is installed and a test of native plans
+        passes, else "numpy".
 
         Where sizes vary, the last 16 plans are kept. Sizes get one at their second call, unless three calls without a
         plan were in between; once 16 are kept, only if they come twice in a row among the calls without one. The other
         calls go node by node. Native plans of several sizes are made by patterns, at the latest after three calls
         without a plan, and further sizes have their plans from a pattern at their first call.
 
-        Under a guard evaluation goes node by node, too, and so do the calls that a recording keeps.
+        Under a guard evaluation goes node by node, too, but for "jax"; and so do the calls that a recording keeps.
     guard : {None, "nan", "finite"}
         "nan": a NaN anywhere raises before any update is made; "finite": an infinity, too. ``error.debug()`` opens
         the debugger there.
@@ -313,6 +323,9 @@ def compile(
         How many compute what is elementwise on large arrays in a plan, and what a native plan computes by rows; None:
         one. To the bit the same for any number. Matrix products are BLAS's, which has threads of its own, and settings
         of its own for them. The interpreter computes on one thread, also under a guard, and a warning says so.
+    device : str or jax.Device, optional
+        With "jax", where the step runs, such as "gpu" or "cpu:1"; by default on the first device that JAX has. The
+        parameters stay there from step to step, and come back when somebody reads them.
 
     Returns
     -------
@@ -333,14 +346,16 @@ def compile(
     (8.0, 4.0, 2.0)
     """
     settings = _USUAL if threads is None else Settings(threads=threads)
-    step = Compiled(fetches, updates, backend, guard, graph, settings)
+    step = Compiled(fetches, updates, backend, guard, graph, settings, Placing(device))
     if step.settings.threads > 1 and not step._is_planned:
         why = "" if guard is None else ", and it evaluates under a guard"
         warnings.warn(f"threads={threads}: the interpreter computes on one thread{why}", GraphnnWarning, stacklevel=2)
     return step
 
 
-def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None) -> NoReturn:
+def raise_as_interpreter(
+    error: Exception, prepared: Prepared, updates: Mapping[Node, Node] | None = None, guard: str | None = None
+) -> NoReturn:
     """Evaluate again with the interpreter, and raise its error, which names node, operands and origin.
 
     For an error of a compiled plan, which names none of these.
@@ -350,7 +365,7 @@ def raise_as_interpreter(error: Exception, prepared: Prepared, updates: Mapping[
     GraphnnError
         The interpreter's error; if it succeeds, the plan's own.
     """
-    collect(prepared, None, updates)
+    collect(prepared, guard, updates)
     if isinstance(error, (GraphnnError, Warning)):
         raise error
     raise restated(

@@ -94,6 +94,39 @@ class KeptDict(CheckedDict):
 
     __delitem__ = pop = popitem = clear = _refused
 
+    def lend(self, bring_back: Callable[[], None]) -> None:
+        """Say that the values are elsewhere, such as on a device, until somebody asks: `bring_back` puts them here."""
+        self._bring_back = bring_back
+        object.__setattr__(self, "__class__", LentDict)
+
+    def is_back(self) -> None:
+        """Say that the values are here again."""
+        object.__setattr__(self, "__class__", KeptDict)
+
+
+def _here_first(name: str) -> Any:
+    def method(self: Any, *args: Any) -> Any:
+        self._bring_back()  # after which it is a KeptDict again
+        return getattr(self, name)(*args)
+
+    return method
+
+
+class LentDict(KeptDict):
+    """A table whose values are elsewhere. Whoever reads or sets one has all of them brought back first.
+
+    It is a class of its own, so that tables whose values are here cost nothing: a step reads them often.
+    """
+
+    __getitem__, get, items, values, copy = map(_here_first, ("__getitem__", "get", "items", "values", "copy"))
+    __setitem__, update, setdefault = map(_here_first, ("__setitem__", "update", "setdefault"))
+    __or__, __ror__, __ior__, __eq__ = map(_here_first, ("__or__", "__ror__", "__ior__", "__eq__"))
+    __hash__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Any:
+        """Go through the keys. With this, ``dict(table)`` asks for each value, too."""
+        return super().__iter__()
+
 
 class Derivatives(NamedTuple):
     """The derivatives made so far from the same seeds.

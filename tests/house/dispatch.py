@@ -37,7 +37,7 @@ REGISTRIES = (
     *("compiler/lowering_rules/", "compiler/elementwise_tracing.py", "control_flow/loop_lowering.py"),
     *("transforms/batching_rules.py", "control_flow/loop_batching.py"),
     *("distributed/sharding/sharding_rules.py", "distributed/sharding/loop_sharding.py"),
-    *("onnx/rules/", "onnx/writers/", "torch/aten/", "view/formulas/rules/"),
+    *("jax/rules/", "onnx/rules/", "onnx/writers/", "torch/aten/", "view/formulas/rules/"),
 )
 NO_OPERATIONS = (
     "__init__.py",

@@ -14,7 +14,7 @@ from places import ROOT, SATELLITES
 
 REQUIRED = {"numpy", "networkx", "graphviz"}
 OPTIONAL = {"readline", "rich", "matplotlib", "IPython", "numba", "onnx", "dask", "pandas", "llvmlite", "sklearn"}
-OPTIONAL |= {"distributed", "ml_dtypes", "threadpoolctl", "torch", "onnxruntime", "PIL", "mcp", "mcp_types"}
+OPTIONAL |= {"distributed", "ml_dtypes", "threadpoolctl", "torch", "jax", "onnxruntime", "PIL", "mcp", "mcp_types"}
 
 
 def order() -> dict[str, int]:

@@ -12,7 +12,10 @@ SHARED = [
 ]
 
 # The folders of graphnn that can be deleted, each with tests/satellites/NAME.
-SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "dap", "mcp", "cli")
+SATELLITES = (
+    *("native", "onnx", "torch", "jax"),
+    *("distributed", "interventions", "pages", "terminal", "dap", "mcp", "cli"),
+)
 
 
 def present(satellite: str) -> bool:

@@ -31,7 +31,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SATELLITES = ("native", "onnx", "torch", "distributed", "interventions", "pages", "terminal", "dap", "mcp", "cli")
+SATELLITES = (
+    *("native", "onnx", "torch", "jax"),
+    *("distributed", "interventions", "pages", "terminal", "dap", "mcp", "cli"),
+)
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 ON_ALL_CORES = ["--numprocesses", "auto", "--dist", "worksteal"]
 
