@@ -390,10 +390,27 @@ def _pulled_back(graph: Graph, seeds: Mapping[Node, _Seed], wrt: Sequence[Node])
 
 def _pull(node: Node, cotangent: Node, passes: list[int], arrived: dict[Node, Node], attribution: _Attribution) -> None:
     """Hand the cotangent of a node on to its operands."""
-    parts = node.op.vjps(passes, cotangent, node, node.inputs)  # each is made at its turn, as nodes made for this one
+    attribution.to(node)
+    operands = tuple([_again(x) if passes != [i] else x for i, x in enumerate(node.inputs)])
+    parts = node.op.vjps(passes, cotangent, node, operands)  # each is made at its turn, as nodes made for this one
     for i in passes:
         attribution.to(node)
         _add(_fitted(next(parts), node.inputs[i], "sum_to"), node.inputs[i], arrived, attribution)
+
+
+def _again(operand: Node) -> Node:
+    """Return a stored float that is made wider to compute with as another such node, and any other operand as it is.
+
+    Else all weights that are kept in fewer bits would be held in more, from their use until their gradient.
+    """
+    kept = operand.inputs[0] if operand.op.name == "cast" else None
+    if kept is None or not is_float(kept.dtype) or kept.dtype.itemsize >= operand.dtype.itemsize:
+        return operand
+    while not kept.has_value:
+        if kept.op.computes or len(kept.inputs) != 1:
+            return operand
+        kept = kept.inputs[0]
+    return fn.cast(operand.inputs[0], operand.dtype)
 
 
 def _add(part: Node, operand: Node, arrived: dict[Node, Node], attribution: _Attribution) -> None:
