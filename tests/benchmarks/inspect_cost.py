@@ -129,6 +129,35 @@ def convolving(repeats: int) -> None:
     )
 
 
+def modelling(tokens: int, repeats: int) -> None:
+    """Tell what a trace of a language model costs, of 110 million random weights: 12 blocks of 768 units."""
+    rng = np.random.default_rng(0)
+    g = gn.Graph("model", dtype="float32")
+    words = g.placeholder("words", shape=(1, tokens), dtype=np.int64)
+    table = nn.Embedding(32_000, 768, rng=rng)
+    x = table(words)
+    x += g.parameter("places", rng.normal(size=(tokens, 768)).astype(np.float32))
+    for _ in range(12):
+        x = nn.TransformerBlock(12, 3072, causal=True, norm="before", activation="gelu", rng=rng)(x)
+    y = nn.LayerNorm()(x) @ table.parameters[0].T
+    feed = {words: rng.integers(32_000, size=words.shape)}
+
+    def with_statistics() -> None:
+        for record in gn.trace(y, feed):
+            _ = record.stats
+
+    ways = {"run": lambda: gn.run(y, feed), "trace": lambda: gn.trace(y, feed), "statistics": with_statistics}
+    found = medians(repeats, **ways)
+    plain = found["run"]
+    weights = sum(value.size for value in g.state.values())
+    told(
+        f"a model of {weights / 1e6:.0f} million weights, {tokens} tokens\n"
+        f"a run                          {plain * 1e3:8.1f} ms\n"
+        f"a trace                        {found['trace'] * 1e3:8.1f} ms  {found['trace'] / plain:5.2f} × the run\n"
+        f"with all statistics            {found['statistics'] * 1e3:8.1f} ms  {found['statistics'] / plain:5.2f} ×\n"
+    )
+
+
 def stepping(operations: int, repeats: int) -> None:
     """Tell how long it takes to step through a long chain one by one, and back."""
     g = gn.Graph("chain")

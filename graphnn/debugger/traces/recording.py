@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import RLock
@@ -66,17 +66,21 @@ def prepared_for(
 # --- recording ------------------------------------------------------------------------------------------------
 
 
-def kept_of(step: Step, keep: int) -> Array | Condensed:
+def kept_of(step: Step, keep: int, given: Collection[int] = ()) -> Array | Condensed:
     """Return the value of a step, or what is left of one that was computed and has more bytes than that.
 
-    For a part of something larger, a copy: the view would keep all of it.
+    For a part of something larger, a copy: the view would keep all of it. What was given is there in any case; `given`
+    are the ids of those arrays.
     """
     node, value = step.node, step.value
     if node.has_value or node.op.is_placeholder:
         return value
-    if min(value.nbytes, owner_of(value).nbytes) > keep:  # windows of an array take no more memory than that
+    owner = owner_of(value)
+    if owner is not value and id(owner) in given:
+        return value
+    if min(value.nbytes, owner.nbytes) > keep:  # windows of an array take no more memory than that
         return Condensed.of(value)
-    if owner_of(value).nbytes > keep and value.flags.c_contiguous:  # else its layout would be another
+    if owner.nbytes > keep and value.flags.c_contiguous:  # else its layout would be another
         value = value.copy()
         value.setflags(write=False)
     return value
@@ -95,12 +99,13 @@ class _Recorder:
         kept, times, clock = self.kept, self.times, perf_counter
         keep = self.prepared.binding.largest if self.keep is None else self.keep
         keeps_all = self.prepared.binding.largest <= keep
+        given = set() if keeps_all else {id(owner_of(array)) for array in self.prepared.given.values()}
         before = clock()
         for step in evaluation:
             times.append(clock() - before)
             value = step.value
             value.setflags(False)  # type: ignore[call-arg] # a keyword costs as much as the call
-            kept.append(value if keeps_all else kept_of(step, keep))
+            kept.append(value if keeps_all else kept_of(step, keep, given))
             try:
                 yield step
             except GraphnnError as refused:

@@ -574,13 +574,15 @@ class Trace(Shown):
     def _add_values(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Add to what a file holds the values that were computed, or what was kept of them."""
         condensed: dict[str, Any] = {}
-        relaid = set(self._relaid)
+        relaid, whole = set(self._relaid), {id(owner_of(array)) for array in self.prepared.given.values()}
         for record in self:
             if record.node in self.prepared.given:
                 continue
             kept = record._kept
-            if isinstance(kept, np.ndarray) and kept.nbytes > max(KEEP, owner_of(kept).nbytes):
-                kept = Condensed.of(kept)  # windows, say: in a file each takes memory of its own
+            if isinstance(kept, np.ndarray) and kept.nbytes > KEEP:
+                owner = owner_of(kept)
+                if kept.nbytes > owner.nbytes or id(owner) in whole:  # windows, say: in a file it takes memory of its own
+                    kept = Condensed.of(kept)
             if isinstance(kept, Condensed):
                 condensed[str(record.index)] = [list(kept.stats), kept.digest]
                 arrays[f"preview/{record.index}"] = kept.preview

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +23,8 @@ _PREVIEW = 256  # elements
 SAMPLE = 8
 """How many elements a trace of digests keeps of a value."""
 SMALL, _TOGETHER = 2**12, 32  # elements, values
+BLOCK = 2**15
+"""How many elements are looked at in one go: as float64, they stay in the cache until all is known of them."""
 _TINY, _HUGE = 1e-280, 1e280
 """A sum of squares between these shows that all is finite, and that no square that matters was rounded to 0."""
 _LOST = 1e-3
@@ -72,21 +74,39 @@ def stats_of(value: Array) -> Stats:
     """
     if value.size > SMALL and (repeated := _repeated(value)) is not None:
         return _stats_of_repeated(*repeated)
-    wide = value.ravel().astype(np.float64, copy=False)  # a mean of float16 would overflow
-    size, squares = wide.size, float(wide.dot(wide))
+    least, most, zeros, total, squares = math.inf, -math.inf, 0, 0.0, 0.0
+    for block in _blocks(value):
+        squares += float(block.dot(block))
+        if not squares < _HUGE:
+            break
+        low, high = float(np.fmin.reduce(block)), float(np.fmax.reduce(block))  # there is no NaN, and these are faster
+        zeros += int(np.count_nonzero(block == 0.0)) if low <= 0 <= high else 0
+        total += float(np.einsum("i->", block))
+        least, most = min(least, low), max(most, high)
     if not _TINY < squares < _HUGE:
-        return _stats_of_extreme(wide)
-    least, most = float(np.fmin.reduce(wide)), float(np.fmax.reduce(wide))  # there is no NaN here, and these are faster
-    zeros = int(np.count_nonzero(wide == 0.0)) if least <= 0 <= most else 0
-    mean = min(
-        max(least, float(np.einsum("i->", wide)) / size), most
-    )  # rounding may put the mean of equal numbers beside them
-    square = squares / size
+        return _stats_of_extreme(value)
+    return Stats(least, most, *_mean_and_std(value, least, most, total, squares), zeros, 0, 0, 0, value.size)
+
+
+def _mean_and_std(value: Array, least: float, most: float, total: float, squares: float) -> tuple[float, float]:
+    """Return the mean and the standard deviation of finite numbers from their sum, and that of their squares."""
+    mean = min(max(least, total / value.size), most)  # rounding may put the mean of equal numbers beside them
+    square = squares / value.size
     variance = square - mean * mean
     if variance < square * _LOST:
-        spread = wide - mean
-        variance = float(spread.dot(spread)) / size
-    return Stats(least, most, mean, math.sqrt(variance), zeros, 0, 0, 0, size)
+        variance = sum(float(spread.dot(spread)) for spread in (block - mean for block in _blocks(value))) / value.size
+    return mean, math.sqrt(variance)
+
+
+def _blocks(value: Array) -> Iterable[Array]:
+    """Return the elements in C order, as float64 (a mean of float16 would overflow), in vectors that a cache holds.
+
+    A vector may be overwritten by the next one. They are few memory for any value, and none for float64 in C order.
+    """
+    if value.size <= BLOCK:
+        return (value.ravel().astype(np.float64, copy=False),) if value.size else ()
+    flags: Any = ("external_loop", "buffered")
+    return np.nditer(value, flags, ("readonly",), np.float64, "C", "unsafe", buffersize=BLOCK)  # type: ignore[return-value]
 
 
 def _repeated(value: Array) -> tuple[Array, Array] | None:
@@ -140,28 +160,35 @@ def _stats_of_repeated(value: Array, times: Array) -> Stats:
     return whole._replace(mean=mean, std=math.sqrt(spread) * scale, zeros=zeros, size=size)
 
 
-def _stats_of_extreme(wide: Array) -> Stats:
-    """Return the statistics of a vector with NaN or infinities, squares out of range, only zeros, or no elements."""
-    if not wide.size:
-        return Stats(math.nan, math.nan, math.nan, math.nan, 0, 0, 0, 0, 0)
-    finite = np.isfinite(wide)
-    if not finite.all():
-        rest = wide[finite]
-        nans, posinfs = int(np.count_nonzero(np.isnan(wide))), int(np.count_nonzero(wide == np.inf))
-        neginfs = wide.size - rest.size - nans - posinfs
-        return stats_of(rest)._replace(nans=nans, posinfs=posinfs, neginfs=neginfs, size=wide.size)
-    least, most = float(wide.min()), float(wide.max())
-    largest = max(-least, most)
-    if not largest:
-        return Stats(0.0, 0.0, 0.0, 0.0, wide.size, 0, 0, 0, wide.size)
-    scaled = stats_of(wide / largest)
-    return scaled._replace(
-        min=least,
-        max=most,
-        mean=scaled.mean * largest,
-        std=scaled.std * largest,
-        zeros=int(np.count_nonzero(wide == 0.0)),
-    )
+def _stats_of_extreme(value: Array) -> Stats:
+    """Return the statistics of an array with NaN or infinities, squares out of range, only zeros, or no elements."""
+    least, most, nans, posinfs, zeros, count = math.inf, -math.inf, 0, 0, 0, 0
+    for block in _blocks(value):
+        nans, posinfs = nans + int(np.count_nonzero(np.isnan(block))), posinfs + int(np.count_nonzero(block == np.inf))
+        zeros += int(np.count_nonzero(block == 0.0))
+        rest = block[np.isfinite(block)]
+        least, most = float(rest.min(initial=least)), float(rest.max(initial=most))
+        count += rest.size
+    counts = zeros, nans, posinfs, value.size - count - nans - posinfs, value.size
+    if not count:
+        return Stats(math.nan, math.nan, math.nan, math.nan, *counts)
+    # By a power of two, so that nothing is rounded: squares neither overflow, nor are they lost.
+    scale = math.frexp(max(-least, most))[1] - 1
+    total = squares = 0.0
+    for rest in _finite(value, scale):
+        total, squares = total + float(rest.sum()), squares + float(rest.dot(rest))
+    mean, square = total / count, squares / count
+    variance = square - mean * mean
+    if variance < square * _LOST:
+        variance = sum(float(spread.dot(spread)) for spread in (rest - mean for rest in _finite(value, scale))) / count
+    mean, std = math.ldexp(mean, scale), math.ldexp(math.sqrt(variance), scale)
+    return Stats(least, most, min(max(least, mean), most), std, *counts)
+
+
+def _finite(value: Array, scale: int) -> Iterator[Array]:
+    """Yield the finite elements in blocks, divided by this power of two."""
+    for block in _blocks(value):
+        yield np.ldexp(block[np.isfinite(block)], -scale)
 
 
 @np.errstate(all="ignore")
