@@ -135,7 +135,8 @@ class Lowering:
             if not op.casts:
                 self._memory[node] = self._memory.get(node.inputs[0], node.inputs[0])
         elif not _comes_in_order(op, rule, operands, value):
-            value = self._as_it_runs(position, op, operands, None)
+            lying = rule.turned(op, build, result, operands) if rule.turned and node.dtype != np.float16 else None
+            value = self._as_it_runs(position, op, operands, None) if lying is None else lying
         elif node.dtype == np.float16:
             value = self._as_it_runs(position, op, operands, value.strides)
         assert (value.shape, value.dtype) == result, (node, value.shape, result)

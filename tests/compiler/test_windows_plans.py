@@ -249,3 +249,56 @@ def test_a_convolution_of_channels_that_come_last_is_planned_whole() -> None:
     feed = {x: np.random.default_rng(5).standard_normal((2, 8, 8, 3)).astype("float32")}
     assert_equal([y, gn.grad(gn.sum(y * y), w)], feed)
     assert "asarray(" not in gn.compile(y, backend="numpy").plan(feed).source
+
+
+def turned_graph(number: int) -> tuple[list[gn.Node], dict[gn.Node, Array]]:
+    """Return values and gradients of windows, pads, folds, joins and sums, of arrays whose axes lie in any order."""
+    rng = np.random.default_rng([number, 11])
+    g = gn.Graph(dtype="float32" if number % 3 else "float64")
+    shape = tuple(rng.integers(1 if number % 4 == 0 else 2, 7, 4).tolist())
+    feed: dict[gn.Node, Array] = {}
+
+    def given(wanted: Sequence[int]) -> gn.Node:
+        order = rng.permutation(4)
+        x = g.placeholder(f"x{len(feed)}", tuple(int(wanted[axis]) for axis in order))
+        feed[x] = rng.standard_normal(x.shape).astype(g.dtype)
+        feed[x].flat[:: 1 + x.size // 2] = [-0.0, np.nan, np.inf][number % 17] if number % 17 < 3 else -0.0
+        return gn.transpose(x, tuple(np.argsort(order).tolist()))
+
+    values = [given(shape), given(shape), gn.broadcast_to(given((1, *shape[1:3], 1)), shape)]
+    for _ in range(int(rng.integers(3, 9))):
+        x, y = (values[int(rng.integers(len(values)))] for _ in range(2))
+        axis = int(rng.integers(4))
+        span = tuple(int(rng.integers(1, min(n, 3) + 1)) for n in (x.shape[1], x.shape[3]))
+        ways = {"stride": tuple(rng.integers(1, 3, 2).tolist()), "axes": (1, 3)}
+        moving = gn.windows(x, span, **ways)
+        some = [
+            lambda x=x, y=y: x * y + 1.5,
+            lambda x=x: gn.exp(gn.minimum(x, 3.0)),
+            lambda x=x, y=y: gn.where(x > y, x, -y),
+            lambda x=x, axis=axis: x - gn.mean(x, axis, keepdims=True),
+            lambda x=x, axis=axis: x / (1 + gn.sum(x * x, (axis, (axis + 1) % 4), keepdims=True)),
+            lambda x=x, axis=axis: gn.max(x, axis, keepdims=True) + gn.std(x, (axis + 1) % 4, keepdims=True),
+            lambda x=x, y=y, axis=axis: gn.sum(gn.stack([x, y], axis), axis),
+            lambda x=x, axis=axis: gn.getitem(
+                gn.concatenate([x * 2, x], axis), (slice(None),) * axis + (slice(1, shape[axis] + 1),)
+            ),
+            lambda x=x: gn.pad(x, ((0, 0), (1, 1), (0, 0), (1, 0)))[:, 1:-1, :, 1:] * 1.25,
+            lambda x=x, moving=moving, span=span, ways=ways: gn.fold(moving * moving, x.shape, span, **ways),
+            lambda x=x, moving=moving: gn.max(moving, (-2, -1))[:, :1, :, :1] + x,
+            lambda x=x: gn.roll(x, 1, 2) if shape[2] > 1 else x,
+            lambda x=x: gn.flip(x, 1) * 0.5,
+        ]
+        values.append(some[int(rng.integers(len(some)))]())
+        if values[-1].shape != shape:
+            values[-1] = gn.broadcast_to(gn.sum(values[-1]), shape)
+    last = gn.matmul(values[-1], gn.swapaxes(values[-2], -1, -2))
+    fed = [x for x in feed if x.users]
+    loss = gn.sum(last * last) + gn.sum(values[-1])
+    return [*values[3:], last, *gn.grad(loss, fed)], feed
+
+
+@pytest.mark.parametrize("first", range(0, 120, 30))
+def test_what_lies_in_any_order_is_planned(first: int) -> None:
+    for number in range(first, first + 30):
+        assert_equal(*turned_graph(number))

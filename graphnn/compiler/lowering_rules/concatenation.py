@@ -13,6 +13,7 @@ from ...ops import indexing as index
 from ...ops.base import axis_of
 from .. import intermediate_representation as do
 from ..intermediate_representation import Result
+from ..memory_order import has_order, order_of_result, turned, turned_back
 from ..symbolic_sizes import unchecked
 from .class_labels import places_of
 from .registry import called, rule
@@ -47,7 +48,33 @@ def _joins_in_order(op: concatenation.Concatenate | concatenation.Stack, operand
     return bool(op.forward(*[x.stand_in(2) for x in operands]).flags.c_contiguous)
 
 
-@rule(concatenation.Concatenate, in_order=_joins_in_order)
+def _concatenated_otherwise(
+    op: concatenation.Concatenate, build: Builder, result: Result, operands: Sequence[Value]
+) -> Value | None:
+    """Join with the axes in the order in which the value lies."""
+    order = None if op.axis is None else order_of_result(op.forward, operands, result.shape)
+    if order is None or op.axis is None:
+        return None
+    joint = concatenation.Concatenate(order.index(axis_of(op.name, op.axis, len(order))))
+    lying = Result(tuple(result.shape[axis] for axis in order), result.dtype)
+    return turned_back(build, concatenate(joint, build, lying, [turned(build, x, order) for x in operands]), order)
+
+
+def _stacked_otherwise(
+    op: concatenation.Stack, build: Builder, result: Result, operands: Sequence[Value]
+) -> Value | None:
+    """Stack with the axes in the order in which the value lies."""
+    order = order_of_result(op.forward, operands, result.shape)
+    if order is None:
+        return None
+    new = axis_of(op.name, op.axis, len(order))
+    own = tuple(axis - (axis > new) for axis in order if axis != new)
+    lying = Result(tuple(result.shape[axis] for axis in order), result.dtype)
+    joint = concatenation.Stack(order.index(new))
+    return turned_back(build, stack(joint, build, lying, [turned(build, x, own) for x in operands]), order)
+
+
+@rule(concatenation.Concatenate, in_order=_joins_in_order, turned=_concatenated_otherwise)
 def concatenate(op: concatenation.Concatenate, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operands one after the other."""
     if op.axis is None and all(x.whole for x in operands):
@@ -63,7 +90,7 @@ def concatenate(op: concatenation.Concatenate, build: Builder, result: Result, o
     return joined(op, build, result, operands, places)
 
 
-@rule(concatenation.Stack, in_order=_joins_in_order)
+@rule(concatenation.Stack, in_order=_joins_in_order, turned=_stacked_otherwise)
 def stack(op: concatenation.Stack, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operands side by side."""
     axis = axis_of(op.name, op.axis, len(result.shape))
@@ -135,12 +162,27 @@ def _pads_in_order(op: concatenation.Pad, operands: Sequence[Value]) -> bool:
     return x.ordered or (x.strides is not None and not x.stand_in().flags.fnc)
 
 
-@rule(concatenation.Pad, in_order=_pads_in_order)
+def _pads_zeros(op: concatenation.Pad) -> bool:
+    number = op.constant_values
+    return type(number) is not tuple and number == 0 and not np.signbit(number)
+
+
+def _padded_otherwise(op: concatenation.Pad, build: Builder, result: Result, operands: Sequence[Value]) -> Value | None:
+    """Pad with the axes in Fortran's order."""
+    (x,) = operands
+    if not _pads_zeros(op) or not x.size or not has_order(x):
+        return None
+    order = tuple(reversed(range(len(x.shape))))
+    pairs = op._pairs(len(x.shape))[::-1]
+    lying = Result(result.shape[::-1], result.dtype)
+    return turned_back(build, pad(concatenation.Pad(pairs), build, lying, [turned(build, x, order)]), order)
+
+
+@rule(concatenation.Pad, in_order=_pads_in_order, turned=_padded_otherwise)
 def pad(op: concatenation.Pad, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Put the operand between zeros; other numbers, -0 too, are left to NumPy."""
     (x,) = operands
-    number = op.constant_values
-    if not x.shape or type(number) is tuple or number != 0 or np.signbit(number):
+    if not x.shape or not _pads_zeros(op):
         return called(op, build, result, operands)
     pairs = op._pairs(len(x.shape))
     place = tuple((int(before), int(before) + n, None) for n, (before, _) in zip(x.shape, pairs, strict=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,12 @@ from ...ops import reductions as ops
 from ...ops.base import axis_of
 from .. import intermediate_representation as do
 from ..intermediate_representation import Result
+from ..memory_order import has_order, order_of, turned, turned_back
 from .linalg import product
-from .registry import called, rule
+from .registry import called, rule, rule_of
 
 if TYPE_CHECKING:
+    from ...core import Op
     from ..ir_builder import Builder
     from ..ir_values import Value
 
@@ -30,7 +33,41 @@ def goes_by_places(op: ops.UfuncReduction | ops.Mean, operands: Sequence[Value])
     )
 
 
-@rule(ops.UfuncReduction, in_order=goes_by_places)
+def in_another_order(
+    op: ops.UfuncReduction | ops.Mean | ops.Spread, build: Builder, result: Result, operands: Sequence[Value]
+) -> Value | None:
+    """Reduce with the axes in the order in which the operand lies: NumPy goes through it so."""
+    (x,) = operands
+    axes = op.over(len(x.shape))
+    found = reduced_as_it_lies(build, x, axes, result.dtype, lambda axes: replace(op, axis=axes, keepdims=True))
+    if found is None or op.keepdims:
+        return found
+    return build.view(do.Squeeze(axes), found, result.shape)
+
+
+def reduced_as_it_lies(
+    build: Builder, x: Value, axes: tuple[int, ...], dtype: do.DType, made: Callable[[tuple[int, ...]], Op]
+) -> Value | None:
+    """Return what an operation over axes, made for others, gives with its axes kept."""
+    strides = x.strides
+    if strides is None or not x.size or not has_order(x):
+        return None
+    if any(step <= 0 for step, n in zip(strides, x.shape, strict=True) if n > 1):
+        return None
+    order = order_of(strides, x.shape)
+    lying, over = turned(build, x, order), tuple(sorted(order.index(axis) for axis in axes))
+    ways = [(each, own, adds) for each, own in ((x, axes), (lying, over)) for adds in (True, False)]
+    if any(
+        reduction_kernels.are_few(each, own, adds) or matmul_kernels.is_product(each, own) for each, own, adds in ways
+    ):
+        return None
+    op = made(over)
+    shape = tuple(1 if axis in over else n for axis, n in enumerate(lying.shape))
+    value = rule_of(type(op)).write(op, build, Result(shape, dtype), [lying])
+    return None if isinstance(value.how, do.Call) else turned_back(build, value, order)
+
+
+@rule(ops.UfuncReduction, in_order=goes_by_places, turned=in_another_order)
 def folding(op: ops.UfuncReduction, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Reduce by a ufunc."""
     (x,) = operands
@@ -63,7 +100,7 @@ def is_open(x: Value, axes: tuple[int, ...]) -> bool:
     return matmul_kernels.is_product(x, axes) is None or reduction_kernels.are_few(x, axes, adds=True) is None
 
 
-@rule(ops.Sum, in_order=goes_by_places)
+@rule(ops.Sum, in_order=goes_by_places, turned=in_another_order)
 def sum_(op: ops.Sum, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add up; as it runs where only a run tells how."""
     (x,) = operands
@@ -91,7 +128,7 @@ def added_up(build: Builder, x: Value, axes: tuple[int, ...], keepdims: bool, re
     return total if keepdims else build.reshape(total, result.shape)
 
 
-@rule(ops.Mean, in_order=goes_by_places)
+@rule(ops.Mean, in_order=goes_by_places, turned=in_another_order)
 def mean(op: ops.Mean, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add floats up and divide; NumPy divides more than `COUNTED` in float64."""
     (x,) = operands
@@ -103,7 +140,7 @@ def mean(op: ops.Mean, build: Builder, result: Result, operands: Sequence[Value]
     return build.ufunc(np.divide, total, build.number(count, result.dtype), result=result)
 
 
-@rule(ops.Spread)
+@rule(ops.Spread, turned=in_another_order)
 def spread(op: ops.Spread, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add up the squares of what is left without the mean, of floats, as NumPy does."""
     (x,) = operands

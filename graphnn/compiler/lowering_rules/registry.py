@@ -22,6 +22,9 @@ Write = Callable[[_Op, "Builder", "Result", Sequence["Value"]], "Value"]
 InOrder = Callable[[_Op, Sequence["Value"]], bool]
 """Tells of an operation and its operands whether the value lies in C order."""
 
+WriteTurned = Callable[[_Op, "Builder", "Result", Sequence["Value"]], "Value | None"]
+"""As `Write`, where the value does not lie in C order; None where it is not known how it lies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -35,24 +38,31 @@ class Rule:
         operations that depends on the operands.
     folds : bool
         Whether it may be computed when the plan is made, where its operands are constants.
+    turned : callable, optional
+        Writes it where the value does not lie in C order.
     """
 
     write: Write[Op]
     in_order: bool | InOrder[Op] = False
     folds: bool = True
+    turned: WriteTurned[Op] | None = None
 
 
 _RULES: ByClass[Rule] = ByClass()
 
 
 def rule(
-    *kinds: type[_Op], in_order: bool | InOrder[_Op] = False, folds: bool = True
+    *kinds: type[_Op],
+    in_order: bool | InOrder[_Op] = False,
+    folds: bool = True,
+    turned: WriteTurned[_Op] | None = None,
 ) -> Callable[[Write[_Op]], Write[_Op]]:
     """Register the rule of one or more classes of operations, and of those derived from them."""
 
     def registered(write: Write[_Op]) -> Write[_Op]:
         for kind in kinds:
-            _RULES[kind] = Rule(cast("Write[Op]", write), cast("bool | InOrder[Op]", in_order), folds)
+            ways = cast("bool | InOrder[Op]", in_order), folds, cast("WriteTurned[Op] | None", turned)
+            _RULES[kind] = Rule(cast("Write[Op]", write), *ways)
         return write
 
     return registered

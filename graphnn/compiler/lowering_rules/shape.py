@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...ops import comparison, indexing, linalg, reduction_kernels, shape, sliding_windows, triangles_and_diagonals
+from ...ops import (
+    comparison,
+    indexing,
+    linalg,
+    reduction_kernels,
+    reductions,
+    shape,
+    sliding_windows,
+    triangles_and_diagonals,
+)
 from ...ops.base import axes_of
 from .. import intermediate_representation as do
 from ..intermediate_representation import Result
-from .reductions import added_up, is_open
+from .reductions import added_up, is_open, reduced_as_it_lies
 from .registry import called, rule
 
 if TYPE_CHECKING:
@@ -123,7 +132,19 @@ def zeros(op: shape.Zeros, build: Builder, result: Result, operands: Sequence[Va
     return build.filled(0, result)
 
 
-@rule(shape.SumTo)
+def _summed_otherwise(op: shape.SumTo, build: Builder, result: Result, operands: Sequence[Value]) -> Value | None:
+    """Add up with the axes in the order in which the operand lies."""
+    (x,) = operands
+    axes = op.over(x.shape)
+    found = reduced_as_it_lies(build, x, axes, result.dtype, lambda axes: reductions.Sum(axes, True)) if axes else None
+    return (
+        None
+        if found is None
+        else build.view(do.Squeeze(tuple(range(len(x.shape) - len(result.shape)))), found, result.shape)
+    )
+
+
+@rule(shape.SumTo, turned=_summed_otherwise)
 def sum_to(op: shape.SumTo, build: Builder, result: Result, operands: Sequence[Value]) -> Value:
     """Add up what was repeated; as it runs where only a run tells how."""
     (x,) = operands
