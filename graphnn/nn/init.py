@@ -1,7 +1,7 @@
 """Initializers: the initial values of parameters.
 
 Each function here returns an initializer, ``init(shape, dtype, rng) -> array``. Any function of this form is an
-initializer. `rng` is a `numpy.random.Generator` or a `numpy.random.RandomState`; it draws once, in float64.
+initializer. `rng` is a `numpy.random.Generator` or a `numpy.random.RandomState`; it draws in float64.
 
 For weights of shape (inputs, units), ``fan_in`` is inputs and ``fan_out`` is units. If there are more axes, both are
 multiplied by the sizes of the axes before the last two. If there is one axis, both are its size.
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 Rng = np.random.Generator | np.random.RandomState
+_PIECE = 2**16
 Initializer = Callable[[tuple[int, ...], np.dtype[Any], Rng], Array]
 
 
@@ -153,24 +154,37 @@ def _full(number: Array, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng)
 
 def _drawn(draw: Callable[..., Any], *arguments: Any) -> Array:
     *settings, shape, dtype, rng = arguments
-    return np.asarray(draw(*settings, shape, rng)).astype(dtype)
+    return np.asarray(draw(*settings, shape, dtype, rng)).astype(dtype, copy=False)
 
 
-def _uniform(lo: float, hi: float, shape: tuple[int, ...], rng: Rng) -> Any:
-    return rng.uniform(lo, hi, shape)
+def _uniform(lo: float, hi: float, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+    return _in_pieces(partial(rng.uniform, lo, hi), shape, dtype)
 
 
-def _normal(mean: float, std: float, shape: tuple[int, ...], rng: Rng) -> Any:
-    return rng.normal(mean, std, shape)
+def _normal(mean: float, std: float, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Array:
+    return _in_pieces(partial(rng.normal, mean, std), shape, dtype)
 
 
-def _scaled_uniform(square: Callable[[int, int], float], shape: tuple[int, ...], rng: Rng) -> Any:
+def _scaled_uniform(
+    square: Callable[[int, int], float], shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng
+) -> Array:
     limit = math.sqrt(square(*_fans(shape)))
-    return rng.uniform(-limit, limit, shape)
+    return _uniform(-limit, limit, shape, dtype, rng)
 
 
-def _scaled_normal(variance: Callable[[int, int], float], shape: tuple[int, ...], rng: Rng) -> Any:
-    return rng.normal(0.0, math.sqrt(variance(*_fans(shape))), shape)
+def _scaled_normal(
+    variance: Callable[[int, int], float], shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng
+) -> Array:
+    return _normal(0.0, math.sqrt(variance(*_fans(shape))), shape, dtype, rng)
+
+
+def _in_pieces(draw: Callable[[int], Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return what one draw of all gives, without holding that in float64: a piece draws on from the one before."""
+    found = np.empty(math.prod(shape), dtype)
+    for start in range(0, found.size, _PIECE):
+        piece = found[start : start + _PIECE]
+        np.copyto(piece, draw(piece.size), casting="unsafe")
+    return found.reshape(shape)
 
 
 def _by_fan_in(numerator: int, fan_in: int, fan_out: int) -> float:
@@ -181,7 +195,7 @@ def _by_both(numerator: int, fan_in: int, fan_out: int) -> float:
     return numerator / (fan_in + fan_out)
 
 
-def _orthogonal(gain: float, shape: tuple[int, ...], rng: Rng) -> Any:
+def _orthogonal(gain: float, shape: tuple[int, ...], dtype: np.dtype[Any], rng: Rng) -> Any:
     if len(shape) < 2:
         raise ShapeError(f"orthogonal makes matrices, not an array of shape {shown(shape)}")
     rows, columns = math.prod(shape[:-1]), shape[-1]

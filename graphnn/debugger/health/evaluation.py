@@ -112,7 +112,7 @@ class Evaluation:
         self.values = [value if value is None else widened(value) for value in self.values]
         self.count = sum(value is not None for value in self.values)
         self.magnitudes = [
-            np.abs(value).max(initial=0.0) if value is not None and _is_of_floats(node) else 0.0
+            magnitude(value) if value is not None and _is_of_floats(node) else 0.0
             for node, value in zip(self.order, self.values, strict=True)
         ]
         self.bad = [not math.isfinite(size) for size in self.magnitudes]
@@ -460,6 +460,11 @@ class Evaluation:
         sizes = np.abs(value)
         sizes = np.where(np.isfinite(sizes), sizes, 0) if self.bad[place] else sizes
         return self.element(place, first_of(sizes))
+
+
+def magnitude(value: Array) -> Any:
+    """Return the largest absolute value of an array of floats, NaN if there is one, without an array of them."""
+    return np.maximum(-value.min(initial=0.0), value.max(initial=0.0))
 
 
 def _is_of_floats(node: Node) -> bool:

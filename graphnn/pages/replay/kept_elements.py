@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,8 @@ ROOM = 3_000_000
 """Bytes that the values of a page may take, unless it has very many nodes."""
 ROOM_A_NODE = 500
 _BINS = 24
+_AT_ONCE = 2**15
+"""Elements of a value that are looked at together: what is computed of them stays in the processor's cache."""
 
 
 class Tier(NamedTuple):
@@ -132,6 +134,7 @@ class Values:
         self.arrays: list[list[Any]] = []
         self._number_of: dict[Any, int] = {}
         self._alike: dict[bytes, int] = {}
+        self._bins: dict[Any, list[int]] = {}
 
     def store(self, array: Array) -> int:
         """Take an array in; return its number."""
@@ -174,14 +177,25 @@ class Values:
                 "counts": list(stats[4:8]),
             }
             if record.kept and array.size > 1:
-                known["peak"] = _peak(array)
+                farthest = max(-stats.min, stats.max)
+                known["peak"] = _peak(array, farthest)
                 if batch is not None and array.ndim > 1 and array.shape[batch] > 1:
-                    known["row"] = _largest_row(array, batch)
+                    known["row"] = _largest_row(array, batch, farthest)
             if axes is not None:
-                known["bins"] = _bins(array, stats.min, stats.max)
+                known["bins"] = self._bins_of(array, stats.min, stats.max)
             self._number_of[key] = len(self.entries)
             self.entries.append(known)
         return self._number_of[key]
+
+    def _bins_of(self, array: Array, low: float, high: float) -> list[int]:
+        """Return the bins of a value: once of what is there in several orders, such as a weight and its transpose."""
+        flat = array.ravel("K")
+        key = (flat.__array_interface__["data"][0], flat.strides, flat.size, flat.dtype.str)
+        if flat.base is None:  # a copy, whose memory is used again
+            return _bins(flat, low, high)
+        if key not in self._bins:
+            self._bins[key] = _bins(flat, low, high)
+        return self._bins[key]
 
     def places(self, number: int) -> Array:
         """Return the places, in C order, of the elements that are kept of a value."""
@@ -202,40 +216,67 @@ def finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _peak(array: Array) -> int:
-    """Return the place of the finite number that is farthest from 0, -1 if there is none."""
-    sizes = _sizes(array)
-    return int(sizes.argmax()) if sizes.max() >= 0 else -1
+def _in_blocks(flat: Array) -> Iterator[tuple[int, Array]]:
+    """Yield the numbers of a vector in float64, some at a time, each time with the place of the first."""
+    wide = np.empty(min(flat.size, _AT_ONCE))
+    for start in range(0, flat.size, _AT_ONCE):
+        block = flat[start : start + _AT_ONCE]
+        held = wide[: block.size]
+        np.copyto(held, block, casting="unsafe")
+        yield start, held
 
 
-def _largest_row(array: Array, batch: int) -> list[Any] | None:
+def _peak(array: Array, farthest: float) -> int:
+    """Return the place of the first number that is as far from 0 as any is, -1 if none is finite."""
+    if math.isfinite(farthest):
+        for start, block in _in_blocks(array.reshape(-1)):
+            at = int((np.abs(block, out=block) == farthest).argmax())
+            if block[at] == farthest:
+                return start + at
+    return -1
+
+
+def _largest_row(array: Array, batch: int, farthest: float) -> list[Any] | None:
     """Return which row has the largest norm, and that, of finite numbers; None if it is not one alone."""
-    sizes = np.moveaxis(np.maximum(_sizes(array), 0), batch, 0).reshape(array.shape[batch], -1)
-    most = sizes.max()
-    if not most:
+    if not farthest > 0:
         return None
-    norms = np.sqrt(np.sum((sizes / most) ** 2, axis=1))
+    rows = np.moveaxis(array, batch, 0)
+    together = max(1, _AT_ONCE // (array.size // len(rows)))
+    parts = [rows[start : start + together] for start in range(0, len(rows), together)]
+    norms = np.concatenate([_norms(part.reshape(len(part), -1), farthest) for part in parts])
     row = int(norms.argmax())
-    norm = float(norms[row]) * float(most)  # may be beyond what a float holds
+    norm = float(norms[row]) * farthest  # may be beyond what a float holds
     return [row, finite(norm)] if np.count_nonzero(norms == norms[row]) == 1 else None
 
 
-def _sizes(array: Array) -> Array:
-    """Return how far each number is from 0; -1 of what is not finite."""
-    wide = np.abs(array.astype(np.float64))
-    return np.where(np.isfinite(wide), wide, -1.0)
+def _norms(rows: Array, unit: float) -> Array:
+    """Return the norm of the finite numbers of each row, in a unit."""
+    wide = np.abs(rows.astype(np.float64))
+    wide[~np.isfinite(wide)] = 0.0
+    wide /= unit
+    wide *= wide
+    return np.sqrt(np.sum(wide, axis=1))
 
 
-def _bins(array: Array, low: float, high: float) -> list[int]:
+def _bins(flat: Array, low: float, high: float) -> list[int]:
     """Return how many finite elements lie in each of some equal parts between the minimum and the maximum."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return []
-    wide = array.astype(np.float64).reshape(-1)
+    found = np.zeros(_BINS + 1, np.intp)
+    places = np.empty(min(flat.size, _AT_ONCE), np.intp)
     with np.errstate(all="ignore"):
-        parts = (wide / 2 - low / 2) / (high / 2 - low / 2) * _BINS
-        finite = np.isfinite(parts)
-    places = np.minimum(parts[finite].astype(int), _BINS - 1)
-    return [int(n) for n in np.bincount(places, minlength=_BINS)]
+        for _, block in _in_blocks(flat):
+            block *= 0.5
+            block -= low / 2
+            block /= high / 2 - low / 2
+            block *= _BINS
+            if not math.isfinite(block.sum()):
+                block = block[np.isfinite(block)]
+            held = places[: block.size]
+            np.copyto(held, block, casting="unsafe")
+            found += np.bincount(held, minlength=_BINS + 1)
+    found[_BINS - 1] += found[_BINS]  # the maximum
+    return [int(n) for n in found[:_BINS]]
 
 
 def _axes_of_preview(record: Record) -> list[list[int]]:
